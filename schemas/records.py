@@ -1,0 +1,104 @@
+"""Record types of the internal topics, in JSON. Times are epoch milliseconds of event time."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Value = bool | int | float | str | None
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    def to_bytes(self) -> bytes:
+        return self.model_dump_json().encode()
+
+
+class DeadLetter(Record):
+    """A record that could not be processed. `key` and `value` are the original bytes in base64."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    reason: str
+    kind: Literal["malformed", "invalid", "future", "late", "orphan"]
+    key: str | None
+    value: str | None
+
+
+class Provenance(Record):
+    """What a served row of a view stood for: the log prefix and the event time it was computed at."""
+
+    partition: int
+    offset: int
+    as_of_ms: int
+
+
+class Prediction(Record):
+    """A logged prediction: everything that was known and decided, exactly as served.
+
+    `features` are keyed by ``view__feature``; `scores`, `versions` and `propensities` by arm. An arm that
+    could not answer has the score None.
+    """
+
+    prediction_id: str
+    router: str
+    key: str  # what outcomes refer to: the natural key, or the prediction id
+    unit: str
+    ts_ms: int
+    entities: dict[str, Value]
+    request: dict[str, Value]
+    features: dict[str, Value]
+    provenance: dict[str, Provenance]
+    scores: dict[str, float | None]
+    versions: dict[str, str]
+    epoch: int
+    propensities: dict[str, float]
+    chosen: str
+    propensity: float
+    fallback: str | None = None
+    plan_hash: str
+
+
+class Outcome(Record):
+    """A label that arrived for the prediction with this `key`."""
+
+    outcome_id: str
+    key: str
+    label: float
+    ts_ms: int
+
+
+class Example(Record):
+    """A prediction with its label: what learners learn from. `example_id` is the prediction's id, and with
+    ``#n`` behind it for the n-th correction."""
+
+    example_id: str
+    prediction: Prediction
+    label: float
+    label_ts_ms: int
+    weight: float = 1.0
+
+
+class Closing(Record):
+    """A prediction at its time plus the wait: the same maturity for every arm."""
+
+    prediction: Prediction
+    status: Literal["matched", "negative", "censored"]
+    label: float | None
+    label_ts_ms: int | None
+
+
+class Epoch(Record):
+    """A frozen propensity vector. Requests draw from it by hashing (salt, epoch, unit)."""
+
+    router: str
+    epoch: int
+    ts_ms: int
+    offset: int  # the prefix of the closings topic it follows from
+    propensities: dict[str, float]
+    posteriors: dict[str, dict[str, float]]
+    plan_hash: str
