@@ -1,0 +1,211 @@
+"""A real Apache Kafka broker on this machine: one KRaft node, from the jars Maven fetches."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from base64 import urlsafe_b64encode
+from pathlib import Path
+from types import TracebackType
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from deploy.child import Child, free_port
+from schemas.errors import ServiceUnavailable
+
+KAFKA_VERSION = "4.1.0"
+_LOG4J_VERSION = "2.24.3"
+_POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>headrace</groupId><artifactId>kafka-broker</artifactId><version>1</version>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId>
+      <version>{KAFKA_VERSION}</version>
+    </dependency>
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-core</artifactId>
+      <version>{_LOG4J_VERSION}</version>
+    </dependency>
+  </dependencies>
+</project>
+"""
+_LOG4J = """status=ERROR
+rootLogger.level=WARN
+rootLogger.appenderRef.console.ref=console
+appender.console.type=Console
+appender.console.name=console
+appender.console.layout.type=PatternLayout
+appender.console.layout.pattern=%d %p %c{1}: %m%n
+"""
+
+
+def default_cache() -> Path:
+    return Path.home() / ".cache" / "headrace" / "kafka"
+
+
+def broker_jars(cache: Path | None = None) -> Path:
+    """Folder of the broker's jars, fetched with Maven the first time.
+
+    Raises
+    ------
+    ServiceUnavailable
+        When Maven is not installed or could not fetch them.
+    """
+    cache = cache or default_cache()
+    jars = cache / f"jars-{KAFKA_VERSION}"
+    if jars.exists():
+        return jars
+    maven = _program("mvn", "Maven (Debian: apt-get install maven)")
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix="fetch-") as folder:
+        (Path(folder) / "pom.xml").write_text(_POM)
+        fetch = [maven, "-B", "-q", "dependency:copy-dependencies", "-DoutputDirectory=jars"]
+        done = subprocess.run(fetch, cwd=folder, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise ServiceUnavailable(
+                f"Maven could not fetch Apache Kafka {KAFKA_VERSION}:\n{(done.stdout + done.stderr)[-2000:]}\n"
+                "See whether this machine reaches a Maven repository, or point to a running broker"
+            )
+        try:
+            (Path(folder) / "jars").rename(jars)
+        except OSError:
+            if not jars.exists():  # else another process was quicker, with the same result
+                raise
+    return jars
+
+
+def _program(name: str, what: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise ServiceUnavailable(
+            f"'{name}' is not on the PATH, and Apache Kafka needs it; install {what}, or name a running "
+            "broker instead (HEADRACE_KAFKA, in tests HEADRACE_TEST_KAFKA)"
+        )
+    return found
+
+
+class KafkaServer:
+    """A broker on free loopback ports. Its data survives `stop`, `kill` and `restart`.
+
+    Parameters
+    ----------
+    directory
+        Where it keeps data, configuration and log; None for a temporary directory, removed at the end.
+    cache
+        Where the jars are kept; None for ``~/.cache/headrace/kafka``.
+    """
+
+    def __init__(self, directory: Path | None = None, cache: Path | None = None) -> None:
+        self._own = directory is None
+        self._directory = directory or Path(tempfile.mkdtemp(prefix="headrace-kafka-"))
+        self._cache = cache
+        self._port, self._controller_port = free_port(), free_port()
+        self._child: Child | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def log(self) -> Path:
+        return self._directory / "kafka.log"
+
+    def start(self) -> KafkaServer:
+        """Start it and return once it answers.
+
+        Raises
+        ------
+        ServiceUnavailable
+            When Java or Maven is missing, or it does not come up; the message ends with its log.
+        """
+        java = _program("java", "Java 17 or newer (Debian: apt-get install default-jre-headless)")
+        classpath = f"{broker_jars(self._cache)}{os.sep}*"
+        properties = self._directory / "server.properties"
+        if not properties.exists():
+            self._format(java, classpath, properties)
+        command = [java, "-Xmx512m", f"-Dlog4j2.configurationFile={self._directory / 'log4j2.properties'}"]
+        command += ["-cp", classpath, "kafka.Kafka", str(properties)]
+        self._child = Child("Apache Kafka", command, self.log).start()
+        try:
+            self._wait_until_it_answers()
+        except ServiceUnavailable:
+            self._child.kill()
+            raise
+        return self
+
+    def stop(self) -> None:
+        if self._child is not None:
+            self._child.stop(timeout_s=20)
+
+    def kill(self) -> None:
+        """As kill -9 does."""
+        if self._child is not None:
+            self._child.kill()
+
+    def restart(self) -> KafkaServer:
+        """Stop it, unless it is down already, and start it again on the same ports and data."""
+        self.stop()
+        return self.start()
+
+    def __enter__(self) -> KafkaServer:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        if self._own:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _format(self, java: str, classpath: str, properties: Path) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        (self._directory / "log4j2.properties").write_text(_LOG4J)
+        draft = properties.with_suffix(".draft")
+        draft.write_text("".join(f"{name}={value}\n" for name, value in self._properties().items()))
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        command = [java, "-cp", classpath, "kafka.tools.StorageTool", "format", "--standalone"]
+        command += ["-t", cluster, "-c", str(draft)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise ServiceUnavailable(f"Apache Kafka could not format {self._directory}:\n{done.stderr}")
+        draft.rename(properties)
+
+    def _properties(self) -> dict[str, str | int]:
+        listeners = f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self._controller_port}"
+        return {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "controller.quorum.bootstrap.servers": f"127.0.0.1:{self._controller_port}",
+            "listeners": listeners,
+            "advertised.listeners": listeners,
+            "controller.listener.names": "CONTROLLER",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": str(self._directory / "data"),
+            "offsets.topic.replication.factor": 1,
+            "offsets.topic.num.partitions": 4,
+            "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1,
+            "transaction.state.log.num.partitions": 4,
+            "share.coordinator.state.topic.replication.factor": 1,
+            "share.coordinator.state.topic.min.isr": 1,
+            "group.initial.rebalance.delay.ms": 0,
+            "group.min.session.timeout.ms": 1000,
+        }
+
+    def _wait_until_it_answers(self) -> None:
+        assert self._child is not None
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+
+        def answers() -> bool:
+            try:
+                return bool(admin.list_topics(timeout=1).brokers)
+            except KafkaException:
+                return False
+
+        self._child.wait_until(answers, timeout_s=60)

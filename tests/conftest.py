@@ -1,0 +1,51 @@
+"""Real servers for the tests, and a project of their own for each of them."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import deploy.child
+from deploy.kafka_server import KafkaServer
+from deploy.redis_server import RedisServer
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap() -> Iterator[str]:
+    """Address of a real Apache Kafka: HEADRACE_TEST_KAFKA, else one started for this session."""
+    given = os.environ.get("HEADRACE_TEST_KAFKA")
+    if given:
+        yield given
+        return
+    with KafkaServer(cache=ROOT / ".cache" / "kafka") as server:
+        yield server.bootstrap
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """URL of a real Redis: HEADRACE_TEST_REDIS, else one started for this session. Tests share it, and
+    keep apart by `project`."""
+    given = os.environ.get("HEADRACE_TEST_REDIS")
+    if given:
+        yield given
+        return
+    with RedisServer() as server:
+        yield server.url
+
+
+@pytest.fixture
+def project() -> str:
+    """A project name nobody else has: topics, consumer groups and Redis keys of a test bear it."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A free loopback port."""
+    return deploy.child.free_port()
