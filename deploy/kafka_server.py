@@ -67,8 +67,9 @@ def broker_jars(cache: Path | None = None) -> Path:
         fetch = [maven, "-B", "-q", "dependency:copy-dependencies", "-DoutputDirectory=jars"]
         done = subprocess.run(fetch, cwd=folder, capture_output=True, text=True)
         if done.returncode != 0:
+            output = (done.stdout + done.stderr)[-2000:]
             raise ServiceUnavailable(
-                f"Maven could not fetch Apache Kafka {KAFKA_VERSION}:\n{(done.stdout + done.stderr)[-2000:]}\n"
+                f"Maven could not fetch Apache Kafka {KAFKA_VERSION}:\n{output}\n"
                 "See whether this machine reaches a Maven repository, or point to a running broker"
             )
         try:
