@@ -1,0 +1,182 @@
+"""Settings: the environment (`HEADRACE_...`), then `headrace.toml` in the project directory, then defaults.
+
+This is the only module that reads the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import secrets
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from schemas.errors import SettingsError
+
+FILE = "headrace.toml"
+_PREFIX = "HEADRACE_"
+_KEY_BYTES = 32
+
+
+class Settings(BaseSettings):
+    """What a process needs to know besides the plan. Use `load_settings`, which explains its errors."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
+
+    project_dir: Path = Field(Path("."), description="the Feast repository with its learners.py")
+    kafka: str = Field("127.0.0.1:9092", description="bootstrap servers, host:port, comma separated")
+    redis: str = Field("redis://127.0.0.1:6379/0", description="URL of the online store")
+    data_dir: Path | None = Field(
+        None, description="feature log, models, examples; `.headrace` in the project when not set"
+    )
+    model_key: SecretStr | None = Field(
+        None, description="key that authenticates model artifacts, 32 characters or more"
+    )
+    checkpoint_ms: int = Field(1000, ge=10, description="longest time between two checkpoints of the worker")
+    publish_every_s: float = Field(1.0, gt=0, description="longest time between two published versions")
+    session_timeout_ms: int = Field(
+        10_000, ge=1000, description="after this long without a sign of life its partitions go to another"
+    )
+    feature_log: bool = Field(True, description="whether the worker writes the Parquet feature log")
+    event_partitions: int = Field(4, ge=1, description="partitions of event topics that `apply` creates")
+    replication: int = Field(1, ge=1, description="replicas of the topics that `apply` creates")
+    host: str = Field("127.0.0.1", description="address `headrace serve` listens on")
+    port: int = Field(8080, ge=1, le=65_535, description="port `headrace serve` listens on")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level logged")
+
+    @field_validator("kafka")
+    @classmethod
+    def _is_host_and_port(cls, value: str) -> str:
+        for part in value.split(","):
+            host, _, port = part.rpartition(":")
+            if not host or not port.isdigit():
+                raise ValueError("wanted host:port, several separated by commas")
+        return value
+
+    @field_validator("redis")
+    @classmethod
+    def _is_redis_url(cls, value: str) -> str:
+        if not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("wanted redis://host:port/database, rediss:// or unix://")
+        return value
+
+    @field_validator("model_key")
+    @classmethod
+    def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < _KEY_BYTES:
+            raise ValueError(
+                f"wanted {_KEY_BYTES} characters or more; `openssl rand -hex 32` makes a good one"
+            )
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _File(settings_cls, init_settings)
+
+    @property
+    def data(self) -> Path:
+        """Absolute path of the data directory."""
+        return (self.data_dir or self.project_dir / ".headrace").resolve()
+
+    @property
+    def models_dir(self) -> Path:
+        return self.data / "models"
+
+    @property
+    def feature_log_dir(self) -> Path:
+        return self.data / "feature_log"
+
+    def signing_key(self) -> bytes:
+        """The key that authenticates model artifacts.
+
+        Raises
+        ------
+        SettingsError
+            When there is none.
+        """
+        if self.model_key is not None:
+            return self.model_key.get_secret_value().encode()
+        file = self.data / "model.key"
+        if file.exists():
+            return file.read_bytes().strip()
+        raise SettingsError(
+            f"there is no key to authenticate models: set {_PREFIX}MODEL_KEY to the same secret for "
+            f"`train` and `serve`, or put it into {file} (`headrace up` makes one there)"
+        )
+
+    def make_signing_key(self) -> None:
+        """Generate a key into the data directory, readable by its owner alone, unless there is one."""
+        file = self.data / "model.key"
+        if self.model_key is None and not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch(mode=0o600)
+            file.write_text(secrets.token_hex(_KEY_BYTES))
+
+    def environment(self) -> dict[str, str]:
+        """These settings as environment variables, for child processes."""
+        found = {}
+        for name, value in self:
+            if isinstance(value, SecretStr):
+                value = value.get_secret_value()
+            if value is not None:
+                found[_PREFIX + name.upper()] = str(value)
+        return found
+
+
+class _File(PydanticBaseSettingsSource):
+    """`headrace.toml` of the project directory the constructor was given."""
+
+    def __init__(self, settings_cls: type[BaseSettings], arguments: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self._path = Path(arguments().get("project_dir", ".")) / FILE
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return self().get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        if not self._path.exists():
+            return {}
+        try:
+            return tomllib.loads(self._path.read_text())
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"{self._path} is not TOML: {error}") from error
+
+
+def load_settings(project_dir: Path, **given: Any) -> Settings:
+    """Read the settings of a project. `given` values, those that are not None, come before all others.
+
+    Raises
+    ------
+    SettingsError
+        Names the setting, the value, what is wanted and where it can be set.
+    """
+    if not project_dir.is_dir():
+        raise SettingsError(
+            f"'{project_dir}' is no directory; name the Feast repository with its learners.py"
+        )
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(project_dir=project_dir.resolve(), **chosen)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(e, project_dir) for e in error.errors())) from error
+
+
+def _explain(error: Any, project_dir: Path) -> str:
+    name = str(error["loc"][0])
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(Settings.model_fields))}"
+        return f"{project_dir / FILE}: there is no setting '{name}'; {hint}"
+    value = "" if name == "model_key" else f" = {error['input']!r}"
+    problem = error["msg"].removeprefix("Value error, ")
+    return f"setting '{name}'{value}: {problem}. Set {_PREFIX}{name.upper()}, or '{name}' in {project_dir / FILE}"
