@@ -1,0 +1,63 @@
+# Headrace. `make` or `make help` lists what there is; every target sets up what it needs.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+UV_VERSION := 0.13.9
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help setup demo test check bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+	@echo
+	@echo "FULL=1 make demo    the whole year in place of January to March"
+	@echo "Needed: Python 3.11 or newer with venv; for tests also Java 17 and Maven."
+
+setup: $(INSTALLED) ## make .venv and install the locked dependencies and the project
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); Headrace needs 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "this Python has no venv (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
+
+$(VENV)/.locked: requirements.lock | $(UV)
+	@$(UV) pip install --python $(BIN)/python --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+$(INSTALLED): pyproject.toml $(VENV)/.locked
+	@$(UV) pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## run the whole loop on real flights (January to March; FULL=1: the year)
+	@$(BIN)/python -m examples.flights.demo $(if $(FULL),--full)
+
+test: check ## lint, then every test, on real Kafka and Redis
+	@$(BIN)/python -m pytest
+
+check: setup ## ruff, mypy and the import contract
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup ## run every benchmark
+	@for file in benchmarks/[a-z]*.py; do $(BIN)/python "$$file"; done
+
+lock: $(UV) ## resolve requirements.lock anew
+	@$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --quiet \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  -o requirements.lock
+	@! grep -nE '://|^-' requirements.lock
+
+clean: ## remove everything these targets made
+	@rm -rf $(VENV) .cache .headrace dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	  .import_linter_cache examples/*/.headrace examples/*/*/.headrace examples/flights/data examples/flights/out
+	@find . -name __pycache__ -prune -exec rm -rf {} +
