@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -241,7 +241,15 @@ class Plan(Spec):
         return tuple(seen)
 
 
-def _find(kind: str, specs: tuple[Any, ...], name: str) -> Any:
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+_NamedSpec = TypeVar("_NamedSpec", bound=_Named)
+
+
+def _find(kind: str, specs: tuple[_NamedSpec, ...], name: str) -> _NamedSpec:
     for spec in specs:
         if spec.name == name:
             return spec
