@@ -1,0 +1,73 @@
+"""Loading the ``learners.py`` of a repository."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from learners.definitions import Learner, Router
+from learners.identity import PROJECT_MODULE
+from schemas.errors import DefinitionError, UnknownNameError
+
+FILE = "learners.py"
+
+
+@dataclass(frozen=True)
+class Project:
+    """The learners and routers of a repository, in the order of their definition."""
+
+    file: Path
+    learners: tuple[Learner, ...] = ()
+    routers: tuple[Router, ...] = ()
+
+    def learner(self, name: str) -> Learner:
+        for learner in self.learners:
+            if learner.name == name:
+                return learner
+        raise UnknownNameError("learner", name, [learner.name for learner in self.learners])
+
+
+def load_project(repo_dir: Path) -> Project:
+    """Run ``learners.py`` and collect the learners and routers among its globals.
+
+    The module is entered into `sys.modules` under one stable name, so that pickles which refer to its
+    functions resolve in every process. A repository without the file is a project without learners. One
+    process holds one project: loading another one replaces the module.
+
+    Raises
+    ------
+    DefinitionError
+        When the file cannot be run.
+    """
+    file = repo_dir / FILE
+    if not file.exists():
+        return Project(file)
+    found = list(vars(_run(file)).values())
+    flat = [one for value in found for one in (value if isinstance(value, list | tuple) else (value,))]
+    unique = {id(one): one for one in flat}.values()
+    return Project(
+        file,
+        tuple(one for one in unique if isinstance(one, Learner)),
+        tuple(one for one in unique if isinstance(one, Router)),
+    )
+
+
+def _run(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(PROJECT_MODULE, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    before = sys.modules.get(PROJECT_MODULE)
+    sys.modules[PROJECT_MODULE] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        sys.modules.pop(PROJECT_MODULE)
+        if before is not None:
+            sys.modules[PROJECT_MODULE] = before
+        problem = f"running it raised {type(error).__name__}: {error}"
+        raise DefinitionError(str(file), "learners.py", problem, "Correct the file") from error
+    return module
