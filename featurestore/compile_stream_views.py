@@ -1,0 +1,233 @@
+"""Stream feature views to stream view specifications of the plan.
+
+Conventions, all in plain Feast objects::
+
+    StreamFeatureView(
+        name="carrier_delays",
+        entities=[carrier],
+        source=departures,                      # a KafkaSource
+        timestamp_field="departed_at",          # the source's
+        schema=[Field(name="carrier", dtype=String), Field(name="dep_delay_mean_1h", dtype=Float64)],
+        aggregations=[
+            Aggregation(
+                column="dep_delay",
+                function="mean",                # count, sum, mean, min, max, last
+                time_window=timedelta(hours=1),
+                slide_interval=timedelta(minutes=5),    # the hop; without it, a tumbling window
+                name="dep_delay_mean_1h",       # without it, Feast's {function}_{column}_{seconds}s
+            ),
+        ],
+        tags={"headrace.quantum": "dep_delay=0.01"},    # unit of fixed-point sums, by column
+    )
+
+The quantum of a floating column is 1e-6 unless given; whole numbers are summed as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from datetime import timedelta
+from typing import Any, cast, get_args
+
+from featurestore.compile_entities import JoinKeys
+from featurestore.compile_sources import EventSource
+from featurestore.definitions import Definition, suggestion
+from featurestore.event_schema import EventColumn, Kind
+from schemas.plan import AggregationFunction, AggregationSpec, StreamViewSpec, ValueType
+
+FUNCTIONS: tuple[AggregationFunction, ...] = get_args(AggregationFunction)
+_FEAST_FUNCTIONS = ("count_distinct", "std", "var", "first", "median", "percentile")
+_DEFAULT_QUANTUM = 1e-6
+_JOIN_KEY_KINDS: dict[ValueType, tuple[Kind, ...]] = {
+    "Int32": ("int",),
+    "Int64": ("int", "long"),
+    "String": ("string",),
+}
+_LOSSLESS: dict[Kind, tuple[ValueType, ...]] = {
+    "int": ("Int32", "Int64", "Float64"),
+    "long": ("Int64", "Float64"),
+    "float": ("Float32", "Float64"),
+    "double": ("Float64", "Float32"),
+}
+
+
+class StreamViewCompiler:
+    """Compiles one stream feature view.
+
+    Parameters
+    ----------
+    definition
+        The view, for its errors.
+    view
+        Feast's `StreamFeatureView`.
+    source
+        The event source it reads.
+    """
+
+    def __init__(self, definition: Definition, view: Any, source: EventSource) -> None:
+        self._definition, self._view, self._source = definition, view, source
+        self._dtypes = {field.name: field.dtype for field in view.features}
+
+    def compile(self, join_keys: JoinKeys) -> StreamViewSpec:
+        """The specification.
+
+        Raises
+        ------
+        DefinitionError
+            When the view cannot be executed as written.
+        """
+        view, definition = self._view, self._definition
+        self._check_view()
+        keys = join_keys.of(definition, view)
+        for key in keys:
+            self._check_join_key(key.name, key.dtype)
+        quanta = self._quanta()
+        aggregations = tuple(self._aggregation(each, quanta) for each in view.aggregations)
+        self._check_features([a.feature for a in aggregations])
+        return StreamViewSpec(
+            name=view.name,
+            source=self._source.name,
+            join_keys=keys,
+            aggregations=aggregations,
+            ttl_ms=definition.milliseconds("ttl", view.ttl or timedelta(0)),
+        )
+
+    def _check_view(self) -> None:
+        view, definition = self._view, self._definition
+        if view.udf is not None or view.feature_transformation is not None:
+            raise definition.error(
+                "its udf is not executed yet", "Derive the column in the producer and take the udf out"
+            )
+        if not view.aggregations:
+            raise definition.error("it has no aggregations", "Write aggregations=[Aggregation(...)]")
+        if view.timestamp_field != self._source.feast.timestamp_field:
+            raise definition.error(
+                f"its timestamp_field is '{view.timestamp_field}'",
+                f"Use that of its source, '{self._source.feast.timestamp_field}'",
+            )
+
+    def _check_join_key(self, name: str, dtype: ValueType) -> None:
+        column = self._source.column(self._definition.part(f"join key '{name}'"), name)
+        if column.kind not in _JOIN_KEY_KINDS[dtype]:
+            raise self._definition.error(
+                f"join key '{name}' is {dtype}, and {column.kind} in the event schema",
+                f"Make it one of {', '.join(_JOIN_KEY_KINDS[dtype])} in the events, or change the field",
+            )
+
+    def _aggregation(self, aggregation: Any, quanta: dict[str, float]) -> AggregationSpec:
+        feature = aggregation.resolved_name(aggregation.time_window)
+        definition = self._definition.part(f"feature '{feature}'")
+        function = _function(definition, aggregation.function)
+        column = self._source.column(definition, aggregation.column)
+        if function != "count" and not column.is_numeric:
+            raise definition.error(
+                f"{function} of column '{column.name}', which is {column.kind}", "Choose a numeric column"
+            )
+        window_ms, hop_ms = _window(definition, aggregation)
+        return AggregationSpec(
+            feature=feature,
+            function=function,
+            column=column.name,
+            window_ms=window_ms,
+            hop_ms=hop_ms,
+            dtype=self._feature_type(definition, feature, function, column),
+            quantum=quanta.get(column.name, 1.0 if not _is_floating(column) else _DEFAULT_QUANTUM),
+        )
+
+    def _feature_type(
+        self, definition: Definition, feature: str, function: AggregationFunction, column: EventColumn
+    ) -> ValueType:
+        if feature not in self._dtypes:
+            raise definition.error(
+                "it is not in the view's schema", f"Add a Field; {suggestion(feature, self._dtypes)}"
+            )
+        fitting = fitting_types(function, column)
+        for dtype in fitting:
+            if str(self._dtypes[feature]) == dtype:
+                return dtype
+        raise definition.error(
+            f"{function} of a column of type {column.kind} does not fit type {self._dtypes[feature]}",
+            f"Declare the Field as {' or '.join(fitting)}",
+        )
+
+    def _check_features(self, computed: list[str]) -> None:
+        for name, times in Counter(computed).items():
+            if times > 1:
+                raise self._definition.error(
+                    f"feature '{name}' is computed {times} times", "Give each aggregation a name of its own"
+                )
+        for name in self._dtypes:
+            if name not in computed:
+                raise self._definition.error(
+                    f"no aggregation computes feature '{name}' of its schema", suggestion(name, computed)
+                )
+
+    def _quanta(self) -> dict[str, float]:
+        """Column to quantum, from the tag."""
+        text = self._definition.tags(self._view.tags, ("quantum",)).get("quantum", "")
+        definition = self._definition.part("tag 'headrace.quantum'")
+        quanta = {}
+        for item in filter(None, (part.strip() for part in text.split(","))):
+            name, _, number = (part.strip() for part in item.partition("="))
+            if not _is_floating(self._source.column(definition, name)):
+                raise definition.error(f"column '{name}' is not floating", "Take it out: 1 is its quantum")
+            quanta[name] = _positive(definition, item, number)
+        return quanta
+
+
+def fitting_types(function: AggregationFunction, column: EventColumn) -> tuple[ValueType, ...]:
+    """Types a feature may have, the best first."""
+    if function == "count":
+        return ("Int64",)
+    if function == "mean":
+        return ("Float64", "Float32")
+    if function == "sum":
+        return ("Int64", "Float64") if column.is_integer else ("Float64", "Float32")
+    return _LOSSLESS[column.kind]
+
+
+def _function(definition: Definition, name: str) -> AggregationFunction:
+    if name in FUNCTIONS:
+        return cast(AggregationFunction, name)
+    if name in _FEAST_FUNCTIONS:
+        raise definition.error(f"function '{name}' is not yet executed", f"Use one of {', '.join(FUNCTIONS)}")
+    raise definition.error(f"function '{name}' is unknown", suggestion(name, FUNCTIONS))
+
+
+def _window(definition: Definition, aggregation: Any) -> tuple[int, int]:
+    """Window and hop in milliseconds."""
+    if aggregation.time_window is None:
+        raise definition.error(
+            "it has no time_window, and lifetime windows are not offered yet",
+            "Write time_window=timedelta(...)",
+        )
+    window_ms = definition.milliseconds("time_window", aggregation.time_window)
+    hop_ms = definition.milliseconds("slide_interval", aggregation.slide_interval or aggregation.time_window)
+    if window_ms == 0 or hop_ms == 0:
+        raise definition.error("its window is empty", "Give a time_window of a millisecond or more")
+    if window_ms % hop_ms:
+        below = window_ms // hop_ms * hop_ms
+        nearest = " or ".join(str(timedelta(milliseconds=w)) for w in (below, below + hop_ms) if w)
+        raise definition.error(
+            f"its window {timedelta(milliseconds=window_ms)} is not a multiple of its slide_interval "
+            f"{timedelta(milliseconds=hop_ms)}",
+            f"The nearest windows are {nearest}",
+        )
+    return window_ms, hop_ms
+
+
+def _is_floating(column: EventColumn) -> bool:
+    return column.kind in ("float", "double")
+
+
+def _positive(definition: Definition, item: str, number: str) -> float:
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not (value > 0 and math.isfinite(value)):
+        raise definition.error(
+            f"'{item}' gives no quantum", "Write column=number, for example dep_delay=0.01"
+        )
+    return value

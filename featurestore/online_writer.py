@@ -1,0 +1,143 @@
+"""The online sink: rows of feature views into Redis, where Feast's own online store would put them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import redis.asyncio
+from numpy.typing import NDArray
+from redis import exceptions
+
+from featurestore.redis_encoder import Column, ViewEncoder
+from schemas.errors import ServiceUnavailable
+from schemas.plan import Plan
+from streams.progress import progress_key
+from streams.sinks import OnlineRows
+
+_CHUNK_ROWS = 1000
+_BACKOFF_S = (0.05, 2.0)  # first and longest pause while Redis is away
+# Redis is away, starting, out of memory, a replica for the moment, or cannot save: worth waiting for.
+_PASSING = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError, OSError)
+_PASSING_CODES = ("OOM", "MISCONF", "LOADING", "MASTERDOWN", "NOREPLICAS", "TRYAGAIN", "BUSY")
+_log = logging.getLogger(__name__)
+
+
+class RedisOnlineSink:
+    """Implements `streams.sinks.OnlineSink`.
+
+    Parameters
+    ----------
+    redis_url
+        As redis-py reads it, for example ``redis://127.0.0.1:6379/0``.
+    plan
+        Tells project, views and types.
+    """
+
+    def __init__(self, redis_url: str, plan: Plan) -> None:
+        self._pool = redis.asyncio.ConnectionPool.from_url(redis_url, socket_connect_timeout=5.0)
+        self._connection = self._pool.make_connection()
+        self._turn = asyncio.Lock()
+        self._progress_key = progress_key(plan.project)
+        self._encoders = {
+            v.name: ViewEncoder(plan.project, v) for v in (*plan.stream_views, *plan.batch_views)
+        }
+
+    async def write(self, rows: Sequence[OnlineRows], progress: Mapping[str, str]) -> None:
+        """Store rows of stream views, and when every row is stored, the progress that speaks of them.
+
+        Waits and retries for as long as Redis cannot take them.
+
+        Raises
+        ------
+        ServiceUnavailable
+            When Redis refuses for good, for example a wrong password.
+        """
+        await self._store(chunk for batch in rows for chunk in self._encode(batch))
+        if progress:
+            words = [word for item in progress.items() for word in item]
+            command = self._connection.pack_command("HSET", self._progress_key, *words)
+            await self._store([(b"".join(command), 1)])
+
+    async def write_batch_view(
+        self, view: str, keys: Sequence[Any], features: Sequence[Column], times_us: NDArray[np.int64]
+    ) -> None:
+        """Store rows of a batch view, which follow from no log and so carry no provenance.
+
+        Parameters
+        ----------
+        keys, features
+            Columns in the view's order: see `redis_encoder.encode_keys` and `encode_values`.
+        times_us
+            Event times, epoch microseconds, shape (n,).
+        """
+        encoder = self._encoders[view]
+        await self._store(
+            (
+                encoder.commands(
+                    [column[part] for column in keys],
+                    [(values[part], valid[part]) for values, valid in features],
+                    times_us[part],
+                    None,
+                ),
+                part.stop - part.start,
+            )
+            for part in _parts(len(times_us))
+        )
+
+    async def close(self) -> None:
+        await self._connection.disconnect()
+        await self._pool.disconnect()
+
+    def _encode(self, rows: OnlineRows) -> Iterator[tuple[bytes, int]]:
+        encoder = self._encoders[rows.view]
+        time_us = np.array([rows.as_of_ms * 1000])
+        provenance = (rows.partition, rows.offset, rows.as_of_ms)
+        for part in _parts(len(rows)):
+            keys = [column[part] for column in rows.keys]
+            features = [(values[part], valid[part]) for values, valid in rows.features]
+            yield encoder.commands(keys, features, time_us, provenance), part.stop - part.start
+
+    async def _store(self, chunks: Iterable[tuple[bytes, int]]) -> None:
+        async with self._turn:
+            for commands, count in chunks:
+                await self._send_until_stored(commands, count)
+
+    async def _send_until_stored(self, commands: bytes, count: int) -> None:
+        """HSET with the same values may be sent again, so a broken pipe needs no bookkeeping."""
+        pause, away = _BACKOFF_S[0], False
+        while True:
+            try:
+                await self._send(commands, count)
+            except (exceptions.RedisError, OSError) as error:
+                await self._connection.disconnect(nowait=True)
+                if not _passing(error):
+                    raise ServiceUnavailable(f"Redis refuses the online rows: {error}") from error
+                if not away:
+                    _log.warning("Redis cannot take online rows (%s); waiting and trying again", error)
+                away = True
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _BACKOFF_S[1])
+            else:
+                if away:
+                    _log.warning("Redis takes online rows again")
+                return
+
+    async def _send(self, commands: bytes, count: int) -> None:
+        await self._connection.send_packed_command(commands)
+        for _ in range(count):
+            await self._connection.read_response()
+
+
+def _parts(rows: int) -> Iterator[slice]:
+    for start in range(0, rows, _CHUNK_ROWS):
+        yield slice(start, min(start + _CHUNK_ROWS, rows))
+
+
+def _passing(error: Exception) -> bool:
+    if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
+        return False
+    return isinstance(error, _PASSING) or str(error).upper().startswith(_PASSING_CODES)

@@ -1,0 +1,78 @@
+"""Names and constants of Feast's Redis layout (Feast 0.60 to 0.67, entity key serialization version 3).
+
+An entity is one hash. Its key is the number of join keys, their names and their values, each with a type
+and a length (little-endian u32), and then the bytes of the project's name. A feature is the hash field
+``murmur3_32("{view}:{feature}")`` with the bytes of a `ValueProto`; ``_ts:{view}`` holds a protobuf
+`Timestamp`. Headrace adds ``_headrace:{view}``, the log prefix a row follows from, which Feast never reads.
+
+References
+----------
+feast/infra/key_encoding_utils.py, feast/infra/online_stores/redis.py, feast/protos/feast/types/Value.proto
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+from schemas.plan import ValueType
+
+# Field numbers of ValueProto; those of strings and integers are also the type numbers in entity keys.
+FIELD_NUMBERS: Final[dict[ValueType, int]] = {
+    "String": 2,
+    "Int32": 3,
+    "Int64": 4,
+    "Float64": 5,
+    "Float32": 6,
+    "Bool": 7,
+    "UnixTimestamp": 8,
+}
+_WIRE_TYPES: Final[dict[ValueType, int]] = {"String": 2, "Float64": 1, "Float32": 5}  # the others: varint
+KEY_TYPES: Final[tuple[ValueType, ...]] = ("Int32", "Int64", "String")
+PROVENANCE: Final = struct.Struct("<iqq")  # partition, offset, as_of_ms
+
+
+def value_tag(dtype: ValueType) -> int:
+    """First byte of a `ValueProto` that holds a value of this type."""
+    return FIELD_NUMBERS[dtype] << 3 | _WIRE_TYPES.get(dtype, 0)
+
+
+def feature_field(view: str, feature: str) -> bytes:
+    """Hash field of a feature, 4 bytes."""
+    return struct.pack("<I", murmur3_32(f"{view}:{feature}".encode()))
+
+
+def timestamp_field(view: str) -> bytes:
+    return f"_ts:{view}".encode()
+
+
+def provenance_field(view: str) -> bytes:
+    return f"_headrace:{view}".encode()
+
+
+def key_prefix(join_keys: Sequence[str]) -> bytes:
+    """Everything of an entity key before its values; `join_keys` are sorted by name."""
+    names = [name.encode() for name in join_keys]
+    parts = [struct.pack("<II", FIELD_NUMBERS["String"], len(name)) + name for name in names]
+    return struct.pack("<I", len(names)) + b"".join(parts)
+
+
+def murmur3_32(data: bytes) -> int:
+    """MurmurHash3_x86_32 with seed 0, unsigned (Appleby, https://github.com/aappleby/smhasher)."""
+    mask, state = 0xFFFFFFFF, 0
+    whole = len(data) // 4 * 4
+    for (block,) in struct.iter_unpack("<I", data[:whole]):
+        state ^= _scramble(block)
+        state = ((state << 13 | state >> 19) * 5 + 0xE6546B64) & mask
+        # the rotation may leave bits above the word; the mask above takes them off
+    state ^= _scramble(int.from_bytes(data[whole:], "little"))
+    state ^= len(data)
+    state = (state ^ state >> 16) * 0x85EBCA6B & mask
+    state = (state ^ state >> 13) * 0xC2B2AE35 & mask
+    return state ^ state >> 16
+
+
+def _scramble(block: int) -> int:
+    block = block * 0xCC9E2D51 & 0xFFFFFFFF
+    return (block << 15 | block >> 17) * 0x1B873593 & 0xFFFFFFFF

@@ -1,0 +1,150 @@
+"""A Feast repository to the feature parts of a plan.
+
+The conventions are written down where they are compiled: sources in `compile_sources`, stream feature
+views in `compile_stream_views`. Everything else is plain Feast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from feast.stream_feature_view import StreamFeatureView
+
+from featurestore.compile_batch_views import compile_batch_view
+from featurestore.compile_entities import JoinKeys
+from featurestore.compile_services import compile_service
+from featurestore.compile_sources import EventSource, compile_source, read_sources
+from featurestore.compile_stream_views import StreamViewCompiler
+from featurestore.definitions import Definition
+from featurestore.feast_repository import FeastRepository, read_repository, register
+from schemas.plan import (
+    BatchViewSpec,
+    FeatureServiceSpec,
+    LearnerSpec,
+    Plan,
+    RouterSpec,
+    SourceSpec,
+    StreamViewSpec,
+)
+
+__all__ = ["FeatureParts", "compile_features", "register"]
+
+
+@dataclass(frozen=True)
+class FeatureParts:
+    """What a Feast repository contributes to a plan, and the repository as Feast read it."""
+
+    project: str
+    sources: tuple[SourceSpec, ...]
+    stream_views: tuple[StreamViewSpec, ...]
+    batch_views: tuple[BatchViewSpec, ...]
+    services: tuple[FeatureServiceSpec, ...]
+    repository: FeastRepository
+
+    def plan(self, learners: Iterable[LearnerSpec] = (), routers: Iterable[RouterSpec] = ()) -> Plan:
+        """The plan, with learners and routers."""
+        return Plan(
+            project=self.project,
+            sources=self.sources,
+            stream_views=self.stream_views,
+            batch_views=self.batch_views,
+            services=self.services,
+            learners=tuple(learners),
+            routers=tuple(routers),
+        )
+
+
+def compile_features(repo_dir: Path) -> FeatureParts:
+    """Read and validate a Feast repository. Nothing is registered, written or executed.
+
+    Parameters
+    ----------
+    repo_dir
+        Folder with ``feature_store.yaml`` and the Python files of the definitions.
+
+    Returns
+    -------
+    FeatureParts
+        Everything in order of its name, so that the plan does not depend on file names.
+
+    Raises
+    ------
+    DefinitionError
+        Names the file, the object, what is wrong and what to write instead.
+    """
+    repository = read_repository(repo_dir)
+    contents = repository.contents
+    _refuse(repository, contents.on_demand_feature_views, "on demand feature view")
+    _refuse(repository, contents.label_views, "label view")
+    _check_names(repository, [*contents.stream_feature_views, *contents.feature_views])
+    sources = read_sources(repository)
+    join_keys = JoinKeys(contents.entities)
+    stream_views = [
+        _compile_stream_view(repository, view, sources, join_keys)
+        for view in _by_name(contents.stream_feature_views)
+    ]
+    batch_views = [
+        compile_batch_view(_definition(repository, view), view, join_keys)
+        for view in _by_name(contents.feature_views)
+        if view.online
+    ]
+    views: dict[str, StreamViewSpec | BatchViewSpec] = {v.name: v for v in (*stream_views, *batch_views)}
+    _check_names(repository, contents.feature_services, "feature service")
+    return FeatureParts(
+        project=repository.project,
+        sources=tuple(
+            compile_source(source, [v for v in stream_views if v.source == name])
+            for name, source in sorted(sources.items())
+        ),
+        stream_views=tuple(stream_views),
+        batch_views=tuple(batch_views),
+        services=tuple(
+            compile_service(_definition(repository, service, "feature service"), service, views)
+            for service in _by_name(contents.feature_services)
+        ),
+        repository=repository,
+    )
+
+
+def _compile_stream_view(
+    repository: FeastRepository, view: Any, sources: dict[str, EventSource], join_keys: JoinKeys
+) -> StreamViewSpec:
+    definition = _definition(repository, view)
+    if view.stream_source.name not in sources:
+        kind = type(view.stream_source).__name__
+        raise definition.error(f"its source '{view.stream_source.name}' is a {kind}", "Use a KafkaSource")
+    if not view.online:
+        raise definition.error("it has online=False", "Set online=True or take the view out")
+    return StreamViewCompiler(definition, view, sources[view.stream_source.name]).compile(join_keys)
+
+
+def _definition(repository: FeastRepository, item: Any, kind: str = "") -> Definition:
+    known = "stream feature view" if isinstance(item, StreamFeatureView) else "feature view"
+    return Definition(repository.file_of(item), f"{kind or known} '{item.name}'")
+
+
+def _by_name(items: Iterable[Any]) -> list[Any]:
+    return sorted(items, key=lambda item: item.name)
+
+
+def _refuse(repository: FeastRepository, items: Iterable[Any], kind: str) -> None:
+    for item in items:
+        raise _definition(repository, item, kind).error(
+            f"{kind}s are not executed yet", "Compute it in the producer or in the model, and take it out"
+        )
+
+
+def _check_names(repository: FeastRepository, items: Iterable[Any], kind: str = "") -> None:
+    """No two of one name; versions of a view are Feast's matter alone."""
+    seen: dict[str, Any] = {}
+    for item in items:
+        definition = _definition(repository, item, kind)
+        if item.name in seen:
+            other = repository.file_of(seen[item.name])
+            raise definition.error(f"there is another of this name in {other}", "Rename one of the two")
+        if getattr(item, "version", "latest") != "latest":
+            raise definition.error(f"it has version='{item.version}', which is not served", "Take it out")
+        seen[item.name] = item

@@ -1,0 +1,144 @@
+"""A Feast repository that tests write, change and read."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+DEFINITIONS = """
+import json
+from datetime import timedelta
+
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, KafkaSource, StreamFeatureView
+from feast.aggregation import Aggregation
+from feast.data_format import AvroFormat
+from feast.types import Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp
+from feast.value_type import ValueType
+
+EVENT = {
+    "type": "record",
+    "name": "Departure",
+    "fields": [
+        {"name": "carrier", "type": "string"},
+        {"name": "origin", "type": "string"},
+        {"name": "flight", "type": "int"},
+        {"name": "dep_delay", "type": ["null", "double"], "default": None},
+        {"name": "seats", "type": "long"},
+        {"name": "note", "type": ["null", "string"], "default": None},
+        {"name": "departed_at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+    ],
+}
+
+carrier = Entity(name="carrier", value_type=ValueType.STRING)
+origin = Entity(name="origin", value_type=ValueType.STRING)
+
+departures = KafkaSource(
+    name="departures",
+    topic="flights.departures",
+    timestamp_field="departed_at",
+    message_format=AvroFormat(json.dumps(EVENT)),
+    watermark_delay_threshold=timedelta(minutes=12),
+    batch_source=FileSource(
+        name="departures_log", path="data/log/carrier_delays", timestamp_field="event_timestamp"
+    ),
+    tags={"headrace.key": "carrier", "headrace.schema_id": "7"},
+)
+
+carrier_delays = StreamFeatureView(
+    name="carrier_delays",
+    entities=[carrier],
+    ttl=timedelta(days=1),
+    source=departures,
+    timestamp_field="departed_at",
+    schema=[
+        Field(name="carrier", dtype=String),
+        Field(name="n_1h", dtype=Int64),
+        Field(name="mean_1h", dtype=Float64),
+        Field(name="seats_max_1d", dtype=Int64),
+    ],
+    aggregations=[
+        Aggregation(
+            column="flight",
+            function="count",
+            time_window=timedelta(hours=1),
+            slide_interval=timedelta(minutes=5),
+            name="n_1h",
+        ),
+        Aggregation(
+            column="dep_delay",
+            function="mean",
+            time_window=timedelta(hours=1),
+            slide_interval=timedelta(minutes=15),
+            name="mean_1h",
+        ),
+        Aggregation(column="seats", function="max", time_window=timedelta(days=1), name="seats_max_1d"),
+    ],
+    tags={"headrace.quantum": "dep_delay=0.01"},
+)
+
+airlines = FeatureView(
+    name="airlines",
+    entities=[carrier],
+    ttl=timedelta(0),
+    schema=[
+        Field(name="carrier", dtype=String),
+        Field(name="full_name", dtype=String),
+        Field(name="fleet", dtype=Int32),
+        Field(name="share", dtype=Float32),
+        Field(name="founded", dtype=UnixTimestamp),
+        Field(name="alliance", dtype=Bool),
+    ],
+    source=FileSource(name="airlines_table", path="data/airlines.parquet", timestamp_field="valid_from"),
+)
+
+service = FeatureService(name="delays", features=[carrier_delays, airlines[["fleet", "full_name"]]])
+"""
+
+CONFIG = """
+project: {project}
+registry: data/registry.db
+provider: local
+online_store:
+  type: redis
+  connection_string: "{connection}"
+offline_store:
+  type: dask
+entity_key_serialization_version: 3
+"""
+
+
+@pytest.fixture
+def repo(tmp_path: Path, project: str) -> Path:
+    """A repository that compiles; its configuration names a Redis that nobody asks."""
+    folder = tmp_path / "repo"
+    (folder / "data").mkdir(parents=True)
+    (folder / "features.py").write_text(DEFINITIONS)
+    (folder / "feature_store.yaml").write_text(CONFIG.format(project=project, connection="127.0.0.1:1"))
+    return folder
+
+
+@pytest.fixture
+def replace(repo: Path) -> Callable[[str, str], None]:
+    """Replace text of ``features.py`` that stands there exactly once."""
+
+    def change(old: str, new: str) -> None:
+        file = repo / "features.py"
+        text = file.read_text()
+        assert text.count(old) == 1, f"{old!r} stands there {text.count(old)} times"
+        file.write_text(text.replace(old, new))
+
+    return change
+
+
+@pytest.fixture
+def append(repo: Path) -> Callable[[str], None]:
+    """Write more definitions at the end of ``features.py``."""
+
+    def write(text: str) -> None:
+        with (repo / "features.py").open("a") as file:
+            file.write(textwrap.dedent(text))
+
+    return write
