@@ -116,10 +116,10 @@ class Child:
         return self.kill()
 
     def kill(self) -> int | None:
-        """Kill it and whatever it started (kill -9)."""
+        """Kill it, and whatever it started (kill -9); return its exit code once it is gone."""
         if self._process is None:
             return None
-        with contextlib.suppress(ProcessLookupError):
+        if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         return self._process.wait()
 
@@ -140,12 +140,24 @@ class Child:
         deadline = time.monotonic() + timeout_s
         pause = 0.01
         while not ready():
-            if self.exit_code is not None:
-                raise ServiceUnavailable(self._report(f"ended with exit code {self.exit_code}"))
+            self.check()
             if time.monotonic() > deadline:
-                raise ServiceUnavailable(self._report(f"is not ready after {timeout_s:g} s"))
+                raise self._trouble(f"is not ready after {timeout_s:g} s")
             time.sleep(pause)
             pause = min(pause * 1.5, 0.2)
 
-    def _report(self, problem: str) -> str:
-        return f"{self.name} {problem}; its log {self.log} ends with:\n{self.last_lines()}"
+    def check(self) -> None:
+        """See that it runs.
+
+        Raises
+        ------
+        ServiceUnavailable
+            When it has ended; the message ends with its log.
+        """
+        if self.exit_code is not None:
+            raise self._trouble(f"ended with exit code {self.exit_code}")
+
+    def _trouble(self, problem: str) -> ServiceUnavailable:
+        return ServiceUnavailable(
+            f"{self.name} {problem}; its log {self.log} ends with:\n{self.last_lines()}"
+        )

@@ -24,7 +24,9 @@ _KEY_BYTES = 32
 class Settings(BaseSettings):
     """What a process needs to know besides the plan. Use `load_settings`, which explains its errors."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, extra="forbid", frozen=True, env_ignore_empty=True, protected_namespaces=()
+    )
 
     project_dir: Path = Field(Path("."), description="the Feast repository with its learners.py")
     kafka: str = Field("127.0.0.1:9092", description="bootstrap servers, host:port, comma separated")
@@ -179,4 +181,5 @@ def _explain(error: Any, project_dir: Path) -> str:
         return f"{project_dir / FILE}: there is no setting '{name}'; {hint}"
     value = "" if name == "model_key" else f" = {error['input']!r}"
     problem = error["msg"].removeprefix("Value error, ")
-    return f"setting '{name}'{value}: {problem}. Set {_PREFIX}{name.upper()}, or '{name}' in {project_dir / FILE}"
+    where = f"{_PREFIX}{name.upper()}, or '{name}' in {project_dir / FILE}"
+    return f"setting '{name}'{value}: {problem}. Set {where}"

@@ -212,7 +212,8 @@ class Plan(Spec):
         return _find("stream feature view", self.stream_views, name)
 
     def view(self, name: str) -> StreamViewSpec | BatchViewSpec:
-        return _find("feature view", (*self.stream_views, *self.batch_views), name)
+        views: tuple[StreamViewSpec | BatchViewSpec, ...] = (*self.stream_views, *self.batch_views)
+        return _find("feature view", views, name)
 
     def service(self, name: str) -> FeatureServiceSpec:
         return _find("feature service", self.services, name)

@@ -1,0 +1,100 @@
+"""What operators ask: how far every stage is, how far behind, and what became of the records."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from schemas.plan import Plan
+from streams.progress import Progress, ProgressStore, counts_key
+
+_Where = tuple[str, str, int, str]  # stage, topic, partition, member
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """A stage on one topic, all partitions together.
+
+    Attributes
+    ----------
+    stage, topic, member
+        Who reads what; see `streams.progress`.
+    visible
+        Records whose effects are visible downstream.
+    lag
+        Records in the topic that are not visible yet.
+    age_ms
+        Wall-clock time since any partition last reported.
+    """
+
+    stage: str
+    topic: str
+    member: str
+    visible: int
+    lag: int
+    age_ms: int
+
+
+@dataclass(frozen=True)
+class Status:
+    stages: tuple[StageStatus, ...]
+    intake: Mapping[str, Mapping[str, int]]  # event topic to applied, late, dead, marks
+    join: Mapping[str, Mapping[str, int]]  # router to its counts
+
+
+def topics_read(plan: Plan) -> set[str]:
+    """Topics whose ends `read_status` needs."""
+    from deploy.topics_admin import event_topics, internal_topics
+
+    inner = internal_topics(plan, dict.fromkeys(event_topics(plan), 1))
+    return {*event_topics(plan), *(spec.name for spec in inner)}
+
+
+def read_status(client: redis.Redis, plan: Plan, ends: Mapping[tuple[str, int], int]) -> Status:
+    """Put together what the stages have published.
+
+    Parameters
+    ----------
+    ends
+        (topic, partition) to end offset.
+    """
+    progress = ProgressStore(client, plan).read()
+    counts: Any = client.hgetall(counts_key(plan.project))
+    decoded = {_text(name): json.loads(value) for name, value in counts.items()}
+    return Status(tuple(_stages(progress, ends)), _sums(decoded, "intake"), _sums(decoded, "join"))
+
+
+def _stages(
+    progress: Mapping[_Where, Progress], ends: Mapping[tuple[str, int], int]
+) -> Iterator[StageStatus]:
+    now = time.time_ns() // 1_000_000
+    groups: dict[tuple[str, str, str], dict[int, Progress]] = {}
+    for (stage, topic, partition, member), seen in progress.items():
+        groups.setdefault((stage, topic, member), {})[partition] = seen
+    order = {name: n for n, name in enumerate(("features", "outcomes", "join", "train", "serve"))}
+    for stage, topic, member in sorted(groups, key=lambda group: (order[group[0]], group)):
+        found = groups[stage, topic, member]
+        total = {partition: end for (name, partition), end in ends.items() if name == topic}
+        unread = sum(max(0, end - found.get(p, Progress(0)).next_offset) for p, end in total.items())
+        age_ms = now - max(seen.at_ms for seen in found.values())
+        visible = sum(seen.next_offset for seen in found.values())
+        yield StageStatus(stage, topic, member, visible, unread, age_ms)
+
+
+def _sums(counts: Mapping[str, Mapping[str, int]], kind: str) -> dict[str, dict[str, int]]:
+    sums: dict[str, Counter[str]] = {}
+    for name, values in counts.items():
+        of, where, _ = name.split("|")
+        if of == kind:
+            sums.setdefault(where, Counter()).update(values)
+    return {where: dict(total) for where, total in sorted(sums.items())}
+
+
+def _text(name: bytes | str) -> str:
+    return name.decode() if isinstance(name, bytes) else name
