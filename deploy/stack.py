@@ -1,0 +1,193 @@
+"""The local stack: brokers, Redis and every process of a project on this machine, all of them or none."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import redis
+
+from deploy.apply import apply_plan, compile_plan
+from deploy.child import Child, free_port
+from deploy.offsets import end_offsets
+from deploy.redis_server import RedisServer
+from deploy.settings import Settings, load_settings
+from deploy.supervisor import Supervisor
+from deploy.topics_admin import all_topics
+from featurestore.materialize import materialize
+from schemas.errors import ServiceUnavailable
+from schemas.plan import Plan
+from streams.progress import ProgressStore
+
+Process = Literal["worker", "join", "train", "serve"]
+PROCESSES: tuple[Process, ...] = ("worker", "join", "train", "serve")
+
+
+class LocalStack:
+    """A context manager that runs a project on this machine.
+
+    Parameters
+    ----------
+    project_dir
+        The Feast repository with its ``learners.py``.
+    kafka
+        ``mock`` for librdkafka's built-in broker, else the address of a running Kafka. The built-in broker
+        forgets everything when it stops, so whatever earlier runs left in the data directory is removed: it
+        would speak of offsets that are no more.
+    redis_url
+        A running Redis; None starts one, which keeps its data unless the broker is the built-in one.
+    partitions
+        Of the event topics that do not exist yet.
+    processes
+        Which to run.
+    port
+        Where `serve` listens; None for any free port.
+    settings
+        More settings, as keyword arguments; they come before the environment.
+
+    Raises
+    ------
+    HeadraceError
+        From `start` when a definition or setting is wrong, or a part does not come up; from `check` and
+        `watch` when a process ended. The message ends with the log.
+    """
+
+    plan: Plan
+
+    def __init__(
+        self,
+        project_dir: Path,
+        kafka: str = "mock",
+        redis_url: str | None = None,
+        partitions: int = 4,
+        processes: tuple[Process, ...] = PROCESSES,
+        port: int | None = None,
+        **settings: Any,
+    ) -> None:
+        self._mock = kafka == "mock"
+        self._redis_url, self._processes = redis_url, processes
+        given = {"kafka": None if self._mock else kafka, "event_partitions": partitions}
+        given |= {"port": port or free_port()}
+        self._settings = load_settings(project_dir, **given, **settings)
+        self._supervisor = Supervisor()
+
+    @property
+    def bootstrap(self) -> str:
+        return self._settings.kafka
+
+    @property
+    def redis_url(self) -> str:
+        return self._settings.redis
+
+    @property
+    def serve_url(self) -> str:
+        return f"http://{self._settings.host}:{self._settings.port}"
+
+    @property
+    def data_dir(self) -> Path:
+        return self._settings.data
+
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    def start(self) -> LocalStack:
+        """Start everything, in order, and return once it is ready."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop everything, in the reverse order."""
+        self._supervisor.stop()
+
+    def check(self) -> None:
+        self._supervisor.check()
+
+    def watch(self, until: threading.Event | None = None) -> None:
+        """Block until `until` is set, or a process ends, which raises."""
+        self._supervisor.watch(until)
+
+    def __enter__(self) -> LocalStack:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        self.plan = compile_plan(self._settings.project_dir)
+        self._prepare_data_dir()
+        if self._mock:
+            self._set(kafka=self._start_mock_kafka())
+        self._set(redis=self._redis_url or self._start_redis())
+        apply_plan(self._settings, self.plan)
+        materialize(self._settings.project_dir, self.plan, self.redis_url)
+        for name in self._processes:
+            child = Child(
+                name,
+                [sys.executable, "-m", "deploy.cli", name, str(self._settings.project_dir)],
+                self._log(name),
+                cwd=self._settings.project_dir,
+                env=self._settings.environment(),
+            )
+            self._supervisor.start(
+                child, {"worker": self._worker_is_ready, "serve": self._serve_is_ready}.get(name)
+            )
+
+    def _set(self, **changed: Any) -> None:
+        self._settings = self._settings.model_copy(update=changed)
+
+    def _prepare_data_dir(self) -> None:
+        if self._mock:
+            shutil.rmtree(self.data_dir, ignore_errors=True)
+        shutil.rmtree(self.data_dir / "logs", ignore_errors=True)
+        self._settings.make_signing_key()
+
+    def _log(self, name: str) -> Path:
+        return self.data_dir / "logs" / f"{name}.log"
+
+    def _start_mock_kafka(self) -> str:
+        counts = all_topics(self.plan, self._settings.event_partitions)
+        topics = [word for name, count in counts.items() for word in ("--topic", f"{name}={count}")]
+        log = self._log("kafka")
+        command = [sys.executable, "-m", "deploy.mock_kafka", *topics]
+        child = Child("kafka", command, log, env=self._settings.environment())
+        self._supervisor.start(child, lambda: log.read_text().endswith("\n"))
+        return log.read_text().split()[-1]
+
+    def _start_redis(self) -> str:
+        server = RedisServer(self.data_dir / "redis", persistent=not self._mock).start()
+        self._supervisor.adopt(server.child)
+        return server.url
+
+    def _worker_is_ready(self) -> bool:
+        """Every partition of an event topic with views has been restored."""
+        read = [s.topic for s in self.plan.sources if self.plan.views_of(s.name)]
+        client = redis.Redis.from_url(self.redis_url)
+        try:
+            seen = {
+                (topic, n)
+                for stage, topic, n, _ in ProgressStore(client, self.plan).read()
+                if stage == "features"
+            }
+        finally:
+            client.close()
+        return seen >= end_offsets(self.bootstrap, read).keys()
+
+    def _serve_is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.serve_url}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
