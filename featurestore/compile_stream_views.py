@@ -28,7 +28,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from datetime import timedelta
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 from featurestore.compile_entities import JoinKeys
 from featurestore.compile_sources import EventSource
@@ -188,8 +188,9 @@ def fitting_types(function: AggregationFunction, column: EventColumn) -> tuple[V
 
 
 def _function(definition: Definition, name: str) -> AggregationFunction:
-    if name in FUNCTIONS:
-        return cast(AggregationFunction, name)
+    for function in FUNCTIONS:
+        if name == function:
+            return function
     if name in _FEAST_FUNCTIONS:
         raise definition.error(f"function '{name}' is not yet executed", f"Use one of {', '.join(FUNCTIONS)}")
     raise definition.error(f"function '{name}' is unknown", suggestion(name, FUNCTIONS))

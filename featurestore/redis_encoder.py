@@ -59,7 +59,7 @@ def encode_values(dtype: ValueType, values: Any, valid: NDArray[np.bool_]) -> Ra
 
 
 def encode_timestamps(times_us: NDArray[np.int64]) -> Ragged:
-    """Protobuf `Timestamp` bytes of epoch microseconds; zero seconds or nanos are left out, as proto3 does."""
+    """Protobuf `Timestamp` bytes of epoch microseconds; zeros are left out, as proto3 does."""
     seconds, micros = np.divmod(times_us, 1_000_000)
     first = _tagged(0x08, varints(seconds)).where(seconds != 0)
     second = _tagged(0x10, varints(micros * 1000)).where(micros != 0)

@@ -91,7 +91,8 @@ def compile_features(repo_dir: Path) -> FeatureParts:
         for view in _by_name(contents.feature_views)
         if view.online
     ]
-    views: dict[str, StreamViewSpec | BatchViewSpec] = {v.name: v for v in (*stream_views, *batch_views)}
+    online: list[StreamViewSpec | BatchViewSpec] = [*stream_views, *batch_views]
+    views = {view.name: view for view in online}
     _check_names(repository, contents.feature_services, "feature service")
     return FeatureParts(
         project=repository.project,

@@ -1,0 +1,88 @@
+"""What a client gets: feature values in columns, with statuses and where they come from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore.redis_decoder import Provenance
+from schemas.errors import HeadraceError, UnknownNameError
+
+
+class FieldStatus(StrEnum):
+    """Feast's field statuses. Only PRESENT comes with a value."""
+
+    PRESENT = "PRESENT"
+    NULL_VALUE = "NULL_VALUE"  # the row is there, the value is null
+    NOT_FOUND = "NOT_FOUND"  # no row of this entity, or one from before the feature existed
+    OUTSIDE_MAX_AGE = "OUTSIDE_MAX_AGE"  # older than the view's ttl
+
+
+@dataclass(frozen=True)
+class FeatureResponse:
+    """Features of `n` entity rows.
+
+    Attributes
+    ----------
+    entities
+        The join keys of the request, by name, n values each.
+    columns
+        Feature name to n values: int, float, bool, str, aware UTC datetime (`UnixTimestamp`), or None.
+    statuses
+        Feature name to n statuses.
+    provenance
+        View to n log prefixes; None where there is no row, and for batch views.
+    """
+
+    entities: dict[str, list[Any]]
+    columns: dict[str, list[Any]]
+    statuses: dict[str, list[FieldStatus]]
+    provenance: dict[str, list[Provenance | None]]
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Join keys and features as columns, as Feast's response gives them."""
+        return {**self.entities, **self.columns}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Join keys and features, one dict per entity row."""
+        columns = self.to_dict()
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+    def to_numpy(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """Features as a float64 matrix of shape (n, len(names)).
+
+        Missing values are NaN, bools 0 and 1, times epoch milliseconds.
+
+        Raises
+        ------
+        UnknownNameError
+            When a name was not asked for.
+        HeadraceError
+            When a feature holds text.
+        """
+        rows = len(next(iter(self.columns.values()), []))
+        matrix = np.empty((rows, len(names)))
+        for position, name in enumerate(names):
+            if name not in self.columns:
+                raise UnknownNameError("feature", name, list(self.columns))
+            matrix[:, position] = [_number(name, value) for value in self.columns[name]]
+        return matrix
+
+
+def _number(name: str, value: Any) -> float:
+    if value is None:
+        return math.nan
+    if isinstance(value, datetime):
+        return value.timestamp() * 1000
+    if isinstance(value, str):
+        raise HeadraceError(
+            f"feature '{name}' is text ('{value}') and has no number; leave it out of `names`"
+        )
+    return float(value)
