@@ -131,7 +131,7 @@ class FeatureClient:
         """Send commands and read their replies; once more on a new connection if the first one is broken."""
         pool = self._redis.connection_pool
         try:
-            connection: Any = pool.get_connection()  # type: ignore[no-untyped-call]
+            connection: Any = pool.get_connection()
             try:
                 try:
                     return _round_trip(connection, commands, count)
@@ -196,7 +196,7 @@ class AsyncFeatureClient:
     async def _exchange(self, commands: bytes, count: int) -> list[Reply]:
         pool = self._redis.connection_pool
         try:
-            connection: Any = await pool.get_connection()
+            connection: Any = await pool.get_connection()  # type: ignore[no-untyped-call]
             try:
                 try:
                     return await _async_round_trip(connection, commands, count)
@@ -210,7 +210,7 @@ class AsyncFeatureClient:
 
 def _round_trip(connection: Any, commands: bytes, count: int) -> list[Reply]:
     try:
-        connection.send_packed_command(commands)
+        connection.send_packed_command([commands])
         return [connection.read_response() for _ in range(count)]
     except BaseException:
         connection.disconnect()  # replies may be left in it
@@ -219,7 +219,7 @@ def _round_trip(connection: Any, commands: bytes, count: int) -> list[Reply]:
 
 async def _async_round_trip(connection: Any, commands: bytes, count: int) -> list[Reply]:
     try:
-        await connection.send_packed_command(commands)
+        await connection.send_packed_command([commands])
         return [await connection.read_response() for _ in range(count)]
     except BaseException:
         await connection.disconnect(nowait=True)  # replies may be left in it

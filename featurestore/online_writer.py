@@ -11,14 +11,17 @@ import numpy as np
 import redis.asyncio
 from numpy.typing import NDArray
 from redis import exceptions
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from featurestore.redis_encoder import Column, ViewEncoder
 from schemas.errors import ServiceUnavailable
-from schemas.plan import Plan
+from schemas.plan import BatchViewSpec, Plan, StreamViewSpec
 from streams.progress import progress_key
 from streams.sinks import OnlineRows
 
 _CHUNK_ROWS = 1000
+_CONNECT_TIMEOUT_S = 5.0
 _BACKOFF_S = (0.05, 2.0)  # first and longest pause while Redis is away
 # Redis is away, starting, out of memory, a replica for the moment, or cannot save: worth waiting for.
 _PASSING = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError, OSError)
@@ -38,13 +41,14 @@ class RedisOnlineSink:
     """
 
     def __init__(self, redis_url: str, plan: Plan) -> None:
-        self._pool = redis.asyncio.ConnectionPool.from_url(redis_url, socket_connect_timeout=5.0)
-        self._connection = self._pool.make_connection()
+        pool = redis.asyncio.ConnectionPool.from_url(
+            redis_url, socket_connect_timeout=_CONNECT_TIMEOUT_S, retry=Retry(NoBackoff(), 0)
+        )
+        self._connection: Any = pool.make_connection()  # type: ignore[no-untyped-call]
         self._turn = asyncio.Lock()
         self._progress_key = progress_key(plan.project)
-        self._encoders = {
-            v.name: ViewEncoder(plan.project, v) for v in (*plan.stream_views, *plan.batch_views)
-        }
+        views: list[StreamViewSpec | BatchViewSpec] = [*plan.stream_views, *plan.batch_views]
+        self._encoders = {view.name: ViewEncoder(plan.project, view) for view in views}
 
     async def write(self, rows: Sequence[OnlineRows], progress: Mapping[str, str]) -> None:
         """Store rows of stream views, and when every row is stored, the progress that speaks of them.
@@ -90,7 +94,6 @@ class RedisOnlineSink:
 
     async def close(self) -> None:
         await self._connection.disconnect()
-        await self._pool.disconnect()
 
     def _encode(self, rows: OnlineRows) -> Iterator[tuple[bytes, int]]:
         encoder = self._encoders[rows.view]
