@@ -60,6 +60,6 @@ def _params(value: Any) -> Any:
         if isinstance(found := getattr(value, steps, None), Mapping):
             return found
     if not hasattr(value, "_get_params"):
-        return repr(value) if type(value).__repr__ is not object.__repr__ else vars(value)
+        return vars(value) if hasattr(value, "__dict__") else repr(value)
     names = inspect.signature(type(value).__init__).parameters
     return {name: getattr(value, name) for name in names if hasattr(value, name)}

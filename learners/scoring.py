@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.records import Value
 
-Features = dict[str, Value]
+Features = Mapping[str, Value]
 
 
 def score(model: Any, x: Features) -> float:
@@ -39,5 +39,5 @@ def learn(model: Any, x: Features, label: float) -> None:
 def is_classifier(model: Any) -> bool:
     """Whether the model, or the last step of the pipeline, predicts classes."""
     while isinstance(steps := getattr(model, "steps", None), Mapping):
-        model = next(reversed(steps.values()))
+        model = list(steps.values())[-1]
     return hasattr(model, "predict_proba_one")

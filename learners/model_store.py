@@ -1,0 +1,189 @@
+"""The model store: signed artifacts in a directory, one file per published version.
+
+An artifact is ``MAGIC | length, header JSON | length, pickled model | length, trainer memory | HMAC-SHA256``
+with lengths as little-endian u64 and the HMAC over all before it. It appears under its name only when it is
+complete and on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from learners.safe_pickle import dump_model, load_model
+from schemas.errors import ModelError, UnknownNameError
+
+_MAGIC = b"HEADRACE-MODEL-1\n"
+_LENGTH = struct.Struct("<Q")
+_SIGNATURE = hashlib.sha256().digest_size
+LINEAGE = "lineage.jsonl"
+
+
+@dataclass(frozen=True)
+class ModelHeader:
+    """Where a version comes from.
+
+    `offset` is the next offset of the examples topic: the model has learned the prefix ``[0, offset)``,
+    `examples` of it. `first_ms` and `last_ms` bound the event times of what it learned; `mark_ms` is the
+    last time mark. `digest` is that of the state, `created_ms` the wall clock.
+    """
+
+    name: str
+    major: int
+    minor: int
+    parent: str | None
+    offset: int
+    examples: int
+    first_ms: int | None
+    last_ms: int | None
+    mark_ms: int | None
+    definition: str
+    plan_hash: str
+    libraries: dict[str, str]
+    metrics: dict[str, Any]
+    digest: str
+    created_ms: int
+    poisoned: int = 0
+    duplicates: int = 0
+
+    @property
+    def version(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model with its header, and what its trainer must remember (see `learners.trainer`)."""
+
+    header: ModelHeader
+    model: Any
+    memory: bytes = field(default=b"", repr=False)
+
+
+class ModelStore:
+    """Artifacts below `directory`, in one folder per learner.
+
+    Parameters
+    ----------
+    directory
+        Created when missing.
+    key
+        Signs artifacts; at least 16 bytes. Nothing signed with another key is loaded.
+    keep
+        Artifacts kept per learner. The lineage of removed ones stays.
+    """
+
+    def __init__(self, directory: Path, key: bytes, keep: int = 5) -> None:
+        if len(key) < 16:
+            raise ModelError(f"the model key has {len(key)} bytes; use at least 16 random ones")
+        self._directory = directory
+        self._key = key
+        self._keep = keep
+
+    def publish(self, artifact: Artifact) -> None:
+        """Make a version durable and then visible; then drop the oldest beyond the retention."""
+        folder = self._directory / artifact.header.name
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_atomically(self._path(artifact.header.name, artifact.header.version), self._encode(artifact))
+        with (folder / LINEAGE).open("a") as lineage:
+            lineage.write(json.dumps(asdict(artifact.header)) + "\n")
+        for version in self._versions(artifact.header.name)[: -self._keep]:
+            self._path(artifact.header.name, version).unlink(missing_ok=True)
+
+    def latest(self, name: str) -> str | None:
+        """The newest version that can be loaded, or None."""
+        versions = self._versions(name)
+        return versions[-1] if versions else None
+
+    def load(self, name: str, version: str) -> Artifact:
+        """One version of a learner.
+
+        Raises
+        ------
+        UnknownNameError
+            When it is not there (any more).
+        ModelError
+            When its signature does not fit, or it holds what may not be loaded.
+        """
+        try:
+            data = self._path(name, version).read_bytes()
+        except FileNotFoundError:
+            raise UnknownNameError(f"version of learner '{name}'", version, self._versions(name)) from None
+        header, model, memory = self._verify(f"model {name}@{version}", data)
+        found = ModelHeader(**json.loads(header))
+        if (found.name, found.version) != (name, version):
+            raise ModelError(f"the file of {name}@{version} holds {found.name}@{found.version}; restore it")
+        return Artifact(found, load_model(model), memory)
+
+    def list(self, name: str) -> list[ModelHeader]:
+        """The lineage: headers of all versions ever published, oldest first."""
+        path = self._directory / name / LINEAGE
+        lines = path.read_text().splitlines() if path.exists() else []
+        headers = {header.version: header for line in lines for header in _parse(line)}
+        return sorted(headers.values(), key=lambda header: (header.major, header.minor))
+
+    def _path(self, name: str, version: str) -> Path:
+        return self._directory / name / f"{version}.model"
+
+    def _versions(self, name: str) -> list[str]:
+        stems = (path.stem for path in (self._directory / name).glob("*.model"))
+        return sorted(stems, key=lambda stem: tuple(map(int, stem.split("."))))
+
+    def _encode(self, artifact: Artifact) -> bytes:
+        header = json.dumps(asdict(artifact.header)).encode()
+        body = bytearray(_MAGIC)
+        for part in (header, dump_model(artifact.model), artifact.memory):
+            body += _LENGTH.pack(len(part)) + part
+        return bytes(body) + self._sign(body)
+
+    def _sign(self, body: bytes | bytearray | memoryview) -> bytes:
+        return hmac.digest(self._key, body, "sha256")
+
+    def _verify(self, what: str, data: bytes) -> tuple[bytes, bytes, bytes]:
+        """The three parts of an artifact; nothing of it is interpreted before the signature fits."""
+        body, signature = data[:-_SIGNATURE], data[-_SIGNATURE:]
+        if not hmac.compare_digest(self._sign(body), signature) or not body.startswith(_MAGIC):
+            raise ModelError(
+                f"{what} is not signed with this key, or damaged; set the key it was published with, "
+                "or remove the file to train again"
+            )
+        header, model, memory = _parts(body)
+        return header, model, memory
+
+
+def _parts(body: bytes) -> Iterator[bytes]:
+    at = len(_MAGIC)
+    while at < len(body):
+        (length,) = _LENGTH.unpack_from(body, at)
+        at += _LENGTH.size
+        yield body[at : at + length]
+        at += length
+
+
+def _parse(line: str) -> Iterator[ModelHeader]:
+    """The header in a line of the lineage; none when a crash has torn it."""
+    try:
+        yield ModelHeader(**json.loads(line))
+    except (ValueError, TypeError):
+        return
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
