@@ -1,0 +1,81 @@
+"""Columns of a decoded range, and how parts of a column are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["long", "double", "boolean", "string"]
+Rows = NDArray[np.int64]
+MAX_STRING = 1024  # bytes; the widest a column of dtype S becomes, whatever a range holds
+
+_DTYPES: Mapping[Kind, type] = {"long": np.int64, "double": np.float64, "boolean": np.bool_}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One field of `n` records.
+
+    Attributes
+    ----------
+    values
+        Shape (n,): int64 (long), float64 (double), bool (boolean) or dtype S (string: UTF-8, bytes, or the
+        symbol of an enum). Zero or empty where `valid` is False.
+    valid
+        Shape (n,): False for null, and for records in error.
+    """
+
+    values: NDArray[Any]
+    valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded range of `n` payloads.
+
+    Attributes
+    ----------
+    columns
+        One column of `n` rows per needed field.
+    errors
+        Index of a payload to the reason why it could not be decoded; such rows are invalid in all columns.
+    """
+
+    columns: dict[str, Column]
+    errors: dict[int, str]
+
+
+def blank(kind: Kind, n: int, width: int = 1) -> NDArray[Any]:
+    """`n` zeros (or empty strings of at most `width` bytes) of the dtype of `kind`."""
+    return np.zeros(n, f"S{width}" if kind == "string" else _DTYPES[kind])
+
+
+def merge(kind: Kind, n: int, parts: Sequence[tuple[Rows, Column]]) -> Column:
+    """A column of `n` rows from parts of it; rows that are in no part are null."""
+    if len(parts) == 1 and len(parts[0][0]) == n:
+        return _whole(kind, parts[0][1])
+    width = max((c.values.dtype.itemsize for _, c in parts), default=1) if kind == "string" else 1
+    values, valid = blank(kind, n, width), np.zeros(n, np.bool_)
+    for rows, column in parts:
+        values[rows], valid[rows] = column.values, column.valid
+    return Column(values, valid)
+
+
+def _whole(kind: Kind, column: Column) -> Column:
+    if kind == "string":
+        return column
+    return Column(column.values.astype(_DTYPES[kind], copy=False), column.valid)
+
+
+def from_objects(kind: Kind, objects: Iterable[Any]) -> Column:
+    """A column from Python values, None for null; strings as bytes."""
+    found = list(objects)
+    valid = np.array([value is not None for value in found], np.bool_)
+    width = max((len(value) for value in found if value), default=1) if kind == "string" else 1
+    values = blank(kind, len(found), max(width, 1))
+    values[valid] = [value for value in found if value is not None]
+    return Column(values, valid)

@@ -1,0 +1,171 @@
+"""The decoder of a topic: Confluent-framed Avro to columns, any mix of known schema ids in one range."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from schemas.avro.columns import Column, Decoded, Kind, Rows, from_objects, merge
+from schemas.avro.cursor import Cursor, Joined, join
+from schemas.avro.program import Program, compile_program
+from schemas.avro.reference import ReferenceDecoder
+from schemas.avro.resolution import Needed, match_fields, needed_fields
+from schemas.avro.schema import RecordSchema, nearest, parse_record
+from schemas.errors import RecordError, SchemaError
+
+HEADER_BYTES = 5  # a zero, then the schema id, four bytes, big-endian
+
+_Part = tuple[Rows, Mapping[str, Column]]
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """How records of one writer schema are read."""
+
+    program: Program | None  # None: the reference decoder alone
+    reference: ReferenceDecoder
+    matched: tuple[Needed, ...]
+    defaults: Mapping[str, Column]  # of one row: needed fields this writer does not have
+
+
+class AvroDecoder:
+    """Decodes ranges of a topic into columns.
+
+    A record is decoded with the writer schema its header names, resolved to the reader schema as fastavro
+    resolves it; logical types stay raw integers. Schemas of scalars, unions and nested records are decoded
+    a column at a time, those with maps, arrays or recursion a record at a time by fastavro.
+
+    Parameters
+    ----------
+    reader_schema
+        Avro schema in JSON that the records are read as.
+    writer_schemas
+        Confluent schema id to Avro schema in JSON.
+    fields
+        Fields of the reader schema that become columns; all others are skipped, not built.
+
+    Raises
+    ------
+    SchemaError
+        Names what is wrong (schema, field, type) and the remedy.
+    """
+
+    def __init__(self, reader_schema: str, writer_schemas: Mapping[int, str], fields: Sequence[str]) -> None:
+        reader = parse_record(reader_schema, "the reader schema")
+        self._needed = needed_fields(reader, fields)
+        self._writers = {
+            schema_id: _writer(parse_record(text, f"writer schema {schema_id}"), reader, self._needed)
+            for schema_id, text in writer_schemas.items()
+        }
+
+    def field_kind(self, name: str) -> Kind:
+        """The kind of a column.
+
+        Raises
+        ------
+        SchemaError
+            When `name` is not one of the decoder's fields.
+        """
+        kinds = {needed.name: needed.kind for needed in self._needed}
+        if name not in kinds:
+            raise SchemaError(f"field '{name}' is not decoded; {nearest(name, kinds)}")
+        return kinds[name]
+
+    def decode(self, payloads: Sequence[bytes | None]) -> Decoded:
+        """Decode `n` payloads.
+
+        A payload that is None, malformed in any way, of an unknown schema id, or with a needed string that
+        a column cannot hold (over 1024 bytes, or ending in a NUL byte) is an error; the others are not
+        affected by it. Nothing is raised.
+        """
+        n = len(payloads)
+        joined = join(payloads)
+        errors: dict[int, str] = {}
+        parts: list[_Part] = []
+        for schema_id, rows in self._by_schema(payloads, joined, errors):
+            parts.extend(self._decode_rows(self._writers[schema_id], payloads, joined, rows, errors))
+        columns = {
+            needed.name: merge(needed.kind, n, [(rows, part[needed.name]) for rows, part in parts])
+            for needed in self._needed
+        }
+        return Decoded(columns, dict(sorted(errors.items())))
+
+    def _by_schema(
+        self, payloads: Sequence[bytes | None], joined: Joined, errors: dict[int, str]
+    ) -> list[tuple[int, Rows]]:
+        """The rows of each known schema id; all others are put into `errors`."""
+        head = joined.words[joined.starts]
+        ids = ((head >> np.uint64(8)) & np.uint64(0xFFFF_FFFF)).astype("<u4").byteswap()
+        framed = ((head & np.uint64(0xFF)) == 0) & (joined.ends - joined.starts >= HEADER_BYTES)
+        for row in np.flatnonzero(~framed).tolist():
+            errors[row] = _frame_problem(payloads[row])
+        groups = []
+        for schema_id in np.unique(ids[framed]).tolist():
+            rows = np.flatnonzero(framed & (ids == schema_id))
+            if schema_id in self._writers:
+                groups.append((schema_id, rows))
+            else:
+                known = ", ".join(map(str, sorted(self._writers))) or "none"
+                errors.update(
+                    dict.fromkeys(rows.tolist(), f"schema id {schema_id} is unknown; known: {known}")
+                )
+        return groups
+
+    def _decode_rows(
+        self,
+        writer: _Writer,
+        payloads: Sequence[bytes | None],
+        joined: Joined,
+        rows: Rows,
+        errors: dict[int, str],
+    ) -> list[_Part]:
+        if writer.program is None:
+            return [_one_by_one(writer, payloads, rows, errors)]
+        cursor = Cursor(joined, joined.starts[rows] + HEADER_BYTES, joined.ends[rows])
+        columns = writer.program.run(cursor) | _repeat(writer.defaults, len(rows))
+        if not cursor.doubtful.any():
+            return [(rows, columns)]
+        sound = np.flatnonzero(~cursor.doubtful)
+        rest = _one_by_one(writer, payloads, rows[cursor.doubtful], errors)
+        return [
+            (rows[sound], {name: Column(c.values[sound], c.valid[sound]) for name, c in columns.items()}),
+            rest,
+        ]
+
+
+def _writer(writer: RecordSchema, reader: RecordSchema, needed: Sequence[Needed]) -> _Writer:
+    matches = match_fields(writer, reader, needed)
+    found = {field.name for field in matches.values()}
+    defaults = {f.name: f.default for f in needed if f.name not in found and f.default is not None}
+    return _Writer(
+        compile_program(writer, matches), ReferenceDecoder(writer, matches), tuple(matches.values()), defaults
+    )
+
+
+def _one_by_one(
+    writer: _Writer, payloads: Sequence[bytes | None], rows: Rows, errors: dict[int, str]
+) -> _Part:
+    """Records decoded by the reference decoder; those it refuses are put into `errors`."""
+    records, sound = [], []
+    for row in rows.tolist():
+        try:
+            records.append(writer.reference.decode(payloads[row] or b"", HEADER_BYTES))
+            sound.append(row)
+        except RecordError as error:
+            errors[row] = str(error)
+    columns = {f.name: from_objects(f.kind, (r[f.name] for r in records)) for f in writer.matched}
+    return np.array(sound, np.int64), columns | _repeat(writer.defaults, len(sound))
+
+
+def _repeat(defaults: Mapping[str, Column], n: int) -> dict[str, Column]:
+    return {name: Column(c.values.repeat(n), c.valid.repeat(n)) for name, c in defaults.items()}
+
+
+def _frame_problem(payload: bytes | None) -> str:
+    if payload is None:
+        return "no value; Avro records cannot be null"
+    if len(payload) < HEADER_BYTES:
+        return f"{len(payload)} bytes, too short for the Confluent header of {HEADER_BYTES} bytes"
+    return f"magic byte {payload[0]} is not 0: not in Confluent wire format"

@@ -1,0 +1,123 @@
+"""A writer schema compiled to a program over columns: which field is read, which is skipped, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from schemas.avro.columns import Column
+from schemas.avro.cursor import Cursor
+from schemas.avro.resolution import Needed, match
+from schemas.avro.schema import RecordSchema, Type, type_name
+from schemas.avro.types import (
+    Boolean,
+    Enum,
+    Fixed,
+    Floating,
+    Integer,
+    Null,
+    Reader,
+    Scalar,
+    SkippedRecord,
+    SkippedUnion,
+    Skipper,
+    Text,
+    Union,
+    Unreadable,
+)
+
+
+class BeyondColumns(Exception):
+    """A type the columnar path does not know; the whole schema is left to the reference decoder."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """The fields of a record in the order written: readers with the column's name, skippers without."""
+
+    steps: tuple[tuple[str, Reader] | Skipper, ...]
+
+    def run(self, cursor: Cursor) -> dict[str, Column]:
+        """Read every record from the cursor to its end; `cursor.doubtful` tells which to distrust."""
+        columns = {}
+        for step in self.steps:
+            if isinstance(step, tuple):
+                name, reader = step
+                columns[name] = reader.read(cursor)
+            else:
+                step.skip(cursor)
+        cursor.doubtful |= cursor.at != cursor.end  # bytes behind the record
+        return columns
+
+
+def compile_program(writer: RecordSchema, matches: Mapping[str, Needed]) -> Program | None:
+    """The program for `writer`, or None when it has maps, arrays or recursion."""
+    compiler = _Compiler(writer)
+    try:
+        steps = (
+            compiler.field(name, field["type"], matches.get(name)) for name, field in writer.fields.items()
+        )
+        return Program(tuple(steps))
+    except BeyondColumns:
+        return None
+
+
+class _Compiler:
+    def __init__(self, writer: RecordSchema) -> None:
+        self._writer = writer
+        self._open: list[str] = [writer.name]  # the records around the current type
+
+    def field(self, name: str, kind: Type, needed: Needed | None) -> tuple[str, Reader] | Skipper:
+        if needed is None:
+            return self.skipper(kind)
+        return needed.name, self.reader(kind, needed)
+
+    def reader(self, kind: Type, needed: Needed) -> Reader:
+        kind = self._writer.lookup(kind)
+        if isinstance(kind, list):
+            return Union(needed.kind, tuple(self.reader(branch, needed) for branch in kind))
+        wants = match(kind, needed.branches)
+        if wants is None:
+            return Unreadable(needed.kind, self.skipper(kind))
+        return Null(needed.kind) if kind == "null" else _scalar(kind, wants)
+
+    def skipper(self, kind: Type) -> Skipper:
+        kind = self._writer.lookup(kind)
+        word = type_name(kind)
+        if word == "null":
+            return SkippedRecord(())
+        if word == "union":
+            return SkippedUnion(tuple(map(self.skipper, kind)))
+        if word in ("record", "error"):
+            return self._record(kind)
+        if word in ("array", "map"):
+            raise BeyondColumns
+        return _scalar(kind, kind)
+
+    def _record(self, kind: Type) -> SkippedRecord:
+        if kind["name"] in self._open:
+            raise BeyondColumns
+        self._open.append(kind["name"])
+        fields = tuple(self.skipper(field["type"]) for field in kind["fields"])
+        self._open.pop()
+        return SkippedRecord(fields)
+
+
+def _scalar(kind: Type, wants: Type) -> Scalar:
+    """What is written as `kind` and read as `wants`; numbers are promoted when the column is made."""
+    word = type_name(kind)
+    if word == "boolean":
+        return Boolean()
+    if word in ("int", "long"):
+        return Integer(32 if word == "int" else 64)
+    if word in ("float", "double"):
+        return Floating(4 if word == "float" else 8)
+    if word == "fixed":
+        return Fixed(kind["size"])
+    if word == "enum":
+        return Enum([_symbol(symbol, wants) for symbol in kind["symbols"]])
+    return Text(utf8="string" in (kind, wants))
+
+
+def _symbol(symbol: str, enum: Type) -> str | None:
+    return symbol if symbol in enum["symbols"] else enum.get("default") or None

@@ -1,0 +1,73 @@
+"""One record at a time by fastavro: the definition of what a record says, and the path for every schema."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import fastavro
+
+from schemas.avro.check import Checker
+from schemas.avro.resolution import Needed
+from schemas.avro.schema import RecordSchema, Type
+from schemas.errors import RecordError
+
+
+class ReferenceDecoder:
+    """Decodes records of one writer schema.
+
+    Parameters
+    ----------
+    writer
+        The schema the records were written with.
+    matches
+        Name of a writer field to the needed field it is read as; all others are skipped.
+    """
+
+    def __init__(self, writer: RecordSchema, matches: Mapping[str, Needed]) -> None:
+        self._checker = Checker(writer, matches)
+        self._matches = matches
+        self._writer = fastavro.parse_schema(writer.definition)
+        self._reader = fastavro.parse_schema(_projection(writer, matches))
+
+    def decode(self, payload: bytes, start: int) -> dict[str, Any]:
+        """Values by needed field, None for null, strings as bytes, of the record from `start` on.
+
+        Raises
+        ------
+        RecordError
+            When the record is malformed or cannot be read as the reader schema; names field and value.
+        """
+        self._checker.check(payload, start)
+        stream = io.BytesIO(payload)
+        stream.seek(start)
+        try:
+            record: Any = fastavro.schemaless_reader(stream, self._writer, self._reader)
+        except Exception as error:  # whatever fastavro finds in bytes that passed the checks
+            raise RecordError(f"fastavro cannot read the record: {error!r}") from error
+        return {needed.name: _value(record[name]) for name, needed in self._matches.items()}
+
+
+def _value(value: Any) -> Any:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _projection(writer: RecordSchema, matches: Mapping[str, Needed]) -> dict[str, Any]:
+    """A reader schema of the needed fields alone, under the writer's names."""
+    defined: set[str] = set()
+    fields = []
+    for name, needed in matches.items():
+        branches = [_define_once(branch, defined) for branch in needed.branches]
+        fields.append({"name": name, "type": branches if len(branches) > 1 else branches[0]})
+    return {"type": "record", "name": writer.name, "fields": fields}
+
+
+def _define_once(branch: Type, defined: set[str]) -> Type:
+    """A definition where a name first occurs, the name after that."""
+    if not isinstance(branch, dict):
+        return branch
+    if branch["name"] in defined:
+        return branch["name"]
+    defined.add(branch["name"])
+    return branch

@@ -1,0 +1,180 @@
+"""Matching a reader schema's needed fields to the fields of a writer schema, by the rules of fastavro.
+
+Source: Avro 1.11 specification, "Schema Resolution".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.avro.columns import MAX_STRING, Column, Kind, from_objects
+from schemas.avro.schema import PRIMITIVES, RecordSchema, Type, nearest, type_name
+from schemas.errors import SchemaError
+
+_KINDS: dict[str, Kind] = {
+    "boolean": "boolean",
+    "int": "long",
+    "long": "long",
+    "float": "double",
+    "double": "double",
+    "bytes": "string",
+    "string": "string",
+    "enum": "string",
+    "fixed": "string",
+}
+_PROMOTIONS = {
+    "int": {"long", "float", "double"},
+    "long": {"float", "double"},
+    "float": {"double"},
+    "string": {"bytes"},
+    "bytes": {"string"},
+}
+
+
+@dataclass(frozen=True)
+class Needed:
+    """A field of the reader schema that becomes a column; `branches` are the types it may have."""
+
+    name: str
+    kind: Kind
+    branches: tuple[Type, ...]
+    aliases: tuple[str, ...]
+    default: Column | None  # of one row
+
+
+def needed_fields(reader: RecordSchema, names: Sequence[str]) -> list[Needed]:
+    """The fields of `names`, in that order.
+
+    Raises
+    ------
+    SchemaError
+        When a field is not in the schema, or has a type that is no column.
+    """
+    fields = reader.fields
+    for name in names:
+        if name not in fields:
+            raise SchemaError(
+                f"field '{name}' is not in {reader.label} '{reader.name}'; {nearest(name, fields)}"
+            )
+    return [_needed(reader, fields[name]) for name in dict.fromkeys(names)]
+
+
+def _needed(reader: RecordSchema, field: dict[str, Any]) -> Needed:
+    name, branches = field["name"], reader.branches(field["type"])
+    kind = _kind(reader, name, branches)
+    for branch in branches:
+        if type_name(branch) == "fixed" and branch["size"] > MAX_STRING:
+            raise SchemaError(
+                f"field '{name}' of {reader.label} is fixed of {branch['size']} bytes, "
+                f"a column holds {MAX_STRING}; leave the field out or shorten it"
+            )
+    default = _default(reader, field, kind, branches) if "default" in field else None
+    return Needed(name, kind, tuple(branches), tuple(field.get("aliases", ())), default)
+
+
+def _kind(reader: RecordSchema, name: str, branches: Sequence[Type]) -> Kind:
+    found = {_KINDS.get(type_name(branch)) for branch in branches if branch != "null"}
+    kind = found.pop() if len(found) == 1 else None
+    if kind is None or name in reader.decimals:
+        words = (
+            "decimal" if name in reader.decimals else " or ".join(map(type_name, branches)) or "empty union"
+        )
+        raise SchemaError(
+            f"field '{name}' of {reader.label} is {words}, which is no column; "
+            "use boolean, int, long, float, double, string, bytes, enum, fixed, or a union of null with one"
+        )
+    return kind
+
+
+def _default(reader: RecordSchema, field: dict[str, Any], kind: Kind, branches: Sequence[Type]) -> Column:
+    where = f"default {field['default']!r} of field '{field['name']}' of {reader.label}"
+    try:
+        column = from_objects(kind, [_default_value(field["default"], kind, branches)])
+    except (OverflowError, TypeError, ValueError) as error:
+        raise SchemaError(f"{where} is no {kind} ({error}); correct it") from error
+    if kind == "string" and column.values.dtype.itemsize > MAX_STRING:
+        raise SchemaError(f"{where} is longer than {MAX_STRING} bytes; shorten it")
+    return column
+
+
+def _default_value(value: Any, kind: Kind, branches: Sequence[Type]) -> Any:
+    if value is None or kind not in ("double", "string"):
+        return value
+    if kind == "double":
+        return float(value)
+    # JSON has no bytes: the specification writes those of a default as the characters 0-255.
+    raw = {type_name(branch) for branch in branches} <= {"null", "bytes", "fixed"}
+    return str(value).encode("latin-1" if raw else "utf-8")
+
+
+def match_fields(writer: RecordSchema, reader: RecordSchema, needed: Sequence[Needed]) -> dict[str, Needed]:
+    """Name of a writer field to the needed field it is read as; needed fields it lacks have a default.
+
+    Raises
+    ------
+    SchemaError
+        When the records have different names, a field is missing without default, two fields of the writer
+        are one for the reader (or the reverse), or a field can never be read as the reader wants it.
+    """
+    if not _same_name(writer.definition, reader.definition):
+        raise SchemaError(
+            f"{writer.label} is the record '{writer.name}', {reader.label} is '{reader.name}'; "
+            f"add the alias '{writer.name}' to {reader.label}"
+        )
+    matches: dict[str, Needed] = {}
+    for field in needed:
+        name = _writer_field(writer, reader, field)
+        if name in matches:
+            raise SchemaError(
+                f"fields '{field.name}' and '{matches[name].name}' of {reader.label} are both field '{name}' "
+                f"of {writer.label}; keep one of the aliases"
+            )
+        if name is not None:
+            _refuse_impossible(writer, name, field)
+            matches[name] = field
+    return matches
+
+
+def _writer_field(writer: RecordSchema, reader: RecordSchema, field: Needed) -> str | None:
+    names = [field.name, *(alias for alias in field.aliases if alias not in reader.fields)]
+    found = [name for name in names if name in writer.fields]
+    if len(found) > 1:
+        raise SchemaError(
+            f"fields {found} of {writer.label} are all field '{field.name}' of {reader.label}; drop an alias"
+        )
+    if not found and field.default is None:
+        raise SchemaError(
+            f"field '{field.name}' is not in {writer.label} and has no default; "
+            f"give it a default in {reader.label}, or an alias ({nearest(field.name, writer.fields)})"
+        )
+    return found[0] if found else None
+
+
+def _refuse_impossible(writer: RecordSchema, name: str, field: Needed) -> None:
+    branches = writer.branches(writer.fields[name]["type"])
+    if not any(match(branch, field.branches) is not None for branch in branches):
+        wrote, wants = (" or ".join(map(type_name, types)) for types in (branches, field.branches))
+        raise SchemaError(
+            f"field '{name}' is {wrote} in {writer.label}, which cannot be read as {wants}; "
+            f"write {wants}, or give the field another name"
+        )
+
+
+def match(wrote: Type, branches: Sequence[Type]) -> Type | None:
+    """The first of the reader's branches that a value written as `wrote` (a definition) is read as."""
+    return next((branch for branch in branches if _matches(wrote, branch)), None)
+
+
+def _matches(wrote: Type, wants: Type) -> bool:
+    if isinstance(wrote, str) and isinstance(wants, str) and wrote in PRIMITIVES:
+        return wrote == wants or wants in _PROMOTIONS.get(wrote, ())
+    if not (isinstance(wrote, dict) and isinstance(wants, dict)) or wrote["type"] != wants["type"]:
+        return False
+    return _same_name(wrote, wants) and wrote.get("size") == wants.get("size")
+
+
+def _same_name(wrote: dict[str, Any], wants: dict[str, Any]) -> bool:
+    short, aliases = wrote["name"].split(".")[-1], wants.get("aliases", ())
+    return short == wants["name"].split(".")[-1] or wrote["name"] in aliases or short in aliases

@@ -1,0 +1,141 @@
+"""Reading Avro schemas: a record's definition without logical types, and an id for it."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import fastavro
+from fastavro.schema import to_parsing_canonical_form
+
+from schemas.errors import SchemaError
+
+PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
+_KEPT = ("type", "name", "aliases", "symbols", "size", "items", "values", "fields", "default")
+
+Type = Any  # a primitive's or definition's name, a definition (dict), or a union (list)
+
+
+@dataclass(frozen=True)
+class RecordSchema:
+    """A parsed record schema.
+
+    `definition` has full names and no logical types, so that readers give raw integers and bytes. `named`
+    maps full names to definitions. `label` is what error messages call the schema, and `decimals` are the
+    fields that hold a decimal.
+    """
+
+    label: str
+    definition: dict[str, Any]
+    named: dict[str, dict[str, Any]]
+    decimals: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        return str(self.definition["name"])
+
+    @property
+    def fields(self) -> dict[str, dict[str, Any]]:
+        return {field["name"]: field for field in self.definition["fields"]}
+
+    def branches(self, kind: Type) -> list[Type]:
+        """The branches of a union (one for any other type), names replaced by their definitions."""
+        return [self.lookup(branch) for branch in (kind if isinstance(kind, list) else [kind])]
+
+    def lookup(self, kind: Type) -> Type:
+        """The definition behind a name; anything else as it is."""
+        return self.named[kind] if isinstance(kind, str) and kind not in PRIMITIVES else kind
+
+
+def type_name(kind: Type) -> str:
+    """``long``, ``enum``, ``union``: the Avro word for a type."""
+    if isinstance(kind, list):
+        return "union"
+    return str(kind["type"] if isinstance(kind, dict) else kind)
+
+
+def parse_record(text: str, label: str) -> RecordSchema:
+    """Parse the schema of a record.
+
+    Raises
+    ------
+    SchemaError
+        When the text is no JSON, no valid Avro schema, or not a record with fields of distinct names.
+    """
+    parsed = parse(text, label)
+    if not isinstance(parsed, dict) or parsed["type"] != "record":
+        raise SchemaError(f"{label} is a {type_name(parsed)}; the schema of a topic must be a record")
+    named: dict[str, Any] = {}
+    definition = _plain(parsed, named)
+    names = [field["name"] for field in definition["fields"]]
+    for name in names:
+        if names.count(name) > 1:
+            raise SchemaError(f"{label} has two fields '{name}'; rename one of them")
+    decimals = frozenset(field["name"] for field in parsed["fields"] if _is_decimal(field["type"]))
+    return RecordSchema(label, definition, named, decimals)
+
+
+def schema_fingerprint(schema: str) -> int:
+    """An id for a schema that is in no registry: 31 bits of SHA-256 of its parsing canonical form.
+
+    The canonical form (Avro 1.11 specification, "Parsing Canonical Form") leaves out documentation,
+    defaults, aliases and logical types: schemas that differ in those alone write the same bytes and have
+    the same id.
+
+    Raises
+    ------
+    SchemaError
+        When the text is not a valid Avro schema.
+    """
+    canonical = to_parsing_canonical_form(parse(schema, "schema"))
+    return int.from_bytes(hashlib.sha256(canonical.encode()).digest()[:4], "big") & 0x7FFF_FFFF
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The hint that ends a "not found" message."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"its fields: {', '.join(names) or 'none'}"
+
+
+def parse(text: str, label: str) -> Any:
+    """Parse any schema as fastavro does, logical types and all; `label` names it in the SchemaError."""
+    try:
+        return fastavro.parse_schema(json.loads(text))
+    except ValueError as error:
+        raise SchemaError(f"{label}: {_problem(error)}; write an Avro schema in JSON") from error
+    except Exception as error:  # fastavro meets a malformed schema with any of a dozen exceptions
+        raise SchemaError(f"{label} is not a valid Avro schema: {error!r}; correct it") from error
+
+
+def _problem(error: ValueError) -> str:
+    return f"not JSON ({error})" if isinstance(error, json.JSONDecodeError) else f"unknown type '{error}'"
+
+
+def _plain(kind: Type, named: dict[str, Any]) -> Type:
+    """A copy without logical types, `{"type": "long"}` written as ``long``, names collected in `named`."""
+    if isinstance(kind, list):
+        return [_plain(branch, named) for branch in kind]
+    if not isinstance(kind, dict):
+        return kind
+    if kind["type"] in PRIMITIVES:
+        return kind["type"]
+    copy = {key: kind[key] for key in _KEPT if key in kind}
+    if "name" in copy:
+        named[copy["name"]] = copy
+    for key in ("items", "values"):
+        if key in copy:
+            copy[key] = _plain(copy[key], named)
+    if "fields" in copy:
+        copy["fields"] = [{**field, "type": _plain(field["type"], named)} for field in copy["fields"]]
+    return copy
+
+
+def _is_decimal(kind: Type) -> bool:
+    if isinstance(kind, list):
+        return any(map(_is_decimal, kind))
+    return isinstance(kind, dict) and kind.get("logicalType") == "decimal"

@@ -1,0 +1,67 @@
+"""Strings of many records as one column of dtype S: work and memory follow the bytes there are."""
+
+from __future__ import annotations
+
+import codecs
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.avro.columns import MAX_STRING, Rows
+from schemas.avro.cursor import Cursor, Mask, Words
+
+_HIGH = np.uint64(0x8080_8080_8080_8080)
+_KEEP = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)  # element n keeps a word's first n bytes
+_CHUNK = 4096  # rows whose UTF-8 is checked at once: bounds the memory one long string costs
+
+
+def gather_text(cursor: Cursor, at: Rows, length: Rows, utf8: bool) -> NDArray[np.bytes_]:
+    """The `length` bytes at `at` of each record, shape (k,), dtype S.
+
+    Records whose bytes do not fit a column (longer than `MAX_STRING`, ending in a NUL byte, invalid UTF-8
+    where `utf8`) are marked doubtful.
+    """
+    unfit = (length > MAX_STRING) | ((length > 0) & (cursor.buffer[at + length - 1] == 0))
+    length = np.where(length > MAX_STRING, 0, length)
+    words, beyond_ascii = _gather_words(cursor, at, length)
+    if utf8 and beyond_ascii.any():
+        rows = np.flatnonzero(beyond_ascii)
+        for first in range(0, len(rows), _CHUNK):
+            chunk = rows[first : first + _CHUNK]
+            unfit[chunk[_invalid_utf8(words, chunk, int(length[chunk].max()))]] = True
+    cursor.doubtful |= unfit
+    text: NDArray[Any] = words.view(f"S{8 * words.shape[1]}")[:, 0]
+    return text
+
+
+def _gather_words(cursor: Cursor, at: Rows, length: Rows) -> tuple[Words, Mask]:
+    """Words of shape (k, words of the longest), zero behind each string; and which have a byte over 127."""
+    width = max(-(-int(length.max(initial=0)) // 8), 1)
+    words = np.zeros((len(at), width), np.dtype("<u8"))
+    beyond_ascii = np.zeros(len(at), np.bool_)
+    for column in range(width):
+        rows = np.flatnonzero(length > 8 * column)
+        left = np.minimum(length[rows] - 8 * column, 8)
+        word = cursor.words[at[rows] + 8 * column] & _KEEP[left]
+        words[rows, column] = word
+        beyond_ascii[rows] |= (word & _HIGH) != 0
+    return words, beyond_ascii
+
+
+def _invalid_utf8(words: Words, rows: Rows, longest: int) -> list[int]:
+    """Which of `rows` hold invalid UTF-8, as indices into `rows`."""
+    width = longest // 8 + 1  # with at least one NUL behind each string, so that no sequence spans two
+    block = np.zeros((len(rows), width), np.dtype("<u8"))
+    block[:, : words.shape[1]] = words[rows, :width]
+    text, first, invalid = memoryview(block.tobytes()), 0, []
+    while first < len(rows):
+        try:
+            codecs.utf_8_decode(text[8 * width * first :], "strict", True)
+        except UnicodeDecodeError as error:
+            first += error.start // (8 * width)
+            invalid.append(first)
+            first += 1
+        else:
+            break
+    return invalid

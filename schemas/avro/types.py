@@ -1,0 +1,202 @@
+"""Avro types over many records at once: `read` gives a column, `skip` only moves on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.avro.columns import Column, Kind, Rows, blank, merge
+from schemas.avro.cursor import Cursor, read_byte, read_long, read_words
+from schemas.avro.text import gather_text
+
+
+class Reader(Protocol):
+    """A type of a needed field."""
+
+    def read(self, cursor: Cursor) -> Column:
+        """The values at the cursor, shape (k,); anything at all where the record is doubtful."""
+
+
+class Skipper(Protocol):
+    """A type of any field."""
+
+    def skip(self, cursor: Cursor) -> None:
+        """Check what is at the cursor, and move on."""
+
+
+def _column(values: NDArray[Any]) -> Column:
+    return Column(values, np.ones(len(values), np.bool_))
+
+
+@dataclass(frozen=True)
+class Null:
+    kind: Kind
+
+    def read(self, cursor: Cursor) -> Column:
+        return Column(blank(self.kind, len(cursor)), np.zeros(len(cursor), np.bool_))
+
+
+class Boolean:
+    def read(self, cursor: Cursor) -> Column:
+        byte = read_byte(cursor)
+        wrong = byte > 1
+        if wrong.any():
+            cursor.fail(wrong)
+        return _column(byte != 0)
+
+    def skip(self, cursor: Cursor) -> None:
+        self.read(cursor)
+
+
+@dataclass(frozen=True)
+class Integer:
+    bits: int
+
+    def read(self, cursor: Cursor) -> Column:
+        value = read_long(cursor)
+        if self.bits == 32:
+            wrong = value != value.astype(np.int32)
+            if wrong.any():
+                cursor.fail(wrong)
+        return _column(value)
+
+    def skip(self, cursor: Cursor) -> None:
+        self.read(cursor)
+
+
+@dataclass(frozen=True)
+class Floating:
+    size: int
+
+    def read(self, cursor: Cursor) -> Column:
+        words = read_words(cursor, self.size)
+        if self.size == 8:
+            return _column(words.view("<f8"))
+        return _column(words.astype("<u4").view("<f4").astype(np.float64))
+
+    def skip(self, cursor: Cursor) -> None:
+        cursor.advance(self.size)
+
+
+@dataclass(frozen=True)
+class Text:
+    """Strings and bytes; `utf8` where the reader or the writer calls them a string."""
+
+    utf8: bool
+
+    def read(self, cursor: Cursor) -> Column:
+        declared = read_long(cursor)
+        at = cursor.at.copy()
+        return _column(gather_text(cursor, at, cursor.advance_checked(declared), self.utf8))
+
+    def skip(self, cursor: Cursor) -> None:
+        cursor.advance_checked(read_long(cursor))
+
+
+@dataclass(frozen=True)
+class Fixed:
+    size: int
+
+    def read(self, cursor: Cursor) -> Column:
+        at = cursor.at.copy()
+        size = cursor.advance_checked(np.full(len(cursor), self.size, np.int64))
+        return _column(gather_text(cursor, at, size, utf8=False))
+
+    def skip(self, cursor: Cursor) -> None:
+        cursor.advance_checked(np.full(len(cursor), self.size, np.int64))
+
+
+class Enum:
+    """Symbols as the reader names them, None for one it does not know."""
+
+    def __init__(self, symbols: Sequence[str | None]) -> None:
+        self.symbols = np.array([(symbol or "").encode() for symbol in symbols] or [b""])
+        self.known = np.array([symbol is not None for symbol in symbols], np.bool_)
+
+    def _index(self, cursor: Cursor) -> NDArray[np.int64]:
+        index = read_long(cursor)
+        wrong = index.view(np.uint64) >= np.uint64(len(self.known))
+        if wrong.any():
+            cursor.fail(wrong)
+            index = np.where(wrong, 0, index)
+        return index
+
+    def read(self, cursor: Cursor) -> Column:
+        index = self._index(cursor)
+        if not self.known.all():
+            cursor.doubtful |= ~self.known[index]
+        return _column(self.symbols[index])
+
+    def skip(self, cursor: Cursor) -> None:
+        self._index(cursor)
+
+
+Scalar = Boolean | Integer | Floating | Text | Fixed | Enum
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A branch of a union that the reader schema does not take: the record is doubtful."""
+
+    kind: Kind
+    branch: Skipper
+
+    def read(self, cursor: Cursor) -> Column:
+        cursor.doubtful[:] = True
+        self.branch.skip(cursor)
+        return Null(self.kind).read(cursor)
+
+
+@dataclass(frozen=True)
+class Union:
+    kind: Kind
+    branches: tuple[Reader, ...]
+
+    def read(self, cursor: Cursor) -> Column:
+        parts = []
+        for number, rows in _branches(cursor, len(self.branches)):
+            if rows is None:
+                return self.branches[number].read(cursor)
+            part = cursor.take(rows)
+            parts.append((rows, self.branches[number].read(part)))
+            cursor.put(rows, part)
+        return merge(self.kind, len(cursor), parts)
+
+
+@dataclass(frozen=True)
+class SkippedUnion:
+    branches: tuple[Skipper, ...]
+
+    def skip(self, cursor: Cursor) -> None:
+        for number, rows in _branches(cursor, len(self.branches)):
+            part = cursor if rows is None else cursor.take(rows)
+            self.branches[number].skip(part)
+            if rows is not None:
+                cursor.put(rows, part)
+
+
+@dataclass(frozen=True)
+class SkippedRecord:
+    """A nested record; null is the one without fields."""
+
+    fields: tuple[Skipper, ...]
+
+    def skip(self, cursor: Cursor) -> None:
+        for field in self.fields:
+            field.skip(cursor)
+
+
+def _branches(cursor: Cursor, count: int) -> list[tuple[int, Rows | None]]:
+    """Number of each branch of a union that occurs, and its records: None where it is all of them."""
+    index = read_long(cursor)
+    wrong = index.view(np.uint64) >= np.uint64(count)
+    if wrong.any():
+        cursor.fail(wrong)
+    elif len(index) and (index == index[0]).all():
+        return [(int(index[0]), None)]
+    split = ((number, np.flatnonzero(index == number)) for number in range(count))
+    return [(number, rows) for number, rows in split if rows.size]
