@@ -39,6 +39,11 @@ def progress_key(project: str) -> str:
     return f"headrace:{project}:progress"
 
 
+def counts_key(project: str) -> str:
+    """The hash of counts: ``intake|topic|partition`` and ``join|router|partition`` to JSON objects."""
+    return f"headrace:{project}:counts"
+
+
 def progress_field(stage: Stage, topic: str, partition: int, member: str = "") -> str:
     return f"{stage}|{topic}|{partition}|{member}"
 
@@ -81,9 +86,7 @@ class ProgressStore:
         self._plan = plan
         self._key = progress_key(plan.project)
 
-    def publish(
-        self, stage: Stage, topic: str, partition: int, progress: Progress, member: str = ""
-    ) -> None:
+    def publish(self, stage: Stage, topic: str, partition: int, progress: Progress, member: str = "") -> None:
         self._redis.hset(self._key, progress_field(stage, topic, partition, member), progress.encode())
 
     def forget(self, stage: Stage, topic: str, partition: int, member: str) -> None:
@@ -180,10 +183,7 @@ class ProgressStore:
             return [r.name for r in labelled if r.outcome and plan.source(r.outcome.source).topic == topic]
         if stage == "train":
             return [
-                arm
-                for r in plan.routers
-                if topics.examples(plan.project, r.name) == topic
-                for arm in r.arms
+                arm for r in plan.routers if topics.examples(plan.project, r.name) == topic for arm in r.arms
             ]
         return [""]
 

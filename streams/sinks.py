@@ -41,8 +41,8 @@ class OnlineRows:
 
 
 class OnlineSink(Protocol):
-    async def write(self, rows: Sequence[OnlineRows], progress: Mapping[str, str]) -> None:
-        """Write rows, then `progress` (fields of the progress hash, encoded), in one round trip.
+    async def write(self, rows: Sequence[OnlineRows], hashes: Mapping[str, Mapping[str, str]]) -> None:
+        """Write rows, then the fields of other hashes that speak of them: progress and counts.
 
         Waits and retries while the store cannot be reached; returns only when everything is stored.
         """

@@ -1,0 +1,48 @@
+"""A batch: accepted records of one range or block, as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.avro import Column
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`n` accepted records.
+
+    Attributes
+    ----------
+    event_ms
+        Event times, int64, shape (n,), epoch milliseconds.
+    order
+        What breaks ties of event time, int64, shape (n,): the offset at the source.
+    offset
+        Offset in the log that this partition or shard reads, int64, shape (n,). It is `order` at the source,
+        and the block's offset behind a shuffle.
+    columns
+        Field name to values and validity, each of shape (n,).
+    """
+
+    event_ms: NDArray[np.int64]
+    order: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    columns: Mapping[str, Column]
+
+    def __len__(self) -> int:
+        return len(self.event_ms)
+
+    def take(self, rows: NDArray[Any]) -> Batch:
+        """The rows at an index or mask."""
+        columns = {n: Column(c.values[rows], c.valid[rows]) for n, c in self.columns.items()}
+        return Batch(self.event_ms[rows], self.order[rows], self.offset[rows], columns)
+
+    def select(self, names: set[str]) -> Batch:
+        """The same rows with these columns only."""
+        columns = {n: c for n, c in self.columns.items() if n in names}
+        return Batch(self.event_ms, self.order, self.offset, columns)

@@ -1,0 +1,207 @@
+"""State of the views that share a source and join keys, in one partition or shard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import StateError
+from schemas.plan import StreamViewSpec
+from streams.aggregations import AGGREGATIONS, Aggregation, Dtype, Window
+from streams.batch import Batch
+from streams.keys import KeyColumns, KeyTable, decode_key, encode_key
+from streams.rings import Ring
+from streams.sinks import OnlineRows
+
+
+class GroupState:
+    """Keys, tiles and clock of a group of views.
+
+    Parameters
+    ----------
+    views
+        Views with one source and the same join keys.
+    dtype
+        Numpy type of a source column by its name.
+    """
+
+    def __init__(self, views: Sequence[StreamViewSpec], dtype: Dtype) -> None:
+        self.views = tuple(views)
+        self.join_keys = [key.name for key in views[0].join_keys]
+        self.name = "+".join(self.join_keys)
+        self.keys = KeyTable()
+        self.clock_ms: int | None = None
+        self._aggregations = {
+            view.name: [AGGREGATIONS[spec.function](spec, dtype) for spec in view.aggregations]
+            for view in views
+        }
+        self._rings = _build_rings([a for found in self._aggregations.values() for a in found])
+        self._applied = np.zeros(0, np.int64)  # per slot: next offset after the last record applied
+        self._dirty = np.zeros(0, np.bool_)  # per slot: changed since the last snapshot
+        self._touched: list[NDArray[np.int64]] = []  # slots to emit
+        self._freed: list[bytes] = []  # encoded keys to delete from the changelog
+        self._restored_to = 0  # records below this offset may have been applied before a crash
+
+    @property
+    def columns(self) -> set[str]:
+        """Source columns the group reads: join keys and aggregated columns."""
+        return {*self.join_keys, *(a.column for v in self.views for a in v.aggregations)}
+
+    def advance(self, clock_ms: int) -> None:
+        """Move the clock; keys whose windows lose a tile are marked for emission."""
+        before, self.clock_ms = self.clock_ms, max(clock_ms, self.clock_ms or clock_ms)
+        if before is None or self.clock_ms == before:
+            return
+        for hop_ms, ring in self._rings.items():
+            for window_ms in self._windows(hop_ms):
+                self._touched += ring.expiring(window_ms, before, self.clock_ms)
+            ring.forget(self.clock_ms)
+
+    def _windows(self, hop_ms: int) -> set[int]:
+        return {a.window_ms for v in self.views for a in v.aggregations if a.hop_ms == hop_ms}
+
+    def add(self, batch: Batch) -> None:
+        """Add accepted records; the clock has been moved past all of them."""
+        if not len(batch):
+            return
+        assert self.clock_ms is not None
+        slots = self.keys.slots_of(tuple(batch.columns[name].values for name in self.join_keys))
+        self._reserve()
+        if batch.offset[0] < self._restored_to:
+            fresh = np.flatnonzero(batch.offset >= self._applied[slots])
+            batch, slots = batch.take(fresh), slots[fresh]
+            if not len(batch):
+                return
+        for ring in self._rings.values():
+            ring.add(slots, batch, self.clock_ms)
+        self._applied[slots] = batch.offset + 1  # offsets ascend, and the last of a repeated slot stays
+        self._dirty[slots] = True
+        self._touched.append(slots)
+
+    def _reserve(self) -> None:
+        size = self.keys.size
+        have = len(self._applied)
+        if size > have:
+            grown = max(size, have + have // 2, 64)
+            self._applied = np.concatenate([self._applied, np.zeros(grown - have, np.int64)])
+            self._dirty = np.concatenate([self._dirty, np.zeros(grown - have, np.bool_)])
+        for ring in self._rings.values():
+            ring.reserve(size)
+
+    def emit(self, partition: int, offset: int) -> list[OnlineRows]:
+        """Rows of every key whose values changed since the last call, as of the clock.
+
+        `offset` is the end of the log prefix. Keys with nothing left in any window come out empty once more
+        and give their slots back.
+        """
+        touched, self._touched = self._touched, []
+        if not touched or self.clock_ms is None:
+            return []
+        slots = np.unique(np.concatenate(touched))
+        # Freed slots have 0. While a crash is being made good, a key may be ahead of the prefix: its row is
+        # already out.
+        applied = self._applied[slots]
+        slots = slots[(applied > 0) & (applied <= offset)]
+        if not len(slots):
+            return []
+        keys = self.keys.columns(slots)
+        rows = [self._rows(view, slots, keys, partition, offset) for view in self.views]
+        self._free_empty(slots)
+        return rows
+
+    def _rows(
+        self, view: StreamViewSpec, slots: NDArray[np.int64], keys: KeyColumns, partition: int, offset: int
+    ) -> OnlineRows:
+        assert self.clock_ms is not None
+        features = []
+        for aggregation in self._aggregations[view.name]:
+            ring = self._rings[aggregation.spec.hop_ms]
+            inside = ring.inside(slots, aggregation.spec.window_ms, self.clock_ms)
+            window = Window(slots, inside, ring.tiles[slots])
+            features.append(aggregation.read(ring.accumulators, window))
+        return OnlineRows(view.name, keys, tuple(features), partition, offset, self.clock_ms)
+
+    def _free_empty(self, slots: NDArray[np.int64]) -> None:
+        assert self.clock_ms is not None
+        empty = np.ones(len(slots), np.bool_)
+        for ring in self._rings.values():
+            empty &= ring.is_empty(slots, self.clock_ms)
+        gone = slots[empty]
+        if not len(gone):
+            return
+        for ring in self._rings.values():
+            ring.clear(gone)
+        self._applied[gone], self._dirty[gone] = 0, False
+        for slot in gone.tolist():
+            self._freed.append(encode_key(self.keys.key(slot)))
+            self.keys.free(slot)
+
+    def take_freed(self) -> list[bytes]:
+        """Encoded keys that were given up since the last call and have not come back.
+
+        They are deleted from the changelog after the position is written: until then a restart goes back to a
+        clock at which they may still hold something.
+        """
+        freed, self._freed = self._freed, []
+        return [raw for raw in freed if decode_key(raw) not in self.keys]
+
+    def snapshot(self) -> Iterator[tuple[bytes, bytes]]:
+        """Encoded key and state of every key changed since the last snapshot."""
+        slots = np.flatnonzero(self._dirty)
+        if not len(slots):
+            return
+        self._dirty[slots] = False
+        rows = np.ascontiguousarray(np.concatenate([self._bytes(a, slots) for a in self._arrays()], axis=1))
+        width = rows.shape[1]
+        raw_rows = memoryview(rows.tobytes())
+        for number, slot in enumerate(slots.tolist()):
+            state = bytes(raw_rows[number * width : (number + 1) * width])
+            yield encode_key(self.keys.key(slot)), state
+
+    def restore(self, items: Sequence[tuple[bytes, bytes]], clock_ms: int | None) -> None:
+        """Take up the keys of a changelog, the last state of each, and the clock of its position.
+
+        Raises
+        ------
+        StateError
+            When a state has another size than the views need.
+        """
+        self.clock_ms = clock_ms
+        if not items:
+            return
+        slots = np.array([self.keys.slot(decode_key(key)) for key, _ in items], np.int64)
+        self._reserve()
+        widths = [a.itemsize * (a.shape[1] if a.ndim == 2 else 1) for a in self._arrays()]
+        if any(len(state) != sum(widths) for _, state in items):
+            raise StateError(
+                f"the changelog of the views keyed by {self.name} does not fit their definition; "
+                "run `headrace apply` and restart the worker so that it rebuilds from the topic"
+            )
+        rows = np.frombuffer(b"".join(state for _, state in items), np.uint8).reshape(len(items), -1)
+        cuts = [0, *np.cumsum(widths).tolist()]
+        for array, (start, end) in zip(self._arrays(), pairwise(cuts), strict=True):
+            part = np.ascontiguousarray(rows[:, start:end]).view(array.dtype)
+            array[slots] = part if array.ndim == 2 else part[:, 0]
+        self._restored_to = int(self._applied[slots].max())
+        for ring in self._rings.values():
+            ring.reindex(slots)
+
+    def _arrays(self) -> list[NDArray[np.int64]]:
+        return [self._applied, *(a for _, ring in sorted(self._rings.items()) for a in ring.arrays())]
+
+    @staticmethod
+    def _bytes(array: NDArray[np.int64], slots: NDArray[np.int64]) -> NDArray[np.uint8]:
+        part = np.ascontiguousarray(array[slots])
+        return part.view(np.uint8).reshape(len(slots), -1)
+
+
+def _build_rings(aggregations: Sequence[Aggregation]) -> dict[int, Ring]:
+    rings = {}
+    for hop_ms in sorted({a.spec.hop_ms for a in aggregations}):
+        sharing = [a for a in aggregations if a.spec.hop_ms == hop_ms]
+        held = {name: acc for a in sharing for name, acc in a.accumulators().items()}
+        rings[hop_ms] = Ring(hop_ms, max(a.spec.window_ms for a in sharing), held)
+    return rings

@@ -1,0 +1,222 @@
+"""Intake: from the fetched records of one event-topic partition to accepted columns.
+
+Every record is judged here once, whatever views it feeds: dead (malformed, invalid, or from the future),
+late, or accepted. The judgement depends on the partition's log prefix alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.avro import AvroDecoder, Column, Decoded
+from schemas.marks import mark_time_ms
+from schemas.plan import SourceSpec, StreamViewSpec
+from schemas.records import DeadLetter
+from streams.batch import Batch
+from streams.fixed_point import FixedPoint
+
+log = logging.getLogger(__name__)
+
+Reasons = dict[int, tuple[str, str]]  # row to kind and reason
+
+_NEVER = np.iinfo(np.int64).min
+_NUMPY_TYPES = {"long": np.int64, "double": np.float64, "boolean": np.bool_, "string": np.bytes_}
+
+
+class LogRecord(Protocol):
+    """What intake needs of a consumed record; aiokafka's `ConsumerRecord` has it."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
+@dataclass
+class Counts:
+    """What became of the records of a partition: records in = applied + late + dead + marks."""
+
+    applied: int = 0
+    late: int = 0
+    dead: int = 0
+    marks: int = 0
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What intake made of a range: accepted records in offset order, and the others."""
+
+    batch: Batch
+    clock_ms: int | None  # the greatest accepted event time or mark of the partition so far
+    rejected: list[DeadLetter] = field(default_factory=list)  # dead and late ones
+
+
+class Intake:
+    """Decodes and judges the records of one partition.
+
+    Parameters
+    ----------
+    source
+        The event topic.
+    views
+        The stream views on it: their join keys and aggregated columns are decoded.
+    partition
+        Which partition of the topic.
+    """
+
+    def __init__(self, source: SourceSpec, views: Sequence[StreamViewSpec], partition: int) -> None:
+        self.source, self.partition = source, partition
+        self.clock_ms: int | None = None
+        self.counts = Counts()
+        self._join_keys = sorted({key.name for view in views for key in view.join_keys})
+        columns = {a.column for view in views for a in view.aggregations}
+        self._fields = sorted({*self._join_keys, *columns, source.timestamp_field})
+        self._decoder = AvroDecoder(source.reader_schema, source.writer_schemas, self._fields)
+        self._summed = {
+            a.column: FixedPoint(a.quantum)
+            for view in views
+            for a in view.aggregations
+            if a.function in ("sum", "mean")
+        }
+
+    def dtype(self, column: str) -> type:
+        """Numpy type of a decoded column."""
+        return _NUMPY_TYPES[self._decoder.field_kind(column)]
+
+    def take(self, records: Sequence[LogRecord]) -> Taken:
+        """Judge records in offset order and move the clock."""
+        offsets = np.fromiter((record.offset for record in records), np.int64, len(records))
+        appended = np.fromiter((record.timestamp for record in records), np.int64, len(records))
+        values = [record.value for record in records]
+        decoded = self._bisect(values)
+        marks = _marks(records) if None in values else {}
+        dead: Reasons = {row: ("malformed", why) for row, why in decoded.errors.items() if row not in marks}
+        times = self._times(decoded, marks, dead)
+        self._find_invalid(decoded, marks, dead)
+        self._find_future(times, appended, dead)
+        late = self._find_late(times, marks, dead)
+        kept = np.ones(len(records), np.bool_)
+        kept[[*marks, *dead, *late]] = False
+        self._count(int(kept.sum()), len(late), len(dead), len(marks.keys() - dead.keys()))
+        rejected = [self._letter(records[row], *why) for row, why in sorted({**dead, **late}.items())]
+        accepted = Batch(times, offsets, offsets, decoded.columns).take(kept)
+        return Taken(accepted, self.clock_ms, rejected)
+
+    def _bisect(self, payloads: list[bytes | None]) -> Decoded:
+        """Decode; a failure of the whole is narrowed down to the record that causes it."""
+        try:
+            return self._decoder.decode(payloads)
+        except Exception as error:
+            if len(payloads) == 1:
+                return self._poison(f"{type(error).__name__}: {error}")
+            log.exception("decoding %d records of %s failed: bisecting", len(payloads), self.source.topic)
+        middle = len(payloads) // 2
+        return _concatenate(self._bisect(payloads[:middle]), self._bisect(payloads[middle:]), middle)
+
+    def _poison(self, reason: str) -> Decoded:
+        columns = {n: Column(np.zeros(1, self.dtype(n)), np.zeros(1, np.bool_)) for n in self._fields}
+        return Decoded(columns, {0: reason})
+
+    def _times(self, decoded: Decoded, marks: Mapping[int, int], dead: Reasons) -> NDArray[np.int64]:
+        """Event times and mark times, shape (n,), epoch milliseconds; 0 where there is none."""
+        name = self.source.timestamp_field
+        column = decoded.columns[name]
+        scale = 1000 if self.source.timestamp_unit == "us" else 1
+        times = np.where(column.valid, column.values.astype(np.int64) // scale, 0)
+        for row in np.flatnonzero(~column.valid).tolist():
+            if row not in marks:
+                dead.setdefault(row, ("invalid", f"{name} is null"))
+        for row, time_ms in marks.items():
+            times[row] = time_ms
+        return times
+
+    def _find_invalid(self, decoded: Decoded, marks: Mapping[int, int], dead: Reasons) -> None:
+        """Null join keys, and numbers that a fixed-point sum cannot hold. NaN becomes null."""
+        for name in self._join_keys:
+            for row in np.flatnonzero(~decoded.columns[name].valid).tolist():
+                if row not in marks:
+                    dead.setdefault(row, ("invalid", f"join key {name} is null"))
+        for name, column in list(decoded.columns.items()):
+            if column.values.dtype == np.float64:
+                decoded.columns[name] = Column(column.values, column.valid & ~np.isnan(column.values))
+        for name, fixed in self._summed.items():
+            column = decoded.columns[name]
+            for row in np.flatnonzero(column.valid & ~fixed.fits(column.values)).tolist():
+                why = f"{name} = {column.values[row]} cannot be summed in units of {fixed.quantum:g}"
+                dead.setdefault(row, ("invalid", f"{why}; declare a larger headrace.quantum"))
+
+    def _find_future(self, times: NDArray[np.int64], appended: NDArray[np.int64], dead: Reasons) -> None:
+        allowed = self.source.max_future_ms
+        for row in np.flatnonzero(times - appended > allowed).tolist():
+            why = f"event time is {times[row] - appended[row]} ms after the record was appended"
+            dead.setdefault(row, ("future", f"{why}; {allowed} ms are allowed"))
+
+    def _find_late(self, times: NDArray[np.int64], marks: Mapping[int, int], dead: Reasons) -> Reasons:
+        """Late records; moves the clock past everything accepted."""
+        judged = np.ones(len(times), np.bool_)
+        judged[list(dead)] = False
+        before = _NEVER if self.clock_ms is None else self.clock_ms
+        # A late record is behind the clock and never moves it, so the running maximum may include it.
+        seen = np.maximum.accumulate(np.concatenate(([before], np.where(judged, times, _NEVER))))
+        self.clock_ms = None if seen[-1] == _NEVER else int(seen[-1])
+        tile, clock = self.source.tile_ms, seen[:-1]
+        late = judged & (clock != _NEVER) & (times // tile < clock // tile - self.source.late_tiles)
+        late[list(marks)] = False
+        allowed = self.source.late_tiles * tile
+        return {
+            row: ("late", f"{clock[row] - times[row]} ms behind the partition; {allowed} ms are allowed")
+            for row in np.flatnonzero(late).tolist()
+        }
+
+    def _letter(self, record: LogRecord, kind: str, reason: str) -> DeadLetter:
+        return DeadLetter.model_validate(
+            {
+                "topic": self.source.topic,
+                "partition": self.partition,
+                "offset": record.offset,
+                "timestamp_ms": record.timestamp,
+                "reason": reason,
+                "kind": kind,
+                "key": _base64(record.key),
+                "value": _base64(record.value),
+            }
+        )
+
+    def _count(self, applied: int, late: int, dead: int, marks: int) -> None:
+        self.counts.applied += applied
+        self.counts.late += late
+        self.counts.dead += dead
+        self.counts.marks += marks
+
+
+def _marks(records: Sequence[LogRecord]) -> dict[int, int]:
+    times = {row: mark_time_ms(r.headers) for row, r in enumerate(records) if r.value is None}
+    return {row: time_ms for row, time_ms in times.items() if time_ms is not None}
+
+
+def _base64(raw: bytes | None) -> str | None:
+    return None if raw is None else base64.b64encode(raw).decode()
+
+
+def _concatenate(left: Decoded, right: Decoded, middle: int) -> Decoded:
+    columns = {
+        name: Column(
+            np.concatenate([left.columns[name].values, right.columns[name].values]),
+            np.concatenate([left.columns[name].valid, right.columns[name].valid]),
+        )
+        for name in left.columns
+    }
+    return Decoded(columns, {**left.errors, **{middle + at: why for at, why in right.errors.items()}})

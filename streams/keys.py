@@ -1,0 +1,109 @@
+"""Keys to slots: where in the arrays of a partition the state of an entity lives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+KeyColumns = tuple[NDArray[Any], ...]  # one array of shape (n,) per join key: int64 or dtype S
+Key = tuple[int | bytes, ...]
+
+
+def distinct(columns: KeyColumns) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row of the first appearance of each distinct key, and for every row the number of its key.
+
+    Both int64; the first has one entry per distinct key, the second shape (n,).
+    """
+    codes = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        values, inverse = np.unique(column, return_inverse=True)
+        codes = codes * len(values) + inverse
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    return first.astype(np.int64), inverse.astype(np.int64)
+
+
+def key_at(columns: KeyColumns, row: int) -> Key:
+    return tuple(column[row].item() for column in columns)
+
+
+def encode_key(key: Key) -> bytes:
+    """A key as bytes: per part a type letter, a length and the bytes."""
+    parts = []
+    for part in key:
+        raw = part if isinstance(part, bytes) else part.to_bytes(8, "little", signed=True)
+        parts.append((b"s" if isinstance(part, bytes) else b"i") + len(raw).to_bytes(4, "little") + raw)
+    return b"".join(parts)
+
+
+def decode_key(raw: bytes) -> Key:
+    """The inverse of `encode_key`."""
+    parts: list[int | bytes] = []
+    at = 0
+    while at < len(raw):
+        end = at + 5 + int.from_bytes(raw[at + 1 : at + 5], "little")
+        body = raw[at + 5 : end]
+        parts.append(body if raw[at : at + 1] == b"s" else int.from_bytes(body, "little", signed=True))
+        at = end
+    return tuple(parts)
+
+
+class KeyTable:
+    """A table of keys with slots that are handed out, freed and handed out again."""
+
+    def __init__(self) -> None:
+        self._slots: dict[Key, int] = {}
+        self._keys: list[Key | None] = []
+        self._free: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._slots
+
+    @property
+    def size(self) -> int:
+        """Slots in use or freed: what arrays must have room for."""
+        return len(self._keys)
+
+    def slot(self, key: Key) -> int:
+        """The slot of a key, a new one when it has none."""
+        found = self._slots.get(key)
+        if found is not None:
+            return found
+        if self._free:
+            slot = self._free.pop()
+            self._keys[slot] = key
+        else:
+            slot = len(self._keys)
+            self._keys.append(key)
+        self._slots[key] = slot
+        return slot
+
+    def slots_of(self, columns: KeyColumns) -> NDArray[np.int64]:
+        """The slot of every row, shape (n,); keys not seen before get one."""
+        first, inverse = distinct(columns)
+        parts = [column[first].tolist() for column in columns]
+        slots = np.fromiter(map(self.slot, zip(*parts, strict=True)), np.int64, len(first))
+        return slots[inverse]
+
+    def key(self, slot: int) -> Key:
+        key = self._keys[slot]
+        assert key is not None, f"slot {slot} is free"
+        return key
+
+    def columns(self, slots: NDArray[np.int64]) -> KeyColumns:
+        """The keys of slots as columns, shape (n,) each."""
+        rows: Sequence[Key] = [self.key(slot) for slot in slots.tolist()]
+        return tuple(
+            np.array(part, np.int64 if isinstance(part[0], int) else None) for part in zip(*rows, strict=True)
+        )
+
+    def free(self, slot: int) -> None:
+        key = self.key(slot)
+        del self._slots[key]
+        self._keys[slot] = None
+        self._free.append(slot)

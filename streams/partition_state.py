@@ -1,0 +1,232 @@
+"""One partition of an event topic, and one shard behind its shuffle: pure state machines over a log.
+
+Both take ranges of records and say what follows from them (`Effects`); both can be written to a changelog
+and taken up again at any point. They know neither Kafka nor Redis, so tests drive them record by record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from schemas.plan import Plan, SourceSpec, StreamViewSpec
+from schemas.records import DeadLetter
+from streams.batch import Batch
+from streams.group_state import GroupState
+from streams.intake import Counts, Intake, LogRecord
+from streams.shuffle import Block, decode_block, encode_block, split
+from streams.sinks import OnlineRows
+
+MAX_PARTITIONS = 4096  # of an event topic: ties between partitions are broken by (offset, partition)
+
+Entry = tuple[bytes, bytes | None]  # key and value of a changelog record; None deletes
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What follows from a range: rows to write, records turned away, one block per shard."""
+
+    next_offset: int
+    rows: list[OnlineRows] = field(default_factory=list)
+    rejected: list[DeadLetter] = field(default_factory=list)
+    blocks: list[bytes] = field(default_factory=list)
+
+
+def definition_of(plan: Plan, source: SourceSpec) -> str:
+    """A hash of all that gives the state of a source's views its meaning.
+
+    State and blocks of another definition are ignored, so that a changed view is rebuilt from the topic.
+    """
+    views = [view.model_dump(mode="json", exclude={"ttl_ms"}) for view in plan.views_of(source.name)]
+    text = json.dumps([source.model_dump(mode="json"), views], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def groups_of(views: Iterable[StreamViewSpec]) -> list[list[StreamViewSpec]]:
+    """Views that share their join keys, and with them their state."""
+    found: dict[tuple[str, ...], list[StreamViewSpec]] = {}
+    for view in views:
+        found.setdefault(tuple(key.name for key in view.join_keys), []).append(view)
+    return list(found.values())
+
+
+class _Stateful:
+    """Groups, a position in the log, and their changelog."""
+
+    def __init__(self, definition: str, partition: int, groups: Sequence[GroupState]) -> None:
+        self.definition, self.partition = definition, partition
+        self.groups = {group.name: group for group in groups}
+        self.next_offset = 0
+        self._prefix = f"k|{definition}|".encode()
+        self._position_key = f"p|{definition}".encode()
+
+    def _position(self) -> dict[str, Any]:
+        return {"next": self.next_offset}
+
+    def _take_position(self, position: dict[str, Any]) -> int | None:
+        """Take up a position; returns the clock of the groups."""
+        raise NotImplementedError
+
+    def snapshot(self) -> list[Entry]:
+        """Changelog records: keys touched since the last snapshot, the position, then keys given up."""
+        entries: list[Entry] = []
+        gone: list[Entry] = []
+        for name, group in self.groups.items():
+            prefix = self._prefix + name.encode() + b"|"
+            entries += [(prefix + key, state) for key, state in group.snapshot()]
+            gone += [(prefix + key, None) for key in group.take_freed()]
+        entries.append((self._position_key, json.dumps(self._position()).encode()))
+        return entries + gone
+
+    def restore(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Take up a changelog, read from its beginning to its end. Other definitions are passed over."""
+        latest: dict[bytes, bytes] = {}
+        for key, value in entries:
+            if value is None:
+                latest.pop(key, None)
+            elif key == self._position_key or key.startswith(self._prefix):
+                latest[key] = value
+        raw = latest.pop(self._position_key, None)
+        clock_ms = None if raw is None else self._take_position(json.loads(raw))
+        for name, group in self.groups.items():
+            prefix = self._prefix + name.encode() + b"|"
+            items = [(k[len(prefix) :], v) for k, v in latest.items() if k.startswith(prefix)]
+            group.restore(items, clock_ms)
+
+    def _apply(self, batches: dict[str, Batch], clock_ms: int | None) -> None:
+        for name, group in self.groups.items():
+            if clock_ms is not None:
+                group.advance(clock_ms)
+            if name in batches:
+                group.add(batches[name])
+
+    def _emit(self) -> list[OnlineRows]:
+        found = [group.emit(self.partition, self.next_offset) for group in self.groups.values()]
+        return [rows for part in found for rows in part]
+
+
+class SourcePartition(_Stateful):
+    """A partition of an event topic: intake, the views keyed as the topic is, blocks for the others."""
+
+    def __init__(self, plan: Plan, source: SourceSpec, partition: int) -> None:
+        views = plan.views_of(source.name)
+        self.intake = Intake(source, views, partition)
+        self._shards = source.shards
+        direct = groups_of(view for view in views if plan.is_direct(view))
+        shuffled = groups_of(view for view in views if not plan.is_direct(view))
+        # Groups without state here: they know which columns their blocks need.
+        self._shuffled = [GroupState(group, self.intake.dtype) for group in shuffled]
+        states = [GroupState(group, self.intake.dtype) for group in direct]
+        super().__init__(definition_of(plan, source), partition, states)
+
+    @property
+    def counts(self) -> Counts:
+        return self.intake.counts
+
+    def process(self, records: Sequence[LogRecord]) -> Effects:
+        """What follows from a range. Records below the position have been processed before: skipped."""
+        records = [record for record in records if record.offset >= self.next_offset]
+        if not records:
+            return Effects(self.next_offset)
+        taken = self.intake.take(records)
+        first, self.next_offset = records[0].offset, records[-1].offset + 1
+        self._apply(dict.fromkeys(self.groups, taken.batch), taken.clock_ms)
+        blocks = self._blocks(taken.batch, first, taken.clock_ms)
+        return Effects(self.next_offset, self._emit(), taken.rejected, blocks)
+
+    def _blocks(self, batch: Batch, first: int, clock_ms: int | None) -> list[bytes]:
+        order = batch.order * MAX_PARTITIONS + self.partition
+        batch = Batch(batch.event_ms, order, batch.offset, batch.columns)
+        parts = {
+            group.name: split(batch.select(group.columns), group.join_keys, self._shards)
+            for group in self._shuffled
+        }
+        return [
+            encode_block(
+                Block(
+                    self.definition,
+                    self.partition,
+                    first,
+                    self.next_offset,
+                    clock_ms,
+                    {name: batches[shard] for name, batches in parts.items()},
+                )
+            )
+            for shard in range(self._shards)
+        ]
+
+    def _position(self) -> dict[str, Any]:
+        return {
+            "next": self.next_offset,
+            "clock_ms": self.intake.clock_ms,
+            "counts": asdict(self.counts),
+        }
+
+    def _take_position(self, position: dict[str, Any]) -> int | None:
+        self.next_offset = int(position["next"])
+        self.intake.clock_ms = position["clock_ms"]
+        self.intake.counts = Counts(**position["counts"])
+        return self.intake.clock_ms
+
+
+class Shard(_Stateful):
+    """One shard of an event topic's shuffle: state of the views keyed otherwise than their topic.
+
+    `heard` maps each source partition to the offset there up to which it has been applied.
+    """
+
+    def __init__(self, plan: Plan, source: SourceSpec, partition: int) -> None:
+        views = plan.views_of(source.name)
+        intake = Intake(source, views, partition)
+        shuffled = groups_of(view for view in views if not plan.is_direct(view))
+        states = [GroupState(group, intake.dtype) for group in shuffled]
+        super().__init__(definition_of(plan, source), partition, states)
+        self.heard: dict[int, int] = {}
+        self.clock_ms: int | None = None
+
+    def process(self, records: Sequence[LogRecord]) -> Effects:
+        """What follows from a range of blocks.
+
+        Raises
+        ------
+        RecordError
+            When a record is no block; nothing has been applied then.
+        """
+        fresh = [record for record in records if record.offset >= self.next_offset]
+        blocks = [decode_block(record.value, record.offset) for record in fresh]
+        for block in blocks:
+            if block.definition == self.definition:
+                self._apply_block(block)
+        if fresh:
+            self.next_offset = fresh[-1].offset + 1
+        return Effects(self.next_offset, self._emit())
+
+    def _apply_block(self, block: Block) -> None:
+        heard = self.heard.get(block.partition, 0)
+        if block.next_offset <= heard:
+            return
+        if block.clock_ms is not None:
+            self.clock_ms = max(block.clock_ms, self.clock_ms or block.clock_ms)
+        batches = {name: _unheard(batch, heard) for name, batch in block.groups.items()}
+        self._apply(batches, self.clock_ms)
+        self.heard[block.partition] = block.next_offset
+
+    def _position(self) -> dict[str, Any]:
+        return {"next": self.next_offset, "clock_ms": self.clock_ms, "heard": self.heard}
+
+    def _take_position(self, position: dict[str, Any]) -> int | None:
+        self.next_offset = int(position["next"])
+        self.clock_ms = position["clock_ms"]
+        self.heard = {int(partition): offset for partition, offset in position["heard"].items()}
+        return self.clock_ms
+
+
+def _unheard(batch: Batch, heard: int) -> Batch:
+    """The rows whose offset at the source has not been applied yet."""
+    fresh = batch.order // MAX_PARTITIONS >= heard
+    return batch if fresh.all() else batch.take(np.flatnonzero(fresh))

@@ -1,0 +1,278 @@
+"""The worker: event topics in, online rows out, on Faust.
+
+Per range: judge and apply the records, write the rows and the progress that speaks of them, send blocks and
+rejected records. At a checkpoint: feature log, changelog of what was touched with the position behind it, and
+then, only then, the acknowledgements. A crash anywhere repeats work whose effects are the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import faust
+
+from schemas import topics
+from schemas.errors import HeadraceError
+from schemas.plan import Plan, SourceSpec
+from streams.changelog import read_changelog
+from streams.output import LogProducer
+from streams.partition_state import Effects, Entry, Shard, SourcePartition, definition_of
+from streams.progress import Progress, counts_key, progress_field, progress_key
+from streams.sinks import FeatureLog, OnlineSink
+from streams.transport import register_range_topics
+
+log = logging.getLogger(__name__)
+
+EXIT_FAILED = 70
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """How a worker runs.
+
+    `checkpoint_ms` bounds the work that a crash repeats; `session_timeout_s` is how long the group waits for
+    a worker that died before its partitions move.
+    """
+
+    checkpoint_ms: int = 500
+    session_timeout_s: float = 10.0
+    log_level: str = "INFO"
+
+
+@dataclass
+class _Owned:
+    """A partition this worker has: its state, and what waits for the next checkpoint."""
+
+    state: SourcePartition | Shard
+    source: SourceSpec
+    changelog: str
+    messages: list[Any] = field(default_factory=list)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # a range, or a checkpoint between two ranges
+
+
+@dataclass(frozen=True)
+class _Covered:
+    """What a checkpoint makes durable of one partition."""
+
+    changelog: str
+    partition: int
+    entries: list[Entry]
+    messages: list[Any]
+
+
+class Worker:
+    """Runs the stream views of a plan until it is told to stop.
+
+    Parameters
+    ----------
+    plan
+        What to compute.
+    bootstrap
+        ``host:port`` of a Kafka broker.
+    sink
+        Where online rows go.
+    feature_log
+        Where every emitted row is kept for training sets; None keeps none.
+    config
+        How to run.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        bootstrap: str,
+        sink: OnlineSink,
+        feature_log: FeatureLog | None = None,
+        config: WorkerConfig | None = None,
+    ) -> None:
+        self._plan, self._bootstrap, self._sink = plan, bootstrap, sink
+        self._feature_log = feature_log
+        self._config = config or WorkerConfig()
+        self._events = {s.topic: s for s in plan.sources if plan.views_of(s.name)}
+        self._shuffles = {topics.shuffle(plan.project, s.name): s for s in self._events.values() if s.shards}
+        self._owned: dict[Any, asyncio.Task[_Owned]] = {}
+        self._producer = LogProducer(bootstrap)
+        self._checkpoints: asyncio.Task[None] | None = None
+        self._app = self._build_app()
+
+    def run(self) -> None:
+        """Block until SIGTERM or SIGINT; what was read is finished and acknowledged first.
+
+        Raises
+        ------
+        HeadraceError
+            When the plan has no stream view.
+        """
+        if not self._events:
+            raise HeadraceError(
+                f"project '{self._plan.project}' has no stream feature views; there is nothing to compute"
+            )
+        faust.Worker(
+            self._app, loglevel=self._config.log_level, override_logging=False
+        ).execute_from_commandline()
+
+    def _build_app(self) -> Any:
+        definitions = [definition_of(self._plan, source) for source in self._events.values()]
+        register_range_topics([*self._events, *self._shuffles])
+        app = faust.App(
+            # Another definition is another group, which reads its topics from the beginning.
+            f"headrace.{self._plan.project}.worker.{'-'.join(sorted(definitions))[:64]}",
+            broker=f"headrace://{self._bootstrap}",
+            datadir=tempfile.mkdtemp(prefix="headrace-worker-"),
+            store="memory://",
+            web_enabled=False,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            stream_wait_empty=True,
+            stream_buffer_maxsize=2,
+            consumer_auto_offset_reset="earliest",
+            consumer_max_fetch_size=4 * 1024**2,
+            broker_commit_interval=1.0,
+            broker_session_timeout=self._config.session_timeout_s,
+            broker_heartbeat_interval=self._config.session_timeout_s / 3.5,
+        )
+        app.on_partitions_assigned.connect(self._on_assigned, weak=False)
+        app.on_partitions_revoked.connect(self._on_revoked, weak=False)
+        self._agent(app, "events", list(self._events))
+        if self._shuffles:
+            self._agent(app, "shuffle", list(self._shuffles))
+        return app
+
+    def _agent(self, app: Any, name: str, names: list[str]) -> None:
+        async def consume(stream: Any) -> None:
+            async for event in stream.noack().events():
+                await self._guarded(self._on_range(event.message))
+
+        app.agent(app.topic(*names, value_serializer="raw"), name=name)(consume)
+
+    async def _guarded(self, work: Any) -> None:
+        """A range that cannot be processed must not be skipped: the process ends, a new one tries again."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            log.critical("cannot go on; exiting so that nothing is skipped", exc_info=True)
+            logging.shutdown()
+            os._exit(EXIT_FAILED)
+
+    async def _on_assigned(self, app: Any, assigned: Any = (), **_: Any) -> None:
+        if self._checkpoints is None:
+            self._checkpoints = asyncio.create_task(self._guarded(self._checkpoint_forever()))
+        for tp in assigned:
+            if tp.topic in self._events or tp.topic in self._shuffles:
+                self._restored(tp)
+
+    def _restored(self, tp: Any) -> asyncio.Task[_Owned]:
+        if tp not in self._owned:
+            self._owned[tp] = asyncio.create_task(self._restore(tp))
+        return self._owned[tp]
+
+    async def _on_revoked(self, app: Any, revoked: Any = (), **_: Any) -> None:
+        for tp in revoked:
+            task = self._owned.pop(tp, None)
+            if task is not None:
+                task.cancel()
+
+    async def _restore(self, tp: Any) -> _Owned:
+        owned = self._own(tp)
+        read = asyncio.get_running_loop().run_in_executor(
+            None, lambda: list(read_changelog(self._bootstrap, owned.changelog, tp.partition))
+        )
+        entries = await read
+        owned.state.restore(entries)
+        position = owned.state.next_offset
+        log.info("%s[%d]: restored %d records, position %d", tp.topic, tp.partition, len(entries), position)
+        await self._sink.write([], self._published(tp, owned))
+        return owned
+
+    def _own(self, tp: Any) -> _Owned:
+        project = self._plan.project
+        if tp.topic in self._events:
+            source = self._events[tp.topic]
+            state = SourcePartition(self._plan, source, tp.partition)
+            return _Owned(state, source, topics.changelog(project, source.name))
+        source = self._shuffles[tp.topic]
+        shard = Shard(self._plan, source, tp.partition)
+        return _Owned(shard, source, topics.shuffle_changelog(project, source.name))
+
+    async def _on_range(self, message: Any) -> None:
+        if message.generation_id != self._app.consumer_generation_id:
+            return  # from before a rebalance: whoever owns the partition now reads it again
+        owned = await self._restored(message.tp)
+        async with owned.turn:
+            effects = owned.state.process(message.value)
+            self._send(owned, effects)
+            await self._sink.write(effects.rows, self._published(message.tp, owned))
+            if self._feature_log is not None:
+                for rows in effects.rows:
+                    self._feature_log.append(rows)
+            owned.messages.append(message)
+
+    def _send(self, owned: _Owned, effects: Effects) -> None:
+        project = self._plan.project
+        for letter in effects.rejected:
+            name = topics.late(project) if letter.kind == "late" else topics.dead_letters(project)
+            key = f"{letter.topic}/{letter.partition}/{letter.offset}".encode()
+            self._producer.send(name, 0, key, letter.to_bytes())
+        for shard, block in enumerate(effects.blocks):
+            self._producer.send(topics.shuffle(project, owned.source.name), shard, None, block)
+
+    def _published(self, tp: Any, owned: _Owned) -> Mapping[str, Mapping[str, str]]:
+        """Progress and counts by Redis hash, as of the state's position."""
+        project, state, topic = self._plan.project, owned.state, owned.source.topic
+        if isinstance(state, Shard):
+            member = f"shard-{tp.partition}"
+            heard = {
+                progress_field("features", topic, partition, member): Progress(offset).encode()
+                for partition, offset in state.heard.items()
+            }
+            return {progress_key(project): heard} if heard else {}
+        field_name = progress_field("features", topic, tp.partition, "direct")
+        counts = {f"intake|{topic}|{tp.partition}": json.dumps(asdict(state.counts))}
+        return {
+            progress_key(project): {field_name: Progress(state.next_offset).encode()},
+            counts_key(project): counts,
+        }
+
+    async def _checkpoint_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.checkpoint_ms / 1000)
+            await self.checkpoint()
+
+    async def checkpoint(self) -> None:
+        """Make everything processed so far durable, then acknowledge it.
+
+        Each step is in the log before the next begins: blocks and rejected records, the feature log, the
+        changelog with the position that says they are there, the acknowledgements.
+        """
+        covered = []
+        for task in list(self._owned.values()):
+            if task.done() and not task.cancelled():
+                covered.append(await self._snapshot(task.result()))
+        covered = [one for one in covered if one.messages]
+        if not covered:
+            return
+        await self._producer.flush()
+        if self._feature_log is not None:
+            self._feature_log.flush()
+        for one in covered:
+            for key, value in one.entries:
+                self._producer.send(one.changelog, one.partition, key, value)
+        await self._producer.flush()
+        for one in covered:
+            for message in one.messages:
+                self._app.consumer.ack(message)
+
+    async def _snapshot(self, owned: _Owned) -> _Covered:
+        async with owned.turn:
+            messages, owned.messages = owned.messages, []
+            entries = owned.state.snapshot() if messages else []
+            return _Covered(owned.changelog, owned.state.partition, entries, messages)

@@ -1,0 +1,172 @@
+"""The stream engine against the naive oracle, on random logs, batchings and crashes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schemas.avro import encode_confluent
+from schemas.marks import mark_headers
+from schemas.plan import Plan
+from tests.parity.window_oracle import (
+    Judged,
+    OracleEvent,
+    OracleFeature,
+    OracleRules,
+    features_at,
+    judge,
+)
+from tests.streams.driver import Record, StreamDriver
+from tests.streams.plans import EVENT_SCHEMA, purchases_plan
+
+amounts = st.one_of(
+    st.none(),
+    st.floats(-1e6, 1e6),
+    st.sampled_from([0.0, -0.0, 0.005, 0.015, 1e9, -1e9, float("nan")]),
+)
+events = st.fixed_dictionaries(
+    {
+        "user": st.one_of(st.integers(-2, 2), st.just(2**62)),
+        "shop": st.sampled_from(["a", "b", "", "größer"]),
+        "amount": amounts,
+        "items": st.one_of(st.none(), st.integers(-(2**31), 2**31 - 1), st.integers(-3, 3)),
+    }
+)
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[OracleEvent]:
+    """One partition: time runs on with jitter, late and future records, marks, and records that are broken."""
+    log: list[OracleEvent] = []
+    now = draw(st.integers(-200, 200))
+    for offset in range(draw(st.integers(0, 25))):
+        now += draw(st.sampled_from([0, 0, 1, 3, 10, 25, 300]))
+        kind = draw(st.sampled_from(["event"] * 8 + ["mark", "broken", "null key", "null time"]))
+        appended = now + draw(st.sampled_from([0, 5, -900]))
+        if kind == "mark":
+            log.append(OracleEvent(offset, appended, mark_ms=now + draw(st.sampled_from([0, 40, 5000]))))
+            continue
+        if kind == "broken":
+            log.append(OracleEvent(offset, appended, broken=True))
+            continue
+        fields = dict(draw(events))
+        fields["event_ms"] = now + draw(st.sampled_from([0, 0, 0, -7, -25, -60, -1000, 200, 1500, 10**12]))
+        if kind == "null key":
+            fields[draw(st.sampled_from(["user", "shop"]))] = None
+        if kind == "null time":
+            fields["event_ms"] = None
+        log.append(OracleEvent(offset, appended, fields))
+    return log
+
+
+def record_of(event: OracleEvent) -> Record:
+    if event.mark_ms is not None:
+        return Record(event.offset, event.appended_ms, None, None, mark_headers(event.mark_ms))
+    if event.broken:
+        return Record(event.offset, event.appended_ms, b"k", b"\x00\x00\x00\x00\x07\xff")
+    value = encode_confluent(EVENT_SCHEMA, 7, {**event.fields, "note": "n"})
+    return Record(event.offset, event.appended_ms, b"k", value)
+
+
+def oracle_features(plan: Plan, view: str) -> list[OracleFeature]:
+    return [
+        OracleFeature(a.feature, a.function, a.column, a.window_ms, a.hop_ms, round(1 / a.quantum))
+        for a in plan.stream_view(view).aggregations
+    ]
+
+
+def expected_rows(plan: Plan, judged: list[Judged]) -> dict[tuple[str, tuple], dict[str, Any]]:
+    """What every online row must be: views by the topic's key per partition, the others over all."""
+    rows: dict[tuple[str, tuple], dict[str, Any]] = {}
+    for one in judged:
+        if one.clock_ms is not None:
+            accepted = [(t, (offset,), fields) for t, offset, fields in one.accepted]
+            found = features_at(accepted, one.clock_ms, ("user",), oracle_features(plan, "by_user"))
+            rows.update({("by_user", key): values for key, values in found.items()})
+    everything = [
+        (t, (offset, p), fields) for p, one in enumerate(judged) for t, offset, fields in one.accepted
+    ]
+    clocks = [one.clock_ms for one in judged if one.clock_ms is not None]
+    for view, keys in (("by_shop", ("shop",)), ("by_both", ("shop", "user"))):
+        if clocks:
+            found = features_at(everything, max(clocks), keys, oracle_features(plan, view))
+            rows.update({(view, key): values for key, values in found.items()})
+    return rows
+
+
+def is_empty(values: dict[str, Any]) -> bool:
+    return all(value is None or (value == 0 and name.startswith("count")) for name, value in values.items())
+
+
+def assert_rows_equal(online: dict, expected: dict) -> None:
+    """Equal to the last bit; a key with nothing left in any window may be absent."""
+    for key in online.keys() | expected.keys():
+        got, want = online.get(key), expected.get(key)
+        if got is None:
+            assert is_empty(want), f"{key}: no row, expected {want}"
+            continue
+        assert want is not None, f"{key}: unexpected row {got}"
+        for name, value in want.items():
+            same = got[name] == value and math.copysign(1, got[name] or 1) == math.copysign(1, value or 1)
+            assert (got[name] is None and value is None) or same, f"{key} {name}: {got[name]} != {value}"
+
+
+def rules_of(plan: Plan) -> OracleRules:
+    source = plan.sources[0]
+    return OracleRules("event_ms", source.tile_ms, source.late_tiles, source.max_future_ms, ("user", "shop"))
+
+
+def split_users(partitions: list[list[OracleEvent]]) -> None:
+    """A key lives in one partition only, as its producer's partitioner has it."""
+    for number, log in enumerate(partitions):
+        for event in log:
+            if event.fields and event.fields["user"] is not None:
+                event.fields["user"] = event.fields["user"] // len(partitions) * len(partitions) + number
+
+
+thorough = settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+@thorough
+@given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
+def test_every_online_value_equals_the_oracle_however_batched_and_wherever_it_crashes(partitions, data):
+    split_users(partitions)
+    plan = purchases_plan()
+    judged = [judge(log, rules_of(plan)) for log in partitions]
+    driver = StreamDriver(plan, plan.sources[0], [[record_of(e) for e in log] for log in partitions])
+    readers = [*driver.partitions, *driver.shards]
+    for _ in range(data.draw(st.integers(0, 12))):
+        reader = data.draw(st.sampled_from(readers))
+        action = data.draw(st.sampled_from(["read", "read", "checkpoint", "crash", "crash in checkpoint"]))
+        if action == "read":
+            driver.step(reader, data.draw(st.integers(1, 9)))
+        elif action == "checkpoint":
+            reader.checkpoint()
+        elif action == "crash":
+            reader.crash()
+        else:
+            reader.checkpoint(written=data.draw(st.integers(0, 4)))
+            reader.crash()
+    driver.drain(data.draw(st.sampled_from([1, 4, 100])))
+    assert_rows_equal(driver.online, expected_rows(plan, judged))
+    for reader, log, one in zip(driver.partitions, partitions, judged, strict=True):
+        counts = vars(reader.state.counts)
+        assert counts == one.counts
+        assert sum(counts.values()) == len(log)
+    assert len(driver.rejected) == sum(one.counts["late"] + one.counts["dead"] for one in judged)
+
+
+@thorough
+@given(log=logs(), cut=st.integers(0, 25))
+def test_quiet_keys_are_emptied_as_the_clock_moves(log, cut):
+    """After every prefix, not only at the end, the store shows what the oracle says of that prefix."""
+    plan = purchases_plan(shards=1)
+    prefix = log[:cut]
+    driver = StreamDriver(plan, plan.sources[0], [[record_of(e) for e in prefix]])
+    driver.drain(1)
+    assert_rows_equal(driver.online, expected_rows(plan, [judge(prefix, rules_of(plan))]))
