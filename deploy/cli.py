@@ -1,4 +1,4 @@
-"""The `headrace` command. Commands import what they need when they run, so that the core suffices for help."""
+"""The `headrace` command. Commands import what they need when they run: for help the core suffices."""
 
 from __future__ import annotations
 
@@ -126,10 +126,11 @@ def up(
     port: Annotated[int | None, typer.Option(help="Port of `serve`.", show_default="setting 'port'")] = None,
 ) -> None:
     """Run the local stack: broker, Redis and all processes, until Ctrl-C."""
-    from deploy.processes import run_up
+    from deploy.stack import LocalStack, run_until_interrupted
 
     settings = load_settings(project, port=port)
-    run_up(settings.project_dir, kafka, redis, partitions, settings.port)
+    stack = LocalStack(settings.project_dir, kafka, redis, partitions, port=settings.port)
+    run_until_interrupted(stack)
 
 
 @app.command()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import signal
 from datetime import UTC, datetime
-from pathlib import Path
 
 import redis
 
@@ -56,35 +54,6 @@ def run_materialize(settings: Settings, end: datetime | None) -> dict[str, int]:
 
     _, plan = current_plan(settings)
     return materialize(settings.project_dir, plan, settings.redis, end or datetime.now(UTC))
-
-
-def run_up(project_dir: Path, kafka: str, redis_url: str | None, partitions: int, port: int) -> None:
-    """The local stack, until Ctrl-C or SIGTERM. Another Ctrl-C kills what has not stopped yet."""
-    from deploy.stack import LocalStack
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    stack = LocalStack(project_dir, kafka, redis_url, partitions, port=port)
-    try:
-        with stack:
-            print(_told(stack), flush=True)
-            stack.watch()
-    except KeyboardInterrupt:
-        print("stopped", flush=True)
-
-
-def _told(stack: object) -> str:
-    from deploy.stack import LocalStack
-
-    assert isinstance(stack, LocalStack)
-    return "\n".join(
-        (
-            f"project '{stack.plan.project}' runs; predictions at {stack.serve_url}, logs in {stack.data_dir / 'logs'}",
-            "in other terminals:",
-            f"  export HEADRACE_KAFKA={stack.bootstrap} HEADRACE_REDIS={stack.redis_url}",
-            f"  headrace status {stack.settings.project_dir}",
-            "Ctrl-C stops it",
-        )
-    )
 
 
 def _begin(settings: Settings) -> tuple[redis.Redis, Plan]:

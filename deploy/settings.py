@@ -104,7 +104,8 @@ class Settings(BaseSettings):
         found = _PROJECT_LINE.search(file.read_text()) if file.exists() else None
         if found is None:
             raise SettingsError(
-                f"which project? {file} does not say; name the Feast repository's folder, or set {_PREFIX}PROJECT"
+                f"which project? {file} does not say; name the Feast repository's folder, or set "
+                f"{_PREFIX}PROJECT"
             )
         return found[1]
 

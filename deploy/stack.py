@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import threading
 import urllib.error
@@ -21,7 +22,6 @@ from deploy.settings import Settings, load_settings
 from deploy.supervisor import Supervisor
 from deploy.topics_admin import all_topics
 from featurestore.materialize import materialize
-from schemas.errors import ServiceUnavailable
 from schemas.plan import Plan
 from streams.progress import ProgressStore
 
@@ -38,8 +38,8 @@ class LocalStack:
         The Feast repository with its ``learners.py``.
     kafka
         ``mock`` for librdkafka's built-in broker, else the address of a running Kafka. The built-in broker
-        forgets everything when it stops, so whatever earlier runs left in the data directory is removed: it
-        would speak of offsets that are no more.
+        forgets everything when it stops, so what its last run left is removed from ``mock`` in the data
+        directory: it would speak of offsets that are no more.
     redis_url
         A running Redis; None starts one, which keeps its data unless the broker is the built-in one.
     partitions
@@ -75,6 +75,8 @@ class LocalStack:
         given = {"kafka": None if self._mock else kafka, "event_partitions": partitions}
         given |= {"port": port or free_port()}
         self._settings = load_settings(project_dir, **given, **settings)
+        if self._mock:
+            self._set(data_dir=self._settings.data / "mock")
         self._supervisor = Supervisor()
 
     @property
@@ -124,6 +126,15 @@ class LocalStack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def describe(self) -> str:
+        """What to tell the user once it runs."""
+        return (
+            f"project '{self.plan.project}' runs: predictions at {self.serve_url}, logs in "
+            f"{self.data_dir / 'logs'}\nin other terminals:\n"
+            f"  export HEADRACE_KAFKA={self.bootstrap} HEADRACE_REDIS={self.redis_url}\n"
+            f"  headrace status {self.settings.project_dir}\nCtrl-C stops it"
+        )
 
     def _start(self) -> None:
         self.plan = compile_plan(self._settings.project_dir)
@@ -191,3 +202,14 @@ class LocalStack:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
+
+
+def run_until_interrupted(stack: LocalStack) -> None:
+    """Run a stack until Ctrl-C or SIGTERM. Another Ctrl-C kills what has not stopped yet."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with stack:
+            print(stack.describe(), flush=True)
+            stack.watch()
+    except KeyboardInterrupt:
+        print("stopped", flush=True)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic
+from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic, TopicMetadata
 
 from deploy.mock_kafka import CLUSTER_ID_PREFIX
+from deploy.offsets import unreachable
 from schemas import topics
 from schemas.errors import ServiceUnavailable, SettingsError
 from schemas.plan import Plan, RouterSpec, SourceSpec
@@ -108,41 +110,20 @@ def ensure_topics(
     ServiceUnavailable
         When the brokers cannot be reached, refuse a topic, or a partition has no leader in time.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    deadline = time.monotonic() + timeout_s
+    cluster = _Cluster(bootstrap, replication, timeout_s)
     try:
-        found = _metadata(admin)
-        wanted = _with_counts_of_events(plan, found, event_partitions)
-        _check(wanted, found)
-        missing = [spec for spec in wanted if spec.name not in found.topics]
-        if str(found.cluster_id).startswith(CLUSTER_ID_PREFIX):
-            for spec in missing:
-                admin.list_topics(spec.name, timeout=_REQUEST_S)
-        else:
-            _create(admin, missing, replication)
-        while not _led(wanted, found := _metadata(admin)):
-            if time.monotonic() > deadline:
-                raise ServiceUnavailable(_without_leader(wanted, found, bootstrap))
-            time.sleep(0.05)
-        _check(wanted, found)
+        missing = set(event_topics(plan)) - cluster.metadata().topics.keys()
+        cluster.create([TopicSpec(name, event_partitions, _KEEP) for name in missing])
+        counts = {name: len(cluster.led(name).partitions) for name in event_topics(plan)}
+        inner = internal_topics(plan, counts)
+        _check(inner, cluster.metadata())
+        cluster.create([spec for spec in inner if spec.name not in cluster.metadata().topics])
+        for spec in inner:
+            cluster.led(spec.name)
+        _check(inner, cluster.metadata())
     except KafkaException as error:
-        raise ServiceUnavailable(
-            f"Kafka at '{bootstrap}': {error.args[0].str()}; does it run, and is HEADRACE_KAFKA its address?"
-        ) from error
-    return {spec.name: spec.partitions for spec in wanted}
-
-
-def _metadata(admin: AdminClient) -> ClusterMetadata:
-    return admin.list_topics(timeout=_REQUEST_S)
-
-
-def _with_counts_of_events(plan: Plan, found: ClusterMetadata, default: int) -> list[TopicSpec]:
-    counts = {
-        name: len(found.topics[name].partitions) if name in found.topics else default
-        for name in event_topics(plan)
-    }
-    events = [TopicSpec(name, count, _KEEP) for name, count in counts.items()]
-    return events + internal_topics(plan, counts)
+        raise unreachable(bootstrap, error) from error
+    return counts | {spec.name: spec.partitions for spec in inner}
 
 
 def _check(wanted: list[TopicSpec], found: ClusterMetadata) -> None:
@@ -155,35 +136,51 @@ def _check(wanted: list[TopicSpec], found: ClusterMetadata) -> None:
             )
 
 
-def _create(admin: AdminClient, missing: list[TopicSpec], replication: int) -> None:
-    if not missing:
-        return
-    new = [NewTopic(s.name, s.partitions, replication, config=dict(s.config)) for s in missing]
-    for name, created in admin.create_topics(new, operation_timeout=_REQUEST_S).items():
+class _Cluster:
+    """What is asked of the brokers here."""
+
+    def __init__(self, bootstrap: str, replication: int, timeout_s: float) -> None:
+        self._bootstrap, self._replication = bootstrap, replication
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        self._request_s = min(_REQUEST_S, timeout_s)
+        self._deadline = time.monotonic() + timeout_s
+
+    def metadata(self) -> ClusterMetadata:
+        return self._admin.list_topics(timeout=self._request_s)
+
+    def create(self, specs: list[TopicSpec]) -> None:
+        if str(self.metadata().cluster_id).startswith(CLUSTER_ID_PREFIX):
+            for spec in specs:
+                self._admin.list_topics(spec.name, timeout=self._request_s)
+        elif specs:
+            new = [NewTopic(s.name, s.partitions, self._replication, config=dict(s.config)) for s in specs]
+            for name, created in self._admin.create_topics(new, operation_timeout=self._request_s).items():
+                self._expect(name, created)
+
+    def _expect(self, name: str, created: Future[None]) -> None:
         try:
             created.result()
         except KafkaException as error:
             if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
-                continue  # another process was quicker
+                return  # another process was quicker
             raise ServiceUnavailable(
                 f"Kafka refused to create topic '{name}': {error.args[0].str()}; create it with these "
                 "partitions yourself, or see HEADRACE_REPLICATION and the user's rights"
             ) from error
 
-
-def _led(wanted: list[TopicSpec], found: ClusterMetadata) -> bool:
-    return not any(True for _ in _leaderless(wanted, found))
-
-
-def _leaderless(wanted: list[TopicSpec], found: ClusterMetadata) -> Iterator[str]:
-    for spec in wanted:
-        topic = found.topics.get(spec.name)
-        if topic is None or not topic.partitions:
-            yield spec.name
-        else:
-            yield from (f"{spec.name}[{n}]" for n, p in topic.partitions.items() if p.leader < 0)
-
-
-def _without_leader(wanted: list[TopicSpec], found: ClusterMetadata, bootstrap: str) -> str:
-    names = ", ".join(list(_leaderless(wanted, found))[:5])
-    return f"Kafka at '{bootstrap}' has no leader for {names}; see whether all its brokers run"
+    def led(self, name: str) -> TopicMetadata:
+        """The topic, once all its partitions have a leader."""
+        while True:
+            topic = self.metadata().topics.get(name)
+            if (
+                topic is not None
+                and topic.partitions
+                and all(p.leader >= 0 for p in topic.partitions.values())
+            ):
+                return topic
+            if time.monotonic() > self._deadline:
+                raise ServiceUnavailable(
+                    f"Kafka at '{self._bootstrap}' has no leader for topic '{name}'; see whether all its "
+                    "brokers run"
+                )
+            time.sleep(0.02)

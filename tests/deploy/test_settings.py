@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.settings import load_settings
+from schemas.errors import SettingsError
+
+KEY = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("HEADRACE_")]:
+        monkeypatch.delenv(name)
+
+
+def test_arguments_come_before_the_environment_before_the_file_before_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "headrace.toml").write_text('kafka = "file:1"\nport = 1\ncheckpoint_ms = 11\n')
+    monkeypatch.setenv("HEADRACE_KAFKA", "environment:2")
+    monkeypatch.setenv("HEADRACE_PORT", "2")
+    settings = load_settings(tmp_path, port=3, host=None)
+    assert (settings.port, settings.kafka, settings.checkpoint_ms) == (3, "environment:2", 11)
+    assert settings.host == "127.0.0.1"
+
+
+def test_an_error_names_setting_value_remedy_and_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_CHECKPOINT_MS", "soon")
+    with pytest.raises(
+        SettingsError, match=r"'checkpoint_ms' = 'soon'.*integer.*HEADRACE_CHECKPOINT_MS.*toml"
+    ):
+        load_settings(tmp_path)
+
+
+def test_every_wrong_setting_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_KAFKA", "nowhere")
+    monkeypatch.setenv("HEADRACE_REDIS", "localhost:6379")
+    with pytest.raises(SettingsError, match=r"host:port.*redis://"):
+        load_settings(tmp_path)
+
+
+def test_an_unknown_setting_in_the_file_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    (tmp_path / "headrace.toml").write_text('kafak = "a:1"\n')
+    with pytest.raises(SettingsError, match=r"headrace\.toml.*'kafak'; did you mean 'kafka'\?"):
+        load_settings(tmp_path)
+
+
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "headrace.toml").write_text("kafka: a:1\n")
+    with pytest.raises(SettingsError, match=r"headrace\.toml is not TOML"):
+        load_settings(tmp_path)
+
+
+def test_a_missing_project_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="nothing-here"):
+        load_settings(tmp_path / "nothing-here")
+
+
+def test_the_model_key_never_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_MODEL_KEY", "hunter2")
+    with pytest.raises(SettingsError) as raised:
+        load_settings(tmp_path)
+    assert "hunter2" not in str(raised.value)
+    monkeypatch.setenv("HEADRACE_MODEL_KEY", KEY)
+    settings = load_settings(tmp_path)
+    assert KEY not in repr(settings)
+    assert settings.signing_key() == KEY.encode()
+
+
+def test_a_missing_model_key_is_an_error_and_a_generated_one_stays_and_is_private(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path)
+    with pytest.raises(SettingsError, match="HEADRACE_MODEL_KEY"):
+        settings.signing_key()
+    settings.make_signing_key()
+    key = settings.signing_key()
+    settings.make_signing_key()
+    assert settings.signing_key() == key
+    assert len(key) >= 32
+    assert (tmp_path / ".headrace" / "model.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_project_name_is_that_of_feast_unless_set(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"feature_store\.yaml"):
+        _ = load_settings(tmp_path).project_name
+    (tmp_path / "feature_store.yaml").write_text("provider: local\nproject: flights\n")
+    assert load_settings(tmp_path).project_name == "flights"
+    assert load_settings(tmp_path, project="other").project_name == "other"
+
+
+def test_a_child_process_gets_the_same_settings(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path, port=1234, feature_log=False, model_key=KEY, data_dir=tmp_path / "d")
+    program = (
+        "import sys; from pathlib import Path; from deploy.settings import load_settings;"
+        "s = load_settings(Path(sys.argv[1])); print(s.port, s.feature_log, s.signing_key().decode(), s.data)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        env=settings.environment(), cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert told.stdout.split() == ["1234", "False", KEY, str((tmp_path / "d").resolve())]
