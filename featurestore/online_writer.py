@@ -17,7 +17,6 @@ from redis.backoff import NoBackoff
 from featurestore.redis_encoder import Column, ViewEncoder
 from schemas.errors import ServiceUnavailable
 from schemas.plan import BatchViewSpec, Plan, StreamViewSpec
-from streams.progress import progress_key
 from streams.sinks import OnlineRows
 
 _CHUNK_ROWS = 1000
@@ -46,12 +45,11 @@ class RedisOnlineSink:
         )
         self._connection: Any = pool.make_connection()  # type: ignore[no-untyped-call]
         self._turn = asyncio.Lock()
-        self._progress_key = progress_key(plan.project)
         views: list[StreamViewSpec | BatchViewSpec] = [*plan.stream_views, *plan.batch_views]
         self._encoders = {view.name: ViewEncoder(plan.project, view) for view in views}
 
-    async def write(self, rows: Sequence[OnlineRows], progress: Mapping[str, str]) -> None:
-        """Store rows of stream views, and when every row is stored, the progress that speaks of them.
+    async def write(self, rows: Sequence[OnlineRows], hashes: Mapping[str, Mapping[str, str]]) -> None:
+        """Store rows of stream views, and when every row is stored, the fields of other hashes that speak of them.
 
         Waits and retries for as long as Redis cannot take them.
 
@@ -61,9 +59,9 @@ class RedisOnlineSink:
             When Redis refuses for good, for example a wrong password.
         """
         await self._store(chunk for batch in rows for chunk in self._encode(batch))
-        if progress:
-            words = [word for item in progress.items() for word in item]
-            command = self._connection.pack_command("HSET", self._progress_key, *words)
+        for key, fields in hashes.items():
+            words = [word for item in fields.items() for word in item]
+            command = self._connection.pack_command("HSET", key, *words)
             await self._store([(b"".join(command), 1)])
 
     async def write_batch_view(

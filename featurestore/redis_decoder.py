@@ -11,6 +11,7 @@ from featurestore import redis_layout as layout
 from schemas.errors import HeadraceError
 
 _NULL_TIME = -(2**63)  # what Feast writes for a missing UnixTimestamp
+_UNREADABLE = (KeyError, IndexError, ValueError, OverflowError, OSError, struct.error)
 _double = struct.Struct("<xd").unpack
 _float = struct.Struct("<xf").unpack
 _provenance = layout.PROVENANCE.unpack
@@ -34,7 +35,7 @@ def decode_values(column: Sequence[bytes | None]) -> list[Any]:
     """
     try:
         return [_DECODERS[raw[0]](raw) if raw else None for raw in column]
-    except (KeyError, IndexError, struct.error) as error:
+    except _UNREADABLE as error:
         bad = next(raw for raw in column if raw and not _is_readable(raw))
         raise HeadraceError(
             f"a stored feature value cannot be read ({bad[:12]!r}); it was not written by Headrace or is "
@@ -98,6 +99,6 @@ _DECODERS: dict[int, Callable[[bytes], Any]] = {
 def _is_readable(raw: bytes) -> bool:
     try:
         _DECODERS[raw[0]](raw)
-    except (KeyError, IndexError, struct.error):
+    except _UNREADABLE:
         return False
     return True

@@ -1,0 +1,76 @@
+"""A Feast feature store with views of every type, and the plan that says the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlparse
+
+from feast import Entity, FeatureStore, FeatureView, Field, FileSource
+from feast.repo_config import RepoConfig
+from feast.types import Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp
+from feast.value_type import ValueType
+
+from featurestore.definitions import field_specs
+from schemas.plan import BatchViewSpec, FeatureRef, FeatureServiceSpec, FieldSpec, Plan
+
+TYPES = (Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp)
+FEATURES = field_specs((f"f_{dtype}".lower(), str(dtype)) for dtype in TYPES)  # type: ignore[misc]
+USER = FieldSpec(name="user", dtype="Int64")
+PLACE = FieldSpec(name="place", dtype="String")
+KEYS = {"by_user": (USER,), "by_place": (PLACE,), "by_both": (PLACE, USER)}  # sorted by name
+
+
+@dataclass(frozen=True)
+class FeastOnline:
+    store: FeatureStore
+    plan: Plan
+
+
+def connection_string(redis_url: str) -> str:
+    """Feast's way to write a Redis URL."""
+    url = urlparse(redis_url)
+    return f"{url.hostname}:{url.port},db={url.path.strip('/') or 0}"
+
+
+def feast_online(folder: Path, redis_url: str, project: str, ttl_ms: int = 0) -> FeastOnline:
+    """A store whose views are registered, without any rows."""
+    config = RepoConfig(
+        project=project,
+        registry=str(folder / "registry.db"),
+        provider="local",
+        online_store={"type": "redis", "connection_string": connection_string(redis_url)},
+        offline_store="dask",
+        entity_key_serialization_version=3,
+    )
+    store = FeatureStore(config=config)
+    entities = {
+        "user": Entity(name="user", value_type=ValueType.INT64),
+        "place": Entity(name="place", value_type=ValueType.STRING),
+    }
+    types = {"user": Int64, "place": String}
+    views = [
+        FeatureView(
+            name=name,
+            entities=[entities[key.name] for key in reversed(keys)],
+            schema=[Field(name=key.name, dtype=types[key.name]) for key in keys]
+            + [Field(name=f.name, dtype=dtype) for f, dtype in zip(FEATURES, TYPES, strict=True)],
+            source=FileSource(name=f"{name}_table", path=str(folder / name), timestamp_field="at"),
+        )
+        for name, keys in KEYS.items()
+    ]
+    store.apply([*entities.values(), *views])
+    return FeastOnline(store, plan(project, ttl_ms))
+
+
+def plan(project: str, ttl_ms: int = 0) -> Plan:
+    """The same views as batch views of a plan, and a service of all their features."""
+    refs = [FeatureRef(view=view, feature=feature.name) for view in KEYS for feature in FEATURES]
+    return Plan(
+        project=project,
+        batch_views=tuple(
+            BatchViewSpec(name=name, join_keys=keys, features=FEATURES, ttl_ms=ttl_ms)
+            for name, keys in KEYS.items()
+        ),
+        services=(FeatureServiceSpec(name="everything", features=tuple(refs)),),
+    )

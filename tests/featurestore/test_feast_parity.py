@@ -1,0 +1,190 @@
+"""Rows that Headrace writes are the rows that Feast writes, and both read the same values from them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from featurestore.client import AsyncFeatureClient, FeatureClient
+from featurestore.online_writer import RedisOnlineSink
+from featurestore.response import FieldStatus
+from tests.featurestore.feast_online import FEATURES, KEYS, FeastOnline, feast_online
+
+FIELDS = {
+    "Bool": "bool_val",
+    "Float32": "float_val",
+    "Float64": "double_val",
+    "Int32": "int32_val",
+    "Int64": "int64_val",
+    "String": "string_val",
+    "UnixTimestamp": "unix_timestamp_val",
+}
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+USERS, PLACES = st.integers(-3, 3) | st.integers(-(2**63), 2**63 - 1), st.sampled_from(["", "é", "EWR"]) | TEXT
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "f_bool": st.booleans(),
+    "f_float32": st.floats(width=32),
+    "f_float64": st.floats(),
+    "f_int32": st.integers(-(2**31), 2**31 - 1),
+    "f_int64": st.integers(-(2**63), 2**63 - 1),
+    "f_string": TEXT,
+    "f_unixtimestamp": st.integers(0, 2**32),
+}
+ROW = st.fixed_dictionaries({name: st.none() | values for name, values in VALUES.items()})
+TABLE = st.dictionaries(st.tuples(PLACES, USERS), ROW, min_size=1, max_size=6)
+NOW_MS = 1_700_000_000_123
+Row = Mapping[str, Any]
+Table = Mapping[tuple[str, int], Row]
+EDGES: Table = {
+    ("EWR", -1): dict.fromkeys(VALUES),
+    ("日本", 2**40): {
+        "f_bool": False,
+        "f_float32": math.inf,
+        "f_float64": math.nan,
+        "f_int32": -(2**31),
+        "f_int64": 127,
+        "f_string": "",
+        "f_unixtimestamp": 0,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def online(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> FeastOnline:
+    return feast_online(tmp_path_factory.mktemp("feast"), redis_url, f"t{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture(scope="module")
+def client(online: FeastOnline, redis_url: str) -> Iterator[FeatureClient]:
+    with FeatureClient(online.plan, redis_url) as client:
+        yield client
+
+
+def entity_key(view: str, key: tuple[str, int]) -> dict[str, Any]:
+    return {name: part for name, part in zip(("place", "user"), key, strict=True) if name in key_names(view)}
+
+
+def key_names(view: str) -> list[str]:
+    return [key.name for key in KEYS[view]]
+
+
+def column(dtype: str, values: list[Any]) -> Any:
+    if dtype == "String":
+        return [(value or "").encode() for value in values]
+    if dtype == "UnixTimestamp":
+        return np.array([(value or 0) * 1000 for value in values])
+    return np.array([0 if value is None else value for value in values])
+
+
+def write_with_headrace(redis_url: str, online: FeastOnline, table: Table) -> None:
+    keys = {
+        "place": [place.encode() for place, _ in table],
+        "user": np.array([user for _, user in table], np.int64),
+    }
+    features = []
+    for feature in FEATURES:
+        values = [row[feature.name] for row in table.values()]
+        features.append((column(feature.dtype, values), np.array([v is not None for v in values])))
+
+    async def write() -> None:
+        sink = RedisOnlineSink(redis_url, online.plan)
+        for view in KEYS:
+            own = [keys[name] for name in key_names(view)]
+            await sink.write_batch_view(view, own, features, np.full(len(table), NOW_MS * 1000))
+        await sink.close()
+
+    asyncio.run(write())
+
+
+def write_with_feast(online: FeastOnline, table: Table) -> None:
+    store = online.store
+    for view in KEYS:
+        data = []
+        for key, row in table.items():
+            names = key_names(view)
+            parts = [
+                Value(string_val=part) if name == "place" else Value(int64_val=part)
+                for name, part in entity_key(view, key).items()
+            ]
+            features = {
+                f.name: Value() if row[f.name] is None else Value(**{FIELDS[f.dtype]: row[f.name]})
+                for f in FEATURES
+            }
+            at = datetime.fromtimestamp(NOW_MS / 1000, UTC)
+            data.append((EntityKey(join_keys=names, entity_values=parts), features, at, None))
+        provider = store._get_provider()
+        provider.online_write_batch(store.config, store.get_feature_view(view), data, None)
+
+
+def take_everything(redis_url: str, project: str) -> dict[bytes, Any]:
+    """Every hash of the project, which is deleted."""
+    with redis.Redis.from_url(redis_url) as connection:
+        keys = list(connection.scan_iter(b"*" + project.encode(), count=10_000))
+        found = {key: connection.hgetall(key) for key in keys}
+        if keys:
+            connection.delete(*keys)
+    return found
+
+
+def one_row_per_entity(table: Table) -> Table:
+    """Feast keeps the first of several rows of an entity at one time, Headrace the last: have no two."""
+    rows: dict[tuple[str, int], Row] = {}
+    for key, row in table.items():
+        if all(key[0] != place and key[1] != user for place, user in rows):
+            rows[key] = row
+    return rows
+
+
+@given(table=TABLE)
+@example(table=EDGES)
+@settings(max_examples=25, deadline=None)
+def test_the_same_hashes_are_stored(online: FeastOnline, redis_url: str, table: Table) -> None:
+    table = one_row_per_entity(table)
+    take_everything(redis_url, online.plan.project)
+    write_with_feast(online, table)
+    feasts = take_everything(redis_url, online.plan.project)
+    write_with_headrace(redis_url, online, table)
+    assert take_everything(redis_url, online.plan.project) == feasts
+
+
+@given(table=TABLE, missing=st.tuples(PLACES, USERS))
+@example(table=EDGES, missing=("nowhere", 4))
+@settings(max_examples=25, deadline=None)
+def test_feast_and_the_client_read_the_same(
+    online: FeastOnline, redis_url: str, client: FeatureClient, table: Table, missing: tuple[str, int]
+) -> None:
+    take_everything(redis_url, online.plan.project)
+    write_with_headrace(redis_url, online, one_row_per_entity(table))
+    keys = [missing, *table, missing]
+    entity_rows = [{"place": place, "user": user} for place, user in keys]
+    names = [f"{view}:{feature.name}" for view in KEYS for feature in FEATURES]
+    feasts = online.store.get_online_features(names, entity_rows, full_feature_names=True).to_dict()
+    ours = client.get_online_features("everything", entity_rows)
+    assert ours.columns.keys() == feasts.keys() - {"place", "user"}
+    for name, values in ours.columns.items():
+        np.testing.assert_equal(values, feasts[name])  # takes NaN for equal to itself
+    assert client.get_online_features(names, entity_rows).columns.keys() == ours.columns.keys()
+
+
+async def test_the_async_client_reads_the_same(
+    online: FeastOnline, redis_url: str, client: FeatureClient
+) -> None:
+    take_everything(redis_url, online.plan.project)
+    await asyncio.to_thread(write_with_headrace, redis_url, online, EDGES)
+    columns = {"place": ["EWR", "LGA"], "user": [-1, 5]}
+    async with AsyncFeatureClient(online.plan, redis_url) as other:
+        found = await other.get_online_features("everything", columns)
+    assert found == client.get_online_features("everything", columns)
+    assert found.statuses["by_both__f_bool"] == [FieldStatus.NULL_VALUE, FieldStatus.NOT_FOUND]

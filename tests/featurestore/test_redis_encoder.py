@@ -1,0 +1,148 @@
+"""The vectorised encoder writes the bytes that Feast's own code writes, value by value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import mmh3
+import numpy as np
+import pytest
+from feast.infra.key_encoding_utils import serialize_entity_key_prefix
+from feast.infra.online_stores.helpers import _mmh3, _redis_key
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from featurestore import redis_layout
+from featurestore.ragged import Ragged, join
+from featurestore.redis_decoder import decode_time_ms, decode_values
+from featurestore.redis_encoder import ViewEncoder, encode_keys, encode_timestamps, encode_values
+from schemas.plan import BatchViewSpec, FieldSpec, ValueType
+
+INT32 = st.integers(-(2**31), 2**31 - 1)
+INT64 = st.integers(-(2**63), 2**63 - 1)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+# Feast's field of the protobuf, and values of a type
+TYPES: dict[ValueType, tuple[str, st.SearchStrategy[Any]]] = {
+    "Int32": ("int32_val", INT32),
+    "Int64": ("int64_val", INT64),
+    "Float32": ("float_val", st.floats(width=32)),
+    "Float64": ("double_val", st.floats()),
+    "String": ("string_val", TEXT),
+    "Bool": ("bool_val", st.booleans()),
+    "UnixTimestamp": ("unix_timestamp_val", st.integers(-62_135_596_800, 253_402_300_799)),  # years 1 to 9999
+}
+
+
+def rows(columns: Sequence[Ragged] | Ragged, count: int) -> list[bytes]:
+    """The strings of the columns, row by row."""
+    parts = [columns] if isinstance(columns, Ragged) else columns
+    lengths = sum((np.broadcast_to(part.lengths, count) for part in parts), np.zeros(count, np.int64))
+    flat, ends = join(parts, count), np.cumsum(lengths)
+    return [flat[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+
+
+def as_column(dtype: ValueType, values: Sequence[Any]) -> Any:
+    if dtype == "String":
+        return [(value or "").encode() for value in values]
+    if dtype == "UnixTimestamp":
+        return np.array([(value or 0) * 1000 for value in values], np.int64)
+    kind = {"Float32": np.float64, "Float64": np.float64, "Bool": np.bool_}.get(dtype, np.int64)
+    return np.array([0 if value is None else value for value in values], kind)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@given(data=st.data())
+def test_values_are_feasts_bytes_and_are_read_back(dtype: ValueType, data: st.DataObject) -> None:
+    field, strategy = TYPES[dtype]
+    values = data.draw(st.lists(st.none() | strategy, min_size=1, max_size=30))
+    valid = np.array([value is not None for value in values])
+    found = rows(encode_values(dtype, as_column(dtype, values), valid), len(values))
+    feasts = [Value() if value is None else Value(**{field: value}) for value in values]
+    assert found == [value.SerializeToString() for value in feasts]
+    read = decode_values(found)
+    for value, back in zip(values, read, strict=True):
+        if dtype == "UnixTimestamp" and value is not None:
+            assert back == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=value)
+        elif isinstance(value, float):
+            np.testing.assert_equal(back, value)
+        else:
+            assert back == value
+
+
+@pytest.mark.parametrize("bits", range(0, 64, 7))
+def test_integers_at_the_edges_of_varint_lengths_are_feasts_bytes(bits: int) -> None:
+    values = [(1 << bits) - 1, 1 << bits if bits < 63 else 0, -(1 << bits)]
+    found = rows(encode_values("Int64", np.array(values, np.int64), np.ones(3, np.bool_)), 3)
+    assert found == [Value(int64_val=value).SerializeToString() for value in values]
+
+
+@given(st.lists(st.integers(-(2**54), 2**54), min_size=1, max_size=20))
+@example([0, 1, -1, 999_999, 1_000_000, -1_000_000, 1_700_000_000_123_456])
+def test_timestamps_are_feasts_bytes(times_us: list[int]) -> None:
+    found = rows(encode_timestamps(np.array(times_us)), len(times_us))
+    for time_us, text in zip(times_us, found, strict=True):
+        seconds, micros = divmod(time_us, 1_000_000)
+        assert text == Timestamp(seconds=seconds, nanos=micros * 1000).SerializeToString()
+        assert decode_time_ms(text) == time_us // 1000
+
+
+@given(st.lists(st.tuples(INT64, TEXT, INT32), min_size=1, max_size=20), st.text("abcdé_", min_size=1))
+def test_composite_keys_are_feasts_bytes(entities: list[tuple[int, str, int]], project: str) -> None:
+    names: list[tuple[str, ValueType, str]] = [
+        ("a_number", "Int64", "int64_val"),
+        ("b_text", "String", "string_val"),
+        ("ç_small", "Int32", "int32_val"),
+    ]
+    specs = [FieldSpec(name=name, dtype=dtype) for name, dtype, _ in names]
+    columns = [list(column) for column in zip(*entities, strict=True)]
+    columns[1] = [text.encode() for text in columns[1]]
+    found = rows(encode_keys(project, specs, columns), len(entities))
+    # Feast sorts the keys itself: give it another order
+    order = [2, 0, 1]
+    for entity, key in zip(entities, found, strict=True):
+        values = [Value(**{names[i][2]: entity[i]}) for i in order]
+        assert key == _redis_key(project, EntityKey(join_keys=[names[i][0] for i in order], entity_values=values))
+
+
+def test_text_of_fixed_width_is_read_without_its_padding() -> None:
+    texts = np.array([b"UA", b"", b"\xc3\xa9-long", b"x"])
+    assert rows(Ragged.of_array(texts), 4) == list(texts)
+
+
+@given(st.binary(max_size=40))
+def test_murmur_is_mmh3(data: bytes) -> None:
+    assert redis_layout.murmur3_32(data) == mmh3.hash(data, signed=False)
+
+
+@given(TEXT, TEXT)
+def test_feature_fields_are_feasts(view: str, feature: str) -> None:
+    assert redis_layout.feature_field(view, feature) == _mmh3(f"{view}:{feature}")
+
+
+@given(st.lists(TEXT, min_size=1, max_size=3, unique=True))
+def test_key_prefix_is_feasts(names: list[str]) -> None:
+    assert redis_layout.key_prefix(sorted(names)) == serialize_entity_key_prefix(names)
+
+
+def test_commands_are_in_the_redis_protocol() -> None:
+    view = BatchViewSpec(
+        name="v",
+        join_keys=(FieldSpec(name="k", dtype="String"),),
+        features=(FieldSpec(name="f", dtype="Int64"),),
+    )
+    encoder = ViewEncoder("p", view)
+    valid = np.array([True, False])
+    column = (np.array([300, 0]), valid)
+    text = encoder.commands([[b"ab", b"c" * 200]], [column], np.array([1_000_000]), None)
+    key = b"\x01\0\0\0\x02\0\0\0\x01\0\0\0k\x02\0\0\0%c\0\0\0%sp"
+    field = redis_layout.feature_field("v", "f")
+    assert text == b"".join(
+        b"*6\r\n$4\r\nHSET\r\n$%d\r\n%s\r\n$4\r\n%s\r\n$%d\r\n%s\r\n$5\r\n_ts:v\r\n$2\r\n\x08\x01\r\n"
+        % (22 + len(name), key % (len(name), name), field, len(value), value)
+        for name, value in [(b"ab", b"\x20\xac\x02"), (b"c" * 200, b"")]
+    )
