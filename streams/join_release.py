@@ -1,0 +1,38 @@
+"""What a partition of the join gives out, and what it holds back while it repeats work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from schemas.records import Closing, Example, Outcome, Prediction
+from streams.join_state import Emitted, Input, Waiting
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A record that leads nowhere, for the dead-letter topic."""
+
+    input: Input
+    offset: int
+    record: Prediction | Outcome
+    kind: Literal["late", "orphan"]
+    reason: str
+
+
+@dataclass
+class Released:
+    """What a partition gives out, each list in the order it is to be written."""
+
+    examples: list[Example] = field(default_factory=list)
+    closings: list[Closing] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+
+@dataclass
+class Replay:
+    """Held back until the inputs are as far as they were when `emitted` was made."""
+
+    emitted: Emitted
+    examples: dict[str, tuple[Waiting, Example]] = field(default_factory=dict)
+    closings: list[Closing] = field(default_factory=list)

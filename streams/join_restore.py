@@ -1,0 +1,48 @@
+"""Bringing a partition of the join back: its changelog, and what is in the outputs behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from schemas import topics
+from schemas.plan import RouterSpec
+from schemas.records import Closing, Example
+from streams.join import PartitionJoin
+from streams.join_state import Emitted, fold_changelog, reached
+from streams.log_reader import read_log
+
+
+def restore_join(
+    bootstrap: str, project: str, router: RouterSpec, partition: int
+) -> tuple[PartitionJoin, dict[str, int]]:
+    """The join of a partition as of its last checkpoint, and the end offsets of ``examples``, ``closings``.
+
+    What a crash left in the outputs behind that checkpoint is read too, so that it is not put there again.
+    The join gives nothing out before its inputs are as far as they were then.
+    """
+    changelog = read_log(bootstrap, topics.join_changelog(project, router.name), partition)
+    snapshot = fold_changelog((message.key(), message.value()) for message in changelog)
+    ends = {"examples": 0, "closings": 0}
+    if snapshot.position is not None:
+        ends |= snapshot.position.ends
+    emitted = Emitted()
+    examples = read_log(bootstrap, topics.examples(project, router.name), 0, ends["examples"])
+    for message in _of_partition(examples, partition, emitted, ends, "examples"):
+        emitted.add_example(Example.model_validate_json(message.value()))
+    closings = read_log(bootstrap, topics.closings(project, router.name), partition, ends["closings"])
+    for message in _of_partition(closings, partition, emitted, ends, "closings"):
+        emitted.closings.add(Closing.model_validate_json(message.value()).prediction.prediction_id)
+    return PartitionJoin(router, snapshot, emitted), ends
+
+
+def _of_partition(
+    messages: Iterator[Any], partition: int, emitted: Emitted, ends: dict[str, int], name: str
+) -> Iterator[Any]:
+    """Records this partition has made; marks and those of other partitions only move the end."""
+    for message in messages:
+        ends[name] = message.offset() + 1
+        made = reached(message.headers())
+        if made is not None and made[0] == partition:
+            emitted.reach(made[1])
+            yield message

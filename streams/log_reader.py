@@ -1,0 +1,93 @@
+"""Reading one partition from an offset to its end, outside any consumer group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from schemas.errors import ServiceUnavailable
+
+_SILENCE_S = 30.0  # without a record and short of the end: the broker is not answering
+
+
+def open_consumer(bootstrap: str) -> Consumer:
+    """A consumer of committed records that belongs to no group and reports the end of a partition."""
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "headrace-reader",  # required by the client, never used: nothing is committed
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+        }
+    )
+
+
+def is_end(message: Any) -> bool:
+    """Whether a polled message only says that the partition ends here.
+
+    Raises
+    ------
+    ServiceUnavailable
+        When it says that reading failed.
+    """
+    error = message.error()
+    if error is None:
+        return False
+    if error.code() == KafkaError._PARTITION_EOF:
+        return True
+    raise ServiceUnavailable(f"cannot read {message.topic()}[{message.partition()}]: {error}")
+
+
+def end_offset(bootstrap: str, topic: str, partition: int) -> int:
+    """The offset the next record of a partition will get."""
+    consumer = open_consumer(bootstrap)
+    try:
+        return int(consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_SILENCE_S)[1])
+    except KafkaException as error:
+        raise ServiceUnavailable(f"Kafka does not tell the end of {topic}[{partition}]: {error}") from error
+    finally:
+        consumer.close()
+
+
+def read_log(bootstrap: str, topic: str, partition: int, start: int = 0) -> Iterator[Any]:
+    """The records of a partition (confluent `Message`) from `start` to its end, in log order.
+
+    Raises
+    ------
+    ServiceUnavailable
+        When the broker stops answering before the end is reached.
+    """
+    consumer = open_consumer(bootstrap)
+    try:
+        consumer.assign([TopicPartition(topic, partition, start)])
+        while (message := consumer.poll(_SILENCE_S)) is not None:
+            if is_end(message):
+                return
+            yield message
+        raise ServiceUnavailable(f"no answer from Kafka while reading {topic}[{partition}]")
+    finally:
+        consumer.close()
+
+
+def partition_count(bootstrap: str, topic: str) -> int:
+    """How many partitions a topic has.
+
+    Raises
+    ------
+    ServiceUnavailable
+        When there is no such topic.
+    """
+    consumer = open_consumer(bootstrap)
+    try:
+        partitions = consumer.list_topics(topic, timeout=_SILENCE_S).topics[topic].partitions
+    except KafkaException as error:
+        raise ServiceUnavailable(f"Kafka does not tell about topic '{topic}': {error}") from error
+    finally:
+        consumer.close()
+    if not partitions:
+        raise ServiceUnavailable(f"there is no topic '{topic}'; run `headrace apply` to have it made")
+    return len(partitions)

@@ -1,0 +1,92 @@
+"""The outcomes of one router: from every partition of its event topic to its outcomes topic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from schemas import topics
+from schemas.errors import DefinitionError
+from schemas.marks import mark_headers
+from schemas.plan import Plan, RouterSpec
+from schemas.records import Outcome
+from streams.intake import LogRecord
+from streams.log_reader import end_offset, partition_count, read_log
+from streams.offset_producer import OffsetProducer
+from streams.outcomes import MarkForwarder, OutcomeReader
+from streams.partitioning import partition_for
+from streams.progress import Progress
+
+
+class OutcomeIntake:
+    """Reads event partitions and sends outcomes and marks on.
+
+    Its state lies in the join's changelog, partition 0, so that clocks and counts outlive a restart.
+
+    Parameters
+    ----------
+    plan, router
+        Which outcomes; the router must declare where they come from.
+    bootstrap
+        ``host:port`` of a broker.
+    producer
+        Where they are sent; the caller flushes.
+    """
+
+    def __init__(self, plan: Plan, router: RouterSpec, bootstrap: str, producer: OffsetProducer) -> None:
+        if router.outcome is None:
+            raise DefinitionError(
+                "learners.py", f"router '{router.name}'", "it declares no outcome", "Give it one, or use HTTP"
+            )
+        self.router, self.source = router, plan.source(router.outcome.source)
+        self._spec, self._bootstrap, self._producer = router.outcome, bootstrap, producer
+        self._changelog = topics.join_changelog(plan.project, router.name)
+        self._outcomes = topics.outcomes(plan.project, router.name)
+        self._readers: dict[int, OutcomeReader] = {}
+        self._marks = MarkForwarder(0)
+        self._ends: dict[int, int] = {}
+
+    def restore(self) -> None:
+        """Read the state of all event partitions; blocks."""
+        count = partition_count(self._bootstrap, self.source.topic)
+        self._readers = {n: OutcomeReader(self.source, self._spec, n) for n in range(count)}
+        by_key = {self._key(n): reader for n, reader in self._readers.items()}
+        for message in read_log(self._bootstrap, self._changelog, 0):
+            if message.key() in by_key and message.value() is not None:
+                by_key[message.key()].restore(message.value())
+        self._marks = MarkForwarder(count)
+        self._marks.hear({n: reader.clock_ms for n, reader in self._readers.items()})
+        every = range(self.router.partitions)
+        self._ends = {n: end_offset(self._bootstrap, self._outcomes, n) for n in every}
+
+    def send_outcomes(self, partition: int, records: Sequence[LogRecord]) -> None:
+        """Send what a range of an event partition gives."""
+        reader = self._readers[partition]
+        for item in reader.read(records):
+            if isinstance(item, Outcome):
+                key = item.key.encode()
+                target = partition_for(key, self.router.partitions)
+                self._producer.send(self._outcomes, target, key, item.to_bytes())
+            else:
+                self._send_mark(self._marks.forward(partition, item))
+        self._marks.hear({partition: reader.clock_ms})
+
+    def send_state(self, partition: int) -> None:
+        """Send the state of an event partition, once its outcomes are in the log."""
+        self._producer.send(self._changelog, 0, self._key(partition), self._readers[partition].encode())
+
+    def progress(self, partition: int) -> Progress:
+        """How far the partition is, and where the outcomes topic ends."""
+        ends = {n: self._producer.end(self._outcomes, n, end) for n, end in self._ends.items()}
+        out = {f"{self._outcomes}|{n}": end for n, end in ends.items()}
+        return Progress(self._readers[partition].next_offset, out)
+
+    def reader(self, partition: int) -> OutcomeReader:
+        return self._readers[partition]
+
+    def _send_mark(self, time_ms: int | None) -> None:
+        if time_ms is not None:
+            for target in range(self.router.partitions):
+                self._producer.send(self._outcomes, target, None, None, mark_headers(time_ms))
+
+    def _key(self, partition: int) -> bytes:
+        return f"intake|{self.source.topic}|{partition}".encode()

@@ -1,0 +1,263 @@
+"""The join against its oracle: any log, any interleaving, restarts anywhere."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.plan import PolicySpec, RouterSpec
+from schemas.records import Closing, Example, Outcome, Prediction
+from streams.join import PartitionJoin
+from streams.join_state import (
+    INPUTS,
+    POSITION,
+    Emitted,
+    Input,
+    changelog_key,
+    encode_key,
+    fold_changelog,
+)
+from tests.parity.join_oracle import M, O, Oracle, P
+
+Event = P | O | M
+WAIT = 10
+KEYS = st.sampled_from("abc")
+TIMES = st.integers(0, 60)
+LABELS = st.sampled_from([0.0, 1.0, 2.0, 3.0])
+
+
+@st.composite
+def predictions_logs(draw: st.DrawFn) -> list[Event]:
+    rows = draw(st.lists(st.tuples(KEYS, TIMES), max_size=12))
+    log: list[Event] = [P(f"p{n}", key, ts) for n, (key, ts) in enumerate(rows)]
+    return _with_copies_and_marks(draw, log, "predictions")
+
+
+@st.composite
+def outcomes_logs(draw: st.DrawFn) -> list[Event]:
+    rows = draw(st.lists(st.tuples(KEYS, TIMES, LABELS), max_size=12))
+    log: list[Event] = [O(f"o{n}", key, ts, label) for n, (key, ts, label) in enumerate(rows)]
+    return _with_copies_and_marks(draw, log, "outcomes")
+
+
+def _with_copies_and_marks(draw: st.DrawFn, log: list[Event], source: str) -> list[Event]:
+    if draw(st.booleans()):  # nearly in order, as logs are
+        log.sort(key=lambda event: event.ts)
+    for event in draw(st.lists(st.sampled_from(log), max_size=3)) if log else []:
+        log.insert(draw(st.integers(log.index(event) + 1, len(log))), deepcopy(event))
+    for ts in draw(st.lists(TIMES, max_size=4)):
+        log.insert(draw(st.integers(0, len(log))), M(source, ts))
+    return log
+
+
+def interleaved(
+    predictions: Sequence[Event], outcomes: Sequence[Event], seed: int
+) -> list[tuple[Event, int]]:
+    """Both logs in their own orders, each event with its offset, taken from a log at random."""
+    chance, logs = random.Random(seed), [list(enumerate(predictions)), list(enumerate(outcomes))]
+    mixed = []
+    while any(logs):
+        offset, event = chance.choice([log for log in logs if log]).pop(0)
+        mixed.append((deepcopy(event), offset))
+    return mixed
+
+
+def router(missing: str, duplicates: str) -> RouterSpec:
+    return RouterSpec.model_validate(
+        {
+            "name": "r",
+            "arms": ("m",),
+            "champion": "m",
+            "target": "y",
+            "unit": "u",
+            "entities": ("u",),
+            "request": (),
+            "outcome": None,
+            "wait_ms": WAIT,
+            "missing": missing,
+            "duplicates": duplicates,
+            "policy": PolicySpec(),
+            "refresh_ms": 1,
+            "publish_ms": 0,
+            "partitions": 1,
+            "salt": "s",
+            "default": 0.5,
+        }
+    )
+
+
+def prediction(event: P) -> Prediction:
+    return Prediction(
+        prediction_id=event.id,
+        router="r",
+        key=event.key,
+        unit="u",
+        ts_ms=event.ts,
+        entities={"u": 1},
+        request={"x": 1.5},
+        features={"v__f": None},
+        provenance={},
+        scores={"m": 0.25},
+        versions={"m": "1.0"},
+        epoch=0,
+        propensities={"m": 1.0},
+        chosen="m",
+        propensity=1.0,
+        plan_hash="h",
+    )
+
+
+def feed(join: PartitionJoin, event: Event, offset: int) -> None:
+    if isinstance(event, P):
+        join.predict(prediction(event), offset)
+    elif isinstance(event, O):
+        outcome = Outcome(outcome_id=event.id, key=event.key, label=event.label, ts_ms=event.ts)
+        join.outcome(outcome, offset)
+    else:
+        join.mark("predictions" if event.source == "predictions" else "outcomes", event.ts, offset)
+
+
+def example_row(example: Example) -> tuple[str, float, int]:
+    return example.example_id, example.label, example.label_ts_ms
+
+
+def closing_row(closing: Closing) -> tuple[str, str, float | None, int | None]:
+    return closing.prediction.prediction_id, closing.status, closing.label, closing.label_ts_ms
+
+
+def counts(join: PartitionJoin) -> dict[str, int]:
+    return {name: value for name, value in asdict(join.counts).items() if name != "malformed"}
+
+
+POLICIES = pytest.mark.parametrize("duplicates", ["first", "last", "sum", "max"])
+MISSING = pytest.mark.parametrize("missing", ["drop", "negative"])
+
+
+@POLICIES
+@MISSING
+@given(predictions_logs(), outcomes_logs(), st.integers(0, 1000))
+@settings(max_examples=150, deadline=None)
+def test_every_output_and_count_equals_the_oracle(
+    missing: str, duplicates: str, predictions: list[Event], outcomes: list[Event], seed: int
+) -> None:
+    join, oracle = PartitionJoin(router(missing, duplicates)), Oracle(WAIT, missing, duplicates)
+    for event, offset in interleaved(predictions, outcomes, seed):
+        feed(join, event, offset)
+        oracle.step(event)
+    released = join.take_released()
+    assert [example_row(e) for e in released.examples] == oracle.examples
+    assert [closing_row(c) for c in released.closings] == oracle.closings
+    assert sorted(r.kind for r in released.refused) == sorted(kind for kind, _ in oracle.refused)
+    assert counts(join) == oracle.counts()
+
+
+@POLICIES
+@given(predictions_logs(), outcomes_logs(), st.integers(0, 1000), st.integers(0, 1000))
+@settings(max_examples=100, deadline=None)
+def test_closings_do_not_depend_on_how_the_inputs_interleave(
+    duplicates: str, predictions: list[Event], outcomes: list[Event], one: int, other: int
+) -> None:
+    ends: list[Event] = [M("predictions", 200), M("outcomes", 200)]
+    seen = []
+    for seed in (one, other):
+        join = PartitionJoin(router("drop", duplicates))
+        for event, offset in interleaved([*predictions, ends[0]], [*outcomes, ends[1]], seed):
+            feed(join, event, offset)
+        seen.append(sorted(map(closing_row, join.take_released().closings), key=lambda row: row[0]))
+    assert seen[0] == seen[1]
+
+
+class Log:
+    """The outputs and the changelog of a join that is killed now and then."""
+
+    def __init__(self) -> None:
+        self.examples: list[tuple[Example, dict[Input, int]]] = []
+        self.closings: list[tuple[Closing, dict[Input, int]]] = []
+        self.changelog: list[tuple[bytes, bytes | None]] = []
+
+    def checkpoint(self, join: PartitionJoin, crash: random.Random | None = None) -> None:
+        """Write what is new, in the order of a checkpoint; with `crash`, up to a random moment of it."""
+        if join.replaying:
+            return
+        released, reached = join.take_released(), dict(join.next_offsets)
+        examples = [(example, reached) for example in released.examples]
+        closings = [(closing, reached) for closing in released.closings]
+        states = [
+            (changelog_key(key), state and encode_key(state)) for key, state in join.take_touched().items()
+        ]
+        if crash is not None and crash.random() < 0.5:
+            self.examples += examples[: crash.randint(0, len(examples))]
+            self.closings += closings[: crash.randint(0, len(closings))]
+            return
+        self.examples += examples
+        self.closings += closings
+        if crash is not None:
+            self.changelog += states[: crash.randint(0, len(states))]
+            return
+        ends = {"examples": len(self.examples), "closings": len(self.closings)}
+        self.changelog += [*states, (POSITION, join.position(ends).encode())]
+
+    def restore(self, spec: RouterSpec) -> PartitionJoin:
+        snapshot, emitted = fold_changelog(self.changelog), Emitted()
+        ends = snapshot.position.ends if snapshot.position else {"examples": 0, "closings": 0}
+        for example, reached in self.examples[ends["examples"] :]:
+            emitted.add_example(example)
+            emitted.reach(reached)
+        for closing, reached in self.closings[ends["closings"] :]:
+            emitted.closings.add(closing.prediction.prediction_id)
+            emitted.reach(reached)
+        return PartitionJoin(spec, snapshot, emitted)
+
+
+@POLICIES
+@MISSING
+@given(predictions_logs(), outcomes_logs(), st.integers(0, 10_000))
+@settings(max_examples=150, deadline=None)
+def test_a_join_killed_at_any_moment_neither_loses_nor_doubles(
+    missing: str, duplicates: str, predictions: list[Event], outcomes: list[Event], seed: int
+) -> None:
+    chance, spec = random.Random(seed), router(missing, duplicates)
+    oracle, log = Oracle(WAIT, missing, duplicates), Log()
+    for event, _ in interleaved(predictions, outcomes, seed):
+        oracle.step(event)
+    logs: dict[Input, list[Event]] = {"predictions": predictions, "outcomes": outcomes}
+    join, crashes = log.restore(spec), 0
+    while behind := [name for name in INPUTS if join.next_offsets[name] < len(logs[name])]:
+        source = chance.choice(behind)
+        offset = join.next_offsets[source]
+        feed(join, deepcopy(logs[source][offset]), offset)
+        if chance.random() < 0.3:
+            log.checkpoint(join)
+        elif crashes < 8 and chance.random() < 0.3:
+            crashes += 1
+            log.checkpoint(join, chance)
+            join = log.restore(spec)
+    log.checkpoint(join)
+    _equal_but_for_corrections(log, oracle, duplicates)
+    expected = {name: n for name, n in oracle.counts().items() if name not in _BY_INTERLEAVING}
+    assert {name: n for name, n in counts(join).items() if name not in _BY_INTERLEAVING} == expected
+
+
+_BY_INTERLEAVING = {"examples", "late", "orphan", "duplicate"}
+
+
+def _equal_but_for_corrections(log: Log, oracle: Oracle, duplicates: str) -> None:
+    """Which labels come between the first and the last depends on the interleaving, and so on crashes."""
+    closings = [closing_row(closing) for closing, _ in log.closings]
+    assert sorted(closings, key=str) == sorted(oracle.closings, key=str)
+    examples = [example for example, _ in log.examples]
+    if duplicates == "first":
+        assert sorted(map(example_row, examples)) == sorted(oracle.examples)
+    labels: dict[str, list[float]] = {}
+    for example in examples:
+        mine = labels.setdefault(example.prediction.prediction_id, [])
+        assert example.example_id == example.prediction.prediction_id + (f"#{len(mine)}" if mine else "")
+        assert not mine or mine[-1] != example.label
+        mine.append(example.label)
+    assert {name: mine[-1] for name, mine in labels.items()} == {p.id: p.out[-1] for p in oracle.ps if p.out}
