@@ -95,13 +95,14 @@ class _Compiler:
         if learner.service is not None:
             self._known(where, "feature service", learner.service, self._services)
         model = fresh_model(file, learner)
-        check_deterministic(file, learner, self._inputs(learner))
+        inputs = self._inputs(learner)
+        check_deterministic(file, learner, inputs)
         return LearnerSpec(
             name=learner.name,
             service=learner.service,
             request=tuple(learner.request),
             target=learner.target,
-            definition=definition_hash(model),
+            definition=definition_hash(model, [*inputs]),
         )
 
     def _inputs(self, learner: Learner) -> dict[str, ValueType]:

@@ -6,20 +6,21 @@ import functools
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 PROJECT_MODULE = "headrace_project_learners"
 
 
-def definition_hash(model: object) -> str:
-    """SHA-256, in hex, over what the model is made of, not over what it has learned.
+def definition_hash(model: object, inputs: Sequence[str]) -> str:
+    """SHA-256, in hex, over what the model is made of and what it reads, not over what it has learned.
 
-    Covers class paths and constructor parameters, recursively, and the source text of functions and of
-    classes of the project itself. Functions called by those functions are not followed.
+    Covers class paths and constructor parameters, recursively, the source text of functions and of classes
+    of the project itself, and the names of the features. Functions called by those functions are not
+    followed.
     """
-    text = json.dumps(describe(model), sort_keys=True, separators=(",", ":"))
+    text = json.dumps([describe(model), sorted(inputs)], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

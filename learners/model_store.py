@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import struct
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from learners.durable_files import write_atomically
 from learners.safe_pickle import dump_model, load_model
 from schemas.errors import ModelError, UnknownNameError
 
@@ -83,15 +83,14 @@ class ModelStore:
     def __init__(self, directory: Path, key: bytes, keep: int = 5) -> None:
         if len(key) < 16:
             raise ModelError(f"the model key has {len(key)} bytes; use at least 16 random ones")
-        self._directory = directory
+        self.directory = directory
         self._key = key
         self._keep = keep
 
     def publish(self, artifact: Artifact) -> None:
         """Make a version durable and then visible; then drop the oldest beyond the retention."""
-        folder = self._directory / artifact.header.name
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_atomically(self._path(artifact.header.name, artifact.header.version), self._encode(artifact))
+        folder = self.directory / artifact.header.name
+        write_atomically(self._path(artifact.header.name, artifact.header.version), self._encode(artifact))
         with (folder / LINEAGE).open("a") as lineage:
             lineage.write(json.dumps(asdict(artifact.header)) + "\n")
         for version in self._versions(artifact.header.name)[: -self._keep]:
@@ -122,18 +121,18 @@ class ModelStore:
             raise ModelError(f"the file of {name}@{version} holds {found.name}@{found.version}; restore it")
         return Artifact(found, load_model(model), memory)
 
-    def list(self, name: str) -> list[ModelHeader]:
-        """The lineage: headers of all versions ever published, oldest first."""
-        path = self._directory / name / LINEAGE
+    def lineage(self, name: str) -> list[ModelHeader]:
+        """Headers of all versions ever published, oldest first."""
+        path = self.directory / name / LINEAGE
         lines = path.read_text().splitlines() if path.exists() else []
         headers = {header.version: header for line in lines for header in _parse(line)}
         return sorted(headers.values(), key=lambda header: (header.major, header.minor))
 
     def _path(self, name: str, version: str) -> Path:
-        return self._directory / name / f"{version}.model"
+        return self.directory / name / f"{version}.model"
 
     def _versions(self, name: str) -> list[str]:
-        stems = (path.stem for path in (self._directory / name).glob("*.model"))
+        stems = (path.stem for path in (self.directory / name).glob("*.model"))
         return sorted(stems, key=lambda stem: tuple(map(int, stem.split("."))))
 
     def _encode(self, artifact: Artifact) -> bytes:
@@ -173,17 +172,3 @@ def _parse(line: str) -> Iterator[ModelHeader]:
         yield ModelHeader(**json.loads(line))
     except (ValueError, TypeError):
         return
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

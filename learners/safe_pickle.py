@@ -13,8 +13,8 @@ from schemas.errors import ModelError
 # Whole names only: an attribute path such as ``river.utils.os.system`` is not a name of its module.
 _ALLOWED = {
     "builtins": {
-        "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object", "range",
-        "set", "slice", "str", "tuple",
+        "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object",
+        "range", "set", "slice", "str", "tuple",
     },
     "collections": {"Counter", "OrderedDict", "defaultdict", "deque"},
     "copy": {"deepcopy"},

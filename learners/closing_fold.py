@@ -1,0 +1,104 @@
+"""The closings topic of one router, folded into its epochs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from confluent_kafka import Message, Producer
+from pydantic import ValidationError
+
+from learners.dead_letters import DeadLetters
+from learners.durable_files import write_atomically
+from learners.epochs import EpochKeeper
+from learners.model_pointers import ModelPointers
+from schemas import topics
+from schemas.marks import mark_time_ms
+from schemas.plan import Plan, RouterSpec
+from schemas.records import Closing, Epoch
+
+_log = logging.getLogger(__name__)
+
+
+class ClosingFold:
+    """Keeps the epochs of a router.
+
+    An epoch is written to the epochs topic, then the state with its offsets to a file, then the epoch to
+    Redis. After a crash in between the same epoch follows again from the same closings; lost state is
+    rebuilt from offset 0.
+
+    Parameters
+    ----------
+    file
+        Where the state is kept.
+    partitions
+        Number of partitions of the closings topic.
+    durable
+        Returns once everything produced is acknowledged.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        router: RouterSpec,
+        file: Path,
+        partitions: int,
+        producer: Producer,
+        pointers: ModelPointers,
+        dead_letters: DeadLetters,
+        durable: Callable[[], None],
+    ) -> None:
+        self.topic = topics.closings(plan.project, router.name)
+        self._epochs_topic = topics.epochs(plan.project, router.name)
+        self._keeper = EpochKeeper(router, plan.hash, partitions)
+        self._file, self._producer, self._pointers = file, producer, pointers
+        self._dead_letters, self._durable = dead_letters, durable
+        self._unsaved: list[Epoch] = []
+        self._in_force = -1
+        if file.exists() and not self._keeper.restore(file.read_text()):
+            _log.warning("router '%s' has new rules: its epochs are computed anew", router.name)
+
+    def offset(self, partition: int) -> int:
+        return self._keeper.offset(partition)
+
+    def begin(self) -> None:
+        """Put the newest known epoch in force."""
+        self.tick()
+
+    def take(self, message: Message) -> None:
+        """Count in one record of the topic, or take its time mark."""
+        partition, offset = int(message.partition() or 0), int(message.offset() or 0)
+        value = message.value()
+        if value is None:
+            time_ms = mark_time_ms(message.headers())
+            epochs = [] if time_ms is None else self._keeper.mark(partition, offset, time_ms)
+        else:
+            epochs = self._closing(message, partition, offset, value)
+        self._unsaved += epochs
+
+    def _closing(self, message: Message, partition: int, offset: int, value: bytes | str) -> list[Epoch]:
+        try:
+            closing = Closing.model_validate_json(value)
+        except ValidationError as error:
+            reason = f"no closing: {error.errors()[0]['msg']}"
+            self._dead_letters.send(message, reason, "malformed")
+            return []
+        return self._keeper.take(partition, offset, closing)
+
+    def tick(self) -> None:
+        """Publish the epochs that have become complete, and put the newest in force."""
+        if self._unsaved:
+            self._save(self._unsaved)
+            self._unsaved = []
+        current = self._keeper.current
+        if self._in_force != current.epoch:
+            self._pointers.set_epoch(current)
+            self._in_force = current.epoch
+            _log.info("%s: epoch %d: %s", current.router, current.epoch, current.propensities)
+
+    def _save(self, epochs: list[Epoch]) -> None:
+        for epoch in epochs:
+            self._producer.produce(self._epochs_topic, epoch.to_bytes(), partition=0, timestamp=epoch.ts_ms)
+        self._durable()
+        write_atomically(self._file, self._keeper.to_json().encode())

@@ -1,0 +1,148 @@
+"""The examples topic of one router, folded into all of its learners, and their versions published."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from confluent_kafka import Message
+from pydantic import ValidationError
+
+from learners.dead_letters import DeadLetters
+from learners.model_pointers import ModelPointer, ModelPointers
+from learners.model_store import ModelStore
+from learners.project import Project
+from learners.trainer import Trainer
+from schemas import topics
+from schemas.marks import mark_time_ms
+from schemas.plan import Plan, RouterSpec
+from schemas.records import Example
+from streams.progress import Progress, ProgressStore
+
+_log = logging.getLogger(__name__)
+
+
+class ExampleFold:
+    """Trains the arms of a router.
+
+    Each learner goes on from its own newest artifact, so examples some have learned already are passed over
+    by those. A version is published when a time mark crosses a multiple of the router's `publish_ms`, and
+    when `publish_every_s` of wall clock have passed since the last one and something was learned.
+
+    Parameters
+    ----------
+    publish_every_s
+        None: by time marks alone, so that versions do not depend on how fast the machine is.
+    durable
+        Called before a version is published; returns once all dead letters are safe.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        router: RouterSpec,
+        project: Project,
+        store: ModelStore,
+        pointers: ModelPointers,
+        progress: ProgressStore,
+        dead_letters: DeadLetters,
+        durable: Callable[[], None],
+        publish_every_s: float | None,
+    ) -> None:
+        self.topic = topics.examples(plan.project, router.name)
+        self._router = router
+        self._store, self._pointers, self._progress = store, pointers, progress
+        self._dead_letters, self._durable = dead_letters, durable
+        self._every_s = publish_every_s
+        self._trainers = [self._trainer(plan, project, arm) for arm in router.arms]
+        self._announced = dict.fromkeys(router.arms, -1)
+        self._published_s = dict.fromkeys(router.arms, time.monotonic())
+
+    def _trainer(self, plan: Plan, project: Project, arm: str) -> Trainer:
+        newest = self._store.latest(arm)
+        artifact = None if newest is None else self._store.load(arm, newest)
+        return Trainer(plan, project.learner(arm), artifact)
+
+    @property
+    def offset(self) -> int:
+        """The next offset to read: that of the learner that is furthest behind."""
+        return min(trainer.offset for trainer in self._trainers)
+
+    def begin(self) -> None:
+        """Say what is there: a new learner's untrained model, a known one's newest version."""
+        for trainer in self._trainers:
+            if trainer.minor < 0:
+                self._publish(trainer)
+            else:
+                self._announce(trainer)
+
+    def take(self, message: Message) -> None:
+        """Learn one record of the topic, or take its time mark."""
+        offset = int(message.offset() or 0)
+        value = message.value()
+        if value is None:
+            self._mark(offset, mark_time_ms(message.headers()))
+            return
+        try:
+            example = Example.model_validate_json(value)
+        except ValidationError as error:
+            reason = f"no training example: {error.errors()[0]['msg']}"
+            self._dead_letters.send(message, reason, "malformed")
+            self.reach(offset + 1)
+            return
+        for trainer in self._trainers:
+            if (raised := trainer.take(offset, example)) is not None:
+                self._dead_letters.send(message, f"learner '{trainer.name}' raised {raised}", "invalid")
+
+    def _mark(self, offset: int, time_ms: int | None) -> None:
+        if time_ms is None:
+            self.reach(offset + 1)
+            return
+        for trainer in self._trainers:
+            if trainer.mark(offset, time_ms, self._router.publish_ms):
+                self._publish_learned(trainer)
+
+    def reach(self, offset: int) -> None:
+        """There is no record left before `offset`."""
+        for trainer in self._trainers:
+            trainer.reach(offset)
+
+    def tick(self) -> None:
+        """Publish what is due by wall clock, and the prefixes in which there was nothing to learn."""
+        now = time.monotonic()
+        for trainer in self._trainers:
+            if trainer.unpublished:
+                due = self._every_s is not None and now - self._published_s[trainer.name] >= self._every_s
+                if due:
+                    self._publish(trainer)
+            else:
+                self._announce(trainer)
+
+    def finish(self) -> None:
+        """Publish what was learned since, unless versions follow time marks alone."""
+        if self._every_s is not None:
+            for trainer in self._trainers:
+                self._publish_learned(trainer)
+
+    def _publish_learned(self, trainer: Trainer) -> None:
+        if trainer.unpublished:
+            self._publish(trainer)
+
+    def _publish(self, trainer: Trainer) -> None:
+        self._durable()
+        artifact = trainer.checkpoint()
+        self._store.publish(artifact)
+        self._published_s[trainer.name] = time.monotonic()
+        self._announce(trainer)
+        header = artifact.header
+        _log.info("%s@%s: %d examples", header.name, header.version, header.examples)
+
+    def _announce(self, trainer: Trainer) -> None:
+        """Point Redis to the published version, then publish progress."""
+        if self._announced[trainer.name] == trainer.offset:
+            return
+        version = f"{trainer.major}.{trainer.minor}"
+        self._pointers.point(trainer.name, ModelPointer(version, trainer.offset))
+        self._progress.publish("train", self.topic, 0, Progress(trainer.offset), trainer.name)
+        self._announced[trainer.name] = trainer.offset
