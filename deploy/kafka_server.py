@@ -129,7 +129,9 @@ class KafkaServer:
         properties = self._directory / "server.properties"
         if not properties.exists():
             self._format(java, classpath, properties)
-        command = [java, "-Xmx512m", f"-Dlog4j2.configurationFile={self._directory / 'log4j2.properties'}"]
+        # A broker on a shared machine is to start quickly rather than to be the fastest after minutes.
+        command = [java, "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+        command += [f"-Dlog4j2.configurationFile={self._directory / 'log4j2.properties'}"]
         command += ["-cp", classpath, "kafka.Kafka", str(properties)]
         self._child = Child("Apache Kafka", command, self.log).start()
         try:

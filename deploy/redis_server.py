@@ -76,11 +76,11 @@ class RedisServer:
         command = [redis_program(), "--bind", "127.0.0.1", "--port", str(self._port), "--save", ""]
         command += ["--appendonly", "yes" if self._persistent else "no", "--dir", str(self._directory)]
         self._child = Child("Redis", command, self._directory / "redis.log").start()
-        client = redis.Redis(port=self._port, socket_timeout=5)
+        client, pid = redis.Redis(port=self._port, socket_timeout=5), self._child.pid
 
         def answers() -> bool:
             try:
-                return bool(client.ping())
+                return bool(client.info("server")["process_id"] == pid)  # not another one on this port
             except (redis.ConnectionError, redis.TimeoutError):  # also while it loads its file
                 return False
 

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from confluent_kafka import Producer
+
+from deploy.kafka_server import KafkaServer, broker_jars
+from deploy.mock_kafka import MockKafka
+from deploy.offsets import end_offsets, read_topic
+from deploy.redis_server import RedisServer
+from schemas.errors import ServiceUnavailable, UnknownNameError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def kafka() -> Iterator[KafkaServer]:
+    with KafkaServer(cache=ROOT / ".cache" / "kafka") as server:
+        yield server
+
+
+def produce(bootstrap: str, topic: str, values: list[bytes]) -> None:
+    producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
+    for value in values:
+        producer.produce(topic, value)
+    assert producer.flush(20) == 0
+
+
+@pytest.mark.kafka
+def test_kafka_keeps_its_records_over_kill_and_restart_at_the_same_address(kafka: KafkaServer) -> None:
+    address = kafka.bootstrap
+    produce(address, "events", [b"a", b"b"])
+    kafka.kill()
+    kafka.restart()
+    assert kafka.bootstrap == address
+    produce(address, "events", [b"c"])
+    assert end_offsets(address, ["events"]) == {("events", 0): 3}
+    assert list(read_topic(address, "events")) == [b"a", b"b", b"c"]
+
+
+def test_without_maven_or_java_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ServiceUnavailable, match=r"'mvn' is not on the PATH.*install Maven"):
+        broker_jars(tmp_path)
+    with pytest.raises(ServiceUnavailable, match=r"'java' is not on the PATH.*install Java"):
+        KafkaServer(tmp_path).start()
+
+
+def test_a_persistent_redis_keeps_its_data_and_another_does_not(tmp_path: Path) -> None:
+    for persistent, kept in ((True, b"1"), (False, None)):
+        with RedisServer(tmp_path / str(persistent), persistent) as server:
+            redis.Redis.from_url(server.url).set("key", "1")
+            server.restart()
+            assert redis.Redis.from_url(server.url).get("key") == kept
+
+
+def test_a_redis_that_cannot_start_is_reported_with_its_log(tmp_path: Path) -> None:
+    with RedisServer(tmp_path / "first") as first:
+        second = RedisServer(tmp_path / "second")
+        second._port = first._port
+        with pytest.raises(ServiceUnavailable, match=r"Redis ended with exit code 1[\s\S]*in use"):
+            second.start()
+
+
+def test_the_built_in_broker_makes_topics_with_the_partitions_asked_for() -> None:
+    broker = MockKafka({"one": 1, "seven": 7})
+    try:
+        produce(broker.bootstrap, "one", [b"x", b"y"])
+        assert sum(end_offsets(broker.bootstrap, ["one", "seven"]).values()) == 2
+        assert len(end_offsets(broker.bootstrap, ["seven"])) == 7
+        assert list(read_topic(broker.bootstrap, "one")) == [b"x", b"y"]
+        with pytest.raises(ServiceUnavailable, match="topic 'one' with 2 partitions"):
+            broker.create_topic("one", 2)
+        with pytest.raises(UnknownNameError, match="did you mean 'seven'"):
+            end_offsets(broker.bootstrap, ["sevn"])
+    finally:
+        broker.close()
+
+
+def test_the_built_in_broker_as_a_process_tells_its_address_and_stops_when_asked() -> None:
+    command = [sys.executable, "-m", "deploy.mock_kafka", "--topic", "events=2"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stdout is not None
+    address = process.stdout.readline().strip()
+    assert end_offsets(address, ["events"]) == {("events", 0): 0, ("events", 1): 0}
+    process.terminate()
+    assert process.wait(20) == 0
+    process.stdout.close()
