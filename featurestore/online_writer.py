@@ -49,9 +49,17 @@ class RedisOnlineSink:
         self._encoders = {view.name: ViewEncoder(plan.project, view) for view in views}
 
     async def write(self, rows: Sequence[OnlineRows], hashes: Mapping[str, Mapping[str, str]]) -> None:
-        """Store rows of stream views, and when every row is stored, the fields of other hashes that speak of them.
+        """Store rows of stream views, and when every row is stored, what speaks of them.
 
-        Waits and retries for as long as Redis cannot take them.
+        Waits and retries for as long as Redis cannot take them. Two round trips: a row that Redis refused
+        must not be told of as stored.
+
+        Parameters
+        ----------
+        rows
+            In the order in which they are to be written.
+        hashes
+            Fields and values of other hashes, by key: progress and counts.
 
         Raises
         ------
@@ -59,10 +67,7 @@ class RedisOnlineSink:
             When Redis refuses for good, for example a wrong password.
         """
         await self._store(chunk for batch in rows for chunk in self._encode(batch))
-        for key, fields in hashes.items():
-            words = [word for item in fields.items() for word in item]
-            command = self._connection.pack_command("HSET", key, *words)
-            await self._store([(b"".join(command), 1)])
+        await self._store((self._hset(key, fields), 1) for key, fields in hashes.items() if fields)
 
     async def write_batch_view(
         self, view: str, keys: Sequence[Any], features: Sequence[Column], times_us: NDArray[np.int64]
@@ -102,10 +107,23 @@ class RedisOnlineSink:
             features = [(values[part], valid[part]) for values, valid in rows.features]
             yield encoder.commands(keys, features, time_us, provenance), part.stop - part.start
 
+    def _hset(self, key: str, fields: Mapping[str, str]) -> bytes:
+        words = [word for item in fields.items() for word in item]
+        return b"".join(self._connection.pack_command("HSET", key, *words))
+
     async def _store(self, chunks: Iterable[tuple[bytes, int]]) -> None:
+        """Send chunks of commands, small ones together."""
         async with self._turn:
+            gathered: list[bytes] = []
+            total = 0
             for commands, count in chunks:
-                await self._send_until_stored(commands, count)
+                gathered.append(commands)
+                total += count
+                if total >= _CHUNK_ROWS:
+                    await self._send_until_stored(b"".join(gathered), total)
+                    gathered, total = [], 0
+            if gathered:
+                await self._send_until_stored(b"".join(gathered), total)
 
     async def _send_until_stored(self, commands: bytes, count: int) -> None:
         """HSET with the same values may be sent again, so a broken pipe needs no bookkeeping."""

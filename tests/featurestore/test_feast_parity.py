@@ -32,7 +32,10 @@ FIELDS = {
     "UnixTimestamp": "unix_timestamp_val",
 }
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
-USERS, PLACES = st.integers(-3, 3) | st.integers(-(2**63), 2**63 - 1), st.sampled_from(["", "é", "EWR"]) | TEXT
+USERS, PLACES = (
+    st.integers(-3, 3) | st.integers(-(2**63), 2**63 - 1),
+    st.sampled_from(["", "é", "EWR"]) | TEXT,
+)
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "f_bool": st.booleans(),
     "f_float32": st.floats(width=32),

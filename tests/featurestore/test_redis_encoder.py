@@ -106,7 +106,9 @@ def test_composite_keys_are_feasts_bytes(entities: list[tuple[int, str, int]], p
     order = [2, 0, 1]
     for entity, key in zip(entities, found, strict=True):
         values = [Value(**{names[i][2]: entity[i]}) for i in order]
-        assert key == _redis_key(project, EntityKey(join_keys=[names[i][0] for i in order], entity_values=values))
+        assert key == _redis_key(
+            project, EntityKey(join_keys=[names[i][0] for i in order], entity_values=values)
+        )
 
 
 def test_text_of_fixed_width_is_read_without_its_padding() -> None:

@@ -1,0 +1,125 @@
+"""Batch views: from their tables, through Feast, into rows that Feast and the client read alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from feast import FeatureStore
+
+from featurestore.client import FeatureClient
+from featurestore.materialize import materialize
+from featurestore.repository import compile_features, register
+from schemas.errors import DefinitionError
+from tests.featurestore.feast_online import connection_string
+
+DAY = datetime(2013, 1, 1, tzinfo=UTC)
+TABLE = {
+    "carrier": pa.array(["UA", "AA", "UA", "ZZ"]),
+    "full_name": pa.array(["United", "American é", "United Air Lines", None]),
+    "fleet": pa.array([1, 2, 3, None], pa.int32()),
+    "share": pa.array([0.1, 0.25, float("nan"), 0.5], pa.float32()),
+    "founded": pa.array([datetime(1926, 4, 6), datetime(1930, 1, 1), datetime(1926, 4, 6), None]),
+    "alliance": pa.array([True, False, True, None]),
+    "valid_from": pa.array([DAY, DAY, DAY.replace(month=6), DAY], pa.timestamp("us", "UTC")),
+}
+NAMES = [f"airlines:{name}" for name in ("full_name", "fleet", "share", "founded", "alliance")]
+ROWS = [{"carrier": name} for name in ("UA", "AA", "ZZ", "none")]
+
+
+@pytest.fixture
+def airlines(repo: Path, redis_url: str) -> Path:
+    """The repository with its table, its online store the Redis of the tests."""
+    config = repo / "feature_store.yaml"
+    config.write_text(config.read_text().replace("127.0.0.1:1", connection_string(redis_url)))
+    pq.write_table(pa.table(TABLE), repo / "data" / "airlines.parquet")
+    return repo
+
+
+def write_table(repo: Path, column: str, values: pa.Array) -> None:
+    pq.write_table(pa.table({**TABLE, column: values}), repo / "data" / "airlines.parquet")
+
+
+def test_stock_feast_and_the_client_read_what_was_materialised(airlines: Path, redis_url: str) -> None:
+    register(airlines)
+    plan = compile_features(airlines).plan()
+    assert materialize(airlines, plan, redis_url) == {"airlines": 3}
+    with FeatureClient(plan, redis_url) as client:
+        found = client.get_online_features(NAMES, ROWS)
+    assert found.columns["airlines__full_name"] == ["United Air Lines", "American é", None, None]
+    assert found.columns["airlines__fleet"] == [3, 2, None, None]
+    assert found.columns["airlines__share"] == [None, 0.25, 0.5, None]
+    assert found.columns["airlines__founded"][0] == datetime(1926, 4, 6, tzinfo=UTC)
+    assert found.columns["airlines__alliance"] == [True, False, None, None]
+    assert found.provenance["airlines"] == [None] * 4
+    store = FeatureStore(repo_path=str(airlines))
+    feasts = store.get_online_features(NAMES, ROWS, full_feature_names=True).to_dict()
+    assert found.to_dict() == {name: feasts[name] for name in found.to_dict()}
+
+
+def test_feasts_own_materialisation_stores_the_same_values(airlines: Path, redis_url: str) -> None:
+    register(airlines)
+    plan = compile_features(airlines).plan()
+    store = FeatureStore(repo_path=str(airlines))
+    store.materialize(DAY, datetime(2014, 1, 1, tzinfo=UTC), feature_views=["airlines"])
+    with FeatureClient(plan, redis_url) as client:
+        feasts = client.get_online_features(NAMES, ROWS)
+        materialize(airlines, plan, redis_url)
+        assert client.get_online_features(NAMES, ROWS) == feasts
+
+
+def test_rows_after_the_end_are_not_seen(airlines: Path, redis_url: str) -> None:
+    plan = compile_features(airlines).plan()
+    materialize(airlines, plan, redis_url, end=datetime(2013, 3, 1))
+    with FeatureClient(plan, redis_url) as client:
+        assert client.get_online_features(NAMES[:1], ROWS[:1]).columns == {"airlines__full_name": ["United"]}
+
+
+def test_reading_does_not_depend_on_registration(airlines: Path, redis_url: str) -> None:
+    plan = compile_features(airlines).plan()
+    assert materialize(airlines, plan, redis_url) == {"airlines": 3}
+    assert not (airlines / "data" / "registry.db").exists()
+
+
+BAD = {
+    "text for a number": ("fleet", pa.array(["1", "2", "3", "4"]), "not Int32"),
+    "fraction for a whole number": ("fleet", pa.array([1.5, 1.5, 1.5, 1.5]), "is 1.5, which is no Int32"),
+    "number beyond Int32": ("fleet", pa.array([2**31] * 4), "is 2147483648, which is no Int32"),
+    "number for text": ("full_name", pa.array([1, 2, 3, 4]), "not String"),
+    "number for a time": ("founded", pa.array([1, 2, 3, 4]), "not UnixTimestamp"),
+    "no join key": ("carrier", pa.array(["UA", "AA", None, "ZZ"]), "have no join key"),
+}
+
+
+@pytest.mark.parametrize(("column", "values", "said"), BAD.values(), ids=BAD.keys())
+def test_bad_data_is_refused_by_view_and_column(
+    airlines: Path, redis_url: str, column: str, values: pa.Array, said: str
+) -> None:
+    write_table(airlines, column, values)
+    with pytest.raises(DefinitionError, match=said) as caught:
+        materialize(airlines, compile_features(airlines).plan(), redis_url)
+    assert caught.value.name == f"feature view 'airlines', column '{column}'"
+
+
+def test_a_missing_table_is_told(airlines: Path, redis_url: str) -> None:
+    (airlines / "data" / "airlines.parquet").unlink()
+    with pytest.raises(DefinitionError, match="its table cannot be read"):
+        materialize(airlines, compile_features(airlines).plan(), redis_url)
+
+
+def test_names_of_the_table_may_be_mapped(
+    airlines: Path, redis_url: str, replace: Callable[[str, str], None]
+) -> None:
+    replace('timestamp_field="valid_from")', 'timestamp_field="valid_from", field_mapping={"size": "fleet"})')
+    sizes = np.array([5, 6, 7, 8], np.int32)
+    table = pa.table({**{k: v for k, v in TABLE.items() if k != "fleet"}, "size": sizes})
+    pq.write_table(table, airlines / "data" / "airlines.parquet")
+    plan = compile_features(airlines).plan()
+    materialize(airlines, plan, redis_url)
+    with FeatureClient(plan, redis_url) as client:
+        assert client.get_online_features(["airlines:fleet"], ROWS[:1]).columns == {"airlines__fleet": [7]}
