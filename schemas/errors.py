@@ -68,3 +68,11 @@ class ModelError(HeadraceError):
 
 class ServiceUnavailable(HeadraceError):
     """A part that is needed (Kafka, Redis) cannot be reached."""
+
+
+class RequestError(HeadraceError):
+    """A request cannot be answered as it stands; `field` is the path of what to change."""
+
+    def __init__(self, field: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{field}: {problem}. {remedy}")
+        self.field = field

@@ -1,0 +1,149 @@
+"""The models and the epoch that serve now, followed in Redis by a thread and swapped all at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from learners.epochs import initial_epoch
+from learners.inputs import Inputs
+from learners.model_pointers import ModelPointer, ModelPointers
+from learners.model_store import ModelStore
+from learners.project import Project
+from schemas import topics
+from schemas.errors import HeadraceError
+from schemas.plan import LearnerSpec, Plan, RouterSpec
+from schemas.records import Epoch
+from streams.progress import Progress, ProgressStore
+
+_log = logging.getLogger(__name__)
+POLL_S = 0.05
+HEARTBEAT_S = 3.0
+
+
+@dataclass(frozen=True)
+class LiveArm:
+    """A model that answers. `offset` is the learned prefix of the examples topic."""
+
+    name: str
+    model: Any
+    version: str
+    offset: int
+    inputs: Inputs
+
+
+@dataclass(frozen=True)
+class Live:
+    """Everything one request is answered with."""
+
+    arms: tuple[LiveArm, ...]
+    epoch: Epoch
+
+
+class LiveModels:
+    """Follows the pointers of one router.
+
+    Until a learner has a published version of the plan's definition, a fresh model from its factory answers.
+
+    Parameters
+    ----------
+    replica
+        Name of this process in the progress of the stage ``serve``.
+    on_failure
+        Called with the arm whose published version could not be loaded; the one before goes on serving.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        router: RouterSpec,
+        project: Project,
+        store: ModelStore,
+        client: redis.Redis,
+        replica: str,
+        on_failure: Callable[[str], None] = lambda arm: None,
+    ) -> None:
+        self._plan, self._router, self._project, self._store = plan, router, project, store
+        self._pointers = ModelPointers(client, plan.project)
+        self._progress, self._replica = ProgressStore(client, plan), replica
+        self._examples = topics.examples(plan.project, router.name)
+        self._on_failure = on_failure
+        self._loaded: dict[str, ModelPointer] = {}
+        self._said: tuple[int, float] = (-1, 0.0)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name=f"models-{router.name}", daemon=True)
+        arms = tuple(self._fresh(plan.learner(arm), 1) for arm in router.arms)
+        self.live = Live(arms, initial_epoch(router, plan.hash))
+        self.followed = threading.Event()  # set once the store was looked at
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop following, and take this replica out of the progress."""
+        self._stopping.set()
+        self._thread.join()
+        try:
+            self._progress.forget("serve", self._examples, 0, self._replica)
+        except redis.RedisError as error:
+            _log.warning("progress of replica '%s' is left to expire: %s", self._replica, error)
+
+    def refresh(self) -> None:
+        """Look once: load what is new, swap, publish progress."""
+        pointers, epoch = self._pointers.read(self._router.name)
+        arms = tuple(self._refreshed(arm, pointers.get(arm.name)) for arm in self.live.arms)
+        if epoch is None or set(epoch.propensities) != set(self._router.arms):
+            epoch = initial_epoch(self._router, self._plan.hash)
+        self.live = Live(arms, epoch)
+        self._say(min(arm.offset for arm in arms))
+        self.followed.set()
+
+    def _refreshed(self, arm: LiveArm, pointer: ModelPointer | None) -> LiveArm:
+        seen = self._loaded.get(arm.name)
+        if pointer is None or pointer == seen:
+            return arm
+        if seen is not None and pointer.version == seen.version:
+            self._loaded[arm.name] = pointer
+            offset = pointer.offset if arm.version == pointer.version else arm.offset
+            return LiveArm(arm.name, arm.model, arm.version, offset, arm.inputs)
+        try:
+            found = self._load(arm, pointer)
+        except (HeadraceError, OSError) as error:
+            _log.error("%s stays at %s: %s", arm.name, arm.version, error)
+            self._on_failure(arm.name)
+            return arm
+        self._loaded[arm.name] = pointer
+        return found
+
+    def _load(self, arm: LiveArm, pointer: ModelPointer) -> LiveArm:
+        spec = self._plan.learner(arm.name)
+        artifact = self._store.load(arm.name, pointer.version)
+        if artifact.header.definition != spec.definition:
+            return self._fresh(spec, artifact.header.major + 1)
+        return LiveArm(arm.name, artifact.model, pointer.version, pointer.offset, arm.inputs)
+
+    def _fresh(self, spec: LearnerSpec, major: int) -> LiveArm:
+        model = self._project.learner(spec.name).model()
+        return LiveArm(spec.name, model, f"{major}.0", 0, Inputs(self._plan, spec))
+
+    def _say(self, offset: int) -> None:
+        """Progress, when it has changed and as a sign of life."""
+        now = time.monotonic()
+        if self._said[0] != offset or now - self._said[1] > HEARTBEAT_S:
+            self._progress.publish("serve", self._examples, 0, Progress(offset), self._replica)
+            self._said = (offset, now)
+
+    def _follow(self) -> None:
+        while not self._stopping.wait(POLL_S):
+            try:
+                self.refresh()
+            except redis.RedisError as error:
+                _log.warning("Redis cannot be reached, the models stay as they are: %s", error)
+            except Exception:
+                _log.exception("models of router '%s' were not refreshed", self._router.name)
