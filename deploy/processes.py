@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import signal
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import redis
 
 from deploy.settings import Settings
 from featurestore.plan_store import PlanStore
-from schemas.errors import ServiceUnavailable
 from schemas.plan import Plan
 
 
@@ -24,12 +25,7 @@ def current_plan(settings: Settings) -> tuple[redis.Redis, Plan]:
         When Redis cannot be reached.
     """
     client = redis.Redis.from_url(settings.redis)
-    try:
-        return client, PlanStore(client, settings.project_name).load()
-    except redis.ConnectionError as error:
-        raise ServiceUnavailable(
-            f"Redis at '{settings.redis}': {error}; does it run, and is HEADRACE_REDIS its URL?"
-        ) from error
+    return client, PlanStore(client, settings.project_name).load()
 
 
 def run_worker(settings: Settings) -> None:
@@ -48,6 +44,25 @@ def run_worker(settings: Settings) -> None:
     ).run()
 
 
+def run_train(settings: Settings) -> None:
+    """Examples to published models, closings to epochs, until SIGTERM."""
+    from learners.model_store import ModelStore
+    from learners.project import load_project
+    from learners.train_app import TrainApp
+
+    client, plan = _begin(settings)
+    app = TrainApp(
+        plan,
+        load_project(settings.project_dir),
+        {"bootstrap.servers": settings.kafka},
+        client,
+        ModelStore(settings.models_dir, settings.signing_key()),
+        settings.publish_every_s,
+    )
+    _stop_on_signals(app.stop)
+    app.run()
+
+
 def run_materialize(settings: Settings, end: datetime | None) -> dict[str, int]:
     """Batch views to the online store; rows written per view."""
     from featurestore.materialize import materialize
@@ -61,3 +76,8 @@ def _begin(settings: Settings) -> tuple[redis.Redis, Plan]:
     client, plan = current_plan(settings)
     logging.getLogger(__name__).info("project '%s', plan %s", plan.project, plan.hash[:12])
     return client, plan
+
+
+def _stop_on_signals(stop: Callable[[], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop())

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import redis
 
@@ -80,7 +81,8 @@ class RedisServer:
 
         def answers() -> bool:
             try:
-                return bool(client.info("server")["process_id"] == pid)  # not another one on this port
+                found: Any = client.info("server")
+                return bool(found["process_id"] == pid)  # not another one on this port
             except (redis.ConnectionError, redis.TimeoutError):  # also while it loads its file
                 return False
 

@@ -22,10 +22,12 @@ from deploy.settings import Settings, load_settings
 from deploy.supervisor import Supervisor
 from deploy.topics_admin import all_topics
 from featurestore.materialize import materialize
+from schemas.errors import SettingsError
 from schemas.plan import Plan
 from streams.progress import ProgressStore
 
 Process = Literal["worker", "join", "train", "serve"]
+_OF_MOCK = "of-built-in-broker"  # a file that says so of a data directory
 PROCESSES: tuple[Process, ...] = ("worker", "join", "train", "serve")
 
 
@@ -38,8 +40,8 @@ class LocalStack:
         The Feast repository with its ``learners.py``.
     kafka
         ``mock`` for librdkafka's built-in broker, else the address of a running Kafka. The built-in broker
-        forgets everything when it stops, so what its last run left is removed from ``mock`` in the data
-        directory: it would speak of offsets that are no more.
+        forgets everything when it stops, so what its last run left in the data directory is removed at the
+        next start: it would speak of offsets that are no more.
     redis_url
         A running Redis; None starts one, which keeps its data unless the broker is the built-in one.
     partitions
@@ -75,8 +77,6 @@ class LocalStack:
         given = {"kafka": None if self._mock else kafka, "event_partitions": partitions}
         given |= {"port": port or free_port()}
         self._settings = load_settings(project_dir, **given, **settings)
-        if self._mock:
-            self._set(data_dir=self._settings.data / "mock")
         self._supervisor = Supervisor()
 
     @property
@@ -160,9 +160,19 @@ class LocalStack:
         self._settings = self._settings.model_copy(update=changed)
 
     def _prepare_data_dir(self) -> None:
+        """What followed from a broker that is gone goes; what follows from a real one stays."""
+        data, mark = self.data_dir, self.data_dir / _OF_MOCK
+        if mark.exists():
+            shutil.rmtree(data)
+        elif self._mock and data.exists() and any(data.iterdir()):
+            raise SettingsError(
+                f"the data directory {data} holds what another Kafka led to, and the built-in broker starts "
+                "from nothing: remove it, or set HEADRACE_DATA_DIR to another one"
+            )
+        shutil.rmtree(data / "logs", ignore_errors=True)
+        data.mkdir(parents=True, exist_ok=True)
         if self._mock:
-            shutil.rmtree(self.data_dir, ignore_errors=True)
-        shutil.rmtree(self.data_dir / "logs", ignore_errors=True)
+            mark.touch()
         self._settings.make_signing_key()
 
     def _log(self, name: str) -> Path:
