@@ -1,0 +1,123 @@
+"""The online sink: what is stored, in which order, and what it does while Redis is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import numpy as np
+import pytest
+import redis
+
+from deploy.redis_server import RedisServer
+from featurestore import redis_layout
+from featurestore.client import FeatureClient
+from featurestore.online_writer import RedisOnlineSink
+from featurestore.redis_decoder import Provenance
+from schemas.errors import ServiceUnavailable
+from schemas.plan import AggregationSpec, FieldSpec, Plan, StreamViewSpec
+from streams.sinks import OnlineRows
+
+
+def plan_of(project: str) -> Plan:
+    aggregation = AggregationSpec(
+        feature="n", function="count", column="x", window_ms=1000, hop_ms=1000, dtype="Int64"
+    )
+    key = FieldSpec(name="k", dtype="Int64")
+    view = StreamViewSpec(name="v", source="s", join_keys=(key,), aggregations=(aggregation,))
+    return Plan(project=project, stream_views=(view,))
+
+
+def counts(keys: range, value: int, offset: int = 5) -> OnlineRows:
+    column = np.full(len(keys), value), np.ones(len(keys), np.bool_)
+    return OnlineRows("v", (np.array(keys),), (column,), 2, offset, 1_700_000_000_123)
+
+
+async def test_rows_are_stored_with_their_provenance_and_the_hashes_beside_them(
+    redis_url: str, project: str
+) -> None:
+    sink = RedisOnlineSink(redis_url, plan_of(project))
+    await sink.write([counts(range(-2, 3), 7)], {f"{project}:progress": {"a": "1", "b": "é"}})
+    await sink.close()
+    with FeatureClient(plan_of(project), redis_url) as client:
+        found = client.get_online_features(["v:n"], {"k": [-2, 2, 3]})
+    assert found.columns == {"v__n": [7, 7, None]}
+    assert found.provenance == {"v": [Provenance(2, 5, 1_700_000_000_123)] * 2 + [None]}
+    with redis.Redis.from_url(redis_url) as connection:
+        assert connection.hgetall(f"{project}:progress") == {b"a": b"1", b"b": "é".encode()}
+
+
+async def test_more_rows_than_one_pipeline_holds_are_all_stored_in_order(
+    redis_url: str, project: str
+) -> None:
+    sink = RedisOnlineSink(redis_url, plan_of(project))
+    await sink.write([counts(range(2500), 1), counts(range(1200, 1300), 2), counts(range(5), 3)], {})
+    await sink.close()
+    with FeatureClient(plan_of(project), redis_url) as client:
+        found = client.get_online_features(["v:n"], {"k": list(range(2500))}).columns["v__n"]
+    assert found == [3] * 5 + [1] * 1195 + [2] * 100 + [1] * 1200
+
+
+async def test_a_correction_at_the_same_time_replaces_the_row(redis_url: str, project: str) -> None:
+    sink = RedisOnlineSink(redis_url, plan_of(project))
+    await sink.write([counts(range(1), 1)], {})
+    await sink.write([counts(range(1), 2, offset=6)], {})
+    await sink.close()
+    with FeatureClient(plan_of(project), redis_url) as client:
+        found = client.get_online_features(["v:n"], [{"k": 0}])
+    assert found.columns == {"v__n": [2]}
+    assert found.provenance["v"][0] == Provenance(2, 6, 1_700_000_000_123)
+
+
+async def test_writes_wait_for_redis_and_say_so_once(project: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The server comes up only after the sink has complained; nobody waits for a guess of time."""
+    server, plan = RedisServer(), plan_of(project)
+    sink = RedisOnlineSink(server.url, plan)
+    complained = asyncio.Event()
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            complained.set()
+
+    listener = Listener()
+    logging.getLogger("featurestore.online_writer").addHandler(listener)
+    try:
+        writing = asyncio.create_task(sink.write([counts(range(3), 9)], {}))
+        await complained.wait()
+        assert not writing.done()
+        with server:
+            await writing
+            with FeatureClient(plan, server.url) as client:
+                assert client.get_online_features(["v:n"], {"k": [0, 1, 2]}).columns == {"v__n": [9, 9, 9]}
+            await sink.close()
+    finally:
+        logging.getLogger("featurestore.online_writer").removeHandler(listener)
+    assert [record.message.split("(")[0].strip() for record in caplog.records] == [
+        "Redis cannot take online rows",
+        "Redis takes online rows again",
+    ]
+
+
+async def test_a_server_that_drops_its_connections_loses_nothing(redis_url: str, project: str) -> None:
+    sink = RedisOnlineSink(f"{redis_url}?client_name={project}", plan_of(project))
+    await sink.write([counts(range(2), 1)], {})
+    with redis.Redis.from_url(redis_url) as connection:
+        (own,) = [c for c in connection.client_list() if c["name"] == project]
+        connection.client_kill_filter(_id=own["id"])
+    await sink.write([counts(range(2), 2)], {})
+    await sink.close()
+    with FeatureClient(plan_of(project), redis_url) as client:
+        assert client.get_online_features(["v:n"], {"k": [0, 1]}).columns == {"v__n": [2, 2]}
+
+
+async def test_what_redis_refuses_for_good_is_raised(redis_url: str, project: str) -> None:
+    key = redis_layout.key_prefix(["k"]) + b"\x04\0\0\0\x08\0\0\0" + bytes(8) + project.encode()
+    with redis.Redis.from_url(redis_url) as connection:
+        connection.set(key, "not a hash")
+    sink = RedisOnlineSink(redis_url, plan_of(project))
+    hashes = {f"{project}:progress": {"a": "1"}}
+    with pytest.raises(ServiceUnavailable, match="WRONGTYPE"):
+        await sink.write([counts(range(3), 1)], hashes)
+    await sink.close()
+    with redis.Redis.from_url(redis_url) as connection:
+        assert not connection.exists(f"{project}:progress")  # what was not stored is not spoken of
