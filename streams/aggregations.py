@@ -133,7 +133,7 @@ class LastAggregation(Aggregation):
         assert isinstance(count, Count)
         have = window.inside & (count.count[window.slots] > 0)
         newest = np.where(have, window.tiles, np.iinfo(np.int64).min).argmax(axis=1)
-        found: NDArray[np.bool_] = have.any(axis=1)
+        found = np.asarray(have.any(axis=1))
         return last.value[window.slots, newest], found
 
 

@@ -37,7 +37,8 @@ class FixedPoint:
     def to_float(self, quanta: NDArray[np.int64]) -> NDArray[np.float64]:
         """Quanta as float64; shape kept."""
         inverse = self._inverse
-        return quanta / inverse if inverse is not None else quanta * self.quantum
+        numbers = quanta.astype(np.float64)
+        return numbers / inverse if inverse is not None else numbers * self.quantum
 
     def fits(self, values: NDArray[Any]) -> NDArray[np.bool_]:
         """Which values can be held: finite, and below `LIMIT` quanta in magnitude."""

@@ -135,7 +135,8 @@ class Ring:
 
     def is_empty(self, slots: NDArray[np.int64], clock_ms: int) -> NDArray[np.bool_]:
         """Which slots hold nothing in the longest window, shape (n,)."""
-        return ~self.inside(slots, self.window_ms, clock_ms).any(axis=1)
+        holds: NDArray[np.bool_] = np.any(self.inside(slots, self.window_ms, clock_ms), axis=1)
+        return ~holds
 
     def clear(self, slots: NDArray[np.int64]) -> None:
         self.tiles[slots] = EMPTY

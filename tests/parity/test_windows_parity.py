@@ -39,7 +39,7 @@ events = st.fixed_dictionaries(
 
 @st.composite
 def logs(draw: st.DrawFn) -> list[OracleEvent]:
-    """One partition: time runs on with jitter, late and future records, marks, and records that are broken."""
+    """One partition: time runs on with jitter; late and future records, marks, broken records."""
     log: list[OracleEvent] = []
     now = draw(st.integers(-200, 200))
     for offset in range(draw(st.integers(0, 25))):
