@@ -51,11 +51,14 @@ check: setup ## ruff, mypy and the import contract
 bench: setup ## run every benchmark
 	@for file in benchmarks/[a-z]*.py; do $(BIN)/python "$$file"; done
 
-lock: $(UV) ## resolve requirements.lock anew
-	@$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --quiet \
-	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-	  -o requirements.lock
-	@! grep -nE '://|^-' requirements.lock
+COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --quiet --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+lock: $(UV) ## resolve requirements.lock anew, and from it that of the image
+	@$(COMPILE) --all-extras --upgrade -o requirements.lock
+	@$(COMPILE) --extra streams --extra feast --extra learners --constraint requirements.lock \
+	  -o deploy/requirements.lock
+	@! grep -nE '://|^-' requirements.lock deploy/requirements.lock
 
 clean: ## remove everything these targets made
 	@rm -rf $(VENV) .cache .headrace dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis \

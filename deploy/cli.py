@@ -178,6 +178,26 @@ def status(
     typer.echo(json.dumps(asdict(found)) if as_json else render_status(current, found))
 
 
+@app.command()
+def healthy(
+    process: Annotated[str, typer.Argument(help="worker, join or train; `serve` has /healthz and /readyz.")],
+    project: Project = _HERE,
+    longest: Annotated[float, typer.Option(help="Seconds without progress, with records to read.")] = 120.0,
+) -> None:
+    """Exit with 1 when all processes of a kind stand still although there is something to do."""
+    from deploy.offsets import end_offsets
+    from deploy.status import read_status, topics_read, trouble_of
+
+    if process not in ("worker", "join", "train"):
+        raise SettingsError(f"'{process}' is not one of worker, join, train")
+    settings = load_settings(project)
+    client, current = _current(settings)
+    status = read_status(client, current, end_offsets(settings.kafka, topics_read(current)))
+    if (trouble := trouble_of(status, process, longest)) is not None:
+        typer.echo(trouble, err=True)
+        raise typer.Exit(1)
+
+
 @app.command(name="dead-letters")
 def dead_letters(
     project: Project = _HERE,

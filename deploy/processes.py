@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -44,6 +46,20 @@ def run_worker(settings: Settings) -> None:
     ).run()
 
 
+def run_join(settings: Settings) -> None:
+    """Predictions and outcomes to training examples, until SIGTERM."""
+    from streams.join_app import JoinApp, JoinConfig
+
+    _, plan = _begin(settings)
+    config = JoinConfig(
+        checkpoint_ms=settings.checkpoint_ms,
+        session_timeout_s=settings.session_timeout_ms / 1000,
+        archive=settings.examples_dir,
+        log_level=settings.log_level,
+    )
+    JoinApp(plan, settings.kafka, settings.redis, config).run()
+
+
 def run_train(settings: Settings) -> None:
     """Examples to published models, closings to epochs, until SIGTERM."""
     from learners.model_store import ModelStore
@@ -51,16 +67,33 @@ def run_train(settings: Settings) -> None:
     from learners.train_app import TrainApp
 
     client, plan = _begin(settings)
-    app = TrainApp(
-        plan,
+    project, store = (
         load_project(settings.project_dir),
-        {"bootstrap.servers": settings.kafka},
-        client,
         ModelStore(settings.models_dir, settings.signing_key()),
-        settings.publish_every_s,
     )
+    app = TrainApp(plan, project, _kafka(settings), client, store, settings.publish_every_s)
     _stop_on_signals(app.stop)
     app.run()
+
+
+def run_serve(settings: Settings) -> None:
+    """Prediction requests over HTTP, until SIGTERM."""
+    import uvicorn
+
+    from learners.model_store import ModelStore
+    from learners.project import load_project
+    from learners.service import create_app
+
+    _, plan = _begin(settings)
+    project, store = (
+        load_project(settings.project_dir),
+        ModelStore(settings.models_dir, settings.signing_key()),
+    )
+    replica = f"{socket.gethostname()}-{os.getpid()}"
+    app = create_app(plan, project, _kafka(settings), settings.redis, store, replica)
+    uvicorn.run(
+        app, host=settings.host, port=settings.port, log_level=settings.log_level.lower(), access_log=False
+    )
 
 
 def run_materialize(settings: Settings, end: datetime | None) -> dict[str, int]:
@@ -76,6 +109,10 @@ def _begin(settings: Settings) -> tuple[redis.Redis, Plan]:
     client, plan = current_plan(settings)
     logging.getLogger(__name__).info("project '%s', plan %s", plan.project, plan.hash[:12])
     return client, plan
+
+
+def _kafka(settings: Settings) -> dict[str, str]:
+    return {"bootstrap.servers": settings.kafka}
 
 
 def _stop_on_signals(stop: Callable[[], None]) -> None:

@@ -122,6 +122,10 @@ class Settings(BaseSettings):
     def feature_log_dir(self) -> Path:
         return self.data / "feature_log"
 
+    @property
+    def examples_dir(self) -> Path:
+        return self.data / "examples"
+
     def signing_key(self) -> bytes:
         """The key that authenticates model artifacts.
 

@@ -15,6 +15,13 @@ from deploy.topics_admin import event_topics, internal_topics
 from schemas.plan import Plan
 from streams.progress import Progress, ProgressStore, counts_key
 
+_STAGES = ("features", "outcomes", "join", "train", "serve")
+_OF_PROCESS = {
+    "worker": ("features",),
+    "join": ("outcomes", "join"),
+    "train": ("train",),
+    "serve": ("serve",),
+}
 _Where = tuple[str, str, int, str]  # stage, topic, partition, member
 
 
@@ -69,6 +76,19 @@ def read_status(client: redis.Redis, plan: Plan, ends: Mapping[tuple[str, int], 
     return Status(tuple(_stages(progress, ends)), _sums(decoded, "intake"), _sums(decoded, "join"))
 
 
+def trouble_of(status: Status, process: str, longest_s: float) -> str | None:
+    """What is wrong with a kind of process, or None.
+
+    It is in trouble when it has records before it and none of it has reported for `longest_s` seconds.
+    """
+    stages = [s for s in status.stages if s.stage in _OF_PROCESS[process]]
+    lag = sum(s.lag for s in stages)
+    silent_s = min((s.age_ms for s in stages), default=0) / 1000
+    if lag and silent_s > longest_s:
+        return f"{process} has {lag:,} records before it and has not moved for {silent_s:.0f} s"
+    return None
+
+
 def _stages(
     progress: Mapping[_Where, Progress], ends: Mapping[tuple[str, int], int]
 ) -> Iterator[StageStatus]:
@@ -76,8 +96,7 @@ def _stages(
     groups: dict[tuple[str, str, str], dict[int, Progress]] = {}
     for (stage, topic, partition, member), seen in progress.items():
         groups.setdefault((stage, topic, member), {})[partition] = seen
-    order = {name: n for n, name in enumerate(("features", "outcomes", "join", "train", "serve"))}
-    for stage, topic, member in sorted(groups, key=lambda group: (order[group[0]], group)):
+    for stage, topic, member in sorted(groups, key=lambda group: (_STAGES.index(group[0]), group)):
         found = groups[stage, topic, member]
         total = {partition: end for (name, partition), end in ends.items() if name == topic}
         unread = sum(max(0, end - found.get(p, Progress(0)).next_offset) for p, end in total.items())
