@@ -61,12 +61,12 @@ class _Walk:
     def value(self, kind: Type, where: str, wants: Sequence[Type] | None, depth: int) -> None:
         """Move over a value; `wants` are the reader's branches where it is needed."""
         if depth > _MAX_DEPTH:
-            raise RecordError(f"field '{where[:_SHOWN]}': nested deeper than {_MAX_DEPTH} levels")
+            raise RecordError(f"field '{where[:_SHOWN]}...': nested deeper than {_MAX_DEPTH} levels")
         kind = self._writer.lookup(kind)
         word = type_name(kind)
         if word == "union":
             kind = kind[self._index(where, len(kind), "branch of the union")]
-            return self.value(kind, where, wants, depth + 1)
+            return self.value(kind, where, wants, depth)
         wanted = match(kind, wants) if wants is not None else None
         if wants is not None and wanted is None:
             names = " or ".join(map(type_name, wants))

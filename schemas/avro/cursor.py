@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class Joined:
 
 def join(payloads: Sequence[bytes | None]) -> Joined:
     """Join payloads; None counts as empty."""
-    present = [payload or b"" for payload in payloads]
+    present = cast(Sequence[bytes], payloads) if all(payloads) else [payload or b"" for payload in payloads]
     ends = np.cumsum(np.fromiter(map(len, present), np.int64, len(present)))
     buffer = np.frombuffer(b"".join(present) + bytes(_PADDING), np.uint8)
     words = np.ndarray((buffer.size - 7,), np.dtype("<u8"), buffer, 0, (1,))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.avro.columns import Column, Decoded, Kind, Rows, from_objects, merge
 from schemas.avro.cursor import Cursor, Joined, join
@@ -102,7 +103,7 @@ class AvroDecoder:
         for row in np.flatnonzero(~framed).tolist():
             errors[row] = _frame_problem(payloads[row])
         groups = []
-        for schema_id in np.unique(ids[framed]).tolist():
+        for schema_id in _distinct(ids[framed]):
             rows = np.flatnonzero(framed & (ids == schema_id))
             if schema_id in self._writers:
                 groups.append((schema_id, rows))
@@ -133,6 +134,11 @@ class AvroDecoder:
             (rows[sound], {name: Column(c.values[sound], c.valid[sound]) for name, c in columns.items()}),
             rest,
         ]
+
+
+def _distinct(ids: NDArray[np.uint32]) -> list[int]:
+    one = ids.size > 0 and (ids == ids[0]).all()
+    return [int(schema_id) for schema_id in (ids[:1] if one else np.unique(ids))]
 
 
 def _writer(writer: RecordSchema, reader: RecordSchema, needed: Sequence[Needed]) -> _Writer:

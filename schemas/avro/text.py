@@ -41,7 +41,9 @@ def _gather_words(cursor: Cursor, at: Rows, length: Rows) -> tuple[Words, Mask]:
     words = np.zeros((len(at), width), np.dtype("<u8"))
     beyond_ascii = np.zeros(len(at), np.bool_)
     for column in range(width):
-        rows = np.flatnonzero(length > 8 * column)
+        rows: Any = np.flatnonzero(length > 8 * column)
+        if len(rows) == len(at):
+            rows = slice(None)
         left = np.minimum(length[rows] - 8 * column, 8)
         word = cursor.words[at[rows] + 8 * column] & _KEEP[left]
         words[rows, column] = word
