@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from featurestore.redis_decoder import Provenance
 from schemas.errors import HeadraceError, UnknownNameError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class FieldStatus(StrEnum):
@@ -67,6 +68,8 @@ class FeatureResponse:
         HeadraceError
             When a feature holds text.
         """
+        import numpy as np  # a third of the time the client takes to import, and few ask for a matrix
+
         rows = len(next(iter(self.columns.values()), []))
         matrix = np.empty((rows, len(names)))
         for position, name in enumerate(names):

@@ -157,22 +157,23 @@ def _read_view(
     columns: dict[str, list[Any]],
     statuses: dict[str, list[FieldStatus]],
 ) -> None:
-    times = part.start + len(part.columns)
-    oldest = now_ms - part.ttl_ms
+    times, width = part.start + len(part.columns), len(part.columns)
     expired: set[int] = set()
     if part.ttl_ms:
+        oldest = now_ms - part.ttl_ms
         found = ((row, reply[times]) for row, reply in enumerate(replies))
         expired = {row for row, time in found if time is not None and decode_time_ms(time) < oldest}
-    for position, name in enumerate(part.columns, part.start):
-        raw = [reply[position] for reply in replies]
-        values = decode_values(raw)
-        if expired or None in values:
-            statuses[name] = _statuses(raw, values, expired)
-            for row in expired:
-                values[row] = None
-        else:
-            statuses[name] = [FieldStatus.PRESENT] * len(values)
-        columns[name] = values
+    cells = [cell for reply in replies for cell in reply[part.start : times]]  # row by row
+    values = decode_values(cells)
+    complete = not expired and None not in values
+    for position, name in enumerate(part.columns):
+        columns[name] = column = values[position::width]
+        if complete:
+            statuses[name] = [FieldStatus.PRESENT] * len(column)
+            continue
+        statuses[name] = _statuses(cells[position::width], column, expired)
+        for row in expired:
+            column[row] = None
 
 
 def _statuses(raw: Sequence[bytes | None], values: Sequence[Any], expired: set[int]) -> list[FieldStatus]:

@@ -14,7 +14,7 @@ from feast.infra.online_stores.helpers import _mmh3, _redis_key
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from featurestore import redis_layout
@@ -56,6 +56,7 @@ def as_column(dtype: ValueType, values: Sequence[Any]) -> Any:
 
 
 @pytest.mark.parametrize("dtype", TYPES)
+@settings(deadline=None)
 @given(data=st.data())
 def test_values_are_feasts_bytes_and_are_read_back(dtype: ValueType, data: st.DataObject) -> None:
     field, strategy = TYPES[dtype]
@@ -81,6 +82,7 @@ def test_integers_at_the_edges_of_varint_lengths_are_feasts_bytes(bits: int) -> 
     assert found == [Value(int64_val=value).SerializeToString() for value in values]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(2**54), 2**54), min_size=1, max_size=20))
 @example([0, 1, -1, 999_999, 1_000_000, -1_000_000, 1_700_000_000_123_456])
 def test_timestamps_are_feasts_bytes(times_us: list[int]) -> None:
@@ -91,6 +93,7 @@ def test_timestamps_are_feasts_bytes(times_us: list[int]) -> None:
         assert decode_time_ms(text) == time_us // 1000
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(INT64, TEXT, INT32), min_size=1, max_size=20), st.text("abcdé_", min_size=1))
 def test_composite_keys_are_feasts_bytes(entities: list[tuple[int, str, int]], project: str) -> None:
     names: list[tuple[str, ValueType, str]] = [
@@ -116,16 +119,19 @@ def test_text_of_fixed_width_is_read_without_its_padding() -> None:
     assert rows(Ragged.of_array(texts), 4) == list(texts)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=40))
 def test_murmur_is_mmh3(data: bytes) -> None:
     assert redis_layout.murmur3_32(data) == mmh3.hash(data, signed=False)
 
 
+@settings(deadline=None)
 @given(TEXT, TEXT)
 def test_feature_fields_are_feasts(view: str, feature: str) -> None:
     assert redis_layout.feature_field(view, feature) == _mmh3(f"{view}:{feature}")
 
 
+@settings(deadline=None)
 @given(st.lists(TEXT, min_size=1, max_size=3, unique=True))
 def test_key_prefix_is_feasts(names: list[str]) -> None:
     assert redis_layout.key_prefix(sorted(names)) == serialize_entity_key_prefix(names)
