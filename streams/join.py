@@ -8,21 +8,21 @@ record or mark seen in it), prediction ``P`` and outcome ``o`` of one key belong
 each clock taken at arrival, the record itself included. That depends on each input alone, so closings do
 not depend on how the two inputs interleave. The clock of the partition is the lesser of the two. A
 prediction closes when it reaches ``P.ts + wait``; an outcome that belonged to nothing by ``o.ts + wait`` is
-late if its key had a prediction that was closed when it came, else orphan. Both are remembered until
+late if it came after the closing of a prediction of its key, else orphan. Both are remembered until
 ``ts + 2 * wait``, when nothing that belongs to them can come any more.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Literal
 
 from schemas.plan import RouterSpec
 from schemas.records import Closing, Example, Outcome, Prediction
 from streams.join_labels import FOLDS
-from streams.join_release import Refused, Released, Replay
+from streams.join_release import REASONS, TOO_OLD, Refused, Released, Replay
 from streams.join_state import (
     INPUTS,
     Arrived,
@@ -114,7 +114,7 @@ class PartitionJoin:
         before = self.clocks["predictions"]
         if before is not None and before >= prediction.ts_ms + 2 * self._wait_ms:
             self.counts.prediction_late += 1
-            self._refuse("predictions", offset, prediction, "late", "older than twice the wait")
+            self._refuse("predictions", offset, prediction, "late", TOO_OLD)
         else:
             self._accept_prediction(prediction, _later(before, prediction.ts_ms))
         self._read("predictions", offset, prediction.ts_ms)
@@ -125,7 +125,8 @@ class PartitionJoin:
         arrived = Arrived(outcome, offset, _later(before, outcome.ts_ms))
         self.counts.outcomes += 1
         if before is not None and before >= outcome.ts_ms + 2 * self._wait_ms:
-            self._end(arrived, self._keys.get(outcome.key, KeyState()))
+            self._miss(self._keys.get(outcome.key, KeyState()).predictions.values(), [arrived])
+            self._end(arrived)
         else:
             self._accept_outcome(arrived)
         self._read("outcomes", offset, outcome.ts_ms)
@@ -141,6 +142,7 @@ class PartitionJoin:
         self.counts.pending += 1
         self._touched.add(prediction.key)
         self._time_prediction(prediction.key, waiting)
+        self._miss([waiting], state.outcomes.values())
         self._label(state, waiting)
 
     def _accept_outcome(self, arrived: Arrived) -> None:
@@ -153,9 +155,16 @@ class PartitionJoin:
         self.counts.parked += 1
         self._touched.add(outcome.key)
         self._time_outcome(outcome.key, arrived)
+        self._miss(state.predictions.values(), [arrived])
         for waiting in state.predictions.values():
             if waiting.prediction is not None and self._belong(waiting, arrived):
                 self._label(state, waiting)
+
+    def _miss(self, predictions: Iterable[Waiting], outcomes: Iterable[Arrived]) -> None:
+        """Note which of these outcomes came after the closing of which of these predictions of the key."""
+        closed_ms = min((waiting.ts_ms + self._wait_ms for waiting in predictions), default=None)
+        for arrived in outcomes:
+            arrived.missed |= closed_ms is not None and closed_ms <= arrived.seen_ms
 
     def _belong(self, waiting: Waiting, arrived: Arrived) -> bool:
         in_time = arrived.seen_ms < waiting.ts_ms + self._wait_ms
@@ -217,7 +226,7 @@ class PartitionJoin:
             if what == _CLOSE:
                 self._close(state, state.predictions[name], due_ms)
             elif what == _EXPIRE:
-                self._expire(state, state.outcomes[name])
+                self._expire(state.outcomes[name])
             else:
                 self._forget(key, state, due_ms)
         if self._replay is None:
@@ -237,18 +246,20 @@ class PartitionJoin:
         (self._replay or self._released).closings.append(closing)
         waiting.prediction = None
 
-    def _expire(self, state: KeyState, arrived: Arrived) -> None:
+    def _expire(self, arrived: Arrived) -> None:
         if arrived.fate == "parked":
             self.counts.parked -= 1
-            self._end(arrived, state)
+            self._end(arrived)
 
-    def _end(self, arrived: Arrived, state: KeyState) -> None:
+    def _end(self, arrived: Arrived) -> None:
         """An outcome that belongs to no prediction and never will."""
-        closed = (w.ts_ms + self._wait_ms <= arrived.seen_ms for w in state.predictions.values())
-        arrived.fate = "late" if any(closed) else "orphan"
+        arrived.fate = "late" if arrived.missed else "orphan"
         self.counts.add(arrived.fate)
-        reason = {"late": "its prediction had closed", "orphan": "no prediction with this key"}[arrived.fate]
-        self._refuse("outcomes", arrived.offset, arrived.outcome, arrived.fate, reason)
+        reason = {
+            "late": "it came after its prediction closed",
+            "orphan": "no prediction with its key came within the wait",
+        }[arrived.fate]
+        self._refuse("outcomes", arrived.offset, arrived.outcome, arrived.fate, REASONS[arrived.fate])
 
     def _refuse(
         self,

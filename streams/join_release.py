@@ -8,6 +8,12 @@ from typing import Literal
 from schemas.records import Closing, Example, Outcome, Prediction
 from streams.join_state import Emitted, Input, Waiting
 
+REASONS = {
+    "late": "it came after its prediction closed",
+    "orphan": "no prediction with its key came within the wait",
+}
+TOO_OLD = "its clock is further ahead than twice the wait: a copy could no longer be told from it"
+
 
 @dataclass(frozen=True)
 class Refused:

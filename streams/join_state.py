@@ -47,12 +47,14 @@ class Waiting:
 
 @dataclass(slots=True)
 class Arrived:
-    """An outcome. `seen_ms` is the outcomes clock at its arrival, itself included."""
+    """An outcome. `seen_ms` is the outcomes clock at its arrival, itself included; `missed` says that it came
+    after a prediction of its key had closed."""
 
     outcome: Outcome
     offset: int
     seen_ms: int
     fate: Fate = "parked"
+    missed: bool = False
 
 
 @dataclass(slots=True)
@@ -192,7 +194,7 @@ def encode_key(state: KeyState) -> bytes:
         for w in state.predictions.values()
     ]
     outcomes = [
-        [a.outcome.outcome_id, a.outcome.label, a.outcome.ts_ms, a.offset, a.seen_ms, a.fate]
+        [a.outcome.outcome_id, a.outcome.label, a.outcome.ts_ms, a.offset, a.seen_ms, a.fate, a.missed]
         for a in state.outcomes.values()
     ]
     return json.dumps({"v": _VERSION, "p": predictions, "o": outcomes}, separators=(",", ":")).encode()
@@ -204,9 +206,9 @@ def decode_key(key: str, value: bytes) -> KeyState:
     for prediction_id, ts_ms, seen_ms, examples, label, prediction in raw["p"]:
         whole = None if prediction is None else Prediction.model_validate(prediction)
         state.predictions[prediction_id] = Waiting(prediction_id, ts_ms, seen_ms, whole, examples, label)
-    for outcome_id, label, ts_ms, offset, seen_ms, fate in raw["o"]:
+    for outcome_id, label, ts_ms, *rest in raw["o"]:
         outcome = Outcome(outcome_id=outcome_id, key=key, label=label, ts_ms=ts_ms)
-        state.outcomes[outcome_id] = Arrived(outcome, offset, seen_ms, fate)
+        state.outcomes[outcome_id] = Arrived(outcome, *rest)
     return state
 
 

@@ -12,14 +12,19 @@ from schemas.errors import ServiceUnavailable
 _SILENCE_S = 30.0  # without a record and short of the end: the broker is not answering
 
 
-def open_consumer(bootstrap: str) -> Consumer:
-    """A consumer of committed records that belongs to no group and reports the end of a partition."""
+def open_consumer(bootstrap: str, fetch_wait_ms: int = 500) -> Consumer:
+    """A consumer of committed records that belongs to no group and reports the end of a partition.
+
+    `fetch_wait_ms` is how long the broker holds a fetch back that finds nothing: until then, the end of a
+    partition is not reported.
+    """
     return Consumer(
         {
             "bootstrap.servers": bootstrap,
             "group.id": "headrace-reader",  # required by the client, never used: nothing is committed
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": fetch_wait_ms,
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
         }
@@ -61,7 +66,7 @@ def read_log(bootstrap: str, topic: str, partition: int, start: int = 0) -> Iter
     ServiceUnavailable
         When the broker stops answering before the end is reached.
     """
-    consumer = open_consumer(bootstrap)
+    consumer = open_consumer(bootstrap, fetch_wait_ms=10)
     try:
         consumer.assign([TopicPartition(topic, partition, start)])
         while (message := consumer.poll(_SILENCE_S)) is not None:

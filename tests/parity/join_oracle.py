@@ -23,6 +23,7 @@ class O:  # noqa: E742 - the letter of the definition
     label: float
     clock: int = 0
     fate: str = "parked"
+    missed: bool = False  # came after the closing of a prediction it could have been of
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Oracle:
         source = event.source if isinstance(event, M) else {P: "predictions", O: "outcomes"}[type(event)]
         self.clocks[source] = max(self.clocks.get(source, event.ts), event.ts)
         self.close()
-        self.expire(before)
+        self.expire()
 
     def clock(self) -> float:
         return min(self.clocks.values()) if len(self.clocks) == 2 else float("-inf")
@@ -70,14 +71,17 @@ class Oracle:
         else:
             event.clock = max(seen, event.ts)
             self.ps.append(event)
+            for o in self.os:
+                o.missed = o.missed or (o.key == event.key and event.ts + self.wait <= o.clock)
             self.relabel(event)
 
     def outcome(self, event: O, before: float) -> None:
         seen = self.clocks.get("outcomes", event.ts)
         event.clock = max(seen, event.ts)
+        known = [p for p in self.ps if p.key == event.key and p.ts + 2 * self.wait > before]
+        event.missed = any(p.ts + self.wait <= event.clock for p in known)
         if seen >= event.ts + 2 * self.wait:
-            known = [p for p in self.ps if p.key == event.key and p.ts + 2 * self.wait > before]
-            self.end(event, known)
+            self.end(event)
         elif any(o.id == event.id for o in self.os):
             self.copies["O"] += 1
         else:
@@ -131,15 +135,14 @@ class Oracle:
             else:
                 self.closings.append((p.id, "censored", None, None))
 
-    def expire(self, before: float) -> None:
+    def expire(self) -> None:
         for o in sorted(self.os, key=lambda o: (o.ts, o.id)):
             ends = o.ts + self.wait
             if o.fate == "parked" and ends <= self.clock():
-                same = [p for p in self.ps if p.key == o.key]
-                self.end(o, [p for p in same if p.ts + 2 * self.wait > before and p.ts + self.wait >= o.ts])
+                self.end(o)
 
-    def end(self, o: O, known: list[P]) -> None:
-        o.fate = "late" if any(p.ts + self.wait <= o.clock for p in known) else "orphan"
+    def end(self, o: O) -> None:
+        o.fate = "late" if o.missed else "orphan"
         self.ended.append(o.fate)
         self.refused.append((o.fate, o.id))
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.plan import PolicySpec, RouterSpec
-from schemas.records import Closing, Example, Outcome, Prediction
+from schemas.plan import RouterSpec
+from schemas.records import Closing, Example
 from streams.join import PartitionJoin
 from streams.join_state import (
     INPUTS,
@@ -24,6 +24,7 @@ from streams.join_state import (
     fold_changelog,
 )
 from tests.parity.join_oracle import M, O, Oracle, P
+from tests.streams.join_builders import a_prediction, a_router, an_outcome
 
 Event = P | O | M
 WAIT = 10
@@ -69,56 +70,14 @@ def interleaved(
 
 
 def router(missing: str, duplicates: str) -> RouterSpec:
-    return RouterSpec.model_validate(
-        {
-            "name": "r",
-            "arms": ("m",),
-            "champion": "m",
-            "target": "y",
-            "unit": "u",
-            "entities": ("u",),
-            "request": (),
-            "outcome": None,
-            "wait_ms": WAIT,
-            "missing": missing,
-            "duplicates": duplicates,
-            "policy": PolicySpec(),
-            "refresh_ms": 1,
-            "publish_ms": 0,
-            "partitions": 1,
-            "salt": "s",
-            "default": 0.5,
-        }
-    )
-
-
-def prediction(event: P) -> Prediction:
-    return Prediction(
-        prediction_id=event.id,
-        router="r",
-        key=event.key,
-        unit="u",
-        ts_ms=event.ts,
-        entities={"u": 1},
-        request={"x": 1.5},
-        features={"v__f": None},
-        provenance={},
-        scores={"m": 0.25},
-        versions={"m": "1.0"},
-        epoch=0,
-        propensities={"m": 1.0},
-        chosen="m",
-        propensity=1.0,
-        plan_hash="h",
-    )
+    return a_router(WAIT, missing=missing, duplicates=duplicates)
 
 
 def feed(join: PartitionJoin, event: Event, offset: int) -> None:
     if isinstance(event, P):
-        join.predict(prediction(event), offset)
+        join.predict(a_prediction(event.id, event.key, event.ts), offset)
     elif isinstance(event, O):
-        outcome = Outcome(outcome_id=event.id, key=event.key, label=event.label, ts_ms=event.ts)
-        join.outcome(outcome, offset)
+        join.outcome(an_outcome(event.id, event.key, event.ts, event.label), offset)
     else:
         join.mark("predictions" if event.source == "predictions" else "outcomes", event.ts, offset)
 

@@ -1,0 +1,311 @@
+"""The join process: outcome intake and log-and-wait join of every router of a plan, on Faust.
+
+One process per project. More may run in its group: partitions are shared out, predictions and outcomes of
+one number together; but marks, which need the clocks of all partitions, are passed on only by a process
+that has all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Awaitable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import faust
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from schemas import topics
+from schemas.errors import HeadraceError, StateError
+from schemas.plan import Plan, RouterSpec
+from streams.archive import ParquetArchive
+from streams.join_checkpoint import JoinPartition, JoinWriter, Published, published
+from streams.join_restore import restore_join
+from streams.join_state import Input, Position
+from streams.offset_producer import OffsetProducer
+from streams.outcome_intake import OutcomeIntake
+from streams.progress import counts_key, progress_field, progress_key
+from streams.transport import register_range_topics
+
+log = logging.getLogger(__name__)
+
+EXIT_FAILED = 70
+_REDIS_RETRIES = 60  # of a second each at most: longer without Redis, and the process gives up
+
+
+@dataclass(frozen=True)
+class JoinConfig:
+    """How a join runs.
+
+    Attributes
+    ----------
+    checkpoint_ms, checkpoint_records
+        A checkpoint comes at the latest after this time, or this many records, of uninterrupted input.
+    idle_ms
+        A checkpoint comes at once when no record came for so long.
+    session_timeout_s
+        How long the group waits for a join that died before its partitions move.
+    instance_id
+        Makes the process a static member of its group: one that is started again under the same id has its
+        partitions back at once. Empty for none.
+    archive
+        Directory for the Parquet archive of examples, one folder per router; None keeps none.
+    """
+
+    checkpoint_ms: int = 500
+    checkpoint_records: int = 2000
+    idle_ms: int = 5
+    session_timeout_s: float = 10.0
+    instance_id: str = ""
+    archive: Path | None = None
+    log_level: str = "INFO"
+
+
+class JoinApp:
+    """Runs the joins of all routers of a plan until it is told to stop.
+
+    Parameters
+    ----------
+    plan
+        Which routers.
+    bootstrap
+        ``host:port`` of a Kafka broker.
+    redis_url
+        Where progress and counts are published.
+    config
+        How to run.
+    """
+
+    def __init__(self, plan: Plan, bootstrap: str, redis_url: str, config: JoinConfig | None = None) -> None:
+        self._plan, self._bootstrap = plan, bootstrap
+        self._config = config or JoinConfig()
+        retry = Retry(ExponentialBackoff(cap=1.0, base=0.05), _REDIS_RETRIES)
+        self._redis = redis.Redis.from_url(redis_url, retry=retry)
+        self._inputs = dict(self._input_topics())
+        self._producer, self._events_producer = OffsetProducer(bootstrap), OffsetProducer(bootstrap)
+        self._intakes = [
+            OutcomeIntake(plan, router, bootstrap, self._events_producer)
+            for router in plan.routers
+            if router.outcome is not None
+        ]
+        self._writer = JoinWriter(plan.project, self._producer)
+        self._owned: dict[tuple[str, int], asyncio.Task[JoinPartition]] = {}
+        self._intake_restored: asyncio.Task[None] | None = None
+        self._checkpoints: asyncio.Task[None] | None = None
+        self._arrived, self._waiting_records = asyncio.Event(), 0
+        self._app = self._build_app()
+
+    def run(self) -> None:
+        """Block until SIGTERM or SIGINT; what was read is written out and acknowledged first.
+
+        Raises
+        ------
+        HeadraceError
+            When the plan has no router.
+        SystemExit
+            Always, at the end: 0 after a signal.
+        """
+        if not self._plan.routers:
+            raise HeadraceError(f"project '{self._plan.project}' has no routers; there is nothing to join")
+        archives = [archive.start() for archive in self._archives()]
+        try:
+            faust.Worker(
+                self._app, loglevel=self._config.log_level, override_logging=False, quiet=True
+            ).execute_from_commandline()
+        finally:
+            for archive in archives:
+                archive.stop()
+
+    def _archives(self) -> list[ParquetArchive]:
+        if self._config.archive is None:
+            return []
+        return [
+            ParquetArchive(
+                self._config.archive / router.name,
+                self._bootstrap,
+                topics.examples(self._plan.project, router.name),
+                on_failure=_die,
+            )
+            for router in self._plan.routers
+        ]
+
+    def _input_topics(self) -> list[tuple[str, tuple[RouterSpec, Input]]]:
+        project = self._plan.project
+        found: list[tuple[str, tuple[RouterSpec, Input]]] = []
+        for router in self._plan.routers:
+            found.append((topics.predictions(project, router.name), (router, "predictions")))
+            found.append((topics.outcomes(project, router.name), (router, "outcomes")))
+        return found
+
+    def _build_app(self) -> Any:
+        events = sorted({intake.source.topic for intake in self._intakes})
+        register_range_topics([*self._inputs, *events])
+        app = faust.App(
+            f"headrace.{self._plan.project}.join",
+            broker=f"headrace://{self._bootstrap}",
+            datadir=tempfile.mkdtemp(prefix="headrace-join-"),
+            store="memory://",
+            web_enabled=False,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            stream_wait_empty=True,
+            stream_buffer_maxsize=2,
+            consumer_auto_offset_reset="earliest",
+            consumer_group_instance_id=self._config.instance_id or None,
+            broker_commit_interval=1.0,
+            broker_session_timeout=self._config.session_timeout_s,
+            broker_heartbeat_interval=self._config.session_timeout_s / 3.5,
+        )
+        app.on_partitions_assigned.connect(self._on_assigned, weak=False)
+        app.on_partitions_revoked.connect(self._on_revoked, weak=False)
+        self._agent(app, "join", list(self._inputs), self._on_input)
+        if events:
+            self._agent(app, "outcomes", events, self._on_events)
+        return app
+
+    def _agent(self, app: Any, name: str, names: list[str], handle: Any) -> None:
+        async def consume(stream: Any) -> None:
+            async for event in stream.noack().events():
+                if event.message.generation_id == app.consumer_generation_id:
+                    await _guarded(handle(event.message))
+
+        app.agent(app.topic(*names, value_serializer="raw"), name=name)(consume)
+
+    async def _on_assigned(self, app: Any, assigned: Any = (), **_: Any) -> None:
+        if self._checkpoints is None:
+            self._checkpoints = asyncio.create_task(_guarded(self._checkpoint_forever()))
+        if self._intakes:
+            self._intake_restored = asyncio.create_task(_guarded(self._restore_intakes()))
+        for tp in assigned:
+            if tp.topic in self._inputs:
+                router, source = self._inputs[tp.topic]
+                await _guarded(self._check_pair(tp, source, router, assigned))
+                self._joined(router, tp.partition)
+
+    async def _check_pair(self, tp: Any, source: Input, router: RouterSpec, assigned: Any) -> None:
+        name = topics.outcomes if source == "predictions" else topics.predictions
+        other = name(self._plan.project, router.name)
+        if not any((one.topic, one.partition) == (other, tp.partition) for one in assigned):
+            raise StateError(
+                f"{tp.topic}[{tp.partition}] was assigned to this join without {other}[{tp.partition}]; give "
+                "both topics the same number of partitions"
+            )
+
+    async def _on_revoked(self, app: Any, revoked: Any = (), **_: Any) -> None:
+        self._owned.clear()
+
+    def _joined(self, router: RouterSpec, partition: int) -> asyncio.Task[JoinPartition]:
+        where = router.name, partition
+        if where not in self._owned:
+            self._owned[where] = asyncio.create_task(self._restore(router, partition))
+        return self._owned[where]
+
+    async def _restore(self, router: RouterSpec, partition: int) -> JoinPartition:
+        project = self._plan.project
+        join, ends = await _in_thread(restore_join, self._bootstrap, project, router, partition)
+        again = ", repeating what a crash interrupted" if join.replaying else ""
+        log.info("join %s[%d]: restored, positions %s%s", router.name, partition, join.next_offsets, again)
+        return JoinPartition(project, router, partition, join, ends, sent_ms=join.released_ms)
+
+    async def _restore_intakes(self) -> None:
+        for intake in self._intakes:
+            await _in_thread(intake.restore)
+
+    async def _on_input(self, message: Any) -> None:
+        router, source = self._inputs[message.topic]
+        part = await self._joined(router, message.partition)
+        self._waiting_records += part.feed(source, message)
+        self._arrived.set()
+
+    async def _checkpoint_forever(self) -> None:
+        while True:
+            await self._arrived.wait()
+            await self._until_due()
+            await self.checkpoint()
+
+    async def _until_due(self) -> None:
+        """Wait for a pause in the input, the interval or the number of records, whatever comes first."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._config.checkpoint_ms / 1000
+        while loop.time() < deadline and self._waiting_records < self._config.checkpoint_records:
+            self._arrived.clear()
+            try:
+                await asyncio.wait_for(self._arrived.wait(), self._config.idle_ms / 1000)
+            except TimeoutError:
+                return
+
+    async def checkpoint(self) -> None:
+        """Make everything read so far durable, then acknowledge it."""
+        self._arrived.clear()
+        self._waiting_records = 0
+        done = [task for task in self._owned.values() if task.done() and not task.cancelled()]
+        owned = [task.result() for task in done]
+        cuts = [cut for cut in (part.cut() for part in owned) if cut is not None]
+        if not cuts:
+            return
+        self._writer.send_outputs(cuts)
+        self._writer.send_marks(cuts, owned)
+        await self._producer.flush()
+        self._writer.send_changelog(cuts)
+        await self._producer.flush()
+        for cut in cuts:
+            for message in cut.messages:
+                self._app.consumer.ack(message)
+        stands: list[tuple[JoinPartition, Position]] = [(cut.of, cut.position) for cut in cuts]
+        await _in_thread(self._publish, published(stands))
+
+    async def _on_events(self, message: Any) -> None:
+        assert self._intake_restored is not None
+        await self._intake_restored
+        intakes = [one for one in self._intakes if one.source.topic == message.topic]
+        for intake in intakes:
+            intake.send_outcomes(message.partition, message.value)
+        await self._events_producer.flush()
+        for intake in intakes:
+            intake.send_state(message.partition)
+        await self._events_producer.flush()
+        self._app.consumer.ack(message)
+        await _in_thread(self._publish, self._intake_published(intakes, message))
+
+    def _intake_published(self, intakes: list[OutcomeIntake], message: Any) -> Published:
+        progress, counts = {}, {}
+        for intake in intakes:
+            name, where = intake.router.name, (message.topic, message.partition)
+            progress[progress_field("outcomes", *where, name)] = intake.progress(message.partition).encode()
+            found = json.dumps(asdict(intake.reader(message.partition).counts))
+            counts[f"outcomes|{name}|{message.topic}|{message.partition}"] = found
+        project = self._plan.project
+        return {progress_key(project): progress, counts_key(project): counts}
+
+    def _publish(self, hashes: Published) -> None:
+        pipeline = self._redis.pipeline(transaction=False)
+        for name, fields in hashes.items():
+            pipeline.hset(name, mapping=dict(fields))
+        pipeline.execute()
+
+
+async def _in_thread(function: Any, *args: Any) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(None, function, *args)
+
+
+async def _guarded(work: Awaitable[None]) -> None:
+    """A record that cannot be processed must not be skipped: the process ends, a new one tries again."""
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        _die(error)
+
+
+def _die(error: BaseException) -> None:
+    log.critical("cannot go on; exiting so that nothing is skipped", exc_info=error)
+    logging.shutdown()
+    os._exit(EXIT_FAILED)

@@ -1,0 +1,56 @@
+"""Routers, predictions and outcomes for tests of the join, with only what matters to be named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.plan import PolicySpec, RouterSpec
+from schemas.records import Outcome, Prediction
+
+
+def a_router(wait_ms: int, **more: Any) -> RouterSpec:
+    """A router "delays" with one arm "m"; `more` overrides any of its fields."""
+    fields = {
+        "name": "delays",
+        "arms": ("m",),
+        "champion": "m",
+        "target": "late",
+        "unit": "flight",
+        "entities": ("flight",),
+        "request": (),
+        "outcome": None,
+        "wait_ms": wait_ms,
+        "policy": PolicySpec(),
+        "refresh_ms": 1000,
+        "publish_ms": 0,
+        "partitions": 1,
+        "salt": "s",
+        "default": 0.5,
+    }
+    return RouterSpec.model_validate(fields | more)
+
+
+def a_prediction(prediction_id: str, key: str, ts_ms: int, **more: Any) -> Prediction:
+    fields = {
+        "prediction_id": prediction_id,
+        "router": "delays",
+        "key": key,
+        "unit": key,
+        "ts_ms": ts_ms,
+        "entities": {"flight": key},
+        "request": {"hour": 7},
+        "features": {"v__mean": 1.5, "v__count": None},
+        "provenance": {},
+        "scores": {"m": 0.25},
+        "versions": {"m": "1.0"},
+        "epoch": 0,
+        "propensities": {"m": 1.0},
+        "chosen": "m",
+        "propensity": 1.0,
+        "plan_hash": "h",
+    }
+    return Prediction.model_validate(fields | more)
+
+
+def an_outcome(outcome_id: str, key: str, ts_ms: int, label: float = 1.0) -> Outcome:
+    return Outcome(outcome_id=outcome_id, key=key, label=label, ts_ms=ts_ms)
