@@ -149,12 +149,8 @@ class AsyncFeatureClient:
     def __init__(self, plan: Plan, redis_url: str, timeout_s: float = 5.0) -> None:
         self.plan = plan
         self._redis_url, self._timeout_s = redis_url, timeout_s
-        self._redis = redis.asyncio.Redis.from_url(
-            redis_url,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=AsyncRetry(NoBackoff(), 0),
-        )
+        self._pool = redis.asyncio.ConnectionPool.from_url(redis_url, retry=AsyncRetry(NoBackoff(), 0))
+        self._free: list[Any] = []  # connections; the pool's own checks cost more than a lookup does
         self._retrievals = _Retrievals(plan)
 
     @classmethod
@@ -185,7 +181,9 @@ class AsyncFeatureClient:
             client.close()
 
     async def close(self) -> None:
-        await self._redis.aclose()
+        for connection in self._free:
+            await connection.disconnect()
+        self._free.clear()
 
     async def __aenter__(self) -> AsyncFeatureClient:
         return self
@@ -194,18 +192,19 @@ class AsyncFeatureClient:
         await self.close()
 
     async def _exchange(self, commands: bytes, count: int) -> list[Reply]:
-        pool = self._redis.connection_pool
+        connection: Any = self._free.pop() if self._free else self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
-            connection: Any = await pool.get_connection()  # type: ignore[no-untyped-call]
-            try:
+            async with asyncio.timeout(self._timeout_s):
                 try:
                     return await _async_round_trip(connection, commands, count)
                 except _RETRY:
                     return await _async_round_trip(connection, commands, count)
-            finally:
-                await pool.release(connection)
+        except TimeoutError as error:
+            raise _unavailable(f"no answer within {self._timeout_s:g} s") from error
         except exceptions.RedisError as error:
             raise _unavailable(error) from error
+        finally:
+            self._free.append(connection)
 
 
 def _round_trip(connection: Any, commands: bytes, count: int) -> list[Reply]:
@@ -230,5 +229,5 @@ def _now(now_ms: int | None) -> int:
     return time.time_ns() // 1_000_000 if now_ms is None else now_ms
 
 
-def _unavailable(error: Exception) -> ServiceUnavailable:
+def _unavailable(error: object) -> ServiceUnavailable:
     return ServiceUnavailable(f"online features cannot be read: {error}; see whether Redis runs at that URL")
