@@ -18,11 +18,12 @@ Dtype = Callable[[str], type]  # numpy type of a column by its name
 
 class Window(NamedTuple):
     """What is read: rows `slots` (n,) of a ring, the tiles where `inside` (n, depth) is True, and their
-    numbers `tiles` (n, depth)."""
+    numbers `tiles` (n, depth). `counted` keeps the counts of columns, which most aggregations need."""
 
     slots: NDArray[np.int64]
     inside: NDArray[np.bool_]
     tiles: NDArray[np.int64]
+    counted: dict[str, NDArray[np.int64]]
 
 
 class Aggregation:
@@ -49,10 +50,12 @@ class Aggregation:
         raise NotImplementedError
 
     def _counted(self, held: Accumulators, window: Window) -> NDArray[np.int64]:
-        count = held[self._count]
-        assert isinstance(count, Count)
-        counted: NDArray[np.int64] = np.where(window.inside, count.count[window.slots], 0).sum(axis=1)
-        return counted
+        if self.column not in window.counted:
+            count = held[self._count]
+            assert isinstance(count, Count)
+            inside = np.where(window.inside, count.count[window.slots], 0)
+            window.counted[self.column] = inside.sum(axis=1)
+        return window.counted[self.column]
 
 
 class CountAggregation(Aggregation):

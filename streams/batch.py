@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,3 +46,23 @@ class Batch:
         """The same rows with these columns only."""
         columns = {n: c for n, c in self.columns.items() if n in names}
         return Batch(self.event_ms, self.order, self.offset, columns)
+
+    @classmethod
+    def concatenate(cls, batches: Sequence[Batch]) -> Batch:
+        """Batches with the same columns, one behind the other."""
+        if len(batches) == 1:
+            return batches[0]
+        names = batches[0].columns
+        columns = {
+            name: Column(
+                np.concatenate([batch.columns[name].values for batch in batches]),
+                np.concatenate([batch.columns[name].valid for batch in batches]),
+            )
+            for name in names
+        }
+        return cls(
+            np.concatenate([batch.event_ms for batch in batches]),
+            np.concatenate([batch.order for batch in batches]),
+            np.concatenate([batch.offset for batch in batches]),
+            columns,
+        )

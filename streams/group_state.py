@@ -52,8 +52,11 @@ class GroupState:
 
     def advance(self, clock_ms: int) -> None:
         """Move the clock; keys whose windows lose a tile are marked for emission."""
-        before, self.clock_ms = self.clock_ms, max(clock_ms, self.clock_ms or clock_ms)
-        if before is None or self.clock_ms == before:
+        before = self.clock_ms
+        if before is not None and clock_ms <= before:
+            return
+        self.clock_ms = clock_ms
+        if before is None:
             return
         for hop_ms, ring in self._rings.items():
             for window_ms in self._windows(hop_ms):
@@ -116,11 +119,16 @@ class GroupState:
         self, view: StreamViewSpec, slots: NDArray[np.int64], keys: KeyColumns, partition: int, offset: int
     ) -> OnlineRows:
         assert self.clock_ms is not None
+        windows: dict[tuple[int, int], Window] = {}
         features = []
         for aggregation in self._aggregations[view.name]:
-            ring = self._rings[aggregation.spec.hop_ms]
-            inside = ring.inside(slots, aggregation.spec.window_ms, self.clock_ms)
-            window = Window(slots, inside, ring.tiles[slots])
+            spec = aggregation.spec
+            ring = self._rings[spec.hop_ms]
+            window = windows.get((spec.hop_ms, spec.window_ms))
+            if window is None:
+                inside = ring.inside(slots, spec.window_ms, self.clock_ms)
+                window = Window(slots, inside, ring.tiles[slots], {})
+                windows[spec.hop_ms, spec.window_ms] = window
             features.append(aggregation.read(ring.accumulators, window))
         return OnlineRows(view.name, keys, tuple(features), partition, offset, self.clock_ms)
 

@@ -199,22 +199,31 @@ class Shard(_Stateful):
         """
         fresh = [record for record in records if record.offset >= self.next_offset]
         blocks = [decode_block(record.value, record.offset) for record in fresh]
+        parts: dict[str, list[Batch]] = {name: [] for name in self.groups}
         for block in blocks:
             if block.definition == self.definition:
-                self._apply_block(block)
+                for name, batch in self._unheard(block).items():
+                    parts[name].append(batch)
+        merged = {name: Batch.concatenate(found) for name, found in parts.items() if found}
+        self._apply(merged, self.clock_ms)
         if fresh:
             self.next_offset = fresh[-1].offset + 1
         return Effects(self.next_offset, self._emit())
 
-    def _apply_block(self, block: Block) -> None:
+    def _unheard(self, block: Block) -> dict[str, Batch]:
+        """The rows of a block that have not been applied yet, by their offsets at the source."""
         heard = self.heard.get(block.partition, 0)
         if block.next_offset <= heard:
-            return
-        if block.clock_ms is not None:
-            self.clock_ms = max(block.clock_ms, self.clock_ms or block.clock_ms)
-        batches = {name: _unheard(batch, heard) for name, batch in block.groups.items()}
-        self._apply(batches, self.clock_ms)
+            return {}
         self.heard[block.partition] = block.next_offset
+        if block.clock_ms is not None and (self.clock_ms is None or block.clock_ms > self.clock_ms):
+            self.clock_ms = block.clock_ms
+        if block.first >= heard:
+            return dict(block.groups)
+        return {
+            name: batch.take(np.flatnonzero(batch.order // MAX_PARTITIONS >= heard))
+            for name, batch in block.groups.items()
+        }
 
     def _position(self) -> dict[str, Any]:
         return {"next": self.next_offset, "clock_ms": self.clock_ms, "heard": self.heard}
@@ -224,9 +233,3 @@ class Shard(_Stateful):
         self.clock_ms = position["clock_ms"]
         self.heard = {int(partition): offset for partition, offset in position["heard"].items()}
         return self.clock_ms
-
-
-def _unheard(batch: Batch, heard: int) -> Batch:
-    """The rows whose offset at the source has not been applied yet."""
-    fresh = batch.order // MAX_PARTITIONS >= heard
-    return batch if fresh.all() else batch.take(np.flatnonzero(fresh))

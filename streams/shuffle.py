@@ -1,9 +1,9 @@
 """The shuffle: accepted records of one range, repartitioned by join key as columnar blocks.
 
 Every range makes one block per shard, an empty one where the shard gets no record, so that a shard knows how
-far each source partition has come. A block is an Arrow stream with a table per group of views (rows whose
-join key falls on the shard) behind a JSON header. Blocks may come twice after a crash, and cut differently:
-a shard recognises what it has by the offsets at the source.
+far each source partition has come. A block holds, behind a small header, one array after the other for each
+group of views: the rows whose join key falls on the shard, in the columns the group reads. Blocks may come
+twice after a crash, and cut differently: a shard recognises what it has by the offsets at the source.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from schemas.avro import Column
@@ -50,8 +49,12 @@ def shard_of(columns: tuple[NDArray[Any], ...], shards: int) -> NDArray[np.int64
 
 
 def encode_block(block: Block) -> bytes:
-    """A block as bytes: length of the header, header, then one Arrow stream per group."""
-    bodies = [_encode_batch(batch) for batch in block.groups.values()]
+    """A block as bytes: length of the header (u32 LE), the header in JSON, then the arrays one by one."""
+    groups, bodies = [], []
+    for name, batch in block.groups.items():
+        arrays = _arrays(batch)
+        groups.append([name, list(batch.columns), [array.dtype.str for array in arrays], len(batch)])
+        bodies += [np.ascontiguousarray(array).tobytes() for array in arrays]
     header = json.dumps(
         {
             "definition": block.definition,
@@ -59,7 +62,7 @@ def encode_block(block: Block) -> bytes:
             "first": block.first,
             "next": block.next_offset,
             "clock_ms": block.clock_ms,
-            "groups": [[name, len(body)] for name, body in zip(block.groups, bodies, strict=True)],
+            "groups": groups,
         }
     ).encode()
     return b"".join([len(header).to_bytes(4, "little"), header, *bodies])
@@ -74,13 +77,13 @@ def decode_block(raw: bytes | None, offset: int) -> Block:
         When the bytes are no block.
     """
     try:
-        assert raw is not None
-        body = 4 + int.from_bytes(raw[:4], "little")
-        header = json.loads(raw[4:body])
+        view = memoryview(raw or b"")
+        body = 4 + int.from_bytes(view[:4], "little")
+        header = json.loads(bytes(view[4:body]))
         groups = {}
-        for name, size in header["groups"]:
-            groups[name] = _decode_batch(raw[body : body + size], offset)
-            body += size
+        for name, columns, dtypes, rows in header["groups"]:
+            groups[name] = _decode_batch(columns, dtypes, rows, view[body:], offset)
+            body += rows * sum(np.dtype(dtype).itemsize for dtype in dtypes)
         return Block(
             header["definition"],
             header["partition"],
@@ -89,48 +92,22 @@ def decode_block(raw: bytes | None, offset: int) -> Block:
             header["clock_ms"],
             groups,
         )
-    except (AssertionError, ValueError, KeyError, TypeError, pa.ArrowInvalid) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise RecordError(f"not a shuffle block: {type(error).__name__}: {error}") from error
 
 
-def _encode_batch(batch: Batch) -> bytes:
-    if not len(batch):
-        return b""
-    arrays = {"#event_ms": pa.array(batch.event_ms), "#order": pa.array(batch.order)}
-    for name, column in batch.columns.items():
-        binary = column.values.dtype.kind == "S"
-        values = column.values.astype(object) if binary else column.values
-        kind = pa.binary() if binary else None
-        arrays[name] = pa.array(values, kind, mask=~column.valid)
-    table = pa.record_batch(arrays)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_batch(table)
-    raw: bytes = sink.getvalue().to_pybytes()
-    return raw
+def _arrays(batch: Batch) -> list[NDArray[Any]]:
+    columns = [array for column in batch.columns.values() for array in (column.values, column.valid)]
+    return [batch.event_ms, batch.order, *columns]
 
 
-def _decode_batch(raw: bytes, offset: int) -> Batch:
-    if not raw:
-        none = np.zeros(0, np.int64)
-        return Batch(none, none, none, {})
-    table = pa.ipc.open_stream(raw).read_next_batch()
-    columns = dict(zip(table.schema.names, table.columns, strict=True))
-    event_ms, order = columns.pop("#event_ms"), columns.pop("#order")
-    return Batch(
-        event_ms.to_numpy(),
-        order.to_numpy(),
-        np.full(len(order), offset, np.int64),
-        {name: _column(array) for name, array in columns.items()},
-    )
-
-
-def _column(array: Any) -> Column:
-    valid = np.asarray(array.is_valid())
-    if array.type == pa.binary():
-        return Column(np.array([v or b"" for v in array.to_pylist()], np.bytes_), valid)
-    filled = array.fill_null(False if array.type == pa.bool_() else 0)
-    return Column(filled.to_numpy(zero_copy_only=False), valid)
+def _decode_batch(names: list[str], dtypes: list[str], rows: int, raw: memoryview, offset: int) -> Batch:
+    arrays, at = [], 0
+    for dtype in map(np.dtype, dtypes):
+        arrays.append(np.frombuffer(raw, dtype, rows, at))
+        at += rows * dtype.itemsize
+    columns = {name: Column(arrays[2 + 2 * n], arrays[3 + 2 * n]) for n, name in enumerate(names)}
+    return Batch(arrays[0], arrays[1], np.full(rows, offset, np.int64), columns)
 
 
 def split(batch: Batch, join_keys: Iterable[str], shards: int) -> list[Batch]:

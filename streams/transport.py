@@ -28,6 +28,8 @@ from typing import Any
 from faust.transport.drivers import aiokafka as driver
 
 MAX_RECORDS = 4000
+FETCH_WAIT_MS = 20
+_FULL_S = 0.002
 
 _range_topics: set[str] = set()
 
@@ -53,6 +55,9 @@ class _RangeConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         # Faust asks for committed records only when it is itself exactly-once; aborted records must not
         # become features in any mode.
         consumer._isolation_level = "read_committed"
+        # A partition that is left out of a fetch, having records in hand, waits until that fetch returns.
+        # Faust lets it wait 1.5 s.
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
 
 
@@ -67,7 +72,11 @@ class RangeConsumer(driver.Consumer):  # type: ignore[misc]
         return _RangeConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, Any]]:  # noqa: ASYNC109 (Faust asks)
-        fetched, active = await self._wait_next_records(timeout)
+        if self.flow_active and not self._get_active_partitions():  # every buffer is full
+            await self.sleep(_FULL_S)  # Faust sleeps a second
+            return
+        # Partitions whose buffer is full at this moment are not waited for: look again soon.
+        fetched, active = await self._wait_next_records(min(timeout, FETCH_WAIT_MS / 1000))
         generation = self.app.consumer_generation_id
         if not fetched or self.should_stop:
             return

@@ -131,7 +131,7 @@ class Worker:
             topic_allow_declare=False,
             topic_disable_leader=True,
             stream_wait_empty=True,
-            stream_buffer_maxsize=2,
+            stream_buffer_maxsize=4,
             consumer_auto_offset_reset="earliest",
             consumer_max_fetch_size=4 * 1024**2,
             broker_commit_interval=1.0,
