@@ -122,20 +122,16 @@ def read_words(cursor: Cursor, size: int) -> Words:
 def read_long(cursor: Cursor) -> NDArray[np.int64]:
     """Zigzag varints, at most ten bytes and 64 bits."""
     first = cursor.buffer.take(cursor.at)
-    rows = np.flatnonzero(first & 0x80)
-    if not rows.size:
+    if first.max(initial=0) < 0x80:
         cursor.advance(1)
-        return _unzigzag(first.astype(np.uint64))
+        return ((first >> 1) ^ -(first & 1)).view(np.int8).astype(np.int64)
+    rows = np.flatnonzero(first >= 0x80)
     if rows.size == len(first):
-        value, size = _long_varints(cursor, np.arange(len(first)))
+        value, size = _long_varints(cursor, rows)
     else:
         value, size = first.astype(np.uint64), np.ones(len(first), np.int64)
         value[rows], size[rows] = _long_varints(cursor, rows)
     cursor.advance(size)
-    return _unzigzag(value)
-
-
-def _unzigzag(value: Words) -> NDArray[np.int64]:
     return ((value >> _ONE) ^ -(value & _ONE)).view(np.int64)
 
 

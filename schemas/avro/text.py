@@ -22,8 +22,11 @@ def gather_text(cursor: Cursor, at: Rows, length: Rows, utf8: bool) -> NDArray[n
     Records whose bytes do not fit a column (longer than `MAX_STRING`, ending in a NUL byte, invalid UTF-8
     where `utf8`) are marked doubtful.
     """
-    unfit = (length > MAX_STRING) | ((length > 0) & (cursor.buffer[at + length - 1] == 0))
-    length = np.where(length > MAX_STRING, 0, length)
+    unfit = cursor.buffer.take(at + length - 1) == 0  # of an empty string, that is the byte of its length
+    unfit &= length > 0
+    if length.max(initial=0) > MAX_STRING:
+        unfit |= length > MAX_STRING
+        length = np.where(length > MAX_STRING, 0, length)
     words, beyond_ascii = _gather_words(cursor, at, length)
     if utf8 and beyond_ascii.any():
         rows = np.flatnonzero(beyond_ascii)
@@ -41,9 +44,7 @@ def _gather_words(cursor: Cursor, at: Rows, length: Rows) -> tuple[Words, Mask]:
     words = np.zeros((len(at), width), np.dtype("<u8"))
     beyond_ascii = np.zeros(len(at), np.bool_)
     for column in range(width):
-        rows: Any = np.flatnonzero(length > 8 * column)
-        if len(rows) == len(at):
-            rows = slice(None)
+        rows: Any = np.flatnonzero(length > 8 * column) if column else slice(None)
         left = np.minimum(length[rows] - 8 * column, 8)
         word = cursor.words[at[rows] + 8 * column] & _KEEP[left]
         words[rows, column] = word

@@ -76,7 +76,8 @@ class Floating:
         words = read_words(cursor, self.size)
         if self.size == 8:
             return _column(words.view("<f8"))
-        return _column(words.astype("<u4").view("<f4").astype(np.float64))
+        with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN like any other
+            return _column(words.astype("<u4").view("<f4").astype(np.float64))
 
     def skip(self, cursor: Cursor) -> None:
         cursor.advance(self.size)
