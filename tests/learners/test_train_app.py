@@ -1,0 +1,215 @@
+"""The train process against real Apache Kafka and real Redis."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from deploy.topics_admin import ensure_topics
+from learners.epochs import EpochKeeper
+from learners.model_pointers import ModelPointers
+from learners.model_store import ModelStore
+from learners.train_app import TrainApp
+from learners.trainer import replay
+from schemas import topics
+from schemas.marks import mark_headers
+from schemas.records import Closing, DeadLetter, Epoch, Example
+from streams.progress import ProgressStore
+from tests.learners.flights import HOUR_MS, closings, examples, flights
+from tests.learners.train_process import KEY
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.kafka
+
+
+class Scene:
+    """A project with its topics, what was written to them, and trainers to start, stop and kill."""
+
+    def __init__(self, bootstrap: str, redis_url: str, project: str, folder: Path) -> None:
+        self.bootstrap, self.redis_url, self.folder = bootstrap, redis_url, folder
+        self.plan, self.project = flights(folder, project)
+        self.router = self.plan.routers[0]
+        self.redis = redis.Redis.from_url(redis_url)
+        self.pointers = ModelPointers(self.redis, project)
+        self.store = ModelStore(folder / "models", KEY)
+        self.examples = topics.examples(project, self.router.name)
+        self.closings = topics.closings(project, self.router.name)
+        self._progress = ProgressStore(self.redis, self.plan)
+        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 1})
+        ensure_topics(bootstrap, self.plan, event_partitions=1)
+
+    def write(self, topic: str, *values: bytes | int, partition: int = 0) -> None:
+        """Records, or time marks where a value is a number."""
+        for value in values:
+            if isinstance(value, int):
+                self._producer.produce(topic, None, partition=partition, headers=mark_headers(value))
+            else:
+                self._producer.produce(topic, value, partition=partition)
+        assert self._producer.flush(30) == 0
+
+    def app(self, publish_every_s: float | None = 1.0) -> TrainApp:
+        kafka = {"bootstrap.servers": self.bootstrap}
+        return TrainApp(self.plan, self.project, kafka, self.redis, self.store, publish_every_s)
+
+    def await_trained(self, offset: int, timeout_s: float = 60.0) -> None:
+        """Until every learner has published the prefix."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            found = self._progress.read()
+            reached = [found.get(("train", self.examples, 0, arm)) for arm in self.router.arms]
+            if all(progress is not None and progress.next_offset >= offset for progress in reached):
+                return
+            assert time.monotonic() < deadline, reached
+            time.sleep(0.01)
+
+    def await_epoch(self, number: int, timeout_s: float = 30.0) -> Epoch:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            epoch = self.pointers.read(self.router.name)[1]
+            if epoch is not None and epoch.epoch >= number:
+                return epoch
+            assert time.monotonic() < deadline, epoch
+            time.sleep(0.01)
+
+    def read(self, topic: str, count: int) -> list[bytes]:
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "none"})
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        found: list[bytes] = []
+        while len(found) < count:
+            messages = consumer.consume(count - len(found), 20.0)
+            assert messages, f"{len(found)} of {count} in {topic}"
+            found += [message.value() or b"" for message in messages]
+        consumer.close()
+        return found
+
+    def digests(self) -> dict[str, str]:
+        return {arm: self.store.lineage(arm)[-1].digest for arm in self.router.arms}
+
+
+@pytest.fixture
+def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) -> Scene:
+    return Scene(kafka_bootstrap, redis_url, project, tmp_path)
+
+
+@contextlib.contextmanager
+def running(app: TrainApp) -> Iterator[None]:
+    thread = threading.Thread(target=app.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        app.stop()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def bodies(found: list[Example] | list[Closing]) -> list[bytes]:
+    return [record.to_bytes() for record in found]
+
+
+def test_killed_at_any_moment_it_ends_in_the_same_state_as_without(scene: Scene) -> None:
+    stream = list(examples(scene.plan, 800))
+    scene.write(scene.examples, *bodies(stream))
+    plan_file = scene.folder / "plan.json"
+    plan_file.write_text(scene.plan.to_json())
+    command = [
+        sys.executable, "-m", "tests.learners.train_process", str(plan_file), str(scene.folder),
+        scene.bootstrap, scene.redis_url, str(scene.store.directory),
+    ]  # fmt: skip
+    for kill_at in (1, 300, None):
+        trainer = subprocess.Popen(command, cwd=ROOT)
+        try:
+            scene.await_trained(len(stream) if kill_at is None else kill_at, 120.0)
+        finally:
+            trainer.kill()
+            trainer.wait()
+    expected = {
+        arm: replay(scene.plan, scene.project.learner(arm), enumerate(stream), len(stream))
+        for arm in scene.router.arms
+    }
+    assert scene.digests() == expected
+    assert {scene.store.lineage(arm)[-1].examples for arm in scene.router.arms} == {len(stream)}
+
+
+def test_by_marks_alone_versions_do_not_depend_on_how_the_records_arrive(scene: Scene) -> None:
+    stream = bodies(list(examples(scene.plan, 90)))
+    with running(scene.app(publish_every_s=None)):
+        scene.write(scene.examples, HOUR_MS, *stream[:30], 2 * HOUR_MS)
+        scene.await_trained(32)
+        scene.write(scene.examples, *stream[30:50], 2 * HOUR_MS + 1, *stream[50:60])
+        scene.write(scene.examples, 3 * HOUR_MS, 4 * HOUR_MS)
+        scene.await_trained(65)
+    lineage = scene.store.lineage("tree")
+    assert [(h.version, h.parent, h.offset, h.examples) for h in lineage] == [
+        ("1.0", None, 0, 0), ("1.1", "1.0", 32, 30), ("1.2", "1.1", 64, 60),
+    ]  # fmt: skip
+    with running(scene.app(publish_every_s=None)):
+        scene.write(scene.examples, *stream[60:], 5 * HOUR_MS)
+        scene.await_trained(96)
+    assert [h.offset for h in scene.store.lineage("tree")] == [0, 32, 64, 96]
+    pointers, _ = scene.pointers.read(scene.router.name)
+    assert {(p.version, p.offset) for p in pointers.values()} == {("1.3", 96)}
+
+
+def test_a_published_version_is_seen_within_the_wall_clock_interval(scene: Scene) -> None:
+    stream = list(examples(scene.plan, 20))
+    with running(scene.app(publish_every_s=0.05)):
+        scene.write(scene.examples, *bodies(stream))
+        scene.await_trained(20)
+        artifact = scene.store.load("streaming", scene.store.latest("streaming") or "")
+    assert artifact.header.digest == replay(
+        scene.plan, scene.project.learner("streaming"), enumerate(stream), 20
+    )
+
+
+def test_poison_goes_to_the_dead_letters_and_holds_nobody_up(scene: Scene) -> None:
+    stream = list(examples(scene.plan, 3))
+    asked = stream[1].prediction.model_copy(update={"request": {"distance": None, "flight": "f"}})
+    poison = stream[1].model_copy(update={"prediction": asked})
+    with running(scene.app(publish_every_s=0.05)):
+        scene.write(
+            scene.examples, stream[0].to_bytes(), b"nonsense", poison.to_bytes(), stream[2].to_bytes()
+        )
+        scene.await_trained(4)
+    refused = scene.read(topics.dead_letters(scene.plan.project), 2)
+    letters = [DeadLetter.model_validate_json(letter) for letter in refused]
+    assert [(letter.kind, letter.offset) for letter in letters] == [("malformed", 1), ("invalid", 2)]
+    assert "learner 'crossed' raised KeyError: 'distance'" in letters[1].reason
+    newest = {arm: scene.store.lineage(arm)[-1] for arm in scene.router.arms}
+    assert (newest["crossed"].examples, newest["crossed"].poisoned) == (2, 1)
+    assert (newest["base"].examples, newest["base"].poisoned) == (3, 0)
+
+
+def test_epochs_reach_redis_and_their_topic_and_go_on_after_a_restart(scene: Scene) -> None:
+    found = list(closings(scene.plan, 240, {"streaming": 0.8, "base": 0.5}))
+    end = found[-1].prediction.ts_ms + scene.router.wait_ms + 2 * HOUR_MS
+    expected = folded(scene, found, end)
+    with running(scene.app()):
+        assert scene.await_epoch(0).propensities == dict.fromkeys(scene.router.arms, 0.2)
+        for partition in (0, 1):
+            scene.write(scene.closings, *bodies(found[partition:150:2]), partition=partition)
+        first = scene.await_epoch(2)
+    with running(scene.app()):
+        assert scene.await_epoch(0) == first == expected[1]
+        for partition in (0, 1):
+            scene.write(scene.closings, *bodies(found[150 + partition :: 2]), end, partition=partition)
+        assert scene.await_epoch(expected[-1].epoch) == expected[-1]
+    written = scene.read(topics.epochs(scene.plan.project, "delays"), len(expected))
+    assert [Epoch.model_validate_json(epoch) for epoch in written] == expected
+    assert expected[-1].propensities["streaming"] > first.propensities["streaming"] > 0.2
+
+
+def folded(scene: Scene, found: list[Closing], end: int) -> list[Epoch]:
+    """The epochs that follow from closings dealt to two partitions by turns, each ended by a mark."""
+    keeper = EpochKeeper(scene.router, scene.plan.hash, 2)
+    epochs = [e for n, closing in enumerate(found) for e in keeper.take(n % 2, n // 2, closing)]
+    return epochs + [e for n in (0, 1) for e in keeper.mark(n, len(found) // 2, end)]

@@ -1,0 +1,30 @@
+"""Trains as a process: `python -m tests.learners.train_process PLAN REPOSITORY KAFKA REDIS STORE`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import redis
+
+from learners.model_store import ModelStore
+from learners.project import load_project
+from learners.train_app import TrainApp
+from schemas.plan import Plan
+
+KEY = b"a key for the tests alone"
+
+
+def main(plan_file: str, repository: str, bootstrap: str, redis_url: str, store: str) -> None:
+    TrainApp(
+        Plan.from_json(Path(plan_file).read_text()),
+        load_project(Path(repository)),
+        {"bootstrap.servers": bootstrap},
+        redis.Redis.from_url(redis_url),
+        ModelStore(Path(store), KEY),
+        publish_every_s=0.05,
+    ).run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
