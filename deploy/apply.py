@@ -36,7 +36,9 @@ def apply_plan(settings: Settings, plan: Plan) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         register(settings.project_dir)
-    ensure_topics(settings.kafka, plan, settings.replication, settings.event_partitions)
+    ensure_topics(
+        settings.kafka, plan, settings.replication, settings.event_partitions, settings.topic_partitions
+    )
     PlanStore(settings.redis, plan.project).save(plan)
 
 

@@ -6,6 +6,7 @@ This is the only module that reads the environment.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import secrets
@@ -48,6 +49,9 @@ class Settings(BaseSettings):
     )
     feature_log: bool = Field(True, description="whether the worker writes the Parquet feature log")
     event_partitions: int = Field(4, ge=1, description="partitions of event topics that `apply` creates")
+    topic_partitions: dict[str, int] = Field(
+        {}, description="the same for single event topics, as a table of topic to count"
+    )
     replication: int = Field(1, ge=1, description="replicas of the topics that `apply` creates")
     host: str = Field("127.0.0.1", description="address `headrace serve` listens on")
     port: int = Field(8080, ge=1, le=65_535, description="port `headrace serve` listens on")
@@ -160,6 +164,8 @@ class Settings(BaseSettings):
         for name, value in self:
             if isinstance(value, SecretStr):
                 value = value.get_secret_value()
+            if isinstance(value, dict):
+                value = json.dumps(value)
             if value is not None:
                 found[_PREFIX + name.upper()] = str(value)
         return found

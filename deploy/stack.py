@@ -8,6 +8,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -45,9 +46,9 @@ class LocalStack:
     redis_url
         A running Redis; None starts one, which keeps its data unless the broker is the built-in one.
     partitions
-        Of the event topics that do not exist yet.
+        Of the event topics that do not exist yet and have no entry in the setting `topic_partitions`.
     processes
-        Which to run.
+        Which to run, of those that have something to do.
     port
         Where `serve` listens; None for any free port.
     settings
@@ -78,6 +79,10 @@ class LocalStack:
         given |= {"port": port or free_port()}
         self._settings = load_settings(project_dir, **given, **settings)
         self._supervisor = Supervisor()
+        self._ready: dict[Process, Callable[[], bool]] = {
+            "worker": self._worker_is_ready,
+            "serve": self._serve_is_ready,
+        }
 
     @property
     def bootstrap(self) -> str:
@@ -145,16 +150,17 @@ class LocalStack:
         apply_plan(self._settings, self.plan)
         materialize(self._settings.project_dir, self.plan, self.redis_url)
         for name in self._processes:
-            child = Child(
-                name,
-                [sys.executable, "-m", "deploy.cli", name, str(self._settings.project_dir)],
-                self._log(name),
-                cwd=self._settings.project_dir,
-                env=self._settings.environment(),
-            )
-            self._supervisor.start(
-                child, {"worker": self._worker_is_ready, "serve": self._serve_is_ready}.get(name)
-            )
+            if self._has_work(name):
+                self._supervisor.start(self._process(name), self._ready.get(name))
+
+    def _has_work(self, name: Process) -> bool:
+        return bool(self.plan.stream_views if name == "worker" else self.plan.routers)
+
+    def _process(self, name: Process) -> Child:
+        project_dir = self._settings.project_dir
+        # -P: a `learners.py` in the working directory must not be taken for our package.
+        command = [sys.executable, "-P", "-m", "deploy.cli", name, str(project_dir)]
+        return Child(name, command, self._log(name), project_dir, self._settings.environment())
 
     def _set(self, **changed: Any) -> None:
         self._settings = self._settings.model_copy(update=changed)
@@ -179,7 +185,8 @@ class LocalStack:
         return self.data_dir / "logs" / f"{name}.log"
 
     def _start_mock_kafka(self) -> str:
-        counts = all_topics(self.plan, self._settings.event_partitions)
+        settings = self._settings
+        counts = all_topics(self.plan, settings.event_partitions, settings.topic_partitions)
         topics = [word for name, count in counts.items() for word in ("--topic", f"{name}={count}")]
         log = self._log("kafka")
         command = [sys.executable, "-m", "deploy.mock_kafka", *topics]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from deploy.child import Child
 
 _WATCH_S = 0.2
-_READY_S = 120.0
+_READY_S = 300.0
 
 
 class Supervisor:

@@ -75,14 +75,19 @@ def _of_router(project: str, router: RouterSpec) -> Iterator[TopicSpec]:
     yield TopicSpec(topics.epochs(project, router.name), 1, _KEEP)
 
 
-def all_topics(plan: Plan, event_partitions: int) -> dict[str, int]:
-    """Every topic of the plan with its partition count, when all event topics have `event_partitions`."""
-    counts = dict.fromkeys(event_topics(plan), event_partitions)
+def all_topics(plan: Plan, event_partitions: int, topic_partitions: Mapping[str, int]) -> dict[str, int]:
+    """Every topic of the plan with its partition count, when none exists yet; see `ensure_topics`."""
+    counts = {name: topic_partitions.get(name, event_partitions) for name in event_topics(plan)}
     return counts | {spec.name: spec.partitions for spec in internal_topics(plan, counts)}
 
 
 def ensure_topics(
-    bootstrap: str, plan: Plan, replication: int = 1, event_partitions: int = 4, timeout_s: float = 60.0
+    bootstrap: str,
+    plan: Plan,
+    replication: int = 1,
+    event_partitions: int = 4,
+    topic_partitions: Mapping[str, int] | None = None,
+    timeout_s: float = 60.0,
 ) -> dict[str, int]:
     """Create what is missing, and wait until every partition has a leader.
 
@@ -96,7 +101,9 @@ def ensure_topics(
     replication
         Replicas of each partition.
     event_partitions
-        Partitions of an event topic that does not exist yet.
+        Partitions of an event topic that does not exist yet,
+    topic_partitions
+        unless it has an entry here: topic to partitions.
 
     Returns
     -------
@@ -113,7 +120,8 @@ def ensure_topics(
     cluster = _Cluster(bootstrap, replication, timeout_s)
     try:
         missing = set(event_topics(plan)) - cluster.metadata().topics.keys()
-        cluster.create([TopicSpec(name, event_partitions, _KEEP) for name in missing])
+        wanted = all_topics(plan, event_partitions, topic_partitions or {})
+        cluster.create([TopicSpec(name, wanted[name], _KEEP) for name in missing])
         counts = {name: len(cluster.led(name).partitions) for name in event_topics(plan)}
         inner = internal_topics(plan, counts)
         _check(inner, cluster.metadata())

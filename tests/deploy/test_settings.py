@@ -96,13 +96,16 @@ def test_the_project_name_is_that_of_feast_unless_set(tmp_path: Path) -> None:
 
 
 def test_a_child_process_gets_the_same_settings(tmp_path: Path) -> None:
-    settings = load_settings(tmp_path, port=1234, feature_log=False, model_key=KEY, data_dir=tmp_path / "d")
+    settings = load_settings(
+        tmp_path, port=1234, feature_log=False, model_key=KEY, topic_partitions={"a.b": 1}
+    )
     program = (
         "import sys; from pathlib import Path; from deploy.settings import load_settings;"
-        "s = load_settings(Path(sys.argv[1])); print(s.port, s.feature_log, s.signing_key().decode(), s.data)"
+        "s = load_settings(Path(sys.argv[1]));"
+        "print(s.port, s.feature_log, s.signing_key().decode(), s.topic_partitions)"
     )
     told = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)],
         env=settings.environment(), cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert told.stdout.split() == ["1234", "False", KEY, str((tmp_path / "d").resolve())]
+    assert told.stdout.split(maxsplit=3) == ["1234", "False", KEY, "{'a.b': 1}\n"]

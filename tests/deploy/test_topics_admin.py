@@ -75,7 +75,7 @@ def test_every_topic_is_there_with_its_partitions_and_once_more_changes_nothing(
     plan = plan_of(project, shards=3, partitions=2)
     made = ensure_topics(kafka_bootstrap, plan, event_partitions=5)
     assert made == counts_of(kafka_bootstrap, project)
-    assert ensure_topics(kafka_bootstrap, plan) == made == all_topics(plan, 5)
+    assert ensure_topics(kafka_bootstrap, plan) == made == all_topics(plan, 5, {})
     assert made == {
         f"{project}-clicks": 5,
         topics.changelog(project, "clicks"): 5,
@@ -107,6 +107,13 @@ def test_an_event_topic_is_taken_as_it_is_and_its_changelog_follows(
     create(kafka_bootstrap, f"{project}-clicks", 7)
     made = ensure_topics(kafka_bootstrap, plan_of(project), event_partitions=2)
     assert made[f"{project}-clicks"] == made[topics.changelog(project, "clicks")] == 7
+
+
+@pytest.mark.kafka
+def test_a_single_event_topic_may_have_a_count_of_its_own(kafka_bootstrap: str, project: str) -> None:
+    name = f"{project}-clicks"
+    made = ensure_topics(kafka_bootstrap, plan_of(project), event_partitions=4, topic_partitions={name: 1})
+    assert made[name] == 1
 
 
 @pytest.mark.kafka

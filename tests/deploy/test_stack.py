@@ -1,0 +1,156 @@
+"""The local stack as a whole: every process of a project, from an event to a model that learned from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import os
+import shutil
+import signal
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from confluent_kafka import Producer
+
+from deploy.stack import LocalStack
+from featurestore import FeatureClient
+from schemas import topics
+from schemas.avro import encode_confluent
+from schemas.errors import ServiceUnavailable, SettingsError
+from schemas.errors import ServiceUnavailable, SettingsError
+
+ROOT = Path(__file__).resolve().parents[2]
+NOON_MS = 1_700_000_000_000
+
+
+@pytest.fixture(scope="module")
+def project_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project") / "clicks"
+    shutil.copytree(Path(__file__).parent / "clicks", folder)
+    (folder / "data").mkdir()
+    born = pd.DataFrame({"user": ["ada", "bob"], "age": [36, 41]})
+    born["event_timestamp"] = pd.Timestamp(NOON_MS - 1, unit="ms", tz="UTC")
+    born.to_parquet(folder / "data" / "profiles.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stack(project_dir: Path) -> Iterator[LocalStack]:
+    with LocalStack(project_dir, publish_every_s=0.1) as running:
+        yield running
+
+
+def post(stack: LocalStack, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    request = urllib.request.Request(
+        stack.serve_url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return dict(json.load(answer))
+
+
+def click(stack: LocalStack, user: str, price: int, time_ms: int) -> None:
+    """Produce a click, and return once its effect can be read."""
+    source = stack.plan.source("clicks")
+    record = {"user": user, "event_ms": time_ms, "price": price}
+    send(stack, user.encode(), encode_confluent(source.reader_schema, source.schema_id, record))
+
+
+def send(stack: LocalStack, key: bytes, value: bytes) -> None:
+    told: list[Any] = []
+    producer = Producer({"bootstrap.servers": stack.bootstrap, "log_level": 0})
+    producer.produce("clicks", value, key, on_delivery=lambda error, message: told.append(message))
+    assert producer.flush(20) == 0
+    with FeatureClient(stack.plan, stack.redis_url) as client:
+        client.wait("clicks", {told[0].partition(): told[0].offset() + 1})
+
+
+def headrace(stack: LocalStack, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "deploy.cli", *words]
+    environment = stack.settings.environment()
+    return subprocess.run(
+        command, cwd=stack.settings.project_dir, env=environment, capture_output=True, text=True
+    )
+
+
+def test_an_event_becomes_a_feature_a_prediction_an_example_and_a_model(stack: LocalStack) -> None:
+    click(stack, "ada", 5, NOON_MS)
+    click(stack, "ada", 7, NOON_MS + 60_000)
+    with FeatureClient(stack.plan, stack.redis_url) as client:
+        found = client.get_online_features("everything", [{"user": "ada"}]).to_dict()
+        assert found["user_clicks__spent_1h"] == [12]
+        assert found["user_profile__age"] == [36]
+        answer = post(stack, "/v1/predict", {"entities": {"user": "ada"}, "ts_ms": NOON_MS + 120_000})
+        label = {"prediction_id": answer["prediction_id"], "label": 1, "ts_ms": NOON_MS + 180_000}
+        outcome = post(stack, "/v1/outcomes", label)
+        assert outcome["log"]["partition"] == answer["log"]["partition"]
+        prefix = {answer["log"]["partition"]: answer["log"]["offset"] + 1}
+        client.wait(topics.predictions("clicks", "main"), prefix, "serve", 30)
+    stack.check()
+
+
+def test_the_commands_tell_what_runs(stack: LocalStack) -> None:
+    click(stack, "bob", 3, NOON_MS)
+    send(stack, b"bob", b"no click at all")
+    waited = headrace(stack, "wait", "clicks")
+    assert (waited.returncode, waited.stdout.startswith("visible in features: clicks")) == (0, True)
+    shown = json.loads(headrace(stack, "status", "--json").stdout)
+    features = next(s for s in shown["stages"] if (s["stage"], s["member"]) == ("features", "direct"))
+    assert features["lag"] == 0
+    counted = shown["intake"]["clicks"]
+    assert counted["applied"] + counted["late"] + counted["dead"] == features["visible"]
+    listed = headrace(stack, "dead-letters")
+    assert "malformed" in listed.stdout
+    assert headrace(stack, "healthy", "worker").returncode == 0
+
+
+def test_waiting_for_what_does_not_come_says_who_is_behind(stack: LocalStack) -> None:
+    told = headrace(stack, "wait", "clicks", "--prefix", "0=1000000", "--timeout", "0.1")
+    assert told.returncode == 2
+    assert told.stderr.startswith("headrace: not visible within 0.1 s: stage features (direct) has clicks[0]")
+    assert "Traceback" not in told.stderr
+
+
+def test_what_is_applied_is_told_as_a_plan_without_changes(stack: LocalStack) -> None:
+    assert headrace(stack, "plan").stdout.strip() == "nothing would change"
+
+
+def test_a_process_that_dies_is_named_with_its_log_and_takes_the_stack_down(stack: LocalStack) -> None:
+    """The last of this module's tests: nothing runs after it."""
+    processes = {child.name: child for child in stack._supervisor._children}
+    processes["train"].kill()
+    with pytest.raises(ServiceUnavailable, match=r"train ended with exit code -9; its log .*train\.log"):
+        stack.watch()
+    stack.stop()
+    assert all(child.exit_code is not None for child in processes.values())
+
+
+def test_a_data_directory_of_another_kafka_is_left_alone(tmp_path: Path, project_dir: Path) -> None:
+    (tmp_path / "models").mkdir()
+    with pytest.raises(SettingsError, match="HEADRACE_DATA_DIR"):
+        LocalStack(project_dir, data_dir=tmp_path).start()
+    assert (tmp_path / "models").exists()
+
+
+def test_control_c_stops_the_command_and_all_it_started(project_dir: Path, tmp_path: Path) -> None:
+    """A project without routers, for which a broker, Redis and a worker run."""
+    folder = tmp_path / "clicks"
+    shutil.copytree(project_dir, folder, ignore=shutil.ignore_patterns("learners.py", ".headrace"))
+    up = subprocess.Popen(
+        [sys.executable, "-P", "-m", "deploy.cli", "up"],
+        cwd=folder, env=dict(os.environ, PYTHONPATH=str(ROOT)), stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert up.stdout is not None
+    assert up.stdout.readline().startswith("project 'clicks' runs")
+    started = Path(f"/proc/{up.pid}/task/{up.pid}/children").read_text().split()
+    assert len(started) == 3
+    up.send_signal(signal.SIGINT)
+    assert up.wait(60) == 0
+    up.stdout.close()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in started)
