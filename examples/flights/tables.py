@@ -23,7 +23,17 @@ REQUEST_LEAD_MS = HOUR_MS
 WEATHER_REPORT_MS = 51 * MINUTE_MS
 UNKNOWN_TAIL = "UNKNOWN"
 LONG_TAXI_MINUTES = 180
-WEATHER_FIELDS = ("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib")
+WEATHER_FIELDS = (
+    "temp",
+    "dewp",
+    "humid",
+    "wind_dir",
+    "wind_speed",
+    "wind_gust",
+    "precip",
+    "pressure",
+    "visib",
+)
 Raw = dict[str, pd.DataFrame]
 
 
@@ -127,8 +137,7 @@ def arrivals(flights: pd.DataFrame) -> pd.DataFrame:
     events = _identity(landed, "arr_ms")
     events["arr_delay"] = landed["arr_delay"].astype("int64")
     events["delayed"] = (landed["arr_delay"] >= LABEL_MINUTES).astype("int64")
-    # Where the aircraft is and how long it needs back, for whoever asks about its next flight.
-    events["landed_min"] = landed["arr_ms"].astype("int64") // MINUTE_MS
+    # How long the aircraft will need back, for whoever asks about its next flight.
     events["block_minutes"] = (landed["sched_arr_ms"] - landed["sched_dep_ms"]) // MINUTE_MS
     return _in_order(events)
 
@@ -184,13 +193,12 @@ def requests(flights: pd.DataFrame) -> pd.DataFrame:
             "origin": flights["origin"],
             "dest": flights["dest"],
             "carrier": flights["carrier"],
-            "month": local.dt.month.astype("int64"),
+            "flight": flights["carrier"] + flights["flight"].astype(str),
             "weekday": local.dt.dayofweek.astype("int64"),
-            "day_of_year": local.dt.dayofyear.astype("int64"),
             "minute_of_day": (local.dt.hour * 60 + local.dt.minute).astype("int64"),
             "distance": flights["distance"].astype("int64"),
             "block_minutes": (flights["sched_arr_ms"] - flights["sched_dep_ms"]) // MINUTE_MS,
-            "departs_min": flights["sched_dep_ms"] // MINUTE_MS,
+            "departs_ms": flights["sched_dep_ms"],
             "due_last_hour": timetabled(flights, -2 * HOUR_MS, -HOUR_MS),
             "due_around": timetabled(flights, -HOUR_MS // 2, HOUR_MS // 2),
         }

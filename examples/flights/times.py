@@ -37,7 +37,9 @@ def clock(date: pd.Series, hhmm: pd.Series) -> pd.Series:
 def from_local(local: pd.Series, zones: pd.Series) -> LocalTimes:
     """Read naive local times in their zones (IANA names), with daylight saving time."""
     parts = [_in_zone(part, str(zone)) for zone, part in local.groupby(zones)]
-    utc_ms, ambiguous, nonexistent = (pd.concat(column).reindex(local.index) for column in zip(*parts, strict=True))
+    utc_ms, ambiguous, nonexistent = (
+        pd.concat(column).reindex(local.index) for column in zip(*parts, strict=True)
+    )
     return LocalTimes(utc_ms, ambiguous, nonexistent)
 
 
