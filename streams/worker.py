@@ -22,6 +22,7 @@ from schemas import topics
 from schemas.errors import HeadraceError
 from schemas.plan import Plan, SourceSpec
 from streams.changelog import read_changelog
+from streams.known_topics import refuse_missing_topics
 from streams.output import LogProducer
 from streams.partition_state import Effects, Entry, Shard, SourcePartition, definition_of
 from streams.progress import Progress, counts_key, progress_field, progress_key
@@ -108,15 +109,22 @@ class Worker:
         Raises
         ------
         HeadraceError
-            When the plan has no stream view.
+            When the plan has no stream view, or a topic is missing: Faust would ignore it for good.
         """
         if not self._events:
             raise HeadraceError(
                 f"project '{self._plan.project}' has no stream feature views; there is nothing to compute"
             )
+        refuse_missing_topics(self._bootstrap, self._topics())
         faust.Worker(
             self._app, loglevel=self._config.log_level, override_logging=False
         ).execute_from_commandline()
+
+    def _topics(self) -> list[str]:
+        project, sources = self._plan.project, self._events.values()
+        changelogs = [topics.changelog(project, source.name) for source in sources]
+        behind = [topics.shuffle_changelog(project, s.name) for s in sources if s.shards]
+        return [*self._events, *self._shuffles, *changelogs, *behind]
 
     def _build_app(self) -> Any:
         definitions = [definition_of(self._plan, source) for source in self._events.values()]

@@ -13,6 +13,13 @@ from pathlib import Path
 import pytest
 import redis
 from confluent_kafka import Consumer, Producer, TopicPartition
+
+from deploy.topics_admin import ensure_topics
+from featurestore.client import FeatureClient
+from schemas import topics
+from schemas.plan import Plan
+from schemas.records import DeadLetter
+from streams.progress import ProgressStore, counts_key
 from tests.parity.test_windows_parity import (
     assert_rows_equal,
     expected_rows,
@@ -21,13 +28,6 @@ from tests.parity.test_windows_parity import (
 )
 from tests.parity.window_oracle import OracleEvent, judge
 from tests.streams.plans import purchases_plan
-
-from deploy.topics_admin import ensure_topics
-from featurestore.client import FeatureClient
-from schemas import topics
-from schemas.plan import Plan
-from schemas.records import DeadLetter
-from streams.progress import ProgressStore, counts_key
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTITIONS = 2

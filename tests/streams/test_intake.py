@@ -1,0 +1,100 @@
+"""Intake: what becomes of every record, one by one and in ranges."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from schemas.avro import AvroDecoder, Decoded, encode_confluent
+from schemas.marks import mark_headers
+from streams.intake import Intake
+from tests.streams.driver import Record
+from tests.streams.plans import EVENT_SCHEMA, purchases_plan
+
+
+def intake() -> Intake:
+    plan = purchases_plan(late_tiles=1, max_future_ms=100)
+    return Intake(plan.sources[0], plan.stream_views, 3)
+
+
+def record(offset: int, event_ms: int | None, appended_ms: int | None = None, **fields: object) -> Record:
+    values = {"user": 1, "shop": "a", "amount": 1.0, "items": 1, "note": "", "event_ms": event_ms, **fields}
+    return Record(
+        offset,
+        appended_ms if appended_ms is not None else (event_ms or 0),
+        b"k",
+        encode_confluent(EVENT_SCHEMA, 7, values),
+    )
+
+
+def kinds(taken: object) -> dict[int, str]:
+    return {letter.offset: letter.kind for letter in taken.rejected}
+
+
+def test_a_record_more_than_the_allowance_behind_the_clock_is_late():
+    # tile 10 ms, one tile of allowance:  clock 105 is in tile 10, so tile 9 is accepted and tile 8 is not
+    taken = intake().take([record(0, 105), record(1, 90), record(2, 89)])
+    assert taken.batch.offset.tolist() == [0, 1]
+    assert kinds(taken) == {2: "late"}
+
+
+def test_a_future_record_is_dead_and_does_not_move_the_clock():
+    one = intake()
+    taken = one.take([record(0, 1000, appended_ms=900), record(1, 1001, appended_ms=900), record(2, 995)])
+    assert kinds(taken) == {1: "future"}
+    assert taken.clock_ms == 1000
+
+
+def test_a_mark_moves_the_clock_and_a_future_mark_does_not():
+    one = intake()
+    one.take([Record(0, 500, None, None, mark_headers(500))])
+    assert one.clock_ms == 500
+    taken = one.take([Record(1, 500, None, None, mark_headers(601))])
+    assert one.clock_ms == 500
+    assert kinds(taken) == {1: "future"}
+    assert vars(one.counts) == {"applied": 0, "late": 0, "dead": 1, "marks": 1}
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "says"),
+    [
+        ({"event_ms": None}, "invalid", "event_ms is null"),
+        ({"user": None}, "invalid", "join key user is null"),
+        ({"amount": float("inf")}, "invalid", "amount = inf cannot be summed"),
+        ({"amount": 1e15}, "invalid", "declare a larger headrace.quantum"),
+    ],
+)
+def test_an_invalid_record_is_dead_with_a_reason_that_names_the_field(fields, kind, says):
+    taken = intake().take([record(0, 10), record(1, **{"event_ms": 10, **fields}), record(2, 10)])
+    assert taken.batch.offset.tolist() == [0, 2]
+    (letter,) = taken.rejected
+    assert letter.kind == kind
+    assert says in letter.reason
+
+
+def test_a_dead_letter_carries_topic_partition_offset_and_the_original_bytes():
+    broken = Record(7, 5, b"the key", b"not avro at all")
+    (letter,) = intake().take([broken]).rejected
+    assert (letter.topic, letter.partition, letter.offset) == ("shop.purchases", 3, 7)
+    assert base64.b64decode(letter.value) == broken.value
+    assert base64.b64decode(letter.key) == broken.key
+
+
+@pytest.mark.parametrize("poison", range(7))
+def test_a_record_that_breaks_the_decoder_itself_is_bisected_out(monkeypatch, poison):
+    decode = AvroDecoder.decode
+
+    def fragile(self: AvroDecoder, payloads: list[bytes | None]) -> Decoded:
+        if any(payload and b"poison" in payload for payload in payloads):
+            raise MemoryError("the decoder itself gives up")
+        return decode(self, payloads)
+
+    monkeypatch.setattr(AvroDecoder, "decode", fragile)
+    records = [record(n, 10 + n, shop="poison" if n == poison else "a") for n in range(7)]
+    one = intake()
+    taken = one.take(records)
+    assert taken.batch.offset.tolist() == [n for n in range(7) if n != poison]
+    assert [(letter.offset, letter.kind) for letter in taken.rejected] == [(poison, "malformed")]
+    assert "MemoryError" in taken.rejected[0].reason
+    assert vars(one.counts) == {"applied": 6, "late": 0, "dead": 1, "marks": 0}
