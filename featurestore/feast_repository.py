@@ -75,13 +75,11 @@ def read_repository(path: Path) -> FeastRepository:
     """
     path = path.resolve()
     config = _read_config(path)
-    with _as_working_directory(path):
+    with _as_feast_runs(path):
         names = [_module_name(file, path) for file in get_repo_files(path)]
         with _fresh_modules(names):
             try:
-                with warnings.catch_warnings():
-                    warnings.filterwarnings("ignore", "Stream feature views are experimental", RuntimeWarning)
-                    contents = parse_repo(path)
+                contents = parse_repo(path)
             except (Exception, SystemExit) as error:
                 raise _import_error(path, error) from error
             files = dict(_definitions(path, names, contents))
@@ -98,7 +96,7 @@ def register(path: Path) -> None:
         When the repository cannot be read, or Feast does not take it.
     """
     repository = read_repository(path)
-    with _as_working_directory(repository.path):
+    with _as_feast_runs(repository.path):
         store = repository.store()
         try:
             wanted, unwanted, _, _ = extract_objects_for_apply_delete(
@@ -160,13 +158,16 @@ def _check_config(config: RepoConfig) -> None:
 
 
 @contextlib.contextmanager
-def _as_working_directory(path: Path) -> Iterator[None]:
+def _as_feast_runs(path: Path) -> Iterator[None]:
+    """In the folder, with its files first on the path; without Feast's notice that streams are new to it."""
     before, import_path, bytecode = os.getcwd(), list(sys.path), sys.dont_write_bytecode
     os.chdir(path)
     sys.path.insert(0, str(path))
     sys.dont_write_bytecode = True
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Stream feature views are experimental", RuntimeWarning)
+            yield
     finally:
         os.chdir(before)
         sys.path[:] = import_path

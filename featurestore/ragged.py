@@ -54,15 +54,41 @@ class Ragged:
         return Ragged(self.cells, np.where(valid, self.lengths, 0))
 
 
+@dataclass(frozen=True)
+class Padded:
+    """Rows of bytes with gaps: `cells` (uint8) and `used` (bool), both of shape (n, w)."""
+
+    cells: NDArray[np.uint8]
+    used: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, columns: Sequence[Ragged], rows: int) -> Padded:
+        """Columns next to each other, with a gap after each string that is shorter than its column."""
+        width = sum(column.cells.shape[1] for column in columns)
+        cells = np.empty((rows, width), np.uint8)
+        used = np.ones((rows, width), np.bool_)
+        at = 0
+        for column in columns:
+            end = at + column.cells.shape[1]
+            cells[:, at:end] = column.cells
+            if len(column.lengths) > 1 or column.lengths[0] < end - at:
+                used[:, at:end] = np.arange(end - at) < column.lengths[:, None]
+            at = end
+        return cls(cells, used)
+
+    def wrapped(self, rows: int) -> Padded:
+        """The same bytes in fewer rows: consecutive ones are put next to each other."""
+        return Padded(self.cells.reshape(rows, -1), self.used.reshape(rows, -1))
+
+    @staticmethod
+    def beside(blocks: Sequence[Padded]) -> Padded:
+        return Padded(np.hstack([b.cells for b in blocks]), np.hstack([b.used for b in blocks]))
+
+    def tobytes(self) -> bytes:
+        """All rows without their gaps, one after the other."""
+        return self.cells[self.used].tobytes()
+
+
 def join(columns: Sequence[Ragged], rows: int) -> bytes:
     """All columns of row 0, then of row 1, and so on, as one buffer."""
-    width = sum(column.cells.shape[1] for column in columns)
-    cells = np.empty((rows, width), np.uint8)
-    used = np.empty((rows, width), np.bool_)
-    at = 0
-    for column in columns:
-        end = at + column.cells.shape[1]
-        cells[:, at:end] = column.cells
-        used[:, at:end] = np.arange(end - at) < column.lengths[:, None]
-        at = end
-    return cells[used].tobytes()
+    return Padded.of(columns, rows).tobytes()

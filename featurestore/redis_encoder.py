@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featurestore import redis_layout as layout
-from featurestore.ragged import Ragged, join
+from featurestore.ragged import Padded, Ragged, join
 from schemas.plan import BatchViewSpec, FieldSpec, StreamViewSpec, ValueType
 
 Column = tuple[Any, NDArray[np.bool_]]  # values of shape (n,), False where null
+_STACKED: dict[ValueType, type[Any]] = {"Float64": np.float64, "Float32": np.float32, "Bool": np.bool_}
 _CRLF = Ragged.constant(b"\r\n")
 
 
@@ -103,10 +104,10 @@ class ViewEncoder:
     def __init__(self, project: str, view: StreamViewSpec | BatchViewSpec) -> None:
         self._project = project
         self._join_keys = view.join_keys
-        self._dtypes = [feature.dtype for feature in view.features]
-        self._fields = [_bulk(layout.feature_field(view.name, f.name)) for f in view.features]
-        self._time_field = _bulk(layout.timestamp_field(view.name))
-        self._provenance_field = _bulk(layout.provenance_field(view.name))
+        self._blocks = [_FieldBlock(view, positions) for positions in _by_type(view.features)]
+        self._time_field = layout.timestamp_field(view.name)
+        self._provenance_field = layout.provenance_field(view.name)
+        self._fields = len(view.features) + 1
 
     def commands(
         self,
@@ -127,20 +128,70 @@ class ViewEncoder:
             Partition, offset and as-of time in milliseconds of all rows; None leaves the field out.
         """
         rows = len(keys[0])
-        fields = [
-            (field, [encode_values(dtype, values, valid)])
-            for field, dtype, (values, valid) in zip(self._fields, self._dtypes, features, strict=True)
+        last = (
+            b"" if provenance is None else _pair(self._provenance_field, layout.PROVENANCE.pack(*provenance))
+        )
+        words = 2 + 2 * (self._fields + (provenance is not None))
+        first = [
+            Ragged.constant(b"*%d\r\n$4\r\nHSET\r\n" % words),
+            *_bulk_of(encode_keys(self._project, self._join_keys, keys)),
         ]
-        fields.append((self._time_field, [encode_timestamps(times_us)]))
-        if provenance is not None:
-            packed = layout.PROVENANCE.pack(*provenance)
-            fields.append((self._provenance_field, [Ragged.constant(packed)]))
-        words = 2 + 2 * len(fields)
-        stream = [Ragged.constant(b"*%d\r\n$4\r\nHSET\r\n" % words)]
-        stream += _bulk_of(encode_keys(self._project, self._join_keys, keys))
-        for name, pieces in fields:
-            stream += [Ragged.constant(name), *_bulk_of(pieces)]
-        return join(stream, rows)
+        return Padded.beside(
+            [
+                Padded.of(first, rows),
+                *(block.encode(features, rows) for block in self._blocks),
+                Padded.of([*self._times(times_us), Ragged.constant(last)], rows),
+            ]
+        ).tobytes()
+
+    def _times(self, times_us: NDArray[np.int64]) -> list[Ragged]:
+        if len(times_us) == 1:
+            return [Ragged.constant(_pair(self._time_field, _timestamp(int(times_us[0]))))]
+        return [Ragged.constant(_bulk(self._time_field)), *_bulk_of([encode_timestamps(times_us)])]
+
+
+class _FieldBlock:
+    """Features of one type, encoded at once: a column of n x k values, then k of them in each row.
+
+    The order of fields in a HSET does not matter to Redis.
+    """
+
+    def __init__(self, view: StreamViewSpec | BatchViewSpec, positions: Sequence[int]) -> None:
+        features = [view.features[position] for position in positions]
+        self._positions = positions
+        self._dtype = features[0].dtype
+        names = b"".join(_bulk(layout.feature_field(view.name, feature.name)) for feature in features)
+        self._names = np.frombuffer(names, np.uint8).reshape(len(features), -1)
+
+    def encode(self, features: Sequence[Column], rows: int) -> Padded:
+        columns = [features[position] for position in self._positions]
+        if self._dtype == "String":
+            ((values, valid),) = columns
+        else:
+            kind = _STACKED.get(self._dtype, np.int64)
+            values = np.stack([np.asarray(column, kind) for column, _ in columns], axis=1).ravel()
+            valid = np.stack([known for _, known in columns], axis=1).ravel()
+        names = np.broadcast_to(self._names, (rows, *self._names.shape)).reshape(len(valid), -1)
+        encoded = encode_values(self._dtype, values, valid)
+        return Padded.of([Ragged.fixed(names), *_bulk_of([encoded])], len(valid)).wrapped(rows)
+
+
+def _by_type(features: Sequence[FieldSpec]) -> list[list[int]]:
+    """Positions of features that are encoded together; text goes by itself."""
+    groups: dict[tuple[ValueType, int], list[int]] = {}
+    for position, feature in enumerate(features):
+        own = position if feature.dtype == "String" else -1
+        groups.setdefault((feature.dtype, own), []).append(position)
+    return list(groups.values())
+
+
+@lru_cache(maxsize=64)
+def _timestamp(time_us: int) -> bytes:
+    return join([encode_timestamps(np.array([time_us]))], 1)
+
+
+def _pair(field: bytes, value: bytes) -> bytes:
+    return _bulk(field) + _bulk(value)
 
 
 def _strings(values: Any) -> Ragged:

@@ -1,0 +1,61 @@
+"""What Feast's registry holds after `register`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from feast import FeatureStore
+
+from featurestore.repository import compile_features, register
+from schemas.errors import DefinitionError
+from tests.featurestore.feast_online import connection_string
+
+
+@pytest.fixture
+def reachable(repo: Path, redis_url: str) -> Path:
+    """The repository, with an online store that Feast can reach."""
+    config = repo / "feature_store.yaml"
+    config.write_text(config.read_text().replace("127.0.0.1:1", connection_string(redis_url)))
+    return repo
+
+
+def test_everything_is_registered_and_may_be_registered_again(
+    reachable: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = os.getcwd()
+    for _ in range(2):
+        register(reachable)
+        store = FeatureStore(repo_path=str(reachable))
+        assert [view.name for view in store.list_stream_feature_views()] == ["carrier_delays"]
+        assert [view.name for view in store.list_batch_feature_views()] == ["airlines"]
+        assert [service.name for service in store.list_feature_services()] == ["delays"]
+    assert os.getcwd() == here
+    assert capsys.readouterr().out == ""
+
+
+def test_what_is_gone_from_the_files_is_gone_from_the_registry(
+    reachable: Path, replace: Callable[[str, str], None]
+) -> None:
+    register(reachable)
+    replace('service = FeatureService(name="delays"', 'service = FeatureService(name="others"')
+    register(reachable)
+    store = FeatureStore(repo_path=str(reachable))
+    assert [service.name for service in store.list_feature_services()] == ["others"]
+
+
+def test_registration_does_not_change_the_plan(reachable: Path) -> None:
+    before = compile_features(reachable).plan()
+    register(reachable)
+    assert compile_features(reachable).plan() == before
+
+
+def test_a_repository_that_cannot_be_read_is_not_registered(
+    reachable: Path, replace: Callable[[str, str], None]
+) -> None:
+    replace("carrier = Entity(", "carrier = Entityy(")
+    with pytest.raises(DefinitionError, match=r"features\.py: line \d+: NameError"):
+        register(reachable)
+    assert not (reachable / "data" / "registry.db").exists()
