@@ -29,7 +29,7 @@ $(UV):
 	@$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
 
 $(VENV)/.locked: requirements.lock | $(UV)
-	@$(UV) pip install --python $(BIN)/python --quiet --require-hashes -r requirements.lock
+	@$(UV) pip install --python $(BIN)/python --quiet --compile-bytecode --require-hashes -r requirements.lock
 	@touch $@
 
 $(INSTALLED): pyproject.toml $(VENV)/.locked
