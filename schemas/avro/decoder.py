@@ -35,8 +35,9 @@ class AvroDecoder:
     """Decodes ranges of a topic into columns.
 
     A record is decoded with the writer schema its header names, resolved to the reader schema as fastavro
-    resolves it; logical types stay raw integers. Schemas of scalars, unions and nested records are decoded
-    a column at a time, those with maps, arrays or recursion a record at a time by fastavro.
+    resolves it; logical types stay raw integers. All but recursive schemas and those with arrays
+    in arrays are decoded a column at a time, the rest a record at a time by fastavro, as are records that
+    are not sound at first sight.
 
     Parameters
     ----------

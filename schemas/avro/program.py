@@ -18,6 +18,7 @@ from schemas.avro.types import (
     Null,
     Reader,
     Scalar,
+    SkippedItems,
     SkippedRecord,
     SkippedUnion,
     Skipper,
@@ -51,7 +52,7 @@ class Program:
 
 
 def compile_program(writer: RecordSchema, matches: Mapping[str, Needed]) -> Program | None:
-    """The program for `writer`, or None when it has maps, arrays or recursion."""
+    """The program for `writer`, or None when it has recursion or arrays in arrays."""
     compiler = _Compiler(writer)
     try:
         steps = (
@@ -66,6 +67,7 @@ class _Compiler:
     def __init__(self, writer: RecordSchema) -> None:
         self._writer = writer
         self._open: list[str] = [writer.name]  # the records around the current type
+        self._within_items = False
 
     def field(self, name: str, kind: Type, needed: Needed | None) -> tuple[str, Reader] | Skipper:
         if needed is None:
@@ -91,8 +93,16 @@ class _Compiler:
         if word in ("record", "error"):
             return self._record(kind)
         if word in ("array", "map"):
-            raise BeyondColumns
+            return self._items(word, kind)
         return _scalar(kind, kind)
+
+    def _items(self, word: str, kind: Type) -> SkippedItems:
+        if self._within_items:  # steps would multiply
+            raise BeyondColumns
+        self._within_items = True
+        value = self.skipper(kind["items" if word == "array" else "values"])
+        self._within_items = False
+        return SkippedItems(value if word == "array" else SkippedRecord((Text(utf8=False), value)))
 
     def _record(self, kind: Type) -> SkippedRecord:
         if kind["name"] in self._open:

@@ -13,6 +13,8 @@ from schemas.avro.columns import Column, Kind, Rows, blank, merge
 from schemas.avro.cursor import Cursor, read_byte, read_long, read_words
 from schemas.avro.text import gather_text
 
+MAX_ITEMS = 64  # of an array that is skipped in step with those of other records
+
 
 class Reader(Protocol):
     """A type of a needed field."""
@@ -189,6 +191,44 @@ class SkippedRecord:
     def skip(self, cursor: Cursor) -> None:
         for field in self.fields:
             field.skip(cursor)
+
+
+@dataclass(frozen=True)
+class SkippedItems:
+    """An array or a map: the items of all records in step, first with first, second with second.
+
+    Records with a block of many items, or with one that gives its size in bytes, are doubtful.
+    """
+
+    item: Skipper
+
+    def skip(self, cursor: Cursor) -> None:
+        rows, left = np.arange(len(cursor)), np.zeros(len(cursor), np.int64)
+        for _ in range(MAX_ITEMS + 1):
+            heads = rows[left[rows] == 0]
+            left[heads] = _block(cursor, heads)
+            rows = rows[left[rows] > 0]
+            if not rows.size:
+                return
+            part = cursor.take(rows)
+            self.item.skip(part)
+            cursor.put(rows, part)
+            left[rows] = np.where(part.doubtful, 0, left[rows] - 1)
+        wrong = np.zeros(len(cursor), np.bool_)
+        wrong[rows] = True
+        cursor.fail(wrong)
+
+
+def _block(cursor: Cursor, rows: Rows) -> NDArray[np.int64]:
+    """The count of items that begins each block, 0 behind the last."""
+    part = cursor.take(rows)
+    count = read_long(part)
+    wrong = count.view(np.uint64) > np.uint64(MAX_ITEMS)
+    if wrong.any():
+        part.fail(wrong)
+        count = np.where(wrong, 0, count)
+    cursor.put(rows, part)
+    return count
 
 
 def _branches(cursor: Cursor, count: int) -> list[tuple[int, Rows | None]]:

@@ -102,10 +102,10 @@ def column_types(draw: st.DrawFn, name: str) -> Typed:
 
 
 @st.composite
-def other_types(draw: st.DrawFn, name: str, columnar: bool) -> Typed:
+def other_types(draw: st.DrawFn, name: str) -> Typed:
     """Types of fields that are skipped."""
     inner = draw(column_types(name + "i"))
-    shape = draw(st.sampled_from(["plain", "record", "union"] + ["array", "map"] * (not columnar)))
+    shape = draw(st.sampled_from(["plain", "record", "union", "array", "map", "arrays"]))
     if shape == "record":
         schema = {"type": "record", "name": name, "fields": [{"name": "in", "type": inner.schema}]}
         return Typed(schema, st.fixed_dictionaries({"in": inner.values}), ())
@@ -113,6 +113,9 @@ def other_types(draw: st.DrawFn, name: str, columnar: bool) -> Typed:
         return Typed(["string", "null", "long", "boolean"], st.none() | LONGS | st.booleans() | TEXTS, ())
     if shape == "array":
         return Typed({"type": "array", "items": inner.schema}, st.lists(inner.values, max_size=3), ())
+    if shape == "arrays":
+        items = {"type": "array", "items": {"type": "array", "items": inner.schema}}
+        return Typed(items, st.lists(st.lists(inner.values, max_size=2), max_size=2), ())
     if shape == "map":
         values = st.dictionaries(st.text(max_size=3), inner.values, max_size=3)
         return Typed({"type": "map", "values": inner.schema}, values, ())
@@ -209,9 +212,8 @@ def writers_of(
         name = draw(st.sampled_from([f"f{number}", f"old{number}"]))
         fields.append({"name": name, "type": typed.schema})
         values[name] = typed.values
-    columnar = draw(st.integers(0, 3)) > 0
     for number in range(draw(st.integers(0, 3))):
-        typed = draw(other_types(f"S{number}", columnar))
+        typed = draw(other_types(f"S{number}"))
         fields.append({"name": f"skip{number}", "type": typed.schema})
         values[f"skip{number}"] = typed.values
     schema = {"type": "record", "name": "R", "namespace": "a.b", "fields": draw(st.permutations(fields))}

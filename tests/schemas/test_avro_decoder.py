@@ -248,6 +248,55 @@ def test_maps_arrays_and_recursion_are_bounded(body: bytes, reason: str | None) 
     assert decoded.errors.get(1, "").startswith(reason or "")
 
 
+def blocks(*counts: int, item: bytes = b"\x01") -> bytes:
+    """An array of booleans in blocks; a negative count is followed by the block's size."""
+    parts = [varint(n) + (varint(-n) if n < 0 else b"") + item * abs(n) for n in counts]
+    return b"".join(parts) + b"\0"
+
+
+def varint(value: int) -> bytes:
+    zigzag, out = (value << 1) ^ (value >> 63), bytearray()
+    while zigzag > 0x7F:
+        out.append(zigzag & 0x7F | 0x80)
+        zigzag >>= 7
+    return bytes([*out, zigzag])
+
+
+def test_skipped_arrays_of_any_length_and_blocking_are_stepped_over() -> None:
+    schema = record(("flags", {"type": "array", "items": "boolean"}), ("a", "long"))
+    arrays = [
+        blocks(),
+        blocks(1),
+        blocks(64),
+        blocks(65),
+        blocks(300),
+        blocks(-3),
+        blocks(2, -1, 60),
+        blocks(50, 50),
+    ]
+    bad = [b"\x06\x01\x01", blocks(3, item=b"\x02"), HUGE + b"\x01", b"\x02\x01\x01\x01"]
+    payloads = [framed(body + varint(row)) for row, body in enumerate(arrays + bad + arrays)]
+    decoded = decode(schema, list(payloads), "a")
+    rows = range(len(payloads))
+    assert decoded.errors == {
+        8: "field 'flags[]': boolean byte 16 is neither 0 nor 1",
+        9: "field 'flags[]': boolean byte 2 is neither 0 nor 1",
+        10: "field 'flags': a block of 1152921504606846976 items, more than the record has room for",
+        11: "field 'flags[]': boolean byte 22 is neither 0 nor 1",  # in a block of -1 items
+    }
+    assert column(decoded, "a") == [None if row in decoded.errors else row for row in rows]
+
+
+def test_skipped_maps_are_stepped_over() -> None:
+    schema = record(("tags", {"type": "map", "values": ["null", "string"]}), ("a", "long"))
+    values = [
+        {"tags": {f"k{n}": "v" * n if n % 2 else None for n in range(row)}, "a": row} for row in range(70)
+    ]
+    decoded = decode(schema, [encode_confluent(schema, 1, value) for value in values], "a")
+    assert decoded.errors == {}
+    assert column(decoded, "a") == list(range(70))
+
+
 def test_a_value_the_reader_does_not_take_is_an_error_of_that_record() -> None:
     writer = record(("a", ["null", "long", "string"]), ("c", COLOUR))
     reader = record(("a", "long"), ("c", {**COLOUR, "symbols": ["BLUE"]}))
