@@ -20,7 +20,6 @@ from schemas.plan import BatchViewSpec, Plan, StreamViewSpec
 from streams.sinks import OnlineRows
 
 _CHUNK_ROWS = 1000
-_CONNECT_TIMEOUT_S = 5.0
 _BACKOFF_S = (0.05, 2.0)  # first and longest pause while Redis is away
 # Redis is away, starting, out of memory, a replica for the moment, or cannot save: worth waiting for.
 _PASSING = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError, OSError)
@@ -37,12 +36,15 @@ class RedisOnlineSink:
         As redis-py reads it, for example ``redis://127.0.0.1:6379/0``.
     plan
         Tells project, views and types.
+    timeout_s
+        A server that has not answered for so long is away.
     """
 
-    def __init__(self, redis_url: str, plan: Plan) -> None:
+    def __init__(self, redis_url: str, plan: Plan, timeout_s: float = 30.0) -> None:
         pool = redis.asyncio.ConnectionPool.from_url(
-            redis_url, socket_connect_timeout=_CONNECT_TIMEOUT_S, retry=Retry(NoBackoff(), 0)
+            redis_url, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
         )
+        self._timeout_s = timeout_s
         self._connection: Any = pool.make_connection()  # type: ignore[no-untyped-call]
         self._turn = asyncio.Lock()
         views: list[StreamViewSpec | BatchViewSpec] = [*plan.stream_views, *plan.batch_views]
@@ -136,7 +138,8 @@ class RedisOnlineSink:
                 if not _passing(error):
                     raise ServiceUnavailable(f"Redis refuses the online rows: {error}") from error
                 if not away:
-                    _log.warning("Redis cannot take online rows (%s); waiting and trying again", error)
+                    reason = str(error) or f"no answer within {self._timeout_s:g} s"
+                    _log.warning("Redis cannot take online rows (%s); waiting and trying again", reason)
                 away = True
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _BACKOFF_S[1])
@@ -146,9 +149,10 @@ class RedisOnlineSink:
                 return
 
     async def _send(self, commands: bytes, count: int) -> None:
-        await self._connection.send_packed_command(commands)
-        for _ in range(count):
-            await self._connection.read_response()
+        async with asyncio.timeout(self._timeout_s):
+            await self._connection.send_packed_command(commands)
+            for _ in range(count):
+                await self._connection.read_response()
 
 
 def _parts(rows: int) -> Iterator[slice]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -69,33 +70,61 @@ async def test_a_correction_at_the_same_time_replaces_the_row(redis_url: str, pr
     assert found.provenance["v"][0] == Provenance(2, 6, 1_700_000_000_123)
 
 
-async def test_writes_wait_for_redis_and_say_so_once(project: str, caplog: pytest.LogCaptureFixture) -> None:
+class Complaint(logging.Handler):
+    """Tells when the sink has logged something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.set()
+
+
+@pytest.fixture
+def complaint() -> Iterator[Complaint]:
+    handler = Complaint()
+    logging.getLogger("featurestore.online_writer").addHandler(handler)
+    yield handler
+    logging.getLogger("featurestore.online_writer").removeHandler(handler)
+
+
+async def test_writes_wait_for_redis_and_say_so_once(
+    project: str, complaint: Complaint, caplog: pytest.LogCaptureFixture
+) -> None:
     """The server comes up only after the sink has complained; nobody waits for a guess of time."""
     server, plan = RedisServer(), plan_of(project)
     sink = RedisOnlineSink(server.url, plan)
-    complained = asyncio.Event()
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            complained.set()
-
-    listener = Listener()
-    logging.getLogger("featurestore.online_writer").addHandler(listener)
-    try:
-        writing = asyncio.create_task(sink.write([counts(range(3), 9)], {}))
-        await complained.wait()
-        assert not writing.done()
-        with server:
-            await writing
-            with FeatureClient(plan, server.url) as client:
-                assert client.get_online_features(["v:n"], {"k": [0, 1, 2]}).columns == {"v__n": [9, 9, 9]}
-            await sink.close()
-    finally:
-        logging.getLogger("featurestore.online_writer").removeHandler(listener)
+    writing = asyncio.create_task(sink.write([counts(range(3), 9)], {}))
+    await complaint.heard.wait()
+    assert not writing.done()
+    with server:
+        await writing
+        with FeatureClient(plan, server.url) as client:
+            assert client.get_online_features(["v:n"], {"k": [0, 1, 2]}).columns == {"v__n": [9, 9, 9]}
+        await sink.close()
     assert [record.message.split("(")[0].strip() for record in caplog.records] == [
         "Redis cannot take online rows",
         "Redis takes online rows again",
     ]
+
+
+async def test_a_server_that_does_not_answer_is_away(project: str, complaint: Complaint) -> None:
+    silent = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await silent.wait()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        sink = RedisOnlineSink(f"redis://127.0.0.1:{port}/0", plan_of(project), timeout_s=0.05)
+        writing = asyncio.create_task(sink.write([counts(range(3), 9)], {}))
+        await complaint.heard.wait()
+        assert not writing.done()
+        writing.cancel()
+        silent.set()
+        await sink.close()
 
 
 async def test_a_server_that_drops_its_connections_loses_nothing(redis_url: str, project: str) -> None:
