@@ -115,7 +115,7 @@ class ProgressStore:
         Parameters
         ----------
         topic
-            An event topic, or the predictions topic of a router.
+            An event topic, or the predictions or outcomes topic of a router.
         prefix
             Partition to next offset: everything before that offset counts.
         until
@@ -151,13 +151,16 @@ class ProgressStore:
 
     def _steps(self, topic: str, until: Until) -> Iterator[Stage]:
         """The stages a topic passes on its way to `until`, in order."""
-        routers = {r.name: r for r in self._plan.routers}
-        predictions = {topics.predictions(self._plan.project, name) for name in routers}
+        joined = {
+            name(self._plan.project, router.name)
+            for router in self._plan.routers
+            for name in (topics.predictions, topics.outcomes)
+        }
         event_topics = {s.topic for s in self._plan.sources}
-        if topic not in predictions | event_topics:
-            raise UnknownNameError("topic", topic, sorted(predictions | event_topics))
+        if topic not in joined | event_topics:
+            raise UnknownNameError("topic", topic, sorted(joined | event_topics))
         if until == "features":
-            if topic in predictions:
+            if topic in joined:
                 raise UnknownNameError("event topic", topic, sorted(event_topics))
             yield "features"
             return
@@ -229,4 +232,7 @@ class ProgressStore:
                     out_topic, out_partition = name.rsplit("|", 1)
                     where = (out_topic, int(out_partition))
                     ends[where] = max(end, ends.get(where, 0))
+        if stage == "join":  # closings lead to epochs, which nobody waits for
+            read_on = {topics.examples(self._plan.project, r.name) for r in self._plan.routers}
+            return {where: end for where, end in ends.items() if where[0] in read_on}
         return ends

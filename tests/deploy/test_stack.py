@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import os
 import shutil
-import signal
 import signal
 import subprocess
 import sys
@@ -21,9 +19,7 @@ from confluent_kafka import Producer
 
 from deploy.stack import LocalStack
 from featurestore import FeatureClient
-from schemas import topics
 from schemas.avro import encode_confluent
-from schemas.errors import ServiceUnavailable, SettingsError
 from schemas.errors import ServiceUnavailable, SettingsError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,9 +85,11 @@ def test_an_event_becomes_a_feature_a_prediction_an_example_and_a_model(stack: L
         answer = post(stack, "/v1/predict", {"entities": {"user": "ada"}, "ts_ms": NOON_MS + 120_000})
         label = {"prediction_id": answer["prediction_id"], "label": 1, "ts_ms": NOON_MS + 180_000}
         outcome = post(stack, "/v1/outcomes", label)
-        assert outcome["log"]["partition"] == answer["log"]["partition"]
-        prefix = {answer["log"]["partition"]: answer["log"]["offset"] + 1}
-        client.wait(topics.predictions("clicks", "main"), prefix, "serve", 30)
+        for log in (answer["log"], outcome["log"]):
+            client.wait(log["topic"], {log["partition"]: log["offset"] + 1}, "serve", 60)
+    with urllib.request.urlopen(f"{stack.serve_url}/v1/arms", timeout=30) as shown:
+        arms = json.load(shown)["routers"][0]["arms"]
+    assert {arm["arm"]: arm["offset"] for arm in arms} == {"plain": 1, "live": 1}
     stack.check()
 
 
