@@ -39,7 +39,7 @@ Raw = dict[str, pd.DataFrame]
 
 @dataclass(frozen=True)
 class Timeline:
-    """Every flight with its moments in epoch milliseconds; `dep_ms` and `arr_ms` are null if there was none."""
+    """Every flight with its moments in epoch milliseconds; `dep_ms`, `arr_ms` are null if there was none."""
 
     flights: pd.DataFrame
     quality: dict[str, int]
@@ -48,8 +48,8 @@ class Timeline:
 def build_timeline(raw: Raw) -> Timeline:
     """Put all flights on one clock and count what disagrees.
 
-    Departure is scheduled departure plus delay; arrival is scheduled arrival in the destination's zone, on the
-    next day where it would precede the scheduled departure, plus delay.
+    Departure is scheduled departure plus delay; arrival is scheduled arrival in the destination's zone, on
+    the next day where it would precede the scheduled departure, plus delay.
 
     Raises
     ------

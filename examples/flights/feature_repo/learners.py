@@ -1,4 +1,4 @@
-"""Will this flight arrive 15 or more minutes late? Six answers, asked an hour before scheduled departure.
+"""Will this flight arrive 15 or more minutes late? Five answers, asked an hour before scheduled departure.
 
 The functions turn what was served into what a model can digest. Each is handed to its model with all it
 depends on, so that a change of a bin is a change of the model. What is missing is left out.
@@ -83,7 +83,7 @@ def tokens(x, bins, crosses):
 
 
 def numbers(x, logs, rest):
-    """Indicators of the timetable and plain numbers of like size: delays in logarithms, the `rest` divided."""
+    """Indicators, and numbers brought to like size: delays in logarithms, the `rest` divided."""
     x = enrich(x)
     found = {f"{name}={x[name]}": 1 for name in ("carrier", "dest", "hour", "origin")}
     found |= {name: signed_log(x[name]) / 2 for name in logs if name in x}
@@ -91,10 +91,10 @@ def numbers(x, logs, rest):
     return found
 
 
-def branches(x, features):
-    """What a tree may split on: numbers as they are, and the carrier."""
+def coarse(x, bins):
+    """Whole numbers, few of them, so that a tree needs little memory to find where to split."""
     x = enrich(x)
-    return {name: x[name] for name in features if name in x}
+    return {name: function(x[feature]) for name, feature, function in bins if feature in x}
 
 
 TIMETABLE_BINS = (
@@ -176,16 +176,18 @@ SIZES = (
     ("planes__age", 20),
     ("planes__seats", 200),
 )
-BRANCHES = (
-    *DELAYS,
-    *SHARES,
-    "departed",
-    "hour",
-    "hours_away",
-    "slack",
-    "latest_weather__visib_last_3h",
-    "latest_weather__wind_speed_last_3h",
-    "latest_weather__humid_last_3h",
+TREE_BINS = (
+    ("late_1h", "origin_departures__late_mean_1h", partial(bin_of, width=0.125)),
+    ("late_3h", "origin_departures__late_mean_3h", partial(bin_of, width=0.125)),
+    ("delay_1h", "origin_departures__dep_delay_mean_1h", partial(log_bin, per_e=2)),
+    ("carrier_3h", "carrier_departures__dep_delay_mean_3h", partial(log_bin, per_e=2)),
+    ("destination_3h", "destination_arrivals__arr_delay_mean_3h", partial(log_bin, per_e=2)),
+    ("aircraft", "aircraft_arrivals__arr_delay_last_3d", partial(log_bin, per_e=2)),
+    ("slack", "slack", partial(bin_of, width=30, least=-6, most=20)),
+    ("hours_away", "hours_away", partial(bin_of, width=2, least=0, most=24)),
+    ("departed", "departed", partial(bin_of, width=0.2, most=10)),
+    ("hour", "hour", partial(bin_of, width=2)),
+    ("visib", "latest_weather__visib_last_3h", partial(bin_of, width=2)),
 )
 
 
@@ -215,11 +217,16 @@ def binned_regression():
 
 
 def hoeffding_tree():
-    pick = partial(branches, features=BRANCHES)
-    return compose.Pipeline(
-        compose.FuncTransformer(pick),
-        tree.HoeffdingTreeClassifier(grace_period=500, delta=1e-5, leaf_prediction="nba", max_depth=8),
+    cut = partial(coarse, bins=TREE_BINS)
+    grown = tree.HoeffdingTreeClassifier(
+        grace_period=200,
+        delta=0.01,
+        tau=0.1,
+        max_depth=8,
+        leaf_prediction="mc",
+        splitter=tree.splitter.HistogramSplitter(n_bins=20),
     )
+    return compose.Pipeline(compose.FuncTransformer(cut), grown)
 
 
 ARMS = {

@@ -1,0 +1,57 @@
+"""The prediction service as the replay sees it: batches of questions over one kept-alive connection."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+ENTITIES = ("tailnum", "origin", "dest", "carrier")
+MAX_BATCH = 1000
+
+
+class PredictionService:
+    """Asks `headrace serve` at a base URL such as ``http://127.0.0.1:8080``."""
+
+    def __init__(self, url: str, timeout_s: float = 30.0) -> None:
+        parts = urlsplit(url)
+        self._connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=timeout_s)
+
+    def predict(self, flights: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """One answer per flight, in their order.
+
+        Raises
+        ------
+        RuntimeError
+            When the service refuses, or did not log a prediction.
+        """
+        answers: list[dict[str, Any]] = []
+        for first in range(0, len(flights), MAX_BATCH):
+            asked = [question(flight) for flight in flights[first : first + MAX_BATCH]]
+            answers += self._post("/v1/predict:batch", {"requests": asked})["predictions"]
+        if lost := [answer["prediction_id"] for answer in answers if not answer["logged"]]:
+            raise RuntimeError(f"{len(lost)} predictions were not logged, among them {lost[0]}")
+        return answers
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        headers = {"Content-Type": "application/json"}
+        self._connection.request("POST", path, json.dumps(body), headers)
+        response = self._connection.getresponse()
+        text = response.read()
+        if response.status != 200:
+            raise RuntimeError(f"{path} answered {response.status}: {text[:500].decode(errors='replace')}")
+        return json.loads(text)
+
+
+def question(flight: dict[str, Any]) -> dict[str, Any]:
+    """A row of the requests table as the body of a prediction request."""
+    return {
+        "prediction_id": flight["flight_id"],
+        "ts_ms": flight["ts_ms"],
+        "entities": {name: flight[name] for name in ENTITIES},
+        "request": {name: value for name, value in flight.items() if name not in (*ENTITIES, "ts_ms")},
+    }
