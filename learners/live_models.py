@@ -25,6 +25,7 @@ from streams.progress import Progress, ProgressStore
 _log = logging.getLogger(__name__)
 POLL_S = 0.05
 HEARTBEAT_S = 3.0
+RETRY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class LiveModels:
         self._examples = topics.examples(plan.project, router.name)
         self._on_failure = on_failure
         self._loaded: dict[str, ModelPointer] = {}
+        self._failed: dict[str, tuple[str, float]] = {}  # version, and when it is tried again
         self._said: tuple[int, float] = (-1, 0.0)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=f"models-{router.name}", daemon=True)
@@ -112,11 +114,19 @@ class LiveModels:
             self._loaded[arm.name] = pointer
             offset = pointer.offset if arm.version == pointer.version else arm.offset
             return LiveArm(arm.name, arm.model, arm.version, offset, arm.inputs)
+        return self._swapped(arm, pointer)
+
+    def _swapped(self, arm: LiveArm, pointer: ModelPointer) -> LiveArm:
+        """The published version, or the one before while the new one cannot be loaded."""
+        failed, again = self._failed.get(arm.name, ("", 0.0))
+        if failed == pointer.version and time.monotonic() < again:
+            return arm
         try:
             found = self._load(arm, pointer)
         except (HeadraceError, OSError) as error:
             _log.error("%s stays at %s: %s", arm.name, arm.version, error)
             self._on_failure(arm.name)
+            self._failed[arm.name] = (pointer.version, time.monotonic() + RETRY_S)
             return arm
         self._loaded[arm.name] = pointer
         return found

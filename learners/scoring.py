@@ -38,6 +38,6 @@ def learn(model: Any, x: Features, label: float) -> None:
 
 def is_classifier(model: Any) -> bool:
     """Whether the model, or the last step of the pipeline, predicts classes."""
-    while isinstance(steps := getattr(model, "steps", None), Mapping):
-        model = list(steps.values())[-1]
+    while isinstance(steps := getattr(model, "steps", None), dict):
+        model = steps[next(reversed(steps))]
     return hasattr(model, "predict_proba_one")

@@ -1,0 +1,330 @@
+"""The router service against real Apache Kafka and real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+from confluent_kafka import Consumer, TopicPartition
+from starlette.testclient import TestClient
+
+from deploy.redis_server import RedisServer
+from deploy.topics_admin import ensure_topics
+from featurestore.online_writer import RedisOnlineSink
+from learners.draw import draw
+from learners.inputs import Inputs
+from learners.model_pointers import ModelPointer, ModelPointers
+from learners.model_store import ModelStore
+from learners.scoring import score
+from learners.service import create_app
+from learners.trainer import Trainer
+from schemas import topics
+from schemas.plan import Plan
+from schemas.records import Epoch, Outcome, Prediction, Provenance
+from streams.partitioning import partition_for
+from streams.progress import ProgressStore
+from streams.sinks import OnlineRows
+from tests.learners.flights import LEARNERS, examples, flights
+from tests.learners.train_process import KEY
+
+pytestmark = pytest.mark.kafka
+AS_OF_MS = 1_000_000
+
+
+class Scene:
+    """A project with online rows of two origins, and its service."""
+
+    def __init__(
+        self, bootstrap: str, redis_url: str, project: str, folder: Path, text: str = LEARNERS
+    ) -> None:
+        self.bootstrap, self.redis_url = bootstrap, redis_url
+        self.plan, self.project = flights(folder, project, text)
+        self.redis = redis.Redis.from_url(redis_url)
+        self.pointers = ModelPointers(self.redis, project)
+        self.store = ModelStore(folder / "models", KEY)
+        self.predictions = topics.predictions(project, "delays")
+        self.examples = topics.examples(project, "delays")
+        asyncio.run(self._write_rows())
+
+    async def _write_rows(self) -> None:
+        rows = OnlineRows(
+            view="delays",
+            keys=(np.array([b"EWR", b"JFK"]),),
+            features=(
+                (np.array([12.5, 3.0]), np.array([True, False])),
+                (np.array([7, 9]), np.array([True, True])),
+            ),
+            partition=3,
+            offset=42,
+            as_of_ms=AS_OF_MS,
+        )
+        sink = RedisOnlineSink(self.redis_url, self.plan)
+        await sink.write([rows], {})
+        await sink.close()
+
+    @contextlib.contextmanager
+    def serving(self, plan: Plan | None = None, log_timeout_s: float = 20.0) -> Iterator[TestClient]:
+        kafka = {"bootstrap.servers": self.bootstrap, "log_level": 0}
+        app = create_app(
+            plan or self.plan, self.project, kafka, self.redis_url, self.store, "r1", log_timeout_s
+        )
+        with TestClient(app) as client:
+            yield client
+
+    def set_epoch(self, number: int, **propensities: float) -> Epoch:
+        vector = dict.fromkeys(self.plan.routers[0].arms, 0.0) | propensities
+        epoch = Epoch(
+            router="delays", epoch=number, ts_ms=0, offset=0, propensities=vector, posteriors={},
+            plan_hash=self.plan.hash,
+        )  # fmt: skip
+        self.pointers.set_epoch(epoch)
+        return epoch
+
+    def train(self, count: int) -> dict[str, Trainer]:
+        """Publish a version of every learner that has learned `count` examples."""
+        trainers = {}
+        for arm in self.plan.routers[0].arms:
+            trainer = trainers[arm] = Trainer(self.plan, self.project.learner(arm))
+            for offset, example in enumerate(examples(self.plan, count)):
+                trainer.take(offset, example)
+            artifact = trainer.checkpoint()
+            self.store.publish(artifact)
+            self.pointers.point(arm, ModelPointer(artifact.header.version, artifact.header.offset))
+        return trainers
+
+    def logged(self, log: dict[str, Any]) -> tuple[bytes, bytes]:
+        """Key and value of a record the service has answered for."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "none"})
+        consumer.assign([TopicPartition(log["topic"], log["partition"], log["offset"])])
+        message = consumer.consume(1, 20.0)[0]
+        consumer.close()
+        return message.key() or b"", message.value() or b""
+
+
+@pytest.fixture
+def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) -> Scene:
+    found = Scene(kafka_bootstrap, redis_url, project, tmp_path)
+    ensure_topics(kafka_bootstrap, found.plan, event_partitions=1)
+    return found
+
+
+def question(flight: str = "UA1", origin: str = "EWR", **more: Any) -> dict[str, Any]:
+    return {"entities": {"origin": origin}, "request": {"distance": 700, "flight": flight}, **more}
+
+
+def until(holds: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_prediction_is_answered_and_logged_as_served(scene: Scene) -> None:
+    vector = {"static": 0.25, "streaming": 0.75}
+    scene.set_epoch(4, **vector)
+    with scene.serving() as client:
+        until(lambda: client.get("/readyz").status_code == 200)
+        answer = client.post("/v1/predict", json=question(ts_ms=5000)).json()
+    key, value = scene.logged(answer["log"])
+    logged = Prediction.model_validate_json(value)
+    assert key == b"UA1"
+    assert answer["log"]["partition"] == partition_for(b"UA1", 2)
+    assert logged.features == {"delays__mean": 12.5, "delays__count": 7}
+    assert logged.provenance == {"delays": Provenance(partition=3, offset=42, as_of_ms=AS_OF_MS)}
+    assert (logged.key, logged.unit, logged.ts_ms, logged.epoch) == ("UA1", "UA1", 5000, 4)
+    assert logged.request == {"distance": 700, "flight": "UA1"}
+    assert logged.scores == dict.fromkeys(scene.plan.routers[0].arms, 0.5)
+    assert logged.versions == dict.fromkeys(scene.plan.routers[0].arms, "1.0")
+    assert (
+        logged.chosen == answer["arm"] == draw(scene.plan.routers[0].arms, logged.propensities, "", 4, "UA1")
+    )
+    assert logged.propensity == answer["propensity"] == vector[answer["arm"]]
+    assert (answer["prediction_id"], answer["fallback"], answer["logged"]) == (
+        logged.prediction_id, None, True,
+    )  # fmt: skip
+
+
+def test_a_batch_is_answered_in_order_and_missing_rows_are_nulls(scene: Scene) -> None:
+    asked = [question(f"F{n}", origin, key=f"k{n}") for n, origin in enumerate(("EWR", "JFK", "LGA"))]
+    with scene.serving() as client:
+        found = client.post("/v1/predict:batch", json={"requests": asked}).json()["predictions"]
+    logged = [Prediction.model_validate_json(scene.logged(one["log"])[1]) for one in found]
+    assert [one.key for one in logged] == ["k0", "k1", "k2"]
+    assert [one.features["delays__mean"] for one in logged] == [12.5, None, None]
+    assert [one.features["delays__count"] for one in logged] == [7, 9, None]
+    assert [set(one.provenance) for one in logged] == [{"delays"}, {"delays"}, set()]
+
+
+def test_published_models_are_swapped_in_and_told_by_progress(scene: Scene) -> None:
+    progress = ProgressStore(scene.redis, scene.plan)
+    member = ("serve", scene.examples, 0, "r1")
+    with scene.serving() as client:
+        until(lambda: member in progress.read())
+        assert progress.read()[member].next_offset == 0
+        trainers = scene.train(60)
+        until(lambda: progress.read()[member].next_offset == 60)
+        answer = client.post("/v1/predict", json=question()).json()
+        arms = client.get("/v1/arms").json()["routers"][0]["arms"]
+        assert {(arm["version"], arm["offset"]) for arm in arms} == {("1.0", 60)}
+        for arm in trainers:
+            scene.pointers.point(arm, ModelPointer("1.0", 75))
+        until(lambda: progress.read()[member].next_offset == 75)
+    assert member not in progress.read()
+    logged = Prediction.model_validate_json(scene.logged(answer["log"])[1])
+    for arm, trainer in trainers.items():
+        x = Inputs(scene.plan, scene.plan.learner(arm)).of_prediction(logged)
+        assert logged.scores[arm] == score(trainer.model, x)
+    assert len(set(logged.scores.values())) > 3
+
+
+def test_a_version_that_is_not_authentic_does_not_serve(scene: Scene) -> None:
+    scene.train(10)
+    path = scene.store.directory / "tree" / "1.0.model"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with scene.serving() as client:
+        failed = 'headrace_model_load_errors_total{arm="tree"}'
+        until(lambda: failed in client.get("/metrics").text and client.get("/readyz").status_code == 200)
+        arms = {arm["arm"]: arm["offset"] for arm in client.get("/v1/arms").json()["routers"][0]["arms"]}
+    assert (arms["tree"], arms["base"]) == (0, 10)
+
+
+def test_an_arm_that_raises_is_answered_for_by_the_champion(scene: Scene) -> None:
+    scene.set_epoch(1, crossed=1.0)
+    asked = {"entities": {"origin": "EWR"}, "request": {"distance": None, "flight": "UA1"}}
+    with scene.serving() as client:
+        until(lambda: client.get("/readyz").status_code == 200)
+        answer = client.post("/v1/predict", json=asked).json()
+        counted = client.get("/metrics").text
+    assert (answer["arm"], answer["fallback"], answer["score"]) == ("crossed", "champion", 0.5)
+    logged = Prediction.model_validate_json(scene.logged(answer["log"])[1])
+    assert logged.scores["crossed"] is None
+    assert logged.fallback == "champion"
+    assert 'headrace_arm_errors_total{arm="crossed",router="delays"} 1.0' in counted
+
+
+def test_when_the_champion_raises_too_the_default_answers(
+    kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path
+) -> None:
+    text = LEARNERS.replace('champion="streaming"', 'champion="crossed", default=0.25')
+    scene = Scene(kafka_bootstrap, redis_url, project, tmp_path, text)
+    ensure_topics(kafka_bootstrap, scene.plan, event_partitions=1)
+    scene.set_epoch(1, crossed=1.0)
+    asked = {"entities": {"origin": "EWR"}, "request": {"distance": None, "flight": "UA1"}}
+    with scene.serving() as client:
+        until(lambda: client.get("/readyz").status_code == 200)
+        answer = client.post("/v1/predict", json=asked).json()
+    assert (answer["fallback"], answer["score"]) == ("default", 0.25)
+
+
+def test_without_the_online_store_arms_without_features_answer(
+    kafka_bootstrap: str, project: str, tmp_path: Path
+) -> None:
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(RedisServer())
+        scene = Scene(kafka_bootstrap, server.url, project, tmp_path)
+        ensure_topics(kafka_bootstrap, scene.plan, event_partitions=1)
+        scene.set_epoch(1, base=1.0)
+        client = stack.enter_context(scene.serving())
+        until(lambda: client.get("/readyz").status_code == 200)
+        server.stop()
+        answer = client.post("/v1/predict", json=question()).json()
+        assert client.get("/readyz").json() == {"models": True, "redis": False, "kafka": True}
+        logged = Prediction.model_validate_json(scene.logged(answer["log"])[1])
+    assert (answer["arm"], answer["fallback"]) == ("base", None)
+    assert logged.scores == {"base": 0.5, "static": 0.5, "streaming": None, "crossed": None, "tree": None}
+    assert logged.features == {}
+
+
+def test_without_the_log_an_answer_comes_and_says_so(
+    redis_url: str, project: str, tmp_path: Path, free_port: int
+) -> None:
+    scene = Scene(f"127.0.0.1:{free_port}", redis_url, project, tmp_path)
+    with scene.serving(log_timeout_s=0.3) as client:
+        answer = client.post("/v1/predict", json=question()).json()
+        assert client.get("/readyz").json()["kafka"] is False
+        assert client.get("/healthz").status_code == 200
+    assert (answer["logged"], answer["log"], answer["score"]) == (False, None, 0.5)
+
+
+def test_features_expire_by_the_time_of_each_request(scene: Scene) -> None:
+    view = scene.plan.stream_views[0].model_copy(update={"ttl_ms": 60_000})
+    plan = scene.plan.model_copy(update={"stream_views": (view,)})
+    asked = [question(ts_ms=AS_OF_MS + age) for age in (1000, 61_000, 2000)]
+    with scene.serving(plan) as client:
+        found = client.post("/v1/predict:batch", json={"requests": asked}).json()["predictions"]
+    logged = [Prediction.model_validate_json(scene.logged(one["log"])[1]) for one in found]
+    assert [one.features["delays__count"] for one in logged] == [7, None, 7]
+
+
+def test_outcomes_go_to_the_partition_of_their_key(scene: Scene) -> None:
+    told = {"key": "UA1", "label": 1, "ts_ms": 9000, "outcome_id": "o1"}
+    with scene.serving() as client:
+        single = client.post("/v1/outcomes", json=told).json()
+        both = client.post(
+            "/v1/outcomes", json={"outcomes": [told, {"prediction_id": "p", "label": 0}]}
+        ).json()
+    key, value = scene.logged(single["log"])
+    assert key == b"UA1"
+    assert Outcome.model_validate_json(value) == Outcome(outcome_id="o1", key="UA1", label=1.0, ts_ms=9000)
+    assert single["log"]["topic"] == topics.outcomes(scene.plan.project, "delays")
+    assert single["log"]["partition"] == partition_for(b"UA1", 2)
+    assert [one["logged"] for one in both["outcomes"]] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "field", "told"),
+    [
+        ("/v1/predict", "{", 400, None, "not JSON"),
+        ("/v1/predict", "[]", 422, "body", "openapi.json"),
+        ("/v1/predict", {"request": {}}, 422, "entities", "Field required"),
+        ("/v1/predict", question(typo=1), 422, "typo", "Extra inputs"),
+        ("/v1/predict", question(ts_ms="soon"), 422, "ts_ms", "integer"),
+        ("/v1/predict", question(router="delay"), 422, "router", "did you mean 'delays'?"),
+        ("/v1/predict", {"entities": {}, "request": {}}, 422, "requests[0].entities.origin", "missing"),
+        ("/v1/predict", {"entities": {"origin": "E"}, "request": {"flight": "f"}}, 422,
+         "requests[0].request.distance", "send null where it is not known"),
+        ("/v1/predict", {"entities": {"origin": "E"}, "request": {"distance": 1, "flight": None}}, 422,
+         "requests[0].flight", "traffic is split by it"),
+        ("/v1/predict", question(origin=5), 422, "entities", "origin"),
+        ("/v1/predict:batch", {"requests": []}, 422, "requests", "at least 1"),
+        ("/v1/predict:batch", {"requests": [{"entities": 3}]}, 422, "requests.0.entities", "dict"),
+        ("/v1/outcomes", {"key": "k"}, 422, "label", "Field required"),
+        ("/v1/outcomes", {"label": 1}, 422, "body", "give either `key` or `prediction_id`"),
+    ],
+)  # fmt: skip
+def test_malformed_requests_are_refused_with_the_field_and_the_way_out(
+    shared: TestClient, path: str, body: Any, status: int, field: str | None, told: str
+) -> None:
+    content = {"content": body} if isinstance(body, str) else {"json": body}
+    response = shared.post(path, **content)
+    assert response.status_code == status
+    assert response.json()["field"] == field
+    assert told in response.json()["message"]
+
+
+@pytest.fixture(scope="module")
+def shared(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A service that needs no broker, for requests that are refused or only look."""
+    scene = Scene("127.0.0.1:1", redis_url, "trefused", tmp_path_factory.mktemp("project"))
+    with scene.serving(log_timeout_s=0.1) as client:
+        yield client
+
+
+def test_routers_metrics_and_openapi_are_told(shared: TestClient) -> None:
+    router = shared.get("/v1/routers").json()["routers"][0]
+    assert (router["name"], router["champion"], router["policy"]) == ("delays", "streaming", "thompson")
+    assert "headrace_http_requests_total" in shared.get("/metrics").text
+    document = shared.get("/openapi.json").json()
+    assert {"/v1/predict", "/v1/predict:batch", "/v1/outcomes", "/v1/routers", "/v1/arms"} == set(
+        document["paths"]
+    )
+    refs = str(document).split("#/components/schemas/")[1:]
+    named = {ref.split("'")[0] for ref in refs}
+    assert named <= set(document["components"]["schemas"])
