@@ -13,6 +13,7 @@ import redis
 
 from deploy.settings import Settings
 from featurestore.plan_store import PlanStore
+from schemas.errors import ServiceUnavailable
 from schemas.plan import Plan
 
 
@@ -27,7 +28,10 @@ def current_plan(settings: Settings) -> tuple[redis.Redis, Plan]:
         When Redis cannot be reached.
     """
     client = redis.Redis.from_url(settings.redis)
-    return client, PlanStore(client, settings.project_name).load()
+    try:
+        return client, PlanStore(client, settings.project_name).load()
+    except ServiceUnavailable as error:
+        raise ServiceUnavailable(f"{error}; does Redis run, and is HEADRACE_REDIS its URL?") from error
 
 
 def run_worker(settings: Settings) -> None:
