@@ -75,7 +75,7 @@ def run_train(settings: Settings) -> None:
         load_project(settings.project_dir),
         ModelStore(settings.models_dir, settings.signing_key()),
     )
-    app = TrainApp(plan, project, _kafka(settings), client, store, settings.publish_every_s)
+    app = TrainApp(plan, project, _kafka(settings), client, store, settings.publish_every_s or None)
     _stop_on_signals(app.stop)
     app.run()
 

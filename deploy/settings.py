@@ -43,7 +43,9 @@ class Settings(BaseSettings):
         None, description="key that authenticates model artifacts, 32 characters or more"
     )
     checkpoint_ms: int = Field(1000, ge=10, description="longest time between two checkpoints of the worker")
-    publish_every_s: float = Field(1.0, gt=0, description="longest time between two published versions")
+    publish_every_s: float = Field(
+        1.0, ge=0, description="longest time between two published versions; 0: by time marks alone"
+    )
     session_timeout_ms: int = Field(
         10_000, ge=1000, description="after this long without a sign of life its partitions go to another"
     )
