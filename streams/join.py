@@ -5,17 +5,18 @@ record or mark seen in it), prediction ``P`` and outcome ``o`` of one key belong
 
     outcomes clock at o < P.ts + wait    and    predictions clock at P < o.ts + wait,
 
-each clock taken at arrival, the record itself included. That depends on each input alone, so closings do
-not depend on how the two inputs interleave. The clock of the partition is the lesser of the two. A
+each clock taken at arrival, the record itself included. That depends on each input alone, so closings and
+counts do not depend on how the two inputs interleave. The clock of the partition is the lesser of the two. A
 prediction closes when it reaches ``P.ts + wait``; an outcome that belonged to nothing by ``o.ts + wait`` is
 late if it came after the closing of a prediction of its key, else orphan. Both are remembered until
-``ts + 2 * wait``, when nothing that belongs to them can come any more.
+``ts + 2 * wait``, when nothing that belongs to them can come any more; what comes later than that by the
+clock of its own input is late at once.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -57,8 +58,8 @@ class PartitionJoin:
     def __init__(
         self, router: RouterSpec, snapshot: Snapshot | None = None, emitted: Emitted | None = None
     ) -> None:
-        snapshot, position = snapshot or Snapshot(), (snapshot or Snapshot()).position
-        self._router, self._wait_ms = router, router.wait_ms
+        snapshot = snapshot or Snapshot()
+        self._router, self._wait_ms, position = router, router.wait_ms, snapshot.position
         self.next_offsets: dict[Input, int] = dict(
             position.next_offsets if position else dict.fromkeys(INPUTS, 0)
         )
@@ -70,7 +71,10 @@ class PartitionJoin:
         self._timers: list[tuple[int, int, str, str]] = []  # due_ms, what, id, key
         self._released = Released()
         for key, state in self._keys.items():
-            self._set_timers(key, state)
+            for waiting in state.predictions.values():
+                self._time_prediction(key, waiting)
+            for arrived in state.outcomes.values():
+                self._time_outcome(key, arrived)
         self._replay = Replay(emitted) if emitted else None
         self._catch_up()
 
@@ -125,7 +129,7 @@ class PartitionJoin:
         arrived = Arrived(outcome, offset, _later(before, outcome.ts_ms))
         self.counts.outcomes += 1
         if before is not None and before >= outcome.ts_ms + 2 * self._wait_ms:
-            self._miss(self._keys.get(outcome.key, KeyState()).predictions.values(), [arrived])
+            arrived.missed = True
             self._end(arrived)
         else:
             self._accept_outcome(arrived)
@@ -142,7 +146,8 @@ class PartitionJoin:
         self.counts.pending += 1
         self._touched.add(prediction.key)
         self._time_prediction(prediction.key, waiting)
-        self._miss([waiting], state.outcomes.values())
+        for arrived in state.outcomes.values():
+            self._miss(waiting, arrived)
         self._label(state, waiting)
 
     def _accept_outcome(self, arrived: Arrived) -> None:
@@ -155,16 +160,16 @@ class PartitionJoin:
         self.counts.parked += 1
         self._touched.add(outcome.key)
         self._time_outcome(outcome.key, arrived)
-        self._miss(state.predictions.values(), [arrived])
         for waiting in state.predictions.values():
+            self._miss(waiting, arrived)
             if waiting.prediction is not None and self._belong(waiting, arrived):
                 self._label(state, waiting)
 
-    def _miss(self, predictions: Iterable[Waiting], outcomes: Iterable[Arrived]) -> None:
-        """Note which of these outcomes came after the closing of which of these predictions of the key."""
-        closed_ms = min((waiting.ts_ms + self._wait_ms for waiting in predictions), default=None)
-        for arrived in outcomes:
-            arrived.missed |= closed_ms is not None and closed_ms <= arrived.seen_ms
+    def _miss(self, waiting: Waiting, arrived: Arrived) -> None:
+        """Note an outcome that came while its prediction, closed, was still remembered."""
+        closed_ms = waiting.ts_ms + self._wait_ms
+        after = closed_ms <= arrived.seen_ms < closed_ms + self._wait_ms
+        arrived.missed |= after and waiting.seen_ms < arrived.outcome.ts_ms + self._wait_ms
 
     def _belong(self, waiting: Waiting, arrived: Arrived) -> bool:
         in_time = arrived.seen_ms < waiting.ts_ms + self._wait_ms
@@ -255,10 +260,6 @@ class PartitionJoin:
         """An outcome that belongs to no prediction and never will."""
         arrived.fate = "late" if arrived.missed else "orphan"
         self.counts.add(arrived.fate)
-        reason = {
-            "late": "it came after its prediction closed",
-            "orphan": "no prediction with its key came within the wait",
-        }[arrived.fate]
         self._refuse("outcomes", arrived.offset, arrived.outcome, arrived.fate, REASONS[arrived.fate])
 
     def _refuse(
@@ -279,12 +280,6 @@ class PartitionJoin:
             del state.outcomes[name]
         if not state:
             del self._keys[key]
-
-    def _set_timers(self, key: str, state: KeyState) -> None:
-        for waiting in state.predictions.values():
-            self._time_prediction(key, waiting)
-        for arrived in state.outcomes.values():
-            self._time_outcome(key, arrived)
 
     def _time_prediction(self, key: str, waiting: Waiting) -> None:
         ends_ms = waiting.ts_ms + self._wait_ms

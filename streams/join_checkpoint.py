@@ -17,6 +17,7 @@ from schemas.plan import RouterSpec
 from schemas.records import DeadLetter
 from streams.join import PartitionJoin
 from streams.join_intake import feed_record, refused_letter
+from streams.join_json import closing_json, example_json
 from streams.join_release import Released
 from streams.join_state import (
     INPUTS,
@@ -112,10 +113,10 @@ class JoinWriter:
             examples, closings = topics.examples(self._project, name), topics.closings(self._project, name)
             for example in cut.released.examples:
                 key = example.prediction.key.encode()
-                self._producer.send(examples, 0, key, example.to_bytes(), headers)
+                self._producer.send(examples, 0, key, example_json(example), headers)
             for closing in cut.released.closings:
                 key = closing.prediction.key.encode()
-                self._producer.send(closings, partition, key, closing.to_bytes(), headers)
+                self._producer.send(closings, partition, key, closing_json(closing), headers)
 
     def send_marks(self, cuts: Sequence[Cut], owned: Sequence[JoinPartition]) -> None:
         """The clocks that advanced, behind what they released; `owned` are all partitions of this process."""

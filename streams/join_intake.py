@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Callable
 from typing import TypeVar
 
 from pydantic import ValidationError
 
 from schemas.errors import RecordError
 from schemas.marks import mark_time_ms
-from schemas.records import DeadLetter, Outcome, Prediction
+from schemas.records import DeadLetter, Outcome
 from streams.intake import LogRecord
 from streams.join import PartitionJoin
+from streams.join_json import LoggedPrediction
 from streams.join_release import Refused
 from streams.join_state import Input
 
-_R = TypeVar("_R", Prediction, Outcome)
+_R = TypeVar("_R")
 
 
 def feed_record(
@@ -63,17 +65,17 @@ def _feed(join: PartitionJoin, source: Input, record: LogRecord) -> None:
             raise RecordError("a record without a value that is no time mark")
         join.mark(source, time_ms, record.offset)
     elif source == "predictions":
-        join.predict(_parsed(Prediction, record.value), record.offset)
+        join.predict(_parsed(LoggedPrediction.read, record.value), record.offset)
     else:
-        join.outcome(_finite(_parsed(Outcome, record.value)), record.offset)
+        join.outcome(_finite(_parsed(Outcome.model_validate_json, record.value)), record.offset)
 
 
-def _parsed(kind: type[_R], value: bytes) -> _R:
+def _parsed(read: Callable[[bytes], _R], value: bytes) -> _R:
     try:
-        return kind.model_validate_json(value)
+        return read(value)
     except ValidationError as error:
         found = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}".strip(": ") for e in error.errors()[:3]]
-        raise RecordError(f"no {kind.__name__.lower()}: {'; '.join(found)}") from error
+        raise RecordError(f"no {error.title}: {'; '.join(found)}") from error
 
 
 def _finite(outcome: Outcome) -> Outcome:

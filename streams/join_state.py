@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from schemas.errors import StateError
 from schemas.records import Example, Outcome, Prediction
+from streams.join_json import compact, prediction_json
 
 Input = Literal["predictions", "outcomes"]
 INPUTS: tuple[Input, Input] = ("predictions", "outcomes")
@@ -121,7 +122,7 @@ class Position:
 
     def encode(self) -> bytes:
         raw = {"v": _VERSION, **{k: v for k, v in vars(self).items() if k != "counts"}}
-        return json.dumps({**raw, "counts": asdict(self.counts)}, separators=(",", ":")).encode()
+        return compact({**raw, "counts": asdict(self.counts)})
 
     @classmethod
     def decode(cls, value: bytes) -> Position:
@@ -189,15 +190,19 @@ def changelog_key(key: str) -> bytes:
 
 def encode_key(state: KeyState) -> bytes:
     """Compact JSON of one key."""
-    predictions = [
-        [w.prediction_id, w.ts_ms, w.seen_ms, w.examples, w.label, w.prediction and w.prediction.model_dump()]
-        for w in state.predictions.values()
-    ]
+    predictions = b",".join(_prediction_row(waiting) for waiting in state.predictions.values())
     outcomes = [
         [a.outcome.outcome_id, a.outcome.label, a.outcome.ts_ms, a.offset, a.seen_ms, a.fate, a.missed]
         for a in state.outcomes.values()
     ]
-    return json.dumps({"v": _VERSION, "p": predictions, "o": outcomes}, separators=(",", ":")).encode()
+    return b'{"v":%d,"p":[%b],"o":%b}' % (_VERSION, predictions, compact(outcomes))
+
+
+def _prediction_row(waiting: Waiting) -> bytes:
+    w = waiting
+    row = compact([w.prediction_id, w.ts_ms, w.seen_ms, w.examples, w.label])
+    whole = b"null" if w.prediction is None else prediction_json(w.prediction)
+    return row[:-1] + b"," + whole + b"]"
 
 
 def decode_key(key: str, value: bytes) -> KeyState:

@@ -48,11 +48,10 @@ class Oracle:
         self.ended: list[str] = []
 
     def step(self, event: P | O | M) -> None:
-        before = self.clock()
         if isinstance(event, P):
             self.prediction(event)
         elif isinstance(event, O):
-            self.outcome(event, before)
+            self.outcome(event)
         source = event.source if isinstance(event, M) else {P: "predictions", O: "outcomes"}[type(event)]
         self.clocks[source] = max(self.clocks.get(source, event.ts), event.ts)
         self.close()
@@ -72,19 +71,19 @@ class Oracle:
             event.clock = max(seen, event.ts)
             self.ps.append(event)
             for o in self.os:
-                o.missed = o.missed or (o.key == event.key and event.ts + self.wait <= o.clock)
+                o.missed = o.missed or self.missed(event, o)
             self.relabel(event)
 
-    def outcome(self, event: O, before: float) -> None:
+    def outcome(self, event: O) -> None:
         seen = self.clocks.get("outcomes", event.ts)
         event.clock = max(seen, event.ts)
-        known = [p for p in self.ps if p.key == event.key and p.ts + 2 * self.wait > before]
-        event.missed = any(p.ts + self.wait <= event.clock for p in known)
         if seen >= event.ts + 2 * self.wait:
+            event.missed = True
             self.end(event)
         elif any(o.id == event.id for o in self.os):
             self.copies["O"] += 1
         else:
+            event.missed = any(self.missed(p, event) for p in self.ps)
             self.os.append(event)
             for p in self.ps:
                 if not p.closed and event in self.matching(p):
@@ -94,6 +93,11 @@ class Oracle:
         return [
             o for o in self.os if o.key == p.key and o.clock < p.ts + self.wait and p.clock < o.ts + self.wait
         ]
+
+    def missed(self, p: P, o: O) -> bool:
+        closed = p.ts + self.wait
+        same = o.key == p.key and p.clock < o.ts + self.wait
+        return same and closed <= o.clock < closed + self.wait
 
     def label(self, p: P) -> tuple[float, int] | None:
         found = self.matching(p)

@@ -119,7 +119,7 @@ def test_every_output_and_count_equals_the_oracle(
 @POLICIES
 @given(predictions_logs(), outcomes_logs(), st.integers(0, 1000), st.integers(0, 1000))
 @settings(max_examples=100, deadline=None)
-def test_closings_do_not_depend_on_how_the_inputs_interleave(
+def test_closings_and_counts_do_not_depend_on_how_the_inputs_interleave(
     duplicates: str, predictions: list[Event], outcomes: list[Event], one: int, other: int
 ) -> None:
     ends: list[Event] = [M("predictions", 200), M("outcomes", 200)]
@@ -128,7 +128,8 @@ def test_closings_do_not_depend_on_how_the_inputs_interleave(
         join = PartitionJoin(router("drop", duplicates))
         for event, offset in interleaved([*predictions, ends[0]], [*outcomes, ends[1]], seed):
             feed(join, event, offset)
-        seen.append(sorted(map(closing_row, join.take_released().closings), key=lambda row: row[0]))
+        closings = sorted(map(closing_row, join.take_released().closings), key=lambda row: row[0])
+        seen.append((closings, {**counts(join), "examples": 0}))
     assert seen[0] == seen[1]
 
 
@@ -199,11 +200,9 @@ def test_a_join_killed_at_any_moment_neither_loses_nor_doubles(
             join = log.restore(spec)
     log.checkpoint(join)
     _equal_but_for_corrections(log, oracle, duplicates)
-    expected = {name: n for name, n in oracle.counts().items() if name not in _BY_INTERLEAVING}
-    assert {name: n for name, n in counts(join).items() if name not in _BY_INTERLEAVING} == expected
-
-
-_BY_INTERLEAVING = {"examples", "late", "orphan", "duplicate"}
+    expected, found = oracle.counts(), counts(join)
+    assert found.pop("examples") == len(log.examples)
+    assert found == {name: expected[name] for name in found}
 
 
 def _equal_but_for_corrections(log: Log, oracle: Oracle, duplicates: str) -> None:
