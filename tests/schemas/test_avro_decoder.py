@@ -287,6 +287,15 @@ def test_skipped_arrays_of_any_length_and_blocking_are_stepped_over() -> None:
     assert column(decoded, "a") == [None if row in decoded.errors else row for row in rows]
 
 
+def test_an_array_of_many_blocks_is_not_left_half_way() -> None:
+    schema = record(("items", {"type": "array", "items": "long"}), ("text", "string"), ("a", "long"))
+    # After 65 of 66 items the rest would also read as a string of four bytes and a shorter `a`.
+    body = varint(64) + b"\x02" * 64 + varint(2) + b"\x02\x08" + b"\0" + b"\x02x" + varint(1000)
+    decoded = decode(schema, [framed(body)], "a")
+    assert decoded.errors == {}
+    assert column(decoded, "a") == [1000]
+
+
 def test_skipped_maps_are_stepped_over() -> None:
     schema = record(("tags", {"type": "map", "values": ["null", "string"]}), ("a", "long"))
     values = [
