@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from confluent_kafka import Message
 from pydantic import ValidationError
@@ -55,6 +56,7 @@ class ExampleFold:
         self._store, self._pointers, self._progress = store, pointers, progress
         self._dead_letters, self._durable = dead_letters, durable
         self._every_s = publish_every_s
+        self._writers = ThreadPoolExecutor(len(router.arms), thread_name_prefix="publish")
         self._trainers = [self._trainer(plan, project, arm) for arm in router.arms]
         self._announced = dict.fromkeys(router.arms, -1)
         self._published_s = dict.fromkeys(router.arms, time.monotonic())
@@ -71,11 +73,9 @@ class ExampleFold:
 
     def begin(self) -> None:
         """Say what is there: a new learner's untrained model, a known one's newest version."""
+        self._publish([trainer for trainer in self._trainers if trainer.minor < 0])
         for trainer in self._trainers:
-            if trainer.minor < 0:
-                self._publish(trainer)
-            else:
-                self._announce(trainer)
+            self._announce(trainer)
 
     def take(self, message: Message) -> None:
         """Learn one record of the topic, or take its time mark."""
@@ -99,9 +99,9 @@ class ExampleFold:
         if time_ms is None:
             self.reach(offset + 1)
             return
-        for trainer in self._trainers:
-            if trainer.mark(offset, time_ms, self._router.publish_ms):
-                self._publish_learned(trainer)
+        every_ms = self._router.publish_ms
+        crossed = [trainer for trainer in self._trainers if trainer.mark(offset, time_ms, every_ms)]
+        self._publish([trainer for trainer in crossed if trainer.unpublished])
 
     def reach(self, offset: int) -> None:
         """There is no record left before `offset`."""
@@ -110,33 +110,32 @@ class ExampleFold:
 
     def tick(self) -> None:
         """Publish what is due by wall clock, and the prefixes in which there was nothing to learn."""
-        now = time.monotonic()
+        self._publish([trainer for trainer in self._trainers if trainer.unpublished and self._due(trainer)])
         for trainer in self._trainers:
-            if trainer.unpublished:
-                due = self._every_s is not None and now - self._published_s[trainer.name] >= self._every_s
-                if due:
-                    self._publish(trainer)
-            else:
+            if not trainer.unpublished:
                 self._announce(trainer)
 
     def finish(self) -> None:
         """Publish what was learned since, unless versions follow time marks alone."""
         if self._every_s is not None:
-            for trainer in self._trainers:
-                self._publish_learned(trainer)
+            self._publish([trainer for trainer in self._trainers if trainer.unpublished])
 
-    def _publish_learned(self, trainer: Trainer) -> None:
-        if trainer.unpublished:
-            self._publish(trainer)
+    def _due(self, trainer: Trainer) -> bool:
+        waited = time.monotonic() - self._published_s[trainer.name]
+        return self._every_s is not None and waited >= self._every_s
 
-    def _publish(self, trainer: Trainer) -> None:
+    def _publish(self, trainers: list[Trainer]) -> None:
+        """Publish versions of several learners together: they wait for the disk at the same time."""
+        if not trainers:
+            return
         self._durable()
-        artifact = trainer.checkpoint()
-        self._store.publish(artifact)
-        self._published_s[trainer.name] = time.monotonic()
-        self._announce(trainer)
-        header = artifact.header
-        _log.info("%s@%s: %d examples", header.name, header.version, header.examples)
+        artifacts = [trainer.checkpoint() for trainer in trainers]
+        list(self._writers.map(self._store.publish, artifacts))
+        for trainer, artifact in zip(trainers, artifacts, strict=True):
+            self._published_s[trainer.name] = time.monotonic()
+            _log.info("%s@%s: %d examples", trainer.name, artifact.header.version, trainer.examples)
+        for trainer in trainers:
+            self._announce(trainer)
 
     def _announce(self, trainer: Trainer) -> None:
         """Point Redis to the published version, then publish progress."""

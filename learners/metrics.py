@@ -15,9 +15,10 @@ BINS = 10
 
 
 def auc(scores: Array, labels: NDArray[np.bool_]) -> float:
-    """Exact area under the ROC curve by ranks, ties counted half; NaN while only one class was seen.
+    """Exact area under the ROC curve; NaN while only one class was seen.
 
-    The statistic of Mann and Whitney (1947): the mean rank of the positives, shifted and scaled.
+    The statistic of Mann and Whitney (1947): the share of pairs of a positive and a negative in which the
+    positive ranks higher, ties counted half.
 
     Parameters
     ----------
@@ -28,10 +29,9 @@ def auc(scores: Array, labels: NDArray[np.bool_]) -> float:
     negatives = len(labels) - positives
     if positives == 0 or negatives == 0:
         return math.nan
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    mean_ranks = np.cumsum(counts) - (counts - 1) / 2.0
-    rank_sum = float(mean_ranks[inverse][labels].sum())
-    return (rank_sum - positives * (positives + 1) / 2.0) / (positives * negatives)
+    lows, highs = np.sort(scores[~labels]), np.sort(scores[labels])
+    below = np.searchsorted(lows, highs, "left").sum() + np.searchsorted(lows, highs, "right").sum()
+    return float(below / (2.0 * positives * negatives))
 
 
 def log_loss(score: float, label: float) -> float:
@@ -43,14 +43,13 @@ def log_loss(score: float, label: float) -> float:
 def calibration(scores: Array, labels: NDArray[np.bool_], bins: int = BINS) -> list[dict[str, float]]:
     """Per bin of equal width that is not empty: count, mean score, share of positives."""
     numbers = np.clip((scores * bins).astype(np.int64), 0, bins - 1)
+    counts = np.bincount(numbers, minlength=bins)
+    sums = np.bincount(numbers, scores, bins)
+    positives = np.bincount(numbers, labels, bins)
     return [
-        {
-            "count": float(chosen.sum()),
-            "mean_score": float(scores[chosen].mean()),
-            "positives": float(labels[chosen].mean()),
-        }
-        for n in range(bins)
-        if (chosen := numbers == n).any()
+        {"count": float(count), "mean_score": float(total / count), "positives": float(found / count)}
+        for count, total, found in zip(counts, sums, positives, strict=True)
+        if count
     ]
 
 

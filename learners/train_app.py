@@ -156,7 +156,7 @@ class TrainApp:
         while True:
             try:
                 return action()
-            except redis.ConnectionError as error:
+            except (redis.ConnectionError, redis.TimeoutError) as error:
                 _log.warning("Redis cannot be reached, trying again: %s", error)
                 if self._stopping.wait(_RETRY_S):
                     raise

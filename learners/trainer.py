@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import struct
 import time
@@ -134,7 +135,7 @@ class Trainer:
             mark_ms=self.mark_ms,
             definition=self._spec.definition,
             plan_hash=self._plan_hash,
-            libraries=_libraries(),
+            libraries=dict(_libraries()),
             metrics=self._validation.summary(),
             digest=state_digest(self.model),
             created_ms=time.time_ns() // 1_000_000,
@@ -166,5 +167,6 @@ def replay(plan: Plan, learner: Learner, examples: Iterable[tuple[int, Example]]
     return state_digest(trainer.model)
 
 
+@functools.cache
 def _libraries() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in ("river", "numpy")}

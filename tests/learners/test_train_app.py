@@ -14,6 +14,7 @@ import pytest
 import redis
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from deploy.redis_server import RedisServer
 from deploy.topics_admin import ensure_topics
 from learners.epochs import EpochKeeper
 from learners.model_pointers import ModelPointers
@@ -187,6 +188,25 @@ def test_poison_goes_to_the_dead_letters_and_holds_nobody_up(scene: Scene) -> No
     newest = {arm: scene.store.lineage(arm)[-1] for arm in scene.router.arms}
     assert (newest["crossed"].examples, newest["crossed"].poisoned) == (2, 1)
     assert (newest["base"].examples, newest["base"].poisoned) == (3, 0)
+
+
+def test_an_outage_of_redis_delays_publishing_and_loses_nothing(
+    kafka_bootstrap: str, project: str, tmp_path: Path
+) -> None:
+    with RedisServer(tmp_path, persistent=True) as server:
+        scene = Scene(kafka_bootstrap, server.url, project, tmp_path)
+        stream = list(examples(scene.plan, 60))
+        with running(scene.app(publish_every_s=0.05)):
+            scene.write(scene.examples, *bodies(stream[:20]))
+            scene.await_trained(20)
+            server.stop()
+            scene.write(scene.examples, *bodies(stream[20:]))
+            server.restart()
+            scene.await_trained(60)
+        pointers, _ = scene.pointers.read("delays")
+        assert {pointer.offset for pointer in pointers.values()} == {60}
+        tree = replay(scene.plan, scene.project.learner("tree"), enumerate(stream), 60)
+        assert scene.digests()["tree"] == tree
 
 
 def test_epochs_reach_redis_and_their_topic_and_go_on_after_a_restart(scene: Scene) -> None:
