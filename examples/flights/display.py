@@ -117,7 +117,7 @@ class LiveDisplay:
         head.add_row(
             Text(clock(tally.now_ms), style="bold bright_white"),
             Text(
-                f"{tally.events / seconds:,.0f} events/s   {self._speed(tally, seconds):,.0f} times real time",
+                f"{tally.events / seconds:,.0f} events/s   {self._speed(tally, seconds):,.0f} x real time",
                 style="cyan",
             ),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,14 +58,14 @@ class EventTopic:
             yield Event(partition, key, self._encoder.encode(row), int(row[self._time]))
 
 
-def rows(table: pd.DataFrame) -> list[dict[str, object]]:
+def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as plain Python values, with None for what is missing."""
     columns = {name: _plain(table[name]) for name in table.columns}
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _plain(column: pd.Series) -> list[object]:
-    values = column.tolist()
+def _plain(column: pd.Series) -> list[Any]:
+    values: list[Any] = column.tolist()
     if not column.isna().any():
         return values
     return [None if missing else value for value, missing in zip(values, column.isna(), strict=True)]

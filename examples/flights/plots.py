@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -16,7 +17,7 @@ from examples.flights.times import HOUR_MS
 
 PALETTE = ("#8a8f98", "#e08a2e", "#2f7ed8", "#2ca58d", "#b5489b", "#c9b037")
 WINDOW = 5_000
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 10,
     "axes.spines.top": False,
@@ -79,7 +80,7 @@ def label_delay(examples: pd.DataFrame) -> str:
     """Hours of event time from question to label."""
     hours = (examples["label_ts_ms"] - examples["ts_ms"]) / HOUR_MS
     figure, axes = _figure(width=5.2, height=4.4)
-    axes.hist(hours.clip(upper=14), bins=np.arange(0, 14.25, 0.25), color="#2f7ed8", alpha=0.85)
+    axes.hist(hours.clip(upper=14), bins=np.arange(0, 14.25, 0.25).tolist(), color="#2f7ed8", alpha=0.85)
     median = float(hours.median())
     axes.axvline(median, color="#e08a2e", linewidth=1.5, label=f"median {median:.1f} h")
     axes.set(xlabel="hours from question to label (14 and more in the last)", ylabel="flights")

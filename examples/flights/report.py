@@ -15,7 +15,7 @@ from examples.flights.counts import Counts
 QUALITY = {
     "flights": "flights in the table; one prediction is asked for each",
     "without_departure": "never departed: no event, and no label",
-    "without_arrival_delay": "have no arrival delay (cancelled, diverted): no label, the prediction is censored",
+    "without_arrival_delay": "have no arrival delay (cancelled, diverted): no label, prediction censored",
     "departed_but_never_labelled": "of these departed and were diverted: a departure event, no arrival event",
     "without_tail_number": 'have no tail number: asked as "UNKNOWN", which no view knows',
     "arrivals_scheduled_for_the_next_day": "are scheduled to arrive on the day after their departure",

@@ -38,13 +38,19 @@ class PredictionService:
         self._connection.close()
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
-        headers = {"Content-Type": "application/json"}
-        self._connection.request("POST", path, json.dumps(body), headers)
-        response = self._connection.getresponse()
-        text = response.read()
-        if response.status != 200:
-            raise RuntimeError(f"{path} answered {response.status}: {text[:500].decode(errors='replace')}")
+        try:
+            status, text = self._send(path, json.dumps(body))
+        except ConnectionError:  # closed by the service while nothing was asked; ids make a repetition safe
+            self._connection.close()
+            status, text = self._send(path, json.dumps(body))
+        if status != 200:
+            raise RuntimeError(f"{path} answered {status}: {text[:500].decode(errors='replace')}")
         return json.loads(text)
+
+    def _send(self, path: str, body: str) -> tuple[int, bytes]:
+        self._connection.request("POST", path, body, {"Content-Type": "application/json"})
+        response = self._connection.getresponse()
+        return response.status, response.read()
 
 
 def question(flight: dict[str, Any]) -> dict[str, Any]:
