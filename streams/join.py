@@ -154,8 +154,7 @@ class PartitionJoin:
         outcome = arrived.outcome
         state = self._keys.setdefault(outcome.key, KeyState())
         if outcome.outcome_id in state.outcomes:
-            self.counts.duplicate += 1
-            return
+            return self.counts.add("duplicate")
         state.outcomes[outcome.outcome_id] = arrived
         self.counts.parked += 1
         self._touched.add(outcome.key)
@@ -247,8 +246,8 @@ class PartitionJoin:
         self.counts.pending -= 1
         self.counts.add(status)
         value, ts_ms = label or (None, None)
-        closing = Closing(prediction=prediction, status=status, label=value, label_ts_ms=ts_ms)
-        (self._replay or self._released).closings.append(closing)
+        out = (self._replay or self._released).closings
+        out.append(Closing(prediction=prediction, status=status, label=value, label_ts_ms=ts_ms))
         waiting.prediction = None
 
     def _expire(self, arrived: Arrived) -> None:
