@@ -1,0 +1,63 @@
+"""Requests that are refused, and what the service tells of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.learners.test_service import Scene, question
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "field", "told"),
+    [
+        ("/v1/predict", "{", 400, None, "not JSON"),
+        ("/v1/predict", "[]", 422, "body", "openapi.json"),
+        ("/v1/predict", {"request": {}}, 422, "entities", "Field required"),
+        ("/v1/predict", question(typo=1), 422, "typo", "Extra inputs"),
+        ("/v1/predict", question(ts_ms="soon"), 422, "ts_ms", "integer"),
+        ("/v1/predict", question(router="delay"), 422, "router", "did you mean 'delays'?"),
+        ("/v1/predict", {"entities": {}, "request": {}}, 422, "requests[0].entities.origin", "missing"),
+        ("/v1/predict", {"entities": {"origin": "E"}, "request": {"flight": "f"}}, 422,
+         "requests[0].request.distance", "send null where it is not known"),
+        ("/v1/predict", {"entities": {"origin": "E"}, "request": {"distance": 1, "flight": None}}, 422,
+         "requests[0].flight", "traffic is split by it"),
+        ("/v1/predict", question(origin=5), 422, "entities", "origin"),
+        ("/v1/predict:batch", {"requests": []}, 422, "requests", "at least 1"),
+        ("/v1/predict:batch", {"requests": [{"entities": 3}]}, 422, "requests.0.entities", "dict"),
+        ("/v1/outcomes", {"key": "k"}, 422, "label", "Field required"),
+        ("/v1/outcomes", {"label": 1}, 422, "body", "give either `key` or `prediction_id`"),
+    ],
+)  # fmt: skip
+def test_malformed_requests_are_refused_with_the_field_and_the_way_out(
+    shared: TestClient, path: str, body: Any, status: int, field: str | None, told: str
+) -> None:
+    content = {"content": body} if isinstance(body, str) else {"json": body}
+    response = shared.post(path, **content)
+    assert response.status_code == status
+    assert response.json()["field"] == field
+    assert told in response.json()["message"]
+
+
+@pytest.fixture(scope="module")
+def shared(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A service that needs no broker, for requests that are refused or only look."""
+    scene = Scene("127.0.0.1:1", redis_url, "trefused", tmp_path_factory.mktemp("project"))
+    with scene.serving(log_timeout_s=0.1) as client:
+        yield client
+
+
+def test_routers_metrics_and_openapi_are_told(shared: TestClient) -> None:
+    router = shared.get("/v1/routers").json()["routers"][0]
+    assert (router["name"], router["champion"], router["policy"]) == ("delays", "streaming", "thompson")
+    assert "headrace_http_requests_total" in shared.get("/metrics").text
+    document = shared.get("/openapi.json").json()
+    assert {"/v1/predict", "/v1/predict:batch", "/v1/outcomes", "/v1/routers", "/v1/arms"} == set(
+        document["paths"]
+    )
+    refs = str(document).split("#/components/schemas/")[1:]
+    named = {ref.split("'")[0] for ref in refs}
+    assert named <= set(document["components"]["schemas"])
