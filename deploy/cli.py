@@ -46,9 +46,10 @@ def version() -> None:
 @app.command()
 def plan(project: Project = _HERE) -> None:
     """Show what `apply` would change; changes nothing."""
+    settings = load_settings(project)
+
     from deploy.apply import compile_plan, describe_changes
 
-    settings = load_settings(project)
     wanted = compile_plan(settings.project_dir)
     typer.echo(describe_changes(settings, wanted))
 
@@ -56,9 +57,10 @@ def plan(project: Project = _HERE) -> None:
 @app.command()
 def apply(project: Project = _HERE) -> None:
     """Check the definitions, register them with Feast, make the topics and store the plan."""
+    settings = load_settings(project)
+
     from deploy.apply import apply_plan, compile_plan, describe_changes
 
-    settings = load_settings(project)
     wanted = compile_plan(settings.project_dir)
     typer.echo(describe_changes(settings, wanted))
     apply_plan(settings, wanted)

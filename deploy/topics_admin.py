@@ -21,7 +21,8 @@ from schemas.errors import ServiceUnavailable, SettingsError
 from schemas.plan import Plan, RouterSpec, SourceSpec
 
 _KEEP = {"retention.ms": "-1"}
-_COMPACT = {"cleanup.policy": "compact"}
+# A crash inside a checkpoint is made good from the values before it: they must not be compacted away at once.
+_COMPACT = {"cleanup.policy": "compact", "min.compaction.lag.ms": "600000"}
 _LARGE = {"max.message.bytes": str(8 << 20)}  # a message of these holds a whole range, or a key's state
 _REQUEST_S = 15.0
 
