@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException, Producer
 
 from schemas.errors import ServiceUnavailable
 
+_MAX_BYTES = 8 * 1024**2  # a block holds a whole range; the topics allow as much
 _Headers = Sequence[tuple[str, bytes]]
 
 
@@ -29,12 +30,12 @@ class LogProducer:
                 "enable.idempotence": True,
                 "compression.type": "lz4",
                 "linger.ms": 2,
+                "message.max.bytes": _MAX_BYTES,
                 "queue.buffering.max.messages": 500_000,
                 "queue.buffering.max.kbytes": 256 * 1024,
             }
         )
         self._failure: str | None = None
-        self._ends: dict[str, int] = {}
 
     def send(
         self,

@@ -21,8 +21,8 @@ import faust
 from schemas import topics
 from schemas.errors import HeadraceError
 from schemas.plan import Plan, SourceSpec
-from streams.changelog import read_changelog
 from streams.known_topics import refuse_missing_topics
+from streams.log_reader import read_log
 from streams.output import LogProducer
 from streams.partition_state import Effects, Entry, Shard, SourcePartition, definition_of
 from streams.progress import Progress, counts_key, progress_field, progress_key
@@ -191,15 +191,15 @@ class Worker:
 
     async def _restore(self, tp: Any) -> _Owned:
         owned = self._own(tp)
-        read = asyncio.get_running_loop().run_in_executor(
-            None, lambda: list(read_changelog(self._bootstrap, owned.changelog, tp.partition))
-        )
-        entries = await read
+        entries = await asyncio.to_thread(self._read_changelog, owned.changelog, tp.partition)
         owned.state.restore(entries)
         position = owned.state.next_offset
         log.info("%s[%d]: restored %d records, position %d", tp.topic, tp.partition, len(entries), position)
         await self._sink.write([], self._published(tp, owned))
         return owned
+
+    def _read_changelog(self, topic: str, partition: int) -> list[Entry]:
+        return [(m.key(), m.value()) for m in read_log(self._bootstrap, topic, partition)]
 
     def _own(self, tp: Any) -> _Owned:
         project = self._plan.project
