@@ -176,7 +176,7 @@ def airports(raw: Raw) -> pd.DataFrame:
 
 
 def _before_everything() -> pd.Timestamp:
-    return pd.Timestamp("2012-12-31", tz="UTC")
+    return pd.Timestamp("2012-12-31", tz="UTC").as_unit("ms")
 
 
 def requests(flights: pd.DataFrame) -> pd.DataFrame:
