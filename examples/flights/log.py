@@ -24,7 +24,7 @@ class EventLog:
 
     def __init__(self, bootstrap: str) -> None:
         self._producer = Producer(
-            {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 0, "log_level": 3}
+            {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5, "log_level": 3}
         )
         self.produced: dict[str, int] = defaultdict(int)
         self.marks: dict[str, int] = defaultdict(int)
