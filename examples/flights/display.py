@@ -127,7 +127,7 @@ class LiveDisplay:
             style="dim",
         )
         return Panel(
-            Group(head, bar, Text(), self._arms(race), Text(), Align.center(counts)),
+            Group(head, bar, Text(" "), self._arms(race), Text(" "), Align.center(counts)),
             title="[bold]Headrace[/] · flights from New York, 2013",
             subtitle="will it arrive 15 minutes late? asked an hour before departure",
             border_style="blue",
@@ -158,7 +158,7 @@ class LiveDisplay:
         return table
 
 
-def sparkline(values: list[float], width: int = 32, low: float = 0.5, high: float = 0.8) -> str:
+def sparkline(values: list[float], width: int = 26, low: float = 0.5, high: float = 0.8) -> str:
     """The latest values, one character each."""
     found = [value for value in values[-width:] if value == value]
     places = [min(max((value - low) / (high - low), 0.0), 1.0) * (len(SPARKS) - 1) for value in found]
