@@ -43,6 +43,7 @@ def event_topic(name: str, record: str, key: str) -> KafkaSource:
         message_format=AvroFormat((HERE / "event_schemas" / f"{record}.avsc").read_text()),
         watermark_delay_threshold=timedelta(minutes=15),
         batch_source=log,
+        # One shard: one worker does all the work here, and every step of the replay waits for every shard.
         tags={"headrace.key": key, "headrace.shards": "1", "headrace.max_future": "60"},
     )
 
