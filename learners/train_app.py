@@ -24,7 +24,7 @@ from streams.progress import ProgressStore
 
 _log = logging.getLogger(__name__)
 _BATCH = 500
-_WAIT_S = 0.05
+_WAIT_S = 0.01
 _RETRY_S = 0.5
 
 
@@ -66,6 +66,7 @@ class TrainApp:
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
+                "fetch.wait.max.ms": 10,  # the built-in broker answers no sooner, whatever arrives
             }
         )
         letters = DeadLetters(self._producer, plan.project)
