@@ -32,17 +32,21 @@ def _dump(value: object, fast: bool) -> bytes:
     return buffer.getvalue()
 
 
+_PLAIN = frozenset({float, int, bool, bytes, dict, list, type(None)})
+
+
 class _CanonicalPickler(pickle.Pickler):
     """Writes one byte string for all objects that are equal in type and content."""
 
     def __init__(self, buffer: io.BytesIO, fast: bool) -> None:
         super().__init__(buffer, protocol=5)
         self.fast = fast
+        self._plain = _PLAIN | {str, tuple} if fast else _PLAIN
         self._generators: dict[int, int] = {}
 
     def persistent_id(self, value: Any) -> Any:
         kind = type(value)
-        if kind is float or kind is int or value is None:
+        if kind in self._plain:  # nearly everything in a model is
             return None
         if kind is set or kind is frozenset:
             return ["set", *sorted(_canonical(v) for v in value)]
