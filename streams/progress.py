@@ -32,7 +32,7 @@ from schemas.plan import Plan
 Stage = Literal["features", "outcomes", "join", "train", "serve"]
 Until = Literal["features", "examples", "models", "serve"]
 REPLICA_TIMEOUT_MS = 15_000
-_POLL_S = (0.001, 0.02)  # first and longest pause between two looks
+_POLL_S = (0.001, 0.02)  # shortest and longest pause between two looks: a tenth of the time waited
 
 
 def progress_key(project: str) -> str:
@@ -133,19 +133,19 @@ class ProgressStore:
         targets = {(topic, partition): offset for partition, offset in prefix.items() if offset > 0}
         steps = list(self._steps(topic, until))
         for number, stage in enumerate(steps):
-            pause = _POLL_S[0]
+            began = time.monotonic()
             while True:
                 found = self.read()
                 behind = list(self._behind(found, stage, targets))
                 if not behind:
                     break
-                if time.monotonic() >= deadline:
+                now = time.monotonic()
+                if now >= deadline:
                     raise ProgressTimeout(
                         f"not visible within {timeout_s:g} s: {'; '.join(sorted(set(behind))[:4])}. "
                         "See whether that process runs (`headrace status`) and what it logs"
                     )
-                time.sleep(pause)
-                pause = min(pause * 1.5, _POLL_S[1])
+                time.sleep(min(max(_POLL_S[0], (now - began) / 10), _POLL_S[1]))
             if number + 1 < len(steps):
                 targets = self._outputs(found, stage, targets)
 

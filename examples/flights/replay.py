@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from examples.flights.events import EventTopic, rows
+from examples.flights.events import EventTopic, Rows
 from examples.flights.log import EventLog
 from examples.flights.service import PredictionService
 from examples.flights.steps import STEP_MS, Period, Step, steps
@@ -68,7 +68,7 @@ class Replay:
             )
             for name in ("departures", "arrivals", "weather")
         }
-        self._requests = period.requests
+        self._requests = Rows(period.requests)
         self._asked_ms = period.requests["ts_ms"].to_numpy(np.int64)
         self.tally = Tally()
 
@@ -110,7 +110,7 @@ class Replay:
 
     def _ask(self, now_ms: int) -> None:
         first, last = np.searchsorted(self._asked_ms, (now_ms, now_ms + STEP_MS))
-        answers = self._service.predict(rows(self._requests.iloc[first:last]))
+        answers = self._service.predict(list(self._requests.between(int(first), int(last))))
         self.tally.predictions += len(answers)
         self.tally.traffic.update(answer["arm"] for answer in answers)
 
