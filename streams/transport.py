@@ -41,8 +41,13 @@ def register_range_topics(names: Iterable[str]) -> None:
 
 @dataclass
 class RecordRange:
-    """Offsets ``[first, next_offset)`` of one partition, delivered as one event."""
+    """Offsets ``[first, next_offset)`` of one partition, delivered as one event.
 
+    `follows` is the offset up to which the partition had been read before, None when nothing was known of it:
+    all that lies between it and `first` are offsets that no consumer sees.
+    """
+
+    follows: int | None
     first: int
     next_offset: int
     generation: int
@@ -111,7 +116,9 @@ class RangeConsumer(driver.Consumer):  # type: ignore[misc]
         message = self._to_message(tp, records[0])
         message.key, message.value = None, records
         # Faust keeps a tracing span in this slot; it is the one place a message has for us.
-        message.span = RecordRange(records[0].offset, records[-1].offset + 1, generation)
+        message.span = RecordRange(
+            self._read_offset[tp], records[0].offset, records[-1].offset + 1, generation
+        )
         self._ranges[tp].append(message.span)
         return message
 

@@ -19,7 +19,7 @@ from typing import Any
 import faust
 
 from schemas import topics
-from schemas.errors import HeadraceError
+from schemas.errors import HeadraceError, StateError
 from schemas.plan import Plan, SourceSpec
 from streams.known_topics import refuse_missing_topics
 from streams.log_reader import read_log
@@ -216,6 +216,13 @@ class Worker:
             return  # from before a rebalance: whoever owns the partition now reads it again
         owned = await self._restored(message.tp)
         async with owned.turn:
+            follows, position = message.span.follows, owned.state.next_offset
+            if follows is not None and follows > position:
+                raise StateError(
+                    f"{message.tp.topic}[{message.tp.partition}] was read up to {follows}, its state is at "
+                    f"{position}: records would be left out. If the changelog was lost, delete the consumer "
+                    f"group {self._app.conf.id} so that the topic is read again"
+                )
             effects = owned.state.process(message.value)
             self._send(owned, effects)
             await self._sink.write(effects.rows, self._published(message.tp, owned))
