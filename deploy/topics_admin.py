@@ -76,9 +76,15 @@ def _of_router(project: str, router: RouterSpec) -> Iterator[TopicSpec]:
     yield TopicSpec(topics.epochs(project, router.name), 1, _KEEP)
 
 
+def _declared(plan: Plan) -> list[TopicSpec]:
+    """The event topics whose partition count the repository declares."""
+    return [TopicSpec(s.topic, s.partitions, _KEEP) for s in plan.sources if s.partitions is not None]
+
+
 def all_topics(plan: Plan, event_partitions: int, topic_partitions: Mapping[str, int]) -> dict[str, int]:
     """Every topic of the plan with its partition count, when none exists yet; see `ensure_topics`."""
     counts = {name: topic_partitions.get(name, event_partitions) for name in event_topics(plan)}
+    counts |= {spec.name: spec.partitions for spec in _declared(plan)}
     return counts | {spec.name: spec.partitions for spec in internal_topics(plan, counts)}
 
 
@@ -104,7 +110,7 @@ def ensure_topics(
     event_partitions
         Partitions of an event topic that does not exist yet,
     topic_partitions
-        unless it has an entry here: topic to partitions.
+        unless it has an entry here (topic to partitions), or its source declares a number.
 
     Returns
     -------
@@ -114,7 +120,7 @@ def ensure_topics(
     Raises
     ------
     SettingsError
-        When an internal topic exists with another partition count.
+        When a topic exists with another partition count than the plan needs.
     ServiceUnavailable
         When the brokers cannot be reached, refuse a topic, or a partition has no leader in time.
     """
@@ -124,6 +130,7 @@ def ensure_topics(
         wanted = all_topics(plan, event_partitions, topic_partitions or {})
         cluster.create([TopicSpec(name, wanted[name], _KEEP) for name in missing])
         counts = {name: len(cluster.led(name).partitions) for name in event_topics(plan)}
+        _check(_declared(plan), cluster.metadata())
         inner = internal_topics(plan, counts)
         _check(inner, cluster.metadata())
         cluster.create([spec for spec in inner if spec.name not in cluster.metadata().topics])

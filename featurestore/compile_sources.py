@@ -12,6 +12,7 @@ Conventions, all in plain Feast objects::
         tags={
             "headrace.key": "carrier",          # the field that is the Kafka message key
             "headrace.schema_id": "7",          # Confluent schema id; else the schema's fingerprint
+            "headrace.partitions": "8",         # of the topic; else the setting, or what is found
             "headrace.shards": "4",             # partitions of the shuffle topic
             "headrace.max_future": "60",        # seconds an event may be ahead of its append time
         },
@@ -39,7 +40,7 @@ from schemas.plan import SourceSpec, StreamViewSpec
 _DEFAULT_SHARDS = 4
 _DEFAULT_MAX_FUTURE_S = 60
 _TILE_WITHOUT_VIEWS_MS = 60_000  # judges lateness where no hop says how finely
-_TAGS = ("key", "schema_id", "shards", "max_future")
+_TAGS = ("key", "schema_id", "partitions", "shards", "max_future")
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,11 @@ def compile_source(source: EventSource, views: Sequence[StreamViewSpec]) -> Sour
     lateness = options.watermark_delay_threshold or timedelta(0)
     tile_ms = math.gcd(*(a.hop_ms for view in views for a in view.aggregations)) or _TILE_WITHOUT_VIEWS_MS
     key = source.tags.get("key")
-    direct = all([k.name for k in view.join_keys] == [key] for view in views)
+    partitions = (
+        definition.whole_number(source.tags, "partitions", 0, 1) if "partitions" in source.tags else None
+    )
+    # With one partition, every key of every view is in it.
+    direct = partitions == 1 or all([k.name for k in view.join_keys] == [key] for view in views)
     schema_id = (
         definition.whole_number(source.tags, "schema_id", 0, 0)
         if "schema_id" in source.tags
@@ -115,6 +120,7 @@ def compile_source(source: EventSource, views: Sequence[StreamViewSpec]) -> Sour
         tile_ms=tile_ms,
         late_tiles=-(-definition.milliseconds("watermark_delay_threshold", lateness) // tile_ms),
         max_future_ms=max_future_s * 1000,
+        partitions=partitions,
         shards=0 if direct else shards,
     )
 

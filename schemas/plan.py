@@ -50,7 +50,8 @@ class SourceSpec(Spec):
     tile_ms: int
     late_tiles: int
     max_future_ms: int
-    shards: int  # partitions of the shuffle topic; 0 when every view is keyed as the topic is
+    partitions: int | None = None  # of the topic, where the repository declares it
+    shards: int  # partitions of the shuffle topic; 0 when no view needs a shuffle
 
     @property
     def schema_id(self) -> int:
@@ -228,9 +229,9 @@ class Plan(Spec):
         return tuple(v for v in self.stream_views if v.source == source)
 
     def is_direct(self, view: StreamViewSpec) -> bool:
-        """Whether the view is keyed as its topic is, so that no shuffle is needed."""
-        key = self.source(view.source).key_field
-        return key is not None and [k.name for k in view.join_keys] == [key]
+        """Whether every key of the view is in one partition of its topic, so that no shuffle is needed."""
+        source = self.source(view.source)
+        return source.partitions == 1 or [k.name for k in view.join_keys] == [source.key_field]
 
     def router_features(self, router: RouterSpec) -> tuple[FeatureRef, ...]:
         """Every feature that any arm of the router reads, once, in order of first use."""

@@ -43,14 +43,13 @@ def event_topic(name: str, record: str, key: str) -> KafkaSource:
         message_format=AvroFormat((HERE / "event_schemas" / f"{record}.avsc").read_text()),
         watermark_delay_threshold=timedelta(minutes=15),
         batch_source=log,
-        # One shard: one worker does all the work here, and every step of the replay waits for every shard.
-        tags={"headrace.key": key, "headrace.shards": "1", "headrace.max_future": "60"},
+        # One partition, so that no view needs a shuffle: every step of the replay waits for every stage.
+        tags={"headrace.key": key, "headrace.partitions": "1", "headrace.max_future": "60"},
     )
 
 
-# Keyed by aircraft, so that its own delays need no shuffle.
 departures = event_topic("departures", "departure", key="tailnum")
-# Labels are learned in the order of this topic, so it has one partition: two would be read in any order.
+# Labels are learned in the order of this topic, so it must have one partition: two would be read in any order.
 arrivals = event_topic("arrivals", "arrival", key="tailnum")
 weather = event_topic("weather", "weather", key="origin")
 
