@@ -36,11 +36,14 @@ def current_plan(settings: Settings) -> tuple[redis.Redis, Plan]:
 
 def run_worker(settings: Settings) -> None:
     """Event topics to the online store, until SIGTERM."""
+    import uvloop
+
     from featurestore.feature_log import ParquetFeatureLog
     from featurestore.online_writer import RedisOnlineSink
     from streams.worker import Worker, WorkerConfig
 
     _, plan = _begin(settings)
+    uvloop.install()
     Worker(
         plan,
         settings.kafka,
@@ -52,9 +55,12 @@ def run_worker(settings: Settings) -> None:
 
 def run_join(settings: Settings) -> None:
     """Predictions and outcomes to training examples, until SIGTERM."""
+    import uvloop
+
     from streams.join_app import JoinApp, JoinConfig
 
     _, plan = _begin(settings)
+    uvloop.install()
     config = JoinConfig(
         checkpoint_ms=settings.checkpoint_ms,
         session_timeout_s=settings.session_timeout_ms / 1000,

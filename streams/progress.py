@@ -32,7 +32,7 @@ from schemas.plan import Plan
 Stage = Literal["features", "outcomes", "join", "train", "serve"]
 Until = Literal["features", "examples", "models", "serve"]
 REPLICA_TIMEOUT_MS = 15_000
-_POLL_S = (0.001, 0.02)  # shortest and longest pause between two looks: a tenth of the time waited
+_POLL_S = (0.002, 0.02)  # shortest and longest pause between two looks: a tenth of the time waited
 
 
 def progress_key(project: str) -> str:

@@ -95,6 +95,7 @@ def main() -> int:
         kafka=arguments.kafka,
         partitions=1,  # of arrivals above all: labels are learned in the order of that topic
         publish_every_s=NEVER_BY_WALL_CLOCK_S,
+        checkpoint_ms=5_000,  # progress does not wait for it, and a day of event time takes as long
     )
     try:
         with stack:

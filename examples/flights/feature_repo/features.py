@@ -49,7 +49,7 @@ def event_topic(name: str, record: str, key: str) -> KafkaSource:
 
 
 departures = event_topic("departures", "departure", key="tailnum")
-# Labels are learned in the order of this topic, so it must have one partition: two would be read in any order.
+# Labels are learned in the order of this topic, so it has one partition: two would be in no order.
 arrivals = event_topic("arrivals", "arrival", key="tailnum")
 weather = event_topic("weather", "weather", key="origin")
 
