@@ -17,6 +17,7 @@ from schemas import topics
 from schemas.marks import mark_time_ms
 from schemas.plan import Plan, RouterSpec
 from schemas.records import Closing, Epoch
+from streams.progress import EPOCHS, Progress, ProgressStore
 
 _log = logging.getLogger(__name__)
 
@@ -46,13 +47,15 @@ class ClosingFold:
         partitions: int,
         producer: Producer,
         pointers: ModelPointers,
+        progress: ProgressStore,
         dead_letters: DeadLetters,
         durable: Callable[[], None],
     ) -> None:
         self.topic = topics.closings(plan.project, router.name)
         self._epochs_topic = topics.epochs(plan.project, router.name)
         self._keeper = EpochKeeper(router, plan.hash, partitions)
-        self._file, self._producer, self._pointers = file, producer, pointers
+        self._file, self._producer, self._pointers, self._progress = file, producer, pointers, progress
+        self._announced = [-1] * partitions
         self._dead_letters, self._durable = dead_letters, durable
         self._unsaved: list[Epoch] = []
         self._in_force = -1
@@ -96,6 +99,11 @@ class ClosingFold:
             self._pointers.set_epoch(current)
             self._in_force = current.epoch
             _log.info("%s: epoch %d: %s", current.router, current.epoch, current.propensities)
+        for partition, announced in enumerate(self._announced):
+            offset = self._keeper.offset(partition)
+            if offset != announced:
+                self._progress.publish("train", self.topic, partition, Progress(offset), EPOCHS)
+                self._announced[partition] = offset
 
     def _save(self, epochs: list[Epoch]) -> None:
         for epoch in epochs:

@@ -73,11 +73,12 @@ class LiveModels:
         self._plan, self._router, self._project, self._store = plan, router, project, store
         self._pointers = ModelPointers(client, plan.project)
         self._progress, self._replica = ProgressStore(client, plan), replica
-        self._examples = topics.examples(plan.project, router.name)
+        self._inputs = [(topics.examples(plan.project, router.name), 0)]
+        self._inputs += [(topics.closings(plan.project, router.name), n) for n in range(router.partitions)]
         self._on_failure = on_failure
         self._loaded: dict[str, ModelPointer] = {}
         self._failed: dict[str, tuple[str, float]] = {}  # version, and when it is tried again
-        self._said: tuple[int, float] = (-1, 0.0)
+        self._said: tuple[list[int], float] = ([], 0.0)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=f"models-{router.name}", daemon=True)
         arms = tuple(self._fresh(plan.learner(arm), 1) for arm in router.arms)
@@ -92,18 +93,20 @@ class LiveModels:
         self._stopping.set()
         self._thread.join()
         try:
-            self._progress.forget("serve", self._examples, 0, self._replica)
+            for topic, partition in self._inputs:
+                self._progress.forget("serve", topic, partition, self._replica)
         except redis.RedisError as error:
             _log.warning("progress of replica '%s' is left to expire: %s", self._replica, error)
 
     def refresh(self) -> None:
         """Look once: load what is new, swap, publish progress."""
-        pointers, epoch = self._pointers.read(self._router.name)
-        arms = tuple(self._refreshed(arm, pointers.get(arm.name)) for arm in self.live.arms)
+        found = self._pointers.read(self._router)
+        arms = tuple(self._refreshed(arm, found.pointers.get(arm.name)) for arm in self.live.arms)
+        epoch = found.epoch
         if epoch is None or set(epoch.propensities) != set(self._router.arms):
             epoch = initial_epoch(self._router, self._plan.hash)
         self.live = Live(arms, epoch)
-        self._say(min(arm.offset for arm in arms))
+        self._say([min(arm.offset for arm in arms), *found.closings])
         self.followed.set()
 
     def _refreshed(self, arm: LiveArm, pointer: ModelPointer | None) -> LiveArm:
@@ -142,12 +145,13 @@ class LiveModels:
         model = self._project.learner(spec.name).model()
         return LiveArm(spec.name, model, f"{major}.0", 0, Inputs(self._plan, spec))
 
-    def _say(self, offset: int) -> None:
+    def _say(self, offsets: list[int]) -> None:
         """Progress, when it has changed and as a sign of life."""
         now = time.monotonic()
-        if self._said[0] != offset or now - self._said[1] > HEARTBEAT_S:
-            self._progress.publish("serve", self._examples, 0, Progress(offset), self._replica)
-            self._said = (offset, now)
+        if self._said[0] != offsets or now - self._said[1] > HEARTBEAT_S:
+            for (topic, partition), offset in zip(self._inputs, offsets, strict=True):
+                self._progress.publish("serve", topic, partition, Progress(offset), self._replica)
+            self._said = (offsets, now)
 
     def _follow(self) -> None:
         while not self._stopping.wait(POLL_S):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 import redis
 
+from schemas import topics
+from schemas.plan import RouterSpec
 from schemas.records import Epoch
+from streams.progress import EPOCHS, Progress, progress_field, progress_key
 
 
 def models_key(project: str) -> str:
@@ -36,6 +38,15 @@ class ModelPointer:
         return cls(str(raw["version"]), int(raw["offset"]))
 
 
+@dataclass(frozen=True)
+class InForce:
+    """Pointers by learner, the epoch, and per partition the prefix of the closings it follows from."""
+
+    pointers: dict[str, ModelPointer]
+    epoch: Epoch | None
+    closings: list[int]
+
+
 class ModelPointers:
     """Writes pointers, for the trainer, and reads them, for the router."""
 
@@ -49,14 +60,23 @@ class ModelPointers:
     def set_epoch(self, epoch: Epoch) -> None:
         self._redis.set(epoch_key(self._project, epoch.router), epoch.to_bytes())
 
-    def read(self, router: str) -> tuple[dict[str, ModelPointer], Epoch | None]:
-        """All pointers by learner, and the router's epoch, in one round trip."""
+    def read(self, router: RouterSpec) -> InForce:
+        """What is in force for a router, in one round trip.
+
+        The prefixes are read first: the epoch that is read behind them follows from at least as much.
+        """
+        closings = topics.closings(self._project, router.name)
+        fields = [progress_field("train", closings, n, EPOCHS) for n in range(router.partitions)]
         pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hmget(progress_key(self._project), fields)
         pipeline.hgetall(models_key(self._project))
-        pipeline.get(epoch_key(self._project, router))
-        raw: list[Any] = pipeline.execute()
-        pointers = {_text(name): ModelPointer.decode(value) for name, value in raw[0].items()}
-        return pointers, None if raw[1] is None else Epoch.model_validate_json(raw[1])
+        pipeline.get(epoch_key(self._project, router.name))
+        prefixes, versions, epoch = pipeline.execute()
+        return InForce(
+            {_text(name): ModelPointer.decode(value) for name, value in versions.items()},
+            None if epoch is None else Epoch.model_validate_json(epoch),
+            [0 if raw is None else Progress.decode(raw).next_offset for raw in prefixes],
+        )
 
 
 def _text(name: str | bytes) -> str:

@@ -89,6 +89,7 @@ class TrainApp:
                 router.partitions,
                 self._producer,
                 pointers,
+                progress,
                 letters,
                 self._durable,
             )

@@ -10,8 +10,8 @@ stage      input                                      members                   
 features   event topics                               direct, shard-0, shard-1…  online rows readable
 outcomes   event topics that routers take labels of   routers                    in the outcomes topic
 join       predictions and outcomes topics            (one)                      in examples, closings
-train      examples topics                            learners                   in published versions
-serve      examples topics                            replicas                   in the models that serve
+train      examples and closings topics               learners; epochs           in published versions, epochs
+serve      examples and closings topics               replicas                   in what answers requests
 =========  =========================================  =========================  ====================
 """
 
@@ -31,6 +31,7 @@ from schemas.plan import Plan
 
 Stage = Literal["features", "outcomes", "join", "train", "serve"]
 Until = Literal["features", "examples", "models", "serve"]
+EPOCHS = "epochs"  # the member of stage train that reads closings
 REPLICA_TIMEOUT_MS = 15_000
 _POLL_S = (0.002, 0.02)  # shortest and longest pause between two looks: a tenth of the time waited
 
@@ -185,6 +186,8 @@ class ProgressStore:
             labelled = [r for r in plan.routers if r.outcome is not None]
             return [r.name for r in labelled if r.outcome and plan.source(r.outcome.source).topic == topic]
         if stage == "train":
+            if topic in {topics.closings(plan.project, r.name) for r in plan.routers}:
+                return [EPOCHS]
             return [
                 arm for r in plan.routers if topics.examples(plan.project, r.name) == topic for arm in r.arms
             ]
@@ -232,7 +235,4 @@ class ProgressStore:
                     out_topic, out_partition = name.rsplit("|", 1)
                     where = (out_topic, int(out_partition))
                     ends[where] = max(end, ends.get(where, 0))
-        if stage == "join":  # closings lead to epochs, which nobody waits for
-            read_on = {topics.examples(self._plan.project, r.name) for r in self._plan.routers}
-            return {where: end for where, end in ends.items() if where[0] in read_on}
         return ends

@@ -75,7 +75,7 @@ class Scene:
     def await_epoch(self, number: int, timeout_s: float = 30.0) -> Epoch:
         deadline = time.monotonic() + timeout_s
         while True:
-            epoch = self.pointers.read(self.router.name)[1]
+            epoch = self.pointers.read(self.router).epoch
             if epoch is not None and epoch.epoch >= number:
                 return epoch
             assert time.monotonic() < deadline, epoch
@@ -157,7 +157,7 @@ def test_by_marks_alone_versions_do_not_depend_on_how_the_records_arrive(scene: 
         scene.write(scene.examples, *stream[60:], 5 * HOUR_MS)
         scene.await_trained(96)
     assert [h.offset for h in scene.store.lineage("tree")] == [0, 32, 64, 96]
-    pointers, _ = scene.pointers.read(scene.router.name)
+    pointers = scene.pointers.read(scene.router).pointers
     assert {(p.version, p.offset) for p in pointers.values()} == {("1.3", 96)}
 
 
@@ -203,7 +203,7 @@ def test_an_outage_of_redis_delays_publishing_and_loses_nothing(
             scene.write(scene.examples, *bodies(stream[20:]))
             server.restart()
             scene.await_trained(60)
-        pointers, _ = scene.pointers.read("delays")
+        pointers = scene.pointers.read(scene.router).pointers
         assert {pointer.offset for pointer in pointers.values()} == {60}
         tree = replay(scene.plan, scene.project.learner("tree"), enumerate(stream), 60)
         assert scene.digests()["tree"] == tree

@@ -1,0 +1,95 @@
+"""Progress: waiting for a prefix, stage by stage, on a real Redis."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import redis
+
+from schemas import topics
+from schemas.errors import ProgressTimeout, UnknownNameError
+from schemas.plan import (
+    FeatureServiceSpec,
+    LearnerSpec,
+    OutcomeSpec,
+    Plan,
+    PolicySpec,
+    RouterSpec,
+)
+from streams.progress import EPOCHS, Progress, ProgressStore
+from tests.streams.plans import purchases_plan
+
+
+def plan_with_router(project: str) -> Plan:
+    base = purchases_plan(project)
+    router = RouterSpec(
+        name="r", arms=("a", "b"), champion="a", target="t", unit="user", entities=("user",), request=(),
+        outcome=OutcomeSpec(source="purchases", key_field="user", label_field="amount"), wait_ms=10,
+        policy=PolicySpec(), refresh_ms=1, publish_ms=1, partitions=1, salt="", default=0.5,
+    )  # fmt: skip
+    learners = tuple(LearnerSpec(name=n, service="s", target="t", definition=n) for n in ("a", "b"))
+    services = (FeatureServiceSpec(name="s", features=()),)
+    return base.model_copy(update={"routers": (router,), "learners": learners, "services": services})
+
+
+@pytest.fixture
+def store(redis_url: str, project: str) -> ProgressStore:
+    return ProgressStore(redis.Redis.from_url(redis_url), plan_with_router(project))
+
+
+def event_topic(project: str) -> str:
+    return f"{project}.purchases"
+
+
+def test_every_member_of_a_stage_must_have_come_that_far(store, project):
+    topic = event_topic(project)
+    for member in ("direct", "shard-0"):
+        store.publish("features", topic, 0, Progress(10), member)
+    with pytest.raises(ProgressTimeout, match=r"stage features \(shard-1\) has .* up to offset 0 of 10"):
+        store.wait(topic, {0: 10}, timeout_s=0.01)
+    store.publish("features", topic, 0, Progress(10), "shard-1")
+    store.wait(topic, {0: 10}, timeout_s=0.01)
+    with pytest.raises(ProgressTimeout, match="of 11"):
+        store.wait(topic, {0: 11}, timeout_s=0.01)
+
+
+def test_waiting_follows_the_outputs_from_stage_to_stage(store, project):
+    topic, examples, closings = (
+        event_topic(project), topics.examples(project, "r"), topics.closings(project, "r")
+    )  # fmt: skip
+    outcomes = topics.outcomes(project, "r")
+
+    def behind() -> str:
+        with pytest.raises(ProgressTimeout) as raised:
+            store.wait(topic, {0: 5}, until="serve", timeout_s=0.01)
+        return str(raised.value)
+
+    assert "stage outcomes (r)" in behind()
+    store.publish("outcomes", topic, 0, Progress(5, {f"{outcomes}|0": 3}), "r")
+    assert f"stage join has {outcomes}[0] up to offset 0 of 3" in behind()
+    store.publish("join", outcomes, 0, Progress(3, {f"{examples}|0": 7, f"{closings}|0": 2}))
+    assert "stage train (a)" in behind()
+    store.publish("train", examples, 0, Progress(7), "a")
+    store.publish("train", examples, 0, Progress(7), "b")
+    assert f"stage train (epochs) has {closings}[0] up to offset 0 of 2" in behind()
+    store.publish("train", closings, 0, Progress(2), EPOCHS)
+    assert "no live replica" in behind()
+    store.publish("serve", examples, 0, Progress(7), "replica")
+    store.publish("serve", closings, 0, Progress(2), "replica")
+    store.wait(topic, {0: 5}, until="serve", timeout_s=0.01)
+
+
+def test_a_wait_ends_as_soon_as_the_prefix_is_visible(store, project):
+    topic = event_topic(project)
+    for member in ("direct", "shard-0"):
+        store.publish("features", topic, 0, Progress(1), member)
+    late = threading.Timer(0.1, store.publish, ("features", topic, 0, Progress(1), "shard-1"))
+    late.start()
+    store.wait(topic, {0: 1}, timeout_s=30)
+    late.join()
+
+
+def test_a_topic_nobody_reads_is_an_error_with_the_nearest_name(store, project):
+    with pytest.raises(UnknownNameError, match=f"did you mean '{project}.purchases'"):
+        store.wait(f"{project}.purchase", {0: 1})
