@@ -60,7 +60,9 @@ class GroupState:
             return
         for hop_ms, ring in self._rings.items():
             for window_ms in self._windows(hop_ms):
-                self._touched += ring.expiring(window_ms, before, self.clock_ms)
+                slots = ring.expiring(window_ms, before, self.clock_ms)
+                if slots:
+                    self._touched.append(np.array(slots, np.int64))
             ring.forget(self.clock_ms)
 
     def _windows(self, hop_ms: int) -> set[int]:

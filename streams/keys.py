@@ -85,10 +85,8 @@ class KeyTable:
 
     def slots_of(self, columns: KeyColumns) -> NDArray[np.int64]:
         """The slot of every row, shape (n,); keys not seen before get one."""
-        first, inverse = distinct(columns)
-        parts = [column[first].tolist() for column in columns]
-        slots = np.fromiter(map(self.slot, zip(*parts, strict=True)), np.int64, len(first))
-        return slots[inverse]
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return np.fromiter(map(self.slot, rows), np.int64, len(columns[0]))
 
     def key(self, slot: int) -> Key:
         key = self._keys[slot]

@@ -54,7 +54,7 @@ class Ring:
         self.depth = window_ms // hop_ms + 1
         self.accumulators = dict(accumulators)
         self.tiles = np.full((0, self.depth), EMPTY, np.int64)  # (slots, depth): tile number per position
-        self._holders: dict[int, list[NDArray[np.int64]]] = {}  # tile number to slots that hold it
+        self._holders: dict[int, list[int]] = {}  # tile number to slots that hold it
 
     def reserve(self, slots: int) -> None:
         """Make room for `slots` slots, growing by half."""
@@ -107,15 +107,13 @@ class Ring:
         self._hold(slots, numbers)
 
     def _hold(self, slots: NDArray[np.int64], numbers: NDArray[np.int64]) -> None:
-        by = np.argsort(numbers, kind="stable")
-        cuts = np.flatnonzero(np.diff(numbers[by])) + 1
-        for part in np.split(by, cuts):
-            self._holders.setdefault(int(numbers[part[0]]), []).append(slots[part])
+        for slot, number in zip(slots.tolist(), numbers.tolist(), strict=True):
+            self._holders.setdefault(number, []).append(slot)
 
-    def expiring(self, window_ms: int, before_ms: int, clock_ms: int) -> list[NDArray[np.int64]]:
+    def expiring(self, window_ms: int, before_ms: int, clock_ms: int) -> list[int]:
         """Slots that held a tile which leaves a window as the clock moves from `before_ms` to `clock_ms`."""
         first, last = self.first_tile(window_ms, before_ms), self.first_tile(window_ms, clock_ms)
-        return [part for number in self._numbers(first, last) for part in self._holders[number]]
+        return [slot for number in self._numbers(first, last) for slot in self._holders[number]]
 
     def forget(self, clock_ms: int) -> None:
         """Drop the bookkeeping of tiles that have left every window."""
