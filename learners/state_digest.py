@@ -13,22 +13,15 @@ def state_digest(model: object) -> str:
     """SHA-256, in hex, of a canonical serialisation of a model.
 
     Pickles of equal models differ: by which equal strings are one object, by the order of sets, by random
-    generators nobody draws from. Here sharing is written out, sets are sorted, and the generators that
+    generators nobody draws from. Here constants are written out, sets are sorted, and the generators that
     river's distributions keep for sampling (never seeded, never used in learning) are left out.
     """
     return hashlib.sha256(_canonical(model)).hexdigest()
 
 
 def _canonical(value: object) -> bytes:
-    try:
-        return _dump(value, fast=True)
-    except ValueError:  # cyclic, as bagging and aggregated Mondrian forests are: sharing must be kept
-        return _dump(value, fast=False)
-
-
-def _dump(value: object, fast: bool) -> bytes:
     buffer = io.BytesIO()
-    _CanonicalPickler(buffer, fast).dump(value)
+    _CanonicalPickler(buffer).dump(value)
     return buffer.getvalue()
 
 
@@ -38,15 +31,13 @@ _PLAIN = frozenset({float, int, bool, bytes, dict, list, type(None)})
 class _CanonicalPickler(pickle.Pickler):
     """Writes one byte string for all objects that are equal in type and content."""
 
-    def __init__(self, buffer: io.BytesIO, fast: bool) -> None:
+    def __init__(self, buffer: io.BytesIO) -> None:
         super().__init__(buffer, protocol=5)
-        self.fast = fast
-        self._plain = _PLAIN | {str, tuple} if fast else _PLAIN
         self._generators: dict[int, int] = {}
 
     def persistent_id(self, value: Any) -> Any:
         kind = type(value)
-        if kind in self._plain:  # nearly everything in a model is
+        if kind in _PLAIN:  # nearly everything in a model is
             return None
         if kind is set or kind is frozenset:
             return ["set", *sorted(_canonical(v) for v in value)]
@@ -54,8 +45,6 @@ class _CanonicalPickler(pickle.Pickler):
             return self._generator(value)
         if kind.__module__.startswith("river.proba") and hasattr(value, "_rng"):
             return [kind.__name__, {k: v for k, v in vars(value).items() if k != "_rng"}]
-        if self.fast:
-            return None
         return self._unshared(value, kind)
 
     def _generator(self, value: random.Random) -> list[Any]:
