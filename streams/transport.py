@@ -28,7 +28,7 @@ from typing import Any
 from faust.transport.drivers import aiokafka as driver
 
 MAX_RECORDS = 4000
-FETCH_WAIT_MS = 5
+FETCH_WAIT_MS = 8
 _FULL_S = 0.002
 
 _range_topics: set[str] = set()
