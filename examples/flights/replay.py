@@ -95,7 +95,7 @@ class Replay:
         self.tally.events += sum(self._log.produced.values()) - before
 
     def _mark(self, now_ms: int, hour: bool) -> None:
-        """Say that event time has come to `now_ms`; on the hour that makes labels learned, models published."""
+        """Say that event time has come to `now_ms`; on the hour that has labels learned, models published."""
         for topic in self._topics.values():
             self._log.mark(topic.topic, topic.partitions, now_ms)
         if hour:
