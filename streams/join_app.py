@@ -10,14 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-import tempfile
-from collections.abc import Awaitable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import faust
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
@@ -26,17 +22,16 @@ from schemas import topics
 from schemas.errors import HeadraceError, StateError
 from schemas.plan import Plan, RouterSpec
 from streams.archive import ParquetArchive
+from streams.faust_app import add_agent, die, guarded, range_app, run_app
 from streams.join_checkpoint import JoinPartition, JoinWriter, Published, published
 from streams.join_restore import restore_join
 from streams.join_state import Input, Position
 from streams.offset_producer import OffsetProducer
 from streams.outcome_intake import OutcomeIntake
 from streams.progress import counts_key, progress_field, progress_key
-from streams.transport import register_range_topics
 
 log = logging.getLogger(__name__)
 
-EXIT_FAILED = 70
 _REDIS_RETRIES = 60  # of a second each at most: longer without Redis, and the process gives up
 
 
@@ -116,9 +111,7 @@ class JoinApp:
             raise HeadraceError(f"project '{self._plan.project}' has no routers; there is nothing to join")
         archives = [archive.start() for archive in self._archives()]
         try:
-            faust.Worker(
-                self._app, loglevel=self._config.log_level, override_logging=False, quiet=True
-            ).execute_from_commandline()
+            run_app(self._app, self._config.log_level)
         finally:
             for archive in archives:
                 archive.stop()
@@ -131,7 +124,7 @@ class JoinApp:
                 self._config.archive / router.name,
                 self._bootstrap,
                 topics.examples(self._plan.project, router.name),
-                on_failure=_die,
+                on_failure=die,
             )
             for router in self._plan.routers
         ]
@@ -146,47 +139,29 @@ class JoinApp:
 
     def _build_app(self) -> Any:
         events = sorted({intake.source.topic for intake in self._intakes})
-        register_range_topics([*self._inputs, *events])
-        app = faust.App(
+        app = range_app(
             f"headrace.{self._plan.project}.join",
-            broker=f"headrace://{self._bootstrap}",
-            datadir=tempfile.mkdtemp(prefix="headrace-join-"),
-            store="memory://",
-            web_enabled=False,
-            topic_allow_declare=False,
-            topic_disable_leader=True,
-            stream_wait_empty=True,
-            stream_buffer_maxsize=2,
-            consumer_auto_offset_reset="earliest",
-            consumer_group_instance_id=self._config.instance_id or None,
-            broker_commit_interval=1.0,
-            broker_session_timeout=self._config.session_timeout_s,
-            broker_heartbeat_interval=self._config.session_timeout_s / 3.5,
+            self._bootstrap,
+            self._config.session_timeout_s,
+            [*self._inputs, *events],
+            self._config.instance_id,
         )
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
-        self._agent(app, "join", list(self._inputs), self._on_input)
+        add_agent(app, "join", list(self._inputs), self._on_input)
         if events:
-            self._agent(app, "outcomes", events, self._on_events)
+            add_agent(app, "outcomes", events, self._on_events)
         return app
-
-    def _agent(self, app: Any, name: str, names: list[str], handle: Any) -> None:
-        async def consume(stream: Any) -> None:
-            async for event in stream.noack().events():
-                if event.message.generation_id == app.consumer_generation_id:
-                    await _guarded(handle(event.message))
-
-        app.agent(app.topic(*names, value_serializer="raw"), name=name)(consume)
 
     async def _on_assigned(self, app: Any, assigned: Any = (), **_: Any) -> None:
         if self._checkpoints is None:
-            self._checkpoints = asyncio.create_task(_guarded(self._checkpoint_forever()))
+            self._checkpoints = asyncio.create_task(guarded(self._checkpoint_forever()))
         if self._intakes:
-            self._intake_restored = asyncio.create_task(_guarded(self._restore_intakes()))
+            self._intake_restored = asyncio.create_task(guarded(self._restore_intakes()))
         for tp in assigned:
             if tp.topic in self._inputs:
                 router, source = self._inputs[tp.topic]
-                await _guarded(self._check_pair(tp, source, router, assigned))
+                await guarded(self._check_pair(tp, source, router, assigned))
                 self._joined(router, tp.partition)
 
     async def _check_pair(self, tp: Any, source: Input, router: RouterSpec, assigned: Any) -> None:
@@ -293,19 +268,3 @@ class JoinApp:
 
 async def _in_thread(function: Any, *args: Any) -> Any:
     return await asyncio.get_running_loop().run_in_executor(None, function, *args)
-
-
-async def _guarded(work: Awaitable[None]) -> None:
-    """A record that cannot be processed must not be skipped: the process ends, a new one tries again."""
-    try:
-        await work
-    except asyncio.CancelledError:
-        raise
-    except BaseException as error:
-        _die(error)
-
-
-def _die(error: BaseException) -> None:
-    log.critical("cannot go on; exiting so that nothing is skipped", exc_info=error)
-    logging.shutdown()
-    os._exit(EXIT_FAILED)

@@ -8,30 +8,25 @@ then, only then, the acknowledgements. A crash anywhere repeats work whose effec
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import faust
-
 from schemas import topics
 from schemas.errors import HeadraceError, StateError
 from schemas.plan import Plan, SourceSpec
+from streams.faust_app import add_agent, guarded, range_app, run_app
 from streams.known_topics import refuse_missing_topics
 from streams.log_reader import read_log
 from streams.output import LogProducer
 from streams.partition_state import Effects, Entry, Shard, SourcePartition, definition_of
 from streams.progress import Progress, counts_key, progress_field, progress_key
 from streams.sinks import FeatureLog, OnlineSink
-from streams.transport import register_range_topics
 
 log = logging.getLogger(__name__)
-
-EXIT_FAILED = 70
 
 
 @dataclass(frozen=True)
@@ -116,9 +111,7 @@ class Worker:
                 f"project '{self._plan.project}' has no stream feature views; there is nothing to compute"
             )
         refuse_missing_topics(self._bootstrap, self._topics())
-        faust.Worker(
-            self._app, loglevel=self._config.log_level, override_logging=False
-        ).execute_from_commandline()
+        run_app(self._app, self._config.log_level)
 
     def _topics(self) -> list[str]:
         project, sources = self._plan.project, self._events.values()
@@ -128,52 +121,24 @@ class Worker:
 
     def _build_app(self) -> Any:
         definitions = [definition_of(self._plan, source) for source in self._events.values()]
-        register_range_topics([*self._events, *self._shuffles])
-        app = faust.App(
-            # Another definition is another group, which reads its topics from the beginning.
-            f"headrace.{self._plan.project}.worker.{'-'.join(sorted(definitions))[:64]}",
-            broker=f"headrace://{self._bootstrap}",
-            datadir=tempfile.mkdtemp(prefix="headrace-worker-"),
-            store="memory://",
-            web_enabled=False,
-            topic_allow_declare=False,
-            topic_disable_leader=True,
-            stream_wait_empty=True,
-            stream_buffer_maxsize=4,
-            consumer_auto_offset_reset="earliest",
-            consumer_max_fetch_size=4 * 1024**2,
-            broker_commit_interval=1.0,
-            broker_session_timeout=self._config.session_timeout_s,
-            broker_heartbeat_interval=self._config.session_timeout_s / 3.5,
+        # Another definition is another group, which reads its topics from the beginning.
+        version = hashlib.sha256("".join(sorted(definitions)).encode()).hexdigest()[:12]
+        app = range_app(
+            f"headrace.{self._plan.project}.worker.{version}",
+            self._bootstrap,
+            self._config.session_timeout_s,
+            [*self._events, *self._shuffles],
         )
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
-        self._agent(app, "events", list(self._events))
+        add_agent(app, "events", list(self._events), self._on_range)
         if self._shuffles:
-            self._agent(app, "shuffle", list(self._shuffles))
+            add_agent(app, "shuffle", list(self._shuffles), self._on_range)
         return app
-
-    def _agent(self, app: Any, name: str, names: list[str]) -> None:
-        async def consume(stream: Any) -> None:
-            async for event in stream.noack().events():
-                await self._guarded(self._on_range(event.message))
-
-        app.agent(app.topic(*names, value_serializer="raw"), name=name)(consume)
-
-    async def _guarded(self, work: Any) -> None:
-        """A range that cannot be processed must not be skipped: the process ends, a new one tries again."""
-        try:
-            await work
-        except asyncio.CancelledError:
-            raise
-        except BaseException:
-            log.critical("cannot go on; exiting so that nothing is skipped", exc_info=True)
-            logging.shutdown()
-            os._exit(EXIT_FAILED)
 
     async def _on_assigned(self, app: Any, assigned: Any = (), **_: Any) -> None:
         if self._checkpoints is None:
-            self._checkpoints = asyncio.create_task(self._guarded(self._checkpoint_forever()))
+            self._checkpoints = asyncio.create_task(guarded(self._checkpoint_forever()))
         for tp in assigned:
             if tp.topic in self._events or tp.topic in self._shuffles:
                 self._restored(tp)
@@ -212,8 +177,6 @@ class Worker:
         return _Owned(shard, source, topics.shuffle_changelog(project, source.name))
 
     async def _on_range(self, message: Any) -> None:
-        if message.generation_id != self._app.consumer_generation_id:
-            return  # from before a rebalance: whoever owns the partition now reads it again
         owned = await self._restored(message.tp)
         async with owned.turn:
             follows, position = message.span.follows, owned.state.next_offset
