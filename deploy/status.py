@@ -53,6 +53,7 @@ class StageStatus:
 class Status:
     stages: tuple[StageStatus, ...]
     intake: Mapping[str, Mapping[str, int]]  # event topic to applied, late, dead, marks
+    outcomes: Mapping[str, Mapping[str, int]]  # "router, topic" to what became of its labels
     join: Mapping[str, Mapping[str, int]]  # router to its counts
 
 
@@ -73,7 +74,8 @@ def read_status(client: redis.Redis, plan: Plan, ends: Mapping[tuple[str, int], 
     progress = ProgressStore(client, plan).read()
     counts: Any = client.hgetall(counts_key(plan.project))
     decoded = {_text(name): json.loads(value) for name, value in counts.items()}
-    return Status(tuple(_stages(progress, ends)), _sums(decoded, "intake"), _sums(decoded, "join"))
+    sums = (_sums(decoded, kind) for kind in ("intake", "outcomes", "join"))
+    return Status(tuple(_stages(progress, ends)), *sums)
 
 
 def trouble_of(status: Status, process: str, longest_s: float) -> str | None:
@@ -108,9 +110,9 @@ def _stages(
 def _sums(counts: Mapping[str, Mapping[str, int]], kind: str) -> dict[str, dict[str, int]]:
     sums: dict[str, Counter[str]] = {}
     for name, values in counts.items():
-        of, where, _ = name.split("|")
+        of, *where, _ = name.split("|")
         if of == kind:
-            sums.setdefault(where, Counter()).update(values)
+            sums.setdefault(", ".join(where), Counter()).update(values)
     return {where: dict(total) for where, total in sorted(sums.items())}
 
 
@@ -129,7 +131,11 @@ def render_status(plan: Plan, status: Status) -> str:
     lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     if not status.stages:
         lines.append("nothing has reported yet; do the processes run?")
-    for kind, counted in (("records", status.intake), ("join", status.join)):
+    for kind, counted in (
+        ("records", status.intake),
+        ("labels", status.outcomes),
+        ("join", status.join),
+    ):
         for where, counts in counted.items():
             told = ", ".join(f"{name} {count:,}" for name, count in counts.items())
             lines += ["", f"{kind} of {where}: {told}"]

@@ -41,7 +41,8 @@ def progress_key(project: str) -> str:
 
 
 def counts_key(project: str) -> str:
-    """The hash of counts: ``intake|topic|partition`` and ``join|router|partition`` to JSON objects."""
+    """The hash of counts, JSON objects under ``intake|topic|partition``, ``join|router|partition`` and
+    ``outcomes|router|topic|partition``."""
     return f"headrace:{project}:counts"
 
 

@@ -40,7 +40,11 @@ def test_counts_of_all_partitions_are_added_up(client: redis.Redis, project: str
         client.hset(
             counts_key(project), f"intake|clicks|{partition}", json.dumps({"applied": 3, "late": partition})
         )
+    client.hset(counts_key(project), "outcomes|delays|landings|0", json.dumps({"sent": 2}))
+    client.hset(counts_key(project), "join|delays|0", json.dumps({"matched": 1}))
     status = read_status(client, plan, {})
+    assert status.outcomes == {"delays, landings": {"sent": 2}}
+    assert status.join == {"delays": {"matched": 1}}
     assert status.intake == {"clicks": {"applied": 6, "late": 1}}
     assert "records of clicks: applied 6, late 1" in render_status(plan, status)
 
