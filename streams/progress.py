@@ -137,7 +137,7 @@ class ProgressStore:
         for number, stage in enumerate(steps):
             began = time.monotonic()
             while True:
-                found = self.read()
+                found = self._look(stage, targets)
                 behind = list(self._behind(found, stage, targets))
                 if not behind:
                     break
@@ -150,6 +150,22 @@ class ProgressStore:
                 time.sleep(min(max(_POLL_S[0], (now - began) / 10), _POLL_S[1]))
             if number + 1 < len(steps):
                 targets = self._outputs(found, stage, targets)
+
+    def _look(
+        self, stage: Stage, targets: Mapping[tuple[str, int], int]
+    ) -> dict[tuple[str, str, int, str], Progress]:
+        """What a wait needs to know: the members' own fields, or everything where replicas come and go."""
+        if stage == "serve":
+            return self.read()
+        wanted = [(stage, topic, p, member) for topic, p in targets for member in self._members(stage, topic)]
+        if not wanted:
+            return {}
+        raw: Any = self._redis.hmget(self._key, [progress_field(*where) for where in wanted])
+        return {
+            where: Progress.decode(value)
+            for where, value in zip(wanted, raw, strict=True)
+            if value is not None
+        }
 
     def _steps(self, topic: str, until: Until) -> Iterator[Stage]:
         """The stages a topic passes on its way to `until`, in order."""
