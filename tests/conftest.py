@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,10 @@ from deploy.kafka_server import KafkaServer
 from deploy.redis_server import RedisServer
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# A suite that is started in the background is told to ignore Ctrl-C, and so would be all that it starts; some
+# tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
