@@ -70,7 +70,6 @@ class Replay:
         }
         self._requests = Rows(period.requests)
         self._asked_ms = period.requests["ts_ms"].to_numpy(np.int64)
-        self._hour_passed = False
         self.tally = Tally()
 
     def run(self) -> Tally:
@@ -78,9 +77,8 @@ class Replay:
         for step in steps([topic.times_ms for topic in self._topics.values()], self._asked_ms):
             self._produce(step)
             if step.has_requests or step.ends_hour:
-                self._mark(step.now_ms, hour=step.ends_hour)
+                self._settle(step.now_ms, learned=step.ends_hour)
             if step.has_requests:
-                self._settle()
                 self._ask(step.now_ms)
             if step.ends_hour:
                 self._on_hour(self.tally)
@@ -94,26 +92,18 @@ class Replay:
         self.tally.now_ms = step.now_ms
         self.tally.events += sum(self._log.produced.values()) - before
 
-    def _mark(self, now_ms: int, hour: bool) -> None:
-        """Say that event time has come to `now_ms`; on the hour that has labels learned, models published."""
+    def _settle(self, now_ms: int, learned: bool) -> None:
+        """Wait until everything before `now_ms` can be read, and is learned and served if so wanted."""
         for topic in self._topics.values():
             self._log.mark(topic.topic, topic.partitions, now_ms)
-        if hour:
+        if learned:
             self._log.mark(self._predictions, self._router.partitions, now_ms)
-            self._hour_passed = True
-
-    def _settle(self) -> None:
-        """Wait until all events can be read and, when an hour has passed, its labels are learned and served.
-
-        Nothing is asked in between, so hours in which nobody asks need not be waited for one by one.
-        """
         for topic in self._topics.values():
             self._wait(topic.topic, "features")
-        if self._hour_passed:
+        if learned:
             # Both inputs of the join: only then has the mark passed it and made the trainer publish.
             self._wait(self._predictions, "serve")
             self._wait(self._topics["arrivals"].topic, "serve")
-            self._hour_passed = False
 
     def _wait(self, topic: str, until: Literal["features", "serve"]) -> None:
         self._progress.wait(topic, self._log.prefix(topic), until, timeout_s=WAIT_S)
@@ -129,7 +119,6 @@ class Replay:
         last_ms = int(max(self._asked_ms[-1], *(topic.times_ms[-1] for topic in self._topics.values())))
         end_ms = last_ms + 2 * self._router.wait_ms + HOUR_MS
         for now_ms in range(last_ms // HOUR_MS * HOUR_MS + HOUR_MS, end_ms + HOUR_MS, 6 * HOUR_MS):
-            self._mark(now_ms, hour=True)
-            self._settle()
+            self._settle(now_ms, learned=True)
         self.tally.now_ms = end_ms
         self._on_hour(self.tally)
