@@ -23,7 +23,7 @@ from schemas.records import Epoch
 from streams.progress import Progress, ProgressStore
 
 _log = logging.getLogger(__name__)
-POLL_S = 0.015
+POLL_S = 0.005
 HEARTBEAT_S = 3.0
 RETRY_S = 1.0
 

@@ -24,7 +24,7 @@ from streams.progress import ProgressStore
 
 _log = logging.getLogger(__name__)
 _BATCH = 500
-_WAIT_S = 0.01
+_WAIT_S = 0.003
 _RETRY_S = 0.5
 
 
