@@ -34,9 +34,6 @@ from streams.progress import ProgressStore
 
 REPOSITORY = data.HERE / "feature_repo"
 OUT = data.HERE / "out"
-# Models are published on the hour of event time alone, so that who answers with which version does not depend
-# on the speed of the machine.
-NEVER_BY_WALL_CLOCK_S = 86_400.0
 
 
 class ExampleReader:
@@ -94,7 +91,7 @@ def main() -> int:
         REPOSITORY,
         kafka=arguments.kafka,
         partitions=1,  # of arrivals above all: labels are learned in the order of that topic
-        publish_every_s=NEVER_BY_WALL_CLOCK_S,
+        publish_every_s=0,  # on the hour of event time alone, however fast the machine is
         checkpoint_ms=5_000,  # progress does not wait for it, and a day of event time takes as long
     )
     try:

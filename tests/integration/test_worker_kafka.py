@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -174,7 +175,7 @@ def test_a_record_in_is_a_record_out(scene: Scene) -> None:
     judged = [judge(log, rules_of(scene.plan)) for log in scene.logs]
     stored = scene.redis.hgetall(counts_key(scene.plan.project))
     for partition, one in enumerate(judged):
-        counts = eval(stored[f"intake|{scene.plan.sources[0].topic}|{partition}".encode()])
+        counts = json.loads(stored[f"intake|{scene.plan.sources[0].topic}|{partition}".encode()])
         assert counts == one.counts
         assert sum(counts.values()) == len(scene.logs[partition])
     worker = scene.workers[-1]
