@@ -17,7 +17,6 @@ from schemas import topics
 from schemas.marks import mark_time_ms
 from schemas.plan import Plan, RouterSpec
 from schemas.records import Closing, Epoch
-from streams.progress import EPOCHS, Progress, ProgressStore
 
 _log = logging.getLogger(__name__)
 
@@ -47,18 +46,17 @@ class ClosingFold:
         partitions: int,
         producer: Producer,
         pointers: ModelPointers,
-        progress: ProgressStore,
         dead_letters: DeadLetters,
         durable: Callable[[], None],
     ) -> None:
         self.topic = topics.closings(plan.project, router.name)
         self._epochs_topic = topics.epochs(plan.project, router.name)
         self._keeper = EpochKeeper(router, plan.hash, partitions)
-        self._file, self._producer, self._pointers, self._progress = file, producer, pointers, progress
-        self._announced = [-1] * partitions
+        self._file, self._producer, self._pointers = file, producer, pointers
+        self._partitions = partitions
+        self._announced: tuple[int, dict[int, int]] | None = None  # epoch and prefixes
         self._dead_letters, self._durable = dead_letters, durable
         self._unsaved: list[Epoch] = []
-        self._in_force = -1
         if file.exists() and not self._keeper.restore(file.read_text()):
             _log.warning("router '%s' has new rules: its epochs are computed anew", router.name)
 
@@ -95,15 +93,13 @@ class ClosingFold:
             self._save(self._unsaved)
             self._unsaved = []
         current = self._keeper.current
-        if self._in_force != current.epoch:
-            self._pointers.set_epoch(current)
-            self._in_force = current.epoch
+        offsets = {n: self._keeper.offset(n) for n in range(self._partitions)}
+        if (current.epoch, offsets) == self._announced:
+            return
+        self._pointers.put_in_force(current, self.topic, offsets)
+        if self._announced is None or self._announced[0] != current.epoch:
             _log.info("%s: epoch %d: %s", current.router, current.epoch, current.propensities)
-        for partition, announced in enumerate(self._announced):
-            offset = self._keeper.offset(partition)
-            if offset != announced:
-                self._progress.publish("train", self.topic, partition, Progress(offset), EPOCHS)
-                self._announced[partition] = offset
+        self._announced = current.epoch, offsets
 
     def _save(self, epochs: list[Epoch]) -> None:
         for epoch in epochs:

@@ -19,7 +19,6 @@ from schemas import topics
 from schemas.marks import mark_time_ms
 from schemas.plan import Plan, RouterSpec
 from schemas.records import Example
-from streams.progress import Progress, ProgressStore
 
 _log = logging.getLogger(__name__)
 
@@ -46,14 +45,13 @@ class ExampleFold:
         project: Project,
         store: ModelStore,
         pointers: ModelPointers,
-        progress: ProgressStore,
         dead_letters: DeadLetters,
         durable: Callable[[], None],
         publish_every_s: float | None,
     ) -> None:
         self.topic = topics.examples(plan.project, router.name)
         self._router = router
-        self._store, self._pointers, self._progress = store, pointers, progress
+        self._store, self._pointers = store, pointers
         self._dead_letters, self._durable = dead_letters, durable
         self._every_s = publish_every_s
         self._writers = ThreadPoolExecutor(len(router.arms), thread_name_prefix="publish")
@@ -74,8 +72,7 @@ class ExampleFold:
     def begin(self) -> None:
         """Say what is there: a new learner's untrained model, a known one's newest version."""
         self._publish([trainer for trainer in self._trainers if trainer.minor < 0])
-        for trainer in self._trainers:
-            self._announce(trainer)
+        self._announce(self._trainers)
 
     def take(self, message: Message) -> None:
         """Learn one record of the topic, or take its time mark."""
@@ -111,9 +108,7 @@ class ExampleFold:
     def tick(self) -> None:
         """Publish what is due by wall clock, and the prefixes in which there was nothing to learn."""
         self._publish([trainer for trainer in self._trainers if trainer.unpublished and self._due(trainer)])
-        for trainer in self._trainers:
-            if not trainer.unpublished:
-                self._announce(trainer)
+        self._announce([trainer for trainer in self._trainers if not trainer.unpublished])
 
     def finish(self) -> None:
         """Publish what was learned since, unless versions follow time marks alone."""
@@ -134,14 +129,15 @@ class ExampleFold:
         for trainer, artifact in zip(trainers, artifacts, strict=True):
             self._published_s[trainer.name] = time.monotonic()
             _log.info("%s@%s: %d examples", trainer.name, artifact.header.version, trainer.examples)
-        for trainer in trainers:
-            self._announce(trainer)
+        self._announce(trainers)
 
-    def _announce(self, trainer: Trainer) -> None:
-        """Point Redis to the published version, then publish progress."""
-        if self._announced[trainer.name] == trainer.offset:
-            return
-        version = f"{trainer.major}.{trainer.minor}"
-        self._pointers.point(trainer.name, ModelPointer(version, trainer.offset))
-        self._progress.publish("train", self.topic, 0, Progress(trainer.offset), trainer.name)
-        self._announced[trainer.name] = trainer.offset
+    def _announce(self, trainers: list[Trainer]) -> None:
+        """Point to what these learners have published, wherever that is news."""
+        news = {
+            trainer.name: ModelPointer(f"{trainer.major}.{trainer.minor}", trainer.offset)
+            for trainer in trainers
+            if self._announced[trainer.name] != trainer.offset
+        }
+        if news:
+            self._pointers.point(self.topic, news)
+            self._announced |= {name: pointer.offset for name, pointer in news.items()}

@@ -23,7 +23,7 @@ from schemas.records import Epoch
 from streams.progress import Progress, ProgressStore
 
 _log = logging.getLogger(__name__)
-POLL_S = 0.005
+LOOK_S = 0.25  # between two looks when nothing is told
 HEARTBEAT_S = 3.0
 RETRY_S = 1.0
 
@@ -154,10 +154,15 @@ class LiveModels:
             self._said = (offsets, now)
 
     def _follow(self) -> None:
-        while not self._stopping.wait(POLL_S):
+        news = self._pointers.news()
+        while not self._stopping.is_set():
             try:
+                news.wait(LOOK_S)
                 self.refresh()
             except redis.RedisError as error:
                 _log.warning("Redis cannot be reached, the models stay as they are: %s", error)
+                self._stopping.wait(RETRY_S)
             except Exception:
                 _log.exception("models of router '%s' were not refreshed", self._router.name)
+                self._stopping.wait(RETRY_S)
+        news.close()

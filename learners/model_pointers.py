@@ -1,9 +1,14 @@
-"""What serves now, in Redis: the newest version per learner and the epoch per router."""
+"""What serves now, in Redis: the newest version per learner and the epoch per router.
+
+Whatever is written is told on a channel, so that those who follow it need not ask again and again.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 
@@ -48,17 +53,40 @@ class InForce:
 
 
 class ModelPointers:
-    """Writes pointers, for the trainer, and reads them, for the router."""
+    """Writes pointers and epochs, for the trainer, and reads them, for the router."""
 
     def __init__(self, client: redis.Redis, project: str) -> None:
         self._redis = client
         self._project = project
 
-    def point(self, learner: str, pointer: ModelPointer) -> None:
-        self._redis.hset(models_key(self._project), learner, pointer.encode())
+    def point(self, topic: str, pointers: Mapping[str, ModelPointer]) -> None:
+        """Point learners to their versions, then publish the prefixes of their examples topic."""
+        progress = {
+            progress_field("train", topic, 0, learner): Progress(pointer.offset).encode()
+            for learner, pointer in pointers.items()
+        }
+        versions = {learner: pointer.encode() for learner, pointer in pointers.items()}
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hset(models_key(self._project), mapping=dict(versions))
+        self._tell(pipeline, progress)
 
-    def set_epoch(self, epoch: Epoch) -> None:
-        self._redis.set(epoch_key(self._project, epoch.router), epoch.to_bytes())
+    def put_in_force(self, epoch: Epoch, topic: str, offsets: Mapping[int, int]) -> None:
+        """Put an epoch in force, then publish the prefixes, by partition, of the closings topic."""
+        progress = {
+            progress_field("train", topic, partition, EPOCHS): Progress(offset).encode()
+            for partition, offset in offsets.items()
+        }
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.set(epoch_key(self._project, epoch.router), epoch.to_bytes())
+        self._tell(pipeline, progress)
+
+    def _tell(self, pipeline: Any, progress: Mapping[str, str]) -> None:
+        pipeline.hset(progress_key(self._project), mapping=dict(progress))
+        pipeline.publish(models_key(self._project), "")
+        pipeline.execute()
+
+    def news(self) -> News:
+        return News(self._redis, models_key(self._project))
 
     def read(self, router: RouterSpec) -> InForce:
         """What is in force for a router, in one round trip.
@@ -77,6 +105,26 @@ class ModelPointers:
             None if epoch is None else Epoch.model_validate_json(epoch),
             [0 if raw is None else Progress.decode(raw).next_offset for raw in prefixes],
         )
+
+
+class News:
+    """A subscription to what is put in force; it opens at the first `wait`."""
+
+    def __init__(self, client: redis.Redis, channel: str) -> None:
+        self._channel = channel
+        self._subscription = client.pubsub(  # type: ignore[no-untyped-call]
+            ignore_subscribe_messages=True
+        )
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when something was put in force since the last call, or when the time is up."""
+        if not self._subscription.subscribed:
+            self._subscription.subscribe(self._channel)
+            return
+        self._subscription.get_message(timeout=timeout_s)
+
+    def close(self) -> None:
+        self._subscription.close()
 
 
 def _text(name: str | bytes) -> str:

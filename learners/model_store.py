@@ -12,7 +12,7 @@ import hmac
 import json
 import struct
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ class ModelStore:
         folder = self.directory / artifact.header.name
         write_atomically(self._path(artifact.header.name, artifact.header.version), self._encode(artifact))
         with (folder / LINEAGE).open("a") as lineage:
-            lineage.write(json.dumps(asdict(artifact.header)) + "\n")
+            lineage.write(json.dumps(vars(artifact.header)) + "\n")
         for version in self._versions(artifact.header.name)[: -self._keep]:
             self._path(artifact.header.name, version).unlink(missing_ok=True)
 
@@ -136,7 +136,7 @@ class ModelStore:
         return sorted(stems, key=lambda stem: tuple(map(int, stem.split("."))))
 
     def _encode(self, artifact: Artifact) -> bytes:
-        header = json.dumps(asdict(artifact.header)).encode()
+        header = json.dumps(vars(artifact.header)).encode()
         body = bytearray(_MAGIC)
         for part in (header, dump_model(artifact.model), artifact.memory):
             body += _LENGTH.pack(len(part)) + part

@@ -203,7 +203,7 @@ class RouterService:
         answer, fallback = self._fall_back(scores, chosen)
         prediction_id = request.prediction_id or uuid.uuid4().hex
         self._metrics.predictions.labels(spec.name, chosen).inc()
-        prediction = Prediction(
+        prediction = Prediction.model_construct(  # of values that were checked where they came from
             prediction_id=prediction_id,
             router=spec.name,
             key=request.key or self._natural_key(request) or prediction_id,
@@ -272,7 +272,7 @@ def _served(
     columns: Mapping[str, Sequence[Any]], provenance: Mapping[str, Sequence[Any]], row: int
 ) -> Served:
     origins = {
-        view: Provenance(partition=at.partition, offset=at.offset, as_of_ms=at.as_of_ms)
+        view: Provenance.model_construct(partition=at.partition, offset=at.offset, as_of_ms=at.as_of_ms)
         for view, places in provenance.items()
         if (at := places[row]) is not None
     }

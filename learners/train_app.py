@@ -20,11 +20,10 @@ from learners.model_store import ModelStore
 from learners.project import Project
 from schemas.errors import DefinitionError, ServiceUnavailable
 from schemas.plan import Plan
-from streams.progress import ProgressStore
 
 _log = logging.getLogger(__name__)
 _BATCH = 500
-_WAIT_S = 0.003
+_WAIT_S = 0.05
 _RETRY_S = 0.5
 
 
@@ -70,7 +69,7 @@ class TrainApp:
             }
         )
         letters = DeadLetters(self._producer, plan.project)
-        pointers, progress = ModelPointers(client, plan.project), ProgressStore(client, plan)
+        pointers = ModelPointers(client, plan.project)
         self._examples: dict[str, ExampleFold] = {}
         self._closings: dict[str, ClosingFold] = {}
         for router in plan.routers:
@@ -80,7 +79,7 @@ class TrainApp:
                     "Set `publish`, or let `train` publish by wall clock",
                 )  # fmt: skip
             examples = ExampleFold(
-                plan, router, project, store, pointers, progress, letters, self._durable, publish_every_s
+                plan, router, project, store, pointers, letters, self._durable, publish_every_s
             )
             closings = ClosingFold(
                 plan,
@@ -89,7 +88,6 @@ class TrainApp:
                 router.partitions,
                 self._producer,
                 pointers,
-                progress,
                 letters,
                 self._durable,
             )
@@ -131,7 +129,8 @@ class TrainApp:
 
     def _step(self) -> None:
         folds: dict[str, ExampleFold | ClosingFold] = {**self._examples, **self._closings}
-        for message in self._consumer.consume(_BATCH, _WAIT_S):
+        first = self._consumer.poll(_WAIT_S)
+        for message in [] if first is None else [first, *self._consumer.consume(_BATCH, 0)]:
             error = message.error()
             if error is not None:
                 self._on_error(message, error)

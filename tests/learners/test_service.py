@@ -84,7 +84,7 @@ class Scene:
             router="delays", epoch=number, ts_ms=0, offset=0, propensities=vector, posteriors={},
             plan_hash=self.plan.hash,
         )  # fmt: skip
-        self.pointers.set_epoch(epoch)
+        self.pointers.put_in_force(epoch, topics.closings(self.plan.project, "delays"), {0: 0})
         return epoch
 
     def train(self, count: int) -> dict[str, Trainer]:
@@ -96,7 +96,8 @@ class Scene:
                 trainer.take(offset, example)
             artifact = trainer.checkpoint()
             self.store.publish(artifact)
-            self.pointers.point(arm, ModelPointer(artifact.header.version, artifact.header.offset))
+            pointer = ModelPointer(artifact.header.version, artifact.header.offset)
+            self.pointers.point(self.examples, {arm: pointer})
         return trainers
 
     def logged(self, log: dict[str, Any]) -> tuple[bytes, bytes]:
@@ -174,7 +175,7 @@ def test_published_models_are_swapped_in_and_told_by_progress(scene: Scene) -> N
         arms = client.get("/v1/arms").json()["routers"][0]["arms"]
         assert {(arm["version"], arm["offset"]) for arm in arms} == {("1.0", 60)}
         for arm in trainers:
-            scene.pointers.point(arm, ModelPointer("1.0", 75))
+            scene.pointers.point(scene.examples, {arm: ModelPointer("1.0", 75)})
         until(lambda: progress.read()[member].next_offset == 75)
     assert member not in progress.read()
     logged = Prediction.model_validate_json(scene.logged(answer["log"])[1])
