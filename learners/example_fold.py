@@ -124,17 +124,17 @@ class ExampleFold:
         if not trainers:
             return
         self._durable()
-        artifacts = [trainer.checkpoint() for trainer in trainers]
-        list(self._writers.map(self._store.publish, artifacts))
-        for trainer, artifact in zip(trainers, artifacts, strict=True):
+        # Each is on its way to the disk while the next is made.
+        list(self._writers.map(self._store.publish, (trainer.checkpoint() for trainer in trainers)))
+        for trainer in trainers:
             self._published_s[trainer.name] = time.monotonic()
-            _log.info("%s@%s: %d examples", trainer.name, artifact.header.version, trainer.examples)
+            _log.info("%s@%s: %d examples", trainer.name, trainer.version, trainer.examples)
         self._announce(trainers)
 
     def _announce(self, trainers: list[Trainer]) -> None:
         """Point to what these learners have published, wherever that is news."""
         news = {
-            trainer.name: ModelPointer(f"{trainer.major}.{trainer.minor}", trainer.offset)
+            trainer.name: ModelPointer(trainer.version, trainer.offset)
             for trainer in trainers
             if self._announced[trainer.name] != trainer.offset
         }

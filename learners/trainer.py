@@ -73,6 +73,11 @@ class Trainer:
     def name(self) -> str:
         return self._spec.name
 
+    @property
+    def version(self) -> str:
+        """The version published last."""
+        return f"{self.major}.{self.minor}"
+
     def take(self, offset: int, example: Example) -> str | None:
         """Validate on an example, then learn it.
 
