@@ -65,13 +65,18 @@ def replay(stack: LocalStack, period: Period) -> tuple[Tally, Counts, list[str]]
     race, asked_ms = Race(router.arms), period.requests["ts_ms"]
     display = make_display(int(asked_ms.min()), int(asked_ms.max()) + 3 * router.wait_ms)
 
-    def on_hour(tally: Tally) -> None:
-        stack.check()
+    def show(tally: Tally) -> None:
         reader.feed(race)
         display.update(tally, race)
 
+    def on_hour(tally: Tally) -> None:
+        stack.check()
+        if display.is_due(tally):
+            show(tally)
+
     try:
         tally = Replay(stack.plan, log, ProgressStore(client, stack.plan), service, period, on_hour).run()
+        show(tally)
     finally:
         display.close()
         reader.close()

@@ -61,6 +61,9 @@ class Race:
 
 
 class Display(Protocol):
+    def is_due(self, tally: Tally) -> bool:
+        """Whether it is time to show something new."""
+
     def update(self, tally: Tally, race: Race) -> None: ...
 
     def close(self) -> None: ...
@@ -72,11 +75,11 @@ class PlainDisplay:
     def __init__(self, start_ms: int, end_ms: int) -> None:
         self._started, self._day = time.monotonic(), ""
 
+    def is_due(self, tally: Tally) -> bool:
+        return clock(tally.now_ms)[:10] != self._day
+
     def update(self, tally: Tally, race: Race) -> None:
-        day = clock(tally.now_ms)[:10]
-        if day == self._day:
-            return
-        self._day = day
+        self._day = day = clock(tally.now_ms)[:10]
         seconds = max(time.monotonic() - self._started, 1e-9)
         auc = "  ".join(f"{arm} {value:.3f}" for arm, value in race.auc().items() if value == value)
         print(f"{day}  {tally.events:,} events, {tally.events / seconds:,.0f}/s  AUC {auc}", flush=True)
@@ -95,11 +98,11 @@ class LiveDisplay:
         self._live = Live(console=console, refresh_per_second=8, transient=False)
         self._live.start()
 
+    def is_due(self, tally: Tally) -> bool:
+        return time.monotonic() - self._drawn_s >= 0.5
+
     def update(self, tally: Tally, race: Race) -> None:
-        now = time.monotonic()
-        if now - self._drawn_s < 0.5:
-            return
-        self._drawn_s = now
+        self._drawn_s = time.monotonic()
         self._share = Counter({arm: round(0.8 * n) for arm, n in self._share.items()})
         self._share.update(tally.traffic)
         tally.traffic.clear()
