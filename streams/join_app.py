@@ -23,9 +23,9 @@ from schemas.errors import HeadraceError, StateError
 from schemas.plan import Plan, RouterSpec
 from streams.archive import ParquetArchive
 from streams.faust_app import add_agent, die, guarded, range_app, run_app
-from streams.join_checkpoint import JoinPartition, JoinWriter, Published, published
+from streams.join_checkpoint import Cut, JoinPartition, JoinWriter, Published
 from streams.join_restore import restore_join
-from streams.join_state import Input, Position
+from streams.join_state import Input
 from streams.offset_producer import OffsetProducer
 from streams.outcome_intake import OutcomeIntake
 from streams.progress import counts_key, progress_field, progress_key
@@ -41,9 +41,11 @@ class JoinConfig:
 
     Attributes
     ----------
+    gather_ms
+        What came is joined and given out so long after the first of it.
     checkpoint_ms, checkpoint_records
-        A checkpoint comes at the latest after this time, or this many records, of uninterrupted input.
-    idle_ms
+        A checkpoint comes with the next input after this time, or this many records.
+    pause_ms
         A checkpoint comes at once when no record came for so long.
     session_timeout_s
         How long the group waits for a join that died before its partitions move.
@@ -54,9 +56,10 @@ class JoinConfig:
         Directory for the Parquet archive of examples, one folder per router; None keeps none.
     """
 
+    gather_ms: int = 2
     checkpoint_ms: int = 500
     checkpoint_records: int = 2000
-    idle_ms: int = 5
+    pause_ms: int = 100
     session_timeout_s: float = 10.0
     instance_id: str = ""
     archive: Path | None = None
@@ -93,8 +96,9 @@ class JoinApp:
         self._writer = JoinWriter(plan.project, self._producer)
         self._owned: dict[tuple[str, int], asyncio.Task[JoinPartition]] = {}
         self._intake_restored: asyncio.Task[None] | None = None
-        self._checkpoints: asyncio.Task[None] | None = None
-        self._arrived, self._waiting_records = asyncio.Event(), 0
+        self._writing: asyncio.Task[None] | None = None
+        self._arrived, self._unsaved_records, self._saved_s = asyncio.Event(), 0, 0.0
+        self._unsaved_events: list[Any] = []
         self._app = self._build_app()
 
     def run(self) -> None:
@@ -154,8 +158,8 @@ class JoinApp:
         return app
 
     async def _on_assigned(self, app: Any, assigned: Any = (), **_: Any) -> None:
-        if self._checkpoints is None:
-            self._checkpoints = asyncio.create_task(guarded(self._checkpoint_forever()))
+        if self._writing is None:
+            self._writing = asyncio.create_task(guarded(self._write_forever()))
         if self._intakes:
             self._intake_restored = asyncio.create_task(guarded(self._restore_intakes()))
         for tp in assigned:
@@ -175,6 +179,7 @@ class JoinApp:
 
     async def _on_revoked(self, app: Any, revoked: Any = (), **_: Any) -> None:
         self._owned.clear()
+        self._unsaved_events.clear()
 
     def _joined(self, router: RouterSpec, partition: int) -> asyncio.Task[JoinPartition]:
         where = router.name, partition
@@ -196,62 +201,99 @@ class JoinApp:
     async def _on_input(self, message: Any) -> None:
         router, source = self._inputs[message.topic]
         part = await self._joined(router, message.partition)
-        self._waiting_records += part.feed(source, message)
+        self._came(part.feed(source, message))
+
+    def _came(self, records: int) -> None:
+        self._unsaved_records += records
         self._arrived.set()
 
-    async def _checkpoint_forever(self) -> None:
+    async def _write_forever(self) -> None:
         while True:
-            await self._arrived.wait()
-            await self._until_due()
-            await self.checkpoint()
+            if await self._pause():
+                await self._save_events()
+                await self._write(checkpoint=True)
+            else:
+                await asyncio.sleep(self._config.gather_ms / 1000)
+                await self._write(checkpoint=self._is_due())
 
-    async def _until_due(self) -> None:
-        """Wait for a pause in the input, the interval or the number of records, whatever comes first."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._config.checkpoint_ms / 1000
-        while loop.time() < deadline and self._waiting_records < self._config.checkpoint_records:
-            self._arrived.clear()
-            try:
-                await asyncio.wait_for(self._arrived.wait(), self._config.idle_ms / 1000)
-            except TimeoutError:
-                return
+    async def _pause(self) -> bool:
+        """Wait for input; True when none comes and there is something left to save."""
+        wait_s = self._config.pause_ms / 1000 if self._unsaved_records else None
+        try:
+            await asyncio.wait_for(self._arrived.wait(), wait_s)
+        except TimeoutError:
+            return True
+        return False
 
-    async def checkpoint(self) -> None:
-        """Make everything read so far durable, then acknowledge it."""
+    def _is_due(self) -> bool:
+        waited_s = asyncio.get_running_loop().time() - self._saved_s
+        return (
+            waited_s >= self._config.checkpoint_ms / 1000
+            or self._unsaved_records >= self._config.checkpoint_records
+        )
+
+    async def _write(self, checkpoint: bool) -> None:
+        """Give out what has been joined; at a checkpoint save it too, and acknowledge what was read."""
         self._arrived.clear()
-        self._waiting_records = 0
+        if checkpoint:
+            self._unsaved_records, self._saved_s = 0, asyncio.get_running_loop().time()
         done = [task for task in self._owned.values() if task.done() and not task.cancelled()]
         owned = [task.result() for task in done]
-        cuts = [cut for cut in (part.cut() for part in owned) if cut is not None]
+        cuts = [cut for cut in (part.cut(checkpoint) for part in owned) if cut is not None]
         if not cuts:
             return
         self._writer.send_outputs(cuts)
         self._writer.send_marks(cuts, owned)
-        await self._producer.flush()
-        self._writer.send_changelog(cuts)
-        await self._producer.flush()
-        for cut in cuts:
-            for message in cut.messages:
-                self._app.consumer.ack(message)
-        stands: list[tuple[JoinPartition, Position]] = [(cut.of, cut.position) for cut in cuts]
-        await _in_thread(self._publish, published(stands))
+        await _in_thread(self._finish, cuts, checkpoint)
+        self._acknowledge([message for cut in cuts for message in cut.messages])
+
+    def _finish(self, cuts: list[Cut], checkpoint: bool) -> None:
+        self._producer.flush_blocking()
+        self._publish(self._writer.written(cuts))
+        if checkpoint:
+            self._writer.send_changelog(cuts)
+            self._producer.flush_blocking()
+
+    def _acknowledge(self, messages: list[Any]) -> None:
+        for message in messages:
+            self._app.consumer.ack(message)
 
     async def _on_events(self, message: Any) -> None:
+        """Send outcomes on, and with them the state that those before have led to."""
         assert self._intake_restored is not None
         await self._intake_restored
-        intakes = [one for one in self._intakes if one.source.topic == message.topic]
+        saved, intakes = self._send_states(), self._intakes_of(message)
         for intake in intakes:
             intake.send_outcomes(message.partition, message.value)
-        await self._events_producer.flush()
+        await _in_thread(self._finish_events, message)
         for intake in intakes:
-            intake.send_state(message.partition)
-        await self._events_producer.flush()
-        self._app.consumer.ack(message)
-        await _in_thread(self._publish, self._intake_published(intakes, message))
+            intake.keep_state(message.partition)
+        self._acknowledge(saved)
+        self._unsaved_events.append(message)
+        self._came(len(message.value))
 
-    def _intake_published(self, intakes: list[OutcomeIntake], message: Any) -> Published:
+    async def _save_events(self) -> None:
+        saved = self._send_states()
+        await self._events_producer.flush()
+        self._acknowledge(saved)
+
+    def _send_states(self) -> list[Any]:
+        """Send the states of the intakes; the ranges to acknowledge once they are in the log."""
+        for intake in self._intakes:
+            intake.send_states()
+        saved, self._unsaved_events = self._unsaved_events, []
+        return saved
+
+    def _finish_events(self, message: Any) -> None:
+        self._events_producer.flush_blocking()
+        self._publish(self._intake_published(message))
+
+    def _intakes_of(self, message: Any) -> list[OutcomeIntake]:
+        return [one for one in self._intakes if one.source.topic == message.topic]
+
+    def _intake_published(self, message: Any) -> Published:
         progress, counts = {}, {}
-        for intake in intakes:
+        for intake in self._intakes_of(message):
             name, where = intake.router.name, (message.topic, message.partition)
             progress[progress_field("outcomes", *where, name)] = intake.progress(message.partition).encode()
             found = json.dumps(asdict(intake.reader(message.partition).counts))

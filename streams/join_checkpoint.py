@@ -1,7 +1,8 @@
-"""One checkpoint of the join: what it makes durable, and the order in which it is written.
+"""What the join writes, and in which order.
 
-Examples and closings, then the marks that speak of them; once those are in the log the changelog, each
-partition's position last; once that is in the log the acknowledgements and the progress.
+Soon after every input: examples and closings, then the marks that speak of them; once those are in the log,
+the progress. At a checkpoint, behind that: the keys touched since the last one, each partition's position
+last; once those are in the log, the acknowledgements.
 """
 
 from __future__ import annotations
@@ -36,13 +37,24 @@ Published = dict[str, dict[str, str]]  # Redis hash to field to value
 
 @dataclass
 class JoinPartition:
-    """A partition of a router that this process has, and what waits for its next checkpoint."""
+    """A partition of a router that this process has, and what waits to be written.
+
+    Attributes
+    ----------
+    ends
+        End offsets of the outputs after what was written last.
+    heard
+        Whether there was input since then.
+    messages
+        Ranges to acknowledge with the next checkpoint.
+    """
 
     project: str
     router: RouterSpec
     partition: int
     join: PartitionJoin
     ends: dict[str, int]
+    heard: bool = False
     messages: list[Any] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     sent_ms: int | None = None  # the last mark that is behind everything it speaks of
@@ -58,37 +70,43 @@ class JoinPartition:
             if letter is not None:
                 self.letters.append(letter)
         self.messages.append(message)
+        self.heard = True
         return len(message.value)
 
-    def cut(self) -> Cut | None:
-        """Everything up to now, for a checkpoint; None when there is nothing new, or not yet."""
-        if not self.messages or self.join.replaying:
+    def cut(self, checkpoint: bool) -> Cut | None:
+        """What is new to be written; None when there is nothing, or not yet."""
+        if not (self.messages if checkpoint else self.heard) or self.join.replaying:
             return None
-        messages, self.messages = self.messages, []
+        self.heard = False
         letters, self.letters = self.letters, []
         released = self.join.take_released()
         letters += [refused_letter(r, self.topic(r.input), self.partition) for r in released.refused]
+        cut = Cut(self, self.join.position({}), released, letters)
+        return self._with_state(cut) if checkpoint else cut
+
+    def _with_state(self, cut: Cut) -> Cut:
+        messages, self.messages = self.messages, []
         touched = self.join.take_touched()
         states = [
             (changelog_key(key), encode_key(state) if state else None) for key, state in touched.items()
         ]
-        return Cut(self, self.join.position({}), released, states, letters, messages)
+        return replace(cut, states=states, messages=messages)
 
 
 @dataclass(frozen=True)
 class Cut:
-    """What a checkpoint makes durable of one partition."""
+    """What is written of one partition; `states` and `messages` at a checkpoint only."""
 
     of: JoinPartition
     position: Position
     released: Released
-    states: list[tuple[bytes, bytes | None]]
     letters: list[DeadLetter]
-    messages: list[Any]
+    states: list[tuple[bytes, bytes | None]] = field(default_factory=list)
+    messages: list[Any] = field(default_factory=list)
 
 
 class JoinWriter:
-    """Writes the cuts of one checkpoint.
+    """Writes cuts.
 
     Parameters
     ----------
@@ -134,33 +152,29 @@ class JoinWriter:
                 where = topics.examples(self._project, router.name), 0
                 self._producer.send(*where, None, None, mark_headers(min(known)))
 
+    def written(self, cuts: Sequence[Cut]) -> Published:
+        """Progress and counts, now that the outputs are in the log."""
+        progress: dict[str, str] = {}
+        counts: dict[str, str] = {}
+        for cut in cuts:
+            of, name = cut.of, cut.of.router.name
+            examples, closings = topics.examples(self._project, name), topics.closings(self._project, name)
+            of.ends = {
+                "examples": self._producer.end(examples, 0, of.ends["examples"]),
+                "closings": self._producer.end(closings, of.partition, of.ends["closings"]),
+            }
+            counts[f"join|{name}|{of.partition}"] = json.dumps(asdict(cut.position.counts))
+            progress.update(_progress(of, cut.position.next_offsets))
+        return {progress_key(self._project): progress, counts_key(self._project): counts}
+
     def send_changelog(self, cuts: Sequence[Cut]) -> None:
         """Touched keys and, last, the position, which says where the outputs end."""
         for cut in cuts:
             of = cut.of
-            of.ends = {
-                "examples": self._end(topics.examples(self._project, of.router.name), 0, of, "examples"),
-                "closings": self._end(
-                    topics.closings(self._project, of.router.name), of.partition, of, "closings"
-                ),
-            }
             position = replace(cut.position, ends=of.ends)
             for key, value in [*cut.states, (POSITION, position.encode())]:
                 changelog = topics.join_changelog(self._project, of.router.name)
                 self._producer.send(changelog, of.partition, key, value)
-
-    def _end(self, topic: str, partition: int, of: JoinPartition, name: str) -> int:
-        return self._producer.end(topic, partition, of.ends[name])
-
-
-def published(partitions: Sequence[tuple[JoinPartition, Position]]) -> Published:
-    """Progress and counts of partitions as of their positions."""
-    found: Published = {}
-    for of, position in partitions:
-        counts = found.setdefault(counts_key(of.project), {})
-        counts[f"join|{of.router.name}|{of.partition}"] = json.dumps(asdict(position.counts))
-        found.setdefault(progress_key(of.project), {}).update(_progress(of, position.next_offsets))
-    return found
 
 
 def _progress(of: JoinPartition, next_offsets: Mapping[Input, int]) -> Iterator[tuple[str, str]]:

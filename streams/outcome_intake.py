@@ -44,6 +44,7 @@ class OutcomeIntake:
         self._readers: dict[int, OutcomeReader] = {}
         self._marks = MarkForwarder(0)
         self._ends: dict[int, int] = {}
+        self._unsaved: dict[int, bytes] = {}
 
     def restore(self) -> None:
         """Read the state of all event partitions; blocks."""
@@ -55,6 +56,7 @@ class OutcomeIntake:
                 by_key[message.key()].restore(message.value())
         self._marks = MarkForwarder(count)
         self._marks.hear({n: reader.clock_ms for n, reader in self._readers.items()})
+        self._unsaved.clear()
         every = range(self.router.partitions)
         self._ends = {n: end_offset(self._bootstrap, self._outcomes, n) for n in every}
 
@@ -70,9 +72,15 @@ class OutcomeIntake:
                 self._send_mark(self._marks.forward(partition, item))
         self._marks.hear({partition: reader.clock_ms})
 
-    def send_state(self, partition: int) -> None:
-        """Send the state of an event partition, once its outcomes are in the log."""
-        self._producer.send(self._changelog, 0, self._key(partition), self._readers[partition].encode())
+    def keep_state(self, partition: int) -> None:
+        """Keep the state of an event partition for `send_states`, once its outcomes are in the log."""
+        self._unsaved[partition] = self._readers[partition].encode()
+
+    def send_states(self) -> None:
+        """Send the states that were kept."""
+        for partition, state in self._unsaved.items():
+            self._producer.send(self._changelog, 0, self._key(partition), state)
+        self._unsaved.clear()
 
     def progress(self, partition: int) -> Progress:
         """How far the partition is, and where the outcomes topic ends."""

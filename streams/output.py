@@ -62,7 +62,11 @@ class LogProducer:
             self._failure = f"{message.topic()}[{message.partition()}]: {error}"
 
     async def flush(self) -> None:
-        """Wait until everything sent is in the log, without blocking the event loop.
+        """`flush_blocking`, without blocking the event loop."""
+        await asyncio.get_running_loop().run_in_executor(None, self.flush_blocking)
+
+    def flush_blocking(self) -> None:
+        """Wait until everything sent is in the log.
 
         Raises
         ------
@@ -71,7 +75,7 @@ class LogProducer:
             last checkpoint.
         """
         try:
-            left = await asyncio.get_running_loop().run_in_executor(None, self._producer.flush)
+            left = self._producer.flush()
         except KafkaException as error:
             raise ServiceUnavailable(f"Kafka takes no records: {error}") from error
         if self._failure or left:
