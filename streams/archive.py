@@ -10,7 +10,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from confluent_kafka import TopicPartition
 
-from schemas.records import Example, Value
-from streams.log_reader import is_end, open_consumer
+from schemas.records import Example, Prediction, Value
+from streams.log_reader import is_end, open_consumer, read_log
 
 _PART = re.compile(r"examples-p0-(\d+)-(\d+)\.parquet")
-_POLL_S = 0.2
+_POLL_S = 0.5
+_POLL_RECORDS = 1000
 _FIXED = {
     "example_id": pa.string(),
     "ts_ms": pa.int64(),
@@ -32,6 +33,13 @@ _FIXED = {
     "chosen": pa.string(),
     "propensity": pa.float64(),
     "epoch": pa.int64(),
+}
+_GROUPS = {
+    "entity": "entities",
+    "feature": "features",
+    "request": "request",
+    "score": "scores",
+    "version": "versions",
 }
 
 
@@ -91,23 +99,22 @@ class ParquetArchive:
         consumer = open_consumer(self._bootstrap)
         consumer.assign([TopicPartition(self._topic, 0, self._next)])
         try:
-            while self._take(consumer.poll(_POLL_S)):
-                if self._is_due():
-                    self._flush()
-            self._flush()
+            while not self._stopping.is_set():
+                self._take(m for m in consumer.consume(_POLL_RECORDS, _POLL_S) if not is_end(m))
         finally:
             consumer.close()
+        self._take(read_log(self._bootstrap, self._topic, 0, self._next))
+        self._flush()
 
-    def _take(self, message: Any) -> bool:
-        """Take a polled message over; False when it is time to end."""
-        if message is None or is_end(message):
-            return not self._stopping.is_set()
-        self._next = message.offset() + 1
-        if message.value() is not None:
-            if not self._examples:
-                self._since_s = time.monotonic()
-            self._examples.append(Example.model_validate_json(message.value()))
-        return True
+    def _take(self, messages: Iterable[Any]) -> None:
+        for message in messages:
+            self._next = message.offset() + 1
+            if message.value() is not None:
+                if not self._examples:
+                    self._since_s = time.monotonic()
+                self._examples.append(Example.model_validate_json(message.value()))
+        if self._is_due():
+            self._flush()
 
     def _is_due(self) -> bool:
         waited = bool(self._examples) and time.monotonic() - self._since_s >= self._part_s
@@ -146,35 +153,24 @@ def read_examples(directory: Path) -> pa.Table:
 
 def to_table(examples: Sequence[Example]) -> pa.Table:
     """Examples as a table with the columns of `read_examples`."""
-    rows = [_row(example) for example in examples]
-    names = sorted({name for row in rows for name in row} - _FIXED.keys())
-    columns = {name: pa.array([row[name] for row in rows], dtype) for name, dtype in _FIXED.items()}
-    columns |= {name: _array(name, [row.get(name) for row in rows]) for name in names}
+    columns = {
+        name: pa.array([getattr(_holder(e, name), name) for e in examples], dtype)
+        for name, dtype in _FIXED.items()
+    }
+    for group, attribute in _GROUPS.items():
+        rows = [getattr(example.prediction, attribute) for example in examples]
+        for name in sorted({name for row in rows for name in row}):
+            columns[f"{group}.{name}"] = _array(group, [row.get(name) for row in rows])
     return pa.table(columns)
 
 
-def _row(example: Example) -> dict[str, Value]:
-    prediction = example.prediction
-    return {
-        "example_id": example.example_id,
-        "ts_ms": prediction.ts_ms,
-        "label_ts_ms": example.label_ts_ms,
-        "label": example.label,
-        "weight": example.weight,
-        "chosen": prediction.chosen,
-        "propensity": prediction.propensity,
-        "epoch": prediction.epoch,
-        **{f"feature.{name}": value for name, value in prediction.features.items()},
-        **{f"request.{name}": value for name, value in prediction.request.items()},
-        **{f"entity.{name}": value for name, value in prediction.entities.items()},
-        **{f"score.{arm}": value for arm, value in prediction.scores.items()},
-        **{f"version.{arm}": value for arm, value in prediction.versions.items()},
-    }
+def _holder(example: Example, name: str) -> Example | Prediction:
+    return example if name in Example.model_fields else example.prediction
 
 
-def _array(name: str, values: Sequence[Value]) -> pa.Array:
+def _array(group: str, values: Sequence[Value]) -> pa.Array:
     """A column; whole and broken numbers together are float64, anything else mixed is text."""
-    if name.startswith("score."):
+    if group == "score":
         return pa.array(values, pa.float64())
     kinds = {type(value) for value in values if value is not None}
     if kinds == {int, float}:

@@ -8,6 +8,7 @@ that has all of them.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 from dataclasses import asdict, dataclass
@@ -59,7 +60,7 @@ class JoinConfig:
     gather_ms: int = 2
     checkpoint_ms: int = 500
     checkpoint_records: int = 2000
-    pause_ms: int = 100
+    pause_ms: int = 250
     session_timeout_s: float = 10.0
     instance_id: str = ""
     archive: Path | None = None
@@ -113,6 +114,7 @@ class JoinApp:
         """
         if not self._plan.routers:
             raise HeadraceError(f"project '{self._plan.project}' has no routers; there is nothing to join")
+        gc.freeze()  # what was imported stays: a collection need not look at it again
         archives = [archive.start() for archive in self._archives()]
         try:
             run_app(self._app, self._config.log_level)
