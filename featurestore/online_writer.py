@@ -14,7 +14,8 @@ from redis import exceptions
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from featurestore.redis_encoder import Column, ViewEncoder
+from featurestore.redis_encoder import ViewEncoder
+from featurestore.redis_rows import Column
 from schemas.errors import ServiceUnavailable
 from schemas.plan import BatchViewSpec, Plan, StreamViewSpec
 from streams.sinks import OnlineRows

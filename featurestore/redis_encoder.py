@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from featurestore import redis_layout as layout
 from featurestore.ragged import Padded, Ragged, join
+from featurestore.redis_rows import Column, RowEncoder, bulk, timestamp
 from schemas.plan import BatchViewSpec, FieldSpec, StreamViewSpec, ValueType
 
-Column = tuple[Any, NDArray[np.bool_]]  # values of shape (n,), False where null
+_FEW_ROWS = 48  # up to so many are encoded one by one
 _STACKED: dict[ValueType, type[Any]] = {"Float64": np.float64, "Float32": np.float32, "Bool": np.bool_}
 _CRLF = Ragged.constant(b"\r\n")
 
@@ -104,7 +105,9 @@ class ViewEncoder:
     def __init__(self, project: str, view: StreamViewSpec | BatchViewSpec) -> None:
         self._project = project
         self._join_keys = view.join_keys
-        self._blocks = [_FieldBlock(view, positions) for positions in _by_type(view.features)]
+        together = _by_type(view.features)
+        self._blocks = [_FieldBlock(view, positions) for positions in together]
+        self._rows = RowEncoder(project, view, [position for positions in together for position in positions])
         self._time_field = layout.timestamp_field(view.name)
         self._provenance_field = layout.provenance_field(view.name)
         self._fields = len(view.features) + 1
@@ -131,9 +134,12 @@ class ViewEncoder:
         last = (
             b"" if provenance is None else _pair(self._provenance_field, layout.PROVENANCE.pack(*provenance))
         )
-        words = 2 + 2 * (self._fields + (provenance is not None))
+        head = b"*%d\r\n$4\r\n" % (2 + 2 * (self._fields + (provenance is not None)))
+        if rows <= _FEW_ROWS:
+            tails = [_pair(self._time_field, timestamp(time_us)) + last for time_us in times_us.tolist()]
+            return self._rows.commands(head, keys, features, tails * (rows if len(tails) == 1 else 1))
         first = [
-            Ragged.constant(b"*%d\r\n$4\r\nHSET\r\n" % words),
+            Ragged.constant(head + b"HSET\r\n"),
             *_bulk_of(encode_keys(self._project, self._join_keys, keys)),
         ]
         return Padded.beside(
@@ -146,8 +152,8 @@ class ViewEncoder:
 
     def _times(self, times_us: NDArray[np.int64]) -> list[Ragged]:
         if len(times_us) == 1:
-            return [Ragged.constant(_pair(self._time_field, _timestamp(int(times_us[0]))))]
-        return [Ragged.constant(_bulk(self._time_field)), *_bulk_of([encode_timestamps(times_us)])]
+            return [Ragged.constant(_pair(self._time_field, timestamp(int(times_us[0]))))]
+        return [Ragged.constant(bulk(self._time_field)), *_bulk_of([encode_timestamps(times_us)])]
 
 
 class _FieldBlock:
@@ -160,7 +166,7 @@ class _FieldBlock:
         features = [view.features[position] for position in positions]
         self._positions = positions
         self._dtype = features[0].dtype
-        names = b"".join(_bulk(layout.feature_field(view.name, feature.name)) for feature in features)
+        names = b"".join(bulk(layout.feature_field(view.name, feature.name)) for feature in features)
         self._names = np.frombuffer(names, np.uint8).reshape(len(features), -1)
 
     def encode(self, features: Sequence[Column], rows: int) -> Padded:
@@ -185,13 +191,8 @@ def _by_type(features: Sequence[FieldSpec]) -> list[list[int]]:
     return list(groups.values())
 
 
-@lru_cache(maxsize=64)
-def _timestamp(time_us: int) -> bytes:
-    return join([encode_timestamps(np.array([time_us]))], 1)
-
-
 def _pair(field: bytes, value: bytes) -> bytes:
-    return _bulk(field) + _bulk(value)
+    return bulk(field) + bulk(value)
 
 
 def _strings(values: Any) -> Ragged:
@@ -218,10 +219,6 @@ def _concat(first: Ragged, second: Ragged) -> Ragged:
     cells = np.zeros((len(lengths), int(lengths.max(initial=0))), np.uint8)
     cells[np.arange(cells.shape[1]) < lengths[:, None]] = flat
     return Ragged(cells, lengths)
-
-
-def _bulk(text: bytes) -> bytes:
-    return b"$%d\r\n%s\r\n" % (len(text), text)
 
 
 def _bulk_of(pieces: Sequence[Ragged]) -> list[Ragged]:

@@ -1,0 +1,129 @@
+"""Few rows to the bytes of Feast's Redis layout, one row at a time.
+
+The bytes are those that `redis_encoder.ViewEncoder` makes of whole columns: below some dozens of rows its
+calls of numpy cost more than they save.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore import redis_layout as layout
+from schemas.plan import BatchViewSpec, FieldSpec, StreamViewSpec, ValueType
+
+Column = tuple[Any, NDArray[np.bool_]]  # values of shape (n,), False where null
+_ONE_BYTE = [bytes([value]) for value in range(0x80)]
+_NULL = b"$0\r\n\r\n"
+_FIXED: dict[ValueType, str] = {"Float64": "<f8", "Float32": "<f4", "Bool": "?"}
+
+
+def bulk(text: bytes) -> bytes:
+    """A bulk string of the Redis protocol."""
+    return b"$%d\r\n%b\r\n" % (len(text), text)
+
+
+def varint(value: int) -> bytes:
+    """Protobuf varint of an int64; a negative one takes ten bytes."""
+    if 0 <= value < 0x80:
+        return _ONE_BYTE[value]
+    value &= 0xFFFF_FFFF_FFFF_FFFF
+    digits = bytearray()
+    while value > 0x7F:
+        digits.append(value & 0x7F | 0x80)
+        value >>= 7
+    digits.append(value)
+    return bytes(digits)
+
+
+def timestamp(time_us: int) -> bytes:
+    """Protobuf `Timestamp` bytes of epoch microseconds; zeros are left out, as proto3 does."""
+    seconds, micros = divmod(time_us, 1_000_000)
+    first = b"\x08" + varint(seconds) if seconds else b""
+    return first + (b"\x10" + varint(micros * 1000) if micros else b"")
+
+
+class RowEncoder:
+    """Encodes rows of one feature view as HSET commands.
+
+    Parameters
+    ----------
+    project
+        The Feast project, part of every key.
+    view
+        Names and types of join keys and features.
+    order
+        Positions of the features in the order in which they are written.
+    """
+
+    def __init__(self, project: str, view: StreamViewSpec | BatchViewSpec, order: Sequence[int]) -> None:
+        self._keys = [_key_encoder(key) for key in view.join_keys]
+        self._prefix = layout.key_prefix([key.name for key in view.join_keys])
+        self._project = project.encode()
+        features = [view.features[position] for position in order]
+        self._values = list(zip(order, map(_value_encoder, features), strict=True))
+        names = (bulk(layout.feature_field(view.name, f.name)).replace(b"%", b"%%") for f in features)
+        self._row = b"HSET\r\n%b" + b"".join(name + b"%b" for name in names) + b"%b"
+
+    def commands(
+        self, head: bytes, keys: Sequence[Any], features: Sequence[Column], tails: Iterable[bytes]
+    ) -> bytes:
+        """One HSET per row.
+
+        Parameters
+        ----------
+        head
+            What comes before the name of the command.
+        keys, features
+            Columns of `n` rows, as `ViewEncoder.commands` takes them.
+        tails
+            What ends each of the `n` commands.
+        """
+        columns = [_known(encode(features[at][0]), features[at][1]) for at, encode in self._values]
+        row = head + self._row
+        return b"".join([row % cells for cells in zip(self._bulk_keys(keys), *columns, tails, strict=True)])
+
+    def _bulk_keys(self, columns: Sequence[Any]) -> list[bytes]:
+        parts = [encode(column) for encode, column in zip(self._keys, columns, strict=True)]
+        return [bulk(b"".join((self._prefix, *key, self._project))) for key in zip(*parts, strict=True)]
+
+
+def _known(cells: list[bytes], valid: NDArray[np.bool_]) -> list[bytes]:
+    if valid.all():
+        return cells
+    return [cell if known else _NULL for cell, known in zip(cells, valid.tolist(), strict=True)]
+
+
+def _key_encoder(key: FieldSpec) -> Callable[[Any], list[bytes]]:
+    kind = layout.FIELD_NUMBERS[key.dtype]
+    if key.dtype == "String":
+        return lambda column: [struct.pack("<II", kind, len(text)) + text for text in _texts(column)]
+    width = "<i4" if key.dtype == "Int32" else "<i8"
+    start = struct.pack("<II", kind, np.dtype(width).itemsize)
+    return lambda column: [start + cell for cell in _cells(np.asarray(column, width))]
+
+
+def _value_encoder(feature: FieldSpec) -> Callable[[Any], list[bytes]]:
+    """Values of a column as bulk strings of `ValueProto` bytes."""
+    tag, dtype = bytes([layout.value_tag(feature.dtype)]), feature.dtype
+    if dtype == "String":
+        return lambda values: [bulk(tag + varint(len(text)) + text) for text in _texts(values)]
+    if dtype in _FIXED:
+        kind = np.dtype(_FIXED[dtype])
+        start = b"$%d\r\n" % (1 + kind.itemsize) + tag
+        return lambda values: [b"%b%b\r\n" % (start, cell) for cell in _cells(np.asarray(values, kind))]
+    unit = 1000 if dtype == "UnixTimestamp" else 1
+    return lambda values: [bulk(tag + varint(n // unit)) for n in np.asarray(values, np.int64).tolist()]
+
+
+def _texts(values: Any) -> Sequence[bytes]:
+    texts: Sequence[bytes] = values.tolist() if isinstance(values, np.ndarray) else values
+    return texts
+
+
+def _cells(values: NDArray[Any]) -> list[bytes]:
+    return [cell for (cell,) in struct.iter_unpack(f"{values.dtype.itemsize}s", values.tobytes())]
