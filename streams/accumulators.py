@@ -1,8 +1,15 @@
-"""What one tile of one key holds: a few numbers that any order of arrival brings to the same value."""
+"""What one tile of one key holds: a few numbers that any order of arrival brings to the same value.
+
+Numbers of a kind lie next to each other, so that a ring is added to and read in a few calls of numpy, however
+many features there are.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,98 +18,145 @@ from streams.batch import Batch
 from streams.fixed_point import FixedPoint
 
 Indices = NDArray[np.int64]
+Dtype = Callable[[str], type]  # numpy type of a column by its name
+NEVER = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True)
+class Held:
+    """One number of a tile. `fixed` is the unit of a sum."""
+
+    function: Literal["count", "sum", "min", "max", "last"]
+    column: str
+    fixed: FixedPoint | None = None
+
+    @cached_property
+    def name(self) -> str:
+        """Tells it from the others of a tile, and orders them in the changelog."""
+        unit = "" if self.fixed is None else f", {self.fixed.quantum}"
+        return f"{self.function}({self.column}{unit})"
+
+    def term(self, batch: Batch) -> NDArray[np.int64]:
+        """What each row adds to a count or a sum, shape (n,); rings of other hops take it up again."""
+        term = batch.terms.get(self.name)
+        if term is None:
+            column = batch.columns[self.column]
+            valid = column.valid
+            if self.fixed is None:
+                term = valid.astype(np.int64)
+            else:
+                term = self.fixed.to_quanta(np.where(valid, column.values, 0)).astype(np.int64)
+            batch.terms[self.name] = term
+        return term
 
 
 class Accumulator(Protocol):
-    """Arrays of shape (slots, depth), one entry per tile."""
+    """Arrays of shape (slots, depth, k): k numbers per tile. Places are indices into (slots * depth,)."""
+
+    held: Sequence[Held]
 
     def reserve(self, slots: int, depth: int) -> None:
         """Grow to `slots` rows."""
 
-    def reset(self, slots: Indices, positions: Indices) -> None:
+    def reset(self, places: Indices) -> None:
         """Empty the tiles at these places."""
 
-    def add(self, slots: Indices, positions: Indices, order: Indices, starts: Indices, batch: Batch) -> None:
-        """Add the groups of a batch (see `streams.rings.Groups`) to their tiles; nulls add nothing."""
+    def add(self, places: Indices, starts: Indices, batch: Batch) -> None:
+        """Add the rows of a batch to g tiles; nulls add nothing.
 
-    def arrays(self) -> list[NDArray[Any]]:
-        """All arrays, in a fixed order, for the changelog."""
+        The rows of a tile begin at its entry of `starts` and are sorted by (event time, order).
+        """
+
+    def read(self, slots: Indices, inside: NDArray[np.bool_]) -> NDArray[Any]:
+        """Values over the tiles where `inside` (n, windows, depth) is True, shape (n, windows, k)."""
+
+    def arrays(self, number: int) -> list[NDArray[Any]]:
+        """What is kept of one of the k numbers, each (slots, depth), in a fixed order, for the changelog."""
+
+
+def accumulators_of(held: Sequence[Held], dtype: Dtype) -> list[Accumulator]:
+    """The accumulators that hold these numbers, those of a kind together."""
+    kinds: dict[tuple[str, type], list[Held]] = {}
+    for one in held:
+        whole = one.function in ("count", "sum")
+        kinds.setdefault(("total", int) if whole else (one.function, dtype(one.column)), []).append(one)
+    return [_MAKE[function](together, kind) for (function, kind), together in kinds.items()]
 
 
 def _grow(array: NDArray[Any], slots: int, depth: int, fill: Any) -> NDArray[Any]:
-    grown = np.full((slots, depth), fill, array.dtype)
+    grown = np.full((slots, depth, array.shape[2]), fill, array.dtype)
     if len(array):
         grown[: len(array)] = array
     return grown
 
 
-class Count:
-    """How many values were not null."""
-
-    def __init__(self, column: str) -> None:
-        self.column = column
-        self.count = np.zeros((0, 0), np.int64)
-
-    def reserve(self, slots: int, depth: int) -> None:
-        self.count = _grow(self.count, slots, depth, 0)
-
-    def reset(self, slots: Indices, positions: Indices) -> None:
-        self.count[slots, positions] = 0
-
-    def add(self, slots: Indices, positions: Indices, order: Indices, starts: Indices, batch: Batch) -> None:
-        valid = batch.columns[self.column].valid[order].astype(np.int64)
-        self.count[slots, positions] += np.add.reduceat(valid, starts)
-
-    def arrays(self) -> list[NDArray[Any]]:
-        return [self.count]
+def _tiles(array: NDArray[Any]) -> NDArray[Any]:
+    """The same array with one row per tile, shape (slots * depth, k)."""
+    return array.reshape(-1, array.shape[2])
 
 
-class Sum:
-    """Fixed-point sum, in quanta."""
+def _stacked(held: Sequence[Held], batch: Batch) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Values and validity of columns of one dtype, shape (k, n)."""
+    columns = [batch.columns[one.column] for one in held]
+    return np.array([c.values for c in columns]), np.array([c.valid for c in columns])
 
-    def __init__(self, column: str, quantum: float) -> None:
-        self.column = column
-        self.fixed = FixedPoint(quantum)
-        self.quanta = np.zeros((0, 0), np.int64)
+
+class Totals:
+    """How many values were not null, and sums in quanta."""
+
+    def __init__(self, held: Sequence[Held], dtype: type) -> None:
+        self.held = held
+        self.total = np.zeros((0, 0, len(held)), np.int64)
 
     def reserve(self, slots: int, depth: int) -> None:
-        self.quanta = _grow(self.quanta, slots, depth, 0)
+        self.total = _grow(self.total, slots, depth, 0)
 
-    def reset(self, slots: Indices, positions: Indices) -> None:
-        self.quanta[slots, positions] = 0
+    def reset(self, places: Indices) -> None:
+        _tiles(self.total)[places] = 0
 
-    def add(self, slots: Indices, positions: Indices, order: Indices, starts: Indices, batch: Batch) -> None:
-        column = batch.columns[self.column]
-        quanta = self.fixed.to_quanta(np.where(column.valid, column.values, 0))[order].astype(np.int64)
-        self.quanta[slots, positions] += np.add.reduceat(quanta, starts)
+    def add(self, places: Indices, starts: Indices, batch: Batch) -> None:
+        terms = np.array([one.term(batch) for one in self.held])
+        _tiles(self.total)[places] += np.add.reduceat(terms, starts, axis=1).T
 
-    def arrays(self) -> list[NDArray[Any]]:
-        return [self.quanta]
+    def read(self, slots: Indices, inside: NDArray[np.bool_]) -> NDArray[Any]:
+        total: NDArray[np.int64] = np.matmul(inside.astype(np.int64), self.total[slots])
+        return total
+
+    def arrays(self, number: int) -> list[NDArray[Any]]:
+        return [self.total[:, :, number]]
 
 
 class Extreme:
-    """The least value (`np.minimum`) or the greatest (`np.maximum`), in the column's own dtype."""
+    """The least values (`np.minimum`) or the greatest (`np.maximum`), in the dtype of the columns."""
 
-    def __init__(self, column: str, ufunc: np.ufunc, dtype: type) -> None:
-        self.column, self.ufunc = column, ufunc
+    def __init__(self, held: Sequence[Held], dtype: type) -> None:
+        self.held = held
         least, greatest = _bounds(dtype)
-        self.identity = greatest if ufunc is np.minimum else least
-        self.extreme: NDArray[Any] = np.zeros((0, 0), dtype)
+        self.ufunc, self.identity = {
+            "min": (np.minimum, greatest),
+            "max": (np.maximum, least),
+        }[held[0].function]
+        self.extreme: NDArray[Any] = np.zeros((0, 0, len(held)), dtype)
 
     def reserve(self, slots: int, depth: int) -> None:
         self.extreme = _grow(self.extreme, slots, depth, self.identity)
 
-    def reset(self, slots: Indices, positions: Indices) -> None:
-        self.extreme[slots, positions] = self.identity
+    def reset(self, places: Indices) -> None:
+        _tiles(self.extreme)[places] = self.identity
 
-    def add(self, slots: Indices, positions: Indices, order: Indices, starts: Indices, batch: Batch) -> None:
-        column = batch.columns[self.column]
-        values = np.where(column.valid, column.values, self.identity)[order]
-        found = self.ufunc.reduceat(values, starts)
-        self.extreme[slots, positions] = self.ufunc(self.extreme[slots, positions], found)
+    def add(self, places: Indices, starts: Indices, batch: Batch) -> None:
+        values, valid = _stacked(self.held, batch)
+        found = self.ufunc.reduceat(np.where(valid, values, self.identity), starts, axis=1).T
+        tiles = _tiles(self.extreme)
+        tiles[places] = self.ufunc(tiles[places], found)
 
-    def arrays(self) -> list[NDArray[Any]]:
-        return [self.extreme]
+    def read(self, slots: Indices, inside: NDArray[np.bool_]) -> NDArray[Any]:
+        values = np.where(inside[..., None], self.extreme[slots][:, None], self.identity)
+        extreme: NDArray[Any] = self.ufunc.reduce(values, axis=2)
+        return extreme
+
+    def arrays(self, number: int) -> list[NDArray[Any]]:
+        return [self.extreme[:, :, number]]
 
 
 def _bounds(dtype: type) -> tuple[Any, Any]:
@@ -115,39 +169,49 @@ def _bounds(dtype: type) -> tuple[Any, Any]:
 
 
 class Last:
-    """The value of the latest event, ties of event time broken by offset at the source."""
+    """The values of the latest events, ties of event time broken by offset at the source."""
 
-    def __init__(self, column: str, dtype: type) -> None:
-        self.column = column
-        self.event_ms = np.zeros((0, 0), np.int64)
-        self.order = np.zeros((0, 0), np.int64)
-        self.value: NDArray[Any] = np.zeros((0, 0), dtype)
-
-    _NEVER = np.iinfo(np.int64).min
+    def __init__(self, held: Sequence[Held], dtype: type) -> None:
+        self.held = held
+        shape = (0, 0, len(held))
+        self.event_ms, self.order = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        self.value: NDArray[Any] = np.zeros(shape, dtype)
 
     def reserve(self, slots: int, depth: int) -> None:
-        self.event_ms = _grow(self.event_ms, slots, depth, self._NEVER)
+        self.event_ms = _grow(self.event_ms, slots, depth, NEVER)
         self.order = _grow(self.order, slots, depth, -1)
         self.value = _grow(self.value, slots, depth, 0)
 
-    def reset(self, slots: Indices, positions: Indices) -> None:
-        self.event_ms[slots, positions] = self._NEVER
-        self.order[slots, positions] = -1
+    def reset(self, places: Indices) -> None:
+        _tiles(self.event_ms)[places] = NEVER
+        _tiles(self.order)[places] = -1
 
-    def add(self, slots: Indices, positions: Indices, order: Indices, starts: Indices, batch: Batch) -> None:
-        column = batch.columns[self.column]
-        # Groups are sorted by (event time, order), so the last valid row of each is the latest.
-        candidates = np.where(column.valid[order], np.arange(len(order)), -1)
-        last = np.maximum.reduceat(candidates, starts)
-        have = np.flatnonzero(last >= 0)
-        rows, slots, positions = order[last[have]], slots[have], positions[have]
-        event_ms, tie = batch.event_ms[rows], batch.order[rows]
-        held = self.event_ms[slots, positions]
-        later = (event_ms > held) | ((event_ms == held) & (tie > self.order[slots, positions]))
-        rows, slots, positions = rows[later], slots[later], positions[later]
-        self.event_ms[slots, positions] = batch.event_ms[rows]
-        self.order[slots, positions] = batch.order[rows]
-        self.value[slots, positions] = column.values[rows]
+    def add(self, places: Indices, starts: Indices, batch: Batch) -> None:
+        values, valid = _stacked(self.held, batch)
+        # The last valid row of each group is its latest, -1 where there is none.
+        rows = np.maximum.reduceat(np.where(valid, np.arange(len(batch)), -1), starts, axis=1).T
+        event_ms, order = batch.event_ms[rows], batch.order[rows]  # (g, k)
+        values = values[np.arange(len(self.held)), rows]
+        event_tiles, order_tiles, value_tiles = map(_tiles, (self.event_ms, self.order, self.value))
+        held_ms, held_order = event_tiles[places], order_tiles[places]
+        later = (rows >= 0) & ((event_ms > held_ms) | (event_ms == held_ms) & (order > held_order))
+        event_tiles[places] = np.where(later, event_ms, held_ms)
+        order_tiles[places] = np.where(later, order, held_order)
+        value_tiles[places] = np.where(later, values, value_tiles[places])
 
-    def arrays(self) -> list[NDArray[Any]]:
-        return [self.event_ms, self.order, self.value]
+    def read(self, slots: Indices, inside: NDArray[np.bool_]) -> NDArray[Any]:
+        event_ms = np.where(inside[..., None], self.event_ms[slots][:, None], NEVER)
+        newest = event_ms.argmax(axis=2)  # (n, windows, k)
+        value: NDArray[Any] = self.value[slots[:, None, None], newest, np.arange(len(self.held))]
+        return value
+
+    def arrays(self, number: int) -> list[NDArray[Any]]:
+        return [array[:, :, number] for array in (self.event_ms, self.order, self.value)]
+
+
+_MAKE: dict[str, Callable[[Sequence[Held], type], Accumulator]] = {
+    "total": Totals,
+    "min": Extreme,
+    "max": Extreme,
+    "last": Last,
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,15 @@ class Batch:
         and the block's offset behind a shuffle.
     columns
         Field name to values and validity, each of shape (n,).
+    terms
+        What has been made of the columns so far, by a name of whoever made it, shape (n,).
     """
 
     event_ms: NDArray[np.int64]
     order: NDArray[np.int64]
     offset: NDArray[np.int64]
     columns: Mapping[str, Column]
+    terms: dict[str, NDArray[np.int64]] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.event_ms)

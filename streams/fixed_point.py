@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ class FixedPoint:
 
     quantum: float
 
-    @property
+    @cached_property
     def _inverse(self) -> float | None:
         inverse = round(1 / self.quantum)
         return float(inverse) if inverse and abs(inverse * self.quantum - 1) < 1e-9 else None

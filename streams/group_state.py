@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from schemas.errors import StateError
 from schemas.plan import StreamViewSpec
-from streams.aggregations import AGGREGATIONS, Aggregation, Dtype, Window
+from streams.accumulators import Dtype
+from streams.aggregations import AGGREGATIONS, Aggregation, Reading
 from streams.batch import Batch
-from streams.keys import KeyColumns, KeyTable, decode_key, encode_key
+from streams.keys import KeyTable, decode_key, encode_key
 from streams.rings import Ring
 from streams.sinks import OnlineRows
 
@@ -35,10 +36,10 @@ class GroupState:
         self.keys = KeyTable()
         self.clock_ms: int | None = None
         self._aggregations = {
-            view.name: [AGGREGATIONS[spec.function](spec, dtype) for spec in view.aggregations]
-            for view in views
+            view.name: [AGGREGATIONS[spec.function](spec) for spec in view.aggregations] for view in views
         }
-        self._rings = _build_rings([a for found in self._aggregations.values() for a in found])
+        self._rings = _build_rings([a for found in self._aggregations.values() for a in found], dtype)
+        self._aggregated = {a.column for view in views for a in view.aggregations}
         self._applied = np.zeros(0, np.int64)  # per slot: next offset after the last record applied
         self._dirty = np.zeros(0, np.bool_)  # per slot: changed since the last snapshot
         self._touched: list[NDArray[np.int64]] = []  # slots to emit
@@ -48,7 +49,7 @@ class GroupState:
     @property
     def columns(self) -> set[str]:
         """Source columns the group reads: join keys and aggregated columns."""
-        return {*self.join_keys, *(a.column for v in self.views for a in v.aggregations)}
+        return {*self.join_keys, *self._aggregated}
 
     def advance(self, clock_ms: int) -> None:
         """Move the clock; keys whose windows lose a tile are marked for emission."""
@@ -58,15 +59,13 @@ class GroupState:
         self.clock_ms = clock_ms
         if before is None:
             return
-        for hop_ms, ring in self._rings.items():
-            for window_ms in self._windows(hop_ms):
-                slots = ring.expiring(window_ms, before, self.clock_ms)
-                if slots:
-                    self._touched.append(np.array(slots, np.int64))
+        found: list[int] = []
+        for ring in self._rings.values():
+            for window_ms in ring.windows_ms:
+                found += ring.expiring(window_ms, before, self.clock_ms)
             ring.forget(self.clock_ms)
-
-    def _windows(self, hop_ms: int) -> set[int]:
-        return {a.window_ms for v in self.views for a in v.aggregations if a.hop_ms == hop_ms}
+        if found:
+            self._touched.append(np.unique(np.array(found, np.int64)))
 
     def add(self, batch: Batch) -> None:
         """Add accepted records; the clock has been moved past all of them."""
@@ -80,9 +79,12 @@ class GroupState:
             batch, slots = batch.take(fresh), slots[fresh]
             if not len(batch):
                 return
+        self._applied[slots] = batch.offset + 1  # offsets ascend, and the last of a repeated slot stays
+        by = np.lexsort((batch.order, batch.event_ms, slots))
+        slots, batch = slots[by], batch.select(self._aggregated).take(by)
         for ring in self._rings.values():
             ring.add(slots, batch, self.clock_ms)
-        self._applied[slots] = batch.offset + 1  # offsets ascend, and the last of a repeated slot stays
+        slots = slots[np.concatenate(([True], slots[1:] != slots[:-1]))]
         self._dirty[slots] = True
         self._touched.append(slots)
 
@@ -105,7 +107,7 @@ class GroupState:
         touched, self._touched = self._touched, []
         if not touched or self.clock_ms is None:
             return []
-        slots = np.unique(np.concatenate(touched))
+        slots = touched[0] if len(touched) == 1 else np.unique(np.concatenate(touched))
         # Freed slots have 0. While a crash is being made good, a key may be ahead of the prefix: its row is
         # already out.
         applied = self._applied[slots]
@@ -113,35 +115,20 @@ class GroupState:
         if not len(slots):
             return []
         keys = self.keys.columns(slots)
-        rows = [self._rows(view, slots, keys, partition, offset) for view in self.views]
-        self._free_empty(slots)
+        reading: dict[int, Reading] = {}
+        empty = np.ones(len(slots), np.bool_)
+        for hop_ms, ring in self._rings.items():
+            reading[hop_ms], holds = ring.read(slots, self.clock_ms)
+            empty &= ~holds
+        if empty.any():
+            self._free(slots[empty])
+        rows = []
+        for view in self.views:
+            features = tuple(a.read(reading[a.spec.hop_ms]) for a in self._aggregations[view.name])
+            rows.append(OnlineRows(view.name, keys, features, partition, offset, self.clock_ms))
         return rows
 
-    def _rows(
-        self, view: StreamViewSpec, slots: NDArray[np.int64], keys: KeyColumns, partition: int, offset: int
-    ) -> OnlineRows:
-        assert self.clock_ms is not None
-        windows: dict[tuple[int, int], Window] = {}
-        features = []
-        for aggregation in self._aggregations[view.name]:
-            spec = aggregation.spec
-            ring = self._rings[spec.hop_ms]
-            window = windows.get((spec.hop_ms, spec.window_ms))
-            if window is None:
-                inside = ring.inside(slots, spec.window_ms, self.clock_ms)
-                window = Window(slots, inside, ring.tiles[slots], {})
-                windows[spec.hop_ms, spec.window_ms] = window
-            features.append(aggregation.read(ring.accumulators, window))
-        return OnlineRows(view.name, keys, tuple(features), partition, offset, self.clock_ms)
-
-    def _free_empty(self, slots: NDArray[np.int64]) -> None:
-        assert self.clock_ms is not None
-        empty = np.ones(len(slots), np.bool_)
-        for ring in self._rings.values():
-            empty &= ring.is_empty(slots, self.clock_ms)
-        gone = slots[empty]
-        if not len(gone):
-            return
+    def _free(self, gone: NDArray[np.int64]) -> None:
         for ring in self._rings.values():
             ring.clear(gone)
         self._applied[gone], self._dirty[gone] = 0, False
@@ -208,10 +195,10 @@ class GroupState:
         return part.view(np.uint8).reshape(len(slots), -1)
 
 
-def _build_rings(aggregations: Sequence[Aggregation]) -> dict[int, Ring]:
+def _build_rings(aggregations: Sequence[Aggregation], dtype: Dtype) -> dict[int, Ring]:
     rings = {}
     for hop_ms in sorted({a.spec.hop_ms for a in aggregations}):
         sharing = [a for a in aggregations if a.spec.hop_ms == hop_ms]
-        held = {name: acc for a in sharing for name, acc in a.accumulators().items()}
-        rings[hop_ms] = Ring(hop_ms, max(a.spec.window_ms for a in sharing), held)
+        held = {one for a in sharing for one in a.held}
+        rings[hop_ms] = Ring(hop_ms, {a.spec.window_ms for a in sharing}, held, dtype)
     return rings

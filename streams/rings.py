@@ -8,31 +8,17 @@ own holds an older tile that has left every window, and is overwritten; nothing 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.accumulators import Accumulator
+from streams.accumulators import Dtype, Held, accumulators_of
 from streams.batch import Batch
 
 EMPTY = -(2**62)  # the number of a position that holds no tile
-
-
-@dataclass(frozen=True)
-class Groups:
-    """Rows of a batch sorted into groups of one tile of one key, by event time and order within.
-
-    `order` (n,) sorts the rows; `starts` (g,) is where each group begins in that order; `slots` and
-    `positions` (g,) say where it belongs.
-    """
-
-    order: NDArray[np.int64]
-    starts: NDArray[np.int64]
-    slots: NDArray[np.int64]
-    positions: NDArray[np.int64]
 
 
 class Ring:
@@ -42,17 +28,19 @@ class Ring:
     ----------
     hop_ms
         Length of a tile.
-    window_ms
-        The longest window that is read from this ring.
-    accumulators
-        What each tile holds, by name.
+    windows_ms
+        The windows that are read from this ring.
+    held
+        What each tile holds.
+    dtype
+        Numpy type of a source column by its name.
     """
 
-    def __init__(self, hop_ms: int, window_ms: int, accumulators: Mapping[str, Accumulator]) -> None:
+    def __init__(self, hop_ms: int, windows_ms: Collection[int], held: Iterable[Held], dtype: Dtype) -> None:
         self.hop_ms = hop_ms
-        self.window_ms = window_ms
-        self.depth = window_ms // hop_ms + 1
-        self.accumulators = dict(accumulators)
+        self.windows_ms = sorted(windows_ms)
+        self.depth = self.windows_ms[-1] // hop_ms + 1
+        self.accumulators = accumulators_of(sorted(held, key=lambda one: one.name), dtype)
         self.tiles = np.full((0, self.depth), EMPTY, np.int64)  # (slots, depth): tile number per position
         self._holders: dict[int, list[int]] = {}  # tile number to slots that hold it
 
@@ -63,7 +51,7 @@ class Ring:
             return
         want = max(slots, have + have // 2, 64)
         self.tiles = np.vstack([self.tiles, np.full((want - have, self.depth), EMPTY, np.int64)])
-        for accumulator in self.accumulators.values():
+        for accumulator in self.accumulators:
             accumulator.reserve(want, self.depth)
 
     def first_tile(self, window_ms: int, clock_ms: int) -> int:
@@ -71,40 +59,32 @@ class Ring:
         return (clock_ms - window_ms) // self.hop_ms
 
     def add(self, slots: NDArray[np.int64], batch: Batch, clock_ms: int) -> None:
-        """Add rows to the tiles of their keys; rows that have left every window at `clock_ms` are no-ops."""
-        tile = batch.event_ms // self.hop_ms
-        rows = np.flatnonzero(tile >= self.first_tile(self.window_ms, clock_ms))
-        if not len(rows):
-            return
-        groups = self._group(rows, slots, tile, batch)
-        for accumulator in self.accumulators.values():
-            accumulator.add(groups.slots, groups.positions, groups.order, groups.starts, batch)
+        """Add rows to the tiles of their keys; rows that have left every window at `clock_ms` are no-ops.
 
-    def _group(
-        self, rows: NDArray[np.int64], slots: NDArray[np.int64], tile: NDArray[np.int64], batch: Batch
-    ) -> Groups:
-        by = np.lexsort((batch.order[rows], batch.event_ms[rows], tile[rows], slots[rows]))
-        order = rows[by]
-        slot, number = slots[order], tile[order]
-        new = np.ones(len(order), np.bool_)
-        new[1:] = (slot[1:] != slot[:-1]) | (number[1:] != number[:-1])
-        starts = np.flatnonzero(new)
-        at_slot, at_tile = slot[starts], number[starts]
-        positions = at_tile % self.depth
-        self._claim(at_slot, at_tile, positions)
-        return Groups(order, starts, at_slot, positions)
+        The rows are sorted by (slot, event time, order), and so by tile of each key.
+        """
+        numbers = batch.event_ms // self.hop_ms
+        kept = numbers >= self.first_tile(self.windows_ms[-1], clock_ms)
+        if not kept.all():
+            slots, numbers, batch = slots[kept], numbers[kept], batch.take(kept)
+            if not len(batch):
+                return
+        starts = _starts(slots, numbers)
+        places = self._claim(slots[starts], numbers[starts])
+        for accumulator in self.accumulators:
+            accumulator.add(places, starts, batch)
 
-    def _claim(
-        self, slots: NDArray[np.int64], numbers: NDArray[np.int64], positions: NDArray[np.int64]
-    ) -> None:
-        fresh = np.flatnonzero(self.tiles[slots, positions] != numbers)
-        if not len(fresh):
-            return
-        slots, numbers, positions = slots[fresh], numbers[fresh], positions[fresh]
-        self.tiles[slots, positions] = numbers
-        for accumulator in self.accumulators.values():
-            accumulator.reset(slots, positions)
-        self._hold(slots, numbers)
+    def _claim(self, slots: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Make room for tiles; gives their places in an array of shape (slots * depth,)."""
+        places: NDArray[np.int64] = slots * self.depth + numbers % self.depth
+        tiles = self.tiles.reshape(-1)
+        fresh = tiles[places] != numbers
+        if fresh.any():
+            tiles[places[fresh]] = numbers[fresh]
+            for accumulator in self.accumulators:
+                accumulator.reset(places[fresh])
+            self._hold(slots[fresh], numbers[fresh])
+        return places
 
     def _hold(self, slots: NDArray[np.int64], numbers: NDArray[np.int64]) -> None:
         for slot, number in zip(slots.tolist(), numbers.tolist(), strict=True):
@@ -117,7 +97,7 @@ class Ring:
 
     def forget(self, clock_ms: int) -> None:
         """Drop the bookkeeping of tiles that have left every window."""
-        last = self.first_tile(self.window_ms, clock_ms)
+        last = self.first_tile(self.windows_ms[-1], clock_ms)
         for number in [n for n in self._holders if n < last]:
             del self._holders[number]
 
@@ -126,26 +106,37 @@ class Ring:
             return [n for n in range(first, last) if n in self._holders]
         return sorted(n for n in self._holders if first <= n < last)
 
-    def inside(self, slots: NDArray[np.int64], window_ms: int, clock_ms: int) -> NDArray[np.bool_]:
-        """Which positions of the slots' rows are inside a window, shape (n, depth)."""
-        inside: NDArray[np.bool_] = self.tiles[slots] >= self.first_tile(window_ms, clock_ms)
-        return inside
-
-    def is_empty(self, slots: NDArray[np.int64], clock_ms: int) -> NDArray[np.bool_]:
-        """Which slots hold nothing in the longest window, shape (n,)."""
-        holds: NDArray[np.bool_] = np.any(self.inside(slots, self.window_ms, clock_ms), axis=1)
-        return ~holds
+    def read(
+        self, slots: NDArray[np.int64], clock_ms: int
+    ) -> tuple[dict[tuple[str, int], NDArray[Any]], NDArray[np.bool_]]:
+        """What the tiles of slots hold over each window, and which slots hold anything in the longest."""
+        first = np.array([[self.first_tile(window_ms, clock_ms)] for window_ms in self.windows_ms])
+        inside = self.tiles[slots][:, None] >= first  # (n, windows, depth)
+        reading = {}
+        for accumulator in self.accumulators:
+            values = accumulator.read(slots, inside)
+            for number, window_ms in enumerate(self.windows_ms):
+                for position, held in enumerate(accumulator.held):
+                    reading[held.name, window_ms] = values[:, number, position]
+        return reading, np.asarray(inside[:, -1].any(axis=1))
 
     def clear(self, slots: NDArray[np.int64]) -> None:
         self.tiles[slots] = EMPTY
 
     def arrays(self) -> list[NDArray[Any]]:
         """Every array of the ring with shape (slots, depth), in a fixed order."""
-        held = [array for _, a in sorted(self.accumulators.items()) for array in a.arrays()]
-        return [self.tiles, *held]
+        held = [(one.name, a.arrays(n)) for a in self.accumulators for n, one in enumerate(a.held)]
+        return [self.tiles, *(array for _, arrays in sorted(held, key=itemgetter(0)) for array in arrays)]
 
     def reindex(self, slots: NDArray[np.int64]) -> None:
         """Rebuild the bookkeeping of tiles after a restore."""
         row, position = np.nonzero(self.tiles[slots] != EMPTY)
         if len(row):
             self._hold(slots[row], self.tiles[slots[row], position])
+
+
+def _starts(slots: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where the rows of each tile begin."""
+    first = np.ones(len(slots), np.bool_)
+    first[1:] = (slots[1:] != slots[:-1]) | (numbers[1:] != numbers[:-1])
+    return first.nonzero()[0]
