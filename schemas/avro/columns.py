@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -71,11 +71,11 @@ def _whole(kind: Kind, column: Column) -> Column:
     return Column(column.values.astype(_DTYPES[kind], copy=False), column.valid)
 
 
-def from_objects(kind: Kind, objects: Iterable[Any]) -> Column:
+def from_objects(kind: Kind, objects: Sequence[Any]) -> Column:
     """A column from Python values, None for null; strings as bytes."""
-    found = list(objects)
-    valid = np.array([value is not None for value in found], np.bool_)
-    width = max((len(value) for value in found if value), default=1) if kind == "string" else 1
-    values = blank(kind, len(found), max(width, 1))
-    values[valid] = [value for value in found if value is not None]
-    return Column(values, valid)
+    found, valid = objects, np.ones(len(objects), np.bool_)
+    if None in objects:
+        valid[:] = [value is not None for value in objects]
+        missing = b"" if kind == "string" else 0
+        found = [missing if value is None else value for value in objects]
+    return Column(np.array(found, "S" if kind == "string" else _DTYPES[kind]), valid)

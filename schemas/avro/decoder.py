@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from schemas.avro.cursor import Cursor, Joined, join
 from schemas.avro.program import Program, compile_program
 from schemas.avro.reference import ReferenceDecoder
 from schemas.avro.resolution import Needed, match_fields, needed_fields
+from schemas.avro.rows import Doubtful, RowProgram
 from schemas.avro.schema import RecordSchema, nearest, parse_record
 from schemas.errors import RecordError, SchemaError
 
@@ -26,9 +29,30 @@ class _Writer:
     """How records of one writer schema are read."""
 
     program: Program | None  # None: the reference decoder alone
+    rows: RowProgram | None
     reference: ReferenceDecoder
     matched: tuple[Needed, ...]
     defaults: Mapping[str, Column]  # of one row: needed fields this writer does not have
+
+    def decode_one(self, payload: bytes) -> dict[str, Any]:
+        """Values by needed field, None for null, strings as bytes.
+
+        Raises
+        ------
+        RecordError
+            From the reference decoder.
+        """
+        if self.rows is not None:
+            try:
+                return self.rows.run(payload, HEADER_BYTES) | self.absent
+            except Doubtful:
+                pass
+        return self.reference.decode(payload, HEADER_BYTES) | self.absent
+
+    @cached_property
+    def absent(self) -> dict[str, Any]:
+        """What `defaults` says, as values of a record."""
+        return {name: c.values[0].item() if c.valid[0] else None for name, c in self.defaults.items()}
 
 
 class AvroDecoder:
@@ -47,6 +71,8 @@ class AvroDecoder:
         Confluent schema id to Avro schema in JSON.
     fields
         Fields of the reader schema that become columns; all others are skipped, not built.
+    few
+        Up to so many payloads are read one at a time.
 
     Raises
     ------
@@ -54,7 +80,10 @@ class AvroDecoder:
         Names what is wrong (schema, field, type) and the remedy.
     """
 
-    def __init__(self, reader_schema: str, writer_schemas: Mapping[int, str], fields: Sequence[str]) -> None:
+    def __init__(
+        self, reader_schema: str, writer_schemas: Mapping[int, str], fields: Sequence[str], few: int = 48
+    ) -> None:
+        self._few = few
         reader = parse_record(reader_schema, "the reader schema")
         self._needed = needed_fields(reader, fields)
         self._writers = {
@@ -83,6 +112,8 @@ class AvroDecoder:
         affected by it. Nothing is raised.
         """
         n = len(payloads)
+        if n <= self._few:
+            return self._decode_few(payloads)
         joined = join(payloads)
         errors: dict[int, str] = {}
         parts: list[_Part] = []
@@ -93,6 +124,34 @@ class AvroDecoder:
             for needed in self._needed
         }
         return Decoded(columns, dict(sorted(errors.items())))
+
+    def _decode_few(self, payloads: Sequence[bytes | None]) -> Decoded:
+        errors: dict[int, str] = {}
+        records = [self._decode_row(row, payload, errors) for row, payload in enumerate(payloads)]
+        columns = {
+            needed.name: from_objects(needed.kind, [record.get(needed.name) for record in records])
+            for needed in self._needed
+        }
+        return Decoded(columns, errors)
+
+    def _decode_row(self, row: int, payload: bytes | None, errors: dict[int, str]) -> Mapping[str, Any]:
+        if payload is None or len(payload) < HEADER_BYTES or payload[0]:
+            errors[row] = _frame_problem(payload)
+            return {}
+        schema_id = int.from_bytes(payload[1:HEADER_BYTES], "big")
+        writer = self._writers.get(schema_id)
+        if writer is None:
+            errors[row] = self._unknown(schema_id)
+            return {}
+        try:
+            return writer.decode_one(payload)
+        except RecordError as error:
+            errors[row] = str(error)
+            return {}
+
+    def _unknown(self, schema_id: int) -> str:
+        known = ", ".join(map(str, sorted(self._writers))) or "none"
+        return f"schema id {schema_id} is unknown; known: {known}"
 
     def _by_schema(
         self, payloads: Sequence[bytes | None], joined: Joined, errors: dict[int, str]
@@ -109,10 +168,7 @@ class AvroDecoder:
             if schema_id in self._writers:
                 groups.append((schema_id, rows))
             else:
-                known = ", ".join(map(str, sorted(self._writers))) or "none"
-                errors.update(
-                    dict.fromkeys(rows.tolist(), f"schema id {schema_id} is unknown; known: {known}")
-                )
+                errors.update(dict.fromkeys(rows.tolist(), self._unknown(schema_id)))
         return groups
 
     def _decode_rows(
@@ -146,9 +202,10 @@ def _writer(writer: RecordSchema, reader: RecordSchema, needed: Sequence[Needed]
     matches = match_fields(writer, reader, needed)
     found = {field.name for field in matches.values()}
     defaults = {f.name: f.default for f in needed if f.name not in found and f.default is not None}
-    return _Writer(
-        compile_program(writer, matches), ReferenceDecoder(writer, matches), tuple(matches.values()), defaults
-    )
+    program = compile_program(writer, matches)
+    rows = None if program is None else RowProgram(program)
+    reference = ReferenceDecoder(writer, matches)
+    return _Writer(program, rows, reference, tuple(matches.values()), defaults)
 
 
 def _one_by_one(
@@ -162,7 +219,7 @@ def _one_by_one(
             sound.append(row)
         except RecordError as error:
             errors[row] = str(error)
-    columns = {f.name: from_objects(f.kind, (r[f.name] for r in records)) for f in writer.matched}
+    columns = {f.name: from_objects(f.kind, [r[f.name] for r in records]) for f in writer.matched}
     return np.array(sound, np.int64), columns | _repeat(writer.defaults, len(sound))
 
 

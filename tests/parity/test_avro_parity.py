@@ -130,13 +130,14 @@ class Range:
     writers: dict[int, str]
     fields: list[str]
     records: list[tuple[int, bytes]]
+    few: int  # read one at a time up to so many, else by the column
 
     @property
     def payloads(self) -> list[bytes]:
         return [payload for _, payload in self.records]
 
     def decode(self, payloads: list[bytes | None]) -> Decoded:
-        return AvroDecoder(self.reader, self.writers, self.fields).decode(payloads)
+        return AvroDecoder(self.reader, self.writers, self.fields, self.few).decode(payloads)
 
     @property
     def narrow_reader(self) -> str:
@@ -191,7 +192,8 @@ def ranges(draw: st.DrawFn, min_size: int = 0) -> Range:
             records.append((schema_id, encode_confluent(plain_text(schema), schema_id, record)))
     reader = json.dumps({"type": "record", "name": "R", "fields": draw(st.permutations(reader_fields))})
     needed = draw(st.lists(st.sampled_from(reader_fields), unique_by=lambda field: field["name"]))
-    return Range(reader, writers, [field["name"] for field in needed], draw(st.permutations(records)))
+    few = draw(st.sampled_from([0, 1000]))
+    return Range(reader, writers, [field["name"] for field in needed], draw(st.permutations(records)), few)
 
 
 def plain_text(text: str) -> str:
@@ -248,7 +250,7 @@ def damage(draw: st.DrawFn, payload: bytes) -> bytes:
     return payload[:5] + bytes(body[:cut]) + draw(st.sampled_from([b"", b"", b"\0", b"\xff" * 12]))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(ranges())
 def test_columns_equal_fastavro(log: Range) -> None:
     decoded = log.decode(list(log.payloads))
@@ -258,7 +260,7 @@ def test_columns_equal_fastavro(log: Range) -> None:
         assert_row(decoded, row, log.expected(payload))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(ranges(min_size=1), st.data())
 def test_damage_to_one_record_leaves_its_neighbours_alone(log: Range, data: st.DataObject) -> None:
     payloads: list[bytes | None] = list(log.payloads)
@@ -276,7 +278,7 @@ def test_damage_to_one_record_leaves_its_neighbours_alone(log: Range, data: st.D
         assert_row(decoded, victim, log.expected(payloads[victim] or b""))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(ranges(min_size=1), st.data())
 def test_columns_and_record_at_a_time_agree_on_every_damaged_record(log: Range, data: st.DataObject) -> None:
     payloads = [damage(data.draw, payload) for payload in log.payloads]
