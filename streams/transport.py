@@ -29,6 +29,7 @@ from faust.transport.drivers import aiokafka as driver
 
 MAX_RECORDS = 4000
 FETCH_WAIT_MS = 8
+_LOOK_S = 0.1  # without a record; one that comes is delivered at once
 _FULL_S = 0.002
 
 _range_topics: set[str] = set()
@@ -80,8 +81,10 @@ class RangeConsumer(driver.Consumer):  # type: ignore[misc]
         if self.flow_active and not self._get_active_partitions():  # every buffer is full
             await self.sleep(_FULL_S)  # Faust sleeps a second
             return
-        # Partitions whose buffer is full at this moment are not waited for: look again soon.
-        fetched, active = await self._wait_next_records(min(timeout, FETCH_WAIT_MS / 1000))
+        # Partitions whose buffer is full at this moment are not waited for: look again soon. Buffers only drain
+        # while this waits.
+        wait_s = FETCH_WAIT_MS / 1000 if self._buffered_partitions else _LOOK_S
+        fetched, active = await self._wait_next_records(min(timeout, wait_s))
         generation = self.app.consumer_generation_id
         if not fetched or self.should_stop:
             return
