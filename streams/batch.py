@@ -43,7 +43,9 @@ class Batch:
     def take(self, rows: NDArray[Any]) -> Batch:
         """The rows at an index or mask."""
         columns = {n: Column(c.values[rows], c.valid[rows]) for n, c in self.columns.items()}
-        return Batch(self.event_ms[rows], self.order[rows], self.offset[rows], columns)
+        order = self.order[rows]
+        offset = order if self.offset is self.order else self.offset[rows]
+        return Batch(self.event_ms[rows], order, offset, columns)
 
     def select(self, names: set[str]) -> Batch:
         """The same rows with these columns only."""

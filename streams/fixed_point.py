@@ -43,6 +43,9 @@ class FixedPoint:
 
     def fits(self, values: NDArray[Any]) -> NDArray[np.bool_]:
         """Which values can be held: finite, and below `LIMIT` quanta in magnitude."""
+        if values.dtype == np.int64 and self.quantum == 1:
+            fitting: NDArray[np.bool_] = (values < LIMIT) & (values > -LIMIT)
+            return fitting
         with np.errstate(all="ignore"):
             quanta = self.to_quanta(values)
             return np.isfinite(quanta) & (np.abs(quanta) < LIMIT)

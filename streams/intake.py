@@ -98,8 +98,8 @@ class Intake:
 
     def take(self, records: Sequence[LogRecord]) -> Taken:
         """Judge records in offset order and move the clock."""
-        offsets = np.fromiter((record.offset for record in records), np.int64, len(records))
-        appended = np.fromiter((record.timestamp for record in records), np.int64, len(records))
+        offsets = np.array([record.offset for record in records], np.int64)
+        appended = np.array([record.timestamp for record in records], np.int64)
         values = [record.value for record in records]
         decoded = self._bisect(values)
         marks = _marks(records) if None in values else {}
@@ -110,9 +110,11 @@ class Intake:
         late = self._find_late(times, marks, dead)
         kept = np.ones(len(records), np.bool_)
         kept[[*marks, *dead, *late]] = False
-        self._count(int(kept.sum()), len(late), len(dead), len(marks.keys() - dead.keys()))
+        applied = kept.nonzero()[0]
+        self._count(len(applied), len(late), len(dead), len(marks.keys() - dead.keys()))
         rejected = [self._letter(records[row], *why) for row, why in sorted({**dead, **late}.items())]
-        accepted = Batch(times, offsets, offsets, decoded.columns).take(kept)
+        accepted = Batch(times, offsets, offsets, decoded.columns)
+        accepted = accepted if len(applied) == len(records) else accepted.take(applied)
         return Taken(accepted, self.clock_ms, rejected)
 
     def _bisect(self, payloads: list[bytes | None]) -> Decoded:
@@ -136,7 +138,7 @@ class Intake:
         column = decoded.columns[name]
         scale = 1000 if self.source.timestamp_unit == "us" else 1
         times = np.where(column.valid, column.values.astype(np.int64) // scale, 0)
-        for row in np.flatnonzero(~column.valid).tolist():
+        for row in _rows(~column.valid):
             if row not in marks:
                 dead.setdefault(row, ("invalid", f"{name} is null"))
         for row, time_ms in marks.items():
@@ -146,7 +148,7 @@ class Intake:
     def _find_invalid(self, decoded: Decoded, marks: Mapping[int, int], dead: Reasons) -> None:
         """Null join keys, and numbers that a fixed-point sum cannot hold. NaN becomes null."""
         for name in self._join_keys:
-            for row in np.flatnonzero(~decoded.columns[name].valid).tolist():
+            for row in _rows(~decoded.columns[name].valid):
                 if row not in marks:
                     dead.setdefault(row, ("invalid", f"join key {name} is null"))
         for name, column in list(decoded.columns.items()):
@@ -154,13 +156,13 @@ class Intake:
                 decoded.columns[name] = Column(column.values, column.valid & ~np.isnan(column.values))
         for name, fixed in self._summed.items():
             column = decoded.columns[name]
-            for row in np.flatnonzero(column.valid & ~fixed.fits(column.values)).tolist():
+            for row in _rows(column.valid & ~fixed.fits(column.values)):
                 why = f"{name} = {column.values[row]} cannot be summed in units of {fixed.quantum:g}"
                 dead.setdefault(row, ("invalid", f"{why}; declare a larger headrace.quantum"))
 
     def _find_future(self, times: NDArray[np.int64], appended: NDArray[np.int64], dead: Reasons) -> None:
         allowed = self.source.max_future_ms
-        for row in np.flatnonzero(times - appended > allowed).tolist():
+        for row in _rows(times - appended > allowed):
             why = f"event time is {times[row] - appended[row]} ms after the record was appended"
             dead.setdefault(row, ("future", f"{why}; {allowed} ms are allowed"))
 
@@ -178,7 +180,7 @@ class Intake:
         allowed = self.source.late_tiles * tile
         return {
             row: ("late", f"{clock[row] - times[row]} ms behind the partition; {allowed} ms are allowed")
-            for row in np.flatnonzero(late).tolist()
+            for row in _rows(late)
         }
 
     def _letter(self, record: LogRecord, kind: str, reason: str) -> DeadLetter:
@@ -200,6 +202,11 @@ class Intake:
         self.counts.late += late
         self.counts.dead += dead
         self.counts.marks += marks
+
+
+def _rows(mask: NDArray[np.bool_]) -> list[int]:
+    rows: list[int] = mask.nonzero()[0].tolist()
+    return rows
 
 
 def _marks(records: Sequence[LogRecord]) -> dict[int, int]:

@@ -81,7 +81,7 @@ class RangeConsumer(driver.Consumer):  # type: ignore[misc]
         if self.flow_active and not self._get_active_partitions():  # every buffer is full
             await self.sleep(_FULL_S)  # Faust sleeps a second
             return
-        # Partitions whose buffer is full at this moment are not waited for: look again soon. None becomes full
+        # Partitions whose buffer is full at this moment are not waited for: look again soon. No buffer fills
         # while this waits.
         wait_s = FETCH_WAIT_MS / 1000 if self._buffered_partitions else _LOOK_S
         fetched, active = await self._wait_next_records(min(timeout, wait_s))
