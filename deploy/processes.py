@@ -49,7 +49,12 @@ def run_worker(settings: Settings) -> None:
         settings.kafka,
         RedisOnlineSink(settings.redis, plan),
         ParquetFeatureLog(settings.feature_log_dir, plan) if settings.feature_log else None,
-        WorkerConfig(settings.checkpoint_ms, settings.session_timeout_ms / 1000, settings.log_level),
+        WorkerConfig(
+            checkpoint_ms=settings.checkpoint_ms,
+            idle_ms=settings.idle_ms,
+            session_timeout_s=settings.session_timeout_ms / 1000,
+            log_level=settings.log_level,
+        ),
     ).run()
 
 

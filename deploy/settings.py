@@ -43,6 +43,11 @@ class Settings(BaseSettings):
         None, description="key that authenticates model artifacts, 32 characters or more"
     )
     checkpoint_ms: int = Field(1000, ge=10, description="longest time between two checkpoints of the worker")
+    idle_ms: int = Field(
+        10_000,
+        ge=100,
+        description="in a partition without records for so long, windows empty by the wall clock",
+    )
     publish_every_s: float = Field(
         1.0, ge=0, description="longest time between two published versions; 0: by time marks alone"
     )

@@ -18,7 +18,7 @@ from schemas.plan import Plan, SourceSpec, StreamViewSpec
 from schemas.records import DeadLetter
 from streams.batch import Batch
 from streams.group_state import GroupState
-from streams.intake import Counts, Intake, LogRecord
+from streams.intake import Counts, Intake, LogRecord, Taken
 from streams.shuffle import Block, decode_block, encode_block, split
 from streams.sinks import OnlineRows
 
@@ -123,6 +123,8 @@ class SourcePartition(_Stateful):
         self._shuffled = [GroupState(group, self.intake.dtype) for group in shuffled]
         states = [GroupState(group, self.intake.dtype) for group in direct]
         super().__init__(definition_of(plan, source), partition, states)
+        self.heard_ms: int | None = None  # wall clock when a record was processed last
+        self.as_of_ms: int | None = None  # clock of the windows: that of intake, or further
 
     @property
     def counts(self) -> Counts:
@@ -135,9 +137,36 @@ class SourcePartition(_Stateful):
             return Effects(self.next_offset)
         taken = self.intake.take(records)
         first, self.next_offset = records[0].offset, records[-1].offset + 1
-        self._apply(dict.fromkeys(self.groups, taken.batch), taken.clock_ms)
-        blocks = self._blocks(taken.batch, first, taken.clock_ms)
+        return self._effects(taken, first)
+
+    def _effects(self, taken: Taken, first: int) -> Effects:
+        if taken.clock_ms is not None:
+            self.as_of_ms = max(taken.clock_ms, self.as_of_ms or taken.clock_ms)
+        self._apply(dict.fromkeys(self.groups, taken.batch), self.as_of_ms)
+        blocks = self._blocks(taken.batch, first, self.as_of_ms)
         return Effects(self.next_offset, self._emit(), taken.rejected, blocks)
+
+    def pass_time(self, now_ms: int) -> Effects | None:
+        """Let the windows of a partition without traffic empty, as the wall clock says.
+
+        Since the last record event time is taken to have passed as fast as the wall clock. Windows follow it,
+        a tile at a time; what is late is judged by the records alone, as before. Where producers send time
+        marks, those tell the time. None when nothing is to be done.
+
+        Parameters
+        ----------
+        now_ms
+            The wall clock, epoch milliseconds.
+        """
+        clock_ms = self.intake.clock_ms
+        if clock_ms is None or self.as_of_ms is None or self.heard_ms is None or self.counts.marks:
+            return None
+        tile_ms = self.intake.source.tile_ms
+        passed_ms = (clock_ms + now_ms - self.heard_ms) // tile_ms * tile_ms
+        if passed_ms <= self.as_of_ms:
+            return None
+        self.as_of_ms = passed_ms
+        return self._effects(self.intake.take([]), self.next_offset)
 
     def _blocks(self, batch: Batch, first: int, clock_ms: int | None) -> list[bytes]:
         order = batch.order * MAX_PARTITIONS + self.partition
@@ -165,12 +194,14 @@ class SourcePartition(_Stateful):
             "next": self.next_offset,
             "clock_ms": self.intake.clock_ms,
             "counts": asdict(self.counts),
+            "heard_ms": self.heard_ms,
         }
 
     def _take_position(self, position: dict[str, Any]) -> int | None:
         self.next_offset = int(position["next"])
-        self.intake.clock_ms = position["clock_ms"]
+        self.as_of_ms = self.intake.clock_ms = position["clock_ms"]
         self.intake.counts = Counts(**position["counts"])
+        self.heard_ms = position["heard_ms"]
         return self.intake.clock_ms
 
 
@@ -212,12 +243,12 @@ class Shard(_Stateful):
 
     def _unheard(self, block: Block) -> dict[str, Batch]:
         """The rows of a block that have not been applied yet, by their offsets at the source."""
+        if block.clock_ms is not None and (self.clock_ms is None or block.clock_ms > self.clock_ms):
+            self.clock_ms = block.clock_ms
         heard = self.heard.get(block.partition, 0)
         if block.next_offset <= heard:
             return {}
         self.heard[block.partition] = block.next_offset
-        if block.clock_ms is not None and (self.clock_ms is None or block.clock_ms > self.clock_ms):
-            self.clock_ms = block.clock_ms
         if block.first >= heard:
             return dict(block.groups)
         return {

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -34,10 +35,12 @@ class WorkerConfig:
     """How a worker runs.
 
     `checkpoint_ms` bounds the work that a crash repeats; `session_timeout_s` is how long the group waits for
-    a worker that died before its partitions move.
+    a worker that died before its partitions move. In a partition without a record for `idle_ms` windows
+    empty by the wall clock.
     """
 
     checkpoint_ms: int = 500
+    idle_ms: int = 10_000
     session_timeout_s: float = 10.0
     log_level: str = "INFO"
 
@@ -51,6 +54,7 @@ class _Owned:
     changelog: str
     messages: list[Any] = field(default_factory=list)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # a range, or a checkpoint between two ranges
+    heard_s: float = field(default_factory=time.monotonic)  # when there was something to process last
 
 
 @dataclass(frozen=True)
@@ -186,13 +190,31 @@ class Worker:
                     f"{position}: records would be left out. If the changelog was lost, delete the consumer "
                     f"group {self._app.conf.id} so that the topic is read again"
                 )
-            effects = owned.state.process(message.value)
-            self._send(owned, effects)
-            await self._sink.write(effects.rows, self._published(message.tp, owned))
-            if self._feature_log is not None:
-                for rows in effects.rows:
-                    self._feature_log.append(rows)
+            await self._write(message.tp, owned, owned.state.process(message.value))
             owned.messages.append(message)
+            owned.heard_s = time.monotonic()
+            if isinstance(owned.state, SourcePartition):
+                owned.state.heard_ms = _now_ms()
+
+    async def _write(self, tp: Any, owned: _Owned, effects: Effects) -> None:
+        self._send(owned, effects)
+        await self._sink.write(effects.rows, self._published(tp, owned))
+        if self._feature_log is not None:
+            for rows in effects.rows:
+                self._feature_log.append(rows)
+
+    async def _pass_time(self) -> None:
+        """Let windows empty where nothing arrives."""
+        for tp, task in list(self._owned.items()):
+            if not task.done() or task.cancelled():
+                continue
+            owned = task.result()
+            async with owned.turn:
+                idle = time.monotonic() - owned.heard_s >= self._config.idle_ms / 1000
+                if idle and isinstance(owned.state, SourcePartition):
+                    effects = owned.state.pass_time(_now_ms())
+                    if effects is not None:
+                        await self._write(tp, owned, effects)
 
     def _send(self, owned: _Owned, effects: Effects) -> None:
         project = self._plan.project
@@ -223,6 +245,7 @@ class Worker:
     async def _checkpoint_forever(self) -> None:
         while True:
             await asyncio.sleep(self._config.checkpoint_ms / 1000)
+            await self._pass_time()
             await self.checkpoint()
 
     async def checkpoint(self) -> None:
@@ -236,8 +259,6 @@ class Worker:
             if task.done() and not task.cancelled():
                 covered.append(await self._snapshot(task.result()))
         covered = [one for one in covered if one.messages]
-        if not covered:
-            return
         await self._producer.flush()
         if self._feature_log is not None:
             self._feature_log.flush()
@@ -254,3 +275,7 @@ class Worker:
             messages, owned.messages = owned.messages, []
             entries = owned.state.snapshot() if messages else []
             return _Covered(owned.changelog, owned.state.partition, entries, messages)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

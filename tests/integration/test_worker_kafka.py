@@ -24,6 +24,7 @@ from streams.progress import ProgressStore, counts_key
 from tests.parity.test_windows_parity import (
     assert_rows_equal,
     expected_rows,
+    is_empty,
     record_of,
     rules_of,
 )
@@ -51,9 +52,9 @@ class Scene:
         self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 1})
         ensure_topics(bootstrap, self.plan, event_partitions=PARTITIONS)
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
+    def start_worker(self, idle_ms: int = 3_600_000) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "tests.integration.worker_process"]
-        arguments = [str(self.plan_file), self.bootstrap, self.redis_url]
+        arguments = [str(self.plan_file), self.bootstrap, self.redis_url, str(idle_ms)]
         with self.log_file.open("ab") as log:
             worker = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=log, stderr=log)
         self.workers.append(worker)
@@ -216,3 +217,22 @@ def test_two_workers_share_the_partitions_and_one_takes_over(scene: Scene) -> No
     second.send_signal(signal.SIGTERM)
     assert second.wait(30) == 0
     scene.assert_equals_oracle()
+
+
+def test_windows_of_partitions_without_traffic_empty_by_the_wall_clock(scene: Scene) -> None:
+    """Behind the shuffle as well, and a restart goes on where time is, not where the last record was."""
+    worker = scene.start_worker(idle_ms=300)
+    now = 1_700_000_000_000
+    for user in range(2):
+        fields = {"user": user, "shop": "a", "event_ms": now, "amount": 1.0, "items": 1}
+        scene.produce(user, OracleEvent(0, now, fields))
+    scene._producer.flush()
+    scene.wait()
+    worker.kill()
+    worker.wait()
+    scene.start_worker(idle_ms=300)
+    keys = {("by_user", (0,)): {}, ("by_user", (1,)): {}, ("by_shop", ("a",)): {}, ("by_both", ("a", 0)): {}}
+    deadline = time.monotonic() + 30
+    while any(not is_empty(row) for row in scene.online(keys).values()):
+        assert time.monotonic() < deadline, scene.online(keys)
+        time.sleep(0.05)

@@ -170,3 +170,45 @@ def test_quiet_keys_are_emptied_as_the_clock_moves(log, cut):
     driver = StreamDriver(plan, plan.sources[0], [[record_of(e) for e in prefix]])
     driver.drain(1)
     assert_rows_equal(driver.online, expected_rows(plan, [judge(prefix, rules_of(plan))]))
+
+
+@thorough
+@given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
+def test_windows_empty_by_the_wall_clock_where_nothing_arrives(partitions, data):
+    """Whenever time passes, and wherever it crashes: in the end the windows are those of that moment, and
+    what is late is what was late."""
+    partitions = [[e for e in log if e.mark_ms is None] for log in partitions]
+    split_users(partitions)
+    plan = purchases_plan()
+    driver = StreamDriver(plan, plan.sources[0], [[record_of(e) for e in log] for log in partitions])
+    for _ in range(data.draw(st.integers(0, 12))):
+        reader = data.draw(st.sampled_from(driver.partitions))
+        action = data.draw(st.sampled_from(["read", "read", "pass time", "checkpoint", "crash"]))
+        if action == "read":
+            driver.step(reader, data.draw(st.integers(1, 9)))
+        elif action == "pass time":
+            driver.pass_time(reader, data.draw(st.integers(0, 3000)))
+        elif action == "checkpoint":
+            reader.checkpoint()
+        else:
+            reader.crash()
+    driver.drain(data.draw(st.sampled_from([1, 100])))
+    for reader in driver.partitions:
+        driver.pass_time(reader, 4000)
+    driver.drain()
+    judged = [judge(log, rules_of(plan)) for log in partitions]
+    tile_ms = plan.sources[0].tile_ms
+    for one in judged:
+        if one.clock_ms is not None:
+            one.clock_ms = max(one.clock_ms, (one.clock_ms + 4000) // tile_ms * tile_ms)
+    assert_rows_equal(driver.online, expected_rows(plan, judged))
+    for reader, one in zip(driver.partitions, judged, strict=True):
+        assert vars(reader.state.counts) == one.counts
+
+
+def test_where_producers_send_time_marks_the_wall_clock_is_not_asked():
+    plan = purchases_plan(shards=1)
+    record = Record(0, 0, None, None, mark_headers(100))
+    driver = StreamDriver(plan, plan.sources[0], [[record]])
+    driver.drain()
+    assert driver.partitions[0].state.pass_time(10**9) is None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.plan import Plan, SourceSpec
-from streams.partition_state import Shard, SourcePartition
+from streams.partition_state import Effects, Shard, SourcePartition
 from streams.sinks import OnlineRows
 
 
@@ -72,14 +72,24 @@ class StreamDriver:
         records = reader.fetch(most)
         if not records:
             return False
-        effects = reader.state.process(records)
+        self._take(reader.state.process(records))
+        if isinstance(reader.state, SourcePartition):
+            reader.state.heard_ms = 0
+        return True
+
+    def pass_time(self, reader: Reader, now_ms: int) -> None:
+        """The wall clock says `now_ms`; it was 0 when a record was processed last."""
+        effects = reader.state.pass_time(now_ms)
+        if effects is not None:
+            self._take(effects)
+
+    def _take(self, effects: Effects) -> None:
         for letter in effects.rejected:
             self.rejected[letter.partition, letter.offset] = letter
         for shard, block in zip(self.shards, effects.blocks, strict=False):
             shard.log.append(Record(len(shard.log), 0, None, block))
         for rows in effects.rows:
             self._store(rows)
-        return True
 
     def drain(self, most: int = 100) -> None:
         for reader in [*self.partitions, *self.shards]:
