@@ -1,0 +1,1 @@
+"""Windowed features from a Kafka topic to readable rows: Headrace and its peers. See docs/benchmarks.md."""

@@ -1,0 +1,40 @@
+"""Headrace: the worker as `headrace worker` runs it, without the feature log, which its peers do not have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import uvloop
+
+from benchmarks.streams.peers.job import Clock, Job, main
+from featurestore.online_writer import RedisOnlineSink
+from schemas.plan import Plan
+from streams.sinks import OnlineRows
+from streams.worker import Worker, WorkerConfig
+
+CHECKPOINT_MS = 1000  # the setting's default
+
+
+class _MarkingSink(RedisOnlineSink):
+    """Begins with what a worker writes on assignment, before its first range; ends with its last rows."""
+
+    def __init__(self, job: Job, plan: Plan) -> None:
+        super().__init__(job.redis, plan)
+        self._clock = Clock(job)
+
+    async def write(self, rows: Sequence[OnlineRows], hashes: Mapping[str, Mapping[str, str]]) -> None:
+        self._clock.first()
+        await super().write(rows, hashes)
+        self._clock.last()
+
+
+def run(job: Job) -> None:
+    plan = Plan.from_json((Path(job.folder) / "plan.json").read_text())
+    uvloop.install()
+    config = WorkerConfig(CHECKPOINT_MS, session_timeout_s=10.0, log_level="WARNING")
+    Worker(plan, job.bootstrap, _MarkingSink(job, plan), config=config).run()
+
+
+if __name__ == "__main__":
+    main(run)
