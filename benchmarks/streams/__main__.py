@@ -1,4 +1,4 @@
-"""From a preloaded Kafka topic to readable rows: Headrace against stock Faust, Quix Streams, Bytewax, Flink SQL.
+"""From a preloaded Kafka topic to readable rows: Headrace, stock Faust, Quix Streams, Bytewax and Flink SQL.
 
 `python -m benchmarks.streams --help`; what is compared, and what differs, is in docs/benchmarks.md.
 """

@@ -60,7 +60,6 @@ def run_once(
         When what it left is not what the oracle says.
     """
     preload(servers.kafka, workload)
-    servers.empty_redis()
     folder = Path(tempfile.mkdtemp(prefix=f"bench-{peer}-"))
     job = job_for(peer, workload, window, servers, folder)
     try:
@@ -79,6 +78,7 @@ def run_once(
             raise WrongResult(f"{peer}: {problem}")
         first, last = marks(folder)
     finally:
+        servers.empty_redis()
         delete_topics(servers.kafka, job.name)
         delete_topics(servers.kafka, f"headrace.{job.name}.")
         shutil.rmtree(folder, ignore_errors=True)
@@ -114,8 +114,7 @@ def start(peer: str, job: Job) -> Child:
     """The program of a peer, in its own environment."""
     python = sys.executable if peer == "headrace" else str(python_of(peer))
     command = [python, "-m", f"benchmarks.streams.peers.{peer}", str(job.save())]
-    environment = dict(os.environ) | {"PYTHONPATH": str(ROOT)}
-    return Child(peer, command, Path(job.folder) / "log", ROOT, environment).start()
+    return Child(peer, command, Path(job.folder) / "log", ROOT).start()
 
 
 def _await(peer: str, output: Output, children: list[Child]) -> None:

@@ -1,4 +1,4 @@
-"""As much of a schema registry as a reader of one schema asks for; Flink reads Confluent Avro by way of one."""
+"""As much of a schema registry as a reader of one schema asks for: Flink wants one for Confluent Avro."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def machine() -> str:
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     load = os.getloadavg()[0]
     return (
-        f"{os.cpu_count()} × {cpu}, {pages / 2**30:.0f} GiB, Linux {platform.release()}, "
+        f"{os.cpu_count()} x {cpu}, {pages / 2**30:.0f} GiB, Linux {platform.release()}, "
         f"Python {platform.python_version()}, load {load:.1f} at the start; Kafka and Redis on the same cores"
     )
 
@@ -52,9 +52,9 @@ def _row(peer: str, runs: Sequence[Figure], ours: Sequence[Figure] | None) -> li
         f"{runs[0].accounts:,}",
         f"{median(rates):,.0f}",
         f"{min(rates):,.0f} to {max(rates):,.0f}",
-        f"{median(run.rate for run in ours) / median(rates):,.1f} ×" if ours else "",
+        f"{median(run.rate for run in ours) / median(rates):,.1f}x" if ours else "",
         f"{cpu:,.1f}",
-        f"{cpu / _cpu_us(ours):,.1f} ×" if ours else "",
+        f"{cpu / _cpu_us(ours):,.1f}x" if ours else "",
         f"{median(run.startup_s for run in runs):.1f}",
         f"{max(run.peak_bytes for run in runs) / 2**20:,.0f}",
     ]

@@ -11,12 +11,13 @@ from benchmarks.streams.workload import PARTITIONS, Record, Workload
 from streams.log_reader import end_offset
 
 _REQUEST_S = 30.0
+_WARNING = 4
 
 
 def preload(bootstrap: str, workload: Workload) -> None:
     """Produce the log unless it is there already."""
     name = workload.topic
-    known = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=_REQUEST_S).topics
+    known = _admin(bootstrap).list_topics(timeout=_REQUEST_S).topics
     if name in known:
         held = sum(end_offset(bootstrap, name, partition) for partition in range(PARTITIONS))
         if held == workload.records:
@@ -32,14 +33,18 @@ def create(bootstrap: str, topics: Mapping[str, Mapping[str, str]]) -> None:
     """Make topics, name to configuration, of one partition for each of the log's."""
     new = [NewTopic(name, PARTITIONS, 1, config=dict(config)) for name, config in topics.items()]
     if new:
-        admin = AdminClient({"bootstrap.servers": bootstrap})
+        admin = _admin(bootstrap)
         for made in admin.create_topics(new, operation_timeout=_REQUEST_S).values():
             made.result()
 
 
+def _admin(bootstrap: str) -> AdminClient:
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": _WARNING})
+
+
 def delete_topics(bootstrap: str, prefix: str) -> None:
     """Delete every topic that begins so, whoever made it."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = _admin(bootstrap)
     names = [name for name in admin.list_topics(timeout=_REQUEST_S).topics if name.startswith(prefix)]
     if names:
         for deleted in admin.delete_topics(names, operation_timeout=_REQUEST_S).values():
@@ -54,6 +59,7 @@ def produce(bootstrap: str, topic: str, records: Iterable[Record]) -> None:
             "batch.size": 1 << 20,
             "queue.buffering.max.messages": 500_000,
             "enable.idempotence": True,
+            "log_level": _WARNING,
         }
     )
     for partition, key, value in records:

@@ -1,9 +1,9 @@
 """The workload: a deterministic log of payments, its windows, and what every peer has to come to.
 
 Six hours of event time, keys drawn evenly, event times up to five seconds out of order. At the end of every
-partition one record of an account of its own, a minute past the last window, closes it: from then on the value
-that Headrace keeps per key (see docs/semantics.md) is that of the last complete window, which is also what
-the others emit for it.
+partition one record of an account of its own, a minute past the last window, closes it: from then on the
+value that Headrace keeps per key (see docs/semantics.md) is that of the last complete window, which is also
+what the others emit for it.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Workload:
 
     def log(self) -> Iterator[Record]:
         """The records in the order they are produced."""
-        encode = encoder(self.format)
+        encode = Encoder(self.format)
         columns = (self.payments.account, self.payments.event_ms, self.payments.cents)
         for account, event_ms, cents in zip(*(column.tolist() for column in columns), strict=True):
             yield account % PARTITIONS, b"%d" % account, encode(account, event_ms, cents)
@@ -111,7 +111,7 @@ class Workload:
             yield partition, b"%d" % account, encode(account, CLOSING_MS, 0)
 
 
-class encoder:
+class Encoder:
     """Payments to message values."""
 
     def __init__(self, kind: Format) -> None:

@@ -1,4 +1,4 @@
-"""Stock Faust: a windowed table in memory with its changelog, totals of changed keys to Redis every second."""
+"""Stock Faust: a windowed table in memory with its changelog; changed totals go to Redis every second."""
 
 from __future__ import annotations
 

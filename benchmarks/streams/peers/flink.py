@@ -80,10 +80,9 @@ def _mark_start(clock: Clock, port: int) -> None:
             for job in _get(port, "/jobs")["jobs"]:
                 source = _get(port, f"/jobs/{job['id']}")["vertices"][0]
                 tasks = _get(port, f"/jobs/{job['id']}/vertices/{source['id']}")["subtasks"]
-                if began := [
-                    t["status-duration"] and t["start-time"] for t in tasks if t["status"] == "RUNNING"
-                ]:
-                    clock.first(min(began) / 1000)
+                running_ms = [t["status-duration"]["RUNNING"] for t in tasks if t["status"] == "RUNNING"]
+                if running_ms:
+                    clock.first(time.time() - max(running_ms) / 1000)
                     return
         except (OSError, LookupError, ValueError):
             continue

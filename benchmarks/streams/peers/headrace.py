@@ -13,7 +13,8 @@ from schemas.plan import Plan
 from streams.sinks import OnlineRows
 from streams.worker import Worker, WorkerConfig
 
-CHECKPOINT_MS = 1000  # the setting's default
+CHECKPOINT_MS = 1000  # the settings' defaults
+SESSION_S = 10.0
 
 
 class _MarkingSink(RedisOnlineSink):
@@ -32,7 +33,7 @@ class _MarkingSink(RedisOnlineSink):
 def run(job: Job) -> None:
     plan = Plan.from_json((Path(job.folder) / "plan.json").read_text())
     uvloop.install()
-    config = WorkerConfig(CHECKPOINT_MS, session_timeout_s=10.0, log_level="WARNING")
+    config = WorkerConfig(CHECKPOINT_MS, SESSION_S, log_level="WARNING")
     Worker(plan, job.bootstrap, _MarkingSink(job, plan), config=config).run()
 
 

@@ -41,7 +41,7 @@ class Job:
 
 
 class Clock:
-    """Marks of a run, epoch seconds, in the job's folder: the first record in hand, the last output readable."""
+    """Marks of a run in the job's folder, epoch seconds: first record in hand, last output readable."""
 
     def __init__(self, job: Job) -> None:
         self._folder = Path(job.folder)
