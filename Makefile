@@ -48,8 +48,11 @@ check: setup ## ruff, mypy and the import contract
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: setup ## run every benchmark
+bench: setup ## run the benchmarks of Headrace alone (docs/benchmarks.md: and of its peers)
 	@for file in benchmarks/[a-z]*.py; do $(BIN)/python "$$file"; done
+	@$(BIN)/python -m benchmarks.streams --peers headrace --keys 10000 --format avro
+	@$(BIN)/python -m benchmarks.streams.latency
+	@$(BIN)/python -m benchmarks.streams.restore
 
 COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --quiet --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"

@@ -24,6 +24,7 @@ def run(job: Job) -> None:
         "pipeline.jars": ";".join(f"file://{jar}" for jar in extra["jars"]),
         "parallelism.default": str(job.cores),
         "table.local-time-zone": "UTC",
+        "pipeline.object-reuse": "true",
         "rest.address": "127.0.0.1",
         "rest.port": str(extra["rest_port"]),
         "rest.bind-port": str(extra["rest_port"]),
