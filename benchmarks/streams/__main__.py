@@ -98,6 +98,8 @@ def _compare(
                 figures[peer].append(run_once(peer, part, window, both, registry, options.workers))
             except (NotSupported, WrongResult, HeadraceError, TimeoutError, ValueError) as error:
                 failed[peer], figures[peer] = f"{type(error).__name__}: {error}", []
+            else:
+                print(f"{peer}: {figures[peer][-1].rate:,.0f} events/s, verified", file=sys.stderr)
     report.say(table(figures))
     for peer, why in failed.items():
         report.say(f"\nNo figure for {peer}: {why}")

@@ -11,6 +11,8 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.streams.environments import python_of
 from benchmarks.streams.measure import Usage, wait_until
 from benchmarks.streams.outputs import Output, differences, make_output
@@ -82,7 +84,7 @@ def run_once(
         delete_topics(servers.kafka, job.name)
         delete_topics(servers.kafka, f"headrace.{job.name}.")
         shutil.rmtree(folder, ignore_errors=True)
-    accounts = len(set(workload.payments.account.tolist()))
+    accounts = len(np.unique(workload.payments.account))
     cpu_s = usage.cpu_s(first, last)
     return Figure(workload.events, accounts, first - began, last - first, cpu_s, usage.peak_bytes)
 

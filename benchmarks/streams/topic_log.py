@@ -11,7 +11,7 @@ from benchmarks.streams.workload import PARTITIONS, Record, Workload
 from streams.log_reader import end_offset
 
 _REQUEST_S = 30.0
-_WARNING = 4
+_ERRORS = 3
 
 
 def preload(bootstrap: str, workload: Workload) -> None:
@@ -39,7 +39,7 @@ def create(bootstrap: str, topics: Mapping[str, Mapping[str, str]]) -> None:
 
 
 def _admin(bootstrap: str) -> AdminClient:
-    return AdminClient({"bootstrap.servers": bootstrap, "log_level": _WARNING})
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": _ERRORS})
 
 
 def delete_topics(bootstrap: str, prefix: str) -> None:
@@ -59,7 +59,7 @@ def produce(bootstrap: str, topic: str, records: Iterable[Record]) -> None:
             "batch.size": 1 << 20,
             "queue.buffering.max.messages": 500_000,
             "enable.idempotence": True,
-            "log_level": _WARNING,
+            "log_level": _ERRORS,
         }
     )
     for partition, key, value in records:
