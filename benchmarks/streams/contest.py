@@ -82,7 +82,6 @@ def run_once(
     finally:
         servers.empty_redis()
         delete_topics(servers.kafka, job.name)
-        delete_topics(servers.kafka, f"headrace.{job.name}.")
         shutil.rmtree(folder, ignore_errors=True)
     accounts = len(np.unique(workload.payments.account))
     cpu_s = usage.cpu_s(first, last)

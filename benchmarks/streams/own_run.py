@@ -52,7 +52,6 @@ class OwnRun:
             self._child.stop()
         self._servers.empty_redis()
         delete_topics(self._servers.kafka, self._job.name)
-        delete_topics(self._servers.kafka, f"headrace.{self._job.name}.")
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self) -> Child:

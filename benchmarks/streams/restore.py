@@ -81,7 +81,7 @@ def _restore(both: Servers, keys: int) -> _Run:
         took, restored = time.time() - began, _resident(worker)
         usage.stop()
         _check(run, both, payments)
-    return _Run(keys, took, filled, restored, usage.peak_bytes, redis_bytes)
+    return _Run(keys, took, filled, restored, max(usage.peak_bytes, restored), redis_bytes)
 
 
 def _one_each(keys: int) -> Payments:

@@ -42,10 +42,10 @@ def _admin(bootstrap: str) -> AdminClient:
     return AdminClient({"bootstrap.servers": bootstrap, "log_level": _ERRORS})
 
 
-def delete_topics(bootstrap: str, prefix: str) -> None:
-    """Delete every topic that begins so, whoever made it."""
+def delete_topics(bootstrap: str, run: str) -> None:
+    """Delete every topic that has the name of a run in its own, whoever made it."""
     admin = _admin(bootstrap)
-    names = [name for name in admin.list_topics(timeout=_REQUEST_S).topics if name.startswith(prefix)]
+    names = [name for name in admin.list_topics(timeout=_REQUEST_S).topics if run in name]
     if names:
         for deleted in admin.delete_topics(names, operation_timeout=_REQUEST_S).values():
             deleted.result()

@@ -33,7 +33,7 @@ class _MarkingSink(RedisOnlineSink):
 def run(job: Job) -> None:
     plan = Plan.from_json((Path(job.folder) / "plan.json").read_text())
     uvloop.install()
-    config = WorkerConfig(CHECKPOINT_MS, SESSION_S, log_level="WARNING")
+    config = WorkerConfig(checkpoint_ms=CHECKPOINT_MS, session_timeout_s=SESSION_S, log_level="WARNING")
     Worker(plan, job.bootstrap, _MarkingSink(job, plan), config=config).run()
 
 
