@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class HeadraceError(Exception):
     """Base of everything Headrace raises on purpose."""
@@ -68,6 +70,37 @@ class ModelError(HeadraceError):
 
 class ServiceUnavailable(HeadraceError):
     """A part that is needed (Kafka, Redis) cannot be reached."""
+
+
+class DeliveryError(HeadraceError):
+    """Records of one topic are not in Kafka.
+
+    Parameters
+    ----------
+    topic
+        Where they were to go.
+    counts
+        Partition to how many of them; -1 stands for those that had none yet.
+    cause
+        What became of the first.
+    remedy
+        What to do about it.
+    """
+
+    def __init__(self, topic: str, counts: Mapping[int, int], cause: str, remedy: str) -> None:
+        where = ", ".join(
+            f"{count} {'in no partition' if partition < 0 else f'in partition {partition}'}"
+            for partition, count in sorted(counts.items())
+        )
+        super().__init__(
+            f"topic '{topic}': records that were not delivered: {where}; the first: {cause}. {remedy}"
+        )
+        self.topic, self.counts, self.cause, self.remedy = topic, dict(counts), cause, remedy
+
+    @property
+    def count(self) -> int:
+        """How many records were not delivered."""
+        return sum(self.counts.values())
 
 
 class RequestError(HeadraceError):

@@ -1,0 +1,139 @@
+"""The producer SDK for asyncio: a call returns when its events are acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Self
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from schemas.plan import Plan
+from streams.event_encoder import EventEncoder, SerializeKey, text_key
+from streams.event_format import EventFormat
+from streams.outbox import Deliveries, Kafka, KafkaRecord, Outbox
+from streams.topic_producer import mark_records
+
+_FULL_S = 0.01
+_SERVE_S = 0.1
+
+
+class _Batch(Deliveries):
+    """Records that are awaited together."""
+
+    def __init__(self, topic: str, records: int) -> None:
+        super().__init__(topic)
+        self._missing = records
+        self._loop = asyncio.get_running_loop()
+        self.settled = asyncio.Event()
+
+    def report(self, error: KafkaError | None, message: Message) -> None:
+        super().report(error, message)
+        self._settle(1)
+
+    def refuse(self, records: int, error: KafkaError) -> None:
+        super().refuse(records, error)
+        self._settle(records)
+
+    def _settle(self, records: int) -> None:
+        with self._lock:
+            self._missing -= records
+            last = self._missing == 0
+        if last:
+            with suppress(RuntimeError):  # the loop is closed, nobody waits any more
+                self._loop.call_soon_threadsafe(self.settled.set)
+
+
+class AsyncEventProducer:
+    """`EventProducer` for asyncio. Calls may overlap; their events are sent in the order of the calls.
+
+    Use it with ``async with``, or `close` it: a thread listens to Kafka. Parameters and errors are those of
+    `EventProducer`.
+    """
+
+    def __init__(
+        self, kafka: Kafka | Outbox, events: EventFormat, serialize_key: SerializeKey = text_key
+    ) -> None:
+        self._outbox = kafka if isinstance(kafka, Outbox) else Outbox(kafka)
+        self._encoder = EventEncoder(events, serialize_key, self._outbox.max_bytes)
+        self._turn = asyncio.Lock()
+        self._partitions = 0
+        self._stopping = threading.Event()
+        self._listener = threading.Thread(target=self._listen, name="event-producer", daemon=True)
+        self._listener.start()
+        self.topic = events.topic
+
+    @classmethod
+    def from_plan(
+        cls, kafka: Kafka | Outbox, plan: Plan, source: str, serialize_key: SerializeKey = text_key
+    ) -> Self:
+        """A producer for a source of a plan; see `EventProducer.from_plan`."""
+        return cls(kafka, EventFormat.of_source(plan.source(source)), serialize_key)
+
+    async def send(self, event: Mapping[str, Any]) -> dict[int, int]:
+        """Check an event, send it, and return once it is acknowledged: its partition and next offset."""
+        return await self._deliver([self._encoder.encode(event)])
+
+    async def send_batch(self, events: Iterable[Mapping[str, Any]]) -> dict[int, int]:
+        """Check all events, send them, and return once all are acknowledged.
+
+        Returns
+        -------
+        dict
+            Partition to the offset behind the last event of the batch: a prefix to wait for.
+
+        Raises
+        ------
+        RecordError
+            When one does not fit; none is sent.
+        DeliveryError
+            When events of this batch were not delivered.
+        """
+        return await self._deliver(self._encoder.encode_batch(events))
+
+    async def mark(self, time_ms: int) -> dict[int, int]:
+        """Say in every partition that event time has reached `time_ms`; see `EventProducer.mark`."""
+        self._encoder.check_time("time mark", time_ms)
+        return await self._deliver(mark_records(time_ms, await self._partition_count()))
+
+    async def close(self) -> None:
+        """Wait for what is under way, then stop."""
+        await asyncio.to_thread(self._outbox.settle)
+        self._stopping.set()
+        await asyncio.to_thread(self._listener.join)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _deliver(self, records: Sequence[KafkaRecord]) -> dict[int, int]:
+        batch = _Batch(self.topic, len(records))
+        if records and await self._partition_count():
+            async with self._turn:
+                await self._hand_over(records, batch)
+            await batch.settled.wait()
+            self._outbox.raise_failures(batch)
+        return batch.ends
+
+    async def _partition_count(self) -> int:
+        if not self._partitions:
+            self._partitions = await asyncio.to_thread(self._outbox.partition_count, self.topic)
+        return self._partitions
+
+    async def _hand_over(self, records: Sequence[KafkaRecord], batch: _Batch) -> None:
+        for sent, record in enumerate(records):
+            try:
+                while not self._outbox.offer(self.topic, record, batch.report):
+                    if batch.failed:
+                        raise KafkaException(KafkaError(KafkaError._QUEUE_FULL))
+                    await asyncio.sleep(_FULL_S)
+            except KafkaException as error:
+                return batch.refuse(len(records) - sent, error.args[0])
+
+    def _listen(self) -> None:
+        while not self._stopping.is_set():
+            self._outbox.serve(_SERVE_S)
