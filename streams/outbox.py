@@ -98,11 +98,11 @@ class Deliveries:
 
     def take_failure(self, trouble: str | None = None) -> DeliveryError | None:
         """What was not delivered since this was last called; `trouble` is the client's own, if it had any."""
+        if self._first is None:
+            return None
         with self._lock:
             first, self._first = self._first, None
             failed, self._failed = self._failed, Counter()
-        if first is None:
-            return None
         cause = f"{first.str()} ({trouble})" if trouble else first.str()
         return DeliveryError(self.topic, failed, cause, _REMEDIES.get(first.code(), "See the broker's log"))
 
@@ -134,9 +134,9 @@ class Outbox:
         self._config = {**_DEFAULTS, "error_cb": self._troubled, **given, **_FIXED}
         try:
             self._producer = Producer(self._config)
-        except (KafkaException, ValueError) as error:
+        except KafkaException as error:
             raise SettingsError(
-                f"producer settings: {error}; they are those of librdkafka's CONFIGURATION.md"
+                f"producer settings: {error.args[0].str()}; they are those of librdkafka's CONFIGURATION.md"
             ) from error
 
     @property
@@ -178,7 +178,7 @@ class Outbox:
                 record.partition,
                 report,
                 timestamp=record.timestamp_ms,
-                headers=list(record.headers),
+                headers=list(record.headers) if record.headers else None,
             )
         except BufferError:
             return False

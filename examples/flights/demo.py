@@ -21,7 +21,6 @@ from examples.flights import data
 from examples.flights.comparison import compare, score_arms
 from examples.flights.counts import Counts, discrepancies, read_counts
 from examples.flights.display import Race, make_display
-from examples.flights.log import EventLog
 from examples.flights.replay import Replay, Tally
 from examples.flights.report import Run, render
 from examples.flights.service import PredictionService
@@ -60,7 +59,7 @@ def replay(stack: LocalStack, period: Period) -> tuple[Tally, Counts, list[str]]
     """Replay a period against a running stack; what was done, what was counted, what does not add up."""
     router = stack.plan.routers[0]
     client = redis.Redis.from_url(stack.redis_url)
-    log, service = EventLog(stack.bootstrap), PredictionService(stack.serve_url)
+    service = PredictionService(stack.serve_url)
     reader = ExampleReader(stack.bootstrap, topics.examples(stack.plan.project, router.name))
     race, asked_ms = Race(router.arms), period.requests["ts_ms"]
     display = make_display(int(asked_ms.min()), int(asked_ms.max()) + 3 * router.wait_ms)
@@ -75,14 +74,16 @@ def replay(stack: LocalStack, period: Period) -> tuple[Tally, Counts, list[str]]
             show(tally)
 
     try:
-        tally = Replay(stack.plan, log, ProgressStore(client, stack.plan), service, period, on_hour).run()
+        tally = Replay(
+            stack.plan, stack.bootstrap, ProgressStore(client, stack.plan), service, period, on_hour
+        ).run()
         show(tally)
     finally:
         display.close()
         reader.close()
         service.close()
     counts = read_counts(client, stack.plan.project)
-    problems = discrepancies(counts, log.produced, log.marks, tally.predictions, len(period.arrivals))
+    problems = discrepancies(counts, tally.produced, tally.marks, tally.predictions, len(period.arrivals))
     return tally, counts, problems
 
 

@@ -1,61 +1,35 @@
-"""Event topics as they are produced: encoded, keyed, partitioned, in event-time order."""
+"""Tables of events as they are produced: row by row, in event-time order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from schemas.avro import ConfluentEncoder
-from schemas.plan import SourceSpec
-from streams.partitioning import partition_for
 
-
-@dataclass(frozen=True)
-class Event:
-    """A record ready to be produced; its Kafka timestamp is its event time."""
-
-    partition: int
-    key: bytes
-    value: bytes
-    event_ms: int
-
-
-class EventTopic:
+class EventTable:
     """A table of events, cut by event time.
 
     Parameters
     ----------
-    source
-        Names topic, schema and key field.
     table
-        Rows in event-time order with the columns of the schema.
-    partitions
-        How many the topic has.
+        Rows in event-time order.
+    timestamp_field
+        The column of event times, epoch milliseconds.
     """
 
-    def __init__(self, source: SourceSpec, table: pd.DataFrame, partitions: int) -> None:
-        self.topic, self.partitions = source.topic, partitions
-        self._encoder = ConfluentEncoder(source.reader_schema, source.schema_id)
-        self._time, self._key = source.timestamp_field, str(source.key_field)
+    def __init__(self, table: pd.DataFrame, timestamp_field: str) -> None:
         self._rows = Rows(table)
-        self.times_ms = table[self._time].to_numpy(np.int64)
+        self.times_ms = table[timestamp_field].to_numpy(np.int64)
         if (np.diff(self.times_ms) < 0).any():
-            raise ValueError(f"the events of topic '{self.topic}' are not in event-time order")
+            raise ValueError(f"the events are not in the order of {timestamp_field}")
 
-    def __len__(self) -> int:
-        return len(self.times_ms)
-
-    def between(self, start_ms: int, end_ms: int) -> Iterator[Event]:
+    def between(self, start_ms: int, end_ms: int) -> Iterator[dict[str, Any]]:
         """Events with ``start_ms <= event time < end_ms``."""
         first, last = np.searchsorted(self.times_ms, (start_ms, end_ms))
-        for row in self._rows.between(int(first), int(last)):
-            key = str(row[self._key]).encode()
-            partition = partition_for(key, self.partitions)
-            yield Event(partition, key, self._encoder.encode(row), int(row[self._time]))
+        return self._rows.between(int(first), int(last))
 
 
 class Rows:

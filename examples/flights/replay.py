@@ -9,26 +9,36 @@ from typing import Literal
 
 import numpy as np
 
-from examples.flights.events import EventTopic, Rows
-from examples.flights.log import EventLog
+from examples.flights.events import EventTable, Rows
 from examples.flights.service import PredictionService
 from examples.flights.steps import STEP_MS, Period, Step, steps
 from examples.flights.times import HOUR_MS
 from schemas import topics
 from schemas.plan import Plan, RouterSpec
+from streams.event_producer import EventProducer
+from streams.outbox import Outbox
 from streams.progress import ProgressStore
+from streams.topic_producer import TopicProducer
 
 WAIT_S = 120.0
 
 
 @dataclass
 class Tally:
-    """What the replay itself has done; `traffic` counts the answers of each arm since it was last emptied."""
+    """What the replay itself has done: events and time marks sent, by topic, and predictions asked for.
+
+    `traffic` counts the answers of each arm since it was last emptied.
+    """
 
     now_ms: int = 0
-    events: int = 0
+    produced: Counter[str] = field(default_factory=Counter)
+    marks: Counter[str] = field(default_factory=Counter)
     predictions: int = 0
     traffic: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def events(self) -> int:
+        return self.produced.total()
 
 
 class Replay:
@@ -38,7 +48,7 @@ class Replay:
     ----------
     plan
         The plan of the running project; its first router is asked.
-    log
+    kafka
         Where events go.
     progress
         Where the stages say how far they are.
@@ -53,20 +63,20 @@ class Replay:
     def __init__(
         self,
         plan: Plan,
-        log: EventLog,
+        kafka: str,
         progress: ProgressStore,
         service: PredictionService,
         period: Period,
         on_hour: Callable[[Tally], None],
     ) -> None:
-        self._log, self._progress, self._service, self._on_hour = log, progress, service, on_hour
+        self._progress, self._service, self._on_hour = progress, service, on_hour
         self._router: RouterSpec = plan.routers[0]
-        self._predictions = topics.predictions(plan.project, self._router.name)
-        self._topics = {
-            name: EventTopic(
-                plan.source(name), getattr(period, name), log.partitions(plan.source(name).topic)
-            )
-            for name in ("departures", "arrivals", "weather")
+        outbox = Outbox(kafka)  # one for all topics: what is waited for is sent at once
+        self._predictions = TopicProducer(outbox, topics.predictions(plan.project, self._router.name))
+        names = ("departures", "arrivals", "weather")
+        self._events = {name: EventProducer.from_plan(outbox, plan, name) for name in names}
+        self._tables = {
+            name: EventTable(getattr(period, name), plan.source(name).timestamp_field) for name in names
         }
         self._requests = Rows(period.requests)
         self._asked_ms = period.requests["ts_ms"].to_numpy(np.int64)
@@ -74,7 +84,7 @@ class Replay:
 
     def run(self) -> Tally:
         """Replay the whole period, then let event time pass until every prediction is closed."""
-        for step in steps([topic.times_ms for topic in self._topics.values()], self._asked_ms):
+        for step in steps([table.times_ms for table in self._tables.values()], self._asked_ms):
             self._produce(step)
             if step.has_requests or step.ends_hour:
                 self._settle(step.now_ms, learned=step.ends_hour)
@@ -86,27 +96,26 @@ class Replay:
         return self.tally
 
     def _produce(self, step: Step) -> None:
-        before = sum(self._log.produced.values())
-        for topic in self._topics.values():
-            self._log.produce(topic, topic.between(step.start_ms, step.now_ms))
+        for name, producer in self._events.items():
+            events = self._tables[name].between(step.start_ms, step.now_ms)
+            self.tally.produced[producer.topic] += producer.send_batch(events)
         self.tally.now_ms = step.now_ms
-        self.tally.events += sum(self._log.produced.values()) - before
 
     def _settle(self, now_ms: int, learned: bool) -> None:
         """Wait until everything before `now_ms` can be read, and is learned and served if so wanted."""
-        for topic in self._topics.values():
-            self._log.mark(topic.topic, topic.partitions, now_ms)
+        for producer in self._events.values():
+            self.tally.marks[producer.topic] += producer.mark(now_ms)
         if learned:
-            self._log.mark(self._predictions, self._router.partitions, now_ms)
-        for topic in self._topics.values():
-            self._wait(topic.topic, "features")
+            self._predictions.mark(now_ms)
+        for producer in self._events.values():
+            self._wait(producer, "features")
         if learned:
             # Both inputs of the join: only then has the mark passed it and made the trainer publish.
             self._wait(self._predictions, "serve")
-            self._wait(self._topics["arrivals"].topic, "serve")
+            self._wait(self._events["arrivals"], "serve")
 
-    def _wait(self, topic: str, until: Literal["features", "serve"]) -> None:
-        self._progress.wait(topic, self._log.prefix(topic), until, timeout_s=WAIT_S)
+    def _wait(self, producer: TopicProducer, until: Literal["features", "serve"]) -> None:
+        self._progress.wait(producer.topic, producer.flush(), until, timeout_s=WAIT_S)
 
     def _ask(self, now_ms: int) -> None:
         first, last = np.searchsorted(self._asked_ms, (now_ms, now_ms + STEP_MS))
@@ -116,7 +125,7 @@ class Replay:
 
     def _close(self) -> None:
         """Marks hour by hour past the last wait. Twice the wait, so that outcomes are let go of as well."""
-        last_ms = int(max(self._asked_ms[-1], *(topic.times_ms[-1] for topic in self._topics.values())))
+        last_ms = int(max(self._asked_ms[-1], *(table.times_ms[-1] for table in self._tables.values())))
         end_ms = last_ms + 2 * self._router.wait_ms + HOUR_MS
         for now_ms in range(last_ms // HOUR_MS * HOUR_MS + HOUR_MS, end_ms + HOUR_MS, 6 * HOUR_MS):
             self._settle(now_ms, learned=True)

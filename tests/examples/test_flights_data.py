@@ -12,11 +12,13 @@ from pandas.testing import assert_frame_equal
 
 from examples.flights import data, tables
 from examples.flights.data import Dataset
-from examples.flights.events import EventTopic, rows
+from examples.flights.events import rows
 from examples.flights.times import HOUR_MS
 from featurestore.repository import compile_features
 from learners.project import load_project
 from schemas.avro import AvroDecoder, Column
+from streams.event_encoder import EventEncoder
+from streams.event_format import EventFormat
 
 ACTUALS = ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"]
 
@@ -76,13 +78,12 @@ def test_every_label_comes_after_its_question_and_within_the_wait(dataset: Datas
 def test_events_survive_their_schema(dataset: Dataset, repository: Path, name: str) -> None:
     source = next(s for s in compile_features(repository).sources if s.name == name)
     table = dataset[name].iloc[:500]
-    topic = EventTopic(source, table, partitions=2)
-    events = list(topic.between(0, 1 << 62))
+    events = EventEncoder(EventFormat.of_source(source)).encode_batch(rows(table))
     fields = list(table.columns)
     decoder = AvroDecoder(source.reader_schema, source.writer_schemas, fields)
     columns = decoder.decode([event.value for event in events]).columns
     for row, event in enumerate(events):
-        assert event.event_ms == table["event_ms"].iloc[row]
+        assert event.timestamp_ms == table["event_ms"].iloc[row]
         assert event.key.decode() == table[source.key_field].iloc[row]
     for field in fields:
         assert plain(columns[field]) == [row[field] for row in rows(table)]
