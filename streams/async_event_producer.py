@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
@@ -74,7 +74,8 @@ class AsyncEventProducer:
 
     async def send(self, event: Mapping[str, Any]) -> dict[int, int]:
         """Check an event, send it, and return once it is acknowledged: its partition and next offset."""
-        return await self._deliver([self._encoder.encode(event)])
+        record = self._encoder.encode(event)
+        return await self._deliver(lambda _: [record])
 
     async def send_batch(self, events: Iterable[Mapping[str, Any]]) -> dict[int, int]:
         """Check all events, send them, and return once all are acknowledged.
@@ -91,12 +92,13 @@ class AsyncEventProducer:
         DeliveryError
             When events of this batch were not delivered.
         """
-        return await self._deliver(self._encoder.encode_batch(events))
+        records = self._encoder.encode_batch(events)
+        return await self._deliver(lambda _: records)
 
     async def mark(self, time_ms: int) -> dict[int, int]:
         """Say in every partition that event time has reached `time_ms`; see `EventProducer.mark`."""
         self._encoder.check_time("time mark", time_ms)
-        return await self._deliver(mark_records(time_ms, await self._partition_count()))
+        return await self._deliver(lambda partitions: mark_records(time_ms, partitions))
 
     async def close(self) -> None:
         """Wait for what is under way, then stop."""
@@ -110,13 +112,15 @@ class AsyncEventProducer:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _deliver(self, records: Sequence[KafkaRecord]) -> dict[int, int]:
-        batch = _Batch(self.topic, len(records))
-        if records and await self._partition_count():
-            async with self._turn:
-                await self._hand_over(records, batch)
+    async def _deliver(self, records_of: Callable[[int], list[KafkaRecord]]) -> dict[int, int]:
+        """Send what is made for so many partitions, in turn."""
+        async with self._turn:
+            records = records_of(await self._partition_count())
+            batch = _Batch(self.topic, len(records))
+            await self._hand_over(records, batch)
+        if records:
             await batch.settled.wait()
-            self._outbox.raise_failures(batch)
+        self._outbox.raise_failures(batch)
         return batch.ends
 
     async def _partition_count(self) -> int:

@@ -74,6 +74,15 @@ def test_the_sdk_imports_with_the_core(environment: Path) -> None:
     assert (told.stdout.strip(), told.stderr) == ("FeatureClient", "")
 
 
+def test_the_producers_import_with_the_core(environment: Path) -> None:
+    program = (
+        "from streams.async_event_producer import AsyncEventProducer\n"
+        "from streams.event_producer import EventProducer; print(EventProducer.__name__)"
+    )
+    told = run(environment / "python", "-c", program, cwd=environment)
+    assert (told.stdout.strip(), told.stderr) == ("EventProducer", "")
+
+
 def test_a_missing_extra_is_named(environment: Path) -> None:
     told = run(environment / "headrace", "up", ".", cwd=environment)
     assert told.returncode == 2
