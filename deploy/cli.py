@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deploy import dead_letters_cli
 from deploy.settings import Settings, load_settings
 from schemas.errors import HeadraceError, SettingsError
 
@@ -33,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A streaming feature store and online learner.",
 )
+app.add_typer(dead_letters_cli.app, name="dead-letters")
 Project = Annotated[Path, typer.Argument(help="The Feast repository with its learners.py.", show_default=".")]
 _HERE = Path(".")
 
@@ -198,25 +200,6 @@ def healthy(
     if (trouble := trouble_of(status, process, longest)) is not None:
         typer.echo(trouble, err=True)
         raise typer.Exit(1)
-
-
-@app.command(name="dead-letters")
-def dead_letters(
-    project: Project = _HERE,
-    late: Annotated[bool, typer.Option(help="List late records instead.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Whole records, one a line.")] = False,
-) -> None:
-    """List the records that could not be processed, with their reasons."""
-    from deploy.offsets import read_topic
-    from schemas import topics
-    from schemas.records import DeadLetter
-
-    settings = load_settings(project)
-    name = settings.project_name
-    for value in read_topic(settings.kafka, topics.late(name) if late else topics.dead_letters(name)):
-        letter = DeadLetter.model_validate_json(value)
-        where = f"{letter.topic}[{letter.partition}]@{letter.offset}"
-        typer.echo(value.decode() if as_json else f"{where}  {letter.kind}  {letter.reason}")
 
 
 def _current(settings: Settings) -> tuple[redis.Redis, Plan]:

@@ -23,7 +23,7 @@ from schemas.plan import Plan, RouterSpec, SourceSpec
 _KEEP = {"retention.ms": "-1"}
 # A crash inside a checkpoint is made good from the values before it: they must not be compacted away at once.
 _COMPACT = {"cleanup.policy": "compact", "min.compaction.lag.ms": "600000"}
-_LARGE = {"max.message.bytes": str(8 << 20)}  # a message of these holds a whole range, or a key's state
+_LARGE = {"max.message.bytes": str(8 << 20)}  # these hold a whole range, a key's state, a record in base64
 _REQUEST_S = 15.0
 
 
@@ -49,8 +49,8 @@ def internal_topics(plan: Plan, partitions: Mapping[str, int]) -> list[TopicSpec
         Event topic to its partition count.
     """
     found = [
-        TopicSpec(topics.dead_letters(plan.project), 1, _KEEP),
-        TopicSpec(topics.late(plan.project), 1, _KEEP),
+        TopicSpec(topics.dead_letters(plan.project), 1, _KEEP | _LARGE),
+        TopicSpec(topics.late(plan.project), 1, _KEEP | _LARGE),
     ]
     for source in plan.sources:
         found += _of_source(plan.project, source, partitions[source.topic])

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from confluent_kafka import Message, Producer
 
 from schemas import topics
-from schemas.records import DeadLetter
+from schemas.records import DeadLetter, base64_headers
 
 
 class DeadLetters:
@@ -28,6 +28,7 @@ class DeadLetters:
             kind=kind,
             key=_text(message.key()),
             value=_text(message.value()),
+            headers=base64_headers(message.headers()),
         )
         self._producer.produce(self._topic, letter.to_bytes(), partition=0)
         self._producer.poll(0)

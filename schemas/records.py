@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -16,8 +18,16 @@ class Record(BaseModel):
         return self.model_dump_json().encode()
 
 
+def base64_headers(headers: Iterable[tuple[str, bytes | None]] | None) -> tuple[tuple[str, str | None], ...]:
+    """Kafka headers as a dead letter holds them."""
+    return tuple(
+        (name, None if value is None else base64.b64encode(value).decode()) for name, value in headers or ()
+    )
+
+
 class DeadLetter(Record):
-    """A record that could not be processed. `key` and `value` are the original bytes in base64."""
+    """A record that could not be processed. `key`, `value` and the values of `headers` are the original bytes
+    in base64, `timestamp_ms` is its Kafka timestamp."""
 
     topic: str
     partition: int
@@ -27,6 +37,28 @@ class DeadLetter(Record):
     kind: Literal["malformed", "invalid", "future", "late", "orphan"]
     key: str | None
     value: str | None
+    headers: tuple[tuple[str, str | None], ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Which record it is: two letters of one record have the same."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @property
+    def original_key(self) -> bytes | None:
+        return _decoded(self.key)
+
+    @property
+    def original_value(self) -> bytes | None:
+        return _decoded(self.value)
+
+    @property
+    def original_headers(self) -> list[tuple[str, bytes | None]]:
+        return [(name, _decoded(value)) for name, value in self.headers]
+
+
+def _decoded(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)
 
 
 class Provenance(Record):

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def owned(project: str) -> str:
+    """What the names of all of them begin with."""
+    return f"headrace.{project}."
+
+
 def dead_letters(project: str) -> str:
     return f"headrace.{project}.dead-letters"
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from schemas.avro import AvroDecoder, Column, Decoded
 from schemas.marks import mark_time_ms
 from schemas.plan import SourceSpec, StreamViewSpec
-from schemas.records import DeadLetter
+from schemas.records import DeadLetter, base64_headers
 from streams.batch import Batch
 from streams.fixed_point import FixedPoint
 
@@ -194,6 +194,7 @@ class Intake:
                 "kind": kind,
                 "key": _base64(record.key),
                 "value": _base64(record.value),
+                "headers": base64_headers(record.headers),
             }
         )
 

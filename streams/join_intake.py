@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from schemas.errors import RecordError
 from schemas.marks import mark_time_ms
-from schemas.records import DeadLetter, Outcome
+from schemas.records import DeadLetter, Outcome, base64_headers
 from streams.intake import LogRecord
 from streams.join import PartitionJoin
 from streams.join_json import LoggedPrediction
@@ -40,6 +40,7 @@ def feed_record(
             kind="malformed",
             key=_base64(record.key),
             value=_base64(record.value),
+            headers=base64_headers(record.headers),
         )
     return None
 

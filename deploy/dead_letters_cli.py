@@ -1,0 +1,114 @@
+"""`headrace dead-letters`: list and replay the records that were refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from deploy.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from deploy.dead_letters import Selection
+
+app = typer.Typer(no_args_is_help=True, help="List and replay the records that could not be processed.")
+
+Project = Annotated[Path, typer.Argument(help="The Feast repository.", show_default=".")]
+Late = Annotated[bool, typer.Option("--late", help="The records that came too late instead.")]
+Topic = Annotated[str | None, typer.Option(help="Only of this topic.")]
+Partition = Annotated[int | None, typer.Option(min=0, help="Only of this partition.")]
+Kind = Annotated[
+    Literal["malformed", "invalid", "future", "late", "orphan"] | None,
+    typer.Option(help="Only of this kind."),
+]
+Since = Annotated[datetime | None, typer.Option(help="Refused at this time or later, UTC.")]
+Until = Annotated[datetime | None, typer.Option(help="Refused before this time, UTC.")]
+_HERE = Path(".")
+
+
+@app.command(name="list")
+def list_letters(
+    project: Project = _HERE,
+    late: Late = False,
+    topic: Topic = None,
+    partition: Partition = None,
+    kind: Kind = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option(min=1, help="The first so many.")] = 100,
+    replayed: Annotated[bool, typer.Option("--replayed", help="Also those that were replayed.")] = False,
+    format: Annotated[
+        Literal["table", "json"], typer.Option(help="json: whole records, one a line.")
+    ] = "table",
+) -> None:
+    """List the records that could not be processed, with their reasons."""
+    from deploy.dead_letters import DeadLetterLog, to_json, to_table
+
+    settings = load_settings(project)
+    log = DeadLetterLog(settings.kafka, _letters_topic(settings, late))
+    found = log.find(_selection(topic, partition, kind, since, until), replayed)
+    shown = islice(found, limit)
+    if format == "json":
+        for one in shown:
+            typer.echo(to_json(one))
+        return
+    typer.echo(to_table(shown))
+    if more := sum(1 for _ in found):
+        typer.echo(f"and {more:,} more: --limit {limit + more}")
+
+
+@app.command()
+def replay(
+    project: Project = _HERE,
+    late: Late = False,
+    topic: Topic = None,
+    partition: Partition = None,
+    kind: Kind = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="The first so many.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Send refused records to their topics again, each once."""
+    from deploy.dead_letters import DeadLetterLog, count_by_topic
+    from deploy.replay import Replay, is_replayable
+
+    settings = load_settings(project)
+    log = DeadLetterLog(settings.kafka, _letters_topic(settings, late))
+    selection = _selection(topic, partition, kind, since, until)
+
+    counts = count_by_topic(islice(log.find(selection), limit))
+    wanted = {name for name in counts if is_replayable(settings.project_name, name)}
+    for name, count in sorted(counts.items()):
+        told = "" if name in wanted else ": not sent, Headrace makes these records itself"
+        typer.echo(f"{name}: {count:,} records{told}")
+    if dry_run or not wanted:
+        typer.echo("nothing was sent")
+        return
+    if not yes:
+        typer.confirm(f"send {sum(counts[name] for name in wanted):,} records again?", abort=True)
+    chosen = (found for found in islice(log.find(selection), limit) if found.letter.topic in wanted)
+    typer.echo(f"sent {Replay(settings.kafka, log.topic).run(chosen):,} records")
+
+
+def _letters_topic(settings: Settings, late: bool) -> str:
+    from schemas import topics
+
+    name = settings.project_name
+    return topics.late(name) if late else topics.dead_letters(name)
+
+
+def _selection(
+    topic: str | None, partition: int | None, kind: str | None, since: datetime | None, until: datetime | None
+) -> Selection:
+    from deploy.dead_letters import Selection
+
+    return Selection(topic, partition, kind, _ms(since), _ms(until))
+
+
+def _ms(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
