@@ -8,7 +8,6 @@ is still open, and a compaction of it would keep just that.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -102,7 +101,7 @@ class DeadLetterLog:
                 continue
             letter, at_ms = DeadLetter.model_validate_json(message.value()), message.timestamp()[1]
             now_at = self._markers.replayed.get(letter.id)
-            same = hash((letter.id, letter.reason))
+            same = hash((letter.id, letter.reason, letter.definition))
             if same in seen or (now_at and not replayed) or not selection.takes(letter, at_ms):
                 continue
             seen.add(same)
@@ -120,11 +119,6 @@ class DeadLetterLog:
             self._markers.replayed[letter] = headers[REPLAYED].decode()
         elif BEGUN in headers:
             self._markers.begun.setdefault(letter, int(headers[BEGUN]))
-
-
-def count_by_topic(found: Iterable[FoundLetter]) -> Counter[str]:
-    """How many different records there are, by the topic they came from."""
-    return Counter(identity.rsplit("/", 2)[0] for identity in {one.letter.id for one in found})
 
 
 def to_json(found: FoundLetter) -> str:

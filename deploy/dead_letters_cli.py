@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -74,24 +75,29 @@ def replay(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Send refused records to their topics again, each once."""
-    from deploy.dead_letters import DeadLetterLog, count_by_topic
-    from deploy.replay import Replay, is_replayable
+    from deploy.dead_letters import DeadLetterLog, FoundLetter
+    from deploy.processes import current_plan
+    from deploy.replay import Replay, definitions_of, objection
 
     settings = load_settings(project)
     log = DeadLetterLog(settings.kafka, _letters_topic(settings, late))
     selection = _selection(topic, partition, kind, since, until)
 
-    counts = count_by_topic(islice(log.find(selection), limit))
-    wanted = {name for name in counts if is_replayable(settings.project_name, name)}
-    for name, count in sorted(counts.items()):
-        told = "" if name in wanted else ": not sent, Headrace makes these records itself"
-        typer.echo(f"{name}: {count:,} records{told}")
+    definitions = definitions_of(current_plan(settings)[1])
+
+    def against(found: FoundLetter) -> str | None:
+        return objection(found.letter, settings.project_name, definitions)
+
+    records = {f.letter.id: (f.letter.topic, against(f)) for f in islice(log.find(selection), limit)}
+    for (name, why_not), count in sorted(Counter(records.values()).items(), key=str):
+        typer.echo(f"{name}: {count:,} {'not sent: ' + why_not if why_not else 'to send'}")
+    wanted = sum(why_not is None for _, why_not in records.values())
     if dry_run or not wanted:
         typer.echo("nothing was sent")
         return
     if not yes:
-        typer.confirm(f"send {sum(counts[name] for name in wanted):,} records again?", abort=True)
-    chosen = (found for found in islice(log.find(selection), limit) if found.letter.topic in wanted)
+        typer.confirm(f"send {wanted:,} records again?", abort=True)
+    chosen = (found for found in islice(log.find(selection), limit) if against(found) is None)
     typer.echo(f"sent {Replay(settings.kafka, log.topic).run(chosen):,} records")
 
 

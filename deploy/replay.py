@@ -7,25 +7,44 @@ second looks for the record behind that end before it sends it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from deploy.dead_letters import BEGUN, REPLAYED, FoundLetter
 from deploy.offsets import end_offsets
 from schemas import topics
 from schemas.errors import HeadraceError
+from schemas.plan import Plan
 from schemas.records import DeadLetter
 from streams.log_reader import read_log
 from streams.outbox import NOW, Deliveries, KafkaRecord, Outbox
+from streams.partition_state import definition_of
 
 _CHUNK = 500
 _MAX_BYTES = 8 << 20  # whatever was in a topic may go there again
 
 
-def is_replayable(project: str, topic: str) -> bool:
-    """Whether records of a topic come from outside: Headrace makes the others itself, and they follow from
-    these."""
-    return not topic.startswith(topics.owned(project)) or topic.startswith(topics.outcomes(project, ""))
+def definitions_of(plan: Plan) -> dict[str, str]:
+    """Event topic to the definition of the views on it that is in force."""
+    return {s.topic: definition_of(plan, s) for s in plan.sources if plan.views_of(s.name)}
+
+
+def objection(letter: DeadLetter, project: str, definitions: Mapping[str, str]) -> str | None:
+    """Why a record must not be sent again, or None.
+
+    Parameters
+    ----------
+    project
+        The project.
+    definitions
+        Event topic to the definition of its views in force.
+    """
+    if letter.topic.startswith(topics.owned(project)):
+        if not letter.topic.startswith(topics.outcomes(project, "")):
+            return "Headrace makes these records itself"
+    elif letter.definition not in (None, definitions.get(letter.topic, letter.definition)):
+        return "refused under an earlier plan; this one has read the topic anew and judged them again"
+    return None
 
 
 class Replay:
@@ -91,8 +110,8 @@ class Replay:
             where = (found.letter.topic, found.letter.partition)
             if where not in ends:
                 raise HeadraceError(
-                    f"{found.where}: there is no such partition any more; replay the others by --partition, and "
-                    "send this record with a producer"
+                    f"{found.where}: there is no such partition any more; replay the others by --partition, "
+                    "and send this record with a producer"
                 )
             if found.begun is None:
                 self._mark(found.letter, BEGUN, str(ends[where]))

@@ -27,7 +27,8 @@ def base64_headers(headers: Iterable[tuple[str, bytes | None]] | None) -> tuple[
 
 class DeadLetter(Record):
     """A record that could not be processed. `key`, `value` and the values of `headers` are the original bytes
-    in base64, `timestamp_ms` is its Kafka timestamp."""
+    in base64, `timestamp_ms` is its Kafka timestamp. `definition` is that of the views it was refused for:
+    under another one the topic is read anew, and the record judged again."""
 
     topic: str
     partition: int
@@ -38,6 +39,7 @@ class DeadLetter(Record):
     key: str | None
     value: str | None
     headers: tuple[tuple[str, str | None], ...] = ()
+    definition: str | None = None
 
     @property
     def id(self) -> str:

@@ -220,8 +220,8 @@ class Worker:
         project = self._plan.project
         for letter in effects.rejected:
             name = topics.late(project) if letter.kind == "late" else topics.dead_letters(project)
-            key = f"{letter.topic}/{letter.partition}/{letter.offset}".encode()
-            self._producer.send(name, 0, key, letter.to_bytes())
+            told = letter.model_copy(update={"definition": owned.state.definition})
+            self._producer.send(name, 0, letter.id.encode(), told.to_bytes())
         for shard, block in enumerate(effects.blocks):
             self._producer.send(topics.shuffle(project, owned.source.name), shard, None, block)
 

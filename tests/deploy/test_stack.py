@@ -103,7 +103,7 @@ def test_the_commands_tell_what_runs(stack: LocalStack) -> None:
     assert features["lag"] == 0
     counted = shown["intake"]["clicks"]
     assert counted["applied"] + counted["late"] + counted["dead"] == features["visible"]
-    listed = headrace(stack, "dead-letters")
+    listed = headrace(stack, "dead-letters", "list")
     assert "malformed" in listed.stdout
     assert headrace(stack, "healthy", "worker").returncode == 0
 
