@@ -1,10 +1,10 @@
-"""How far the topics of a Kafka reach, and what stands in them."""
+"""How far the topics of a Kafka reach."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas.errors import ServiceUnavailable, UnknownNameError
@@ -30,32 +30,6 @@ def end_offsets(bootstrap: str, names: Iterable[str]) -> dict[tuple[str, int], i
         return {(tp.topic, tp.partition): answer.result().offset for tp, answer in answers.items()}
     except KafkaException as error:
         raise unreachable(bootstrap, error) from error
-
-
-def read_topic(bootstrap: str, name: str) -> Iterator[bytes]:
-    """Every value of a topic with one partition, up to its end at the time of the call."""
-    end = end_offsets(bootstrap, [name])[name, 0]
-    consumer = Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": "headrace-read", "enable.auto.commit": False}
-        | {"enable.partition.eof": False, "log_level": 0}
-    )
-    try:
-        consumer.assign([TopicPartition(name, 0, OFFSET_BEGINNING)])
-        reached = 0
-        while reached < end:
-            message = consumer.poll(_REQUEST_S)
-            if message is None:
-                raise ServiceUnavailable(
-                    f"Kafka at '{bootstrap}' gave nothing of {name}[0] at offset {reached} of {end} for "
-                    f"{_REQUEST_S:g} s"
-                )
-            if message.error() is not None:
-                raise unreachable(bootstrap, KafkaException(message.error()))
-            reached = message.offset() + 1
-            if message.value() is not None:
-                yield message.value()
-    finally:
-        consumer.close()
 
 
 def unreachable(bootstrap: str, error: KafkaException) -> ServiceUnavailable:
