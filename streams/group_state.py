@@ -183,6 +183,8 @@ class GroupState:
             part = np.ascontiguousarray(rows[:, start:end]).view(array.dtype)
             array[slots] = part if array.ndim == 2 else part[:, 0]
         self._restored_to = int(self._applied[slots].max())
+        if clock_ms is None:  # torn before the first position: nobody knows what has left which window since
+            self._touched.append(np.sort(slots))
         for ring in self._rings.values():
             ring.reindex(slots)
 

@@ -212,3 +212,17 @@ def test_where_producers_send_time_marks_the_wall_clock_is_not_asked():
     driver = StreamDriver(plan, plan.sources[0], [[record]])
     driver.drain()
     assert driver.partitions[0].state.pass_time(10**9) is None
+
+
+def test_a_key_of_a_changelog_without_position_is_not_forgotten():
+    """Its row is out, and when it is read again the clock may be past all its windows at once."""
+    fields = {"user": 1, "shop": "a", "amount": 1.0, "items": 1, "event_ms": 0}
+    log = [OracleEvent(0, 0, fields), OracleEvent(1, 300, {**fields, "user": 2, "event_ms": 300})]
+    plan = purchases_plan()
+    driver = StreamDriver(plan, plan.sources[0], [[record_of(event) for event in log]])
+    (reader,) = driver.partitions
+    driver.step(reader, 1)
+    reader.checkpoint(written=1)
+    reader.crash()
+    driver.drain()
+    assert_rows_equal(driver.online, expected_rows(plan, [judge(log, rules_of(plan))]))
