@@ -54,6 +54,7 @@ def run_worker(settings: Settings) -> None:
             idle_ms=settings.idle_ms,
             session_timeout_s=settings.session_timeout_ms / 1000,
             log_level=settings.log_level,
+            schema_registry=settings.schema_registry,
         ),
     ).run()
 
@@ -71,6 +72,7 @@ def run_join(settings: Settings) -> None:
         session_timeout_s=settings.session_timeout_ms / 1000,
         archive=settings.examples_dir,
         log_level=settings.log_level,
+        schema_registry=settings.schema_registry,
     )
     JoinApp(plan, settings.kafka, settings.redis, config).run()
 

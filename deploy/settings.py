@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     project: str | None = Field(None, description="its name; as in `feature_store.yaml` when not set")
     kafka: str = Field("127.0.0.1:9092", description="bootstrap servers, host:port, comma separated")
     redis: str = Field("redis://127.0.0.1:6379/0", description="URL of the online store")
+    schema_registry: str | None = Field(
+        None, description="URL of a registry of Avro schemas, with Confluent's interface; none when not set"
+    )
     data_dir: Path | None = Field(
         None, description="feature log, models, examples; `.headrace` in the project when not set"
     )
@@ -78,6 +81,13 @@ class Settings(BaseSettings):
     def _is_redis_url(cls, value: str) -> str:
         if not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("wanted redis://host:port/database, rediss:// or unix://")
+        return value
+
+    @field_validator("schema_registry")
+    @classmethod
+    def _is_http_url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("wanted http:// or https://, with user:password@ where the registry asks for it")
         return value
 
     @field_validator("model_key")

@@ -6,7 +6,7 @@ Conventions, all in plain Feast objects::
         name="departures",
         topic="flights.departures",
         timestamp_field="departed_at",
-        message_format=AvroFormat(schema_json),
+        message_format=AvroFormat(schema_json),             # or JsonFormat: an Avro schema, or Spark's text
         watermark_delay_threshold=timedelta(minutes=10),    # allowed lateness
         batch_source=FileSource(...),                       # where the feature log goes
         tags={
@@ -17,6 +17,8 @@ Conventions, all in plain Feast objects::
             "headrace.max_future": "60",        # seconds an event may be ahead of its append time
         },
     )
+
+Events that were written with other schemas: see `featurestore.writer_schemas`.
 """
 
 from __future__ import annotations
@@ -24,17 +26,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal
 
-from feast.data_format import AvroFormat
 from feast.data_source import KafkaSource
 
 from featurestore.definitions import Definition, suggestion
-from featurestore.event_schema import EventColumn, event_columns
+from featurestore.event_schema import EventColumn
 from featurestore.feast_repository import FeastRepository
-from schemas.avro import schema_fingerprint
+from featurestore.message_format import Format, read_message_format
+from featurestore.writer_schemas import WriterSchema, check_json, compile_writer_schemas, read_writer_schemas
 from schemas.plan import SourceSpec, StreamViewSpec
 
 _DEFAULT_SHARDS = 4
@@ -47,14 +49,16 @@ _TAGS = ("key", "schema_id", "partitions", "shards", "max_future")
 class EventSource:
     """A Kafka source with what its schema says, before its views are known.
 
-    `tags` are those of Headrace, without prefix.
+    `tags` are those of Headrace, without prefix; `writers` are the schemas older events were written with.
     """
 
     definition: Definition
     feast: Any
+    format: Format
     schema: str
     columns: dict[str, EventColumn]
     tags: dict[str, str]
+    writers: tuple[WriterSchema, ...] = ()
 
     @property
     def name(self) -> str:
@@ -85,6 +89,9 @@ def read_sources(repository: FeastRepository) -> dict[str, EventSource]:
             if source.name in found:
                 raise definition.error("there is another source of this name", "Give each a name of its own")
             found[source.name] = _read_source(definition, source)
+    for writer in read_writer_schemas(repository.path, found):
+        known = found[writer.source]
+        found[writer.source] = replace(known, writers=(*known.writers, writer))
     return found
 
 
@@ -102,18 +109,14 @@ def compile_source(source: EventSource, views: Sequence[StreamViewSpec]) -> Sour
     )
     # With one partition, every key of every view is in it.
     direct = partitions == 1 or all([k.name for k in view.join_keys] == [key] for view in views)
-    schema_id = (
-        definition.whole_number(source.tags, "schema_id", 0, 0)
-        if "schema_id" in source.tags
-        else schema_fingerprint(source.schema)
-    )
     shards = definition.whole_number(source.tags, "shards", _DEFAULT_SHARDS, 1)
     max_future_s = definition.whole_number(source.tags, "max_future", _DEFAULT_MAX_FUTURE_S, 0)
     return SourceSpec(
         name=source.name,
         topic=options.topic,
+        format=source.format,
         reader_schema=source.schema,
-        writer_schemas={schema_id: source.schema},
+        writer_schemas=_writer_schemas(source, views),
         timestamp_field=source.feast.timestamp_field,
         timestamp_unit=_timestamp_unit(source),
         key_field=key,
@@ -123,6 +126,16 @@ def compile_source(source: EventSource, views: Sequence[StreamViewSpec]) -> Sour
         partitions=partitions,
         shards=0 if direct else shards,
     )
+
+
+def _writer_schemas(source: EventSource, views: Sequence[StreamViewSpec]) -> dict[int, str]:
+    keys = {key.name for view in views for key in view.join_keys}
+    columns = {a.column for view in views for a in view.aggregations}
+    fields = sorted({source.feast.timestamp_field, *keys, *columns})
+    if source.format == "json":
+        check_json(source.definition, source.schema, fields, source.writers, source.tags)
+        return {}
+    return compile_writer_schemas(source.definition, source.schema, fields, source.writers, source.tags)
 
 
 def _file_of(repository: FeastRepository, source: Any) -> str:
@@ -141,28 +154,13 @@ def _read_source(definition: Definition, source: Any) -> EventSource:
         )
     if source.field_mapping:
         raise definition.error("field_mapping is not executed", "Use the names of the event schema")
-    schema, columns = _read_schema(definition, source.kafka_options.message_format)
+    message_format, schema, columns = read_message_format(definition, source.kafka_options.message_format)
     tags = definition.tags(source.tags, _TAGS)
-    event_source = EventSource(definition, source, schema, columns, tags)
+    event_source = EventSource(definition, source, message_format, schema, columns, tags)
     if "key" in tags:
         event_source.column(definition.part("tag 'headrace.key'"), tags["key"])
     _timestamp_unit(event_source)
     return event_source
-
-
-def _read_schema(definition: Definition, message_format: Any) -> tuple[str, dict[str, EventColumn]]:
-    if not isinstance(message_format, AvroFormat):
-        raise definition.error(
-            f"its message format is {type(message_format).__name__}",
-            "Write message_format=AvroFormat(schema)",
-        )
-    schema = message_format.schema_json
-    try:
-        return schema, event_columns(schema)
-    except ValueError as error:
-        raise definition.error(
-            f"its Avro schema cannot be used ({error})", "Give the JSON of an Avro record schema"
-        ) from error
 
 
 def _timestamp_unit(source: EventSource) -> Literal["ms", "us"]:

@@ -9,13 +9,18 @@ from typing import Any, Literal
 import fastavro
 from fastavro.schema import SchemaParseException, UnknownType
 
+from schemas.avro.logical import decimal_scale, logical_types
+
 Kind = Literal["int", "long", "float", "double", "string", "boolean", "other"]
 _KINDS: tuple[Kind, ...] = ("int", "long", "float", "double", "string", "boolean")
 
 
 @dataclass(frozen=True)
 class EventColumn:
-    """One field of the event record; `kind` is its Avro type with ``null`` taken out of a union."""
+    """One field of the event record.
+
+    `kind` is its Avro type with ``null`` taken out of a union; that of a decimal is double.
+    """
 
     name: str
     kind: Kind
@@ -53,6 +58,8 @@ def _column(name: str, avro: Any) -> EventColumn:
         rest = [branch for branch in avro if branch != "null"]
         return _column(name, rest[0]) if len(rest) == 1 else EventColumn(name, "other")
     if isinstance(avro, dict):
+        if decimal_scale(next(iter(logical_types(avro)), None), [str(avro["type"])]) is not None:
+            return EventColumn(name, "double", "decimal")
         inner = _column(name, avro["type"])
         return EventColumn(name, inner.kind, avro.get("logicalType"))
     return EventColumn(name, avro if avro in _KINDS else "other")

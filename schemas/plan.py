@@ -35,13 +35,16 @@ class SourceSpec(Spec):
     """An event topic.
 
     `key_field` is the field whose value is the Kafka message key (None: unknown, so that every view is
-    shuffled). `writer_schemas` maps Confluent schema ids to Avro schemas in JSON. A record is late when
+    shuffled). `format` is that of the messages, Avro in Confluent wire format or JSON objects; an Avro
+    schema, `reader_schema`, declares both. `writer_schemas` maps Confluent schema ids to Avro schemas in
+    JSON; ids that are not there may be in a registry. A record is late when
     ``floor(e / tile_ms) < floor(M / tile_ms) - late_tiles`` and a future record when
     ``e > append time + max_future_ms``. `timestamp_unit` is the unit of the event time as written.
     """
 
     name: str
     topic: str
+    format: Literal["avro", "json"] = "avro"
     reader_schema: str
     writer_schemas: dict[int, str]
     timestamp_field: str
@@ -56,7 +59,13 @@ class SourceSpec(Spec):
     @property
     def schema_id(self) -> int:
         """The id producers write: that of the newest schema, which is the reader schema."""
-        return next(i for i, text in self.writer_schemas.items() if text == self.reader_schema)
+        for schema_id, text in self.writer_schemas.items():
+            if text == self.reader_schema:
+                return schema_id
+        raise PlanError(
+            f"source '{self.name}': its reader schema is not among its writer schemas "
+            f"{sorted(self.writer_schemas)}; run `headrace apply` again"
+        )
 
 
 class AggregationSpec(Spec):

@@ -15,7 +15,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.avro import AvroDecoder, Column, Decoded
+from schemas.avro import Column, Decoded
+from schemas.event_decoder import event_decoder
 from schemas.marks import mark_time_ms
 from schemas.plan import SourceSpec, StreamViewSpec
 from schemas.records import DeadLetter, base64_headers
@@ -84,7 +85,7 @@ class Intake:
         self._join_keys = sorted({key.name for view in views for key in view.join_keys})
         columns = {a.column for view in views for a in view.aggregations}
         self._fields = sorted({*self._join_keys, *columns, source.timestamp_field})
-        self._decoder = AvroDecoder(source.reader_schema, source.writer_schemas, self._fields)
+        self.decoder = event_decoder(source, self._fields)
         self._summed = {
             a.column: FixedPoint(a.quantum)
             for view in views
@@ -94,7 +95,7 @@ class Intake:
 
     def dtype(self, column: str) -> type:
         """Numpy type of a decoded column."""
-        return _NUMPY_TYPES[self._decoder.field_kind(column)]
+        return _NUMPY_TYPES[self.decoder.field_kind(column)]
 
     def take(self, records: Sequence[LogRecord]) -> Taken:
         """Judge records in offset order and move the clock."""
@@ -120,7 +121,7 @@ class Intake:
     def _bisect(self, payloads: list[bytes | None]) -> Decoded:
         """Decode; a failure of the whole is narrowed down to the record that causes it."""
         try:
-            return self._decoder.decode(payloads)
+            return self.decoder.decode(payloads)
         except Exception as error:
             if len(payloads) == 1:
                 return self._poison(f"{type(error).__name__}: {error}")

@@ -30,6 +30,7 @@ from streams.join_state import Input
 from streams.offset_producer import OffsetProducer
 from streams.outcome_intake import OutcomeIntake
 from streams.progress import counts_key, progress_field, progress_key
+from streams.schema_registry import WriterSchemas
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ class JoinConfig:
         partitions back at once. Empty for none.
     archive
         Directory for the Parquet archive of examples, one folder per router; None keeps none.
+    schema_registry
+        URL of a registry that has the writer schemas which the plan does not have.
     """
 
     gather_ms: int = 2
@@ -65,6 +68,7 @@ class JoinConfig:
     instance_id: str = ""
     archive: Path | None = None
     log_level: str = "INFO"
+    schema_registry: str | None = None
 
 
 class JoinApp:
@@ -89,6 +93,7 @@ class JoinApp:
         self._redis = redis.Redis.from_url(redis_url, retry=retry)
         self._inputs = dict(self._input_topics())
         self._producer, self._events_producer = OffsetProducer(bootstrap), OffsetProducer(bootstrap)
+        self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
         self._intakes = [
             OutcomeIntake(plan, router, bootstrap, self._events_producer)
             for router in plan.routers
@@ -264,7 +269,10 @@ class JoinApp:
         """Send outcomes on, and with them the state that those before have led to."""
         assert self._intake_restored is not None
         await self._intake_restored
-        saved, intakes = self._send_states(), self._intakes_of(message)
+        intakes = self._intakes_of(message)
+        if not await self._can_be_read(intakes, message):
+            return
+        saved = self._send_states()
         for intake in intakes:
             intake.send_outcomes(message.partition, message.value)
         await _in_thread(self._finish_events, message)
@@ -292,6 +300,16 @@ class JoinApp:
 
     def _intakes_of(self, message: Any) -> list[OutcomeIntake]:
         return [one for one in self._intakes if one.source.topic == message.topic]
+
+    async def _can_be_read(self, intakes: list[OutcomeIntake], message: Any) -> bool:
+        """Wait for the writer schemas of a range; False when it is to be read again, after a rebalance."""
+        flows = self._app.flow_control.is_active
+        for intake in intakes:
+            decoder = intake.reader(message.partition).decoder
+            if not await self._writer_schemas.supply(decoder, message.value, flows):
+                self._app.consumer.release(message)
+                return False
+        return bool(message.generation_id == self._app.consumer_generation_id)
 
     def _intake_published(self, message: Any) -> Published:
         progress, counts = {}, {}

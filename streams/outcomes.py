@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.avro import AvroDecoder, Column
+from schemas.avro import Column
 from schemas.errors import SchemaError
+from schemas.event_decoder import event_decoder
 from schemas.marks import mark_time_ms
 from schemas.plan import OutcomeSpec, SourceSpec
 from schemas.records import Outcome
@@ -62,8 +63,8 @@ class OutcomeReader:
     def __init__(self, source: SourceSpec, spec: OutcomeSpec, partition: int) -> None:
         self._source, self._spec, self._partition = source, spec, partition
         fields = {spec.key_field, spec.label_field, source.timestamp_field, *filter(None, [spec.id_field])}
-        self._decoder = AvroDecoder(source.reader_schema, source.writer_schemas, sorted(fields))
-        if self._decoder.field_kind(spec.label_field) == "string":
+        self.decoder = event_decoder(source, sorted(fields))
+        if self.decoder.field_kind(spec.label_field) == "string":
             raise SchemaError(
                 f"source '{source.name}': label field '{spec.label_field}' is a string; a label is a bool or "
                 "a number"
@@ -120,7 +121,7 @@ class OutcomeReader:
 
     def _columns(self, records: Sequence[LogRecord]) -> tuple[dict[str, Column], list[Any]]:
         """Decoded columns, non-finite labels as null, and event times in ms (None where there is none)."""
-        columns = dict(self._decoder.decode([record.value for record in records]).columns)
+        columns = dict(self.decoder.decode([record.value for record in records]).columns)
         label = columns[self._spec.label_field]
         finite = np.isfinite(label.values.astype(np.float64))
         columns[self._spec.label_field] = Column(label.values, label.valid & finite)

@@ -145,6 +145,11 @@ class RangeConsumer(driver.Consumer):  # type: ignore[misc]
             self._waiting_for_ack.set_result(None)
         return True
 
+    def release(self, message: Any) -> None:
+        """Forget a message that was not processed, so that nothing waits for its acknowledgement; it stays
+        uncommitted, and is read again after the next assignment."""
+        self._unacked_messages.discard(message)
+
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[Any]:
         yield from super()._filter_tps_with_pending_acks(topics)
         for tp in list(self._ranges):

@@ -25,6 +25,7 @@ from streams.log_reader import read_log
 from streams.output import LogProducer
 from streams.partition_state import Effects, Entry, Shard, SourcePartition, definition_of
 from streams.progress import Progress, counts_key, progress_field, progress_key
+from streams.schema_registry import WriterSchemas
 from streams.sinks import FeatureLog, OnlineSink
 
 log = logging.getLogger(__name__)
@@ -36,13 +37,15 @@ class WorkerConfig:
 
     `checkpoint_ms` bounds the work that a crash repeats; `session_timeout_s` is how long the group waits for
     a worker that died before its partitions move. In a partition without a record for `idle_ms` windows
-    empty by the wall clock.
+    empty by the wall clock. `schema_registry` is the URL of a registry that has the writer schemas which the
+    plan does not have.
     """
 
     checkpoint_ms: int = 500
     idle_ms: int = 10_000
     session_timeout_s: float = 10.0
     log_level: str = "INFO"
+    schema_registry: str | None = None
 
 
 @dataclass
@@ -99,6 +102,7 @@ class Worker:
         self._shuffles = {topics.shuffle(plan.project, s.name): s for s in self._events.values() if s.shards}
         self._owned: dict[Any, asyncio.Task[_Owned]] = {}
         self._producer = LogProducer(bootstrap)
+        self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
         self._checkpoints: asyncio.Task[None] | None = None
         self._app = self._build_app()
 
@@ -182,6 +186,8 @@ class Worker:
 
     async def _on_range(self, message: Any) -> None:
         owned = await self._restored(message.tp)
+        if not await self._can_be_read(owned, message):
+            return
         async with owned.turn:
             follows, position = message.span.follows, owned.state.next_offset
             if follows is not None and follows > position:
@@ -215,6 +221,17 @@ class Worker:
                     effects = owned.state.pass_time(_now_ms())
                     if effects is not None:
                         await self._write(tp, owned, effects)
+
+    async def _can_be_read(self, owned: _Owned, message: Any) -> bool:
+        """Wait for the writer schemas of a range. False when the range is to be read again: a rebalance, or
+        the end of the process, does not wait for a registry."""
+        if not isinstance(owned.state, SourcePartition):
+            return True
+        flows = self._app.flow_control.is_active
+        if await self._writer_schemas.supply(owned.state.intake.decoder, message.value, flows):
+            return bool(message.generation_id == self._app.consumer_generation_id)
+        self._app.consumer.release(message)
+        return False
 
     def _send(self, owned: _Owned, effects: Effects) -> None:
         project = self._plan.project

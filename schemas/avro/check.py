@@ -45,6 +45,7 @@ class Checker:
         walk = _Walk(self._writer, payload, start)
         for name, field in self._writer.fields.items():
             needed = self._matches.get(name)
+            walk.decimal = needed is not None and needed.scale is not None
             walk.value(field["type"], name, needed.branches if needed else None, 0)
         rest = len(payload) - walk.at
         if rest:
@@ -57,6 +58,7 @@ class _Walk:
     def __init__(self, writer: RecordSchema, payload: bytes, at: int) -> None:
         self._writer, self._payload, self.at = writer, payload, at
         self._items = len(payload) + _FREE_ITEMS
+        self.decimal = False  # whether the needed field is a decimal, whose bytes are no text
 
     def value(self, kind: Type, where: str, wants: Sequence[Type] | None, depth: int) -> None:
         """Move over a value; `wants` are the reader's branches where it is needed."""
@@ -133,7 +135,7 @@ class _Walk:
             raise RecordError(
                 f"field '{where}': {len(text)} bytes ({text[:_SHOWN]!r}...), a column holds {MAX_STRING}"
             )
-        if text.endswith(b"\0"):
+        if text.endswith(b"\0") and not self.decimal:
             raise RecordError(
                 f"field '{where}': {_shown(text)} ends in a NUL byte, which a column cannot hold"
             )

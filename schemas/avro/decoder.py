@@ -59,9 +59,9 @@ class AvroDecoder:
     """Decodes ranges of a topic into columns.
 
     A record is decoded with the writer schema its header names, resolved to the reader schema as fastavro
-    resolves it; logical types stay raw integers. All but recursive schemas and those with arrays
-    in arrays are decoded a column at a time, the rest a record at a time by fastavro, as are records that
-    are not sound at first sight.
+    resolves it. Logical types stay raw integers, but for decimals, which become doubles. All but recursive
+    schemas and those with arrays in arrays are decoded a column at a time, the rest a record at a time by
+    fastavro, as are records that are not sound at first sight.
 
     Parameters
     ----------
@@ -85,11 +85,32 @@ class AvroDecoder:
     ) -> None:
         self._few = few
         reader = parse_record(reader_schema, "the reader schema")
-        self._needed = needed_fields(reader, fields)
+        self._reader, self._needed = reader, needed_fields(reader, fields)
         self._writers = {
-            schema_id: _writer(parse_record(text, f"writer schema {schema_id}"), reader, self._needed)
-            for schema_id, text in writer_schemas.items()
+            schema_id: self._writer(schema_id, text) for schema_id, text in writer_schemas.items()
         }
+        self._unreadable: dict[int, str] = {}
+        self._unknown: dict[int, str] = {}
+
+    def _writer(self, schema_id: int, text: str) -> _Writer:
+        return _writer(parse_record(text, f"writer schema {schema_id}"), self._reader, self._needed)
+
+    def unknown_ids(self, payloads: Sequence[bytes | None]) -> list[int]:
+        """Ids in the headers of payloads that the decoder has no writer schema for, ascending."""
+        heads = {payload[:HEADER_BYTES] for payload in payloads if payload}
+        ids = {int.from_bytes(h[1:], "big") for h in heads if len(h) == HEADER_BYTES and h[0] == 0}
+        return sorted(ids - self._writers.keys() - self._unreadable.keys())
+
+    def add_writer(self, schema_id: int, text: str) -> None:
+        """Take up a writer schema. Records of one that cannot be resolved to the reader schema are errors."""
+        try:
+            self._writers[schema_id] = self._writer(schema_id, text)
+        except SchemaError as error:
+            self._unreadable[schema_id] = str(error)
+
+    def explain_unknown(self, reasons: Mapping[int, str]) -> None:
+        """Say why these ids have no writer schema, until the next call: their records are errors."""
+        self._unknown = dict(reasons)
 
     def field_kind(self, name: str) -> Kind:
         """The kind of a column.
@@ -141,17 +162,13 @@ class AvroDecoder:
         schema_id = int.from_bytes(payload[1:HEADER_BYTES], "big")
         writer = self._writers.get(schema_id)
         if writer is None:
-            errors[row] = self._unknown(schema_id)
+            errors[row] = self._why_not(schema_id)
             return {}
         try:
             return writer.decode_one(payload)
         except RecordError as error:
             errors[row] = str(error)
             return {}
-
-    def _unknown(self, schema_id: int) -> str:
-        known = ", ".join(map(str, sorted(self._writers))) or "none"
-        return f"schema id {schema_id} is unknown; known: {known}"
 
     def _by_schema(
         self, payloads: Sequence[bytes | None], joined: Joined, errors: dict[int, str]
@@ -168,8 +185,13 @@ class AvroDecoder:
             if schema_id in self._writers:
                 groups.append((schema_id, rows))
             else:
-                errors.update(dict.fromkeys(rows.tolist(), self._unknown(schema_id)))
+                errors.update(dict.fromkeys(rows.tolist(), self._why_not(schema_id)))
         return groups
+
+    def _why_not(self, schema_id: int) -> str:
+        known = ", ".join(map(str, sorted(self._writers))) or "none"
+        unknown = self._unknown.get(schema_id, f"schema id {schema_id} is unknown; known: {known}")
+        return self._unreadable.get(schema_id, unknown)
 
     def _decode_rows(
         self,

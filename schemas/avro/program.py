@@ -11,6 +11,7 @@ from schemas.avro.resolution import Needed, match
 from schemas.avro.schema import RecordSchema, Type, type_name
 from schemas.avro.types import (
     Boolean,
+    Decimal,
     Enum,
     Fixed,
     Floating,
@@ -81,7 +82,11 @@ class _Compiler:
         wants = match(kind, needed.branches)
         if wants is None:
             return Unreadable(needed.kind, self.skipper(kind))
-        return Null(needed.kind) if kind == "null" else _scalar(kind, wants)
+        if kind == "null":
+            return Null(needed.kind)
+        if needed.scale is not None:
+            return Decimal(kind["size"] if isinstance(kind, dict) else None, needed.scale)
+        return _scalar(kind, wants)
 
     def skipper(self, kind: Type) -> Skipper:
         kind = self._writer.lookup(kind)

@@ -9,6 +9,7 @@ from typing import Any
 import fastavro
 
 from schemas.avro.check import Checker
+from schemas.avro.logical import decimal_value
 from schemas.avro.resolution import Needed
 from schemas.avro.schema import RecordSchema, Type
 from schemas.errors import RecordError
@@ -46,11 +47,16 @@ class ReferenceDecoder:
             record: Any = fastavro.schemaless_reader(stream, self._writer, self._reader)
         except Exception as error:  # whatever fastavro finds in bytes that passed the checks
             raise RecordError(f"fastavro cannot read the record: {error!r}") from error
-        return {needed.name: _value(record[name]) for name, needed in self._matches.items()}
+        return {needed.name: _value(record[name], needed) for name, needed in self._matches.items()}
 
 
-def _value(value: Any) -> Any:
-    return value.encode() if isinstance(value, str) else value
+def _value(value: Any, needed: Needed) -> Any:
+    if value is None or needed.scale is None:
+        return value.encode() if isinstance(value, str) else value
+    try:
+        return decimal_value(value, needed.scale)
+    except OverflowError as error:
+        raise RecordError(f"field '{needed.name}': a decimal of {len(value)} bytes is no double") from error
 
 
 def _projection(writer: RecordSchema, matches: Mapping[str, Needed]) -> dict[str, Any]:

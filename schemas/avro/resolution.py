@@ -6,10 +6,11 @@ Source: Avro 1.11 specification, "Schema Resolution".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from schemas.avro.columns import MAX_STRING, Column, Kind, from_objects
+from schemas.avro.logical import Logical, decimal_scale, decimal_value, same_meaning
 from schemas.avro.schema import PRIMITIVES, RecordSchema, Type, nearest, type_name
 from schemas.errors import SchemaError
 
@@ -42,6 +43,12 @@ class Needed:
     branches: tuple[Type, ...]
     aliases: tuple[str, ...]
     default: Column | None  # of one row
+    logical: Logical | None = None
+
+    @property
+    def scale(self) -> int | None:
+        """Digits behind the point where the field is a decimal."""
+        return decimal_scale(self.logical, map(type_name, self.branches))
 
 
 def needed_fields(reader: RecordSchema, names: Sequence[str]) -> list[Needed]:
@@ -70,42 +77,49 @@ def _needed(reader: RecordSchema, field: dict[str, Any]) -> Needed:
                 f"field '{name}' of {reader.label} is fixed of {branch['size']} bytes, "
                 f"a column holds {MAX_STRING}; leave the field out or shorten it"
             )
-    default = _default(reader, field, kind, branches) if "default" in field else None
-    return Needed(name, kind, tuple(branches), tuple(field.get("aliases", ())), default)
+    field_type = Needed(
+        name, kind, tuple(branches), tuple(field.get("aliases", ())), None, reader.logical.get(name)
+    )
+    return (
+        replace(field_type, default=_default(reader, field, field_type)) if "default" in field else field_type
+    )
 
 
 def _kind(reader: RecordSchema, name: str, branches: Sequence[Type]) -> Kind:
-    found = {_KINDS.get(type_name(branch)) for branch in branches if branch != "null"}
+    words = [type_name(branch) for branch in branches]
+    if decimal_scale(reader.logical.get(name), words) is not None:
+        return "double"
+    found = {_KINDS.get(word) for word in words if word != "null"}
     kind = found.pop() if len(found) == 1 else None
-    if kind is None or name in reader.decimals:
-        words = (
-            "decimal" if name in reader.decimals else " or ".join(map(type_name, branches)) or "empty union"
-        )
+    if kind is None:
         raise SchemaError(
-            f"field '{name}' of {reader.label} is {words}, which is no column; "
-            "use boolean, int, long, float, double, string, bytes, enum, fixed, or a union of null with one"
+            f"field '{name}' of {reader.label} is {' or '.join(words) or 'empty union'}, which is no column; "
+            "use boolean, int, long, float, double, string, bytes, enum, fixed, decimal, or a union of null "
+            "with one"
         )
     return kind
 
 
-def _default(reader: RecordSchema, field: dict[str, Any], kind: Kind, branches: Sequence[Type]) -> Column:
-    where = f"default {field['default']!r} of field '{field['name']}' of {reader.label}"
+def _default(reader: RecordSchema, field: dict[str, Any], needed: Needed) -> Column:
+    where = f"default {field['default']!r} of field '{needed.name}' of {reader.label}"
     try:
-        column = from_objects(kind, [_default_value(field["default"], kind, branches)])
+        column = from_objects(needed.kind, [_default_value(field["default"], needed)])
     except (OverflowError, TypeError, ValueError) as error:
-        raise SchemaError(f"{where} is no {kind} ({error}); correct it") from error
-    if kind == "string" and column.values.dtype.itemsize > MAX_STRING:
+        raise SchemaError(f"{where} is no {needed.kind} ({error}); correct it") from error
+    if needed.kind == "string" and column.values.dtype.itemsize > MAX_STRING:
         raise SchemaError(f"{where} is longer than {MAX_STRING} bytes; shorten it")
     return column
 
 
-def _default_value(value: Any, kind: Kind, branches: Sequence[Type]) -> Any:
-    if value is None or kind not in ("double", "string"):
+def _default_value(value: Any, needed: Needed) -> Any:
+    if value is None or needed.kind not in ("double", "string"):
         return value
-    if kind == "double":
+    if needed.scale is not None:
+        return decimal_value(str(value).encode("latin-1"), needed.scale)
+    if needed.kind == "double":
         return float(value)
     # JSON has no bytes: the specification writes those of a default as the characters 0-255.
-    raw = {type_name(branch) for branch in branches} <= {"null", "bytes", "fixed"}
+    raw = {type_name(branch) for branch in needed.branches} <= {"null", "bytes", "fixed"}
     return str(value).encode("latin-1" if raw else "utf-8")
 
 
@@ -160,6 +174,14 @@ def _refuse_impossible(writer: RecordSchema, name: str, field: Needed) -> None:
             f"field '{name}' is {wrote} in {writer.label}, which cannot be read as {wants}; "
             f"write {wants}, or give the field another name"
         )
+    means = writer.logical.get(name)
+    if not same_meaning(means, field.logical if field.scale is not None or field.kind == "long" else None):
+        raise SchemaError(
+            f"field '{name}' is {means or 'no decimal'} in {writer.label}, which cannot be read as "
+            f"{field.logical}; write {field.logical}, or give the field another name"
+        )
+    if field.scale is not None and "string" in map(type_name, branches):
+        raise SchemaError(f"field '{name}' is string or decimal in {writer.label}; write decimals alone")
 
 
 def match(wrote: Type, branches: Sequence[Type]) -> Type | None:

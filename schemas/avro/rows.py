@@ -11,10 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from schemas.avro.columns import MAX_STRING
+from schemas.avro.logical import decimal_value
 from schemas.avro.program import Program
 from schemas.avro.types import (
     MAX_ITEMS,
     Boolean,
+    Decimal,
     Enum,
     Fixed,
     Floating,
@@ -117,6 +119,8 @@ def _reader(step: Reader) -> Read:
         return _text(step.utf8)
     if isinstance(step, Fixed):
         return lambda payload, at: (_fitting(payload[at : at + step.size]), _end(payload, at, step.size))
+    if isinstance(step, Decimal):
+        return _decimal(step)
     if isinstance(step, Enum):
         return _enum(step)
     if isinstance(step, Null):
@@ -176,6 +180,17 @@ def _text(utf8: bool) -> Read:
         if utf8 and not text.isascii():
             text.decode()
         return text, end
+
+    return read
+
+
+def _decimal(step: Decimal) -> Read:
+    def read(payload: bytes, at: int) -> tuple[float, int]:
+        size, at = _long(payload, at) if step.size is None else (step.size, at)
+        end = _end(payload, at, size)
+        if size > 8:
+            raise Doubtful
+        return decimal_value(payload[at:end], step.scale), end
 
     return read
 

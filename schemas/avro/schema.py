@@ -12,6 +12,7 @@ from typing import Any
 import fastavro
 from fastavro.schema import to_parsing_canonical_form
 
+from schemas.avro.logical import Logical, every_logical_type, logical_types
 from schemas.errors import SchemaError
 
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
@@ -25,14 +26,14 @@ class RecordSchema:
     """A parsed record schema.
 
     `definition` has full names and no logical types, so that readers give raw integers and bytes. `named`
-    maps full names to definitions. `label` is what error messages call the schema, and `decimals` are the
-    fields that hold a decimal.
+    maps full names to definitions. `label` is what error messages call the schema. `logical` has the logical
+    type of each field that has one.
     """
 
     label: str
     definition: dict[str, Any]
     named: dict[str, dict[str, Any]]
-    decimals: frozenset[str]
+    logical: dict[str, Logical]
 
     @property
     def name(self) -> str:
@@ -75,24 +76,28 @@ def parse_record(text: str, label: str) -> RecordSchema:
     for name in names:
         if names.count(name) > 1:
             raise SchemaError(f"{label} has two fields '{name}'; rename one of them")
-    decimals = frozenset(field["name"] for field in parsed["fields"] if _is_decimal(field["type"]))
-    return RecordSchema(label, definition, named, decimals)
+    logical = {
+        field["name"]: found[0] for field in parsed["fields"] if (found := logical_types(field["type"]))
+    }
+    return RecordSchema(label, definition, named, logical)
 
 
 def schema_fingerprint(schema: str) -> int:
-    """An id for a schema that is in no registry: 31 bits of SHA-256 of its parsing canonical form.
+    """An id for a schema that is in no registry: 31 bits of SHA-256 of its parsing canonical form and its
+    logical types.
 
     The canonical form (Avro 1.11 specification, "Parsing Canonical Form") leaves out documentation,
-    defaults, aliases and logical types: schemas that differ in those alone write the same bytes and have
-    the same id.
+    defaults and aliases: schemas that differ in those alone write the same records and have the same id.
 
     Raises
     ------
     SchemaError
         When the text is not a valid Avro schema.
     """
-    canonical = to_parsing_canonical_form(parse(schema, "schema"))
-    return int.from_bytes(hashlib.sha256(canonical.encode()).digest()[:4], "big") & 0x7FFF_FFFF
+    parsed = parse(schema, "schema")
+    logical = every_logical_type(parsed)
+    text = to_parsing_canonical_form(parsed) + (json.dumps(logical) if logical else "")
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") & 0x7FFF_FFFF
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -133,9 +138,3 @@ def _plain(kind: Type, named: dict[str, Any]) -> Type:
     if "fields" in copy:
         copy["fields"] = [{**field, "type": _plain(field["type"], named)} for field in copy["fields"]]
     return copy
-
-
-def _is_decimal(kind: Type) -> bool:
-    if isinstance(kind, list):
-        return any(map(_is_decimal, kind))
-    return isinstance(kind, dict) and kind.get("logicalType") == "decimal"

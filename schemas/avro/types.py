@@ -13,6 +13,8 @@ from schemas.avro.columns import Column, Kind, Rows, blank, merge
 from schemas.avro.cursor import Cursor, read_byte, read_long, read_words
 from schemas.avro.text import gather_text
 
+_EXACT = 1 << 53  # up to here, and up to this power of ten, a double is exact, and a division rounds once
+_EXACT_SCALE = 22
 MAX_ITEMS = 64  # of an array that is skipped in step with those of other records
 
 
@@ -111,6 +113,28 @@ class Fixed:
 
     def skip(self, cursor: Cursor) -> None:
         cursor.advance_checked(np.full(len(cursor), self.size, np.int64))
+
+
+@dataclass(frozen=True)
+class Decimal:
+    """A decimal as the nearest double. `size` is that of a fixed, None for bytes.
+
+    One of more than 8 bytes or 53 bits is doubtful: it takes more than a division of doubles to round it.
+    """
+
+    size: int | None
+    scale: int
+
+    def read(self, cursor: Cursor) -> Column:
+        declared = read_long(cursor) if self.size is None else np.full(len(cursor), self.size, np.int64)
+        at = cursor.at.copy()
+        length = cursor.advance_checked(declared)
+        bits = np.uint64(8) * (np.uint64(8) - np.minimum(length, 8).astype(np.uint64))
+        # Of no bytes at all, the shift by 64 is not defined; they are a zero.
+        bits = np.where(length > 0, bits, 0)
+        unscaled = np.where(length > 0, cursor.words[at].byteswap().view(np.int64) >> bits.view(np.int64), 0)
+        cursor.doubtful |= (length > 8) | (np.abs(unscaled) > _EXACT) | (self.scale > _EXACT_SCALE)
+        return _column(unscaled / 10.0 ** min(self.scale, _EXACT_SCALE))
 
 
 class Enum:

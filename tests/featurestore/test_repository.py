@@ -220,10 +220,10 @@ REFUSED = {
         'udf=lambda df: df, mode="pandas",',
         ("udf is not executed yet", "in the producer"),
     ),
-    "format other than Avro": (
+    "format other than Avro and JSON": (
         "message_format=AvroFormat(json.dumps(EVENT))",
-        "message_format=__import__('feast').data_format.JsonFormat(json.dumps(EVENT))",
-        ("JsonFormat", "AvroFormat"),
+        "message_format=__import__('feast').data_format.ProtoFormat('a.B')",
+        ("ProtoFormat", "AvroFormat", "JsonFormat"),
     ),
     "schema that is no schema": ("AvroFormat(json.dumps(EVENT))", "AvroFormat('{')", ("Avro schema",)),
     "no topic": ('    topic="flights.departures",\n', "", ("no topic",)),
