@@ -63,9 +63,8 @@ def main() -> None:
     schema, parsed = json.dumps(SCHEMA), fastavro.parse_schema(SCHEMA)
     avro = [ConfluentEncoder(schema, 7).encode(record) for record in departures]
     texts = [json.dumps(record, separators=(",", ":")).encode() for record in departures]
-    print(
-        f"{RECORDS:,} records of {len(FIELDS)} fields; {len(b''.join(avro)):,} bytes, as JSON {len(b''.join(texts)):,}"
-    )
+    sizes = f"{sum(map(len, avro)):,} bytes, as JSON {sum(map(len, texts)):,}"
+    print(f"{RECORDS:,} records of {len(FIELDS)} fields, {sizes}")
     for fields in (list(FIELDS), NEEDED):
         print(f"{len(fields)} fields needed")
         report("Avro, columnar", AvroDecoder(schema, {7: schema}, fields), avro, departures)

@@ -60,7 +60,7 @@ def broker_jars(cache: Path | None = None) -> Path:
     jars = cache / f"jars-{KAFKA_VERSION}"
     if jars.exists():
         return jars
-    maven = _program("mvn", "Maven (Debian: apt-get install maven)")
+    maven = program("mvn", "Maven (Debian: apt-get install maven)", "Apache Kafka")
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="fetch-") as folder:
         (Path(folder) / "pom.xml").write_text(_POM)
@@ -80,12 +80,13 @@ def broker_jars(cache: Path | None = None) -> Path:
     return jars
 
 
-def _program(name: str, what: str) -> str:
+def program(name: str, what: str, needed_by: str) -> str:
+    """Path of a program on the PATH; raises `ServiceUnavailable` when there is none."""
     found = shutil.which(name)
     if found is None:
         raise ServiceUnavailable(
-            f"'{name}' is not on the PATH, and Apache Kafka needs it; install {what}, or name a running "
-            "broker instead (HEADRACE_KAFKA, in tests HEADRACE_TEST_KAFKA)"
+            f"'{name}' is not on the PATH, and {needed_by} needs it; install {what}, or name a running "
+            "server instead (HEADRACE_KAFKA, in tests HEADRACE_TEST_KAFKA, HEADRACE_TEST_REGISTRY)"
         )
     return found
 
@@ -124,7 +125,9 @@ class KafkaServer:
         ServiceUnavailable
             When Java or Maven is missing, or it does not come up; the message ends with its log.
         """
-        java = _program("java", "Java 17 or newer (Debian: apt-get install default-jre-headless)")
+        java = program(
+            "java", "Java 17 or newer (Debian: apt-get install default-jre-headless)", "Apache Kafka"
+        )
         classpath = f"{broker_jars(self._cache)}{os.sep}*"
         properties = self._directory / "server.properties"
         if not properties.exists():

@@ -13,6 +13,7 @@ import pytest
 import deploy.child
 from deploy.kafka_server import KafkaServer
 from deploy.redis_server import RedisServer
+from deploy.registry_server import RegistryServer
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,6 +31,17 @@ def kafka_bootstrap() -> Iterator[str]:
         return
     with KafkaServer(cache=ROOT / ".cache" / "kafka") as server:
         yield server.bootstrap
+
+
+@pytest.fixture(scope="session")
+def registry_url() -> Iterator[str]:
+    """URL of a real schema registry: HEADRACE_TEST_REGISTRY, else an Apicurio started for this session."""
+    given = os.environ.get("HEADRACE_TEST_REGISTRY")
+    if given:
+        yield given
+        return
+    with RegistryServer(cache=ROOT / ".cache" / "registry") as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")

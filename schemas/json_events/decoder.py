@@ -1,6 +1,6 @@
 """JSON objects to columns: each parsed by itself, into a struct of the needed fields and no more.
 
-What the parser or a column refuses is doubtful: `decode_record` has the last word on it. Records are never
+What the parser or a column refuses is doubtful: `RecordReader` has the last word on it. Records are never
 joined, so that what is open in one cannot close in the next.
 """
 
@@ -18,7 +18,7 @@ from schemas.avro.schema import nearest
 from schemas.errors import RecordError, SchemaError
 from schemas.json_events.columns import READERS
 from schemas.json_events.fields import JsonField, json_fields
-from schemas.json_events.reference import MAX_DEPTH, Instant, decode_record, nested_too_deep
+from schemas.json_events.reference import MAX_DEPTH, Instant, RecordReader, nested_too_deep
 
 _Part = tuple[Rows, dict[str, Column]]
 _TYPES: dict[str, Any] = {
@@ -54,6 +54,7 @@ class JsonDecoder:
 
     def __init__(self, schema: str, fields: Sequence[str]) -> None:
         self._fields = json_fields(schema, fields)
+        self._reader = RecordReader(self._fields)
         self._parse = msgspec.json.Decoder(_struct(self._fields)).decode
         self._columns = [
             (field, attrgetter(f"f{n}"), READERS[field.word]) for n, field in enumerate(self._fields)
@@ -117,7 +118,7 @@ class JsonDecoder:
         records, sound = [], []
         for row in rows.tolist():
             try:
-                records.append(decode_record(self._fields, payloads[row]))
+                records.append(self._reader.read(payloads[row]))
                 sound.append(row)
             except RecordError as error:
                 errors[row] = str(error)

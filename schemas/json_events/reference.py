@@ -17,33 +17,45 @@ _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-def decode_record(fields: Sequence[JsonField], payload: bytes | None) -> dict[str, Any]:
-    """Values by field, None for null, text as bytes.
+class RecordReader:
+    """Reads records of declared fields, whatever their values are.
 
-    Raises
-    ------
-    RecordError
-        When the record is no JSON object, or not as declared; names field and value.
+    Parameters
+    ----------
+    fields
+        What is declared; other fields are passed over.
     """
-    if payload is None:
-        raise RecordError("no value; a record is a JSON object")
-    if nested_too_deep(payload):
-        raise RecordError(f"nested deeper than {MAX_DEPTH} levels")
-    try:
-        record = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RecordError(f"not JSON: {error}{_hint(payload)}") from error
-    if not isinstance(record, dict):
-        raise RecordError(f"JSON {type(record).__name__}, where a record is an object")
-    return {field.name: _read(field, record) for field in fields}
+
+    def __init__(self, fields: Sequence[JsonField]) -> None:
+        self._fields = [(f"f{number}", field) for number, field in enumerate(fields)]
+        declared = [(slot, Any, msgspec.UNSET) for slot, _ in self._fields]
+        names = {slot: field.name for slot, field in self._fields}
+        self._parse = msgspec.json.Decoder(msgspec.defstruct("Event", declared, rename=names)).decode
+
+    def read(self, payload: bytes | None) -> dict[str, Any]:
+        """Values by field, None for null, text as bytes.
+
+        Raises
+        ------
+        RecordError
+            When the record is no JSON object, or not as declared; names field and value.
+        """
+        if payload is None:
+            raise RecordError("no value; a record is a JSON object")
+        if nested_too_deep(payload):
+            raise RecordError(f"nested deeper than {MAX_DEPTH} levels")
+        try:
+            record = self._parse(payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise RecordError(f"no JSON object: {error}{_hint(payload)}") from error
+        return {field.name: _read(field, getattr(record, slot)) for slot, field in self._fields}
 
 
-def _read(field: JsonField, record: dict[str, Any]) -> Any:
-    if field.name not in record:
+def _read(field: JsonField, value: Any) -> Any:
+    if value is msgspec.UNSET:
         if field.required:
             raise RecordError(f"field '{field.name}' is missing, and has no default")
         return field.default.encode() if isinstance(field.default, str) else field.default
-    value = record[field.name]
     if field.unit is not None and isinstance(value, str):
         try:
             value = msgspec.convert(value, Instant)

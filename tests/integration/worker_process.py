@@ -1,4 +1,4 @@
-"""A worker as a process of its own: `python -m tests.integration.worker_process PLAN KAFKA REDIS IDLE_MS`."""
+"""A worker as a process: `python -m tests.integration.worker_process PLAN KAFKA REDIS IDLE_MS [REGISTRY]`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from schemas.plan import Plan
 from streams.worker import Worker, WorkerConfig
 
 
-def main(plan_file: str, bootstrap: str, redis_url: str, idle_ms: str) -> None:
+def main(plan_file: str, bootstrap: str, redis_url: str, idle_ms: str, registry: str | None = None) -> None:
     logging.basicConfig(level="INFO", format="%(asctime)s %(name)s %(levelname)s %(message)s")
     plan = Plan.from_json(Path(plan_file).read_text())
-    config = WorkerConfig(checkpoint_ms=50, idle_ms=int(idle_ms), session_timeout_s=1.5)
+    config = WorkerConfig(
+        checkpoint_ms=50, idle_ms=int(idle_ms), session_timeout_s=1.5, schema_registry=registry
+    )
     Worker(plan, bootstrap, RedisOnlineSink(redis_url, plan), config=config).run()
 
 

@@ -71,9 +71,22 @@ def test_fingerprint_is_31_bits_and_the_same_however_the_schema_is_written() -> 
     canonical = (
         '{"name":"a.b.Event","type":"record","fields":[{"name":"key","type":"string"},'
         '{"name":"small","type":["null","int"]},{"name":"at","type":"long"}]}'
+        '[["at.", ["timestamp-millis", 0, 0]]]'
     )
     expected = int(hashlib.sha256(canonical.encode()).hexdigest()[:8], 16) & 0x7FFF_FFFF
     assert schema_fingerprint(spread) == schema_fingerprint(SCHEMA) == expected
+
+
+def test_fingerprint_is_of_what_a_record_says_and_not_of_how_it_is_read() -> None:
+    def at(kind: Any, **more: Any) -> int:
+        fields = [{"name": "at", "type": kind, **more}]
+        return schema_fingerprint(json.dumps({"type": "record", "name": "Event", "fields": fields}))
+
+    plain = at("long")
+    assert at("long", default=1, aliases=["when"], doc="when") == plain == at({"type": "long"})
+    logical = [at({"type": "long", "logicalType": name}) for name in ("timestamp-millis", "timestamp-micros")]
+    inside = [at(["null", {"type": "array", "items": {"type": "long", "logicalType": "timestamp-millis"}}])]
+    assert len({plain, at(["null", {"type": "array", "items": "long"}]), *logical, *inside}) == 5
 
 
 def test_fingerprint_differs_where_the_bytes_differ() -> None:
