@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Context, Decimal
 from typing import Any
 
 import fastavro
@@ -25,6 +26,8 @@ INTS = st.integers(-(1 << 31), (1 << 31) - 1)
 TEXTS = st.text(max_size=12) | st.text("aé漢😀", min_size=20, max_size=60)
 FIT_TEXTS = TEXTS.filter(lambda text: not text.endswith("\0"))
 FIT_BYTES = st.binary(max_size=20).filter(lambda data: not data.endswith(b"\0"))
+MICROS = {"type": "long", "logicalType": "timestamp-micros"}
+DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 28, "scale": 3}
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ SCALARS: dict[str, Typed] = {
     "timestamp": Typed(
         {"type": "long", "logicalType": "timestamp-millis"}, st.integers(0, 1 << 41), ("long", "double")
     ),
+    "micros": Typed(MICROS, LONGS, (MICROS, "long", "double")),
+    "time of day": Typed({"type": "int", "logicalType": "time-millis"}, INTS, ("int", "long")),
+    "time of day, finer": Typed({"type": "long", "logicalType": "time-micros"}, LONGS, ("long",)),
+    "uuid": Typed({"type": "string", "logicalType": "uuid"}, FIT_TEXTS, ("string", "bytes")),
+    "decimal": Typed(DECIMAL, st.binary(max_size=12), (DECIMAL,)),
     "date": Typed({"type": "int", "logicalType": "date"}, st.integers(0, 40_000), ("int", "long")),
 }
 
@@ -149,7 +157,8 @@ class Range:
         writer = self.writers[int.from_bytes(payload[1:5], "big")]
         stream = io.BytesIO(payload[5:])
         record: Any = fastavro.schemaless_reader(stream, plain(writer), plain(self.narrow_reader))
-        return {name: bare(record[name]) for name in self.fields}
+        kinds = {field["name"]: field["type"] for field in json.loads(self.reader)["fields"]}
+        return {name: bare(record[name], kinds[name]) for name in self.fields}
 
 
 def plain(text: str) -> Any:
@@ -165,7 +174,9 @@ def plain(text: str) -> Any:
     return fastavro.parse_schema(strip(json.loads(text)))
 
 
-def bare(value: Any) -> Any:
+def bare(value: Any, kind: Json) -> Any:
+    if isinstance(value, bytes) and DECIMAL in (kind if isinstance(kind, list) else [kind]):
+        return float(Decimal(int.from_bytes(value, "big", signed=True)).scaleb(-3, Context(prec=60)))
     return value.encode() if isinstance(value, str) else value
 
 

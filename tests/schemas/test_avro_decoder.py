@@ -240,7 +240,7 @@ def test_a_decimal_that_is_no_double_is_an_error() -> None:
     [
         (MICROS, MILLIS, "is timestamp-micros in writer schema 1, which cannot be read as timestamp-millis"),
         ({"type": "int", "logicalType": "date"}, MILLIS, "is date in writer schema 1"),
-        (decimals(3), decimals(2), r"is decimal\(18, 3\) in writer schema 1.*read as decimal\(18, 2\)"),
+        (decimals(3), decimals(2), r"is decimal\(9, 3\) in writer schema 1.*read as decimal\(9, 2\)"),
         ("bytes", decimals(2), "is no decimal in writer schema 1"),
         ("string", decimals(2), "is no decimal in writer schema 1"),
         (["string", decimals(2)], decimals(2), "is string or decimal in writer schema 1"),

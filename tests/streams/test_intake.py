@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
 
@@ -98,3 +99,48 @@ def test_a_record_that_breaks_the_decoder_itself_is_bisected_out(monkeypatch, po
     assert [(letter.offset, letter.kind) for letter in taken.rejected] == [(poison, "malformed")]
     assert "MemoryError" in taken.rejected[0].reason
     assert vars(one.counts) == {"applied": 6, "late": 0, "dead": 1, "marks": 0}
+
+
+POISON = {
+    "avro": [b"", b"x", b"\0\0\0\0\x07", b"\0\0\0\0\x09\x02", b"\0\0\0\0\x07" + b"\xff" * 40, b"{}"],
+    "json": [
+        b"",
+        b"x",
+        b"null",
+        b'{"user": "1"}',
+        b'{"user": 1}{"user": 2}',
+        b'{"shop": "\xff"}',
+        b"[" * 999,
+    ],
+}
+
+
+@pytest.mark.parametrize("form", ["avro", "json"])
+@pytest.mark.parametrize("positions", [{0}, {3}, {6}, {0, 1}, {5, 6}, {2, 4}, {0, 1, 2, 3, 4, 5, 6}])
+def test_poison_in_any_position_of_a_range_is_dead_and_harms_no_neighbour(form, positions):
+    plan = purchases_plan(late_tiles=1, max_future_ms=100)
+    source = plan.sources[0].model_copy(update={"format": form})
+    fields = {"user": 1, "shop": "a", "amount": 1.0, "items": 1, "note": ""}
+    for poison in POISON[form]:
+        records = []
+        for n in range(7):
+            event = {**fields, "event_ms": 10 + n}
+            sound = json.dumps(event).encode() if form == "json" else encode_confluent(EVENT_SCHEMA, 7, event)
+            records.append(Record(n, 10 + n, b"k", poison if n in positions else sound))
+        one = Intake(source, plan.stream_views, 3)
+        taken = one.take(records)
+        assert [letter.offset for letter in taken.rejected] == sorted(positions)
+        assert {letter.kind for letter in taken.rejected} == {"malformed"}
+        kept = [n for n in range(7) if n not in positions]
+        assert taken.batch.offset.tolist() == kept
+        assert taken.batch.event_ms.tolist() == [10 + n for n in kept]
+        assert taken.batch.columns["shop"].values.tolist() == [b"a"] * len(kept)
+        assert vars(one.counts) == {"applied": len(kept), "late": 0, "dead": len(positions), "marks": 0}
+
+
+def test_a_mark_among_json_events_is_a_mark():
+    plan = purchases_plan(late_tiles=1, max_future_ms=100)
+    one = Intake(plan.sources[0].model_copy(update={"format": "json"}), plan.stream_views, 3)
+    taken = one.take([Record(0, 500, None, None, mark_headers(500)), Record(1, 500, None, None)])
+    assert one.clock_ms == 500
+    assert kinds(taken) == {1: "malformed"}
