@@ -243,11 +243,14 @@ def test_a_registry_that_is_away_holds_records_back_and_nothing_is_lost(scene: F
         assert scene.redis.hgetall(counts_key(scene.plan.project)) in ({}, _none_read(scene))
         worker.send_signal(signal.SIGTERM)  # it does not wait for the registry
         assert worker.wait(30) == 0
-        worker = scene.start_worker()
+        workers = [scene.start_worker()]
         until(lambda: len(registry.asked) >= 6)
+        before = restored(scene)
+        workers.append(scene.start_worker())  # nor does the rebalance
+        until(lambda: restored(scene) >= before + PARTITIONS)
         registry.failing = None
         scene.wait()
-        assert worker.poll() is None
+        assert [worker.poll() for worker in workers] == [None, None]
         asked = len(registry.asked)
         scene.produce_poisoned(random.Random(32), 300)
         scene.wait()
@@ -259,6 +262,11 @@ def test_a_registry_that_is_away_holds_records_back_and_nothing_is_lost(scene: F
 def _none_read(scene: FormatScene) -> dict[bytes, bytes]:
     none = json.dumps({"applied": 0, "late": 0, "dead": 0, "marks": 0}).encode()
     return {f"intake|{scene.plan.sources[0].topic}|{p}".encode(): none for p in range(PARTITIONS)}
+
+
+def restored(scene: FormatScene) -> int:
+    """How often a worker took up a partition."""
+    return scene.log_file.read_text().count(": restored ")
 
 
 def until(holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
