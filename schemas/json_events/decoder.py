@@ -122,7 +122,7 @@ class JsonDecoder:
                 sound.append(row)
             except RecordError as error:
                 errors[row] = str(error)
-        columns = {f.name: from_objects(f.kind, (r[f.name] for r in records)) for f in self._fields}
+        columns = {f.name: from_objects(f.kind, [r[f.name] for r in records]) for f in self._fields}
         return np.array(sound, np.int64), columns
 
 

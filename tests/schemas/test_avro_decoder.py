@@ -221,11 +221,12 @@ def test_fixed_and_nullable_decimals_and_their_defaults() -> None:
         framed(b"\x02" + (-1500).to_bytes(5, "big", signed=True) + b"\x02"),
         framed(b"\x02\0"),
     ]
-    decoded = AvroDecoder(reader, {1: writer}, ["a", "c"]).decode(payloads)
-    assert list(decoded.errors) == [2]
-    assert column(decoded, "a") == [None, -1.5, None]
-    assert column(decoded, "c") == [2.5, 2.5, None]
-    assert decoded.columns["a"].values.dtype == np.float64
+    for few in (0, 9):
+        decoded = AvroDecoder(reader, {1: writer}, ["a", "c"], few).decode(payloads)
+        assert list(decoded.errors) == [2]
+        assert column(decoded, "a") == [None, -1.5, None]
+        assert column(decoded, "c") == [2.5, 2.5, None]
+        assert decoded.columns["a"].values.dtype == np.float64
 
 
 def test_a_decimal_that_is_no_double_is_an_error() -> None:
@@ -274,12 +275,14 @@ def test_writers_are_added_and_unknown_ids_are_told_apart() -> None:
         framed(b"", 9),
     ]
     assert decoder.unknown_ids(payloads) == [3, 5, 9]
-    decoder.add_writer(5, record(("b", "string"), ("a", "long")).replace('"b"', '"c"'))
     decoder.add_writer(5, record(("a", "long")))
     decoder.add_writer(3, record(("a", "string")))
     decoder.explain_unknown({9: "nobody knows schema id 9"})
     assert decoder.unknown_ids(payloads) == [9]
     decoded = decoder.decode(payloads)
+    assert decoder.decode(payloads * 20).errors == {
+        7 * n + row: why for n in range(20) for row, why in decoded.errors.items()
+    }
     assert column(decoded, "a")[:2] == [1, 2]
     assert decoded.errors[5].startswith(
         "field 'a' is string in writer schema 3, which cannot be read as long"
