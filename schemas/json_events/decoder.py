@@ -6,7 +6,7 @@ joined, so that what is open in one cannot close in the next.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Literal, cast
 
@@ -45,6 +45,8 @@ class JsonDecoder:
         Avro schema in JSON that declares the events.
     fields
         Fields of it that become columns; all others are skipped, not built.
+    few
+        Up to so many payloads are read one at a time: the calls of numpy cost more than they save.
 
     Raises
     ------
@@ -52,7 +54,8 @@ class JsonDecoder:
         Names what is wrong (schema, field, type) and the remedy.
     """
 
-    def __init__(self, schema: str, fields: Sequence[str]) -> None:
+    def __init__(self, schema: str, fields: Sequence[str], few: int = 24) -> None:
+        self._few = few
         self._fields = json_fields(schema, fields)
         self._reader = RecordReader(self._fields)
         self._parse = msgspec.json.Decoder(_struct(self._fields)).decode
@@ -75,25 +78,32 @@ class JsonDecoder:
 
     def decode(self, payloads: Sequence[bytes | None]) -> Decoded:
         """Decode `n` payloads. Nothing is raised; a payload in error does not affect the others."""
-        n = len(payloads)
+        errors: dict[int, str] = {}
+        if len(payloads) <= self._few:
+            parts = [self._one_by_one(payloads, range(len(payloads)), errors)]
+        else:
+            parts = [self._by_column(payloads)]
+            rest = np.ones(len(payloads), np.bool_)
+            rest[parts[0][0]] = False
+            if rest.any():
+                parts.append(self._one_by_one(payloads, np.flatnonzero(rest).tolist(), errors))
+        columns = {
+            f.name: merge(f.kind, len(payloads), [(rows, part[f.name]) for rows, part in parts])
+            for f in self._fields
+        }
+        return Decoded(columns, errors)
+
+    def _by_column(self, payloads: Sequence[bytes | None]) -> _Part:
+        """The records that are sound at first sight."""
         records, rows = self._parse_all(payloads)
         doubtful = np.zeros(len(records), np.bool_)
         columns = {
             field.name: read(field, list(map(get, records)), doubtful) for field, get, read in self._columns
         }
-        parts: list[_Part] = [(rows, columns)]
-        if doubtful.any():
-            sound = ~doubtful
-            parts = [(rows[sound], {k: Column(c.values[sound], c.valid[sound]) for k, c in columns.items()})]
-        errors: dict[int, str] = {}
-        rest = np.ones(n, np.bool_)
-        rest[parts[0][0]] = False
-        if rest.any():
-            parts.append(self._one_by_one(payloads, np.flatnonzero(rest), errors))
-        merged = {
-            f.name: merge(f.kind, n, [(rows, part[f.name]) for rows, part in parts]) for f in self._fields
-        }
-        return Decoded(merged, errors)
+        if not doubtful.any():
+            return rows, columns
+        sound = ~doubtful
+        return rows[sound], {n: Column(c.values[sound], c.valid[sound]) for n, c in columns.items()}
 
     def _parse_all(self, payloads: Sequence[bytes | None]) -> tuple[list[Any], Rows]:
         """Structs of the records that can be parsed, and their rows."""
@@ -114,9 +124,11 @@ class JsonDecoder:
                     continue
         return records, np.array(rows, np.int64)
 
-    def _one_by_one(self, payloads: Sequence[bytes | None], rows: Rows, errors: dict[int, str]) -> _Part:
+    def _one_by_one(
+        self, payloads: Sequence[bytes | None], rows: Iterable[int], errors: dict[int, str]
+    ) -> _Part:
         records, sound = [], []
-        for row in rows.tolist():
+        for row in rows:
             try:
                 records.append(self._reader.read(payloads[row]))
                 sound.append(row)

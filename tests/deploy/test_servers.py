@@ -13,6 +13,7 @@ from deploy.kafka_server import KafkaServer, broker_jars
 from deploy.mock_kafka import MockKafka
 from deploy.offsets import end_offsets
 from deploy.redis_server import RedisServer
+from deploy.registry_server import registry_jars
 from schemas.errors import ServiceUnavailable, UnknownNameError
 from streams.log_reader import read_log
 
@@ -52,6 +53,8 @@ def test_without_maven_or_java_the_error_says_what_to_install(
         broker_jars(tmp_path)
     with pytest.raises(ServiceUnavailable, match=r"'java' is not on the PATH.*install Java"):
         KafkaServer(tmp_path).start()
+    with pytest.raises(ServiceUnavailable, match=r"'mvn' is not on the PATH, and Apicurio Registry needs it"):
+        registry_jars(tmp_path)
 
 
 def test_a_persistent_redis_keeps_its_data_and_another_does_not(tmp_path: Path) -> None:

@@ -183,7 +183,16 @@ def logs(draw: st.DrawFn) -> tuple[list[Field], list[bytes]]:
 
 
 def decode(fields: list[Field], payloads: list[bytes]) -> Decoded:
-    return JsonDecoder(schema_of(fields), [field.name for field in fields]).decode(payloads)
+    """Decoded by the column and one by one, which is the same."""
+    schema, names = schema_of(fields), [field.name for field in fields]
+    by_column, by_row = (JsonDecoder(schema, names, few).decode(payloads) for few in (0, 1000))
+    assert by_row.errors == by_column.errors
+    for name in names:
+        one, other = by_row.columns[name], by_column.columns[name]
+        assert one.values.dtype.kind == other.values.dtype.kind
+        assert one.values.tolist() == other.values.tolist()
+        assert one.valid.tolist() == other.valid.tolist()
+    return by_column
 
 
 @settings(max_examples=150, deadline=None)
@@ -224,7 +233,7 @@ def test_the_same_records_in_avro_and_in_json_give_the_same_columns(data: st.Dat
     from_avro = AvroDecoder(schema, {1: schema}, names).decode(
         [encode_confluent(schema, 1, r) for r in records]
     )
-    from_json = JsonDecoder(schema, names).decode([json.dumps(record).encode() for record in records])
+    from_json = decode(fields, [json.dumps(record).encode() for record in records])
     assert from_avro.errors == from_json.errors == {}
     for name in names:
         one, other = from_avro.columns[name], from_json.columns[name]

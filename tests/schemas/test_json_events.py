@@ -28,7 +28,12 @@ def schema(**fields: Any) -> str:
 
 
 def decode(text: str, payloads: list[bytes | None], *fields: str) -> Decoded:
-    return JsonDecoder(text, fields).decode(payloads)
+    """Decoded by the column and one by one, which is the same."""
+    by_column, by_row = (JsonDecoder(text, fields, few).decode(payloads) for few in (0, 1000))
+    assert by_row.errors == by_column.errors
+    for name in fields:
+        assert repr(column(by_row, name)) == repr(column(by_column, name))
+    return by_column
 
 
 def column(decoded: Decoded, name: str) -> list[Any]:
