@@ -43,7 +43,8 @@ def test_an_error_names_setting_value_remedy_and_file(
 def test_every_wrong_setting_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADRACE_KAFKA", "nowhere")
     monkeypatch.setenv("HEADRACE_REDIS", "localhost:6379")
-    with pytest.raises(SettingsError, match=r"host:port.*redis://"):
+    monkeypatch.setenv("HEADRACE_SCHEMA_REGISTRY", "file:///etc/passwd")
+    with pytest.raises(SettingsError, match=r"host:port.*redis://.*http://"):
         load_settings(tmp_path)
 
 
