@@ -103,6 +103,12 @@ class WriterSchemas:
     def __init__(self, registry: SchemaRegistry | None) -> None:
         self._registry = registry
         self._known: dict[int, str] = {}
+        self._waiting = 0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether records are held back for want of an answer."""
+        return self._waiting > 0
 
     @classmethod
     def at(cls, url: str | None) -> WriterSchemas:
@@ -139,17 +145,30 @@ class WriterSchemas:
         self, registry: SchemaRegistry, schema_id: int, wanted: Callable[[], bool]
     ) -> str | None:
         """The schema; None once it is not wanted any more."""
-        pause_s = _FIRST_PAUSE_S
-        while schema_id not in self._known:
+        if schema_id not in self._known:
+            self._waiting += 1
             try:
-                self._known[schema_id] = await asyncio.to_thread(registry.schema, schema_id)
-                log.info("schema id %d fetched from %s", schema_id, registry.address)
-            except ServiceUnavailable as error:
-                log.warning("records of schema id %d wait, next try in %.1f s: %s", schema_id, pause_s, error)
-                if not await _paused(pause_s, wanted):
-                    return None
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                found = await _fetched(registry, schema_id, wanted)
+            finally:
+                self._waiting -= 1
+            if found is None:
+                return None
+            self._known[schema_id] = found
         return self._known[schema_id]
+
+
+async def _fetched(registry: SchemaRegistry, schema_id: int, wanted: Callable[[], bool]) -> str | None:
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        try:
+            found = await asyncio.to_thread(registry.schema, schema_id)
+            log.info("schema id %d fetched from %s", schema_id, registry.address)
+            return found
+        except ServiceUnavailable as error:
+            log.warning("records of schema id %d wait, next try in %.1f s: %s", schema_id, pause_s, error)
+            if not await _paused(pause_s, wanted):
+                return None
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
 def _error_code(error: HTTPError) -> object:

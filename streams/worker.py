@@ -215,6 +215,9 @@ class Worker:
             if not task.done() or task.cancelled():
                 continue
             owned = task.result()
+            if self._writer_schemas.waiting:  # what came is held back: that is no silence
+                owned.heard_s = time.monotonic()
+                continue
             async with owned.turn:
                 idle = time.monotonic() - owned.heard_s >= self._config.idle_ms / 1000
                 if idle and isinstance(owned.state, SourcePartition):

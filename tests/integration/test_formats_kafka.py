@@ -86,7 +86,7 @@ class FormatScene(Scene):
         self.plan = self.plan.model_copy(update={"sources": (source,)})
         self.plan_file.write_text(self.plan.to_json())
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
+    def start_worker(self, idle_ms: int = 3_600_000) -> subprocess.Popen[bytes]:
         command = [
             sys.executable,
             "-m",
@@ -94,9 +94,9 @@ class FormatScene(Scene):
             str(self.plan_file),
             self.bootstrap,
         ]
-        registry = [self.registry] if self.registry else []
+        arguments = [self.redis_url, str(idle_ms), *([self.registry] if self.registry else [])]
         with self.log_file.open("ab") as log:
-            worker = subprocess.Popen([*command, self.redis_url, *registry], cwd=ROOT, stdout=log, stderr=log)
+            worker = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=log, stderr=log)
         self.workers.append(worker)
         return worker
 

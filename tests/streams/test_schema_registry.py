@@ -145,12 +145,15 @@ async def test_a_registry_that_is_away_is_waited_for(
     stand_in.failing = 503
     one, records = decoder(), [record_of(OTHER, 2)]
     with caplog.at_level(logging.WARNING):
-        waiting = asyncio.create_task(WriterSchemas.at(stand_in.url).supply(one, records))
+        schemas = WriterSchemas.at(stand_in.url)
+        waiting = asyncio.create_task(schemas.supply(one, records))
         await asyncio.sleep(0.5)
     assert not waiting.done()
+    assert schemas.waiting
     assert "records of schema id 2 wait" in caplog.text
     stand_in.failing = None
     assert await waiting
+    assert not schemas.waiting
     assert one.decode([r.value for r in records]).errors == {}
 
 
