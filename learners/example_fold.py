@@ -61,8 +61,14 @@ class ExampleFold:
 
     def _trainer(self, plan: Plan, project: Project, arm: str) -> Trainer:
         newest = self._store.latest(arm)
-        artifact = None if newest is None else self._store.load(arm, newest)
-        return Trainer(plan, project.learner(arm), artifact)
+        if newest is None:
+            return Trainer(plan, project.learner(arm))
+        artifact = self._store.load(arm, newest)
+        trainer = Trainer(plan, project.learner(arm), artifact)
+        told = any(known.version == newest for known in self._store.lineage(arm))
+        if trainer.version == newest and not told:  # a crash came between the two
+            self._store.record(trainer.describe(artifact.header))
+        return trainer
 
     @property
     def offset(self) -> int:
@@ -120,16 +126,20 @@ class ExampleFold:
         return self._every_s is not None and waited >= self._every_s
 
     def _publish(self, trainers: list[Trainer]) -> None:
-        """Publish versions of several learners together: they wait for the disk at the same time."""
+        """Publish versions of several learners together: they wait for the disk at the same time.
+
+        They serve before the lineage tells of them, since looking at a model takes longer than writing it.
+        """
         if not trainers:
             return
         self._durable()
-        # Each is on its way to the disk while the next is made.
-        list(self._writers.map(self._store.publish, (trainer.checkpoint() for trainer in trainers)))
-        for trainer in trainers:
-            self._published_s[trainer.name] = time.monotonic()
-            _log.info("%s@%s: %d examples", trainer.name, trainer.version, trainer.examples)
+        artifacts = [trainer.checkpoint() for trainer in trainers]
+        list(self._writers.map(self._store.publish, artifacts))
         self._announce(trainers)
+        for trainer, artifact in zip(trainers, artifacts, strict=True):
+            self._published_s[trainer.name] = time.monotonic()
+            self._store.record(trainer.describe(artifact.header))
+            _log.info("%s@%s: %d examples", trainer.name, trainer.version, trainer.examples)
 
     def _announce(self, trainers: list[Trainer]) -> None:
         """Point to what these learners have published, wherever that is news."""

@@ -32,7 +32,7 @@ class ModelHeader:
 
     `offset` is the next offset of the examples topic: the model has learned the prefix ``[0, offset)``,
     `examples` of it. `first_ms` and `last_ms` bound the event times of what it learned; `mark_ms` is the
-    last time mark. `digest` is that of the state, `created_ms` the wall clock.
+    last time mark. `created_ms` is the wall clock.
     """
 
     name: str
@@ -47,8 +47,6 @@ class ModelHeader:
     definition: str
     plan_hash: str
     libraries: dict[str, str]
-    metrics: dict[str, Any]
-    digest: str
     created_ms: int
     poisoned: int = 0
     duplicates: int = 0
@@ -56,6 +54,15 @@ class ModelHeader:
     @property
     def version(self) -> str:
         return f"{self.major}.{self.minor}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedVersion(ModelHeader):
+    """A version in the lineage, with what takes longer to find out than to publish it: the metrics of its
+    progressive validation, and the digest of its state."""
+
+    metrics: dict[str, Any]
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -89,12 +96,14 @@ class ModelStore:
 
     def publish(self, artifact: Artifact) -> None:
         """Make a version durable and then visible; then drop the oldest beyond the retention."""
-        folder = self.directory / artifact.header.name
         write_atomically(self._path(artifact.header.name, artifact.header.version), self._encode(artifact))
-        with (folder / LINEAGE).open("a") as lineage:
-            lineage.write(json.dumps(vars(artifact.header)) + "\n")
         for version in self._versions(artifact.header.name)[: -self._keep]:
             self._path(artifact.header.name, version).unlink(missing_ok=True)
+
+    def record(self, version: PublishedVersion) -> None:
+        """Add a version that was published to the lineage of its learner."""
+        with (self.directory / version.name / LINEAGE).open("a") as lineage:
+            lineage.write(json.dumps(vars(version)) + "\n")
 
     def latest(self, name: str) -> str | None:
         """The newest version that can be loaded, or None."""
@@ -121,8 +130,8 @@ class ModelStore:
             raise ModelError(f"the file of {name}@{version} holds {found.name}@{found.version}; restore it")
         return Artifact(found, load_model(model), memory)
 
-    def lineage(self, name: str) -> list[ModelHeader]:
-        """Headers of all versions ever published, oldest first."""
+    def lineage(self, name: str) -> list[PublishedVersion]:
+        """All versions ever published, oldest first."""
         path = self.directory / name / LINEAGE
         lines = path.read_text().splitlines() if path.exists() else []
         headers = {header.version: header for line in lines for header in _parse(line)}
@@ -166,9 +175,9 @@ def _parts(body: bytes) -> Iterator[bytes]:
         at += length
 
 
-def _parse(line: str) -> Iterator[ModelHeader]:
-    """The header in a line of the lineage; none when a crash has torn it."""
+def _parse(line: str) -> Iterator[PublishedVersion]:
+    """The version in a line of the lineage; none when a crash has torn it."""
     try:
-        yield ModelHeader(**json.loads(line))
+        yield PublishedVersion(**json.loads(line))
     except (ValueError, TypeError):
         return

@@ -13,7 +13,7 @@ from typing import Any
 from learners.definitions import Learner
 from learners.inputs import Inputs
 from learners.metrics import ProgressiveValidation
-from learners.model_store import Artifact, ModelHeader
+from learners.model_store import Artifact, ModelHeader, PublishedVersion
 from learners.scoring import learn, score
 from learners.seen_ids import SeenIds
 from learners.state_digest import state_digest
@@ -141,8 +141,6 @@ class Trainer:
             definition=self._spec.definition,
             plan_hash=self._plan_hash,
             libraries=dict(_libraries()),
-            metrics=self._validation.summary(),
-            digest=state_digest(self.model),
             created_ms=time.time_ns() // 1_000_000,
             poisoned=self.poisoned,
             duplicates=self.duplicates,
@@ -153,11 +151,17 @@ class Trainer:
             header, self.model, _LENGTH.pack(len(validation)) + validation + self._seen.to_bytes()
         )
 
+    def describe(self, header: ModelHeader) -> PublishedVersion:
+        """The version published last, for the lineage; nothing may have been learned since."""
+        return PublishedVersion(
+            **vars(header), metrics=self._validation.summary(), digest=state_digest(self.model)
+        )
+
 
 def replay(plan: Plan, learner: Learner, examples: Iterable[tuple[int, Example]], to_offset: int) -> str:
     """The state digest after learning the prefix ``[0, to_offset)`` from the beginning.
 
-    Equals the digest in the header of the version with that offset and definition.
+    Equals the digest in the lineage of the version with that offset and definition.
 
     Parameters
     ----------

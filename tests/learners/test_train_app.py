@@ -18,9 +18,10 @@ from deploy.redis_server import RedisServer
 from deploy.topics_admin import ensure_topics
 from learners.epochs import EpochKeeper
 from learners.model_pointers import ModelPointers
-from learners.model_store import ModelStore
+from learners.model_store import Artifact, ModelStore
+from learners.state_digest import state_digest
 from learners.train_app import TrainApp
-from learners.trainer import replay
+from learners.trainer import Trainer, replay
 from schemas import topics
 from schemas.marks import mark_headers
 from schemas.records import Closing, DeadLetter, Epoch, Example
@@ -93,7 +94,10 @@ class Scene:
         return found
 
     def digests(self) -> dict[str, str]:
-        return {arm: self.store.lineage(arm)[-1].digest for arm in self.router.arms}
+        return {arm: state_digest(self.newest(arm).model) for arm in self.router.arms}
+
+    def newest(self, arm: str) -> Artifact:
+        return self.store.load(arm, self.store.latest(arm) or "")
 
 
 @pytest.fixture
@@ -138,7 +142,7 @@ def test_killed_at_any_moment_it_ends_in_the_same_state_as_without(scene: Scene)
         for arm in scene.router.arms
     }
     assert scene.digests() == expected
-    assert {scene.store.lineage(arm)[-1].examples for arm in scene.router.arms} == {len(stream)}
+    assert {scene.newest(arm).header.examples for arm in scene.router.arms} == {len(stream)}
 
 
 def test_by_marks_alone_versions_do_not_depend_on_how_the_records_arrive(scene: Scene) -> None:
@@ -166,10 +170,23 @@ def test_a_published_version_is_seen_within_the_wall_clock_interval(scene: Scene
     with running(scene.app(publish_every_s=0.05)):
         scene.write(scene.examples, *bodies(stream))
         scene.await_trained(20)
-        artifact = scene.store.load("streaming", scene.store.latest("streaming") or "")
-    assert artifact.header.digest == replay(
+        artifact = scene.newest("streaming")
+    assert state_digest(artifact.model) == replay(
         scene.plan, scene.project.learner("streaming"), enumerate(stream), 20
     )
+
+
+def test_a_version_whose_lineage_a_crash_has_cut_off_is_told_at_the_next_start(scene: Scene) -> None:
+    trainer = Trainer(scene.plan, scene.project.learner("tree"))
+    for offset, example in enumerate(examples(scene.plan, 20)):
+        trainer.take(offset, example)
+    artifact = trainer.checkpoint()
+    scene.store.publish(artifact)
+    scene.write(scene.examples, *bodies(list(examples(scene.plan, 20))))
+    with running(scene.app(publish_every_s=None)):
+        scene.await_trained(0)
+    (told,) = scene.store.lineage("tree")
+    assert told == trainer.describe(artifact.header)
 
 
 def test_poison_goes_to_the_dead_letters_and_holds_nobody_up(scene: Scene) -> None:

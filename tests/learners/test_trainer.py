@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from river import dummy, linear_model
 
 from learners.inputs import Inputs
-from learners.model_store import Artifact, ModelStore
+from learners.model_store import Artifact, ModelStore, PublishedVersion
 from learners.project import Project
 from learners.scoring import learn, score
 from learners.seen_ids import CAPACITY, SeenIds
@@ -37,6 +37,10 @@ def trained(plan: Plan, project: Project, arm: str, stream: list[Example]) -> Tr
     return trainer
 
 
+def published(trainer: Trainer) -> PublishedVersion:
+    return trainer.describe(trainer.checkpoint().header)
+
+
 def saved(store: ModelStore, trainer: Trainer) -> Artifact:
     artifact = trainer.checkpoint()
     store.publish(artifact)
@@ -54,13 +58,13 @@ def test_restarts_anywhere_change_nothing(
     plan, project = compiled
     store = ModelStore(tmp_path_factory.mktemp("store"), b"0123456789abcdef")
     for arm in plan.routers[0].arms:
-        whole = trained(plan, project, arm, stream).checkpoint().header
+        whole = published(trained(plan, project, arm, stream))
         trainer = Trainer(plan, project.learner(arm))
         for offset, example in enumerate(stream):
             if offset in stops:
                 trainer = Trainer(plan, project.learner(arm), saved(store, trainer))
             trainer.take(offset, example)
-        header = trainer.checkpoint().header
+        header = published(trainer)
         assert header.digest == whole.digest
         assert (header.offset, header.examples, header.first_ms, header.last_ms) == (
             whole.offset, whole.examples, whole.first_ms, whole.last_ms,
@@ -74,7 +78,7 @@ def test_replay_of_a_prefix_gives_the_digest_of_its_version(
 ) -> None:
     plan, project = compiled
     for arm in plan.routers[0].arms:
-        header = trained(plan, project, arm, stream[:upto]).checkpoint().header
+        header = published(trained(plan, project, arm, stream[:upto]))
         assert replay(plan, project.learner(arm), enumerate(stream), upto) == header.digest
 
 
@@ -82,7 +86,7 @@ def test_models_learn_and_are_validated_before_they_learn(
     compiled: tuple[Plan, Project], stream: list[Example]
 ) -> None:
     plan, project = compiled
-    metrics = trained(plan, project, "streaming", stream).checkpoint().header.metrics
+    metrics = published(trained(plan, project, "streaming", stream)).metrics
     assert metrics["count"] == len(stream)
     assert metrics["auc"] > 0.85
     model, inputs = project.learner("streaming").model(), Inputs(plan, plan.learner("streaming"))
