@@ -52,6 +52,7 @@ def run_worker(settings: Settings) -> None:
         WorkerConfig(
             checkpoint_ms=settings.checkpoint_ms,
             idle_ms=settings.idle_ms,
+            fetch_wait_ms=settings.fetch_wait_ms,
             session_timeout_s=settings.session_timeout_ms / 1000,
             log_level=settings.log_level,
             schema_registry=settings.schema_registry,
@@ -69,6 +70,7 @@ def run_join(settings: Settings) -> None:
     uvloop.install()
     config = JoinConfig(
         checkpoint_ms=settings.checkpoint_ms,
+        fetch_wait_ms=settings.fetch_wait_ms,
         session_timeout_s=settings.session_timeout_ms / 1000,
         archive=settings.examples_dir,
         log_level=settings.log_level,
@@ -88,7 +90,15 @@ def run_train(settings: Settings) -> None:
         load_project(settings.project_dir),
         ModelStore(settings.models_dir, settings.signing_key()),
     )
-    app = TrainApp(plan, project, _kafka(settings), client, store, settings.publish_every_s or None)
+    app = TrainApp(
+        plan,
+        project,
+        _kafka(settings),
+        client,
+        store,
+        publish_every_s=settings.publish_every_s or None,
+        fetch_wait_ms=settings.fetch_wait_ms,
+    )
     _stop_on_signals(app.stop)
     app.run()
 

@@ -46,6 +46,9 @@ class Settings(BaseSettings):
         None, description="key that authenticates model artifacts, 32 characters or more"
     )
     checkpoint_ms: int = Field(1000, ge=10, description="longest time between two checkpoints of the worker")
+    fetch_wait_ms: int = Field(
+        8, ge=1, description="longest time a broker holds back a fetch for which it has nothing"
+    )
     idle_ms: int = Field(
         10_000,
         ge=100,

@@ -28,6 +28,7 @@ from schemas.plan import Plan
 from streams.progress import ProgressStore
 
 Process = Literal["worker", "join", "train", "serve"]
+_MOCK_FETCH_WAIT_MS = 3  # it answers no sooner, whatever arrives
 _OF_MOCK = "of-built-in-broker"  # a file that says so of a data directory
 PROCESSES: tuple[Process, ...] = ("worker", "join", "train", "serve")
 
@@ -77,6 +78,8 @@ class LocalStack:
         self._redis_url, self._processes = redis_url, processes
         given = {"kafka": None if self._mock else kafka, "event_partitions": partitions}
         given |= {"port": port or free_port()}
+        if self._mock:
+            given |= {"fetch_wait_ms": _MOCK_FETCH_WAIT_MS}
         self._settings = load_settings(project_dir, **given, **settings)
         self._supervisor = Supervisor()
         self._ready: dict[Process, Callable[[], bool]] = {
@@ -148,10 +151,13 @@ class LocalStack:
             self._set(kafka=self._start_mock_kafka())
         self._set(redis=self._redis_url or self._start_redis())
         apply_plan(self._settings, self.plan)
+        started = {name: self._process(name) for name in self._processes if self._has_work(name)}
+        for child in started.values():
+            self._supervisor.start(child)
         materialize(self._settings.project_dir, self.plan, self.redis_url)
-        for name in self._processes:
-            if self._has_work(name):
-                self._supervisor.start(self._process(name), self._ready.get(name))
+        for name, child in started.items():
+            if name in self._ready:
+                self._supervisor.wait_until(child, self._ready[name])
 
     def _has_work(self, name: Process) -> bool:
         return bool(self.plan.stream_views if name == "worker" else self.plan.routers)

@@ -56,7 +56,7 @@ class RecordLog:
         timeout_ms = round(timeout_s * 1000)
         self._timeout_s = timeout_s
         self._producer = Producer(
-            {**kafka, "enable.idempotence": True, "linger.ms": 1, "message.timeout.ms": timeout_ms}
+            {**kafka, "enable.idempotence": True, "linger.ms": 0, "message.timeout.ms": timeout_ms}
         )
         self._stopping = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="record-log", daemon=True)

@@ -44,6 +44,9 @@ class TrainApp:
         Where artifacts go. This process is its only writer.
     publish_every_s
         Wall clock between two published versions while there is something new; None: by time marks alone.
+    fetch_wait_ms
+        How long a broker holds back a fetch for which it has nothing; the one built into librdkafka answers
+        no sooner, whatever arrives.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class TrainApp:
         client: redis.Redis,
         store: ModelStore,
         publish_every_s: float | None = 1.0,
+        fetch_wait_ms: int = 8,
     ) -> None:
         self._stopping = threading.Event()
         self._producer = Producer({**kafka, "enable.idempotence": True, "linger.ms": 2})
@@ -65,7 +69,7 @@ class TrainApp:
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
-                "fetch.wait.max.ms": 10,  # the built-in broker answers no sooner, whatever arrives
+                "fetch.wait.max.ms": fetch_wait_ms,
             }
         )
         letters = DeadLetters(self._producer, plan.project)

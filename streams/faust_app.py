@@ -21,7 +21,12 @@ _FETCH_BYTES = 4 * 1024**2  # per partition
 
 
 def range_app(
-    group: str, bootstrap: str, session_timeout_s: float, range_topics: Sequence[str], instance_id: str = ""
+    group: str,
+    bootstrap: str,
+    session_timeout_s: float,
+    range_topics: Sequence[str],
+    fetch_wait_ms: int,
+    instance_id: str = "",
 ) -> Any:
     """A Faust app whose topics come in ranges (see `streams.transport`).
 
@@ -35,10 +40,12 @@ def range_app(
         How long the group waits for a member that died.
     range_topics
         The topics its agents read. They must exist: Faust is not asked to make any.
+    fetch_wait_ms
+        See `streams.transport.register_range_topics`.
     instance_id
         Makes the member a static one, which takes its partitions up again without a rebalance.
     """
-    register_range_topics(range_topics)
+    register_range_topics(range_topics, fetch_wait_ms)
     return faust.App(
         group,
         broker=f"headrace://{bootstrap}",

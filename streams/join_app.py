@@ -49,6 +49,8 @@ class JoinConfig:
         A checkpoint comes with the next input after this time, or this many records.
     pause_ms
         A checkpoint comes at once when no record came for so long.
+    fetch_wait_ms
+        See `streams.transport.register_range_topics`.
     session_timeout_s
         How long the group waits for a join that died before its partitions move.
     instance_id
@@ -64,6 +66,7 @@ class JoinConfig:
     checkpoint_ms: int = 500
     checkpoint_records: int = 2000
     pause_ms: int = 250
+    fetch_wait_ms: int = 8
     session_timeout_s: float = 10.0
     instance_id: str = ""
     archive: Path | None = None
@@ -155,6 +158,7 @@ class JoinApp:
             self._bootstrap,
             self._config.session_timeout_s,
             [*self._inputs, *events],
+            self._config.fetch_wait_ms,
             self._config.instance_id,
         )
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)

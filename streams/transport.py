@@ -28,16 +28,25 @@ from typing import Any
 from faust.transport.drivers import aiokafka as driver
 
 MAX_RECORDS = 4000
-FETCH_WAIT_MS = 8
 _LOOK_S = 0.1  # without a record; one that comes is delivered at once
 _FULL_S = 0.002
 
 _range_topics: set[str] = set()
+_fetch_wait_ms = 8
 
 
-def register_range_topics(names: Iterable[str]) -> None:
-    """Have these topics delivered in ranges by every app of this process."""
+def register_range_topics(names: Iterable[str], fetch_wait_ms: int = 8) -> None:
+    """Have these topics delivered in ranges by every app of this process.
+
+    Parameters
+    ----------
+    fetch_wait_ms
+        How long a broker holds back a fetch for which it has nothing. Apache Kafka answers as soon as it has
+        something, the broker built into librdkafka when the time is up.
+    """
+    global _fetch_wait_ms
     _range_topics.update(names)
+    _fetch_wait_ms = fetch_wait_ms
 
 
 @dataclass
@@ -63,7 +72,7 @@ class _RangeConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._isolation_level = "read_committed"
         # A partition that is left out of a fetch, having records in hand, waits until that fetch returns.
         # Faust lets it wait 1.5 s.
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._fetch_max_wait_ms = _fetch_wait_ms
         return consumer
 
 
@@ -83,7 +92,7 @@ class RangeConsumer(driver.Consumer):  # type: ignore[misc]
             return
         # Partitions whose buffer is full at this moment are not waited for: look again soon. No buffer fills
         # while this waits.
-        wait_s = FETCH_WAIT_MS / 1000 if self._buffered_partitions else _LOOK_S
+        wait_s = _fetch_wait_ms / 1000 if self._buffered_partitions else _LOOK_S
         fetched, active = await self._wait_next_records(min(timeout, wait_s))
         generation = self.app.consumer_generation_id
         if not fetched or self.should_stop:

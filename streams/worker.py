@@ -37,12 +37,13 @@ class WorkerConfig:
 
     `checkpoint_ms` bounds the work that a crash repeats; `session_timeout_s` is how long the group waits for
     a worker that died before its partitions move. In a partition without a record for `idle_ms` windows
-    empty by the wall clock. `schema_registry` is the URL of a registry that has the writer schemas which the
-    plan does not have.
+    empty by the wall clock. `fetch_wait_ms`: see `streams.transport`. `schema_registry` is the URL of a
+    registry that has the writer schemas which the plan does not have.
     """
 
     checkpoint_ms: int = 500
     idle_ms: int = 10_000
+    fetch_wait_ms: int = 8
     session_timeout_s: float = 10.0
     log_level: str = "INFO"
     schema_registry: str | None = None
@@ -121,11 +122,14 @@ class Worker:
         refuse_missing_topics(self._bootstrap, self._topics())
         run_app(self._app, self._config.log_level)
 
+    def _topics_read(self) -> list[str]:
+        return [*self._events, *self._shuffles]
+
     def _topics(self) -> list[str]:
         project, sources = self._plan.project, self._events.values()
         changelogs = [topics.changelog(project, source.name) for source in sources]
         behind = [topics.shuffle_changelog(project, s.name) for s in sources if s.shards]
-        return [*self._events, *self._shuffles, *changelogs, *behind]
+        return [*self._topics_read(), *changelogs, *behind]
 
     def _build_app(self) -> Any:
         definitions = [definition_of(self._plan, source) for source in self._events.values()]
@@ -135,13 +139,13 @@ class Worker:
             f"headrace.{self._plan.project}.worker.{version}",
             self._bootstrap,
             self._config.session_timeout_s,
-            [*self._events, *self._shuffles],
+            self._topics_read(),
+            self._config.fetch_wait_ms,
         )
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
-        add_agent(app, "events", list(self._events), self._on_range)
-        if self._shuffles:
-            add_agent(app, "shuffle", list(self._shuffles), self._on_range)
+        for topic in self._topics_read():  # so that one is computed while another waits for Redis
+            add_agent(app, topic, [topic], self._on_range)
         return app
 
     async def _on_assigned(self, app: Any, assigned: Any = (), **_: Any) -> None:
