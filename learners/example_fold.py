@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from learners.dead_letters import DeadLetters
 from learners.model_pointers import ModelPointer, ModelPointers
-from learners.model_store import ModelStore
+from learners.model_store import ModelHeader, ModelStore
 from learners.project import Project
 from learners.trainer import Trainer
 from schemas import topics
@@ -57,6 +57,7 @@ class ExampleFold:
         self._writers = ThreadPoolExecutor(len(router.arms), thread_name_prefix="publish")
         self._trainers = [self._trainer(plan, project, arm) for arm in router.arms]
         self._announced = dict.fromkeys(router.arms, -1)
+        self._untold: list[tuple[Trainer, ModelHeader]] = []  # published, not yet in the lineage
         self._published_s = dict.fromkeys(router.arms, time.monotonic())
 
     def _trainer(self, plan: Plan, project: Project, arm: str) -> Trainer:
@@ -94,6 +95,7 @@ class ExampleFold:
             self._dead_letters.send(message, reason, "malformed")
             self.reach(offset + 1)
             return
+        self.tell()
         for trainer in self._trainers:
             if (raised := trainer.take(offset, example)) is not None:
                 self._dead_letters.send(message, f"learner '{trainer.name}' raised {raised}", "invalid")
@@ -116,29 +118,37 @@ class ExampleFold:
         self._publish([trainer for trainer in self._trainers if trainer.unpublished and self._due(trainer)])
         self._announce([trainer for trainer in self._trainers if not trainer.unpublished])
 
+    def tell(self) -> None:
+        """Add what was published to the lineage, before anything more is learned.
+
+        Looking at a model takes longer than publishing it: versions and epochs serve already meanwhile.
+        """
+        untold, self._untold = self._untold, []
+        for trainer, header in untold:
+            self._store.record(trainer.describe(header))
+
     def finish(self) -> None:
         """Publish what was learned since, unless versions follow time marks alone."""
         if self._every_s is not None:
             self._publish([trainer for trainer in self._trainers if trainer.unpublished])
+        self.tell()
 
     def _due(self, trainer: Trainer) -> bool:
         waited = time.monotonic() - self._published_s[trainer.name]
         return self._every_s is not None and waited >= self._every_s
 
     def _publish(self, trainers: list[Trainer]) -> None:
-        """Publish versions of several learners together: they wait for the disk at the same time.
-
-        They serve before the lineage tells of them, since looking at a model takes longer than writing it.
-        """
+        """Publish versions of several learners together: they wait for the disk at the same time."""
         if not trainers:
             return
+        self.tell()
         self._durable()
         artifacts = [trainer.checkpoint() for trainer in trainers]
         list(self._writers.map(self._store.publish, artifacts))
+        self._untold = [(one, artifact.header) for one, artifact in zip(trainers, artifacts, strict=True)]
         self._announce(trainers)
-        for trainer, artifact in zip(trainers, artifacts, strict=True):
+        for trainer in trainers:
             self._published_s[trainer.name] = time.monotonic()
-            self._store.record(trainer.describe(artifact.header))
             _log.info("%s@%s: %d examples", trainer.name, trainer.version, trainer.examples)
 
     def _announce(self, trainers: list[Trainer]) -> None:

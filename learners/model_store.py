@@ -95,15 +95,15 @@ class ModelStore:
         self._keep = keep
 
     def publish(self, artifact: Artifact) -> None:
-        """Make a version durable and then visible; then drop the oldest beyond the retention."""
+        """Make a version durable and then visible."""
         write_atomically(self._path(artifact.header.name, artifact.header.version), self._encode(artifact))
-        for version in self._versions(artifact.header.name)[: -self._keep]:
-            self._path(artifact.header.name, version).unlink(missing_ok=True)
 
     def record(self, version: PublishedVersion) -> None:
-        """Add a version that was published to the lineage of its learner."""
+        """Add a version that was published to the lineage; then drop the oldest beyond the retention."""
         with (self.directory / version.name / LINEAGE).open("a") as lineage:
             lineage.write(json.dumps(vars(version)) + "\n")
+        for old in self._versions(version.name)[: -self._keep]:
+            self._path(version.name, old).unlink(missing_ok=True)
 
     def latest(self, name: str) -> str | None:
         """The newest version that can be loaded, or None."""

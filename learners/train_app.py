@@ -142,6 +142,8 @@ class TrainApp:
                 self._retrying(partial(folds[str(message.topic())].take, message))
         for fold in folds.values():
             self._retrying(fold.tick)
+        for examples in self._examples.values():
+            examples.tell()
 
     def _on_error(self, message: Message, error: KafkaError) -> None:
         """The end of a partition is news too: nothing is left before it, whatever gaps there are."""
