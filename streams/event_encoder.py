@@ -9,6 +9,7 @@ from typing import Any
 
 from schemas.avro import ConfluentEncoder
 from schemas.errors import RecordError, SchemaError
+from schemas.json_events.encode import JsonEncoder
 from streams.event_format import EventFormat
 from streams.event_validation import RecordValidator
 from streams.outbox import NOW, KafkaRecord
@@ -46,7 +47,9 @@ class EventEncoder:
     ) -> None:
         self._format, self._serialize_key, self._max_bytes = events, serialize_key, max_bytes
         self._validator = RecordValidator(events.schema)
-        self._encoder = ConfluentEncoder(events.schema, events.written_id)
+        self._encoder: ConfluentEncoder | JsonEncoder = (
+            JsonEncoder() if events.format == "json" else ConfluentEncoder(events.schema, events.written_id)
+        )
         for field in filter(None, (events.key_field, events.timestamp_field)):
             if field not in self._validator.names:
                 raise SchemaError(

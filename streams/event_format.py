@@ -11,14 +11,14 @@ from schemas.plan import SourceSpec
 
 @dataclass(frozen=True)
 class EventFormat:
-    """A topic of Avro records in Confluent's wire format.
+    """A topic of events.
 
     Parameters
     ----------
     topic
         Its name.
     schema
-        Avro schema of a record, in JSON.
+        Avro schema of an event, in JSON; it declares JSON events as well.
     key_field
         The field that is the Kafka key; without one, events go to any partition.
     timestamp_field
@@ -26,9 +26,11 @@ class EventFormat:
     timestamp_unit
         Of the event time, where it is a number.
     schema_id
-        For the header; the schema's fingerprint when None.
+        For the header of Avro; the schema's fingerprint when None.
     max_future_ms
         How far an event time may be ahead of this machine's clock; None: any distance.
+    format
+        Avro in Confluent's wire format, or JSON objects.
     """
 
     topic: str
@@ -38,6 +40,7 @@ class EventFormat:
     timestamp_unit: Literal["ms", "us"] = "ms"
     schema_id: int | None = None
     max_future_ms: int | None = None
+    format: Literal["avro", "json"] = "avro"
 
     @classmethod
     def of_source(cls, source: SourceSpec) -> EventFormat:
@@ -48,8 +51,9 @@ class EventFormat:
             source.key_field,
             source.timestamp_field,
             source.timestamp_unit,
-            source.schema_id,
+            source.schema_id if source.format == "avro" else None,
             source.max_future_ms,
+            source.format,
         )
 
     @property

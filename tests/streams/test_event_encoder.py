@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from schemas.avro import AvroDecoder, schema_fingerprint
 from schemas.errors import RecordError, SchemaError
+from schemas.json_events.decoder import JsonDecoder
 from streams.event_encoder import EventEncoder
 from streams.event_format import EventFormat
 from tests.streams.plans import purchases_plan
@@ -186,3 +187,40 @@ def test_the_producers_import_no_heavy_package(module):
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert told.stdout.strip() == "[]"
+
+
+READABLE = ["user", "at", "price", "items", "paid", "colour"]
+
+
+@given(
+    event=st.fixed_dictionaries(
+        {
+            "user": st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+            "at": st.integers(1, 2**40) | st.datetimes(datetime(1970, 1, 2), timezones=st.just(UTC)),
+            "price": st.floats(allow_nan=False, allow_infinity=False),
+            "items": st.none() | st.integers(-(2**31), 2**31 - 1),
+            "paid": st.booleans(),
+            "colour": st.sampled_from(["red", "blue"]),
+            "tags": st.just([]),
+        }
+    )
+)
+def test_json_events_are_read_as_the_same_columns_as_avro(event):
+    if isinstance(event["at"], datetime):
+        event["at"] = event["at"].replace(microsecond=event["at"].microsecond // 1000 * 1000)
+    formats = [EventFormat("clicks", SCHEMA, "user", "at", format=name) for name in ("avro", "json")]
+    avro, text = (EventEncoder(one).encode(event) for one in formats)
+    assert (avro.key, avro.timestamp_ms) == (text.key, text.timestamp_ms)
+    expected = AvroDecoder(SCHEMA, {schema_fingerprint(SCHEMA): SCHEMA}, READABLE).decode([avro.value])
+    found = JsonDecoder(SCHEMA, READABLE).decode([text.value])
+    assert not found.errors
+    for name in READABLE:
+        one, other = expected.columns[name], found.columns[name]
+        assert (one.values[0], one.valid[0]) == (other.values[0], other.valid[0])
+
+
+def test_what_json_has_no_form_for_is_refused():
+    with pytest.raises(RecordError, match=r"'clicks'.*cannot be written as JSON.*nothing was sent"):
+        EventEncoder(EventFormat("clicks", SCHEMA, "user", "at", format="json")).encode(
+            click(price=float("nan"))
+        )
