@@ -56,8 +56,6 @@ def run_once(
 
     Raises
     ------
-    NotSupported
-        When the peer cannot run the workload.
     WrongResult
         When what it left is not what the oracle says.
     """

@@ -10,7 +10,6 @@ from string import Template
 
 from benchmarks.streams.workload import ALLOWANCE_MS, SCHEMA, SCHEMA_ID, WINDOWS, Format, Window
 from featurestore.repository import compile_features
-from schemas.errors import DefinitionError
 from schemas.plan import Plan
 
 VIEW = "account_payments"
@@ -38,7 +37,7 @@ payments = KafkaSource(
     message_format=$FORMAT('''$SCHEMA'''),
     watermark_delay_threshold=timedelta(milliseconds=$ALLOWANCE),
     batch_source=FileSource(name="log", path="log.parquet", timestamp_field="event_timestamp"),
-    tags={"headrace.key": "account", "headrace.schema_id": "$ID"},
+    tags={"headrace.key": "account"$ID},
 )
 window = dict(time_window=timedelta(milliseconds=$LENGTH), slide_interval=timedelta(milliseconds=$HOP))
 account_payments = StreamFeatureView(
@@ -60,25 +59,15 @@ account_payments = StreamFeatureView(
 """
 
 
-class NotSupported(Exception):
-    """This Headrace cannot run that workload."""
-
-
 @cache
 def plan_for(topic: str, kind: Format, window: Window) -> Plan:
-    """The plan of the workload's features over a topic.
-
-    Raises
-    ------
-    NotSupported
-        When this Headrace does not read the format.
-    """
+    """The plan of the workload's features over a topic."""
     length_ms, hop_ms = WINDOWS[window]
     values = {
         "FORMAT": {"avro": "AvroFormat", "json": "JsonFormat"}[kind],
         "SCHEMA": SCHEMA,
         "ALLOWANCE": ALLOWANCE_MS,
-        "ID": SCHEMA_ID,
+        "ID": {"avro": f', "headrace.schema_id": "{SCHEMA_ID}"', "json": ""}[kind],
         "LENGTH": length_ms,
         "HOP": hop_ms,
         "VIEW": VIEW,
@@ -89,9 +78,6 @@ def plan_for(topic: str, kind: Format, window: Window) -> Plan:
         warnings.simplefilter("ignore", DeprecationWarning)
         (Path(folder) / "feature_store.yaml").write_text(_STORE)
         (Path(folder) / "features.py").write_text(Template(_FEATURES).substitute(values))
-        try:
-            plan = compile_features(Path(folder)).plan()
-        except DefinitionError as error:
-            raise NotSupported(str(error)) from error
+        plan = compile_features(Path(folder)).plan()
     (source,) = plan.sources
     return plan.model_copy(update={"sources": (source.model_copy(update={"topic": topic}),)})

@@ -122,13 +122,7 @@ def online_totals(plan: Plan, redis_url: str, keys: int) -> Totals:
 
 
 def make_output(peer: str, job: Job, workload: Workload, window: Window, registry: str) -> Output:
-    """What is needed before a run of this peer; what it leaves.
-
-    Raises
-    ------
-    NotSupported
-        When the peer cannot run the workload.
-    """
+    """What is needed before a run of this peer; what it leaves."""
     if peer == "headrace":
         return HeadraceRows(job, workload, window)
     if peer == "flink":
