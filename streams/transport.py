@@ -25,7 +25,9 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from aiokafka.consumer import fetcher
 from faust.transport.drivers import aiokafka as driver
+from faust.types import ConsumerMessage
 
 MAX_RECORDS = 4000
 _LOOK_S = 0.1  # without a record; one that comes is delivered at once
@@ -62,6 +64,17 @@ class RecordRange:
     next_offset: int
     generation: int
     acked: bool = False
+
+
+class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
+    """Hands out the records of range topics as they are parsed: a `ConsumerRecord` of each, with topic and
+    partition and sizes, would cost more than all that is done with it."""
+
+    def _consumer_record(self, tp: Any, record: Any) -> Any:
+        return record if tp.topic in _range_topics else super()._consumer_record(tp, record)
+
+
+fetcher.PartitionRecords = _PartitionRecords  # aiokafka has no other place to say so
 
 
 class _RangeConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -125,12 +138,22 @@ class RangeConsumer(driver.Consumer):  # type: ignore[misc]
         return [record for record in records if record.offset >= read_to]
 
     def _range_message(self, tp: Any, records: list[Any], generation: int) -> Any:
-        message = self._to_message(tp, records[0])
-        message.key, message.value = None, records
-        # Faust keeps a tracing span in this slot; it is the one place a message has for us.
-        message.span = RecordRange(
-            self._read_offset[tp], records[0].offset, records[-1].offset + 1, generation
+        first = records[0]
+        message = ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            first.offset,
+            first.timestamp / 1000,
+            first.timestamp_type,
+            headers=None,
+            key=None,
+            value=records,
+            checksum=None,
+            tp=tp,
+            generation_id=generation,
         )
+        # Faust keeps a tracing span in this slot; it is the one place a message has for us.
+        message.span = RecordRange(self._read_offset[tp], first.offset, records[-1].offset + 1, generation)
         self._ranges[tp].append(message.span)
         return message
 
