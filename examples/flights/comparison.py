@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from examples.flights.scores import calibration_error, log_loss, roc_auc
 from examples.flights.times import HOUR_MS, MINUTE_MS
@@ -88,6 +87,8 @@ def _categories(examples: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def _boosted(name: str, features: pd.DataFrame, labels: pd.Series, after: pd.Series) -> Result:
+    from sklearn.ensemble import HistGradientBoostingClassifier  # seconds, and the year alone needs it
+
     model = HistGradientBoostingClassifier(
         max_iter=200, learning_rate=0.06, categorical_features="from_dtype", random_state=0
     )

@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import redis
@@ -22,7 +23,6 @@ from examples.flights.comparison import compare, score_arms
 from examples.flights.counts import Counts, discrepancies, read_counts
 from examples.flights.display import Race, make_display
 from examples.flights.replay import Replay, Tally
-from examples.flights.report import Run, render
 from examples.flights.service import PredictionService
 from examples.flights.steps import Period
 from examples.flights.times import HOUR_MS, ORIGIN_ZONE
@@ -30,6 +30,9 @@ from schemas import topics
 from schemas.errors import HeadraceError, SettingsError
 from streams.archive import read_examples
 from streams.progress import ProgressStore
+
+if TYPE_CHECKING:
+    from examples.flights.report import Run
 
 REPOSITORY = data.HERE / "feature_repo"
 OUT = data.HERE / "out"
@@ -113,6 +116,8 @@ def main() -> int:
         problems.append(
             f"examples in the archive: {len(period.arrivals):,} expected, {len(examples):,} found"
         )
+    from examples.flights.report import Run, render  # drawing takes a while to import
+
     title = f"Flights from New York, {len(period.requests):,} of 2013"
     run = Run(title, seconds, tally.events, tally.predictions, dataset.quality, counts, tuple(problems))
     OUT.mkdir(exist_ok=True)

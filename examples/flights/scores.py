@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+
+from learners.metrics import auc
 
 Array = NDArray[np.float64]
 
 
 def roc_auc(labels: Array, scores: Array) -> float:
-    """Area under the ROC curve: the share of pairs in the right order, ties counting half (Mann-Whitney U).
-
-    NaN when there is only one class.
-    """
-    positives = labels > 0.5
-    good, bad = int(positives.sum()), int((~positives).sum())
-    if not good or not bad:
-        return float("nan")
-    return float((rankdata(scores)[positives].sum() - good * (good + 1) / 2) / (good * bad))
+    """Area under the ROC curve; NaN when there is only one class."""
+    return auc(scores, labels > 0.5)
 
 
 def log_loss(labels: Array, scores: Array) -> float:
