@@ -84,6 +84,15 @@ def materialize(
 
 
 @app.command()
+def rebuild(project: Project = _HERE) -> None:
+    """Write the rows that the online store has lost, from the workers' changelogs and the batch views."""
+    from deploy.processes import run_rebuild
+
+    written = run_rebuild(load_settings(project), typer.echo)
+    typer.echo(", ".join(f"{kind}: {count:,}" for kind, count in sorted(written.items())) or "no rows")
+
+
+@app.command()
 def worker(project: Project = _HERE) -> None:
     """Compute stream features: event topics to the online store."""
     from deploy.processes import run_worker

@@ -16,6 +16,8 @@ from featurestore.plan_store import PlanStore
 from schemas.errors import ServiceUnavailable
 from schemas.plan import Plan
 
+_SETTLE_S = 2.0  # how long a range in hand may hold a checkpoint up
+
 
 def current_plan(settings: Settings) -> tuple[redis.Redis, Plan]:
     """A Redis client and the plan that was applied last.
@@ -129,6 +131,26 @@ def run_materialize(settings: Settings, end: datetime | None) -> dict[str, int]:
 
     _, plan = current_plan(settings)
     return materialize(settings.project_dir, plan, settings.redis, end or datetime.now(UTC))
+
+
+def run_rebuild(settings: Settings, tell: Callable[[str], None]) -> dict[str, int]:
+    """What the online store lacks: rows of stream views from the changelogs, batch views from their tables.
+
+    Returns
+    -------
+    dict
+        Rows of stream views that were ``missing``, ``older`` or ``current``, and those ``materialized``.
+    """
+    from featurestore.online_rebuild import RedisRebuildStore
+    from streams.rebuild import Rebuild
+
+    _, plan = current_plan(settings)
+    store = RedisRebuildStore(settings.redis, plan)
+    settle_s = 2 * settings.checkpoint_ms / 1000 + _SETTLE_S
+    written = dict(Rebuild(plan, settings.kafka, store, settle_s, settings.idle_ms, tell).run())
+    if plan.batch_views:
+        written["materialized"] = sum(run_materialize(settings, None).values())
+    return written
 
 
 def _begin(settings: Settings) -> tuple[redis.Redis, Plan]:

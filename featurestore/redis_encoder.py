@@ -100,10 +100,15 @@ class ViewEncoder:
         The Feast project, part of every key.
     view
         Names and types of join keys and features.
+    verb
+        The words of the command that come before the key.
     """
 
-    def __init__(self, project: str, view: StreamViewSpec | BatchViewSpec) -> None:
+    def __init__(
+        self, project: str, view: StreamViewSpec | BatchViewSpec, verb: Sequence[bytes] = (b"HSET",)
+    ) -> None:
         self._project = project
+        self._verb, self._words = b"".join(map(bulk, verb)), len(verb) + 1
         self._join_keys = view.join_keys
         together = _by_type(view.features)
         self._blocks = [_FieldBlock(view, positions) for positions in together]
@@ -119,7 +124,7 @@ class ViewEncoder:
         times_us: NDArray[np.int64],
         provenance: tuple[int, int, int] | None,
     ) -> bytes:
-        """One HSET per row, in the Redis protocol.
+        """One command per row, in the Redis protocol; the provenance is its last word.
 
         Parameters
         ----------
@@ -134,12 +139,13 @@ class ViewEncoder:
         last = (
             b"" if provenance is None else _pair(self._provenance_field, layout.PROVENANCE.pack(*provenance))
         )
-        head = b"*%d\r\n$4\r\n" % (2 + 2 * (self._fields + (provenance is not None)))
+        words = self._words + 2 * (self._fields + (provenance is not None))
+        head = b"*%d\r\n" % words + self._verb
         if rows <= _FEW_ROWS:
             tails = [_pair(self._time_field, timestamp(time_us)) + last for time_us in times_us.tolist()]
             return self._rows.commands(head, keys, features, tails * (rows if len(tails) == 1 else 1))
         first = [
-            Ragged.constant(head + b"HSET\r\n"),
+            Ragged.constant(head),
             *_bulk_of(encode_keys(self._project, self._join_keys, keys)),
         ]
         return Padded.beside(

@@ -67,17 +67,17 @@ class RowEncoder:
         features = [view.features[position] for position in order]
         self._values = list(zip(order, map(_value_encoder, features), strict=True))
         names = (bulk(layout.feature_field(view.name, f.name)).replace(b"%", b"%%") for f in features)
-        self._row = b"HSET\r\n%b" + b"".join(name + b"%b" for name in names) + b"%b"
+        self._row = b"%b" + b"".join(name + b"%b" for name in names) + b"%b"
 
     def commands(
         self, head: bytes, keys: Sequence[Any], features: Sequence[Column], tails: Iterable[bytes]
     ) -> bytes:
-        """One HSET per row.
+        """One command per row.
 
         Parameters
         ----------
         head
-            What comes before the name of the command.
+            What comes before the key, without a ``%``.
         keys, features
             Columns of `n` rows, as `ViewEncoder.commands` takes them.
         tails

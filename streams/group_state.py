@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +17,8 @@ from streams.batch import Batch
 from streams.keys import KeyTable, decode_key, encode_key
 from streams.rings import Ring
 from streams.sinks import OnlineRows
+
+_ANY_OFFSET = 2**63 - 1
 
 
 class GroupState:
@@ -127,6 +130,14 @@ class GroupState:
             features = tuple(a.read(reading[a.spec.hop_ms]) for a in self._aggregations[view.name])
             rows.append(OnlineRows(view.name, keys, features, partition, offset, self.clock_ms))
         return rows
+
+    def emit_all(self, partition: int, offset: int, size: int = 10_000) -> Iterator[OnlineRows]:
+        """Rows of every key, `size` keys at a time, also of those that are ahead of the prefix."""
+        slots = np.flatnonzero(self._applied)
+        for start in range(0, len(slots), size):
+            self._touched = [slots[start : start + size]]
+            for rows in self.emit(partition, _ANY_OFFSET):
+                yield replace(rows, offset=offset)
 
     def _free(self, gone: NDArray[np.int64]) -> None:
         for ring in self._rings.values():

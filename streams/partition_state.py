@@ -49,6 +49,14 @@ def definition_of(plan: Plan, source: SourceSpec) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def worker_group(plan: Plan) -> str:
+    """The consumer group of a plan's workers: another definition is another group, which reads its topics
+    from the beginning."""
+    definitions = sorted(definition_of(plan, s) for s in plan.sources if plan.views_of(s.name))
+    version = hashlib.sha256("".join(definitions).encode()).hexdigest()[:12]
+    return f"headrace.{plan.project}.worker.{version}"
+
+
 def groups_of(views: Iterable[StreamViewSpec]) -> list[list[StreamViewSpec]]:
     """Views that share their join keys, and with them their state."""
     found: dict[tuple[str, ...], list[StreamViewSpec]] = {}
@@ -99,6 +107,12 @@ class _Stateful:
             prefix = self._prefix + name.encode() + b"|"
             items = [(k[len(prefix) :], v) for k, v in latest.items() if k.startswith(prefix)]
             group.restore(items, clock_ms)
+
+    def catch_up(self, entries: Iterable[Entry]) -> None:
+        """Take up what came into the changelog since `restore`. Keys given up stay, and are found empty."""
+        kept = [(key, value) for key, value in entries if value is not None]
+        if kept:
+            self.restore([(self._position_key, json.dumps(self._position()).encode()), *kept])
 
     def _apply(self, batches: dict[str, Batch], clock_ms: int | None) -> None:
         for name, group in self.groups.items():

@@ -8,23 +8,21 @@ then, only then, the acknowledgements. A crash anywhere repeats work whose effec
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from schemas import topics
 from schemas.errors import HeadraceError, StateError
 from schemas.plan import Plan, SourceSpec
 from streams.faust_app import add_agent, guarded, range_app, run_app
+from streams.feature_progress import feature_progress
 from streams.known_topics import refuse_missing_topics
 from streams.log_reader import read_log
 from streams.output import LogProducer
-from streams.partition_state import Effects, Entry, Shard, SourcePartition, definition_of
-from streams.progress import Progress, counts_key, progress_field, progress_key
+from streams.partition_state import Effects, Entry, Shard, SourcePartition, worker_group
 from streams.schema_registry import WriterSchemas
 from streams.sinks import FeatureLog, OnlineSink
 
@@ -132,11 +130,8 @@ class Worker:
         return [*self._topics_read(), *changelogs, *behind]
 
     def _build_app(self) -> Any:
-        definitions = [definition_of(self._plan, source) for source in self._events.values()]
-        # Another definition is another group, which reads its topics from the beginning.
-        version = hashlib.sha256("".join(sorted(definitions)).encode()).hexdigest()[:12]
         app = range_app(
-            f"headrace.{self._plan.project}.worker.{version}",
+            worker_group(self._plan),
             self._bootstrap,
             self._config.session_timeout_s,
             self._topics_read(),
@@ -172,7 +167,7 @@ class Worker:
         owned.state.restore(entries)
         position = owned.state.next_offset
         log.info("%s[%d]: restored %d records, position %d", tp.topic, tp.partition, len(entries), position)
-        await self._sink.write([], self._published(tp, owned))
+        await self._sink.write([], self._published(owned))
         return owned
 
     def _read_changelog(self, topic: str, partition: int) -> list[Entry]:
@@ -200,22 +195,22 @@ class Worker:
                     f"{position}: records would be left out. If the changelog was lost, delete the consumer "
                     f"group {self._app.conf.id} so that the topic is read again"
                 )
-            await self._write(message.tp, owned, owned.state.process(message.value))
+            await self._write(owned, owned.state.process(message.value))
             owned.messages.append(message)
             owned.heard_s = time.monotonic()
             if isinstance(owned.state, SourcePartition):
                 owned.state.heard_ms = _now_ms()
 
-    async def _write(self, tp: Any, owned: _Owned, effects: Effects) -> None:
+    async def _write(self, owned: _Owned, effects: Effects) -> None:
         self._send(owned, effects)
-        await self._sink.write(effects.rows, self._published(tp, owned))
+        await self._sink.write(effects.rows, self._published(owned))
         if self._feature_log is not None:
             for rows in effects.rows:
                 self._feature_log.append(rows)
 
     async def _pass_time(self) -> None:
         """Let windows empty where nothing arrives."""
-        for tp, task in list(self._owned.items()):
+        for task in list(self._owned.values()):
             if not task.done() or task.cancelled():
                 continue
             owned = task.result()
@@ -227,7 +222,7 @@ class Worker:
                 if idle and isinstance(owned.state, SourcePartition):
                     effects = owned.state.pass_time(_now_ms())
                     if effects is not None:
-                        await self._write(tp, owned, effects)
+                        await self._write(owned, effects)
 
     async def _can_be_read(self, owned: _Owned, message: Any) -> bool:
         """Wait for the writer schemas of a range. False when the range is to be read again: a rebalance, or
@@ -249,22 +244,8 @@ class Worker:
         for shard, block in enumerate(effects.blocks):
             self._producer.send(topics.shuffle(project, owned.source.name), shard, None, block)
 
-    def _published(self, tp: Any, owned: _Owned) -> Mapping[str, Mapping[str, str]]:
-        """Progress and counts by Redis hash, as of the state's position."""
-        project, state, topic = self._plan.project, owned.state, owned.source.topic
-        if isinstance(state, Shard):
-            member = f"shard-{tp.partition}"
-            heard = {
-                progress_field("features", topic, partition, member): Progress(offset).encode()
-                for partition, offset in state.heard.items()
-            }
-            return {progress_key(project): heard} if heard else {}
-        field_name = progress_field("features", topic, tp.partition, "direct")
-        counts = {f"intake|{topic}|{tp.partition}": json.dumps(asdict(state.counts))}
-        return {
-            progress_key(project): {field_name: Progress(state.next_offset).encode()},
-            counts_key(project): counts,
-        }
+    def _published(self, owned: _Owned) -> Mapping[str, Mapping[str, str]]:
+        return feature_progress(self._plan.project, owned.source.topic, owned.state)
 
     async def _checkpoint_forever(self) -> None:
         while True:

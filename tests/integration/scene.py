@@ -1,0 +1,147 @@
+"""A scene for tests of the worker: real servers, a log that is remembered, workers that can be killed."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import redis
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from deploy.topics_admin import ensure_topics
+from featurestore.client import FeatureClient
+from schemas.plan import Plan
+from schemas.records import DeadLetter
+from streams.progress import ProgressStore
+from tests.parity.test_windows_parity import assert_rows_equal, expected_rows, record_of, rules_of
+from tests.parity.window_oracle import OracleEvent, judge
+from tests.streams.plans import purchases_plan
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTITIONS = 2
+
+
+class Scene:
+    """A plan with its topics, a producer that remembers what it logged, and workers that can be killed."""
+
+    def __init__(self, bootstrap: str, redis_url: str, project: str, tmp_path: Path) -> None:
+        self.plan = purchases_plan(project, late_tiles=20, max_future_ms=10_000)
+        self.bootstrap, self.redis_url = bootstrap, redis_url
+        self.redis = redis.Redis.from_url(redis_url)
+        self.progress = ProgressStore(self.redis, self.plan)
+        self.plan_file = tmp_path / "plan.json"
+        self.plan_file.write_text(self.plan.to_json())
+        self.log_file = tmp_path / "worker.log"
+        self.logs: list[list[OracleEvent]] = [[] for _ in range(PARTITIONS)]
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 1})
+        ensure_topics(bootstrap, self.plan, event_partitions=PARTITIONS)
+
+    def start_worker(self, idle_ms: int = 3_600_000) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.integration.worker_process"]
+        arguments = [str(self.plan_file), self.bootstrap, self.redis_url, str(idle_ms)]
+        with self.log_file.open("ab") as log:
+            worker = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=log, stderr=log)
+        self.workers.append(worker)
+        return worker
+
+    def produce(self, partition: int, event: OracleEvent) -> None:
+        self.logs[partition].append(event)
+        record = record_of(event)
+        self._producer.produce(
+            self.plan.sources[0].topic,
+            record.value,
+            record.key,
+            partition,
+            timestamp=record.timestamp,
+            headers=record.headers,
+        )
+        self._producer.poll(0)
+
+    def produce_random(self, rng: random.Random, count: int) -> None:
+        for _ in range(count):
+            partition = rng.randrange(PARTITIONS)
+            offset = len(self.logs[partition])
+            now = 1_700_000_000_000 + sum(map(len, self.logs)) * 2
+            self.produce(partition, random_event(rng, partition, offset, now))
+        self.flush()
+
+    def flush(self) -> None:
+        self._producer.flush()
+
+    def wait(self, timeout_s: float = 60.0) -> None:
+        """Until all that was produced is in the rows."""
+        prefix = {n: log[-1].offset + 1 for n, log in enumerate(self.logs) if log}
+        try:
+            self.progress.wait(self.plan.sources[0].topic, prefix, timeout_s=timeout_s)
+        except Exception:
+            print(self.log_file.read_text()[-5000:])
+            raise
+
+    def online(self, expected: dict[Any, Any]) -> dict[Any, Any]:
+        """The rows the store has for the oracle's keys, through the SDK."""
+        client = FeatureClient(self.plan, self.redis_url)
+        rows: dict[Any, Any] = {}
+        for view in self.plan.stream_views:
+            keys = [key for name, key in expected if name == view.name]
+            if not keys:
+                continue
+            names = [key.name for key in view.join_keys]
+            features = [f"{view.name}:{feature.name}" for feature in view.features]
+            entity_rows = [dict(zip(names, key, strict=True)) for key in keys]
+            columns = client.get_online_features(features, entity_rows).columns
+            for at, key in enumerate(keys):
+                found = {f.name: columns[f"{view.name}__{f.name}"][at] for f in view.features}
+                if any(value is not None for value in found.values()):
+                    rows[view.name, key] = found
+        return rows
+
+    def assert_equals_oracle(self) -> None:
+        judged = [judge(log, rules_of(self.plan)) for log in self.logs]
+        expected = expected_rows(self.plan, judged)
+        assert_rows_equal(self.online(expected), expected)
+
+    def running(self) -> list[subprocess.Popen[bytes]]:
+        return [worker for worker in self.workers if worker.poll() is None]
+
+    def kill(self, worker: subprocess.Popen[bytes]) -> None:
+        """As kill -9 does."""
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+
+
+def random_event(rng: random.Random, partition: int, offset: int, now: int) -> OracleEvent:
+    appended = now + 5
+    draw = rng.random()
+    if draw < 0.01:
+        return OracleEvent(offset, appended, broken=True)
+    if draw < 0.02:
+        return OracleEvent(offset, appended, mark_ms=now)
+    fields = {
+        "user": rng.randrange(40) * PARTITIONS + partition,
+        "shop": f"shop-{rng.randrange(15)}",
+        "event_ms": now - rng.choice([0, 0, 0, 20, 150, 5000]) + (10**7 if draw < 0.03 else 0),
+        "amount": rng.choice([None, round(rng.uniform(-50, 50), 3)]),
+        "items": rng.choice([None, rng.randrange(10)]),
+    }
+    return OracleEvent(offset, appended, fields)
+
+
+def letters_of(bootstrap: str, plan: Plan, name: str) -> list[DeadLetter]:
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", "enable.auto.commit": False})
+    _, end = consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=10)
+    consumer.assign([TopicPartition(name, 0, 0)])
+    found: list[DeadLetter] = []
+    while len(found) < end:
+        found += [DeadLetter.model_validate_json(m.value()) for m in consumer.consume(500, 1.0)]
+    consumer.close()
+    return found

@@ -1,0 +1,132 @@
+"""A Redis that lost its data, restored by `headrace rebuild` while workers run and while none does."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deploy.redis_server import RedisServer
+from featurestore.online_rebuild import RedisRebuildStore
+from schemas.errors import HeadraceError
+from streams.progress import counts_key, progress_key
+from streams.rebuild import Rebuild
+from streams.sinks import OnlineRows
+from tests.integration.scene import Scene
+from tests.parity.window_oracle import OracleEvent
+from tests.streams.plans import purchases_plan
+
+pytestmark = pytest.mark.kafka
+NOW_MS = 1_700_000_000_000
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def scene(kafka_bootstrap: str, own_redis: RedisServer, project: str, tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(kafka_bootstrap, own_redis.url, project, tmp_path)
+    yield made
+    made.stop()
+
+
+def rebuild(scene: Scene, idle_ms: int = 3_600_000) -> Mapping[str, int]:
+    store = RedisRebuildStore(scene.redis_url, scene.plan)
+    return Rebuild(scene.plan, scene.bootstrap, store, 2.0, idle_ms, print).run()
+
+
+def hashes(scene: Scene) -> dict[bytes, dict[bytes, bytes]]:
+    """Everything in Redis but what says as of when it is."""
+    found: dict[bytes, dict[bytes, bytes]] = {}
+    for key in scene.redis.scan_iter(count=1000):
+        fields: Any = scene.redis.hgetall(key) if scene.redis.type(key) == b"hash" else {}
+        told = (b"_ts:", b"_headrace:")
+        found[key] = {name: value for name, value in fields.items() if not name.startswith(told)}
+    return found
+
+
+def test_all_rows_and_counts_come_back_when_no_worker_runs(scene: Scene) -> None:
+    worker = scene.start_worker()
+    scene.produce_random(random.Random(1), 3000)
+    scene.wait()
+    worker.terminate()
+    assert worker.wait(30) == 0
+    before, counts = hashes(scene), scene.redis.hgetall(counts_key(scene.plan.project))
+    scene.redis.flushdb()
+    written = rebuild(scene)
+    assert written.keys() == {"missing"}
+    after = hashes(scene)
+    for key in before.keys() - after.keys():  # given up: with nothing left in any window
+        assert set(before[key].values()) <= {b"", b"\x20\x00"}
+    own = {progress_key(scene.plan.project).encode()}
+    for key in after.keys() - own:
+        assert after[key] == before[key]
+    assert scene.redis.hgetall(counts_key(scene.plan.project)) == counts
+    scene.wait(5)
+    scene.assert_equals_oracle()
+    assert rebuild(scene).keys() == {"current"}
+
+
+def test_data_lost_under_a_running_worker_come_back_beside_what_it_writes(scene: Scene) -> None:
+    rng = random.Random(2)
+    scene.start_worker()
+    scene.produce_random(rng, 100)
+    scene.wait()
+    for _ in range(4):
+        scene.produce_random(rng, 1500)
+        time.sleep(rng.random() * 0.3)
+        scene.redis.flushdb()
+        scene.produce_random(rng, 300)
+        rebuild(scene)
+        scene.wait()
+        scene.assert_equals_oracle()
+
+
+def test_rows_that_emptied_by_the_wall_clock_come_back_empty(scene: Scene) -> None:
+    scene.start_worker(idle_ms=300)
+    for user in range(2):
+        fields = {"user": user, "shop": "a", "event_ms": NOW_MS, "amount": 1.0, "items": 1}
+        scene.produce(user, OracleEvent(0, NOW_MS, fields))
+    scene.flush()
+    scene.wait()
+    time.sleep(2)
+    scene.redis.flushdb()
+    rebuild(scene, idle_ms=300)
+    for values in scene.online({("by_user", (user,)): {} for user in range(2)}).values():
+        assert all(value is None or value == 0 for value in values.values())
+
+
+def test_without_a_changelog_it_says_what_to_do(scene: Scene) -> None:
+    with pytest.raises(HeadraceError, match="start `headrace worker`"):
+        rebuild(scene)
+
+
+@pytest.mark.parametrize("count", [1, 1200])  # encoded row by row, and as whole columns
+def test_a_row_is_written_when_it_is_missing_or_older_and_never_when_it_is_newer(
+    own_redis: RedisServer, count: int
+) -> None:
+    plan = purchases_plan()
+    store = RedisRebuildStore(own_redis.url, plan)
+    width = len(plan.stream_view("by_user").features)
+
+    def write(value: int, partition: int, offset: int, as_of_ms: int) -> Mapping[str, int]:
+        whole, real = np.full(count, value), np.full(count, float(value))
+        columns = [whole if f.dtype == "Int64" else real for f in plan.stream_view("by_user").features]
+        features = tuple((column, np.ones(count, np.bool_)) for column in columns[:width])
+        keys = (np.arange(count),)
+        return store.write(OnlineRows("by_user", keys, features, partition, offset, as_of_ms))
+
+    assert write(1, 3, 100, 7000) == {"missing": count}
+    assert write(2, 3, 99, 9000) == {"current": count}
+    assert write(2, 3, 100, 7000) == {"current": count}
+    assert write(2, 4, 500, 9000) == {"current": count}
+    assert write(2, 3, 100, 7001) == {"older": count}
+    assert write(3, 3, 101, 6000) == {"older": count}
