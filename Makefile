@@ -11,10 +11,10 @@ UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test test-faults check bench lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 13
 	@echo
 	@echo "FULL=1 make demo    the whole year in place of January to March"
 	@echo "Needed: Python 3.11 or newer with venv; for tests also Java 17 and Maven."
@@ -41,6 +41,9 @@ demo: setup ## run the whole loop on real flights (January to March; FULL=1: the
 
 test: check ## lint, then every test, on real Kafka and Redis
 	@$(BIN)/python -m pytest
+
+test-faults: setup ## kill, stop, add and remove processes many times, compare every row (minutes)
+	@$(BIN)/python -m pytest -m faults
 
 check: setup ## ruff, mypy and the import contract
 	@$(BIN)/ruff check .

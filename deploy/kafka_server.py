@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -92,7 +93,8 @@ def program(name: str, what: str, needed_by: str) -> str:
 
 
 class KafkaServer:
-    """A broker on free loopback ports. Its data survives `stop`, `kill` and `restart`.
+    """A broker on loopback ports. Its data survives `stop`, `kill` and `restart`, and in a directory of yours
+    its end too: the next one there has the same ports and data.
 
     Parameters
     ----------
@@ -106,12 +108,16 @@ class KafkaServer:
         self._own = directory is None
         self._directory = directory or Path(tempfile.mkdtemp(prefix="headrace-kafka-"))
         self._cache = cache
-        self._port, self._controller_port = free_port(), free_port()
+        self._port, self._controller_port = _ports(self._properties_file) or (free_port(), free_port())
         self._child: Child | None = None
 
     @property
     def bootstrap(self) -> str:
         return f"127.0.0.1:{self._port}"
+
+    @property
+    def _properties_file(self) -> Path:
+        return self._directory / "server.properties"
 
     @property
     def log(self) -> Path:
@@ -129,7 +135,7 @@ class KafkaServer:
             "java", "Java 17 or newer (Debian: apt-get install default-jre-headless)", "Apache Kafka"
         )
         classpath = f"{broker_jars(self._cache)}{os.sep}*"
-        properties = self._directory / "server.properties"
+        properties = self._properties_file
         if not properties.exists():
             self._format(java, classpath, properties)
         # A broker on a shared machine is to start quickly rather than to be the fastest after minutes.
@@ -215,3 +221,13 @@ class KafkaServer:
                 return False
 
         self._child.wait_until(answers, timeout_s=60)
+
+
+def _ports(properties: Path) -> tuple[int, int] | None:
+    """The ports of the broker whose data these are: the quorum in them is known by its address."""
+    if not properties.exists():
+        return None
+    found = re.search(
+        r"^listeners=PLAINTEXT://[^:]+:(\d+),CONTROLLER://[^:]+:(\d+)", properties.read_text(), re.M
+    )
+    return None if found is None else (int(found[1]), int(found[2]))

@@ -45,6 +45,15 @@ def test_kafka_keeps_its_records_over_kill_and_restart_at_the_same_address(kafka
     assert [message.value() for message in read_log(address, "events", 0)] == [b"a", b"b", b"c"]
 
 
+@pytest.mark.kafka
+def test_kafka_takes_up_a_directory_that_another_left(tmp_path: Path) -> None:
+    with KafkaServer(tmp_path, cache=ROOT / ".cache" / "kafka") as first:
+        produce(first.bootstrap, "events", [b"a"])
+    with KafkaServer(tmp_path, cache=ROOT / ".cache" / "kafka") as second:
+        assert second.bootstrap == first.bootstrap
+        assert [message.value() for message in read_log(second.bootstrap, "events", 0)] == [b"a"]
+
+
 def test_without_maven_or_java_the_error_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

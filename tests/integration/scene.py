@@ -6,6 +6,8 @@ import random
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,9 @@ class Scene:
         self.log_file = tmp_path / "worker.log"
         self.logs: list[list[OracleEvent]] = [[] for _ in range(PARTITIONS)]
         self.workers: list[subprocess.Popen[bytes]] = []
-        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 1})
+        self._producer = Producer(
+            {"bootstrap.servers": bootstrap, "linger.ms": 1, "enable.idempotence": True}
+        )
         ensure_topics(bootstrap, self.plan, event_partitions=PARTITIONS)
 
     def start_worker(self, idle_ms: int = 3_600_000) -> subprocess.Popen[bytes]:
@@ -82,6 +86,11 @@ class Scene:
             print(self.log_file.read_text()[-5000:])
             raise
 
+    def visible(self) -> int:
+        """How many records have been applied, as progress tells."""
+        found = self.progress.read()
+        return sum(p.next_offset for (_, _, _, member), p in found.items() if member == "direct")
+
     def online(self, expected: dict[Any, Any]) -> dict[Any, Any]:
         """The rows the store has for the oracle's keys, through the SDK."""
         client = FeatureClient(self.plan, self.redis_url)
@@ -108,6 +117,15 @@ class Scene:
     def running(self) -> list[subprocess.Popen[bytes]]:
         return [worker for worker in self.workers if worker.poll() is None]
 
+    def wait_for_motion(self, timeout_s: float = 30.0) -> None:
+        """Until a worker has applied something more."""
+        before, deadline = self.visible(), time.monotonic() + timeout_s
+        while self.visible() <= before:
+            if time.monotonic() > deadline:
+                print(self.log_file.read_text()[-5000:])
+                raise AssertionError(f"no worker has applied a record for {timeout_s:g} s")
+            time.sleep(0.01)
+
     def kill(self, worker: subprocess.Popen[bytes]) -> None:
         """As kill -9 does."""
         worker.send_signal(signal.SIGKILL)
@@ -117,6 +135,27 @@ class Scene:
         for worker in self.workers:
             worker.kill()
             worker.wait()
+
+
+class Load:
+    """Produces at random, in small steps, until the block ends."""
+
+    def __init__(self, scene: Scene, rng: random.Random, a_second: int = 600) -> None:
+        self._scene, self._rng, self._a_second = scene, random.Random(rng.random()), a_second
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Load:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(0.05):
+            self._scene.produce_random(self._rng, self._a_second // 20)
 
 
 def random_event(rng: random.Random, partition: int, offset: int, now: int) -> OracleEvent:

@@ -244,10 +244,12 @@ def test_examples_and_closings_equal_the_oracle_and_everything_is_counted(
     assert archived["example_id"].to_pylist() == [e.example_id for e in run.examples()]
 
 
-@pytest.mark.faults
-def test_a_join_killed_at_random_moments_neither_loses_nor_doubles(loop: Callable[..., Loop]) -> None:
-    rounds, chance = 10, random.Random(3)
-    log = a_log(1200, seed=11)
+@pytest.mark.parametrize("rounds", [10, pytest.param(60, marks=pytest.mark.faults)])
+def test_a_join_killed_at_random_moments_neither_loses_nor_doubles(
+    loop: Callable[..., Loop], rounds: int
+) -> None:
+    chance = random.Random(3)
+    log = a_log(120 * rounds, seed=11)
     run, expected = loop(), oracles(log, "first", "negative")
     share = len(log) // rounds + 1
     for start in range(0, len(log), share):

@@ -27,21 +27,6 @@ def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) ->
     made.stop()
 
 
-def test_rows_equal_the_oracle_after_kills_at_random_moments(scene: Scene) -> None:
-    rng = random.Random(11)
-    scene.start_worker()
-    scene.produce_random(rng, 500)
-    scene.wait()
-    for round_number in range(10):
-        worker = scene.start_worker() if scene.workers[-1].poll() is not None else scene.workers[-1]
-        scene.produce_random(rng, 1500)
-        time.sleep(rng.random() * (0.4 if round_number % 2 else 2.5))  # any moment is a good one to die
-        scene.kill(worker)
-    scene.start_worker()
-    scene.wait()
-    scene.assert_equals_oracle()
-
-
 def test_a_record_in_is_a_record_out(scene: Scene) -> None:
     scene.start_worker()
     scene.produce_random(random.Random(5), 3000)

@@ -1,0 +1,154 @@
+"""Whatever dies under load, and whenever: every online row equals the oracle's, and so do the counts.
+
+Few rounds of each run with all tests, many of them in `make test-faults`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.kafka_server import KafkaServer
+from deploy.redis_server import RedisServer
+from streams.progress import counts_key
+from tests.integration.scene import ROOT, Load, Scene
+from tests.parity.test_windows_parity import rules_of
+from tests.parity.window_oracle import judge
+
+pytestmark = pytest.mark.kafka
+
+
+def rounds(few: int, many: int) -> Any:
+    return pytest.mark.parametrize("rounds", [few, pytest.param(many, marks=pytest.mark.faults)])
+
+
+@pytest.fixture
+def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(kafka_bootstrap, redis_url, project, tmp_path)
+    yield made
+    made.stop()
+
+
+def assert_nothing_lost_or_doubled(scene: Scene) -> None:
+    scene.wait(120)
+    scene.assert_equals_oracle()
+    stored = scene.redis.hgetall(counts_key(scene.plan.project))
+    for partition, log in enumerate(scene.logs):
+        counts = json.loads(stored[f"intake|{scene.plan.sources[0].topic}|{partition}".encode()])
+        assert counts == judge(log, rules_of(scene.plan)).counts
+
+
+@rounds(10, 100)
+def test_kill_9_at_random_moments(scene: Scene, rounds: int) -> None:
+    rng = random.Random(11)
+    with Load(scene, rng):
+        for number in range(rounds):
+            worker = scene.start_worker()
+            if number % 5:  # else it may not have joined the group, or be in the middle of its restore
+                scene.wait_for_motion()
+                time.sleep(rng.random() * 0.3)
+            else:
+                time.sleep(rng.random() * 4)
+            scene.kill(worker)
+        scene.start_worker()
+    assert_nothing_lost_or_doubled(scene)
+
+
+@rounds(2, 30)
+def test_sigterm_at_random_moments(scene: Scene, rounds: int) -> None:
+    rng = random.Random(12)
+    with Load(scene, rng):
+        for _ in range(rounds):
+            worker = scene.start_worker()
+            scene.wait_for_motion()
+            time.sleep(rng.random() * 0.5)
+            worker.terminate()
+            assert worker.wait(30) == 0
+        scene.start_worker()
+    assert_nothing_lost_or_doubled(scene)
+
+
+@rounds(3, 40)
+def test_either_side_of_the_shuffle_is_killed(scene: Scene, rounds: int) -> None:
+    """Each of two workers has source partitions and shards: each sends blocks to the other."""
+    rng = random.Random(13)
+    pair = [scene.start_worker(), scene.start_worker()]
+    with Load(scene, rng):
+        scene.wait_for_motion()
+        for number in range(rounds):
+            time.sleep(rng.random() * 2)
+            scene.kill(pair[number % 2])
+            pair[number % 2] = scene.start_worker()
+            scene.wait_for_motion()
+    assert_nothing_lost_or_doubled(scene)
+
+
+@rounds(4, 60)
+def test_workers_are_added_and_removed(scene: Scene, rounds: int) -> None:
+    """The state of a partition follows it from worker to worker."""
+    rng = random.Random(14)
+    with Load(scene, rng):
+        for _ in range(rounds):
+            running = scene.running()
+            if len(running) < 1 + rng.randrange(3):
+                scene.start_worker()
+            elif rng.random() < 0.5:
+                scene.kill(rng.choice(running))
+            else:
+                rng.choice(running).terminate()
+            time.sleep(rng.random() * 3)
+        scene.start_worker()
+    assert_nothing_lost_or_doubled(scene)
+
+
+def keep_running(scene: Scene) -> None:
+    """What Kubernetes does: a worker that has ended is started again."""
+    if not scene.running():
+        scene.start_worker()
+
+
+@rounds(2, 15)
+def test_the_broker_goes_and_comes_back(redis_url: str, project: str, tmp_path: Path, rounds: int) -> None:
+    rng = random.Random(15)
+    with KafkaServer(tmp_path / "kafka", cache=ROOT / ".cache" / "kafka") as kafka:
+        scene = Scene(kafka.bootstrap, redis_url, project, tmp_path)
+        scene.start_worker()
+        try:
+            with Load(scene, rng, a_second=200):
+                scene.wait_for_motion()
+                for number in range(rounds):
+                    (kafka.kill if number % 2 else kafka.stop)()
+                    time.sleep(rng.random() * 2)
+                    kafka.start()
+                    keep_running(scene)
+                    scene.wait_for_motion(60)
+            assert_nothing_lost_or_doubled(scene)
+        finally:
+            scene.stop()
+
+
+@rounds(1, 15)
+def test_redis_goes_and_comes_back(kafka_bootstrap: str, project: str, tmp_path: Path, rounds: int) -> None:
+    """The worker waits, holding a bounded number of records, and goes on without being started anew."""
+    rng = random.Random(16)
+    with RedisServer(tmp_path / "redis", persistent=True) as server:
+        scene = Scene(kafka_bootstrap, server.url, project, tmp_path)
+        worker = scene.start_worker()
+        try:
+            with Load(scene, rng):
+                scene.wait_for_motion()
+                for number in range(rounds):
+                    (server.kill if number % 2 else server.stop)()
+                    time.sleep(1 + rng.random() * 3)
+                    server.start()
+                    scene.wait_for_motion()
+            assert_nothing_lost_or_doubled(scene)
+            assert worker.poll() is None
+        finally:
+            scene.stop()
