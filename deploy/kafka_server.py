@@ -208,6 +208,7 @@ class KafkaServer:
             "share.coordinator.state.topic.min.isr": 1,
             "group.initial.rebalance.delay.ms": 0,
             "group.min.session.timeout.ms": 1000,
+            "log.cleaner.backoff.ms": 1000,
         }
 
     def _wait_until_it_answers(self) -> None:

@@ -1,0 +1,144 @@
+"""Event topics with offsets that no consumer sees: transactions and compaction, on the real broker."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from schemas import topics
+from streams.log_reader import read_log
+from streams.progress import counts_key
+from tests.integration.scene import PARTITIONS, Scene, letters_of, random_event
+from tests.parity.test_windows_parity import record_of, rules_of
+from tests.parity.window_oracle import OracleEvent, judge
+
+pytestmark = pytest.mark.kafka
+NOW_MS = 1_700_000_000_000
+_COMPACTED = {
+    "cleanup.policy": "compact",
+    "retention.ms": "-1",
+    "segment.ms": "100",
+    "min.cleanable.dirty.ratio": "0.001",
+}
+
+
+@pytest.fixture
+def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) -> Iterator[Scene]:
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    topic = NewTopic(f"{project}.purchases", PARTITIONS, 1, config=_COMPACTED)
+    admin.create_topics([topic])[topic.topic].result(20)
+    made = Scene(kafka_bootstrap, redis_url, project, tmp_path)
+    yield made
+    made.stop()
+
+
+def assert_equal_with_counts(scene: Scene) -> None:
+    scene.wait()
+    scene.assert_equals_oracle()
+    stored = scene.redis.hgetall(counts_key(scene.plan.project))
+    for partition, log in enumerate(scene.logs):
+        counts = json.loads(stored[f"intake|{scene.plan.sources[0].topic}|{partition}".encode()])
+        assert counts == judge(log, rules_of(scene.plan)).counts
+
+
+def send(scene: Scene, producer: Producer, event: OracleEvent, partition: int, key: bytes) -> None:
+    record, topic = record_of(event), scene.plan.sources[0].topic
+    headers = record.headers or None
+    producer.produce(topic, record.value, key, partition, timestamp=record.timestamp, headers=headers)
+
+
+def test_aborted_records_never_count_and_markers_are_passed(scene: Scene) -> None:
+    rng = random.Random(21)
+    producer = Producer({"bootstrap.servers": scene.bootstrap, "transactional.id": scene.plan.project})
+    producer.init_transactions(30)
+    scene.start_worker()
+    ends = [0] * PARTITIONS
+    for number in range(40):
+        producer.begin_transaction()
+        kept = rng.random() < 0.6
+        used = set()
+        for _ in range(rng.randrange(1, 30)):
+            partition = rng.randrange(PARTITIONS)
+            event = random_event(rng, partition, ends[partition], NOW_MS + 60 * number)
+            send(scene, producer, event, partition, b"k")
+            ends[partition] += 1
+            used.add(partition)
+            if kept:
+                scene.logs[partition].append(event)
+        producer.flush()
+        (producer.commit_transaction if kept else producer.abort_transaction)(30)
+        for partition in used:
+            ends[partition] += 1  # the marker
+        if number == 20:
+            scene.kill(scene.workers[-1])
+            scene.start_worker()
+    assert_equal_with_counts(scene)
+
+
+def compact(scene: Scene) -> None:
+    """Wait for the log cleaner, and have the oracle forget what it took away."""
+    topic, before = scene.plan.sources[0].topic, sum(map(len, scene.logs))
+    deadline = time.monotonic() + 90
+    left = scene.logs
+    while sum(map(len, left)) > before * 0.8:
+        assert time.monotonic() < deadline, "the log cleaner has not been here"
+        time.sleep(0.5)
+        offsets = [{m.offset() for m in read_log(scene.bootstrap, topic, p)} for p in range(PARTITIONS)]
+        left = [[e for e in log if e.offset in offsets[p]] for p, log in enumerate(scene.logs)]
+    scene.logs = left
+
+
+def test_compaction_leaves_gaps_that_are_passed(scene: Scene) -> None:
+    """Also where a worker goes on: the records around its position are gone when it comes back."""
+    rng = random.Random(22)
+    producer = Producer({"bootstrap.servers": scene.bootstrap})
+    ends = [0] * PARTITIONS
+    seen: list[list[OracleEvent]] = [[] for _ in range(PARTITIONS)]
+    for number in range(2):
+        scene.logs = [[] for _ in range(PARTITIONS)]
+        for burst in range(3):
+            for n in range(600):
+                partition = n % PARTITIONS
+                event = random_event(rng, partition, ends[partition], NOW_MS + 900 * (3 * number + burst) + n)
+                if event.mark_ms is not None:  # without a value: to the cleaner a deletion
+                    event = OracleEvent(event.offset, event.appended_ms, broken=True)
+                send(scene, producer, event, partition, b"%d" % rng.randrange(60))
+                scene.logs[partition].append(event)
+                ends[partition] += 1
+            producer.flush()
+            time.sleep(0.2)  # the next record begins a new segment
+        compact(scene)
+        scene.logs = seen = [before + log for before, log in zip(seen, scene.logs, strict=True)]
+        scene.start_worker()
+        assert_equal_with_counts(scene)
+        time.sleep(0.5)  # a checkpoint: the log does not have any more what the state was made of
+        scene.kill(scene.workers[-1])
+
+
+def test_poison_in_every_position_of_a_range(scene: Scene) -> None:
+    scene.start_worker()
+    producer, size = Producer({"bootstrap.servers": scene.bootstrap, "linger.ms": 5}), 6
+    for position in range(size):
+        for n in range(size):
+            offset = len(scene.logs[0])
+            fields = {"user": 2 * n, "shop": "a", "event_ms": NOW_MS + offset, "amount": 1.0, "items": n}
+            event = OracleEvent(
+                offset, NOW_MS + offset, None if n == position else fields, None, n == position
+            )
+            send(scene, producer, event, 0, b"k%d" % offset)
+            scene.logs[0].append(event)
+        producer.flush()
+        scene.wait()
+    scene.assert_equals_oracle()
+    worker = scene.workers[-1]
+    worker.terminate()
+    assert worker.wait(30) == 0
+    letters = letters_of(scene.bootstrap, scene.plan, topics.dead_letters(scene.plan.project))
+    assert [letter.offset for letter in letters] == [size * n + n for n in range(size)]
