@@ -58,6 +58,9 @@ def run_worker(settings: Settings) -> None:
             session_timeout_s=settings.session_timeout_ms / 1000,
             log_level=settings.log_level,
             schema_registry=settings.schema_registry,
+            metrics_host=settings.host,
+            metrics_port=settings.metrics_port,
+            stuck_s=settings.stuck_s,
         ),
     ).run()
 

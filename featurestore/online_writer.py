@@ -48,6 +48,7 @@ class RedisOnlineSink:
         self._timeout_s = timeout_s
         self._connection: Any = pool.make_connection()  # type: ignore[no-untyped-call]
         self._turn = asyncio.Lock()
+        self.waiting = False  # for a Redis that cannot be reached
         views: list[StreamViewSpec | BatchViewSpec] = [*plan.stream_views, *plan.batch_views]
         self._encoders = {view.name: ViewEncoder(plan.project, view) for view in views}
 
@@ -130,7 +131,7 @@ class RedisOnlineSink:
 
     async def _send_until_stored(self, commands: bytes, count: int) -> None:
         """HSET with the same values may be sent again, so a broken pipe needs no bookkeeping."""
-        pause, away = _BACKOFF_S[0], False
+        pause = _BACKOFF_S[0]
         while True:
             try:
                 await self._send(commands, count)
@@ -138,15 +139,16 @@ class RedisOnlineSink:
                 await self._connection.disconnect(nowait=True)
                 if not _passing(error):
                     raise ServiceUnavailable(f"Redis refuses the online rows: {error}") from error
-                if not away:
+                if not self.waiting:
                     reason = str(error) or f"no answer within {self._timeout_s:g} s"
                     _log.warning("Redis cannot take online rows (%s); waiting and trying again", reason)
-                away = True
+                self.waiting = True
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _BACKOFF_S[1])
             else:
-                if away:
+                if self.waiting:
                     _log.warning("Redis takes online rows again")
+                self.waiting = False
                 return
 
     async def _send(self, commands: bytes, count: int) -> None:

@@ -41,6 +41,10 @@ class OnlineRows:
 
 
 class OnlineSink(Protocol):
+    @property
+    def waiting(self) -> bool:
+        """Whether the store cannot be reached at the moment, and `write` waits for it."""
+
     async def write(self, rows: Sequence[OnlineRows], hashes: Mapping[str, Mapping[str, str]]) -> None:
         """Write rows, then the fields of other hashes that speak of them: progress and counts.
 

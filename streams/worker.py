@@ -19,12 +19,15 @@ from schemas.errors import HeadraceError, StateError
 from schemas.plan import Plan, SourceSpec
 from streams.faust_app import add_agent, guarded, range_app, run_app
 from streams.feature_progress import feature_progress
+from streams.health_server import serve_health
 from streams.known_topics import refuse_missing_topics
-from streams.log_reader import read_log
+from streams.log_reader import end_offset, read_log
 from streams.output import LogProducer
+from streams.overseer import Overseer
 from streams.partition_state import Effects, Entry, Shard, SourcePartition, worker_group
 from streams.schema_registry import WriterSchemas
 from streams.sinks import FeatureLog, OnlineSink
+from streams.vitals import PartitionVitals, Restoring, Vitals, vitals_of
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +39,8 @@ class WorkerConfig:
     `checkpoint_ms` bounds the work that a crash repeats; `session_timeout_s` is how long the group waits for
     a worker that died before its partitions move. In a partition without a record for `idle_ms` windows
     empty by the wall clock. `fetch_wait_ms`: see `streams.transport`. `schema_registry` is the URL of a
-    registry that has the writer schemas which the plan does not have.
+    registry that has the writer schemas which the plan does not have. On `metrics_port` it tells of its
+    health; 0: it does not. A worker that stands still for `stuck_s` with records before it, ends.
     """
 
     checkpoint_ms: int = 500
@@ -45,6 +49,9 @@ class WorkerConfig:
     session_timeout_s: float = 10.0
     log_level: str = "INFO"
     schema_registry: str | None = None
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
+    stuck_s: float = 300.0
 
 
 @dataclass
@@ -56,6 +63,7 @@ class _Owned:
     changelog: str
     messages: list[Any] = field(default_factory=list)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # a range, or a checkpoint between two ranges
+    ranges: int = 0
     heard_s: float = field(default_factory=time.monotonic)  # when there was something to process last
 
 
@@ -100,6 +108,9 @@ class Worker:
         self._events = {s.topic: s for s in plan.sources if plan.views_of(s.name)}
         self._shuffles = {topics.shuffle(plan.project, s.name): s for s in self._events.values() if s.shards}
         self._owned: dict[Any, asyncio.Task[_Owned]] = {}
+        self._restoring: dict[Any, Restoring] = {}
+        self._assigned = False
+        self._checkpoint_s = time.monotonic()  # when the last one ended
         self._producer = LogProducer(bootstrap)
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
         self._checkpoints: asyncio.Task[None] | None = None
@@ -118,10 +129,31 @@ class Worker:
                 f"project '{self._plan.project}' has no stream feature views; there is nothing to compute"
             )
         refuse_missing_topics(self._bootstrap, self._topics())
+        overseer = Overseer(self._bootstrap, self.vitals, self._config.stuck_s)
+        overseer.start()
+        if self._config.metrics_port:
+            serve_health(self._config.metrics_host, self._config.metrics_port, overseer)
         run_app(self._app, self._config.log_level)
 
     def _topics_read(self) -> list[str]:
         return [*self._events, *self._shuffles]
+
+    def vitals(self) -> Vitals:
+        """The vital signs at this moment; may be called from any thread."""
+        waiting = "schema registry" if self._writer_schemas.waiting else None
+        return Vitals(
+            tuple(self._vitals_of(tp, task) for tp, task in list(self._owned.items())),
+            self._assigned,
+            time.monotonic() - self._checkpoint_s,
+            "redis" if self._sink.waiting else waiting,
+        )
+
+    def _vitals_of(self, tp: Any, task: asyncio.Task[_Owned]) -> PartitionVitals:
+        restoring = self._restoring.get(tp) or Restoring()
+        if not task.done() or task.cancelled() or task.exception() is not None:
+            return PartitionVitals(tp.topic, tp.partition, restoring=restoring)
+        owned = task.result()
+        return vitals_of(tp.topic, owned.state, restoring, owned.ranges)
 
     def _topics(self) -> list[str]:
         project, sources = self._plan.project, self._events.values()
@@ -146,6 +178,7 @@ class Worker:
     async def _on_assigned(self, app: Any, assigned: Any = (), **_: Any) -> None:
         if self._checkpoints is None:
             self._checkpoints = asyncio.create_task(guarded(self._checkpoint_forever()))
+        self._assigned = True
         for tp in assigned:
             if tp.topic in self._events or tp.topic in self._shuffles:
                 self._restored(tp)
@@ -158,20 +191,27 @@ class Worker:
     async def _on_revoked(self, app: Any, revoked: Any = (), **_: Any) -> None:
         for tp in revoked:
             task = self._owned.pop(tp, None)
+            self._restoring.pop(tp, None)
             if task is not None:
                 task.cancel()
 
     async def _restore(self, tp: Any) -> _Owned:
         owned = self._own(tp)
-        entries = await asyncio.to_thread(self._read_changelog, owned.changelog, tp.partition)
+        restoring = self._restoring[tp] = Restoring()
+        entries = await asyncio.to_thread(self._read_changelog, owned.changelog, tp.partition, restoring)
         owned.state.restore(entries)
         position = owned.state.next_offset
         log.info("%s[%d]: restored %d records, position %d", tp.topic, tp.partition, len(entries), position)
         await self._sink.write([], self._published(owned))
         return owned
 
-    def _read_changelog(self, topic: str, partition: int) -> list[Entry]:
-        return [(m.key(), m.value()) for m in read_log(self._bootstrap, topic, partition)]
+    def _read_changelog(self, topic: str, partition: int, restoring: Restoring) -> list[Entry]:
+        restoring.end = end_offset(self._bootstrap, topic, partition)
+        entries: list[Entry] = []
+        for message in read_log(self._bootstrap, topic, partition):
+            entries.append((message.key(), message.value()))
+            restoring.next_offset = message.offset() + 1
+        return entries
 
     def _own(self, tp: Any) -> _Owned:
         project = self._plan.project
@@ -197,6 +237,7 @@ class Worker:
                 )
             await self._write(owned, owned.state.process(message.value))
             owned.messages.append(message)
+            owned.ranges += 1
             owned.heard_s = time.monotonic()
             if isinstance(owned.state, SourcePartition):
                 owned.state.heard_ms = _now_ms()
@@ -252,6 +293,7 @@ class Worker:
             await asyncio.sleep(self._config.checkpoint_ms / 1000)
             await self._pass_time()
             await self.checkpoint()
+            self._checkpoint_s = time.monotonic()
 
     async def checkpoint(self) -> None:
         """Make everything processed so far durable, then acknowledge it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -45,9 +46,18 @@ class Scene:
         )
         ensure_topics(bootstrap, self.plan, event_partitions=PARTITIONS)
 
-    def start_worker(self, idle_ms: int = 3_600_000) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.integration.worker_process"]
-        arguments = [str(self.plan_file), self.bootstrap, self.redis_url, str(idle_ms)]
+    def start_worker(
+        self, idle_ms: int = 3_600_000, program: str = "worker_process", **config: Any
+    ) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", f"tests.integration.{program}"]
+        arguments = [
+            str(self.plan_file),
+            self.bootstrap,
+            self.redis_url,
+            str(idle_ms),
+            "",
+            json.dumps(config),
+        ]
         with self.log_file.open("ab") as log:
             worker = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=log, stderr=log)
         self.workers.append(worker)

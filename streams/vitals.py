@@ -1,0 +1,137 @@
+"""The vital signs of a worker, and what they say: whether it makes progress or stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from streams.partition_state import Shard, SourcePartition
+
+Where = tuple[str, int]  # topic and partition
+
+
+@dataclass
+class Restoring:
+    """How far the changelog of a partition has been read: offsets of the next record and of the end."""
+
+    next_offset: int = 0
+    end: int | None = None  # None: not known yet
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1."""
+        return 0.0 if self.end is None else min(1.0, self.next_offset / self.end) if self.end else 1.0
+
+
+@dataclass(frozen=True)
+class PartitionVitals:
+    """One partition a worker has.
+
+    Attributes
+    ----------
+    position
+        Next offset to process; None while the state is restored.
+    restoring
+        How far the changelog has been read.
+    clock_ms
+        Event time of the windows, epoch milliseconds; None before the first record.
+    counts
+        What became of the records of an event topic's partition: applied, late, dead, marks.
+    keys, ranges
+        Keys held, and ranges processed since the partition came here.
+    """
+
+    topic: str
+    partition: int
+    position: int | None = None
+    restoring: Restoring = field(default_factory=Restoring)
+    clock_ms: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    keys: int = 0
+    ranges: int = 0
+
+    @property
+    def where(self) -> Where:
+        return self.topic, self.partition
+
+
+def vitals_of(
+    topic: str, state: SourcePartition | Shard, restoring: Restoring, ranges: int
+) -> PartitionVitals:
+    """Of a partition whose state is restored."""
+    keys = sum(len(group.keys) for group in state.groups.values())
+    clock_ms, counts = (
+        (state.as_of_ms, asdict(state.counts)) if isinstance(state, SourcePartition) else (state.clock_ms, {})
+    )
+    return PartitionVitals(
+        topic, state.partition, state.next_offset, restoring, clock_ms, counts, keys, ranges
+    )
+
+
+@dataclass(frozen=True)
+class Vitals:
+    """A worker at one moment.
+
+    Attributes
+    ----------
+    partitions
+        Those it has.
+    assigned
+        Whether it has been told which ones it has.
+    checkpoint_age_s
+        Time since a checkpoint ended, or since the start; one that finds nothing to do counts.
+    waiting_for
+        What is away and waited for: Redis or the schema registry.
+    """
+
+    partitions: tuple[PartitionVitals, ...]
+    assigned: bool
+    checkpoint_age_s: float
+    waiting_for: str | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether every partition it has is restored."""
+        return self.assigned and all(one.position is not None for one in self.partitions)
+
+
+class Watch:
+    """Finds what stands still although there is something to do.
+
+    Waiting for Redis or for the schema registry is no standstill: another process would wait, too.
+
+    Parameters
+    ----------
+    stuck_s
+        How long is too long.
+    """
+
+    def __init__(self, stuck_s: float) -> None:
+        self._stuck_s = stuck_s
+        self._moved: dict[Where, tuple[tuple[int | None, int], float]] = {}
+
+    def standing(self, now_s: float, vitals: Vitals, ends: Mapping[Where, int]) -> list[PartitionVitals]:
+        """Partitions that have not moved for too long: neither restored nor processed anything.
+
+        Parameters
+        ----------
+        now_s
+            A monotonic clock.
+        ends
+            Ends of the topics; a partition that is not in it is taken to have nothing to do.
+        """
+        before, self._moved = self._moved, {}
+        found = []
+        for one in vitals.partitions:
+            mark = (one.position, one.restoring.next_offset)
+            busy = one.position is None or ends.get(one.where, 0) > one.position
+            known = before.get(one.where)
+            moved_s = known[1] if known and known[0] == mark and busy and not vitals.waiting_for else now_s
+            self._moved[one.where] = (mark, moved_s)
+            if now_s - moved_s >= self._stuck_s:
+                found.append(one)
+        return found
+
+    def is_alive(self, vitals: Vitals) -> bool:
+        """Whether a checkpoint ended not too long ago, or could not for a reason outside the worker."""
+        return vitals.waiting_for is not None or vitals.checkpoint_age_s < self._stuck_s
