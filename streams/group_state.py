@@ -14,7 +14,7 @@ from schemas.plan import StreamViewSpec
 from streams.accumulators import Dtype
 from streams.aggregations import AGGREGATIONS, Aggregation, Reading
 from streams.batch import Batch
-from streams.keys import KeyTable, decode_key, encode_key
+from streams.keys import KeyTable, decode_key, decode_keys, encode_key
 from streams.rings import Ring
 from streams.sinks import OnlineRows
 
@@ -180,15 +180,16 @@ class GroupState:
         self.clock_ms = clock_ms
         if not items:
             return
-        slots = np.array([self.keys.slot(decode_key(key)) for key, _ in items], np.int64)
+        keys, states = zip(*items, strict=True)
+        slots = self.keys.slots_of_keys(decode_keys(keys))
         self._reserve()
         widths = [a.itemsize * (a.shape[1] if a.ndim == 2 else 1) for a in self._arrays()]
-        if any(len(state) != sum(widths) for _, state in items):
+        if set(map(len, states)) != {sum(widths)}:
             raise StateError(
                 f"the changelog of the views keyed by {self.name} does not fit their definition; "
                 "run `headrace apply` and restart the worker so that it rebuilds from the topic"
             )
-        rows = np.frombuffer(b"".join(state for _, state in items), np.uint8).reshape(len(items), -1)
+        rows = np.frombuffer(b"".join(states), np.uint8).reshape(len(items), -1)
         cuts = [0, *np.cumsum(widths).tolist()]
         for array, (start, end) in zip(self._arrays(), pairwise(cuts), strict=True):
             part = np.ascontiguousarray(rows[:, start:end]).view(array.dtype)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 KeyColumns = tuple[NDArray[Any], ...]  # one array of shape (n,) per join key: int64 or dtype S
 Key = tuple[int | bytes, ...]
+_INTEGER = np.frombuffer(b"i" + (8).to_bytes(4, "little"), np.uint8)  # before the bytes of an integer
+_INTEGER_BYTES = 13
 
 
 def distinct(columns: KeyColumns) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -50,6 +52,19 @@ def decode_key(raw: bytes) -> Key:
     return tuple(parts)
 
 
+def decode_keys(raws: Sequence[bytes]) -> list[Key]:
+    """`decode_key` of many keys, faster where they are integers alone, or one text."""
+    if raws and raws[0] and len(raws[0]) % _INTEGER_BYTES == 0 and len(set(map(len, raws))) == 1:
+        cells = np.frombuffer(b"".join(raws), np.uint8).reshape(len(raws), -1, _INTEGER_BYTES)
+        if (cells[:, :, :5] == _INTEGER).all():
+            parts = np.ascontiguousarray(cells[:, :, 5:]).view("<i8")[:, :, 0]
+            return list(zip(*(column.tolist() for column in parts.T), strict=True))
+    return [
+        (raw[5:],) if raw[:5] == b"s" + (len(raw) - 5).to_bytes(4, "little", signed=True) else decode_key(raw)
+        for raw in raws
+    ]
+
+
 class KeyTable:
     """A table of keys with slots that are handed out, freed and handed out again."""
 
@@ -82,6 +97,13 @@ class KeyTable:
             self._keys.append(key)
         self._slots[key] = slot
         return slot
+
+    def slots_of_keys(self, keys: Sequence[Key]) -> NDArray[np.int64]:
+        """The slot of every key, shape (n,); keys not seen before get one."""
+        if not self._keys and len(fresh := dict(zip(keys, range(len(keys)), strict=True))) == len(keys):
+            self._slots, self._keys = fresh, list(keys)
+            return np.arange(len(keys))
+        return np.fromiter(map(self.slot, keys), np.int64, len(keys))
 
     def slots_of(self, columns: KeyColumns) -> NDArray[np.int64]:
         """The slot of every row, shape (n,); keys not seen before get one."""

@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.errors import ServiceUnavailable
 
+_FETCH_BYTES = 4 * 1024**2  # more of a partition at once: fewer round trips while a changelog is read
 _SILENCE_S = 30.0  # without a record and short of the end: the broker is not answering
 
 
@@ -25,6 +26,7 @@ def open_consumer(bootstrap: str, fetch_wait_ms: int = 500) -> Consumer:
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": fetch_wait_ms,
+            "max.partition.fetch.bytes": _FETCH_BYTES,
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
         }

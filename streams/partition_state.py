@@ -95,17 +95,13 @@ class _Stateful:
 
     def restore(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Take up a changelog, read from its beginning to its end. Other definitions are passed over."""
-        latest: dict[bytes, bytes] = {}
-        for key, value in entries:
-            if value is None:
-                latest.pop(key, None)
-            elif key == self._position_key or key.startswith(self._prefix):
-                latest[key] = value
+        latest = dict(entries)
         raw = latest.pop(self._position_key, None)
         clock_ms = None if raw is None else self._take_position(json.loads(raw))
         for name, group in self.groups.items():
             prefix = self._prefix + name.encode() + b"|"
-            items = [(k[len(prefix) :], v) for k, v in latest.items() if k.startswith(prefix)]
+            start = len(prefix)
+            items = [(k[start:], v) for k, v in latest.items() if v is not None and k.startswith(prefix)]
             group.restore(items, clock_ms)
 
     def catch_up(self, entries: Iterable[Entry]) -> None:

@@ -131,8 +131,12 @@ class Ring:
     def reindex(self, slots: NDArray[np.int64]) -> None:
         """Rebuild the bookkeeping of tiles after a restore."""
         row, position = np.nonzero(self.tiles[slots] != EMPTY)
-        if len(row):
-            self._hold(slots[row], self.tiles[slots[row], position])
+        holding = slots[row]
+        numbers = self.tiles[holding, position]
+        by = np.argsort(numbers, kind="stable")
+        found, starts = np.unique(numbers[by], return_index=True)
+        for number, part in zip(found.tolist(), np.split(holding[by], starts[1:]), strict=False):
+            self._holders.setdefault(number, []).extend(part.tolist())
 
 
 def _starts(slots: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -6,21 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from streams.partition_state import Shard, SourcePartition
+from streams.restore import Restoring
 
 Where = tuple[str, int]  # topic and partition
-
-
-@dataclass
-class Restoring:
-    """How far the changelog of a partition has been read: offsets of the next record and of the end."""
-
-    next_offset: int = 0
-    end: int | None = None  # None: not known yet
-
-    @property
-    def share(self) -> float:
-        """From 0 to 1."""
-        return 0.0 if self.end is None else min(1.0, self.next_offset / self.end) if self.end else 1.0
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,13 @@ from streams.faust_app import add_agent, guarded, range_app, run_app
 from streams.feature_progress import feature_progress
 from streams.health_server import serve_health
 from streams.known_topics import refuse_missing_topics
-from streams.log_reader import end_offset, read_log
 from streams.output import LogProducer
 from streams.overseer import Overseer
 from streams.partition_state import Effects, Entry, Shard, SourcePartition, worker_group
+from streams.restore import Restoring, restore
 from streams.schema_registry import WriterSchemas
 from streams.sinks import FeatureLog, OnlineSink
-from streams.vitals import PartitionVitals, Restoring, Vitals, vitals_of
+from streams.vitals import PartitionVitals, Vitals, vitals_of
 
 log = logging.getLogger(__name__)
 
@@ -198,20 +198,13 @@ class Worker:
     async def _restore(self, tp: Any) -> _Owned:
         owned = self._own(tp)
         restoring = self._restoring[tp] = Restoring()
-        entries = await asyncio.to_thread(self._read_changelog, owned.changelog, tp.partition, restoring)
-        owned.state.restore(entries)
+        read = await asyncio.to_thread(
+            restore, owned.state, self._bootstrap, owned.changelog, tp.partition, restoring
+        )
         position = owned.state.next_offset
-        log.info("%s[%d]: restored %d records, position %d", tp.topic, tp.partition, len(entries), position)
+        log.info("%s[%d]: restored %d records, position %d", tp.topic, tp.partition, read, position)
         await self._sink.write([], self._published(owned))
         return owned
-
-    def _read_changelog(self, topic: str, partition: int, restoring: Restoring) -> list[Entry]:
-        restoring.end = end_offset(self._bootstrap, topic, partition)
-        entries: list[Entry] = []
-        for message in read_log(self._bootstrap, topic, partition):
-            entries.append((message.key(), message.value()))
-            restoring.next_offset = message.offset() + 1
-        return entries
 
     def _own(self, tp: Any) -> _Owned:
         project = self._plan.project

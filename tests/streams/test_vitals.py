@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from streams.vitals import PartitionVitals, Restoring, Vitals, Watch
+from streams.restore import Restoring
+from streams.vitals import PartitionVitals, Vitals, Watch
 
 TOPIC = "clicks"
 

@@ -1,0 +1,40 @@
+"""A partition's state from its changelog, and how far that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streams.log_reader import end_offset, read_log
+from streams.partition_state import Entry, Shard, SourcePartition
+
+
+@dataclass
+class Restoring:
+    """How far the changelog of a partition has been read: offsets of the next record and of the end."""
+
+    next_offset: int = 0
+    end: int | None = None  # None: not known yet
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1."""
+        return 0.0 if self.end is None else min(1.0, self.next_offset / self.end) if self.end else 1.0
+
+
+def restore(
+    state: SourcePartition | Shard, bootstrap: str, changelog: str, partition: int, restoring: Restoring
+) -> int:
+    """Read a changelog to its end into an empty state; blocks, and returns the number of its records.
+
+    Raises
+    ------
+    ServiceUnavailable
+        When the broker stops answering.
+    """
+    restoring.end = end_offset(bootstrap, changelog, partition)
+    entries: list[Entry] = []
+    for message in read_log(bootstrap, changelog, partition):
+        entries.append((message.key(), message.value()))
+        restoring.next_offset = message.offset() + 1
+    state.restore(entries)
+    return len(entries)
