@@ -82,7 +82,7 @@ class RedisServer:
         def answers() -> bool:
             try:
                 found: Any = client.info("server")
-                return bool(found["process_id"] == pid)  # not another one on this port
+                return bool(client.ping() and found["process_id"] == pid)  # not another one on this port
             except (redis.ConnectionError, redis.TimeoutError):  # also while it loads its file
                 return False
 

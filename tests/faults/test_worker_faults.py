@@ -16,8 +16,9 @@ import pytest
 
 from deploy.kafka_server import KafkaServer
 from deploy.redis_server import RedisServer
+from streams.log_reader import end_offset
 from streams.progress import counts_key
-from tests.integration.scene import ROOT, Load, Scene
+from tests.integration.scene import PARTITIONS, ROOT, Load, Scene
 from tests.parity.test_windows_parity import rules_of
 from tests.parity.window_oracle import judge
 
@@ -36,6 +37,9 @@ def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) ->
 
 
 def assert_nothing_lost_or_doubled(scene: Scene) -> None:
+    topic = scene.plan.sources[0].topic
+    ends = [end_offset(scene.bootstrap, topic, partition) for partition in range(PARTITIONS)]
+    assert ends == [len(log) for log in scene.logs], "the topic is not what was produced"
     scene.wait(120)
     scene.assert_equals_oracle()
     stored = scene.redis.hgetall(counts_key(scene.plan.project))

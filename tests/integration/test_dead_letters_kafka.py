@@ -26,7 +26,7 @@ from schemas.records import DeadLetter
 from streams.log_reader import read_log
 from streams.outbox import Deliveries, KafkaRecord, Outbox
 from streams.progress import counts_key, progress_key
-from tests.integration.test_worker_kafka import Scene
+from tests.integration.scene import Scene
 from tests.parity.test_windows_parity import record_of
 from tests.parity.window_oracle import OracleEvent
 from tests.streams.plans import EVENT_SCHEMA

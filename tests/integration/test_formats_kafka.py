@@ -19,7 +19,7 @@ from schemas import topics
 from schemas.avro import encode_confluent
 from streams.progress import counts_key
 from tests.integration.registry import StandIn, register
-from tests.integration.test_worker_kafka import PARTITIONS, ROOT, Scene, letters_of, random_event
+from tests.integration.scene import PARTITIONS, ROOT, Scene, letters_of, random_event
 from tests.parity.test_windows_parity import rules_of
 from tests.parity.window_oracle import OracleEvent, judge
 from tests.streams.plans import EVENT_SCHEMA
