@@ -109,7 +109,6 @@ class Worker:
         self._shuffles = {topics.shuffle(plan.project, s.name): s for s in self._events.values() if s.shards}
         self._owned: dict[Any, asyncio.Task[_Owned]] = {}
         self._restoring: dict[Any, Restoring] = {}
-        self._assigned = False
         self._checkpoint_s = time.monotonic()  # when the last one ended
         self._producer = LogProducer(bootstrap)
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
@@ -143,7 +142,7 @@ class Worker:
         waiting = "schema registry" if self._writer_schemas.waiting else None
         return Vitals(
             tuple(self._vitals_of(tp, task) for tp, task in list(self._owned.items())),
-            self._assigned,
+            self._checkpoints is not None,
             time.monotonic() - self._checkpoint_s,
             "redis" if self._sink.waiting else waiting,
         )
@@ -178,7 +177,6 @@ class Worker:
     async def _on_assigned(self, app: Any, assigned: Any = (), **_: Any) -> None:
         if self._checkpoints is None:
             self._checkpoints = asyncio.create_task(guarded(self._checkpoint_forever()))
-        self._assigned = True
         for tp in assigned:
             if tp.topic in self._events or tp.topic in self._shuffles:
                 self._restored(tp)
