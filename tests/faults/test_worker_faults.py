@@ -132,6 +132,7 @@ def test_the_broker_goes_and_comes_back(redis_url: str, project: str, tmp_path: 
                     kafka.start()
                     keep_running(scene)
                     scene.wait_for_motion(60)
+            scene.learn_log()
             assert_nothing_lost_or_doubled(scene)
         finally:
             scene.stop()
