@@ -11,7 +11,7 @@ Conventions, all in plain Feast objects::
         aggregations=[
             Aggregation(
                 column="dep_delay",
-                function="mean",                # count, sum, mean, min, max, last
+                function="mean",                # see docs/aggregations.md
                 time_window=timedelta(hours=1),
                 slide_interval=timedelta(minutes=5),    # the hop; without it, a tumbling window
                 name="dep_delay_mean_1h",       # without it, Feast's {function}_{column}_{seconds}s
@@ -28,27 +28,21 @@ from __future__ import annotations
 import math
 from collections import Counter
 from datetime import timedelta
-from typing import Any, get_args
+from typing import Any
 
 from featurestore.compile_entities import JoinKeys
 from featurestore.compile_sources import EventSource
 from featurestore.definitions import Definition, suggestion
 from featurestore.event_schema import EventColumn, Kind
-from schemas.plan import AggregationFunction, AggregationSpec, StreamViewSpec, ValueType
+from schemas.plan import AggregationSpec, StreamViewSpec, ValueType
+from streams.aggregations import AGGREGATIONS
 
-FUNCTIONS: tuple[AggregationFunction, ...] = get_args(AggregationFunction)
-_FEAST_FUNCTIONS = ("count_distinct", "std", "var", "first", "median", "percentile")
+_INSTEAD = {"median": "p50", "percentile": "p50, p90, p95 or p99", "avg": "mean", "nunique": "count_distinct"}
 _DEFAULT_QUANTUM = 1e-6
 _JOIN_KEY_KINDS: dict[ValueType, tuple[Kind, ...]] = {
     "Int32": ("int",),
     "Int64": ("int", "long"),
     "String": ("string",),
-}
-_LOSSLESS: dict[Kind, tuple[ValueType, ...]] = {
-    "int": ("Int32", "Int64", "Float64"),
-    "long": ("Int64", "Float64"),
-    "float": ("Float32", "Float64"),
-    "double": ("Float64", "Float32"),
 }
 
 
@@ -120,7 +114,8 @@ class StreamViewCompiler:
         definition = self._definition.part(f"feature '{feature}'")
         function = _function(definition, aggregation.function)
         column = self._source.column(definition, aggregation.column)
-        if function != "count" and not column.is_numeric:
+        fitting = AGGREGATIONS[function].types(column.kind)
+        if not fitting:
             raise definition.error(
                 f"{function} of column '{column.name}', which is {column.kind}", "Choose a numeric column"
             )
@@ -131,23 +126,22 @@ class StreamViewCompiler:
             column=column.name,
             window_ms=window_ms,
             hop_ms=hop_ms,
-            dtype=self._feature_type(definition, feature, function, column),
+            dtype=self._feature_type(definition, feature, f"{function} of {column.kind}", fitting),
             quantum=quanta.get(column.name, 1.0 if not _is_floating(column) else _DEFAULT_QUANTUM),
         )
 
     def _feature_type(
-        self, definition: Definition, feature: str, function: AggregationFunction, column: EventColumn
+        self, definition: Definition, feature: str, computed: str, fitting: tuple[ValueType, ...]
     ) -> ValueType:
         if feature not in self._dtypes:
             raise definition.error(
                 "it is not in the view's schema", f"Add a Field; {suggestion(feature, self._dtypes)}"
             )
-        fitting = fitting_types(function, column)
         for dtype in fitting:
             if str(self._dtypes[feature]) == dtype:
                 return dtype
         raise definition.error(
-            f"{function} of a column of type {column.kind} does not fit type {self._dtypes[feature]}",
+            f"{computed} does not fit type {self._dtypes[feature]}",
             f"Declare the Field as {' or '.join(fitting)}",
         )
 
@@ -176,24 +170,11 @@ class StreamViewCompiler:
         return quanta
 
 
-def fitting_types(function: AggregationFunction, column: EventColumn) -> tuple[ValueType, ...]:
-    """Types a feature may have, the best first."""
-    if function == "count":
-        return ("Int64",)
-    if function == "mean":
-        return ("Float64", "Float32")
-    if function == "sum":
-        return ("Int64", "Float64") if column.is_integer else ("Float64", "Float32")
-    return _LOSSLESS[column.kind]
-
-
-def _function(definition: Definition, name: str) -> AggregationFunction:
-    for function in FUNCTIONS:
-        if name == function:
-            return function
-    if name in _FEAST_FUNCTIONS:
-        raise definition.error(f"function '{name}' is not yet executed", f"Use one of {', '.join(FUNCTIONS)}")
-    raise definition.error(f"function '{name}' is unknown", suggestion(name, FUNCTIONS))
+def _function(definition: Definition, name: str) -> str:
+    if name in AGGREGATIONS:
+        return name
+    remedy = f"Use {_INSTEAD[name]}" if name in _INSTEAD else suggestion(name, AGGREGATIONS)
+    raise definition.error(f"function '{name}' is unknown", remedy)
 
 
 def _window(definition: Definition, aggregation: Any) -> tuple[int, int]:

@@ -28,7 +28,7 @@ class Batch:
     columns
         Field name to values and validity, each of shape (n,).
     terms
-        What has been made of the columns so far, by a name of whoever made it, shape (n,).
+        What has been made of the columns so far, by a name of whoever made it, shape (m, n).
     """
 
     event_ms: NDArray[np.int64]

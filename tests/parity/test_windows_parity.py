@@ -25,7 +25,7 @@ from tests.streams.plans import EVENT_SCHEMA, purchases_plan
 amounts = st.one_of(
     st.none(),
     st.floats(-1e6, 1e6),
-    st.sampled_from([0.0, -0.0, 0.005, 0.015, 1e9, -1e9, float("nan")]),
+    st.sampled_from([0.0, -0.0, 0.005, 0.015, 1e9, -1e9, 1.4e12, -1.4e12, float("nan")]),
 )
 events = st.fixed_dictionaries(
     {
@@ -73,7 +73,9 @@ def record_of(event: OracleEvent) -> Record:
 
 def oracle_features(plan: Plan, view: str) -> list[OracleFeature]:
     return [
-        OracleFeature(a.feature, a.function, a.column, a.window_ms, a.hop_ms, round(1 / a.quantum))
+        OracleFeature(
+            a.feature, a.function, a.column, a.window_ms, a.hop_ms, round(1 / a.quantum), a.dtype == "Int64"
+        )
         for a in plan.stream_view(view).aggregations
     ]
 

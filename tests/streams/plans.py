@@ -24,17 +24,29 @@ USER = FieldSpec(name="user", dtype="Int64")
 SHOP = FieldSpec(name="shop", dtype="String")
 
 
-def _aggregations(*windows: tuple[int, int]) -> tuple[AggregationSpec, ...]:
-    wanted = [
-        ("count", "amount", "Int64", 1.0),
-        ("sum", "amount", "Float64", 0.01),
-        ("sum", "items", "Int64", 1.0),
-        ("mean", "amount", "Float64", 0.01),
-        ("min", "amount", "Float64", 1.0),
-        ("max", "items", "Int64", 1.0),
-        ("last", "amount", "Float64", 1.0),
-        ("last", "items", "Int64", 1.0),
-    ]
+COMMON = [
+    ("count", "amount", "Int64", 1.0),
+    ("sum", "amount", "Float64", 0.01),
+    ("sum", "items", "Int64", 1.0),
+    ("mean", "amount", "Float64", 0.01),
+    ("min", "amount", "Float64", 1.0),
+    ("max", "items", "Int64", 1.0),
+    ("last", "amount", "Float64", 1.0),
+    ("last", "items", "Int64", 1.0),
+]
+EVERY = [
+    *COMMON,
+    ("first", "amount", "Float64", 1.0),
+    ("first", "items", "Int64", 1.0),
+    ("var", "amount", "Float64", 0.01),
+    ("std", "items", "Float64", 1.0),
+    ("var_pop", "items", "Float64", 1.0),
+    ("std_pop", "amount", "Float64", 0.01),
+]
+LIFETIME = (0, 0)
+
+
+def _aggregations(*windows: tuple[int, int], wanted: list = COMMON) -> tuple[AggregationSpec, ...]:
     return tuple(
         AggregationSpec(
             feature=f"{function}_{column}_{window_ms}_{hop_ms}",
@@ -71,16 +83,19 @@ def purchases_plan(
             name="by_user",
             source="purchases",
             join_keys=(USER,),
-            aggregations=_aggregations((60, 10), (30, 30)),
+            aggregations=_aggregations((60, 10), (30, 30), wanted=EVERY),
         ),
         StreamViewSpec(
-            name="by_shop", source="purchases", join_keys=(SHOP,), aggregations=_aggregations((40, 20))
+            name="by_shop",
+            source="purchases",
+            join_keys=(SHOP,),
+            aggregations=_aggregations((40, 20), LIFETIME, wanted=EVERY),
         ),
         StreamViewSpec(
             name="by_both",
             source="purchases",
             join_keys=(SHOP, USER),
-            aggregations=_aggregations((200, 50)),
+            aggregations=_aggregations((200, 50), wanted=EVERY),
         ),
     )
     return Plan(project=project, sources=(source,), stream_views=views)
