@@ -74,6 +74,7 @@ class AggregationSpec(Spec):
     `function` is one of `streams.aggregations`. A window of 0, with a hop of 0, is the lifetime of the key.
     `quantum` is the unit of fixed-point sums: every value of a floating column is rounded to a multiple of
     it before it is added, so that sums are exact and do not depend on order. It is 1.0 for whole numbers.
+    `precision` is that of distinct counts: 2^precision registers, a standard error of 1.04 / 2^(precision/2).
     """
 
     feature: str
@@ -83,6 +84,7 @@ class AggregationSpec(Spec):
     hop_ms: int
     dtype: ValueType
     quantum: float = 1.0
+    precision: int = 10
 
 
 class StreamViewSpec(Spec):

@@ -6,12 +6,22 @@ from schemas.errors import PlanError
 from schemas.plan import AggregationSpec
 from streams.aggregations.aggregation import Aggregation, Reading, Values
 from streams.aggregations.count import Count
+from streams.aggregations.distinct import DEFAULT_PRECISION, PRECISIONS, CountDistinct
 from streams.aggregations.edge import First, Last
 from streams.aggregations.extreme import Max, Min
+from streams.aggregations.percentile import P50, P75, P90, P95, P99
 from streams.aggregations.sum import Mean, Sum
 from streams.aggregations.variance import Deviation, PopulationDeviation, PopulationVariance, Variance
 
-__all__ = ["AGGREGATIONS", "Aggregation", "Reading", "Values", "aggregation_of"]
+__all__ = [
+    "AGGREGATIONS",
+    "DEFAULT_PRECISION",
+    "PRECISIONS",
+    "Aggregation",
+    "Reading",
+    "Values",
+    "aggregation_of",
+]
 
 AGGREGATIONS: dict[str, type[Aggregation]] = {
     "count": Count,
@@ -21,6 +31,12 @@ AGGREGATIONS: dict[str, type[Aggregation]] = {
     "max": Max,
     "first": First,
     "last": Last,
+    "count_distinct": CountDistinct,
+    "p50": P50,
+    "p75": P75,
+    "p90": P90,
+    "p95": P95,
+    "p99": P99,
     "var": Variance,
     "std": Deviation,
     "var_pop": PopulationVariance,

@@ -47,6 +47,11 @@ class Aggregation:
         """Types its feature may have for a column of an Avro type, the best first; none: not offered."""
         return _LOSSLESS.get(kind, ())
 
+    @classmethod
+    def tile_bytes(cls, spec: AggregationSpec) -> int:
+        """Memory of one tile of one key, roughly."""
+        return 32
+
     @property
     def held(self) -> list[Held]:
         """What every tile must hold."""

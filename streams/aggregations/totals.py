@@ -64,7 +64,7 @@ class Totals(Accumulator):
         tiles_of(self.total)[places] = 0
 
     def add(self, places: Indices, starts: Indices, batch: Batch) -> None:
-        terms = np.concatenate([_limbs(one, batch) for one in self.held])
+        terms = np.concatenate([batch.term(one.name, one.column, one.parameter.of) for one in self.held])
         tiles_of(self.total)[places] += np.add.reduceat(terms, starts, axis=1).T
 
     def read(self, slots: Indices, inside: NDArray[np.bool_]) -> Sequence[NDArray[Any]]:
@@ -74,14 +74,6 @@ class Totals(Accumulator):
 
     def arrays(self, number: int) -> list[NDArray[Any]]:
         return [self.total[:, :, limb] for limb in range(*self._cuts[number : number + 2])]
-
-
-def _limbs(held: Held, batch: Batch) -> NDArray[np.int64]:
-    """Rings of other hops take them up again."""
-    limbs = batch.terms.get(held.name)
-    if limbs is None:
-        limbs = batch.terms[held.name] = held.parameter.of(batch.columns[held.column])
-    return limbs
 
 
 def carried(limbs: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -74,7 +74,14 @@ def record_of(event: OracleEvent) -> Record:
 def oracle_features(plan: Plan, view: str) -> list[OracleFeature]:
     return [
         OracleFeature(
-            a.feature, a.function, a.column, a.window_ms, a.hop_ms, round(1 / a.quantum), a.dtype == "Int64"
+            a.feature,
+            a.function,
+            a.column,
+            a.window_ms,
+            a.hop_ms,
+            round(1 / a.quantum),
+            a.dtype == "Int64",
+            a.precision,
         )
         for a in plan.stream_view(view).aggregations
     ]

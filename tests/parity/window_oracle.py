@@ -11,6 +11,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from tests.parity.sketch_oracle import distinct_of, percentile_of
+
 
 @dataclass(frozen=True)
 class OracleFeature:
@@ -21,6 +23,7 @@ class OracleFeature:
     hop_ms: int
     units_per_one: int = 1  # fixed-point units in 1.0
     whole: bool = False  # the feature is an integer
+    precision: int = 10
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ def value_of(events: list[tuple[int, tuple, dict]], clock_ms: int, feature: Orac
             inside.append((event_ms, tie, value))
     if feature.function == "count":
         return len(inside)
+    if feature.function == "count_distinct":
+        return distinct_of([value for _, _, value in inside], feature.precision)
     if not inside:
         return None
     values = [value for _, _, value in inside]
@@ -124,6 +129,8 @@ def value_of(events: list[tuple[int, tuple, dict]], clock_ms: int, feature: Orac
         return max(values)
     if feature.function == "last":
         return max(inside, key=lambda one: (one[0], one[1]))[2]
+    if feature.function[0] == "p":
+        return percentile_of(values, int(feature.function[1:]))
     raise AssertionError(feature.function)
 
 

@@ -42,6 +42,11 @@ EVERY = [
     ("std", "items", "Float64", 1.0),
     ("var_pop", "items", "Float64", 1.0),
     ("std_pop", "amount", "Float64", 0.01),
+    ("count_distinct", "amount", "Int64", 1.0),
+    ("count_distinct", "shop", "Int64", 1.0),
+    ("p50", "amount", "Float64", 1.0),
+    ("p90", "amount", "Float64", 1.0),
+    ("p99", "items", "Float64", 1.0),
 ]
 LIFETIME = (0, 0)
 
