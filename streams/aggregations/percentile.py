@@ -1,10 +1,11 @@
-"""Percentiles, by DDSketch buckets (Masson, Rim, Lee: "DDSketch", VLDB 2019).
+"""Percentiles, by DDSketch buckets (Masson, Rim, Lee: "DDSketch", VLDB 2019) that collapse evenly (Epicoco et
+al.: "UDDSketch", 2020).
 
 A bucket holds the values between two neighbouring numbers of the form ``2^e (1 + j/64)``, told by the leading
 bits of a float64, so that no logarithm is taken and none rounded. The number returned for it is within 1/129
-(0.78 %) of every value in it. A tile or window keeps its `MOST` highest buckets that are not empty; what is
-lower is counted in the lowest of them. That depends on neither order nor batching, and merged tiles are what
-one sketch of all their values would be.
+(0.78 %) of every value in it. Where values fall into more than `MOST` buckets, all are made twice as wide,
+which is a level more, until they do not. The level, and with it the error of any percentile, depends on the
+values alone, neither on their order nor on batches; merged tiles are what one sketch of all values would be.
 """
 
 from __future__ import annotations
@@ -21,16 +22,19 @@ from streams.aggregations.aggregation import Aggregation, Reading, Values
 from streams.batch import Batch
 
 MOST = 256  # buckets
-_PARTS = 64  # buckets from one power of two to the next
+_PARTS = 64  # buckets of level 0 from one power of two to the next
 _SHIFT = 52 - 6  # bits of a float64 below those that tell the bucket
-_COUNT_BITS = 40
-_COUNT_MASK = (1 << _COUNT_BITS) - 1
+_COUNT_BITS, _LEVEL_BITS = 36, 4  # of an entry; the rest is the bucket's number
+_COUNT_MASK, _LEVEL_MASK = (1 << _COUNT_BITS) - 1, (1 << _LEVEL_BITS) - 1
 _CODE_BITS = 19  # of a bucket: its number is below 2^17 in magnitude
 _HIGHEST = 1 << 18
 _AT_ONCE = 1 << 20  # buckets looked at together
 
+Whole = NDArray[np.int64]
+Entries = tuple[Whole, Whole, Whole, Whole]  # row, bucket number, level, count
 
-def _bucket_of(values: NDArray[Any]) -> NDArray[np.int64]:
+
+def _bucket_of(values: NDArray[Any]) -> Whole:
     """Bucket numbers in the order of the values; 0 for zero and what is subnormal."""
     numbers = values.astype(np.float64)
     magnitude = np.abs(numbers).view(np.int64) >> _SHIFT
@@ -38,32 +42,44 @@ def _bucket_of(values: NDArray[Any]) -> NDArray[np.int64]:
     return np.where(numbers < 0, -magnitude, magnitude)
 
 
-def _value_of(buckets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The number that is nearest, in proportion, to all of a bucket."""
+def _value_of(buckets: Whole, levels: Whole) -> NDArray[np.float64]:
+    """The number that is nearest, in proportion, to both ends a, b of a bucket: ``a 2 / (1 + a/b)``."""
     magnitude = np.abs(buckets)
     lower = (magnitude << _SHIFT).view(np.float64)
-    value = lower * (1 + 1 / (2 * _PARTS + 1 + 2 * (magnitude % _PARTS)))
+    parts = np.maximum(_PARTS >> levels, 1)
+    part = parts + (magnitude >> levels) % parts
+    doublings = 1 << np.maximum(levels - 6, 0)  # beyond level 6 a bucket is whole powers of two wide
+    ratio = np.where(levels > 6, 0.5**doublings, part / (part + 1))
+    value = lower * (2 / (1 + ratio))
     return np.where(buckets < 0, -value, value)
 
 
-def _kept(
-    rows: int, row: NDArray[np.int64], bucket: NDArray[np.int64], count: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """The highest buckets of each row, shape (rows, MOST): ``number << 40 | count``, falling, then zeros."""
+def _kept(rows: int, entries: Entries) -> Whole:
+    """Sketches, shape (rows, MOST): number, level and count in one, by falling number, then zeros."""
+    row, bucket, levels, count = entries
+    level = np.zeros(rows, np.int64)
+    np.maximum.at(level, row, levels)
+    row, bucket, count = _merged(row, bucket, count, level)
+    while (crowded := np.bincount(row, minlength=rows) > MOST).any():
+        level += crowded
+        row, bucket, count = _merged(row, bucket, count, level)
     kept = np.zeros((rows, MOST), np.int64)
-    if not len(row):
-        return kept
-    code = row << _CODE_BITS | _HIGHEST - bucket
+    place = np.arange(len(row)) - np.searchsorted(row, row)
+    kept[row, place] = (bucket << _LEVEL_BITS | level[row]) << _COUNT_BITS | count
+    return kept
+
+
+def _merged(row: Whole, bucket: Whole, count: Whole, level: Whole) -> tuple[Whole, Whole, Whole]:
+    """Buckets at the level of their row, sorted by row and falling number, each once."""
+    own = level[row]
+    magnitude = np.abs(bucket) >> own << own
+    code = row << _CODE_BITS | _HIGHEST - np.where(bucket < 0, -magnitude, magnitude)
     by = np.argsort(code, kind="stable")
     code = code[by]
-    starts = np.flatnonzero(np.concatenate(([True], code[1:] != code[:-1])))
-    code, count = code[starts], np.add.reduceat(count[by], starts)
-    row = code >> _CODE_BITS
-    rank = np.arange(len(row)) - np.searchsorted(row, row)
-    held = rank < MOST
-    kept[row[held], rank[held]] = (_HIGHEST - (code[held] & ((1 << _CODE_BITS) - 1))) << _COUNT_BITS
-    np.add.at(kept, (row, np.minimum(rank, MOST - 1)), count)
-    return kept
+    starts = np.flatnonzero(np.diff(code, prepend=-1))
+    code = code[starts]
+    counts = np.add.reduceat(count[by], starts) if len(starts) else count
+    return code >> _CODE_BITS, _HIGHEST - (code & ((1 << _CODE_BITS) - 1)), counts
 
 
 class Buckets(Accumulator):
@@ -89,45 +105,43 @@ class Buckets(Accumulator):
         for held, array in zip(self.held, self.buckets, strict=True):
             column = batch.columns[held.column]
             fresh = _bucket_of(column.values[column.valid])
+            new = tile[column.valid], fresh, np.zeros_like(fresh), np.ones_like(fresh)
             tiles = tiles_of(array)
-            row, bucket, count = _entries(tiles[places])
-            tiles[places] = _kept(
-                len(places),
-                np.concatenate([row, tile[column.valid]]),
-                np.concatenate([bucket, fresh]),
-                np.concatenate([count, np.ones(len(fresh), np.int64)]),
-            )
+            old = _entries(tiles[places])
+            row, bucket, level, count = (np.concatenate(pair) for pair in zip(old, new, strict=True))
+            tiles[places] = _kept(len(places), (row, bucket, level, count))
 
     def read(self, slots: Indices, inside: NDArray[np.bool_]) -> Sequence[NDArray[Any]]:
         """Merged buckets, shape (n, windows, MOST)."""
-        return [self._merged(array, slots, inside) for array in self.buckets]
-
-    def _merged(
-        self, array: NDArray[np.int64], slots: Indices, inside: NDArray[np.bool_]
-    ) -> NDArray[np.int64]:
-        merged = np.zeros((*inside.shape[:2], MOST), np.int64)
-        step = max(1, _AT_ONCE // (inside.shape[2] * MOST))
-        for start in range(0, len(slots), step):
-            some = slice(start, start + step)
-            tiles = array[slots[some]]
-            for window in range(inside.shape[1]):
-                held = tiles * inside[some, window, :, None]
-                merged[some, window] = _kept(len(tiles), *_entries(held.reshape(len(tiles), -1)))
-        return merged
+        return [_over_windows(array, slots, inside) for array in self.buckets]
 
     def arrays(self, number: int) -> list[NDArray[Any]]:
         return [self.buckets[number]]
 
 
-def _entries(kept: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Row, bucket number and count of all that is not empty."""
-    row, position = np.nonzero(kept)
-    entries = kept[row, position]
-    return row, entries >> _COUNT_BITS, entries & _COUNT_MASK
+def _over_windows(array: Whole, slots: Indices, inside: NDArray[np.bool_]) -> Whole:
+    merged = np.zeros((*inside.shape[:2], MOST), np.int64)
+    step = max(1, _AT_ONCE // (inside.shape[2] * MOST))
+    for start in range(0, len(slots), step):
+        some = slice(start, start + step)
+        tiles = array[slots[some]]
+        used = np.count_nonzero(tiles.any(axis=(0, 1)))
+        for window in range(inside.shape[1]):
+            held = tiles[:, :, :used] * inside[some, window, :, None]
+            merged[some, window] = _kept(len(tiles), _entries(held.reshape(len(tiles), -1)))
+    return merged
+
+
+def _entries(kept: Whole) -> Entries:
+    """All that is not empty."""
+    row, place = np.nonzero(kept)
+    entries = kept[row, place]
+    heads = entries >> _COUNT_BITS
+    return row, heads >> _LEVEL_BITS, heads & _LEVEL_MASK, entries & _COUNT_MASK
 
 
 class Percentile(Aggregation):
-    """Of n values in order, that at ``floor((n - 1) * percent / 100)``, counted from 0; within 1 % of it."""
+    """Of n values in order, that at ``floor((n - 1) * percent / 100)``, counted from 0."""
 
     percent: ClassVar[int]
 
@@ -153,7 +167,8 @@ class Percentile(Aggregation):
         above = counted - 1 - (counted - 1) * self.percent // 100  # how many values are higher
         reached = np.cumsum(entries & _COUNT_MASK, axis=1) > above[:, None]
         chosen = entries[np.arange(len(entries)), reached.argmax(axis=1)]
-        return _value_of(chosen >> _COUNT_BITS), counted > 0
+        heads = chosen >> _COUNT_BITS
+        return _value_of(heads >> _LEVEL_BITS, heads & _LEVEL_MASK), counted > 0
 
 
 class P50(Percentile):

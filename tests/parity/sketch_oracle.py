@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections import Counter
+from fractions import Fraction
 
 WORD = 2**64
 
@@ -66,40 +67,49 @@ def estimate_of(registers: list[int], bits: int) -> int:
 
 
 def percentile_of(values: list, percent: int) -> float:
-    """The number of the DDSketch bucket in which the value of that rank is."""
-    counts = buckets_of(values)
+    """The number of the UDDSketch bucket in which the value of that rank is."""
+    level, counts = buckets_of(values)
     rank = (len(values) - 1) * percent // 100
     for bucket in sorted(counts):
         if rank < counts[bucket]:
-            return value_of_bucket(bucket)
+            return value_of_bucket(bucket, level)
         rank -= counts[bucket]
     raise AssertionError(values)
 
 
-def buckets_of(values: list, most: int = 256) -> dict[tuple[int, int, int], int]:
-    counts = Counter(bucket_of(value) for value in values)
-    for bucket in sorted(counts)[: max(0, len(counts) - most)]:
-        count = counts.pop(bucket)
-        counts[min(counts)] += count
-    return counts
+def buckets_of(values: list, most: int = 256) -> tuple[int, dict[int, int]]:
+    """Buckets 2^level of the finest wide, for the least level at which there are not too many."""
+    level = 0
+    while True:
+        counts = Counter(bucket_of(value, level) for value in values)
+        if len(counts) <= most:
+            return level, counts
+        level += 1
 
 
-def bucket_of(value: float) -> tuple[int, int, int]:
-    """Sign, exponent and part, so that the order of buckets is that of values."""
+def bucket_of(value: float, level: int) -> int:
     if math.isinf(value):
-        return (1, 1024, 0) if value > 0 else (-1, -1024, 0)
-    mantissa, exponent = math.frexp(abs(float(value)))
-    if value == 0 or exponent - 1 < -1022:
-        return 0, 0, 0
-    part = math.floor((2 * mantissa - 1) * 64)
-    return (1, exponent - 1, part) if value > 0 else (-1, 1 - exponent, -part)
+        magnitude = 2047 * 64
+    else:
+        mantissa, exponent = math.frexp(abs(float(value)))
+        if value == 0 or exponent - 1 < -1022:
+            return 0
+        magnitude = (exponent - 1 + 1023) * 64 + math.floor((2 * mantissa - 1) * 64)
+    magnitude = magnitude // 2**level * 2**level
+    return magnitude if value > 0 else -magnitude
 
 
-def value_of_bucket(bucket: tuple[int, int, int]) -> float:
-    sign, exponent, part = bucket
-    if sign == 0:
-        return 0.0
-    if abs(exponent) == 1024:
-        return sign * math.inf
-    exponent, part = sign * exponent, sign * part
-    return sign * math.ldexp(1 + part / 64, exponent) * (1 + 1 / (129 + 2 * part))
+def value_of_bucket(bucket: int, level: int) -> float:
+    low, high = end_of(abs(bucket)), end_of(abs(bucket) + 2**level)
+    if low == 0 or math.isinf(low):
+        return math.copysign(low, bucket or 1)
+    ratio = float(low / high) if math.isfinite(high) else float(low / (Fraction(2) ** 1024))
+    return math.copysign(float(low) * (2 / (1 + ratio)), bucket)
+
+
+def end_of(magnitude: int) -> Fraction | float:
+    if magnitude < 64:
+        return Fraction(0)
+    if magnitude >= 2047 * 64:
+        return math.inf
+    return (1 + Fraction(magnitude % 64, 64)) * Fraction(2) ** (magnitude // 64 - 1023)

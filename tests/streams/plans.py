@@ -61,6 +61,7 @@ def _aggregations(*windows: tuple[int, int], wanted: list = COMMON) -> tuple[Agg
             hop_ms=hop_ms,
             dtype=dtype,
             quantum=quantum,
+            precision=6,
         )
         for window_ms, hop_ms in windows
         for function, column, dtype, quantum in wanted

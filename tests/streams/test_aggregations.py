@@ -14,6 +14,8 @@ from schemas.plan import AggregationSpec, FieldSpec, StreamViewSpec
 from streams.aggregations import AGGREGATIONS
 from streams.batch import Batch
 from streams.group_state import GroupState
+from streams.hashes import hash_values
+from tests.parity.sketch_oracle import buckets_of, distinct_of, hash_of, percentile_of
 from tests.parity.window_oracle import OracleFeature, value_of
 
 INTEGERS, REALS = "long", "double"
@@ -28,20 +30,22 @@ values = {
 thorough = settings(deadline=None, max_examples=60)
 
 
-def specs(function: str, kind: str) -> list[AggregationSpec]:
-    dtype = AGGREGATIONS[function].types(kind)[0]
+def specs(function: str, kind: str, precision: int = 6, dtype: str | None = None) -> list[AggregationSpec]:
+    dtype = dtype or AGGREGATIONS[function].types(kind)[0]
     return [
         AggregationSpec(
             feature=f"{w}_{h}", function=function, column="x", window_ms=w, hop_ms=h, dtype=dtype,
-            quantum=QUANTUM[kind], precision=6,
+            quantum=QUANTUM[kind], precision=precision,
         )
         for w, h in WINDOWS
     ]  # fmt: skip
 
 
-def state_of(function: str, kind: str) -> GroupState:
+def state_of(function: str, kind: str, precision: int = 6, dtype: str | None = None) -> GroupState:
     key = FieldSpec(name="key", dtype="Int64")
-    view = StreamViewSpec(name="v", source="s", join_keys=(key,), aggregations=tuple(specs(function, kind)))
+    view = StreamViewSpec(
+        name="v", source="s", join_keys=(key,), aggregations=tuple(specs(function, kind, precision, dtype))
+    )
     return GroupState([view], lambda _: np.int64 if kind == INTEGERS else np.float64)
 
 
@@ -127,3 +131,65 @@ def test_over_nothing_it_is_null_or_a_count_of_zero(function, kind):
 def test_types_that_are_offered_are_types_of_features(function):
     for kind in ("int", "long", "float", "double", "string", "boolean", "other"):
         assert set(AGGREGATIONS[function].types(kind)) <= {"Int32", "Int64", "Float32", "Float64"}
+
+
+def over(function: str, numbers: np.ndarray, precision: int = 10) -> float:
+    """The value of a function of many values of one moment, added in several batches."""
+    state = state_of(function, REALS, precision)
+    state.advance(0)
+    for start in range(0, len(numbers), 7000):
+        events = [(0, start + n, value) for n, value in enumerate(numbers[start : start + 7000].tolist())]
+        state.add(batch_of(events, REALS, start))
+    return result(state)[0]
+
+
+ALIKE = {
+    "log-normal": (lambda rng: rng.lognormal(0, 1, 20_000), 2),
+    "normal, both signs": (lambda rng: rng.normal(0, 30, 20_000), 3),
+    "a long tail": (lambda rng: rng.zipf(1.5, 20_000).clip(0, 10**6), 1),
+    "many magnitudes": (lambda rng: np.exp(rng.uniform(-200, 200, 20_000)) * rng.choice([-1, 1], 20_000), 7),
+    "few values": (lambda rng: rng.integers(-9, 200, 20_000) / 4, 0),
+}
+
+
+@pytest.mark.parametrize("data", ALIKE)
+def test_percentiles_are_within_their_error_of_the_true_value(data):
+    make, level = ALIKE[data]
+    numbers = make(np.random.default_rng(1)).astype(np.float64)
+    found, _ = buckets_of(numbers.tolist())
+    assert found <= level
+    bound = 1 / (2 * 64 / 2**level + 1) if level < 7 else 1
+    for percent in (50, 75, 90, 95, 99):
+        true = np.sort(numbers)[(len(numbers) - 1) * percent // 100]
+        got = over(f"p{percent}", numbers)
+        assert got == percentile_of(numbers.tolist(), percent)
+        assert abs(got - true) <= bound * abs(true)
+
+
+@pytest.mark.parametrize("distinct", [10, 300, 3_000, 30_000])
+@pytest.mark.parametrize("precision", [6, 10, 12])
+def test_distinct_counts_are_within_four_standard_errors_of_the_true_value(distinct, precision):
+    numbers = np.random.default_rng(distinct).normal(size=distinct).repeat(2)
+    got = over("count_distinct", numbers, precision)
+    assert got == distinct_of(numbers.tolist(), precision)
+    assert abs(got - distinct) <= max(1, 4 * 1.04 / 2 ** (precision / 2) * distinct)
+
+
+@given(texts=st.lists(st.text(max_size=30).map(lambda text: text.rstrip("\0").encode()), min_size=1))
+def test_the_hash_of_text_does_not_depend_on_its_neighbours(texts):
+    assert hash_values(np.array(texts, "S")).tolist() == [hash_of(text) for text in texts]
+
+
+def test_a_sum_of_more_than_64_bits_is_null_in_whole_numbers_and_right_in_floating_ones():
+    count = 2**16 + 8
+    events = [(0, n, limit) for n in range(count)]
+    for function, dtype, want in (
+        ("sum", "Int64", None),
+        ("sum", "Float64", float(count * limit)),
+        ("mean", "Float64", float(limit)),
+        ("var", "Float64", 0.0),
+    ):
+        state = state_of(function, INTEGERS, dtype=dtype)
+        state.advance(0)
+        state.add(batch_of(events, INTEGERS))
+        assert result(state) == [want] * len(WINDOWS)
