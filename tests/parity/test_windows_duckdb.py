@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streams.aggregations import AGGREGATIONS
 from tests.parity.duckdb_oracle import EXPRESSIONS, DuckDbOracle
-from tests.parity.test_windows_parity import is_empty, logs, record_of, split_users, thorough
+from tests.parity.test_windows_parity import is_empty, kept, logs, record_of, split_users, thorough
 from tests.streams.driver import StreamDriver
 from tests.streams.plans import EVERY, purchases_plan
 from tests.streams.test_aggregations import over
@@ -32,10 +32,10 @@ def near(function: str, got: float | None, want: float | None) -> bool:
 
 
 @settings(thorough, max_examples=60)
-@given(partitions=st.lists(logs(), min_size=1, max_size=3), most=st.sampled_from([1, 4, 100]))
-def test_every_online_value_is_what_sql_says(partitions, most):
+@given(partitions=st.lists(logs(), min_size=1, max_size=3), most=st.sampled_from([1, 4, 100]), ever=kept)
+def test_every_online_value_is_what_sql_says(partitions, most, ever):
     split_users(partitions)
-    plan = purchases_plan()
+    plan = purchases_plan(ever=ever)
     driver = StreamDriver(plan, plan.sources[0], [[record_of(e) for e in log] for log in partitions])
     driver.drain(most)
     expected = DuckDbOracle(plan, partitions).rows()

@@ -27,6 +27,7 @@ amounts = st.one_of(
     st.floats(-1e6, 1e6),
     st.sampled_from([0.0, -0.0, 0.005, 0.015, 1e9, -1e9, 1.4e12, -1.4e12, float("nan")]),
 )
+kept = st.sampled_from([(), (), ("by_user",), ("by_shop", "by_both")])  # views with lifetime windows
 events = st.fixed_dictionaries(
     {
         "user": st.one_of(st.integers(-2, 2), st.just(2**62)),
@@ -145,7 +146,7 @@ thorough = settings(
 @given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
 def test_every_online_value_equals_the_oracle_however_batched_and_wherever_it_crashes(partitions, data):
     split_users(partitions)
-    plan = purchases_plan()
+    plan = purchases_plan(ever=data.draw(kept))
     judged = [judge(log, rules_of(plan)) for log in partitions]
     driver = StreamDriver(plan, plan.sources[0], [[record_of(e) for e in log] for log in partitions])
     readers = [*driver.partitions, *driver.shards]

@@ -69,9 +69,14 @@ def _aggregations(*windows: tuple[int, int], wanted: list = COMMON) -> tuple[Agg
 
 
 def purchases_plan(
-    project: str = "shop", shards: int = 2, late_tiles: int = 2, max_future_ms: int = 1000
+    project: str = "shop",
+    shards: int = 2,
+    late_tiles: int = 2,
+    max_future_ms: int = 1000,
+    ever: tuple[str, ...] = (),
 ) -> Plan:
-    """Views by user (the topic's key), by shop, and by both."""
+    """Views by user (the topic's key), by shop, and by both; those of `ever` have lifetime windows too."""
+    lifetime = {name: [LIFETIME] for name in ever}
     source = SourceSpec(
         name="purchases",
         topic=f"{project}.purchases",
@@ -89,19 +94,19 @@ def purchases_plan(
             name="by_user",
             source="purchases",
             join_keys=(USER,),
-            aggregations=_aggregations((60, 10), (30, 30), wanted=EVERY),
+            aggregations=_aggregations((60, 10), (30, 30), *lifetime.get("by_user", []), wanted=EVERY),
         ),
         StreamViewSpec(
             name="by_shop",
             source="purchases",
             join_keys=(SHOP,),
-            aggregations=_aggregations((40, 20), LIFETIME, wanted=EVERY),
+            aggregations=_aggregations((40, 20), *lifetime.get("by_shop", []), wanted=EVERY),
         ),
         StreamViewSpec(
             name="by_both",
             source="purchases",
             join_keys=(SHOP, USER),
-            aggregations=_aggregations((200, 50), wanted=EVERY),
+            aggregations=_aggregations((200, 50), *lifetime.get("by_both", []), wanted=EVERY),
         ),
     )
     return Plan(project=project, sources=(source,), stream_views=views)
