@@ -11,13 +11,16 @@ Conventions, all in plain Feast objects::
         aggregations=[
             Aggregation(
                 column="dep_delay",
-                function="mean",                # count, sum, mean, min, max, last
-                time_window=timedelta(hours=1),
+                function="mean",                # see docs/aggregations.md
+                time_window=timedelta(hours=1),         # without it, the lifetime of the key
                 slide_interval=timedelta(minutes=5),    # the hop; without it, a tumbling window
                 name="dep_delay_mean_1h",       # without it, Feast's {function}_{column}_{seconds}s
             ),
         ],
-        tags={"headrace.quantum": "dep_delay=0.01"},    # unit of fixed-point sums, by column
+        tags={
+            "headrace.quantum": "dep_delay=0.01",   # unit of fixed-point sums, by column
+            "headrace.precision": "10",             # of count_distinct: 2^10 registers, 3.25 % standard error
+        },
     )
 
 The quantum of a floating column is 1e-6 unless given; whole numbers are summed as they are.
@@ -28,27 +31,23 @@ from __future__ import annotations
 import math
 from collections import Counter
 from datetime import timedelta
-from typing import Any, get_args
+from typing import Any
 
 from featurestore.compile_entities import JoinKeys
 from featurestore.compile_sources import EventSource
+from featurestore.compile_windows import check_state, read_window
 from featurestore.definitions import Definition, suggestion
 from featurestore.event_schema import EventColumn, Kind
-from schemas.plan import AggregationFunction, AggregationSpec, StreamViewSpec, ValueType
+from schemas.plan import AggregationSpec, StreamViewSpec, ValueType
+from streams.aggregations import AGGREGATIONS, DEFAULT_PRECISION, PRECISIONS
 
-FUNCTIONS: tuple[AggregationFunction, ...] = get_args(AggregationFunction)
-_FEAST_FUNCTIONS = ("count_distinct", "std", "var", "first", "median", "percentile")
+_INSTEAD = {"median": "p50", "percentile": "p50, p90, p95 or p99", "avg": "mean", "nunique": "count_distinct"}
 _DEFAULT_QUANTUM = 1e-6
+_TAGS = ("quantum", "precision")
 _JOIN_KEY_KINDS: dict[ValueType, tuple[Kind, ...]] = {
     "Int32": ("int",),
     "Int64": ("int", "long"),
     "String": ("string",),
-}
-_LOSSLESS: dict[Kind, tuple[ValueType, ...]] = {
-    "int": ("Int32", "Int64", "Float64"),
-    "long": ("Int64", "Float64"),
-    "float": ("Float32", "Float64"),
-    "double": ("Float64", "Float32"),
 }
 
 
@@ -120,34 +119,46 @@ class StreamViewCompiler:
         definition = self._definition.part(f"feature '{feature}'")
         function = _function(definition, aggregation.function)
         column = self._source.column(definition, aggregation.column)
-        if function != "count" and not column.is_numeric:
+        fitting = AGGREGATIONS[function].types(column.kind)
+        if not fitting:
             raise definition.error(
                 f"{function} of column '{column.name}', which is {column.kind}", "Choose a numeric column"
             )
-        window_ms, hop_ms = _window(definition, aggregation)
-        return AggregationSpec(
+        window_ms, hop_ms = read_window(definition, aggregation)
+        spec = AggregationSpec(
             feature=feature,
             function=function,
             column=column.name,
             window_ms=window_ms,
             hop_ms=hop_ms,
-            dtype=self._feature_type(definition, feature, function, column),
+            dtype=self._feature_type(definition, feature, f"{function} of {column.kind}", fitting),
             quantum=quanta.get(column.name, 1.0 if not _is_floating(column) else _DEFAULT_QUANTUM),
+            precision=self._precision(),
         )
+        check_state(definition, spec)
+        return spec
+
+    def _precision(self) -> int:
+        tags = self._definition.tags(self._view.tags, _TAGS)
+        precision = self._definition.whole_number(tags, "precision", DEFAULT_PRECISION, PRECISIONS[0])
+        if precision > PRECISIONS[-1]:
+            raise self._definition.error(
+                f"tag 'headrace.precision' is '{precision}'", f"Give at most {PRECISIONS[-1]}"
+            )
+        return precision
 
     def _feature_type(
-        self, definition: Definition, feature: str, function: AggregationFunction, column: EventColumn
+        self, definition: Definition, feature: str, computed: str, fitting: tuple[ValueType, ...]
     ) -> ValueType:
         if feature not in self._dtypes:
             raise definition.error(
                 "it is not in the view's schema", f"Add a Field; {suggestion(feature, self._dtypes)}"
             )
-        fitting = fitting_types(function, column)
         for dtype in fitting:
             if str(self._dtypes[feature]) == dtype:
                 return dtype
         raise definition.error(
-            f"{function} of a column of type {column.kind} does not fit type {self._dtypes[feature]}",
+            f"{computed} does not fit type {self._dtypes[feature]}",
             f"Declare the Field as {' or '.join(fitting)}",
         )
 
@@ -165,7 +176,7 @@ class StreamViewCompiler:
 
     def _quanta(self) -> dict[str, float]:
         """Column to quantum, from the tag."""
-        text = self._definition.tags(self._view.tags, ("quantum",)).get("quantum", "")
+        text = self._definition.tags(self._view.tags, _TAGS).get("quantum", "")
         definition = self._definition.part("tag 'headrace.quantum'")
         quanta = {}
         for item in filter(None, (part.strip() for part in text.split(","))):
@@ -176,46 +187,11 @@ class StreamViewCompiler:
         return quanta
 
 
-def fitting_types(function: AggregationFunction, column: EventColumn) -> tuple[ValueType, ...]:
-    """Types a feature may have, the best first."""
-    if function == "count":
-        return ("Int64",)
-    if function == "mean":
-        return ("Float64", "Float32")
-    if function == "sum":
-        return ("Int64", "Float64") if column.is_integer else ("Float64", "Float32")
-    return _LOSSLESS[column.kind]
-
-
-def _function(definition: Definition, name: str) -> AggregationFunction:
-    for function in FUNCTIONS:
-        if name == function:
-            return function
-    if name in _FEAST_FUNCTIONS:
-        raise definition.error(f"function '{name}' is not yet executed", f"Use one of {', '.join(FUNCTIONS)}")
-    raise definition.error(f"function '{name}' is unknown", suggestion(name, FUNCTIONS))
-
-
-def _window(definition: Definition, aggregation: Any) -> tuple[int, int]:
-    """Window and hop in milliseconds."""
-    if aggregation.time_window is None:
-        raise definition.error(
-            "it has no time_window, and lifetime windows are not offered yet",
-            "Write time_window=timedelta(...)",
-        )
-    window_ms = definition.milliseconds("time_window", aggregation.time_window)
-    hop_ms = definition.milliseconds("slide_interval", aggregation.slide_interval or aggregation.time_window)
-    if window_ms == 0 or hop_ms == 0:
-        raise definition.error("its window is empty", "Give a time_window of a millisecond or more")
-    if window_ms % hop_ms:
-        below = window_ms // hop_ms * hop_ms
-        nearest = " or ".join(str(timedelta(milliseconds=w)) for w in (below, below + hop_ms) if w)
-        raise definition.error(
-            f"its window {timedelta(milliseconds=window_ms)} is not a multiple of its slide_interval "
-            f"{timedelta(milliseconds=hop_ms)}",
-            f"The nearest windows are {nearest}",
-        )
-    return window_ms, hop_ms
+def _function(definition: Definition, name: str) -> str:
+    if name in AGGREGATIONS:
+        return name
+    remedy = f"Use {_INSTEAD[name]}" if name in _INSTEAD else suggestion(name, AGGREGATIONS)
+    raise definition.error(f"function '{name}' is unknown", remedy)
 
 
 def _is_floating(column: EventColumn) -> bool:

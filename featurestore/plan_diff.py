@@ -94,7 +94,8 @@ def _is_parts(value: Any) -> bool:
 def _described(item: AggregationSpec | FieldSpec | FeatureRef) -> tuple[str, str]:
     if isinstance(item, AggregationSpec):
         window, hop = timedelta(milliseconds=item.window_ms), timedelta(milliseconds=item.hop_ms)
-        text = f"feature {item.feature}: {item.function} of {item.column} over {window} every {hop}"
+        over = f"{window} every {hop}" if item.window_ms else "its lifetime (keys are never forgotten)"
+        text = f"feature {item.feature}: {item.function} of {item.column} over {over}"
         unit = f", quantum {item.quantum:g}" if item.quantum != 1 else ""
         return item.feature, f"{text}, {item.dtype}{unit}"
     if isinstance(item, FeatureRef):

@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict
 from schemas.errors import PlanError, UnknownNameError
 
 ValueType = Literal["Int32", "Int64", "Float32", "Float64", "String", "Bool", "UnixTimestamp"]
-AggregationFunction = Literal["count", "sum", "mean", "min", "max", "last"]
 PLAN_VERSION = 1
 
 
@@ -72,17 +71,20 @@ class SourceSpec(Spec):
 class AggregationSpec(Spec):
     """One windowed feature: `function` of `column` over `window_ms`, advancing by `hop_ms`.
 
+    `function` is one of `streams.aggregations`. A window of 0, with a hop of 0, is the lifetime of the key.
     `quantum` is the unit of fixed-point sums: every value of a floating column is rounded to a multiple of
     it before it is added, so that sums are exact and do not depend on order. It is 1.0 for whole numbers.
+    `precision` is that of distinct counts: 2^precision registers, a standard error of 1.04 / 2^(precision/2).
     """
 
     feature: str
-    function: AggregationFunction
+    function: str
     column: str
     window_ms: int
     hop_ms: int
     dtype: ValueType
     quantum: float = 1.0
+    precision: int = 10
 
 
 class StreamViewSpec(Spec):

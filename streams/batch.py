@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ class Batch:
     columns
         Field name to values and validity, each of shape (n,).
     terms
-        What has been made of the columns so far, by a name of whoever made it, shape (n,).
+        What has been made of the columns so far, by a name of whoever made it, shape (m, n).
     """
 
     event_ms: NDArray[np.int64]
@@ -51,6 +51,13 @@ class Batch:
         """The same rows with these columns only."""
         columns = {n: c for n, c in self.columns.items() if n in names}
         return Batch(self.event_ms, self.order, self.offset, columns)
+
+    def term(self, name: str, column: str, make: Callable[[Column], NDArray[np.int64]]) -> NDArray[np.int64]:
+        """What is made of a column, once: rings of other hops take it up again."""
+        term = self.terms.get(name)
+        if term is None:
+            term = self.terms[name] = make(self.columns[column])
+        return term
 
     @classmethod
     def concatenate(cls, batches: Sequence[Batch]) -> Batch:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-LIMIT = 2**47  # greatest magnitude of one value in quanta: 65,536 of them fit an int64 sum
+from schemas.avro import Column
+
+LIMIT = 2**47  # greatest magnitude of one value in quanta: far below 2^53, where float64 loses units
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class FixedPoint:
     """Whole multiples of `quantum`, held as int64.
 
@@ -35,11 +37,19 @@ class FixedPoint:
         quanta: NDArray[np.float64] = np.rint(scaled)
         return quanta
 
-    def to_float(self, quanta: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Quanta as float64; shape kept."""
+    def quanta_of(self, column: Column) -> NDArray[np.int64]:
+        """A column that fits in quanta, shape (n,), 0 for nulls."""
+        return self.to_quanta(np.where(column.valid, column.values, 0)).astype(np.int64)
+
+    def to_float(self, quanta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The value of so many quanta; shape kept."""
         inverse = self._inverse
-        numbers = quanta.astype(np.float64)
-        return numbers / inverse if inverse is not None else numbers * self.quantum
+        return quanta / inverse if inverse is not None else quanta * self.quantum
+
+    @property
+    def ratio(self) -> tuple[int, int]:
+        """The quantum as a fraction."""
+        return (1, int(self._inverse)) if self._inverse is not None else self.quantum.as_integer_ratio()
 
     def fits(self, values: NDArray[Any]) -> NDArray[np.bool_]:
         """Which values can be held: finite, and below `LIMIT` quanta in magnitude."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from schemas.errors import StateError
 from schemas.plan import StreamViewSpec
 from streams.accumulators import Dtype
-from streams.aggregations import AGGREGATIONS, Aggregation, Reading
+from streams.aggregations import Aggregation, Reading, aggregation_of
 from streams.batch import Batch
 from streams.keys import KeyTable, decode_key, decode_keys, encode_key
 from streams.rings import Ring
@@ -39,7 +40,7 @@ class GroupState:
         self.keys = KeyTable()
         self.clock_ms: int | None = None
         self._aggregations = {
-            view.name: [AGGREGATIONS[spec.function](spec) for spec in view.aggregations] for view in views
+            view.name: [aggregation_of(spec) for spec in view.aggregations] for view in views
         }
         self._rings = _build_rings([a for found in self._aggregations.values() for a in found], dtype)
         self._aggregated = {a.column for view in views for a in view.aggregations}
@@ -183,7 +184,7 @@ class GroupState:
         keys, states = zip(*items, strict=True)
         slots = self.keys.slots_of_keys(decode_keys(keys))
         self._reserve()
-        widths = [a.itemsize * (a.shape[1] if a.ndim == 2 else 1) for a in self._arrays()]
+        widths = [a.itemsize * math.prod(a.shape[1:]) for a in self._arrays()]
         if set(map(len, states)) != {sum(widths)}:
             raise StateError(
                 f"the changelog of the views keyed by {self.name} does not fit their definition; "
@@ -193,7 +194,7 @@ class GroupState:
         cuts = [0, *np.cumsum(widths).tolist()]
         for array, (start, end) in zip(self._arrays(), pairwise(cuts), strict=True):
             part = np.ascontiguousarray(rows[:, start:end]).view(array.dtype)
-            array[slots] = part if array.ndim == 2 else part[:, 0]
+            array[slots] = part.reshape(-1, *array.shape[1:])
         self._restored_to = int(self._applied[slots].max())
         if clock_ms is None:  # torn before the first position: nobody knows what has left which window since
             self._touched.append(np.sort(slots))

@@ -20,6 +20,7 @@ from schemas.event_decoder import event_decoder
 from schemas.marks import mark_time_ms
 from schemas.plan import SourceSpec, StreamViewSpec
 from schemas.records import DeadLetter, base64_headers
+from streams.aggregations import aggregation_of
 from streams.batch import Batch
 from streams.fixed_point import FixedPoint
 
@@ -86,12 +87,8 @@ class Intake:
         columns = {a.column for view in views for a in view.aggregations}
         self._fields = sorted({*self._join_keys, *columns, source.timestamp_field})
         self.decoder = event_decoder(source, self._fields)
-        self._summed = {
-            a.column: FixedPoint(a.quantum)
-            for view in views
-            for a in view.aggregations
-            if a.function in ("sum", "mean")
-        }
+        summed = [a for view in views for a in view.aggregations if aggregation_of(a).summed]
+        self._summed = sorted({(a.column, FixedPoint(a.quantum)) for a in summed})
 
     def dtype(self, column: str) -> type:
         """Numpy type of a decoded column."""
@@ -155,7 +152,7 @@ class Intake:
         for name, column in list(decoded.columns.items()):
             if column.values.dtype == np.float64:
                 decoded.columns[name] = Column(column.values, column.valid & ~np.isnan(column.values))
-        for name, fixed in self._summed.items():
+        for name, fixed in self._summed:
             column = decoded.columns[name]
             for row in _rows(column.valid & ~fixed.fits(column.values)):
                 why = f"{name} = {column.values[row]} cannot be summed in units of {fixed.quantum:g}"

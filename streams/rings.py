@@ -4,6 +4,8 @@ A tile is `hop_ms` of event time; tile number ``e // hop_ms``. A sawtooth window
 events with ``floor((t - W) / hop) * hop <= e``, that is the tiles from ``(t - W) // hop`` on: ``W / hop + 1``
 of them. Tile `n` lives at position ``n % depth`` of its key's row. A position whose number is not the tile's
 own holds an older tile that has left every window, and is overwritten; nothing is ever swept.
+
+A hop of 0 is that of lifetime windows: one tile, number 0, that holds all events and never leaves.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ class Ring:
     Parameters
     ----------
     hop_ms
-        Length of a tile.
+        Length of a tile; 0 where the only window is the lifetime.
     windows_ms
         The windows that are read from this ring.
     held
@@ -39,7 +41,7 @@ class Ring:
     def __init__(self, hop_ms: int, windows_ms: Collection[int], held: Iterable[Held], dtype: Dtype) -> None:
         self.hop_ms = hop_ms
         self.windows_ms = sorted(windows_ms)
-        self.depth = self.windows_ms[-1] // hop_ms + 1
+        self.depth = self.windows_ms[-1] // hop_ms + 1 if hop_ms else 1
         self.accumulators = accumulators_of(sorted(held, key=lambda one: one.name), dtype)
         self.tiles = np.full((0, self.depth), EMPTY, np.int64)  # (slots, depth): tile number per position
         self._holders: dict[int, list[int]] = {}  # tile number to slots that hold it
@@ -56,14 +58,14 @@ class Ring:
 
     def first_tile(self, window_ms: int, clock_ms: int) -> int:
         """The oldest tile of a window at a clock."""
-        return (clock_ms - window_ms) // self.hop_ms
+        return (clock_ms - window_ms) // self.hop_ms if self.hop_ms else 0
 
     def add(self, slots: NDArray[np.int64], batch: Batch, clock_ms: int) -> None:
         """Add rows to the tiles of their keys; rows that have left every window at `clock_ms` are no-ops.
 
         The rows are sorted by (slot, event time, order), and so by tile of each key.
         """
-        numbers = batch.event_ms // self.hop_ms
+        numbers = batch.event_ms // self.hop_ms if self.hop_ms else np.zeros_like(batch.event_ms)
         kept = numbers >= self.first_tile(self.windows_ms[-1], clock_ms)
         if not kept.all():
             slots, numbers, batch = slots[kept], numbers[kept], batch.take(kept)
@@ -87,6 +89,8 @@ class Ring:
         return places
 
     def _hold(self, slots: NDArray[np.int64], numbers: NDArray[np.int64]) -> None:
+        if not self.hop_ms:
+            return
         for slot, number in zip(slots.tolist(), numbers.tolist(), strict=True):
             self._holders.setdefault(number, []).append(slot)
 
@@ -114,17 +118,16 @@ class Ring:
         inside = self.tiles[slots][:, None] >= first  # (n, windows, depth)
         reading = {}
         for accumulator in self.accumulators:
-            values = accumulator.read(slots, inside)
-            for number, window_ms in enumerate(self.windows_ms):
-                for position, held in enumerate(accumulator.held):
-                    reading[held.name, window_ms] = values[:, number, position]
+            for held, values in zip(accumulator.held, accumulator.read(slots, inside), strict=True):
+                for number, window_ms in enumerate(self.windows_ms):
+                    reading[held.name, window_ms] = values[:, number]
         return reading, np.asarray(inside[:, -1].any(axis=1))
 
     def clear(self, slots: NDArray[np.int64]) -> None:
         self.tiles[slots] = EMPTY
 
     def arrays(self) -> list[NDArray[Any]]:
-        """Every array of the ring with shape (slots, depth), in a fixed order."""
+        """Every array of the ring with shape (slots, depth, ...), in a fixed order."""
         held = [(one.name, a.arrays(n)) for a in self.accumulators for n, one in enumerate(a.held)]
         return [self.tiles, *(array for _, arrays in sorted(held, key=itemgetter(0)) for array in arrays)]
 

@@ -103,6 +103,14 @@ def test_quantum_of_a_floating_column_defaults_to_a_millionth(repo: Path, replac
     assert [a.quantum for a in compile_features(repo).stream_views[0].aggregations] == [1.0, 1e-6, 1.0]
 
 
+def test_without_a_time_window_a_feature_is_over_the_lifetime_of_its_key(
+    repo: Path, replace: Replace
+) -> None:
+    replace('function="max", time_window=timedelta(days=1)', 'function="max"')
+    seats = compile_features(repo).stream_views[0].aggregations[2]
+    assert (seats.window_ms, seats.hop_ms) == (0, 0)
+
+
 def test_feature_name_defaults_to_the_name_feast_gives(repo: Path, replace: Replace) -> None:
     replace(', name="seats_max_1d"', "")
     replace('Field(name="seats_max_1d"', 'Field(name="max_seats_86400s"')
@@ -144,19 +152,29 @@ REFUSED = {
     "window not a multiple of the hop": (
         "time_window=timedelta(hours=1),\n            slide_interval=timedelta(minutes=15)",
         "time_window=timedelta(minutes=50),\n            slide_interval=timedelta(minutes=15)",
-        ("0:50:00 is not a multiple", "0:45:00 or 1:00:00"),
+        ("0:50:00 is not a multiple", "0:45:00 or 1:00:00", "slide_interval is 0:16:40"),
     ),
     "unknown column": ('column="dep_delay"', 'column="dep_dleay"', ("'dep_dleay'", "'dep_delay'")),
     "non-numeric column": ('column="dep_delay"', 'column="note"', ("which is string", "numeric")),
-    "function of Feast's that is not executed": (
+    "function by another name": (
         'function="mean"',
-        'function="count_distinct"',
-        ("'count_distinct' is not yet executed", "count, sum, mean"),
+        'function="percentile"',
+        ("'percentile' is unknown", "p50, p90, p95 or p99"),
+    ),
+    "too many tiles": (
+        "time_window=timedelta(hours=1),\n            slide_interval=timedelta(minutes=15)",
+        "time_window=timedelta(days=90),\n            slide_interval=timedelta(minutes=15)",
+        ("8,641 tiles", "The shortest slide_interval is 1:30:00"),
+    ),
+    "precision beyond the bounds": (
+        '"headrace.quantum": "dep_delay=0.01"',
+        '"headrace.precision": "40"',
+        ("'40'", "at most 14"),
     ),
     "unknown function": ('function="mean"', 'function="maen"', ("'maen' is unknown", "'mean'")),
-    "no time window": (
+    "hop without a window": (
         'function="max", time_window=timedelta(days=1)',
-        'function="max"',
+        'function="max", slide_interval=timedelta(days=1)',
         ("no time_window", "lifetime"),
     ),
     "empty window": (

@@ -25,8 +25,9 @@ from tests.streams.plans import EVENT_SCHEMA, purchases_plan
 amounts = st.one_of(
     st.none(),
     st.floats(-1e6, 1e6),
-    st.sampled_from([0.0, -0.0, 0.005, 0.015, 1e9, -1e9, float("nan")]),
+    st.sampled_from([0.0, -0.0, 0.005, 0.015, 1e9, -1e9, 1.4e12, -1.4e12, float("nan")]),
 )
+kept = st.sampled_from([(), (), ("by_user",), ("by_shop", "by_both")])  # views with lifetime windows
 events = st.fixed_dictionaries(
     {
         "user": st.one_of(st.integers(-2, 2), st.just(2**62)),
@@ -73,7 +74,16 @@ def record_of(event: OracleEvent) -> Record:
 
 def oracle_features(plan: Plan, view: str) -> list[OracleFeature]:
     return [
-        OracleFeature(a.feature, a.function, a.column, a.window_ms, a.hop_ms, round(1 / a.quantum))
+        OracleFeature(
+            a.feature,
+            a.function,
+            a.column,
+            a.window_ms,
+            a.hop_ms,
+            round(1 / a.quantum),
+            a.dtype == "Int64",
+            a.precision,
+        )
         for a in plan.stream_view(view).aggregations
     ]
 
@@ -136,7 +146,7 @@ thorough = settings(
 @given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
 def test_every_online_value_equals_the_oracle_however_batched_and_wherever_it_crashes(partitions, data):
     split_users(partitions)
-    plan = purchases_plan()
+    plan = purchases_plan(ever=data.draw(kept))
     judged = [judge(log, rules_of(plan)) for log in partitions]
     driver = StreamDriver(plan, plan.sources[0], [[record_of(e) for e in log] for log in partitions])
     readers = [*driver.partitions, *driver.shards]

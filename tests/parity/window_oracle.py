@@ -6,8 +6,12 @@ every online value must be when everything has been read. Slow and obviously rig
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
+from fractions import Fraction
+
+from tests.parity.sketch_oracle import distinct_of, percentile_of
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,8 @@ class OracleFeature:
     window_ms: int
     hop_ms: int
     units_per_one: int = 1  # fixed-point units in 1.0
+    whole: bool = False  # the feature is an integer
+    precision: int = 10
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,9 @@ def features_at(
 
 
 def value_of(events: list[tuple[int, tuple, dict]], clock_ms: int, feature: OracleFeature) -> object:
-    first_ms = (clock_ms - feature.window_ms) // feature.hop_ms * feature.hop_ms
+    first_ms = -math.inf  # a window of 0 is the lifetime
+    if feature.window_ms:
+        first_ms = (clock_ms - feature.window_ms) // feature.hop_ms * feature.hop_ms
     inside = []
     for event_ms, tie, fields in events:
         value = fields[feature.column]
@@ -106,19 +114,37 @@ def value_of(events: list[tuple[int, tuple, dict]], clock_ms: int, feature: Orac
             inside.append((event_ms, tie, value))
     if feature.function == "count":
         return len(inside)
+    if feature.function == "count_distinct":
+        return distinct_of([value for _, _, value in inside], feature.precision)
     if not inside:
         return None
     values = [value for _, _, value in inside]
-    if feature.function in ("sum", "mean"):
-        units = sum(round(value * feature.units_per_one) for value in values)
-        total = units / feature.units_per_one
-        if feature.function == "mean":
-            return total / len(values)
-        return total
+    if feature.function in ("sum", "mean") or feature.function.startswith(("var", "std")):
+        return of_units([round(value * feature.units_per_one) for value in values], feature)
+    if feature.function == "first":
+        return min(inside, key=lambda one: (one[0], one[1]))[2]
     if feature.function == "min":
         return min(values)
     if feature.function == "max":
         return max(values)
     if feature.function == "last":
         return max(inside, key=lambda one: (one[0], one[1]))[2]
+    if feature.function[0] == "p":
+        return percentile_of(values, int(feature.function[1:]))
     raise AssertionError(feature.function)
+
+
+def of_units(units: list[int], feature: OracleFeature) -> float | int | None:
+    """Sums and what is made of them, in whole numbers and fractions."""
+    if feature.function == "sum" and feature.whole:
+        return sum(units)
+    total = float(sum(units)) / feature.units_per_one
+    if feature.function in ("sum", "mean"):
+        return total / len(units) if feature.function == "mean" else total
+    degrees = len(units) - (0 if feature.function.endswith("_pop") else 1)
+    if degrees < 1:
+        return None
+    mean = Fraction(sum(units), len(units))
+    squares = sum(((unit - mean) ** 2 for unit in units), Fraction(0))
+    variance = float(squares / degrees / feature.units_per_one**2)
+    return math.sqrt(variance) if feature.function.startswith("std") else variance

@@ -24,17 +24,34 @@ USER = FieldSpec(name="user", dtype="Int64")
 SHOP = FieldSpec(name="shop", dtype="String")
 
 
-def _aggregations(*windows: tuple[int, int]) -> tuple[AggregationSpec, ...]:
-    wanted = [
-        ("count", "amount", "Int64", 1.0),
-        ("sum", "amount", "Float64", 0.01),
-        ("sum", "items", "Int64", 1.0),
-        ("mean", "amount", "Float64", 0.01),
-        ("min", "amount", "Float64", 1.0),
-        ("max", "items", "Int64", 1.0),
-        ("last", "amount", "Float64", 1.0),
-        ("last", "items", "Int64", 1.0),
-    ]
+COMMON = [
+    ("count", "amount", "Int64", 1.0),
+    ("sum", "amount", "Float64", 0.01),
+    ("sum", "items", "Int64", 1.0),
+    ("mean", "amount", "Float64", 0.01),
+    ("min", "amount", "Float64", 1.0),
+    ("max", "items", "Int64", 1.0),
+    ("last", "amount", "Float64", 1.0),
+    ("last", "items", "Int64", 1.0),
+]
+EVERY = [
+    *COMMON,
+    ("first", "amount", "Float64", 1.0),
+    ("first", "items", "Int64", 1.0),
+    ("var", "amount", "Float64", 0.01),
+    ("std", "items", "Float64", 1.0),
+    ("var_pop", "items", "Float64", 1.0),
+    ("std_pop", "amount", "Float64", 0.01),
+    ("count_distinct", "amount", "Int64", 1.0),
+    ("count_distinct", "shop", "Int64", 1.0),
+    ("p50", "amount", "Float64", 1.0),
+    ("p90", "amount", "Float64", 1.0),
+    ("p99", "items", "Float64", 1.0),
+]
+LIFETIME = (0, 0)
+
+
+def _aggregations(*windows: tuple[int, int], wanted: list = COMMON) -> tuple[AggregationSpec, ...]:
     return tuple(
         AggregationSpec(
             feature=f"{function}_{column}_{window_ms}_{hop_ms}",
@@ -44,6 +61,7 @@ def _aggregations(*windows: tuple[int, int]) -> tuple[AggregationSpec, ...]:
             hop_ms=hop_ms,
             dtype=dtype,
             quantum=quantum,
+            precision=6,
         )
         for window_ms, hop_ms in windows
         for function, column, dtype, quantum in wanted
@@ -51,9 +69,14 @@ def _aggregations(*windows: tuple[int, int]) -> tuple[AggregationSpec, ...]:
 
 
 def purchases_plan(
-    project: str = "shop", shards: int = 2, late_tiles: int = 2, max_future_ms: int = 1000
+    project: str = "shop",
+    shards: int = 2,
+    late_tiles: int = 2,
+    max_future_ms: int = 1000,
+    ever: tuple[str, ...] = (),
 ) -> Plan:
-    """Views by user (the topic's key), by shop, and by both."""
+    """Views by user (the topic's key), by shop, and by both; those of `ever` have lifetime windows too."""
+    lifetime = {name: [LIFETIME] for name in ever}
     source = SourceSpec(
         name="purchases",
         topic=f"{project}.purchases",
@@ -71,16 +94,19 @@ def purchases_plan(
             name="by_user",
             source="purchases",
             join_keys=(USER,),
-            aggregations=_aggregations((60, 10), (30, 30)),
+            aggregations=_aggregations((60, 10), (30, 30), *lifetime.get("by_user", []), wanted=EVERY),
         ),
         StreamViewSpec(
-            name="by_shop", source="purchases", join_keys=(SHOP,), aggregations=_aggregations((40, 20))
+            name="by_shop",
+            source="purchases",
+            join_keys=(SHOP,),
+            aggregations=_aggregations((40, 20), *lifetime.get("by_shop", []), wanted=EVERY),
         ),
         StreamViewSpec(
             name="by_both",
             source="purchases",
             join_keys=(SHOP, USER),
-            aggregations=_aggregations((200, 50)),
+            aggregations=_aggregations((200, 50), *lifetime.get("by_both", []), wanted=EVERY),
         ),
     )
     return Plan(project=project, sources=(source,), stream_views=views)

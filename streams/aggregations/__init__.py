@@ -1,0 +1,60 @@
+"""The aggregations, one in a file: see docs/aggregations.md for how to add one."""
+
+from __future__ import annotations
+
+from schemas.errors import PlanError
+from schemas.plan import AggregationSpec
+from streams.aggregations.aggregation import Aggregation, Reading, Values
+from streams.aggregations.count import Count
+from streams.aggregations.distinct import DEFAULT_PRECISION, PRECISIONS, CountDistinct
+from streams.aggregations.edge import First, Last
+from streams.aggregations.extreme import Max, Min
+from streams.aggregations.percentile import P50, P75, P90, P95, P99
+from streams.aggregations.sum import Mean, Sum
+from streams.aggregations.variance import Deviation, PopulationDeviation, PopulationVariance, Variance
+
+__all__ = [
+    "AGGREGATIONS",
+    "DEFAULT_PRECISION",
+    "PRECISIONS",
+    "Aggregation",
+    "Reading",
+    "Values",
+    "aggregation_of",
+]
+
+AGGREGATIONS: dict[str, type[Aggregation]] = {
+    "count": Count,
+    "sum": Sum,
+    "mean": Mean,
+    "min": Min,
+    "max": Max,
+    "first": First,
+    "last": Last,
+    "count_distinct": CountDistinct,
+    "p50": P50,
+    "p75": P75,
+    "p90": P90,
+    "p95": P95,
+    "p99": P99,
+    "var": Variance,
+    "std": Deviation,
+    "var_pop": PopulationVariance,
+    "std_pop": PopulationDeviation,
+}
+
+
+def aggregation_of(spec: AggregationSpec) -> Aggregation:
+    """The aggregation of a feature.
+
+    Raises
+    ------
+    PlanError
+        When the plan is of a Headrace that knows more functions.
+    """
+    if spec.function not in AGGREGATIONS:
+        raise PlanError(
+            f"feature '{spec.feature}': function '{spec.function}' is unknown to this Headrace; "
+            "run the version that `headrace apply` ran"
+        )
+    return AGGREGATIONS[spec.function](spec)

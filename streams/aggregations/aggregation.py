@@ -1,0 +1,62 @@
+"""What an aggregation is: what it needs of tiles, and how it makes a value of what was read from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.plan import AggregationSpec, ValueType
+from streams.accumulators import Held
+from streams.aggregations.totals import COUNTED, Totals
+
+Values = tuple[NDArray[Any], NDArray[np.bool_]]  # values and validity, shape (n,)
+# What tiles hold over a window, shape (n, ...), by the name of what they hold and the length of the window.
+Reading = Mapping[tuple[str, int], NDArray[Any]]
+
+_LOSSLESS: dict[str, tuple[ValueType, ...]] = {
+    "int": ("Int32", "Int64", "Float64"),
+    "long": ("Int64", "Float64"),
+    "float": ("Float32", "Float64"),
+    "double": ("Float64", "Float32"),
+}
+
+
+class Aggregation:
+    """One function of one column.
+
+    The value over a window without any non-null value is null, except for counts, which are 0.
+
+    Attributes
+    ----------
+    summed
+        Whether values go into fixed-point sums: those that do not fit are dead letters.
+    """
+
+    summed: ClassVar[bool] = False
+
+    def __init__(self, spec: AggregationSpec) -> None:
+        self.spec = spec
+        self._count = Held(Totals, spec.column, COUNTED)
+        self._counted = self._count.name, spec.window_ms
+
+    @staticmethod
+    def types(kind: str) -> tuple[ValueType, ...]:
+        """Types its feature may have for a column of an Avro type, the best first; none: not offered."""
+        return _LOSSLESS.get(kind, ())
+
+    @classmethod
+    def tile_bytes(cls, spec: AggregationSpec) -> int:
+        """Memory of one tile of one key, roughly."""
+        return 32
+
+    @property
+    def held(self) -> list[Held]:
+        """What every tile must hold."""
+        return [self._count]
+
+    def read(self, reading: Reading) -> Values:
+        """Values of shape (n,) and their validity."""
+        raise NotImplementedError

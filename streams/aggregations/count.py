@@ -1,0 +1,18 @@
+"""How many values of the column are not null."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from schemas.plan import ValueType
+from streams.aggregations.aggregation import Aggregation, Reading, Values
+
+
+class Count(Aggregation):
+    @staticmethod
+    def types(kind: str) -> tuple[ValueType, ...]:
+        return ("Int64",)
+
+    def read(self, reading: Reading) -> Values:
+        counted = reading[self._counted]
+        return counted, np.ones(len(counted), np.bool_)

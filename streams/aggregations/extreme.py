@@ -1,0 +1,89 @@
+"""The least and the greatest of the values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.plan import AggregationSpec
+from streams.accumulators import Accumulator, Held, Indices, grow, stacked, tiles_of
+from streams.aggregations.aggregation import Aggregation, Reading, Values
+from streams.batch import Batch
+
+
+class Extreme(Accumulator):
+    """Extremes in the dtype of the columns; `identity` is an empty tile's."""
+
+    ufunc: ClassVar[np.ufunc]
+    end: ClassVar[int]  # which of the bounds of the dtype is the identity
+
+    def __init__(self, held: Sequence[Held], dtype: type) -> None:
+        super().__init__(held, dtype)
+        self.identity = _bounds(dtype)[self.end]
+        self.extreme: NDArray[Any] = np.zeros((0, 0, len(held)), dtype)
+
+    def reserve(self, slots: int, depth: int) -> None:
+        self.extreme = grow(self.extreme, slots, depth, self.identity)
+
+    def reset(self, places: Indices) -> None:
+        tiles_of(self.extreme)[places] = self.identity
+
+    def add(self, places: Indices, starts: Indices, batch: Batch) -> None:
+        values, valid = stacked(self.held, batch)
+        found = self.ufunc.reduceat(np.where(valid, values, self.identity), starts, axis=1).T
+        tiles = tiles_of(self.extreme)
+        tiles[places] = self.ufunc(tiles[places], found)
+
+    def read(self, slots: Indices, inside: NDArray[np.bool_]) -> Sequence[NDArray[Any]]:
+        values = np.where(inside[..., None], self.extreme[slots][:, None], self.identity)
+        extreme = self.ufunc.reduce(values, axis=2)
+        return [extreme[:, :, number] for number in range(len(self.held))]
+
+    def arrays(self, number: int) -> list[NDArray[Any]]:
+        return [self.extreme[:, :, number]]
+
+
+class Least(Extreme):
+    ufunc, end = np.minimum, 1
+
+
+class Greatest(Extreme):
+    ufunc, end = np.maximum, 0
+
+
+def _bounds(dtype: type) -> tuple[Any, Any]:
+    if dtype is np.float64:
+        return -np.inf, np.inf
+    if dtype is np.bool_:
+        return False, True
+    info = np.iinfo(dtype)
+    return info.min, info.max
+
+
+class Chosen(Aggregation):
+    """One of the values there were."""
+
+    kind: ClassVar[type[Accumulator]]
+
+    def __init__(self, spec: AggregationSpec) -> None:
+        super().__init__(spec)
+        self._chosen = Held(self.kind, spec.column)
+        self._value = self._chosen.name, spec.window_ms
+
+    @property
+    def held(self) -> list[Held]:
+        return [self._count, self._chosen]
+
+    def read(self, reading: Reading) -> Values:
+        return reading[self._value], reading[self._counted] > 0
+
+
+class Min(Chosen):
+    kind = Least
+
+
+class Max(Chosen):
+    kind = Greatest

@@ -1,0 +1,191 @@
+"""Percentiles, by DDSketch buckets (Masson, Rim, Lee: "DDSketch", VLDB 2019) that collapse evenly (Epicoco et
+al.: "UDDSketch", 2020).
+
+A bucket holds the values between two neighbouring numbers of the form ``2^e (1 + j/64)``, told by the leading
+bits of a float64, so that no logarithm is taken and none rounded. The number returned for it is within 1/129
+(0.78 %) of every value in it. Where values fall into more than `MOST` buckets, all are made twice as wide,
+which is a level more, until they do not. The level, and with it the error of any percentile, depends on the
+values alone, neither on their order nor on batches; merged tiles are what one sketch of all values would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.plan import AggregationSpec, ValueType
+from streams.accumulators import Accumulator, Held, Indices, grow, tiles_of
+from streams.aggregations.aggregation import Aggregation, Reading, Values
+from streams.batch import Batch
+
+MOST = 256  # buckets
+_PARTS = 64  # buckets of level 0 from one power of two to the next
+_SHIFT = 52 - 6  # bits of a float64 below those that tell the bucket
+_COUNT_BITS, _LEVEL_BITS = 36, 4  # of an entry; the rest is the bucket's number
+_COUNT_MASK, _LEVEL_MASK = (1 << _COUNT_BITS) - 1, (1 << _LEVEL_BITS) - 1
+_CODE_BITS = 19  # of a bucket: its number is below 2^17 in magnitude
+_HIGHEST = 1 << 18
+_AT_ONCE = 1 << 20  # buckets looked at together
+
+Whole = NDArray[np.int64]
+Entries = tuple[Whole, Whole, Whole, Whole]  # row, bucket number, level, count
+
+
+def _bucket_of(values: NDArray[Any]) -> Whole:
+    """Bucket numbers in the order of the values; 0 for zero and what is subnormal."""
+    numbers = values.astype(np.float64)
+    magnitude = np.abs(numbers).view(np.int64) >> _SHIFT
+    magnitude[magnitude < _PARTS] = 0
+    return np.where(numbers < 0, -magnitude, magnitude)
+
+
+def _value_of(buckets: Whole, levels: Whole) -> NDArray[np.float64]:
+    """The number that is nearest, in proportion, to both ends a, b of a bucket: ``a 2 / (1 + a/b)``."""
+    magnitude = np.abs(buckets)
+    lower = (magnitude << _SHIFT).view(np.float64)
+    parts = np.maximum(_PARTS >> levels, 1)
+    part = parts + (magnitude >> levels) % parts
+    doublings = 1 << np.maximum(levels - 6, 0)  # beyond level 6 a bucket is whole powers of two wide
+    ratio = np.where(levels > 6, 0.5**doublings, part / (part + 1))
+    value = lower * (2 / (1 + ratio))
+    return np.where(buckets < 0, -value, value)
+
+
+def _kept(rows: int, entries: Entries) -> Whole:
+    """Sketches, shape (rows, MOST): number, level and count in one, by falling number, then zeros."""
+    row, bucket, levels, count = entries
+    level = np.zeros(rows, np.int64)
+    np.maximum.at(level, row, levels)
+    row, bucket, count = _merged(row, bucket, count, level)
+    while (crowded := np.bincount(row, minlength=rows) > MOST).any():
+        level += crowded
+        row, bucket, count = _merged(row, bucket, count, level)
+    kept = np.zeros((rows, MOST), np.int64)
+    place = np.arange(len(row)) - np.searchsorted(row, row)
+    kept[row, place] = (bucket << _LEVEL_BITS | level[row]) << _COUNT_BITS | count
+    return kept
+
+
+def _merged(row: Whole, bucket: Whole, count: Whole, level: Whole) -> tuple[Whole, Whole, Whole]:
+    """Buckets at the level of their row, sorted by row and falling number, each once."""
+    own = level[row]
+    magnitude = np.abs(bucket) >> own << own
+    code = row << _CODE_BITS | _HIGHEST - np.where(bucket < 0, -magnitude, magnitude)
+    by = np.argsort(code, kind="stable")
+    code = code[by]
+    starts = np.flatnonzero(np.diff(code, prepend=-1))
+    code = code[starts]
+    counts = np.add.reduceat(count[by], starts) if len(starts) else count
+    return code >> _CODE_BITS, _HIGHEST - (code & ((1 << _CODE_BITS) - 1)), counts
+
+
+class Buckets(Accumulator):
+    """Buckets of every tile, int64 of shape (slots, depth, MOST), one array for each of the k."""
+
+    def __init__(self, held: Sequence[Held], dtype: type) -> None:
+        super().__init__(held, dtype)
+        self.buckets = [np.zeros((0, 0, MOST), np.int64) for _ in held]
+
+    @staticmethod
+    def shared_by(held: Held, dtype: type) -> Hashable:
+        return None
+
+    def reserve(self, slots: int, depth: int) -> None:
+        self.buckets = [grow(array, slots, depth, 0) for array in self.buckets]
+
+    def reset(self, places: Indices) -> None:
+        for array in self.buckets:
+            tiles_of(array)[places] = 0
+
+    def add(self, places: Indices, starts: Indices, batch: Batch) -> None:
+        tile = np.repeat(np.arange(len(places)), np.diff(starts, append=len(batch)))
+        for held, array in zip(self.held, self.buckets, strict=True):
+            column = batch.columns[held.column]
+            fresh = _bucket_of(column.values[column.valid])
+            new = tile[column.valid], fresh, np.zeros_like(fresh), np.ones_like(fresh)
+            tiles = tiles_of(array)
+            old = _entries(tiles[places])
+            row, bucket, level, count = (np.concatenate(pair) for pair in zip(old, new, strict=True))
+            tiles[places] = _kept(len(places), (row, bucket, level, count))
+
+    def read(self, slots: Indices, inside: NDArray[np.bool_]) -> Sequence[NDArray[Any]]:
+        """Merged buckets, shape (n, windows, MOST)."""
+        return [_over_windows(array, slots, inside) for array in self.buckets]
+
+    def arrays(self, number: int) -> list[NDArray[Any]]:
+        return [self.buckets[number]]
+
+
+def _over_windows(array: Whole, slots: Indices, inside: NDArray[np.bool_]) -> Whole:
+    merged = np.zeros((*inside.shape[:2], MOST), np.int64)
+    step = max(1, _AT_ONCE // (inside.shape[2] * MOST))
+    for start in range(0, len(slots), step):
+        some = slice(start, start + step)
+        tiles = array[slots[some]]
+        used = np.count_nonzero(tiles.any(axis=(0, 1)))
+        for window in range(inside.shape[1]):
+            held = tiles[:, :, :used] * inside[some, window, :, None]
+            merged[some, window] = _kept(len(tiles), _entries(held.reshape(len(tiles), -1)))
+    return merged
+
+
+def _entries(kept: Whole) -> Entries:
+    """All that is not empty."""
+    row, place = np.nonzero(kept)
+    entries = kept[row, place]
+    heads = entries >> _COUNT_BITS
+    return row, heads >> _LEVEL_BITS, heads & _LEVEL_MASK, entries & _COUNT_MASK
+
+
+class Percentile(Aggregation):
+    """Of n values in order, that at ``floor((n - 1) * percent / 100)``, counted from 0."""
+
+    percent: ClassVar[int]
+
+    def __init__(self, spec: AggregationSpec) -> None:
+        super().__init__(spec)
+        self._sketch = Held(Buckets, spec.column)
+        self._merged = self._sketch.name, spec.window_ms
+
+    @staticmethod
+    def types(kind: str) -> tuple[ValueType, ...]:
+        return ("Float64", "Float32") if kind in ("int", "long", "float", "double") else ()
+
+    @classmethod
+    def tile_bytes(cls, spec: AggregationSpec) -> int:
+        return 8 * MOST
+
+    @property
+    def held(self) -> list[Held]:
+        return [self._count, self._sketch]
+
+    def read(self, reading: Reading) -> Values:
+        entries, counted = reading[self._merged], reading[self._counted]
+        above = counted - 1 - (counted - 1) * self.percent // 100  # how many values are higher
+        reached = np.cumsum(entries & _COUNT_MASK, axis=1) > above[:, None]
+        chosen = entries[np.arange(len(entries)), reached.argmax(axis=1)]
+        heads = chosen >> _COUNT_BITS
+        return _value_of(heads >> _LEVEL_BITS, heads & _LEVEL_MASK), counted > 0
+
+
+class P50(Percentile):
+    percent = 50
+
+
+class P75(Percentile):
+    percent = 75
+
+
+class P90(Percentile):
+    percent = 90
+
+
+class P95(Percentile):
+    percent = 95
+
+
+class P99(Percentile):
+    percent = 99

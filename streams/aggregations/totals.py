@@ -1,0 +1,85 @@
+"""Totals: exact sums of whole numbers, of which a tile may hold any number.
+
+A whole number is split into limbs of 32 bits, summed each for itself in int64, so that 2^31 of them cannot
+overflow, whatever their size. Integer sums do not depend on order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.avro import Column
+from streams.accumulators import Accumulator, Held, Indices, grow, tiles_of
+from streams.batch import Batch
+
+LIMB_BITS = 32
+LIMB_MASK = (1 << LIMB_BITS) - 1
+
+
+class Term(Protocol):
+    """What each row adds to a total: whole numbers of `limbs` limbs, the lowest first."""
+
+    @property
+    def limbs(self) -> int: ...
+
+    def of(self, column: Column) -> NDArray[np.int64]:
+        """Limbs of every row, shape (limbs, n), 0 for nulls."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One for every value that is not null."""
+
+    limbs = 1
+
+    def of(self, column: Column) -> NDArray[np.int64]:
+        return column.valid.astype(np.int64)[None]
+
+
+COUNTED = Counted()
+
+
+class Totals(Accumulator):
+    """Sums of terms; every limb of every term is a column of one array."""
+
+    def __init__(self, held: Sequence[Held], dtype: type) -> None:
+        super().__init__(held, dtype)
+        self._cuts = [0, *np.cumsum([one.parameter.limbs for one in held]).tolist()]
+        self.total = np.zeros((0, 0, self._cuts[-1]), np.int64)
+
+    @staticmethod
+    def shared_by(held: Held, dtype: type) -> Hashable:
+        return None
+
+    def reserve(self, slots: int, depth: int) -> None:
+        self.total = grow(self.total, slots, depth, 0)
+
+    def reset(self, places: Indices) -> None:
+        tiles_of(self.total)[places] = 0
+
+    def add(self, places: Indices, starts: Indices, batch: Batch) -> None:
+        terms = np.concatenate([batch.term(one.name, one.column, one.parameter.of) for one in self.held])
+        tiles_of(self.total)[places] += np.add.reduceat(terms, starts, axis=1).T
+
+    def read(self, slots: Indices, inside: NDArray[np.bool_]) -> Sequence[NDArray[Any]]:
+        """Limbs of shape (n, windows, limbs), the lowest first; (n, windows) of those that have one."""
+        total = np.matmul(inside.astype(np.int64), self.total[slots])
+        return [total[:, :, a] if b == a + 1 else total[:, :, a:b] for a, b in pairwise(self._cuts)]
+
+    def arrays(self, number: int) -> list[NDArray[Any]]:
+        return [self.total[:, :, limb] for limb in range(*self._cuts[number : number + 2])]
+
+
+def carried(limbs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same numbers, shape (n, limbs), with all limbs but the highest in [0, 2^32)."""
+    limbs = limbs.copy()
+    for low in range(limbs.shape[1] - 1):
+        limbs[:, low + 1] += limbs[:, low] >> LIMB_BITS
+        limbs[:, low] &= LIMB_MASK
+    return limbs

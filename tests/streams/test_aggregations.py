@@ -1,0 +1,195 @@
+"""What must hold of every aggregation: one suite, which a new one joins by being in the table."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.avro import Column
+from schemas.plan import AggregationSpec, FieldSpec, StreamViewSpec
+from streams.aggregations import AGGREGATIONS
+from streams.batch import Batch
+from streams.group_state import GroupState
+from streams.hashes import hash_values
+from tests.parity.sketch_oracle import buckets_of, distinct_of, hash_of, percentile_of
+from tests.parity.window_oracle import OracleFeature, value_of
+
+INTEGERS, REALS = "long", "double"
+OFFERED = [(name, kind) for name in AGGREGATIONS for kind in (INTEGERS, REALS)]
+WINDOWS = [(60, 10), (30, 30), (0, 0)]
+QUANTUM = {INTEGERS: 1.0, REALS: 0.01}
+limit = 2**47 - 1
+values = {
+    INTEGERS: st.none() | st.integers(-limit, limit) | st.integers(-5, 5),
+    REALS: st.none() | st.floats(-1.4e12, 1.4e12) | st.integers(-500, 500).map(lambda q: q / 100),
+}
+thorough = settings(deadline=None, max_examples=60)
+
+
+def specs(function: str, kind: str, precision: int = 6, dtype: str | None = None) -> list[AggregationSpec]:
+    dtype = dtype or AGGREGATIONS[function].types(kind)[0]
+    return [
+        AggregationSpec(
+            feature=f"{w}_{h}", function=function, column="x", window_ms=w, hop_ms=h, dtype=dtype,
+            quantum=QUANTUM[kind], precision=precision,
+        )
+        for w, h in WINDOWS
+    ]  # fmt: skip
+
+
+def state_of(function: str, kind: str, precision: int = 6, dtype: str | None = None) -> GroupState:
+    key = FieldSpec(name="key", dtype="Int64")
+    view = StreamViewSpec(
+        name="v", source="s", join_keys=(key,), aggregations=tuple(specs(function, kind, precision, dtype))
+    )
+    return GroupState([view], lambda _: np.int64 if kind == INTEGERS else np.float64)
+
+
+def batch_of(events: list[tuple[int, int, object]], kind: str, first: int = 0) -> Batch:
+    """Events of one key: (event time, order, value)."""
+    known = np.array([value is not None for _, _, value in events], np.bool_)
+    dtype = np.int64 if kind == INTEGERS else np.float64
+    cells = np.array([0 if value is None else value for _, _, value in events], dtype)
+    times, order = np.array([event[:2] for event in events], np.int64).reshape(-1, 2).T
+    key = Column(np.zeros(len(events), np.int64), np.ones(len(events), np.bool_))
+    offset = np.arange(first, first + len(events))
+    return Batch(times, order, offset, {"key": key, "x": Column(cells, known)})
+
+
+def result(state: GroupState) -> list[object]:
+    (rows,) = state.emit(0, 10**9)
+    return [v[0].item() if ok[0] else None for v, ok in rows.features]
+
+
+@st.composite
+def histories(draw: st.DrawFn, kind: str) -> list[tuple[int, int, object]]:
+    times = draw(st.lists(st.integers(0, 70), min_size=1, max_size=30))
+    return [(time, order, draw(values[kind])) for order, time in enumerate(times)]
+
+
+def same(one: object, other: object) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one == other and math.copysign(1, one) == math.copysign(1, other)
+
+
+@pytest.mark.parametrize(("function", "kind"), OFFERED)
+@thorough
+@given(data=st.data())
+def test_the_value_is_that_of_the_oracle_whatever_the_order_and_the_batches(function, kind, data):
+    events = data.draw(histories(kind))
+    clock_ms = max(time for time, _, _ in events)
+    state, whole = state_of(function, kind), state_of(function, kind)
+    whole.advance(clock_ms)
+    whole.add(batch_of(events, kind))
+    state.advance(clock_ms)
+    rest, first = data.draw(st.permutations(events)), 0
+    while rest:
+        size = data.draw(st.integers(1, len(rest)))
+        state.add(batch_of(rest[:size], kind, first))
+        rest, first = rest[size:], first + size
+    got = result(state)
+    for spec, value in zip(specs(function, kind), got, strict=True):
+        units = round(1 / QUANTUM[kind])
+        whole_number = spec.dtype == "Int64"
+        feature = OracleFeature("f", function, "x", spec.window_ms, spec.hop_ms, units, whole_number, 6)
+        want = value_of([(t, (o,), {"x": v}) for t, o, v in events], clock_ms, feature)
+        assert same(value, want), (spec.feature, value, want)
+    assert list(state.snapshot()) == list(whole.snapshot()), "the state is that of one batch, byte for byte"
+
+
+@pytest.mark.parametrize(("function", "kind"), OFFERED)
+@thorough
+@given(data=st.data())
+def test_a_restored_state_goes_on_as_if_nothing_had_happened(function, kind, data):
+    events = data.draw(histories(kind))
+    cut = data.draw(st.integers(0, len(events)))
+    state, restored = state_of(function, kind), state_of(function, kind)
+    state.advance(70)
+    state.add(batch_of(events[:cut], kind))
+    restored.restore([*state.snapshot()], 70)
+    for one in (state, restored):
+        one.add(batch_of(events[cut:], kind, cut))
+        one.advance(75)
+        one.add(batch_of([(75, 99, None)], kind, 99))
+    assert all(map(same, result(state), result(restored)))
+
+
+@pytest.mark.parametrize(("function", "kind"), OFFERED)
+def test_over_nothing_it_is_null_or_a_count_of_zero(function, kind):
+    state = state_of(function, kind)
+    state.advance(0)
+    state.add(batch_of([(0, 0, None)], kind))
+    assert result(state) == [0 if function.startswith("count") else None] * len(WINDOWS)
+
+
+@pytest.mark.parametrize("function", AGGREGATIONS)
+def test_types_that_are_offered_are_types_of_features(function):
+    for kind in ("int", "long", "float", "double", "string", "boolean", "other"):
+        assert set(AGGREGATIONS[function].types(kind)) <= {"Int32", "Int64", "Float32", "Float64"}
+
+
+def over(function: str, numbers: np.ndarray, precision: int = 10) -> float:
+    """The value of a function of many values of one moment, added in several batches."""
+    state = state_of(function, REALS, precision)
+    state.advance(0)
+    for start in range(0, len(numbers), 7000):
+        events = [(0, start + n, value) for n, value in enumerate(numbers[start : start + 7000].tolist())]
+        state.add(batch_of(events, REALS, start))
+    return result(state)[0]
+
+
+ALIKE = {
+    "log-normal": (lambda rng: rng.lognormal(0, 1, 20_000), 2),
+    "normal, both signs": (lambda rng: rng.normal(0, 30, 20_000), 3),
+    "a long tail": (lambda rng: rng.zipf(1.5, 20_000).clip(0, 10**6), 2),
+    "many magnitudes": (lambda rng: np.exp(rng.uniform(-20, 20, 20_000)) * rng.choice([-1, 1], 20_000), 5),
+    "few values": (lambda rng: rng.integers(-9, 200, 20_000) / 4, 0),
+}
+
+
+@pytest.mark.parametrize("data", ALIKE)
+def test_percentiles_are_within_their_error_of_the_true_value(data):
+    make, level = ALIKE[data]
+    numbers = make(np.random.default_rng(1)).astype(np.float64)
+    found, _ = buckets_of(numbers.tolist())
+    assert found <= level
+    bound = 1 / (2 * 64 / 2**level + 1)
+    for percent in (50, 75, 90, 95, 99):
+        true = np.sort(numbers)[(len(numbers) - 1) * percent // 100]
+        got = over(f"p{percent}", numbers)
+        assert got == percentile_of(numbers.tolist(), percent)
+        assert abs(got - true) <= bound * abs(true)
+
+
+@pytest.mark.parametrize("distinct", [10, 300, 3_000, 30_000])
+@pytest.mark.parametrize("precision", [6, 10, 12])
+def test_distinct_counts_are_within_four_standard_errors_of_the_true_value(distinct, precision):
+    numbers = np.random.default_rng(distinct).normal(size=distinct).repeat(2)
+    got = over("count_distinct", numbers, precision)
+    assert got == distinct_of(numbers.tolist(), precision)
+    assert abs(got - distinct) <= max(1, 4 * 1.04 / 2 ** (precision / 2) * distinct)
+
+
+@given(texts=st.lists(st.text(max_size=30).map(lambda text: text.rstrip("\0").encode()), min_size=1))
+def test_the_hash_of_text_does_not_depend_on_its_neighbours(texts):
+    assert hash_values(np.array(texts, "S")).tolist() == [hash_of(text) for text in texts]
+
+
+def test_a_sum_of_more_than_64_bits_is_null_in_whole_numbers_and_right_in_floating_ones():
+    count = 2**16 + 8
+    events = [(0, n, limit) for n in range(count)]
+    for function, dtype, want in (
+        ("sum", "Int64", None),
+        ("sum", "Float64", float(count * limit)),
+        ("mean", "Float64", float(limit)),
+        ("var", "Float64", 0.0),
+    ):
+        state = state_of(function, INTEGERS, dtype=dtype)
+        state.advance(0)
+        state.add(batch_of(events, INTEGERS))
+        assert result(state) == [want] * len(WINDOWS)
