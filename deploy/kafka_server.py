@@ -181,7 +181,7 @@ class KafkaServer:
         draft.write_text("".join(f"{name}={value}\n" for name, value in self._properties().items()))
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [java, "-cp", classpath, "kafka.tools.StorageTool", "format", "--standalone"]
-        command += ["-t", cluster, "-c", str(draft)]
+        command += [f"--cluster-id={cluster}", "-c", str(draft)]  # one word: the id may begin with a dash
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise ServiceUnavailable(f"Apache Kafka could not format {self._directory}:\n{done.stderr}")
