@@ -70,8 +70,8 @@ class RedisOnlineSink:
         ServiceUnavailable
             When Redis refuses for good, for example a wrong password.
         """
-        await self._store(_together(chunk for batch in rows for chunk in self._encode(batch)))
-        await self._store(_together((self._hset(key, fields), 1) for key, fields in hashes.items() if fields))
+        await self._store(chunk for batch in rows for chunk in self._encode(batch))
+        await self._store((self._hset(key, fields), 1) for key, fields in hashes.items() if fields)
 
     async def write_batch_view(
         self, view: str, keys: Sequence[Any], features: Sequence[Column], times_us: NDArray[np.int64]
@@ -116,7 +116,7 @@ class RedisOnlineSink:
         return b"".join(self._connection.pack_command("HSET", key, *words))
 
     async def _store(self, chunks: Iterable[tuple[bytes, int]]) -> None:
-        """Send chunks of commands, small ones together."""
+        """Send chunks of commands, small ones together: each that is sent is a round trip."""
         async with self._turn:
             gathered: list[bytes] = []
             total = 0
@@ -156,20 +156,6 @@ class RedisOnlineSink:
             await self._connection.send_packed_command(commands)
             for _ in range(count):
                 await self._connection.read_response()
-
-
-def _together(chunks: Iterable[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
-    """Small chunks as one: each that is sent is a round trip."""
-    pieces: list[bytes] = []
-    total = 0
-    for commands, count in chunks:
-        pieces.append(commands)
-        total += count
-        if total >= _CHUNK_ROWS:
-            yield b"".join(pieces), total
-            pieces, total = [], 0
-    if pieces:
-        yield b"".join(pieces), total
 
 
 def _parts(rows: int) -> Iterator[slice]:
