@@ -16,9 +16,11 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from deploy.child import Child, free_port
+from deploy.maven import becoming, java_program, run_maven
 from schemas.errors import ServiceUnavailable
 
 KAFKA_VERSION = "4.1.0"
+_NAME = "Apache Kafka"
 _LOG4J_VERSION = "2.24.3"
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -61,35 +63,10 @@ def broker_jars(cache: Path | None = None) -> Path:
     jars = cache / f"jars-{KAFKA_VERSION}"
     if jars.exists():
         return jars
-    maven = program("mvn", "Maven (Debian: apt-get install maven)", "Apache Kafka")
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix="fetch-") as folder:
-        (Path(folder) / "pom.xml").write_text(_POM)
-        fetch = [maven, "-B", "-q", "dependency:copy-dependencies", "-DoutputDirectory=jars"]
-        done = subprocess.run(fetch, cwd=folder, capture_output=True, text=True)
-        if done.returncode != 0:
-            output = (done.stdout + done.stderr)[-2000:]
-            raise ServiceUnavailable(
-                f"Maven could not fetch Apache Kafka {KAFKA_VERSION}:\n{output}\n"
-                "See whether this machine reaches a Maven repository, or point to a running broker"
-            )
-        try:
-            (Path(folder) / "jars").rename(jars)
-        except OSError:
-            if not jars.exists():  # else another process was quicker, with the same result
-                raise
+    with becoming(jars) as folder:
+        (folder / "pom.xml").write_text(_POM)
+        run_maven(folder, _NAME, KAFKA_VERSION, "dependency:copy-dependencies", "-DoutputDirectory=jars")
     return jars
-
-
-def program(name: str, what: str, needed_by: str) -> str:
-    """Path of a program on the PATH; raises `ServiceUnavailable` when there is none."""
-    found = shutil.which(name)
-    if found is None:
-        raise ServiceUnavailable(
-            f"'{name}' is not on the PATH, and {needed_by} needs it; install {what}, or name a running "
-            "server instead (HEADRACE_KAFKA, in tests HEADRACE_TEST_KAFKA, HEADRACE_TEST_REGISTRY)"
-        )
-    return found
 
 
 class KafkaServer:
@@ -131,9 +108,7 @@ class KafkaServer:
         ServiceUnavailable
             When Java or Maven is missing, or it does not come up; the message ends with its log.
         """
-        java = program(
-            "java", "Java 17 or newer (Debian: apt-get install default-jre-headless)", "Apache Kafka"
-        )
+        java = java_program(_NAME)
         classpath = f"{broker_jars(self._cache)}{os.sep}*"
         properties = self._properties_file
         if not properties.exists():
@@ -142,7 +117,7 @@ class KafkaServer:
         command = [java, "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         command += [f"-Dlog4j2.configurationFile={self._directory / 'log4j2.properties'}"]
         command += ["-cp", classpath, "kafka.Kafka", str(properties)]
-        self._child = Child("Apache Kafka", command, self.log).start()
+        self._child = Child(_NAME, command, self.log).start()
         try:
             self._wait_until_it_answers()
         except ServiceUnavailable:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tarfile
 import tempfile
 import urllib.request
@@ -11,12 +10,12 @@ from pathlib import Path
 from types import TracebackType
 
 from deploy.child import Child, free_port
-from deploy.kafka_server import program
+from deploy.maven import becoming, java_program, run_maven
 from schemas.errors import ServiceUnavailable
 
 REGISTRY_VERSION = "3.0.9"  # the last for Java 17
 _ARTIFACT = f"io.apicurio:apicurio-registry-app:{REGISTRY_VERSION}:tar.gz:all"
-_NEED = "Apicurio Registry"
+_NAME = "Apicurio Registry"
 
 
 def registry_jars(cache: Path | None = None) -> Path:
@@ -31,37 +30,17 @@ def registry_jars(cache: Path | None = None) -> Path:
     jars = cache / f"jars-{REGISTRY_VERSION}"
     if jars.exists():
         return jars
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix="fetch-") as folder:
-        archive = _fetch(Path(folder))
-        with tarfile.open(archive) as packed:
-            packed.extractall(Path(folder) / "jars", filter="data")
-        try:
-            (Path(folder) / "jars").rename(jars)
-        except OSError:
-            if not jars.exists():  # else another process was quicker, with the same result
-                raise
+    with becoming(jars) as folder:
+        goal = ["dependency:copy", f"-Dartifact={_ARTIFACT}", f"-DoutputDirectory={folder.resolve()}"]
+        run_maven(folder, _NAME, REGISTRY_VERSION, *goal)
+        archives = list(folder.glob("*.tar.gz"))
+        if not archives:
+            raise ServiceUnavailable(
+                f"Maven fetched no archive of {_NAME} {REGISTRY_VERSION}; clear its cache"
+            )
+        with tarfile.open(archives[0]) as packed:
+            packed.extractall(folder / "jars", filter="data")
     return jars
-
-
-def _fetch(folder: Path) -> Path:
-    maven = program("mvn", "Maven (Debian: apt-get install maven)", _NEED)
-    command = [
-        maven,
-        "-B",
-        "-q",
-        "dependency:copy",
-        f"-Dartifact={_ARTIFACT}",
-        f"-DoutputDirectory={folder.resolve()}",
-    ]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    archives = list(folder.glob("*.tar.gz"))
-    if done.returncode != 0 or not archives:
-        raise ServiceUnavailable(
-            f"Maven could not fetch {_NEED} {REGISTRY_VERSION}:\n{(done.stdout + done.stderr)[-2000:]}\n"
-            "See whether this machine reaches a Maven repository, or point to a running registry"
-        )
-    return archives[0]
 
 
 class RegistryServer:
@@ -91,11 +70,11 @@ class RegistryServer:
         ServiceUnavailable
             When Java or Maven is missing, or it does not come up; the message ends with its log.
         """
-        java = program("java", "Java 17 or newer (Debian: apt-get install default-jre-headless)", _NEED)
+        java = java_program(_NAME)
         (jar,) = registry_jars(self._cache).glob("**/*-runner.jar")
         command = [java, "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         command += ["-Dquarkus.http.host=127.0.0.1", f"-Dquarkus.http.port={self._port}", "-jar", str(jar)]
-        self._child = Child(_NEED, command, self._directory / "registry.log").start()
+        self._child = Child(_NAME, command, self._directory / "registry.log").start()
         try:
             self._child.wait_until(self._answers, timeout_s=90)
         except ServiceUnavailable:
