@@ -46,7 +46,7 @@ class Overseer:
 
     @property
     def alive(self) -> bool:
-        return self._watch.is_alive(self.vitals())
+        return self._watch.is_alive(time.monotonic(), self.vitals())
 
     def _run(self) -> None:
         while True:
@@ -60,10 +60,11 @@ class Overseer:
         """End the process if it makes no progress."""
         vitals = self.vitals()
         self.ends = self._read_ends(vitals)
-        for one in self._watch.standing(time.monotonic(), vitals, self.ends):
+        now_s = time.monotonic()
+        for one in self._watch.standing(now_s, vitals, self.ends):
             if one.position is None or self._has_record(one):
                 die(HeadraceError(self._explain(one)))
-        if vitals.assigned and not self._watch.is_alive(vitals):
+        if vitals.assigned and not self._watch.is_alive(now_s, vitals):
             die(HeadraceError(f"no checkpoint has ended for {vitals.checkpoint_age_s:.0f} s; giving up"))
 
     def _explain(self, one: PartitionVitals) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
@@ -97,6 +98,7 @@ class Watch:
     def __init__(self, stuck_s: float) -> None:
         self._stuck_s = stuck_s
         self._moved: dict[Where, tuple[tuple[int | None, int], float]] = {}
+        self._waited_s = -math.inf  # when the worker was last seen waiting
 
     def standing(self, now_s: float, vitals: Vitals, ends: Mapping[Where, int]) -> list[PartitionVitals]:
         """Partitions that have not moved for too long: neither restored nor processed anything.
@@ -108,6 +110,8 @@ class Watch:
         ends
             Ends of the topics; a partition that is not in it is taken to have nothing to do.
         """
+        if vitals.waiting_for is not None:
+            self._waited_s = now_s
         before, self._moved = self._moved, {}
         found = []
         for one in vitals.partitions:
@@ -120,6 +124,11 @@ class Watch:
                 found.append(one)
         return found
 
-    def is_alive(self, vitals: Vitals) -> bool:
-        """Whether a checkpoint ended not too long ago, or could not for a reason outside the worker."""
-        return vitals.waiting_for is not None or vitals.checkpoint_age_s < self._stuck_s
+    def is_alive(self, now_s: float, vitals: Vitals) -> bool:
+        """Whether a checkpoint ended not too long ago, or could not for a reason outside the worker.
+
+        What was waited for may be back before a checkpoint has ended: that has its time from then on.
+        """
+        if vitals.waiting_for is not None:
+            return True
+        return min(vitals.checkpoint_age_s, now_s - self._waited_s) < self._stuck_s

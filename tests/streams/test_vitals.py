@@ -51,9 +51,16 @@ def test_a_partition_that_came_back_begins_anew() -> None:
 
 def test_alive_is_who_finished_a_checkpoint_lately_or_waits() -> None:
     watch = Watch(10)
-    assert watch.is_alive(at(5, age_s=9))
-    assert not watch.is_alive(at(5, age_s=10))
-    assert watch.is_alive(at(5, age_s=1000, waiting_for="redis"))
+    assert watch.is_alive(50, at(5, age_s=9))
+    assert not watch.is_alive(50, at(5, age_s=10))
+    assert watch.is_alive(50, at(5, age_s=1000, waiting_for="redis"))
+
+
+def test_what_was_waited_for_is_back_before_a_checkpoint_ends() -> None:
+    watch = Watch(10)
+    watch.standing(50, at(5, age_s=1000, waiting_for="redis"), {})
+    assert watch.is_alive(59, at(5, age_s=1009))
+    assert not watch.is_alive(60, at(5, age_s=1010))
 
 
 def test_ready_is_who_was_assigned_partitions_and_has_restored_all_of_them() -> None:
