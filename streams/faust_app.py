@@ -7,25 +7,30 @@ import logging
 import os
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import faust
 
-from streams.transport import register_range_topics
+from streams.transport import RangeApp
 
 log = logging.getLogger(__name__)
 
 EXIT_FAILED = 70
 _BUFFERED_RANGES = 4
 _FETCH_BYTES = 4 * 1024**2  # per partition
+_FETCHED_KIB = 16 * 1024  # ahead of what is held for the agents, all partitions together
+_FETCHED_RECORDS = 8_000  # ahead, per partition
+_FETCH_PAUSE_MS = 5  # librdkafka's own second would be felt when that much has been fetched
+
+Assignor = Literal["range", "roundrobin"]
 
 
 def range_app(
     group: str,
     bootstrap: str,
     session_timeout_s: float,
-    range_topics: Sequence[str],
     fetch_wait_ms: int,
+    assignor: Assignor,
     instance_id: str = "",
 ) -> Any:
     """A Faust app whose topics come in ranges (see `streams.transport`).
@@ -38,15 +43,16 @@ def range_app(
         ``host:port`` of a Kafka broker.
     session_timeout_s
         How long the group waits for a member that died.
-    range_topics
-        The topics its agents read. They must exist: Faust is not asked to make any.
     fetch_wait_ms
-        See `streams.transport.register_range_topics`.
+        How long a broker holds back a fetch for which it has nothing. Apache Kafka answers as soon as it has
+        something, the broker built into librdkafka when the time is up.
+    assignor
+        How partitions are shared out: ``range`` keeps partitions of one number together, ``roundrobin``
+        spreads them.
     instance_id
         Makes the member a static one, which takes its partitions up again without a rebalance.
     """
-    register_range_topics(range_topics, fetch_wait_ms)
-    return faust.App(
+    return RangeApp(
         group,
         broker=f"headrace://{bootstrap}",
         datadir=tempfile.mkdtemp(prefix="headrace-"),
@@ -56,12 +62,23 @@ def range_app(
         topic_disable_leader=True,
         stream_wait_empty=True,
         stream_buffer_maxsize=_BUFFERED_RANGES,
-        consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=_FETCH_BYTES,
-        consumer_group_instance_id=instance_id or None,
         broker_commit_interval=1.0,
-        broker_session_timeout=session_timeout_s,
-        broker_heartbeat_interval=session_timeout_s / 3.5,
+        reader_settings={
+            "bootstrap.servers": bootstrap,
+            "partition.assignment.strategy": assignor,
+            "session.timeout.ms": round(session_timeout_s * 1000),
+            "heartbeat.interval.ms": round(session_timeout_s * 1000 / 3.5),
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",  # aborted records must not become features
+            "fetch.wait.max.ms": fetch_wait_ms,
+            "max.partition.fetch.bytes": _FETCH_BYTES,
+            "queued.min.messages": _FETCHED_RECORDS,
+            "queued.max.messages.kbytes": _FETCHED_KIB,
+            "fetch.queue.backoff.ms": _FETCH_PAUSE_MS,
+            **({"group.instance.id": instance_id} if instance_id else {}),
+        },
+        on_failure=die,
     )
 
 

@@ -10,7 +10,6 @@ import base64
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from schemas.records import DeadLetter, base64_headers
 from streams.aggregations import aggregation_of
 from streams.batch import Batch
 from streams.fixed_point import FixedPoint
+from streams.log_records import LogRecord, LogRecords
 
 log = logging.getLogger(__name__)
 
@@ -30,21 +30,6 @@ Reasons = dict[int, tuple[str, str]]  # row to kind and reason
 
 _NEVER = np.iinfo(np.int64).min
 _NUMPY_TYPES = {"long": np.int64, "double": np.float64, "boolean": np.bool_, "string": np.bytes_}
-
-
-class LogRecord(Protocol):
-    """What intake needs of a consumed record; aiokafka's `ConsumerRecord` has it."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
 @dataclass
@@ -94,11 +79,9 @@ class Intake:
         """Numpy type of a decoded column."""
         return _NUMPY_TYPES[self.decoder.field_kind(column)]
 
-    def take(self, records: Sequence[LogRecord]) -> Taken:
+    def take(self, records: LogRecords) -> Taken:
         """Judge records in offset order and move the clock."""
-        offsets = np.array([record.offset for record in records], np.int64)
-        appended = np.array([record.timestamp for record in records], np.int64)
-        values = [record.value for record in records]
+        offsets, appended, values = records.offsets, records.timestamps, records.values
         decoded = self._bisect(values)
         marks = _marks(records) if None in values else {}
         dead: Reasons = {row: ("malformed", why) for row, why in decoded.errors.items() if row not in marks}
@@ -208,8 +191,9 @@ def _rows(mask: NDArray[np.bool_]) -> list[int]:
     return rows
 
 
-def _marks(records: Sequence[LogRecord]) -> dict[int, int]:
-    times = {row: mark_time_ms(r.headers) for row, r in enumerate(records) if r.value is None}
+def _marks(records: LogRecords) -> dict[int, int]:
+    tombstones = [row for row, value in enumerate(records.values) if value is None]
+    times = {row: mark_time_ms(records[row].headers) for row in tombstones}
     return {row: time_ms for row, time_ms in times.items() if time_ms is not None}
 
 

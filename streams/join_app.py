@@ -50,7 +50,7 @@ class JoinConfig:
     pause_ms
         A checkpoint comes at once when no record came for so long.
     fetch_wait_ms
-        See `streams.transport.register_range_topics`.
+        See `streams.faust_app.range_app`.
     session_timeout_s
         How long the group waits for a join that died before its partitions move.
     instance_id
@@ -157,8 +157,8 @@ class JoinApp:
             f"headrace.{self._plan.project}.join",
             self._bootstrap,
             self._config.session_timeout_s,
-            [*self._inputs, *events],
             self._config.fetch_wait_ms,
+            "range",  # predictions and outcomes of one number together
             self._config.instance_id,
         )
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)

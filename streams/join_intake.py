@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from schemas.errors import RecordError
 from schemas.marks import mark_time_ms
 from schemas.records import DeadLetter, Outcome, base64_headers
-from streams.intake import LogRecord
 from streams.join import PartitionJoin
 from streams.join_json import LoggedPrediction
 from streams.join_release import Refused
 from streams.join_state import Input
+from streams.log_records import LogRecord
 
 _R = TypeVar("_R")
 

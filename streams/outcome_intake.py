@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from schemas import topics
 from schemas.errors import DefinitionError
 from schemas.marks import mark_headers
 from schemas.plan import Plan, RouterSpec
 from schemas.records import Outcome
-from streams.intake import LogRecord
 from streams.log_reader import end_offset, partition_count, read_log
+from streams.log_records import LogRecords
 from streams.offset_producer import OffsetProducer
 from streams.outcomes import MarkForwarder, OutcomeReader
 from streams.partitioning import partition_for
@@ -60,7 +58,7 @@ class OutcomeIntake:
         every = range(self.router.partitions)
         self._ends = {n: end_offset(self._bootstrap, self._outcomes, n) for n in every}
 
-    def send_outcomes(self, partition: int, records: Sequence[LogRecord]) -> None:
+    def send_outcomes(self, partition: int, records: LogRecords) -> None:
         """Send what a range of an event partition gives."""
         reader = self._readers[partition]
         for item in reader.read(records):

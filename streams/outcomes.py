@@ -8,7 +8,7 @@ put on the dead-letter topic; here they are only counted.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from schemas.event_decoder import event_decoder
 from schemas.marks import mark_time_ms
 from schemas.plan import OutcomeSpec, SourceSpec
 from schemas.records import Outcome
-from streams.intake import LogRecord
+from streams.log_records import LogRecord, LogRecords
 
 
 @dataclass(frozen=True)
@@ -83,16 +83,16 @@ class OutcomeReader:
         self.next_offset, self.clock_ms = raw["next"], raw["clock_ms"]
         self.counts = IntakeCounts(**raw["counts"])
 
-    def read(self, records: Sequence[LogRecord]) -> list[Outcome | ClockMark]:
+    def read(self, records: LogRecords) -> list[Outcome | ClockMark]:
         """Outcomes and marks of the records not read before, in log order."""
-        records = [record for record in records if record.offset >= self.next_offset]
+        records = records.since(self.next_offset)
         if not records:
             return []
         found = list(self._items(records))
-        self.next_offset = records[-1].offset + 1
+        self.next_offset = int(records.offsets[-1]) + 1
         return found
 
-    def _items(self, records: Sequence[LogRecord]) -> Iterator[Outcome | ClockMark]:
+    def _items(self, records: LogRecords) -> Iterator[Outcome | ClockMark]:
         columns, times = self._columns(records)
         labels, keys = columns[self._spec.label_field], columns[self._spec.key_field]
         ids = columns[self._spec.id_field] if self._spec.id_field else None
@@ -119,9 +119,9 @@ class OutcomeReader:
                     ts_ms=times[row],
                 )
 
-    def _columns(self, records: Sequence[LogRecord]) -> tuple[dict[str, Column], list[Any]]:
+    def _columns(self, records: LogRecords) -> tuple[dict[str, Column], list[Any]]:
         """Decoded columns, non-finite labels as null, and event times in ms (None where there is none)."""
-        columns = dict(self.decoder.decode([record.value for record in records]).columns)
+        columns = dict(self.decoder.decode(records.values).columns)
         label = columns[self._spec.label_field]
         finite = np.isfinite(label.values.astype(np.float64))
         columns[self._spec.label_field] = Column(label.values, label.valid & finite)

@@ -18,7 +18,8 @@ from schemas.plan import Plan, SourceSpec, StreamViewSpec
 from schemas.records import DeadLetter
 from streams.batch import Batch
 from streams.group_state import GroupState
-from streams.intake import Counts, Intake, LogRecord, Taken
+from streams.intake import Counts, Intake, Taken
+from streams.log_records import LogRecords
 from streams.shuffle import Block, decode_block, encode_block, split
 from streams.sinks import OnlineRows
 
@@ -142,13 +143,13 @@ class SourcePartition(_Stateful):
     def counts(self) -> Counts:
         return self.intake.counts
 
-    def process(self, records: Sequence[LogRecord]) -> Effects:
+    def process(self, records: LogRecords) -> Effects:
         """What follows from a range. Records below the position have been processed before: skipped."""
-        records = [record for record in records if record.offset >= self.next_offset]
+        records = records.since(self.next_offset)
         if not records:
             return Effects(self.next_offset)
         taken = self.intake.take(records)
-        first, self.next_offset = records[0].offset, records[-1].offset + 1
+        first, self.next_offset = int(records.offsets[0]), int(records.offsets[-1]) + 1
         return self._effects(taken, first)
 
     def _effects(self, taken: Taken, first: int) -> Effects:
@@ -178,7 +179,7 @@ class SourcePartition(_Stateful):
         if passed_ms <= self.as_of_ms:
             return None
         self.as_of_ms = passed_ms
-        return self._effects(self.intake.take([]), self.next_offset)
+        return self._effects(self.intake.take(LogRecords.of([])), self.next_offset)
 
     def _blocks(self, batch: Batch, first: int, clock_ms: int | None) -> list[bytes]:
         order = batch.order * MAX_PARTITIONS + self.partition
@@ -232,7 +233,7 @@ class Shard(_Stateful):
         self.heard: dict[int, int] = {}
         self.clock_ms: int | None = None
 
-    def process(self, records: Sequence[LogRecord]) -> Effects:
+    def process(self, records: LogRecords) -> Effects:
         """What follows from a range of blocks.
 
         Raises
@@ -240,8 +241,11 @@ class Shard(_Stateful):
         RecordError
             When a record is no block; nothing has been applied then.
         """
-        fresh = [record for record in records if record.offset >= self.next_offset]
-        blocks = [decode_block(record.value, record.offset) for record in fresh]
+        fresh = records.since(self.next_offset)
+        blocks = [
+            decode_block(value, offset)
+            for value, offset in zip(fresh.values, fresh.offsets.tolist(), strict=True)
+        ]
         parts: dict[str, list[Batch]] = {name: [] for name in self.groups}
         for block in blocks:
             if block.definition == self.definition:
@@ -250,7 +254,7 @@ class Shard(_Stateful):
         merged = {name: Batch.concatenate(found) for name, found in parts.items() if found}
         self._apply(merged, self.clock_ms)
         if fresh:
-            self.next_offset = fresh[-1].offset + 1
+            self.next_offset = int(fresh.offsets[-1]) + 1
         return Effects(self.next_offset, self._emit())
 
     def _unheard(self, block: Block) -> dict[str, Batch]:

@@ -13,7 +13,7 @@ import http.client
 import json
 import logging
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 from schemas.avro import AvroDecoder
 from schemas.errors import SchemaError, ServiceUnavailable
 from schemas.event_decoder import EventDecoder
-from streams.intake import LogRecord
+from streams.log_records import LogRecords
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class WriterSchemas:
     async def supply(
         self,
         decoder: EventDecoder,
-        records: Sequence[LogRecord],
+        records: LogRecords,
         wanted: Callable[[], bool] = lambda: True,
     ) -> bool:
         """Have `decoder` know every schema id of the records, or know that there is no such schema.
@@ -129,7 +129,7 @@ class WriterSchemas:
         if self._registry is None or not isinstance(decoder, AvroDecoder):
             return True
         unknown: dict[int, str] = {}
-        for schema_id in decoder.unknown_ids([record.value for record in records]):
+        for schema_id in decoder.unknown_ids(records.values):
             try:
                 text = await self._schema(self._registry, schema_id, wanted)
             except SchemaError as error:

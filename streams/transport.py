@@ -1,54 +1,65 @@
-"""A Faust transport that delivers one event per fetched range of a topic partition.
+"""A Faust transport that delivers one event per range of records of a topic partition.
 
-Faust handles a few thousand records a second because every record travels alone. Here a fetch of up to
-`MAX_RECORDS` records of one partition travels as one event whose value is the list of records. Agents read
+Faust handles a few thousand records a second because every record travels alone. Here what has been read of
+one partition, at most `streams.range_reader.MAX_RECORDS`, travels as one event whose value is
+`streams.log_records.LogRecords`. Agents read
 
     async for event in stream.noack().events():
         ...
         app.consumer.ack(event.message)  # after success, and only then
 
 with `stream_wait_empty=True` and `stream_buffer_maxsize` of 2 to 4 ranges. Faust's own acknowledgement is
-per offset; a range is acknowledged whole, so for range topics that bookkeeping is replaced:
+per offset; a range is acknowledged whole, so that bookkeeping is replaced:
 
 * per partition a queue of ranges in offset order; only the contiguous acknowledged head is committed;
 * offsets missing inside or between ranges (compaction, transaction markers) belong to the range before;
-* an acknowledgement from before a rebalance or a seek moves nothing;
-* a fetch that overlaps what was read already is cut.
+* an acknowledgement from before a rebalance or a seek moves nothing.
 
 Faust finds the transport by its entry point: broker URLs begin with ``headrace://``.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka.consumer import fetcher
-from faust.transport.drivers import aiokafka as driver
-from faust.types import ConsumerMessage
+import faust
+from confluent_kafka import KafkaException
+from faust.transport import base, consumer
+from faust.types import TP, ConsumerMessage
 
-MAX_RECORDS = 4000
-_LOOK_S = 0.1  # without a record; one that comes is delivered at once
-_FULL_S = 0.002
+from streams.log_records import LogRecords
+from streams.range_reader import RangeReader
 
-_range_topics: set[str] = set()
-_fetch_wait_ms = 8
+log = logging.getLogger(__name__)
+
+_LOOK_S = 1.0  # without a record; one that comes is delivered at once
+_LOG_APPEND = 1
 
 
-def register_range_topics(names: Iterable[str], fetch_wait_ms: int = 8) -> None:
-    """Have these topics delivered in ranges by every app of this process.
+class RangeApp(faust.App):  # type: ignore[misc]
+    """A Faust app on this transport.
 
     Parameters
     ----------
-    fetch_wait_ms
-        How long a broker holds back a fetch for which it has nothing. Apache Kafka answers as soon as it has
-        something, the broker built into librdkafka when the time is up.
+    reader_settings
+        Of confluent-kafka's consumer, but for the group.
+    on_failure
+        Called, in any thread, when nothing can be read any more.
     """
-    global _fetch_wait_ms
-    _range_topics.update(names)
-    _fetch_wait_ms = fetch_wait_ms
+
+    def __init__(
+        self,
+        *args: Any,
+        reader_settings: Mapping[str, Any],
+        on_failure: Callable[[BaseException], None],
+        **options: Any,
+    ) -> None:
+        self.reader_settings, self.on_failure = reader_settings, on_failure
+        super().__init__(*args, **options)
 
 
 @dataclass
@@ -66,85 +77,66 @@ class RecordRange:
     acked: bool = False
 
 
-class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
-    """Hands out the records of range topics as they are parsed: a `ConsumerRecord` of each, with topic and
-    partition and sizes, would cost more than all that is done with it."""
-
-    def _consumer_record(self, tp: Any, record: Any) -> Any:
-        return record if tp.topic in _range_topics else super()._consumer_record(tp, record)
-
-
-fetcher.PartitionRecords = _PartitionRecords  # aiokafka has no other place to say so
-
-
-class _RangeConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        # Faust asks for committed records only when it is itself exactly-once; aborted records must not
-        # become features in any mode.
-        consumer._isolation_level = "read_committed"
-        # A partition that is left out of a fetch, having records in hand, waits until that fetch returns.
-        # Faust lets it wait 1.5 s.
-        consumer._fetch_max_wait_ms = _fetch_wait_ms
-        return consumer
-
-
-class RangeConsumer(driver.Consumer):  # type: ignore[misc]
-    """Faust's aiokafka consumer, with ranges in place of records for the registered topics."""
+class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
+    """Faust's consumer, reading with confluent-kafka, with ranges in place of records."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._ranges: dict[Any, deque[RecordRange]] = defaultdict(deque)
+        self._ranges: dict[TP, deque[RecordRange]] = defaultdict(deque)
+        self._assigned: set[TP] = set()
+        self._delivers = False  # whether anything has been delivered since the last assignment or seek
 
-    def _new_consumer_thread(self) -> _RangeConsumerThread:
-        return _RangeConsumerThread(self, loop=self.loop, beacon=self.beacon)
+    async def on_start(self) -> None:
+        settings = {**self.app.reader_settings, "group.id": self.app.conf.id}
+        self._reader = RangeReader(settings, self, self.app.on_failure)
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, Any]]:  # noqa: ASYNC109 (Faust asks)
-        if self.flow_active and not self._get_active_partitions():  # every buffer is full
-            await self.sleep(_FULL_S)  # Faust sleeps a second
-            return
-        # Partitions whose buffer is full at this moment are not waited for: look again soon. No buffer fills
-        # while this waits.
-        wait_s = _fetch_wait_ms / 1000 if self._buffered_partitions else _LOOK_S
-        fetched, active = await self._wait_next_records(min(timeout, wait_s))
+    async def on_stop(self) -> None:
+        await super().on_stop()
+        await self._reader.stop()
+
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        await self._reader.subscribe(topics)
+
+    async def revoked(self, partitions: set[TP]) -> None:
+        """The reader: these are taken away, once what is in hand has been finished."""
+        self.app.on_rebalance_start()
+        await self.on_partitions_revoked(partitions)
+        self._assigned = set()
+
+    async def assigned(self, partitions: set[TP]) -> None:
+        """The reader: this is all there is for this member."""
+        self._assigned, self._delivers = partitions, False
+        self.app.consumer_generation_id += 1
+        await self.on_partitions_assigned(partitions, self.app.consumer_generation_id)
+
+    def assignment(self) -> set[TP]:
+        return set(self._assigned)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 (Faust asks)
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
         generation = self.app.consumer_generation_id
-        if not fetched or self.should_stop:
-            return
-        if not self.flow_active:  # fetched while paused: forget it, and read it again
-            await self.perform_seek()
-            return
-        for tp, records in fetched.items():
-            if active is not None and tp not in active and tp not in self._buffered_partitions:
-                continue
-            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-            size = MAX_RECORDS if tp.topic in _range_topics else 1
-            for start in range(0, len(records), size):
-                if not self.flow_active or self.app.consumer_generation_id != generation:
-                    return
-                part = records[start : start + size]
-                if size == 1:
-                    yield tp, self._to_message(tp, part[0])
-                    continue
-                part = self._unread(tp, part)
-                if part:
-                    yield tp, self._range_message(tp, part, generation)
-                    # The caller has set this to the first offset of the range.
-                    self._read_offset[tp] = part[-1].offset + 1
+        while self.flow_active and not self.should_stop and generation == self.app.consumer_generation_id:
+            taken = self._reader.take(self._get_active_partitions())
+            if taken is None:
+                await self._reader.wait(_LOOK_S)
+                return
+            tp, messages = taken
+            message = self._message(tp, LogRecords.of_messages(messages))
+            yield tp, message
+            if generation == self.app.consumer_generation_id:
+                # The caller has set this to the first offset of the range.
+                self._read_offset[tp] = message.span.next_offset
 
-    def _unread(self, tp: Any, records: list[Any]) -> list[Any]:
-        read_to = self._read_offset[tp]
-        if read_to is None or records[0].offset >= read_to:
-            return records
-        return [record for record in records if record.offset >= read_to]
-
-    def _range_message(self, tp: Any, records: list[Any], generation: int) -> Any:
-        first = records[0]
+    def _message(self, tp: TP, records: LogRecords) -> Any:
+        first, next_offset = int(records.offsets[0]), int(records.offsets[-1]) + 1
+        generation = self.app.consumer_generation_id
         message = ConsumerMessage(
             tp.topic,
             tp.partition,
-            first.offset,
-            first.timestamp / 1000,
-            first.timestamp_type,
+            first,
+            int(records.timestamps[0]) / 1000,
+            _LOG_APPEND,
             headers=None,
             key=None,
             value=records,
@@ -153,19 +145,17 @@ class RangeConsumer(driver.Consumer):  # type: ignore[misc]
             generation_id=generation,
         )
         # Faust keeps a tracing span in this slot; it is the one place a message has for us.
-        message.span = RecordRange(self._read_offset[tp], first.offset, records[-1].offset + 1, generation)
+        message.span = RecordRange(self._read_offset[tp], first, next_offset, generation)
         self._ranges[tp].append(message.span)
+        self._delivers = True
         return message
 
-    async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:
-        if tp.topic not in _range_topics:
-            await super()._add_gap(tp, offset_from, offset_to)
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Gaps belong to the range before them."""
 
     def ack(self, message: Any) -> bool:
-        """Acknowledge a message; for a range all of its records. False when it was acknowledged before."""
-        covered = message.span
-        if not isinstance(covered, RecordRange):
-            return bool(super().ack(message))
+        """Acknowledge a range, all of its records. False when it was acknowledged before."""
+        covered: RecordRange = message.span
         if covered.acked:
             return False
         message.acked = True
@@ -182,33 +172,64 @@ class RangeConsumer(driver.Consumer):  # type: ignore[misc]
         uncommitted, and is read again after the next assignment."""
         self._unacked_messages.discard(message)
 
-    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[Any]:
-        yield from super()._filter_tps_with_pending_acks(topics)
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         for tp in list(self._ranges):
             if topics is None or tp in topics or tp.topic in topics:
                 yield tp
 
-    def _new_offset(self, tp: Any) -> int | None:
-        if tp.topic not in _range_topics:
-            offset: int | None = super()._new_offset(tp)
-            return offset
-        offset, queue = None, self._ranges.get(tp)
-        while queue and queue[0].acked:
-            offset = queue.popleft().next_offset
+    def _new_offset(self, tp: TP) -> int | None:
+        """End of the contiguous acknowledged head."""
+        offset = None
+        for one in self._ranges.get(tp, ()):
+            if not one.acked:
+                break
+            offset = one.next_offset
         return offset
+
+    def _should_commit(self, tp: TP, offset: int) -> bool:
+        return True  # what has been committed is in no queue any more
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """False when Kafka did not take them; they are committed with the next ones."""
+        try:
+            await self._reader.commit(offsets)
+        except KafkaException as error:
+            log.warning("offsets were not committed: %s", error)
+            return False
+        for tp, offset in offsets.items():
+            queue = self._ranges.get(tp)
+            while queue and queue[0].acked and queue[0].next_offset <= offset:
+                queue.popleft()
+        return True
 
     async def perform_seek(self) -> None:
         self._ranges.clear()
         await super().perform_seek()
 
-    async def on_partitions_revoked(self, revoked: set[Any]) -> None:
+    async def seek_to_committed(self) -> Mapping[TP, int | None]:
+        if self._delivers:
+            await self._reader.rewind()
+            self._delivers = False
+        return dict(self._reader.committed)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
             self._ranges.pop(tp, None)
 
+    def close(self) -> None:
+        """Faust closes a consumer that is told of a rebalance while it stops: the reader ends by itself."""
 
-class Transport(driver.Transport):  # type: ignore[misc]
-    """What Faust instantiates for ``headrace://`` URLs."""
+    def _unused(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError("the range transport has no tables, and creates no topics")
+
+    _getmany = _to_message = _new_topicpartition = _seek = seek_wait = position = _unused
+    highwaters = earliest_offsets = highwater = topic_partitions = key_partition = create_topic = _unused
+    verify_recovery_event_path = _unused
+
+
+class Transport(base.Transport):  # type: ignore[misc]
+    """What Faust instantiates for ``headrace://`` URLs. Its producer sends nothing: we have our own."""
 
     Consumer = RangeConsumer
-    driver_version = "headrace on " + driver.Transport.driver_version
+    driver_version = "headrace"

@@ -38,7 +38,7 @@ class WorkerConfig:
 
     `checkpoint_ms` bounds the work that a crash repeats; `session_timeout_s` is how long the group waits for
     a worker that died before its partitions move. In a partition without a record for `idle_ms` windows
-    empty by the wall clock. `fetch_wait_ms`: see `streams.transport`. `schema_registry` is the URL of a
+    empty by the wall clock. `fetch_wait_ms`: see `streams.faust_app`. `schema_registry` is the URL of a
     registry that has the writer schemas which the plan does not have. On `metrics_port` it tells of its
     health; 0: it does not. A worker that stands still for `stuck_s` with records before it, ends.
     """
@@ -165,8 +165,8 @@ class Worker:
             worker_group(self._plan),
             self._bootstrap,
             self._config.session_timeout_s,
-            self._topics_read(),
             self._config.fetch_wait_ms,
+            "roundrobin",
         )
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)

@@ -8,16 +8,17 @@ from benchmarks.streams.definition import COUNT, SUM, plan_for
 from benchmarks.streams.outputs import differences
 from benchmarks.streams.peers.job import Clock, Job, marks
 from benchmarks.streams.workload import CLOSING_MS, PARTITIONS, WINDOWS, Totals, Window, Workload
-from tests.streams.driver import Record, StreamDriver
+from streams.log_records import LogRecord
+from tests.streams.driver import StreamDriver
 
 WORKLOAD = Workload(events=3000, keys=70, format="avro")
 
 
 def headrace_totals(workload: Workload, window: Window) -> Totals:
     plan = plan_for(workload.topic, workload.format, window)
-    logs: list[list[Record]] = [[] for _ in range(PARTITIONS)]
+    logs: list[list[LogRecord]] = [[] for _ in range(PARTITIONS)]
     for partition, key, value in workload.log():
-        logs[partition].append(Record(len(logs[partition]), CLOSING_MS, key, value))
+        logs[partition].append(LogRecord(len(logs[partition]), CLOSING_MS, key, value))
     driver = StreamDriver(plan, plan.sources[0], logs)
     driver.drain(most=97)
     assert not driver.rejected

@@ -75,7 +75,7 @@ class Scene:
             record.key,
             partition,
             timestamp=record.timestamp,
-            headers=record.headers,
+            headers=list(record.headers),
         )
         self._producer.poll(0)
 

@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import faust
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from streams import transport
-from streams.transport import register_range_topics
+from streams import range_reader
+from streams.faust_app import range_app
 
 pytestmark = pytest.mark.kafka
 
@@ -25,21 +24,9 @@ class App:
         self.bootstrap, self.topic, self.most = bootstrap, topic, most
         self.ranges: list[Any] = []
         self.arrived = asyncio.Condition()
-        register_range_topics([topic])
-        self.app = faust.App(
-            f"{topic}-group",
-            broker=f"headrace://{bootstrap}",
-            store="memory://",
-            web_enabled=False,
-            topic_allow_declare=False,
-            topic_disable_leader=True,
-            stream_wait_empty=False,
-            stream_buffer_maxsize=4,
-            consumer_auto_offset_reset="earliest",
-            broker_commit_interval=3600,
-            broker_session_timeout=2.0,
-            broker_heartbeat_interval=0.5,
-        )
+        self.app = range_app(f"{topic}-group", bootstrap, 6.0, 8, "range")
+        self.app.conf.stream_wait_empty = False
+        self.app.conf.broker_commit_interval = 3600
         self.app.agent(self.app.topic(topic, value_serializer="raw"))(self._collect)
 
     async def _collect(self, stream: Any) -> None:
@@ -72,7 +59,7 @@ class App:
 
 @asynccontextmanager
 async def running(monkeypatch: Any, bootstrap: str, topic: str, most: int) -> AsyncIterator[App]:
-    monkeypatch.setattr(transport, "MAX_RECORDS", most)
+    monkeypatch.setattr(range_reader, "MAX_RECORDS", most)
     app = App(bootstrap, topic, most)
     await app.app.start()
     try:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from schemas.avro import encode_confluent
 from schemas.marks import mark_headers
 from schemas.plan import Plan
+from streams.log_records import LogRecord
 from tests.parity.window_oracle import (
     Judged,
     OracleEvent,
@@ -19,7 +20,7 @@ from tests.parity.window_oracle import (
     features_at,
     judge,
 )
-from tests.streams.driver import Record, StreamDriver
+from tests.streams.driver import StreamDriver
 from tests.streams.plans import EVENT_SCHEMA, purchases_plan
 
 amounts = st.one_of(
@@ -63,13 +64,13 @@ def logs(draw: st.DrawFn) -> list[OracleEvent]:
     return log
 
 
-def record_of(event: OracleEvent) -> Record:
+def record_of(event: OracleEvent) -> LogRecord:
     if event.mark_ms is not None:
-        return Record(event.offset, event.appended_ms, None, None, mark_headers(event.mark_ms))
+        return LogRecord(event.offset, event.appended_ms, None, None, mark_headers(event.mark_ms))
     if event.broken:
-        return Record(event.offset, event.appended_ms, b"k", b"\x00\x00\x00\x00\x07\xff")
+        return LogRecord(event.offset, event.appended_ms, b"k", b"\x00\x00\x00\x00\x07\xff")
     value = encode_confluent(EVENT_SCHEMA, 7, {**event.fields, "note": "n"})
-    return Record(event.offset, event.appended_ms, b"k", value)
+    return LogRecord(event.offset, event.appended_ms, b"k", value)
 
 
 def oracle_features(plan: Plan, view: str) -> list[OracleFeature]:
@@ -218,7 +219,7 @@ def test_windows_empty_by_the_wall_clock_where_nothing_arrives(partitions, data)
 
 def test_where_producers_send_time_marks_the_wall_clock_is_not_asked():
     plan = purchases_plan(shards=1)
-    record = Record(0, 0, None, None, mark_headers(100))
+    record = LogRecord(0, 0, None, None, mark_headers(100))
     driver = StreamDriver(plan, plan.sources[0], [[record]])
     driver.drain()
     assert driver.partitions[0].state.pass_time(10**9) is None

@@ -10,17 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.plan import Plan, SourceSpec
+from streams.log_records import LogRecord, LogRecords
 from streams.partition_state import Effects, Shard, SourcePartition
 from streams.sinks import OnlineRows
-
-
-@dataclass
-class Record:
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes]] = field(default_factory=list)
 
 
 @dataclass
@@ -28,7 +20,7 @@ class Reader:
     """One partition or shard: its log, its state, its changelog, what is acknowledged."""
 
     make: Any
-    log: list[Record]
+    log: list[LogRecord]
     state: Any = None
     changelog: list[tuple[bytes, bytes | None]] = field(default_factory=list)
     at: int = 0  # next record to fetch
@@ -37,7 +29,7 @@ class Reader:
     def __post_init__(self) -> None:
         self.state = self.make()
 
-    def fetch(self, most: int) -> list[Record]:
+    def fetch(self, most: int) -> list[LogRecord]:
         records = self.log[self.at : self.at + most]
         self.at += len(records)
         return records
@@ -58,7 +50,7 @@ class Reader:
 class StreamDriver:
     """All partitions and shards of one source of a plan."""
 
-    def __init__(self, plan: Plan, source: SourceSpec, logs: list[list[Record]]) -> None:
+    def __init__(self, plan: Plan, source: SourceSpec, logs: list[list[LogRecord]]) -> None:
         self.plan, self.source = plan, source
         self.partitions = [
             Reader(lambda p=p: SourcePartition(plan, source, p), log) for p, log in enumerate(logs)
@@ -72,7 +64,7 @@ class StreamDriver:
         records = reader.fetch(most)
         if not records:
             return False
-        self._take(reader.state.process(records))
+        self._take(reader.state.process(LogRecords.of(records)))
         if isinstance(reader.state, SourcePartition):
             reader.state.heard_ms = 0
         return True
@@ -87,7 +79,7 @@ class StreamDriver:
         for letter in effects.rejected:
             self.rejected[letter.partition, letter.offset] = letter
         for shard, block in zip(self.shards, effects.blocks, strict=False):
-            shard.log.append(Record(len(shard.log), 0, None, block))
+            shard.log.append(LogRecord(len(shard.log), 0, None, block))
         for rows in effects.rows:
             self._store(rows)
 

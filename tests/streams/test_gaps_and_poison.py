@@ -68,7 +68,7 @@ def test_a_record_the_decoder_fails_on_is_found_by_bisection(
     log[bad] = dataclasses.replace(log[bad], broken=True)
     plan = purchases_plan()
     records = [[record_of(event) for event in log]]
-    records[0][bad].value = poison
+    records[0][bad] = dataclasses.replace(records[0][bad], value=poison)
     driver = StreamDriver(plan, plan.sources[0], records)
     driver.drain(SIZE)
     assert_rows_equal(driver.online, expected_rows(plan, [judge(log, rules_of(plan))]))

@@ -10,7 +10,7 @@ import pytest
 from schemas.avro import AvroDecoder, Decoded, encode_confluent
 from schemas.marks import mark_headers
 from streams.intake import Intake
-from tests.streams.driver import Record
+from streams.log_records import LogRecord, LogRecords
 from tests.streams.plans import EVENT_SCHEMA, purchases_plan
 
 
@@ -19,9 +19,9 @@ def intake() -> Intake:
     return Intake(plan.sources[0], plan.stream_views, 3)
 
 
-def record(offset: int, event_ms: int | None, appended_ms: int | None = None, **fields: object) -> Record:
+def record(offset: int, event_ms: int | None, appended_ms: int | None = None, **fields: object) -> LogRecord:
     values = {"user": 1, "shop": "a", "amount": 1.0, "items": 1, "note": "", "event_ms": event_ms, **fields}
-    return Record(
+    return LogRecord(
         offset,
         appended_ms if appended_ms is not None else (event_ms or 0),
         b"k",
@@ -35,23 +35,25 @@ def kinds(taken: object) -> dict[int, str]:
 
 def test_a_record_more_than_the_allowance_behind_the_clock_is_late():
     # tile 10 ms, one tile of allowance:  clock 105 is in tile 10, so tile 9 is accepted and tile 8 is not
-    taken = intake().take([record(0, 105), record(1, 90), record(2, 89)])
+    taken = intake().take(LogRecords.of([record(0, 105), record(1, 90), record(2, 89)]))
     assert taken.batch.offset.tolist() == [0, 1]
     assert kinds(taken) == {2: "late"}
 
 
 def test_a_future_record_is_dead_and_does_not_move_the_clock():
     one = intake()
-    taken = one.take([record(0, 1000, appended_ms=900), record(1, 1001, appended_ms=900), record(2, 995)])
+    taken = one.take(
+        LogRecords.of([record(0, 1000, appended_ms=900), record(1, 1001, appended_ms=900), record(2, 995)])
+    )
     assert kinds(taken) == {1: "future"}
     assert taken.clock_ms == 1000
 
 
 def test_a_mark_moves_the_clock_and_a_future_mark_does_not():
     one = intake()
-    one.take([Record(0, 500, None, None, mark_headers(500))])
+    one.take(LogRecords.of([LogRecord(0, 500, None, None, mark_headers(500))]))
     assert one.clock_ms == 500
-    taken = one.take([Record(1, 500, None, None, mark_headers(601))])
+    taken = one.take(LogRecords.of([LogRecord(1, 500, None, None, mark_headers(601))]))
     assert one.clock_ms == 500
     assert kinds(taken) == {1: "future"}
     assert vars(one.counts) == {"applied": 0, "late": 0, "dead": 1, "marks": 1}
@@ -67,7 +69,9 @@ def test_a_mark_moves_the_clock_and_a_future_mark_does_not():
     ],
 )
 def test_an_invalid_record_is_dead_with_a_reason_that_names_the_field(fields, kind, says):
-    taken = intake().take([record(0, 10), record(1, **{"event_ms": 10, **fields}), record(2, 10)])
+    taken = intake().take(
+        LogRecords.of([record(0, 10), record(1, **{"event_ms": 10, **fields}), record(2, 10)])
+    )
     assert taken.batch.offset.tolist() == [0, 2]
     (letter,) = taken.rejected
     assert letter.kind == kind
@@ -75,8 +79,8 @@ def test_an_invalid_record_is_dead_with_a_reason_that_names_the_field(fields, ki
 
 
 def test_a_dead_letter_carries_topic_partition_offset_and_the_original_bytes():
-    broken = Record(7, 5, b"the key", b"not avro at all")
-    (letter,) = intake().take([broken]).rejected
+    broken = LogRecord(7, 5, b"the key", b"not avro at all")
+    (letter,) = intake().take(LogRecords.of([broken])).rejected
     assert (letter.topic, letter.partition, letter.offset) == ("shop.purchases", 3, 7)
     assert base64.b64decode(letter.value) == broken.value
     assert base64.b64decode(letter.key) == broken.key
@@ -94,7 +98,7 @@ def test_a_record_that_breaks_the_decoder_itself_is_bisected_out(monkeypatch, po
     monkeypatch.setattr(AvroDecoder, "decode", fragile)
     records = [record(n, 10 + n, shop="poison" if n == poison else "a") for n in range(7)]
     one = intake()
-    taken = one.take(records)
+    taken = one.take(LogRecords.of(records))
     assert taken.batch.offset.tolist() == [n for n in range(7) if n != poison]
     assert [(letter.offset, letter.kind) for letter in taken.rejected] == [(poison, "malformed")]
     assert "MemoryError" in taken.rejected[0].reason
@@ -126,9 +130,9 @@ def test_poison_in_any_position_of_a_range_is_dead_and_harms_no_neighbour(form, 
         for n in range(7):
             event = {**fields, "event_ms": 10 + n}
             sound = json.dumps(event).encode() if form == "json" else encode_confluent(EVENT_SCHEMA, 7, event)
-            records.append(Record(n, 10 + n, b"k", poison if n in positions else sound))
+            records.append(LogRecord(n, 10 + n, b"k", poison if n in positions else sound))
         one = Intake(source, plan.stream_views, 3)
-        taken = one.take(records)
+        taken = one.take(LogRecords.of(records))
         assert [letter.offset for letter in taken.rejected] == sorted(positions)
         assert {letter.kind for letter in taken.rejected} == {"malformed"}
         kept = [n for n in range(7) if n not in positions]
@@ -141,6 +145,8 @@ def test_poison_in_any_position_of_a_range_is_dead_and_harms_no_neighbour(form, 
 def test_a_mark_among_json_events_is_a_mark():
     plan = purchases_plan(late_tiles=1, max_future_ms=100)
     one = Intake(plan.sources[0].model_copy(update={"format": "json"}), plan.stream_views, 3)
-    taken = one.take([Record(0, 500, None, None, mark_headers(500)), Record(1, 500, None, None)])
+    taken = one.take(
+        LogRecords.of([LogRecord(0, 500, None, None, mark_headers(500)), LogRecord(1, 500, None, None)])
+    )
     assert one.clock_ms == 500
     assert kinds(taken) == {1: "malformed"}

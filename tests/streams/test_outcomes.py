@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from schemas.errors import SchemaError
 from schemas.marks import mark_headers
 from schemas.plan import OutcomeSpec, SourceSpec
 from schemas.records import Outcome
+from streams.log_records import LogRecord, LogRecords
 from streams.outcomes import ClockMark, MarkForwarder, OutcomeReader
 
 SCHEMA = json.dumps(
@@ -27,15 +28,6 @@ SCHEMA = json.dumps(
         ],
     }
 )
-
-
-@dataclass
-class Record:
-    offset: int
-    value: bytes | None
-    timestamp: int = 1000
-    key: bytes | None = None
-    headers: Any = field(default_factory=list)
 
 
 def a_source(unit: str = "ms") -> SourceSpec:
@@ -59,19 +51,21 @@ def a_reader(unit: str = "ms", **spec: Any) -> OutcomeReader:
     return OutcomeReader(a_source(unit), OutcomeSpec.model_validate(fields), 2)
 
 
-def a_record(offset: int, at: int, delay: float | None = 1.5, flight: str | None = "LH1") -> Record:
+def a_record(offset: int, at: int, delay: float | None = 1.5, flight: str | None = "LH1") -> LogRecord:
     fields = {"flight": flight, "number": offset, "delay": delay, "at": at}
-    return Record(offset, encode_confluent(SCHEMA, 1, fields))
+    return LogRecord(offset, 1000, None, encode_confluent(SCHEMA, 1, fields))
 
 
 def test_a_record_becomes_an_outcome_named_by_its_place_in_the_log() -> None:
-    found = a_reader().read([a_record(7, 900)])
+    found = a_reader().read(LogRecords.of([a_record(7, 900)]))
     assert found == [Outcome(outcome_id="arr/2/7", key="LH1", label=1.5, ts_ms=900)]
 
 
 def test_key_and_id_may_be_whole_numbers_and_time_in_microseconds() -> None:
     reader = a_reader("us", key_field="number", id_field="flight")
-    assert reader.read([a_record(7, 900_999)]) == [Outcome(outcome_id="LH1", key="7", label=1.5, ts_ms=900)]
+    assert reader.read(LogRecords.of([a_record(7, 900_999)])) == [
+        Outcome(outcome_id="LH1", key="7", label=1.5, ts_ms=900)
+    ]
 
 
 def test_records_without_use_are_counted_and_the_rest_goes_on() -> None:
@@ -80,12 +74,12 @@ def test_records_without_use_are_counted_and_the_rest_goes_on() -> None:
         a_record(0, 900, delay=None),
         a_record(1, 901, delay=float("nan")),
         a_record(2, 902, flight=None),
-        Record(3, b"no avro"),
-        Record(4, None),
+        LogRecord(3, 1000, None, b"no avro"),
+        LogRecord(4, 1000, None, None),
         a_record(5, 1501),
         a_record(6, 906),
     ]
-    assert [item.ts_ms for item in reader.read(records) if isinstance(item, Outcome)] == [906]
+    assert [item.ts_ms for item in reader.read(LogRecords.of(records)) if isinstance(item, Outcome)] == [906]
     counts = {"outcomes": 1, "unlabelled": 2, "malformed": 3, "future": 1, "marks": 0}
     assert asdict(reader.counts) == counts
     assert (reader.next_offset, reader.clock_ms) == (7, 906)
@@ -93,16 +87,20 @@ def test_records_without_use_are_counted_and_the_rest_goes_on() -> None:
 
 def test_a_mark_carries_the_clock_of_its_partition() -> None:
     reader = a_reader()
-    found = reader.read([a_record(0, 900), Record(1, None, headers=mark_headers(800)), a_record(2, 950)])
+    found = reader.read(
+        LogRecords.of(
+            [a_record(0, 900), LogRecord(1, 1000, None, None, headers=mark_headers(800)), a_record(2, 950)]
+        )
+    )
     assert found[1] == ClockMark(900)
     assert reader.clock_ms == 950
 
 
 def test_a_restored_reader_passes_over_what_was_read() -> None:
     reader, again = a_reader(), a_reader()
-    reader.read([a_record(0, 900), a_record(1, 910)])
+    reader.read(LogRecords.of([a_record(0, 900), a_record(1, 910)]))
     again.restore(reader.encode())
-    assert [item.ts_ms for item in again.read([a_record(1, 910), a_record(2, 920)])] == [920]  # type: ignore[union-attr]
+    assert [item.ts_ms for item in again.read(LogRecords.of([a_record(1, 910), a_record(2, 920)]))] == [920]  # type: ignore[union-attr]
     assert (again.counts.outcomes, again.clock_ms) == (3, 920)
 
 

@@ -13,9 +13,9 @@ from deploy.child import free_port
 from schemas.avro import AvroDecoder, encode_confluent
 from schemas.errors import SchemaError, ServiceUnavailable
 from schemas.json_events.decoder import JsonDecoder
+from streams.log_records import LogRecord, LogRecords
 from streams.schema_registry import SchemaRegistry, WriterSchemas
 from tests.integration.registry import StandIn, register
-from tests.streams.driver import Record
 
 
 def event(*names: str) -> dict[str, object]:
@@ -25,9 +25,9 @@ def event(*names: str) -> dict[str, object]:
 OWN, OTHER = event("a"), event("b", "a")
 
 
-def record_of(schema: dict[str, object], schema_id: int) -> Record:
+def record_of(schema: dict[str, object], schema_id: int) -> LogRecord:
     value = encode_confluent(json.dumps(schema), schema_id, {"a": schema_id, "b": 0})
-    return Record(0, 0, None, value)
+    return LogRecord(0, 0, None, value)
 
 
 def decoder() -> AvroDecoder:
@@ -103,7 +103,7 @@ async def test_schemas_are_asked_for_once_and_shared_by_all_partitions(stand_in:
     schemas, first, second = WriterSchemas.at(stand_in.url), decoder(), decoder()
     records = [record_of(OWN, 1), record_of(OTHER, 2), record_of(OTHER, 3), record_of(OTHER, 2)]
     for one in (first, first, second):
-        assert await schemas.supply(one, records)
+        assert await schemas.supply(one, LogRecords.of(records))
         decoded = one.decode([record.value for record in records])
         assert decoded.errors == {}
         assert decoded.columns["a"].values.tolist() == [1, 2, 3, 2]
@@ -116,10 +116,10 @@ async def test_an_id_the_registry_does_not_know_is_an_error_until_it_does(stand_
         decoder(),
         [record_of(OTHER, 7), record_of(OWN, 1)],
     )
-    assert await schemas.supply(one, records)
+    assert await schemas.supply(one, LogRecords.of(records))
     assert one.decode([r.value for r in records]).errors == {0: f"schema id 7 is unknown to {stand_in.url}"}
     stand_in.schemas[7] = OTHER
-    assert await schemas.supply(one, records)
+    assert await schemas.supply(one, LogRecords.of(records))
     assert one.decode([r.value for r in records]).errors == {}
 
 
@@ -130,10 +130,10 @@ async def test_a_schema_that_does_not_fit_is_asked_for_once_and_its_records_are_
     schemas, one, records = (
         WriterSchemas.at(stand_in.url),
         decoder(),
-        [Record(0, 0, None, b"\0\0\0\0\x04\x02")],
+        [LogRecord(0, 0, None, b"\0\0\0\0\x04\x02")],
     )
     for _ in range(2):
-        assert await schemas.supply(one, records)
+        assert await schemas.supply(one, LogRecords.of(records))
         (reason,) = one.decode([r.value for r in records]).errors.values()
         assert reason.startswith("field 'a' is not in writer schema 4 and has no default")
     assert len(stand_in.asked) == 1
@@ -143,10 +143,10 @@ async def test_a_registry_that_is_away_is_waited_for(
     stand_in: StandIn, caplog: pytest.LogCaptureFixture
 ) -> None:
     stand_in.failing = 503
-    one, records = decoder(), [record_of(OTHER, 2)]
+    one, records = decoder(), LogRecords.of([record_of(OTHER, 2)])
     with caplog.at_level(logging.WARNING):
         schemas = WriterSchemas.at(stand_in.url)
-        waiting = asyncio.create_task(schemas.supply(one, records))
+        waiting = asyncio.create_task(schemas.supply(one, LogRecords.of(records)))
         await asyncio.sleep(0.5)
     assert not waiting.done()
     assert schemas.waiting
@@ -160,7 +160,9 @@ async def test_a_registry_that_is_away_is_waited_for(
 async def test_waiting_ends_when_it_is_not_wanted_any_more(stand_in: StandIn) -> None:
     stand_in.failing, wanted = 503, [True]
     waiting = asyncio.create_task(
-        WriterSchemas.at(stand_in.url).supply(decoder(), [record_of(OTHER, 2)], lambda: wanted[0])
+        WriterSchemas.at(stand_in.url).supply(
+            decoder(), LogRecords.of([record_of(OTHER, 2)]), lambda: wanted[0]
+        )
     )
     await asyncio.sleep(0.2)
     wanted[0] = False
@@ -168,7 +170,7 @@ async def test_waiting_ends_when_it_is_not_wanted_any_more(stand_in: StandIn) ->
 
 
 async def test_without_a_registry_or_without_schema_ids_nothing_is_asked(stand_in: StandIn) -> None:
-    assert await WriterSchemas.at(None).supply(decoder(), [record_of(OTHER, 2)])
+    assert await WriterSchemas.at(None).supply(decoder(), LogRecords.of([record_of(OTHER, 2)]))
     events = JsonDecoder(json.dumps(OWN), ["a"])
-    assert await WriterSchemas.at(stand_in.url).supply(events, [record_of(OTHER, 2)])
+    assert await WriterSchemas.at(stand_in.url).supply(events, LogRecords.of([record_of(OTHER, 2)]))
     assert stand_in.asked == []

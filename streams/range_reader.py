@@ -1,0 +1,242 @@
+"""Reads the topics of a consumer group in a thread of its own, and holds what it has read until it is taken.
+
+librdkafka fetches and unpacks in C. What comes is held per partition; one that is taken from too slowly is
+paused until there is room again, so that it neither fills the memory nor keeps the others waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from itertools import groupby
+from queue import SimpleQueue
+from typing import Any, Protocol
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from faust.types import TP
+
+log = logging.getLogger(__name__)
+
+MAX_RECORDS = 4000  # of a range
+_HELD_RECORDS, _HELD_BYTES = 2 * MAX_RECORDS, 8 * 1024**2  # of a partition, before it is paused
+_POLL_S, _PAUSED_POLL_S = 0.1, 0.005
+_REQUEST_S = 10.0
+_RETRY_S = 0.5
+
+
+class Group(Protocol):
+    """Who is told of the partitions this member has; called in the event loop, and waited for."""
+
+    async def revoked(self, partitions: set[TP]) -> None: ...
+    async def assigned(self, partitions: set[TP]) -> None: ...
+
+
+class RangeReader:
+    """One member of a consumer group.
+
+    Parameters
+    ----------
+    settings
+        Of confluent-kafka's consumer.
+    group
+        Told of partitions that come and go.
+    on_failure
+        Called when nothing can be read any more; in the thread that reads.
+    """
+
+    def __init__(
+        self, settings: Mapping[str, Any], group: Group, on_failure: Callable[[BaseException], None]
+    ) -> None:
+        self._consumer = Consumer({**settings, "error_cb": _log_error}, logger=log)
+        self._group, self._on_failure = group, on_failure
+        self._held: defaultdict[TP, deque[list[Message]]] = defaultdict(deque)
+        self._sizes: defaultdict[TP, tuple[int, int]] = defaultdict(lambda: (0, 0))  # records and bytes held
+        self._lock = threading.Lock()  # of the two
+        self._paused: set[TP] = set()
+        self.committed: dict[TP, int | None] = {}  # of the partitions assigned; None where nothing is
+        self._calls: SimpleQueue[tuple[Callable[[], object], Future[None]]] = SimpleQueue()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._loop = asyncio.get_running_loop()
+        self._arrived = asyncio.Event()
+
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Join the group, or tell it of other topics."""
+        self._consumer.subscribe(sorted(topics), on_assign=self._on_assign, on_revoke=self._on_revoke)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="kafka-reader", daemon=True)
+            self._thread.start()
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        self._stopping = True
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    async def wait(self, timeout_s: float) -> None:
+        """Until something has arrived since the last `take`, or time is up."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._arrived.wait(), timeout_s)
+
+    def take(self, wanted: Collection[TP]) -> tuple[TP, list[Message]] | None:
+        """The next messages of one of these partitions, at most `MAX_RECORDS`, each partition in its turn."""
+        self._arrived.clear()
+        with self._lock:
+            for tp in self._held:
+                if tp in wanted and self._held[tp]:
+                    return tp, self._take(tp)
+        return None
+
+    def _take(self, tp: TP) -> list[Message]:
+        held = self._held.pop(tp)
+        taken = held.popleft()
+        while held and len(taken) + len(held[0]) <= MAX_RECORDS:
+            taken += held.popleft()
+        records, size = self._sizes.pop(tp)
+        if held:  # behind the others now
+            self._held[tp] = held
+            self._sizes[tp] = records - len(taken), size - sum(map(len, taken))
+        return taken
+
+    async def commit(self, offsets: Mapping[TP, int]) -> None:
+        """Commit next offsets.
+
+        Raises
+        ------
+        KafkaException
+            When Kafka does not take them, such as from a member that the group has given up.
+        """
+        wanted = [TopicPartition(*tp, offset) for tp, offset in offsets.items()]
+        await self._ask(lambda: self._consumer.commit(offsets=wanted, asynchronous=False))
+        self.committed.update((tp, at) for tp, at in offsets.items() if tp in self.committed)
+
+    async def rewind(self) -> None:
+        """Forget what is held, and read again what is not committed."""
+        await self._ask(self._assign)
+
+    async def _ask(self, function: Callable[[], object]) -> None:
+        """Have the reading thread do it: confluent-kafka lets one thread at a time at a consumer, and nearly
+        always that is the one that polls."""
+        done: Future[None] = Future()
+        self._calls.put((function, done))
+        await asyncio.wrap_future(done)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                while not self._calls.empty():
+                    _answer(*self._calls.get())
+                self._read()
+        except BaseException as error:
+            self._on_failure(error)
+        finally:
+            self._consumer.close()
+
+    def _read(self) -> None:
+        first = self._consumer.poll(_PAUSED_POLL_S if self._paused else _POLL_S)
+        if first is not None:
+            self._hold([first, *self._consumer.consume(MAX_RECORDS - 1, 0)])
+        self._resume()
+
+    def _hold(self, messages: list[Message]) -> None:
+        for where, found in groupby(messages, _place):
+            if where is None:
+                for message in found:
+                    _judge(message)
+                continue
+            part, tp = list(found), TP(*where)
+            with self._lock:
+                records, size = self._sizes[tp]
+                held = self._sizes[tp] = records + len(part), size + sum(map(len, part))
+                self._held[tp].append(part)
+            if held[0] >= _HELD_RECORDS or held[1] >= _HELD_BYTES:
+                self._pause(tp)
+        self._loop.call_soon_threadsafe(self._arrived.set)
+
+    def _pause(self, tp: TP) -> None:
+        if tp not in self._paused:
+            self._paused.add(tp)
+            self._consumer.pause([TopicPartition(*tp)])
+
+    def _resume(self) -> None:
+        for tp in list(self._paused):
+            with self._lock:
+                records, size = self._sizes.get(tp, (0, 0))
+            if records <= _HELD_RECORDS / 2 and size <= _HELD_BYTES / 2:
+                self._paused.discard(tp)
+                self._consumer.resume([TopicPartition(*tp)])
+
+    def _on_revoke(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        self._forget()
+        self._tell(self._group.revoked(_places(partitions)))
+
+    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        while not self._stopping:
+            try:
+                self.committed = self._read_committed(partitions)
+                break
+            except KafkaException as error:
+                log.warning("the group's offsets cannot be read, trying again: %s", error)
+                threading.Event().wait(_RETRY_S)
+        self._assign()
+        self._tell(self._group.assigned(_places(partitions)))
+
+    def _assign(self) -> None:
+        self._forget()
+        starts = [(tp, OFFSET_BEGINNING if at is None else at) for tp, at in self.committed.items()]
+        self._consumer.assign([TopicPartition(*tp, at) for tp, at in starts])
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._held.clear()
+            self._sizes.clear()
+        self._paused.clear()
+
+    def _read_committed(self, partitions: list[TopicPartition]) -> dict[TP, int | None]:
+        found = self._consumer.committed(partitions, timeout=_REQUEST_S)
+        return {TP(one.topic, one.partition): one.offset if one.offset >= 0 else None for one in found}
+
+    def _tell(self, what: Coroutine[Any, Any, None]) -> None:
+        """Have the event loop do it, and answer its calls until it has; one that ends does not listen."""
+        if self._stopping:
+            what.close()
+            return
+        told = asyncio.run_coroutine_threadsafe(what, self._loop)
+        told.add_done_callback(lambda _: self._calls.put((lambda: None, Future())))
+        while not told.done():
+            _answer(*self._calls.get())
+        told.result()
+
+
+def _answer(function: Callable[[], object], done: Future[None]) -> None:
+    try:
+        function()
+    except Exception as error:
+        done.set_exception(error)
+    else:
+        done.set_result(None)
+
+
+def _place(message: Message) -> tuple[str, int] | None:
+    """Topic and partition; None for what is no record."""
+    return None if message.error() is not None else (message.topic(), message.partition())
+
+
+def _places(partitions: Iterable[TopicPartition]) -> set[TP]:
+    return {TP(one.topic, one.partition) for one in partitions}
+
+
+def _judge(message: Message) -> None:
+    error = message.error()
+    if error is not None and error.fatal():
+        raise KafkaException(error)
+    log.warning("Kafka: %s", error)
+
+
+def _log_error(error: KafkaError) -> None:
+    log.warning("Kafka: %s", error.str())
