@@ -105,6 +105,8 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
 
     async def assigned(self, partitions: set[TP]) -> None:
         """The reader: this is all there is for this member."""
+        if not self.app.rebalancing:  # nothing was there to be taken away
+            self.app.on_rebalance_start()
         self._assigned, self._delivers = partitions, False
         self.app.consumer_generation_id += 1
         await self.on_partitions_assigned(partitions, self.app.consumer_generation_id)
