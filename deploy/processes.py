@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -157,10 +158,19 @@ def run_rebuild(settings: Settings, tell: Callable[[str], None]) -> dict[str, in
 
 
 def _begin(settings: Settings) -> tuple[redis.Redis, Plan]:
+    _collect_rarely()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     client, plan = current_plan(settings)
     logging.getLogger(__name__).info("project '%s', plan %s", plan.project, plan.hash[:12])
     return client, plan
+
+
+def _collect_rarely() -> None:
+    """What was imported stays, and models and windows are many objects without cycles: looking through them
+    as often as Python does by default took a tenth of the CPU time of these processes."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def _kafka(settings: Settings) -> dict[str, str]:

@@ -8,7 +8,6 @@ that has all of them.
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import logging
 from dataclasses import asdict, dataclass
@@ -122,7 +121,6 @@ class JoinApp:
         """
         if not self._plan.routers:
             raise HeadraceError(f"project '{self._plan.project}' has no routers; there is nothing to join")
-        gc.freeze()  # what was imported stays: a collection need not look at it again
         archives = [archive.start() for archive in self._archives()]
         try:
             run_app(self._app, self._config.log_level)
