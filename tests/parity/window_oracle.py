@@ -129,6 +129,9 @@ def value_of(events: list[tuple[int, tuple, dict]], clock_ms: int, feature: Orac
         return max(values)
     if feature.function == "last":
         return max(inside, key=lambda one: (one[0], one[1]))[2]
+    if feature.function.startswith("last_"):
+        newest = sorted(inside, key=lambda one: (one[0], one[1]), reverse=True)
+        return [value for _, _, value in newest[: int(feature.function[5:])]]
     if feature.function[0] == "p":
         return percentile_of(values, int(feature.function[1:]))
     raise AssertionError(feature.function)
