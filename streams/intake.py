@@ -74,8 +74,8 @@ class Intake:
         self.decoder = event_decoder(source, self._fields)
         summed = [a for view in views for a in view.aggregations if aggregation_of(a).summed]
         self._summed = sorted({(a.column, FixedPoint(a.quantum)) for a in summed})
-        limits = [(a.column, aggregation_of(a).most_text) for view in views for a in view.aggregations]
-        self._texts = sorted({(name, most) for name, most in limits if most and self.dtype(name) is np.bytes_})
+        held = [(a.column, aggregation_of(a).most_text) for view in views for a in view.aggregations]
+        self._texts = sorted({(c, most) for c, most in held if most and self.dtype(c) is np.bytes_})
 
     def dtype(self, column: str) -> type:
         """Numpy type of a decoded column."""

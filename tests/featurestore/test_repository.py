@@ -217,11 +217,22 @@ REFUSED = {
         'Field(name="mean_1h", dtype=Bool)',
         ("does not fit type Bool",),
     ),
-    "unsupported type in a batch view": (
-        'Field(name="alliance", dtype=Bool)',
-        'Field(name="alliance", dtype=__import__("feast").types.Array(Int64))',
-        ("'alliance' has type Array(Int64)", "Float64"),
-    ),
+    **{
+        f"unsupported type in a batch view: {dtype}": (
+            'Field(name="alliance", dtype=Bool)',
+            f'Field(name="alliance", dtype=__import__("feast").types.{dtype})',
+            ("feature view 'airlines'", f"'alliance' has type {shown}", "Float64", remedy),
+        )
+        for dtype, shown, remedy in [
+            ("Map", "Map", "a feature each, or Json"),
+            ("ScalarMap", "ScalarMap", "a feature each, or Json"),
+            ("Struct({'a': Int64})", "Struct({a: Int64})", "a feature each, or Json"),
+            ("Array(__import__('feast').types.Map)", "Array(Map)", "a feature each, or Json"),
+            ("ZonedTimestamp", "ZonedTimestamp", "UnixTimestamp"),
+            ("Array(__import__('feast').types.Array(Int64))", "Array(Array(Int64))", "an Array or Set of"),
+            ("Set(__import__('feast').types.Array(Int64))", "Set(Array(Int64))", "an Array or Set of"),
+        ]
+    },
     "join key absent from the events": (
         '"fields": [\n        {"name": "carrier", "type": "string"},',
         '"fields": [\n        {"name": "carier", "type": "string"},',
