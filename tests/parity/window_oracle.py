@@ -124,9 +124,9 @@ def value_of(events: list[tuple[int, tuple, dict]], clock_ms: int, feature: Orac
     if feature.function == "first":
         return min(inside, key=lambda one: (one[0], one[1]))[2]
     if feature.function == "min":
-        return min(values)
+        return min(values) + 0  # of zeros of both signs 0.0
     if feature.function == "max":
-        return max(values)
+        return max(values) + 0
     if feature.function == "last":
         return max(inside, key=lambda one: (one[0], one[1]))[2]
     if feature.function.startswith("last_"):

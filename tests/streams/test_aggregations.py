@@ -147,6 +147,12 @@ def over(function: str, numbers: np.ndarray, precision: int = 10) -> float:
     return result(state)[0]
 
 
+@pytest.mark.parametrize("function", ["min", "max"])
+def test_of_zeros_of_both_signs_the_extreme_is_plain_zero_in_any_order(function):
+    for numbers in ([0.0, -0.0], [-0.0, 0.0], [-0.0]):
+        assert math.copysign(1, over(function, np.array(numbers))) == 1
+
+
 ALIKE = {
     "log-normal": (lambda rng: rng.lognormal(0, 1, 20_000), 2),
     "normal, both signs": (lambda rng: rng.normal(0, 30, 20_000), 3),
