@@ -93,13 +93,13 @@ def _read_lists(dtype: ValueType, element: ValueType, array: pa.Array) -> Lists:
 
 
 def _distinct(lists: Lists) -> Lists:
-    """Each element of a set once, where it comes first."""
-    found = [list(dict.fromkeys(each)) for each in lists.tolist()]
+    """Each element of a set once: numbers in the order of Python's sets, and so of Feast's rows; texts, which
+    have another order there in every process, as they come first."""
+    kind = lists.values.dtype if isinstance(lists.values, np.ndarray) else None
+    found = [list(set(each) if kind else dict.fromkeys(each)) for each in lists.tolist()]
     values = [value for each in found for value in each]
     lengths = np.array([len(each) for each in found], np.int64)
-    if isinstance(lists.values, np.ndarray):
-        return Lists(np.array(values, lists.values.dtype), lengths)
-    return Lists(values, lengths)
+    return Lists(np.array(values, kind) if kind else values, lengths)
 
 
 def read_times_us(values: pa.ChunkedArray) -> NDArray[np.int64]:
