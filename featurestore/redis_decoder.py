@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
+from array import array
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,7 +18,7 @@ from schemas.plan import ValueType
 
 _UNREADABLE = (KeyError, IndexError, ValueError, ArithmeticError, OSError, struct.error)
 _ELEMENTS = b"\x0a"  # the tag of what is in the message of a list or a set
-_FEW_BYTES = 64  # up to so many, whole numbers are read one by one
+_FEW_BYTES = 1000  # up to so many, whole numbers are read one by one
 _double = struct.Struct("<xd").unpack
 _float = struct.Struct("<xf").unpack
 _provenance = layout.PROVENANCE.unpack
@@ -119,9 +121,16 @@ def _json(raw: bytes) -> Any:
         return text
 
 
-def _numbers(size: int, letter: str) -> _Reader:
+def _numbers(letter: str) -> _Reader:
     """Packed numbers of fixed size."""
-    return lambda packed: list(struct.unpack(f"<{len(packed) // size}{letter}", packed))
+
+    def read(packed: bytes) -> list[Any]:
+        numbers = array(letter, packed)
+        if sys.byteorder == "big":
+            numbers.byteswap()
+        return numbers.tolist()
+
+    return read
 
 
 def _integers(packed: bytes) -> list[int]:
@@ -129,11 +138,17 @@ def _integers(packed: bytes) -> list[int]:
         return list(packed)
     if len(packed) > _FEW_BYTES:
         return _many_integers(packed)
-    found, at = [], 0
-    while at < len(packed):
-        value, at = _varint(packed, at)
-        found.append(value)
-    return found
+    found, value, shift = [], 0, 0
+    for byte in packed:
+        if byte < 0x80:
+            found.append(value | byte << shift)
+            value = shift = 0
+        else:
+            value |= (byte & 0x7F) << shift
+            shift += 7
+    if shift:
+        raise ValueError("a whole number is cut off")
+    return found if max(found) < 1 << 63 else [value - (value >> 63 << 64) for value in found]
 
 
 def _many_integers(packed: bytes) -> list[int]:
@@ -190,8 +205,8 @@ _TEXTS: dict[ValueType, _Reader] = {
     "Decimal": lambda raw: Decimal(raw.decode()),
 }
 _PACKED: dict[layout.Wire, _Reader] = {
-    "double": _numbers(8, "d"),
-    "float": _numbers(4, "f"),
+    "double": _numbers("d"),
+    "float": _numbers("f"),
     "bool": lambda packed: [byte == 1 for byte in packed],
     "integer": _integers,
     "seconds": _instants,
