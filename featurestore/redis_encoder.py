@@ -82,7 +82,7 @@ class ViewEncoder:
         Parameters
         ----------
         keys, features
-            Columns in the view's order, see `encode_keys` and `encode_values`.
+            Columns in the view's order, see `encode_keys` and `redis_values.encode_values`.
         times_us
             Event times, epoch microseconds, shape (n,) or (1,).
         provenance
