@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore import redis_layout as layout
-from featurestore.redis_values import seconds_of
 from schemas.plan import BatchViewSpec, FieldSpec, StreamViewSpec
 from streams.lists import Lists
 
@@ -116,12 +115,14 @@ def _value_encoder(feature: FieldSpec) -> Callable[[Any], list[bytes]]:
     if layout.element_type(feature.dtype):
         return lambda lists: [bulk(tag + _behind_length(body)) for body in _list_bodies(wire, lists)]
     if wire == "text":
-        return lambda values: [bulk(tag + _behind_length(text)) for text in _texts(values)]
+        return lambda values: [bulk(tag + varint(len(text)) + text) for text in _texts(values)]
     if wire in _FIXED:
         kind = np.dtype(_FIXED[wire])
         start = b"$%d\r\n" % (len(tag) + kind.itemsize) + tag
         return lambda values: [b"%b%b\r\n" % (start, cell) for cell in _cells(np.asarray(values, kind))]
-    return lambda values: [bulk(tag + varint(number)) for number in _whole(wire, values)]
+    if wire == "seconds":
+        return lambda values: [bulk(tag + varint(_seconds(n))) for n in np.asarray(values, np.int64).tolist()]
+    return lambda values: [bulk(tag + varint(n)) for n in np.asarray(values, np.int64).tolist()]
 
 
 def _list_bodies(wire: layout.Wire, lists: Lists) -> Iterator[bytes]:
@@ -136,7 +137,8 @@ def _list_bodies(wire: layout.Wire, lists: Lists) -> Iterator[bytes]:
         raw = np.asarray(lists.values, kind).tobytes()
         packed = (raw[start * kind.itemsize : end * kind.itemsize] for start, end in pairwise(ends))
     else:
-        numbers = [varint(number) for number in _whole(wire, lists.values)]
+        whole = np.asarray(lists.values, np.int64).tolist()
+        numbers = [varint(_seconds(number) if wire == "seconds" else number) for number in whole]
         packed = (b"".join(numbers[start:end]) for start, end in pairwise(ends))
     yield from (body and b"\x0a" + _behind_length(body) for body in packed)
 
@@ -145,10 +147,8 @@ def _behind_length(text: bytes) -> bytes:
     return varint(len(text)) + text
 
 
-def _whole(wire: layout.Wire, values: Any) -> list[int]:
-    whole = np.asarray(values, np.int64)
-    numbers: list[int] = (seconds_of(whole) if wire == "seconds" else whole).tolist()
-    return numbers
+def _seconds(time_ms: int) -> int:
+    return time_ms if time_ms == layout.NULL_SECONDS else time_ms // 1000
 
 
 def _texts(values: Any) -> Sequence[bytes]:

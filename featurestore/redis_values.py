@@ -56,7 +56,7 @@ def encode_timestamps(times_us: NDArray[np.int64]) -> Ragged:
     return _concat(first, second)
 
 
-def seconds_of(times_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+def _seconds(times_ms: NDArray[np.int64]) -> NDArray[np.int64]:
     """Epoch milliseconds in whole seconds, rounded down; a missing time stays missing."""
     return np.where(times_ms == layout.NULL_SECONDS, times_ms, times_ms // 1000)
 
@@ -85,7 +85,7 @@ def _numbers(wire: layout.Wire, values: Any) -> Ragged:
     if wire in _FIXED:
         return fixed(np.asarray(values, _FIXED[wire]))
     whole = np.asarray(values, np.int64)
-    return varints(seconds_of(whole) if wire == "seconds" else whole)
+    return varints(_seconds(whole) if wire == "seconds" else whole)
 
 
 def _texts(tag: bytes, values: Any) -> Ragged:
