@@ -143,7 +143,10 @@ class Intake:
                 why = f"{name} = {column.values[row]} cannot be summed in units of {fixed.quantum:g}"
                 dead.setdefault(row, ("invalid", f"{why}; declare a larger headrace.quantum"))
         for name, most in self._texts:
-            lengths = np.strings.str_len(decoded.columns[name].values)
+            values = decoded.columns[name].values
+            if values.dtype.itemsize <= most:
+                continue
+            lengths = np.strings.str_len(values)
             for row in _rows(lengths > most):
                 why = f"{name} has {lengths[row]} bytes, and of a text {most} at most are held"
                 dead.setdefault(row, ("invalid", f"{why}; shorten it in the producer"))
