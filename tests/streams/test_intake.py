@@ -80,7 +80,7 @@ def test_an_invalid_record_is_dead_with_a_reason_that_names_the_field(fields, ki
 
 
 def test_text_of_64_bytes_is_held_and_nobody_minds_a_longer_one_that_no_view_holds():
-    taken = intake().take([record(0, 10, shop="é" * 32, note="n" * 500)])
+    taken = intake().take(LogRecords.of([record(0, 10, shop="é" * 32, note="n" * 500)]))
     assert taken.batch.columns["shop"].values.tolist() == [("é" * 32).encode()]
     assert not taken.rejected
 
