@@ -39,7 +39,7 @@ from featurestore.compile_windows import check_state, read_window
 from featurestore.definitions import Definition, suggestion
 from featurestore.event_schema import EventColumn, Kind
 from schemas.plan import AggregationSpec, StreamViewSpec, ValueType
-from streams.aggregations import AGGREGATIONS, DEFAULT_PRECISION, PRECISIONS
+from streams.aggregations import AGGREGATIONS, DEFAULT_PRECISION, LAST_K, PRECISIONS
 
 _INSTEAD = {"median": "p50", "percentile": "p50, p90, p95 or p99", "avg": "mean", "nunique": "count_distinct"}
 _DEFAULT_QUANTUM = 1e-6
@@ -190,8 +190,14 @@ class StreamViewCompiler:
 def _function(definition: Definition, name: str) -> str:
     if name in AGGREGATIONS:
         return name
-    remedy = f"Use {_INSTEAD[name]}" if name in _INSTEAD else suggestion(name, AGGREGATIONS)
+    remedy = f"Use {_INSTEAD[name]}" if name in _INSTEAD else _nearest(name)
     raise definition.error(f"function '{name}' is unknown", remedy)
+
+
+def _nearest(name: str) -> str:
+    if name.startswith("last"):
+        return f"The last k values are {next(iter(LAST_K))} to {list(LAST_K)[-1]}, the last one is last"
+    return suggestion(name, [known for known in AGGREGATIONS if known not in LAST_K])
 
 
 def _is_floating(column: EventColumn) -> bool:

@@ -47,7 +47,7 @@ class Definition:
         for name in allowed:
             if str(dtype) == name:
                 return name
-        raise self.error(f"field '{field}' has type {dtype}", f"Use one of {', '.join(allowed)}")
+        raise self.error(f"field '{field}' has type {dtype}", _remedy(dtype, allowed))
 
     def tags(self, tags: Mapping[str, str], known: Iterable[str]) -> dict[str, str]:
         """The tags that speak to Headrace, without their prefix."""
@@ -72,6 +72,15 @@ class Definition:
                 f"tag '{TAG_PREFIX}{name}' is '{text}'", f"Give a whole number of at least {least}"
             )
         return number
+
+
+def _remedy(dtype: Any, allowed: tuple[ValueType, ...]) -> str:
+    text = f"Use one of {', '.join(name for name in allowed if not name.endswith(')'))}"
+    if allowed is not VALUE_TYPES:
+        return text
+    if "Map" in str(dtype) or "Struct" in str(dtype):
+        text += "; what is in a map may be a feature each, or Json"
+    return f"{text}, or an Array or Set of such"
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -19,7 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from featurestore.redis_layout import element_type
 from schemas.plan import Plan, StreamViewSpec, ValueType
+from streams.lists import Lists
 from streams.sinks import OnlineRows
 
 _TIME = pa.timestamp("ms", tz="UTC")
@@ -75,8 +77,13 @@ class ParquetFeatureLog:
         self._pending, self._created_ms = {}, {}
 
 
+def _arrow(dtype: ValueType) -> pa.DataType:
+    element = element_type(dtype)
+    return _ARROW[dtype] if element is None else pa.list_(_ARROW[element])
+
+
 def _schema(view: StreamViewSpec) -> pa.Schema:
-    fields = [pa.field(f.name, _ARROW[f.dtype]) for f in (*view.join_keys, *view.features)]
+    fields = [pa.field(f.name, _arrow(f.dtype)) for f in (*view.join_keys, *view.features)]
     times = [pa.field("event_timestamp", _TIME), pa.field("created", _TIME)]
     return pa.schema([*fields, *times, pa.field("_partition", pa.int32()), pa.field("_offset", pa.int64())])
 
@@ -88,8 +95,8 @@ def _table(view: StreamViewSpec, rows: Sequence[OnlineRows], created_ms: Sequenc
         for i, key in enumerate(view.join_keys)
     ]
     features = [
-        _array(
-            np.concatenate([each.features[i][0] for each in rows]),
+        _feature(
+            [each.features[i][0] for each in rows],
             ~np.concatenate([each.features[i][1] for each in rows]),
             feature.dtype,
         )
@@ -103,6 +110,15 @@ def _table(view: StreamViewSpec, rows: Sequence[OnlineRows], created_ms: Sequenc
     ]
     repeated = [pa.array(np.repeat(values, counts)).cast(kind) for values, kind in constants]
     return pa.Table.from_arrays([*keys, *features, *repeated], schema=_schema(view))
+
+
+def _feature(parts: Sequence[Any], null: NDArray[np.bool_], dtype: ValueType) -> pa.Array:
+    element = element_type(dtype)
+    if element is None:
+        return _array(np.concatenate(parts), null, dtype)
+    lists = Lists.concatenate(parts)
+    ends = pa.array(lists.ends, pa.int32(), mask=np.append(null, False))
+    return pa.ListArray.from_arrays(ends, _array(np.asarray(lists.values), None, element))
 
 
 def _array(values: NDArray[Any], null: NDArray[np.bool_] | None, dtype: ValueType) -> pa.Array:

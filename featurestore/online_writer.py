@@ -81,7 +81,7 @@ class RedisOnlineSink:
         Parameters
         ----------
         keys, features
-            Columns in the view's order: see `redis_encoder.encode_keys` and `encode_values`.
+            Columns in the view's order: see `redis_encoder.encode_keys` and `redis_values.encode_values`.
         times_us
             Event times, epoch microseconds, shape (n,).
         """

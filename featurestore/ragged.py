@@ -35,11 +35,19 @@ class Ragged:
         return cls(cells, np.array([cells.shape[1]]))
 
     @classmethod
+    def of_flat(cls, flat: NDArray[np.uint8], lengths: NDArray[np.int64]) -> Ragged:
+        """From the bytes of all strings, one behind the other."""
+        width = int(lengths.max(initial=0))
+        if width * len(lengths) == len(flat):
+            return cls(flat.reshape(len(lengths), width), lengths)
+        cells = np.zeros((len(lengths), width), np.uint8)
+        cells[np.arange(width) < lengths[:, None]] = flat
+        return cls(cells, lengths)
+
+    @classmethod
     def of_list(cls, strings: Sequence[bytes]) -> Ragged:
         lengths = np.fromiter(map(len, strings), np.int64, len(strings))
-        cells = np.zeros((len(strings), int(lengths.max(initial=0))), np.uint8)
-        cells[np.arange(cells.shape[1]) < lengths[:, None]] = np.frombuffer(b"".join(strings), np.uint8)
-        return cls(cells, lengths)
+        return cls.of_flat(np.frombuffer(b"".join(strings), np.uint8), lengths)
 
     @classmethod
     def of_array(cls, strings: NDArray[np.bytes_]) -> Ragged:
@@ -71,7 +79,7 @@ class Padded:
         for column in columns:
             end = at + column.cells.shape[1]
             cells[:, at:end] = column.cells
-            if len(column.lengths) > 1 or column.lengths[0] < end - at:
+            if column.lengths.min(initial=end - at) < end - at:
                 used[:, at:end] = np.arange(end - at) < column.lengths[:, None]
             at = end
         return cls(cells, used)

@@ -11,61 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore import redis_layout as layout
-from featurestore.ragged import Padded, Ragged, join
+from featurestore.ragged import Padded, Ragged
 from featurestore.redis_rows import Column, RowEncoder, bulk, timestamp
+from featurestore.redis_values import encode_timestamps, encode_values, fixed, strings
 from schemas.plan import BatchViewSpec, FieldSpec, StreamViewSpec, ValueType
 
 _FEW_ROWS = 48  # up to so many are encoded one by one
-_STACKED: dict[ValueType, type[Any]] = {"Float64": np.float64, "Float32": np.float32, "Bool": np.bool_}
+_STACKED: dict[layout.Wire, type[Any]] = {"double": np.float64, "float": np.float32, "bool": np.bool_}
 _CRLF = Ragged.constant(b"\r\n")
-
-
-def varints(values: NDArray[np.int64]) -> Ragged:
-    """Protobuf varints of int64 values; negative ones take ten bytes."""
-    unsigned = values.astype(np.int64).view(np.uint64)[:, None]
-    shifts = np.arange(0, 70, 7, dtype=np.uint64)
-    groups = unsigned >> shifts  # (n, 10); the last shift leaves the highest bit
-    lengths = 1 + np.count_nonzero(groups[:, 1:], axis=1)
-    more = np.arange(10) < (lengths - 1)[:, None]
-    return Ragged((groups & np.uint64(0x7F)).astype(np.uint8) | (more * np.uint8(0x80)), lengths)
-
-
-def encode_values(dtype: ValueType, values: Any, valid: NDArray[np.bool_]) -> Ragged:
-    """`ValueProto` bytes of one column; nulls are the empty message, as Feast writes them.
-
-    Parameters
-    ----------
-    dtype
-        Feast's type of the feature.
-    values
-        Shape (n,): numbers or bools; `UnixTimestamp` in epoch milliseconds, which Feast keeps in whole
-        seconds (rounded down); `String` as UTF-8 in dtype S or as a list of bytes. Anything where null.
-    valid
-        Shape (n,), False for null.
-    """
-    tag = layout.value_tag(dtype)
-    if dtype == "String":
-        text = _strings(values)
-        encoded = _concat(_tagged(tag, varints(text.lengths)), text)
-    elif dtype == "Float64":
-        encoded = _tagged(tag, _fixed(np.asarray(values, "<f8")))
-    elif dtype == "Float32":
-        encoded = _tagged(tag, _fixed(np.asarray(values, "<f4")))
-    elif dtype == "Bool":
-        encoded = _tagged(tag, _fixed(np.asarray(values, np.bool_)))
-    elif dtype == "UnixTimestamp":
-        encoded = _tagged(tag, varints(np.asarray(values, np.int64) // 1000))
-    else:
-        encoded = _tagged(tag, varints(np.asarray(values, np.int64)))
-    return encoded if valid.all() else encoded.where(valid)
-
-
-def encode_timestamps(times_us: NDArray[np.int64]) -> Ragged:
-    """Protobuf `Timestamp` bytes of epoch microseconds; zeros are left out, as proto3 does."""
-    seconds, micros = np.divmod(times_us, 1_000_000)
-    first = _tagged(0x08, varints(seconds)).where(seconds != 0)
-    second = _tagged(0x10, varints(micros * 1000)).where(micros != 0)
-    return _concat(first, second)
 
 
 def encode_keys(project: str, join_keys: Sequence[FieldSpec], columns: Sequence[Any]) -> list[Ragged]:
@@ -82,11 +35,11 @@ def encode_keys(project: str, join_keys: Sequence[FieldSpec], columns: Sequence[
     for key, column in zip(join_keys, columns, strict=True):
         kind = layout.FIELD_NUMBERS[key.dtype]
         if key.dtype == "String":
-            text = _strings(column)
-            pieces += [Ragged.constant(struct.pack("<I", kind)), _fixed(text.lengths.astype("<u4")), text]
+            text = strings(column)
+            pieces += [Ragged.constant(struct.pack("<I", kind)), fixed(text.lengths.astype("<u4")), text]
         else:
             width = "<i4" if key.dtype == "Int32" else "<i8"
-            value = _fixed(np.asarray(column, width))
+            value = fixed(np.asarray(column, width))
             pieces += [Ragged.constant(struct.pack("<II", kind, value.cells.shape[1])), value]
     return [*pieces, Ragged.constant(project.encode())]
 
@@ -129,7 +82,7 @@ class ViewEncoder:
         Parameters
         ----------
         keys, features
-            Columns in the view's order, see `encode_keys` and `encode_values`.
+            Columns in the view's order, see `encode_keys` and `redis_values.encode_values`.
         times_us
             Event times, epoch microseconds, shape (n,) or (1,).
         provenance
@@ -177,54 +130,33 @@ class _FieldBlock:
 
     def encode(self, features: Sequence[Column], rows: int) -> Padded:
         columns = [features[position] for position in self._positions]
-        if self._dtype == "String":
+        if _is_alone(self._dtype):
             ((values, valid),) = columns
         else:
-            kind = _STACKED.get(self._dtype, np.int64)
+            kind = _STACKED.get(layout.wire_of(self._dtype), np.int64)
             values = np.stack([np.asarray(column, kind) for column, _ in columns], axis=1).ravel()
             valid = np.stack([known for _, known in columns], axis=1).ravel()
         names = np.broadcast_to(self._names, (rows, *self._names.shape)).reshape(len(valid), -1)
         encoded = encode_values(self._dtype, values, valid)
-        return Padded.of([Ragged.fixed(names), *_bulk_of([encoded])], len(valid)).wrapped(rows)
+        return Padded.of([Ragged.fixed(names), *_bulk_of(encoded)], len(valid)).wrapped(rows)
 
 
 def _by_type(features: Sequence[FieldSpec]) -> list[list[int]]:
-    """Positions of features that are encoded together; text goes by itself."""
+    """Positions of features that are encoded together."""
     groups: dict[tuple[ValueType, int], list[int]] = {}
     for position, feature in enumerate(features):
-        own = position if feature.dtype == "String" else -1
+        own = position if _is_alone(feature.dtype) else -1
         groups.setdefault((feature.dtype, own), []).append(position)
     return list(groups.values())
 
 
+def _is_alone(dtype: ValueType) -> bool:
+    """Whether it is encoded by itself: its values may differ much in length from those of its like."""
+    return layout.element_type(dtype) is not None or layout.wire_of(dtype) == "text"
+
+
 def _pair(field: bytes, value: bytes) -> bytes:
     return bulk(field) + bulk(value)
-
-
-def _strings(values: Any) -> Ragged:
-    if isinstance(values, np.ndarray) and values.dtype.kind == "S":
-        return Ragged.of_array(values)
-    return Ragged.of_list(values)
-
-
-def _fixed(values: NDArray[Any]) -> Ragged:
-    cells = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), values.dtype.itemsize)
-    return Ragged.fixed(cells)
-
-
-def _tagged(tag: int, body: Ragged) -> Ragged:
-    cells = np.empty((body.cells.shape[0], body.cells.shape[1] + 1), np.uint8)
-    cells[:, 0] = tag
-    cells[:, 1:] = body.cells
-    return Ragged(cells, body.lengths + 1)
-
-
-def _concat(first: Ragged, second: Ragged) -> Ragged:
-    lengths = first.lengths + second.lengths
-    flat = np.frombuffer(join([first, second], len(lengths)), np.uint8)
-    cells = np.zeros((len(lengths), int(lengths.max(initial=0))), np.uint8)
-    cells[np.arange(cells.shape[1]) < lengths[:, None]] = flat
-    return Ragged(cells, lengths)
 
 
 def _bulk_of(pieces: Sequence[Ragged]) -> list[Ragged]:

@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal, cast
 
 from schemas.plan import ValueType
 
 # Field numbers of ValueProto; those of strings and integers are also the type numbers in entity keys.
 FIELD_NUMBERS: Final[dict[ValueType, int]] = {
+    "Bytes": 1,
+    "PdfBytes": 1,
+    "ImageBytes": 1,
     "String": 2,
     "Int32": 3,
     "Int64": 4,
@@ -27,15 +30,66 @@ FIELD_NUMBERS: Final[dict[ValueType, int]] = {
     "Float32": 6,
     "Bool": 7,
     "UnixTimestamp": 8,
+    "Array(Bytes)": 11,
+    "Array(String)": 12,
+    "Array(Int32)": 13,
+    "Array(Int64)": 14,
+    "Array(Float64)": 15,
+    "Array(Float32)": 16,
+    "Array(Bool)": 17,
+    "Array(UnixTimestamp)": 18,
+    "Set(Bytes)": 22,
+    "Set(String)": 23,
+    "Set(Int32)": 24,
+    "Set(Int64)": 25,
+    "Set(Float64)": 26,
+    "Set(Float32)": 27,
+    "Set(Bool)": 28,
+    "Set(UnixTimestamp)": 29,
+    "Json": 32,
+    "Array(Json)": 33,
+    "Uuid": 36,
+    "TimeUuid": 37,
+    "Array(Uuid)": 38,
+    "Array(TimeUuid)": 39,
+    "Set(Uuid)": 40,
+    "Set(TimeUuid)": 41,
+    "Decimal": 44,
+    "Array(Decimal)": 45,
+    "Set(Decimal)": 46,
 }
-_WIRE_TYPES: Final[dict[ValueType, int]] = {"String": 2, "Float64": 1, "Float32": 5}  # the others: varint
+Wire = Literal["text", "double", "float", "bool", "integer", "seconds"]
+# How a value stands in its ValueProto; all that are not here are text, or bytes, behind their length.
+_WIRES: Final[dict[ValueType, Wire]] = {
+    "Int32": "integer",
+    "Int64": "integer",
+    "Float64": "double",
+    "Float32": "float",
+    "Bool": "bool",
+    "UnixTimestamp": "seconds",
+}
+_WIRE_TYPES: Final[dict[Wire, int]] = {"text": 2, "double": 1, "float": 5}  # of protobuf; the others: varint
+NULL_SECONDS: Final = -(2**63)  # what Feast writes for a missing time
 KEY_TYPES: Final[tuple[ValueType, ...]] = ("Int32", "Int64", "String")
 PROVENANCE: Final = struct.Struct("<iqq")  # partition, offset, as_of_ms
 
 
-def value_tag(dtype: ValueType) -> int:
-    """First byte of a `ValueProto` that holds a value of this type."""
-    return FIELD_NUMBERS[dtype] << 3 | _WIRE_TYPES.get(dtype, 0)
+def element_type(dtype: ValueType) -> ValueType | None:
+    """The type of what is in a list or a set; None for a type that is neither."""
+    inner = dtype[dtype.find("(") + 1 : -1]
+    return cast(ValueType, inner) if dtype.endswith(")") else None
+
+
+def wire_of(dtype: ValueType) -> Wire:
+    """How values of a type, or of its elements, are written."""
+    return _WIRES.get(element_type(dtype) or dtype, "text")
+
+
+def value_tag(dtype: ValueType) -> bytes:
+    """What a `ValueProto` that holds a value of this type begins with: one byte or two."""
+    wire_type = 2 if element_type(dtype) else _WIRE_TYPES.get(wire_of(dtype), 0)
+    tag = FIELD_NUMBERS[dtype] << 3 | wire_type
+    return bytes([tag]) if tag < 0x80 else bytes([tag & 0x7F | 0x80, tag >> 7])
 
 
 def feature_field(view: str, feature: str) -> bytes:

@@ -7,19 +7,21 @@ calls of numpy cost more than they save.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featurestore import redis_layout as layout
-from schemas.plan import BatchViewSpec, FieldSpec, StreamViewSpec, ValueType
+from schemas.plan import BatchViewSpec, FieldSpec, StreamViewSpec
+from streams.lists import Lists
 
-Column = tuple[Any, NDArray[np.bool_]]  # values of shape (n,), False where null
+Column = tuple[Any, NDArray[np.bool_]]  # values of shape (n,) or n `Lists`, False where null
 _ONE_BYTE = [bytes([value]) for value in range(0x80)]
 _NULL = b"$0\r\n\r\n"
-_FIXED: dict[ValueType, str] = {"Float64": "<f8", "Float32": "<f4", "Bool": "?"}
+_FIXED: dict[layout.Wire, str] = {"double": "<f8", "float": "<f4", "bool": "?"}
 
 
 def bulk(text: bytes) -> bytes:
@@ -109,15 +111,44 @@ def _key_encoder(key: FieldSpec) -> Callable[[Any], list[bytes]]:
 
 def _value_encoder(feature: FieldSpec) -> Callable[[Any], list[bytes]]:
     """Values of a column as bulk strings of `ValueProto` bytes."""
-    tag, dtype = bytes([layout.value_tag(feature.dtype)]), feature.dtype
-    if dtype == "String":
+    tag, wire = layout.value_tag(feature.dtype), layout.wire_of(feature.dtype)
+    if layout.element_type(feature.dtype):
+        return lambda lists: [bulk(tag + _behind_length(body)) for body in _list_bodies(wire, lists)]
+    if wire == "text":
         return lambda values: [bulk(tag + varint(len(text)) + text) for text in _texts(values)]
-    if dtype in _FIXED:
-        kind = np.dtype(_FIXED[dtype])
-        start = b"$%d\r\n" % (1 + kind.itemsize) + tag
+    if wire in _FIXED:
+        kind = np.dtype(_FIXED[wire])
+        start = b"$%d\r\n" % (len(tag) + kind.itemsize) + tag
         return lambda values: [b"%b%b\r\n" % (start, cell) for cell in _cells(np.asarray(values, kind))]
-    unit = 1000 if dtype == "UnixTimestamp" else 1
-    return lambda values: [bulk(tag + varint(n // unit)) for n in np.asarray(values, np.int64).tolist()]
+    if wire == "seconds":
+        return lambda values: [bulk(tag + varint(_seconds(n))) for n in np.asarray(values, np.int64).tolist()]
+    return lambda values: [bulk(tag + varint(n)) for n in np.asarray(values, np.int64).tolist()]
+
+
+def _list_bodies(wire: layout.Wire, lists: Lists) -> Iterator[bytes]:
+    """What is in the message of each list: numbers packed, texts one by one."""
+    ends = lists.ends.tolist()
+    if wire == "text":
+        texts = [b"\x0a" + _behind_length(text) for text in _texts(lists.values)]
+        yield from (b"".join(texts[start:end]) for start, end in pairwise(ends))
+        return
+    if wire in _FIXED:
+        kind = np.dtype(_FIXED[wire])
+        raw = np.asarray(lists.values, kind).tobytes()
+        packed = (raw[start * kind.itemsize : end * kind.itemsize] for start, end in pairwise(ends))
+    else:
+        whole = np.asarray(lists.values, np.int64).tolist()
+        numbers = [varint(_seconds(number) if wire == "seconds" else number) for number in whole]
+        packed = (b"".join(numbers[start:end]) for start, end in pairwise(ends))
+    yield from (body and b"\x0a" + _behind_length(body) for body in packed)
+
+
+def _behind_length(text: bytes) -> bytes:
+    return varint(len(text)) + text
+
+
+def _seconds(time_ms: int) -> int:
+    return time_ms if time_ms == layout.NULL_SECONDS else time_ms // 1000
 
 
 def _texts(values: Any) -> Sequence[bytes]:

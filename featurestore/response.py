@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,8 @@ class FeatureResponse:
     entities
         The join keys of the request, by name, n values each.
     columns
-        Feature name to n values: int, float, bool, str, aware UTC datetime (`UnixTimestamp`), or None.
+        Feature name to n values: int, float, bool, str, bytes, aware UTC datetime (`UnixTimestamp`), UUID,
+        Decimal, what JSON says, a list or a set of these, or None.
     statuses
         Feature name to n statuses.
     provenance
@@ -66,7 +68,7 @@ class FeatureResponse:
         UnknownNameError
             When a name was not asked for.
         HeadraceError
-            When a feature holds text.
+            When a feature holds text, or lists: see `lists_to_numpy`.
         """
         import numpy as np  # a third of the time the client takes to import, and few ask for a matrix
 
@@ -78,14 +80,56 @@ class FeatureResponse:
             matrix[:, position] = [_number(name, value) for value in self.columns[name]]
         return matrix
 
+    def lists_to_numpy(self, name: str, width: int | None = None) -> NDArray[np.float64]:
+        """Lists of numbers as a float64 matrix of shape (n, width), such as embeddings.
+
+        Lists begin at the left; what they do not fill, and missing values, are NaN.
+
+        Parameters
+        ----------
+        name
+            A feature of an `Array` type.
+        width
+            How many columns; as many as the longest list has, when None.
+
+        Raises
+        ------
+        UnknownNameError
+            When the name was not asked for.
+        HeadraceError
+            When the feature holds no lists of numbers, or one that is longer than `width`.
+        """
+        import numpy as np
+
+        if name not in self.columns:
+            raise UnknownNameError("feature", name, list(self.columns))
+        lists = self.columns[name]
+        longest = max((len(one) for one in lists if _is_list(name, one)), default=0)
+        if width is not None and longest > width:
+            raise HeadraceError(f"feature '{name}' has a list of {longest}; give a width of as many or more")
+        matrix = np.full((len(lists), longest if width is None else width), np.nan)
+        for row, one in enumerate(lists):
+            if one:
+                matrix[row, : len(one)] = one if type(one[0]) is float else [_number(name, v) for v in one]
+        return matrix
+
+
+def _is_list(name: str, value: Any) -> bool:
+    if value is not None and not isinstance(value, list):
+        raise HeadraceError(f"feature '{name}' is no list ({value!r}); read it with `to_numpy`")
+    return value is not None
+
 
 def _number(name: str, value: Any) -> float:
     if value is None:
         return math.nan
     if isinstance(value, datetime):
         return value.timestamp() * 1000
-    if isinstance(value, str):
+    if isinstance(value, list):
+        raise HeadraceError(f"feature '{name}' is a list; read it with `lists_to_numpy`")
+    if not isinstance(value, int | float | Decimal):
+        kind = "text" if isinstance(value, str) else f"a {type(value).__name__}"
         raise HeadraceError(
-            f"feature '{name}' is text ('{value}') and has no number; leave it out of `names`"
+            f"feature '{name}' is {kind} ({value!r}) and has no number; leave it out of `names`"
         )
     return float(value)

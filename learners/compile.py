@@ -27,6 +27,7 @@ from schemas.plan import (
 )
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_INPUTS = ("Int32", "Int64", "Float32", "Float64", "String", "Bool", "UnixTimestamp")
 _AVRO: dict[str, ValueType] = {"string": "String", "boolean": "Bool", "int": "Int64", "long": "Int64"}
 
 
@@ -111,6 +112,10 @@ class _Compiler:
         refs = service.features if service else ()
         types = {(v.name, f.name): f.dtype for v in self._views.values() for f in v.features}
         inputs = {ref.full_name: types[ref.view, ref.feature] for ref in refs}
+        for name, dtype in inputs.items():
+            problem = f"feature '{name}' of its service is {dtype}, which a model cannot take in"
+            remedy = "Read a service without it; an online model takes numbers, booleans, text and times"
+            self._require(dtype in _INPUTS, f"learner '{learner.name}'", problem, remedy)
         return inputs | {name: self._request_type(name) for name in learner.request}
 
     def _request_type(self, name: str) -> ValueType:

@@ -16,7 +16,15 @@ from pydantic import BaseModel, ConfigDict
 
 from schemas.errors import PlanError, UnknownNameError
 
-ValueType = Literal["Int32", "Int64", "Float32", "Float64", "String", "Bool", "UnixTimestamp"]
+# Feast's types by their names there. Its maps, structs, nested lists and zoned timestamps are not among them.
+ValueType = Literal[
+    "Int32", "Int64", "Float32", "Float64", "String", "Bool", "UnixTimestamp",
+    "Bytes", "PdfBytes", "ImageBytes", "Json", "Uuid", "TimeUuid", "Decimal",
+    "Array(Int32)", "Array(Int64)", "Array(Float32)", "Array(Float64)", "Array(String)", "Array(Bool)",
+    "Array(UnixTimestamp)", "Array(Bytes)", "Array(Json)", "Array(Uuid)", "Array(TimeUuid)", "Array(Decimal)",
+    "Set(Int32)", "Set(Int64)", "Set(Float32)", "Set(Float64)", "Set(String)", "Set(Bool)",
+    "Set(UnixTimestamp)", "Set(Bytes)", "Set(Uuid)", "Set(TimeUuid)", "Set(Decimal)",
+]  # fmt: skip
 PLAN_VERSION = 1
 
 

@@ -74,6 +74,8 @@ class Intake:
         self.decoder = event_decoder(source, self._fields)
         summed = [a for view in views for a in view.aggregations if aggregation_of(a).summed]
         self._summed = sorted({(a.column, FixedPoint(a.quantum)) for a in summed})
+        held = [(a.column, aggregation_of(a).most_text) for view in views for a in view.aggregations]
+        self._texts = sorted({(c, most) for c, most in held if most and self.dtype(c) is np.bytes_})
 
     def dtype(self, column: str) -> type:
         """Numpy type of a decoded column."""
@@ -127,7 +129,7 @@ class Intake:
         return times
 
     def _find_invalid(self, decoded: Decoded, marks: Mapping[int, int], dead: Reasons) -> None:
-        """Null join keys, and numbers that a fixed-point sum cannot hold. NaN becomes null."""
+        """Null join keys, numbers that a fixed-point sum cannot hold, long texts. NaN becomes null."""
         for name in self._join_keys:
             for row in _rows(~decoded.columns[name].valid):
                 if row not in marks:
@@ -140,6 +142,14 @@ class Intake:
             for row in _rows(column.valid & ~fixed.fits(column.values)):
                 why = f"{name} = {column.values[row]} cannot be summed in units of {fixed.quantum:g}"
                 dead.setdefault(row, ("invalid", f"{why}; declare a larger headrace.quantum"))
+        for name, most in self._texts:
+            values = decoded.columns[name].values
+            if values.dtype.itemsize <= most:
+                continue
+            lengths = np.strings.str_len(values)
+            for row in _rows(lengths > most):
+                why = f"{name} has {lengths[row]} bytes, and of a text {most} at most are held"
+                dead.setdefault(row, ("invalid", f"{why}; shorten it in the producer"))
 
     def _find_future(self, times: NDArray[np.int64], appended: NDArray[np.int64], dead: Reasons) -> None:
         allowed = self.source.max_future_ms

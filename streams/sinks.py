@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.lists import Lists
+
 
 @dataclass(frozen=True)
 class OnlineRows:
@@ -22,7 +24,8 @@ class OnlineRows:
         One array of shape (n,) per join key, in the plan's order: int64, or bytes (dtype S) in UTF-8.
     features
         One pair per feature, in the plan's order: values of shape (n,) and dtype int64, float64 or bool
-        (event times in epoch milliseconds as int64), and a bool mask of shape (n,) that is False for null.
+        (event times in epoch milliseconds as int64), or n `Lists` of such, and a bool mask of shape (n,) that
+        is False for null.
     partition, offset
         The log prefix the rows follow from: ``[0, offset)`` of this partition (or shard).
     as_of_ms
@@ -31,7 +34,7 @@ class OnlineRows:
 
     view: str
     keys: tuple[NDArray[Any], ...]
-    features: tuple[tuple[NDArray[Any], NDArray[np.bool_]], ...]
+    features: tuple[tuple[NDArray[Any] | Lists, NDArray[np.bool_]], ...]
     partition: int
     offset: int
     as_of_ms: int

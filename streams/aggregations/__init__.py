@@ -9,6 +9,7 @@ from streams.aggregations.count import Count
 from streams.aggregations.distinct import DEFAULT_PRECISION, PRECISIONS, CountDistinct
 from streams.aggregations.edge import First, Last
 from streams.aggregations.extreme import Max, Min
+from streams.aggregations.last_k import FUNCTIONS as LAST_K
 from streams.aggregations.percentile import P50, P75, P90, P95, P99
 from streams.aggregations.sum import Mean, Sum
 from streams.aggregations.variance import Deviation, PopulationDeviation, PopulationVariance, Variance
@@ -16,6 +17,7 @@ from streams.aggregations.variance import Deviation, PopulationDeviation, Popula
 __all__ = [
     "AGGREGATIONS",
     "DEFAULT_PRECISION",
+    "LAST_K",
     "PRECISIONS",
     "Aggregation",
     "Reading",
@@ -41,6 +43,7 @@ AGGREGATIONS: dict[str, type[Aggregation]] = {
     "std": Deviation,
     "var_pop": PopulationVariance,
     "std_pop": PopulationDeviation,
+    **LAST_K,
 }
 
 

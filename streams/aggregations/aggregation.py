@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from schemas.plan import AggregationSpec, ValueType
 from streams.accumulators import Held
 from streams.aggregations.totals import COUNTED, Totals
+from streams.lists import Lists
 
 Values = tuple[NDArray[Any], NDArray[np.bool_]]  # values and validity, shape (n,)
+ListValues = tuple[Lists, NDArray[np.bool_]]  # n lists and their validity
 # What tiles hold over a window, shape (n, ...), by the name of what they hold and the length of the window.
 Reading = Mapping[tuple[str, int], NDArray[Any]]
 
-_LOSSLESS: dict[str, tuple[ValueType, ...]] = {
+LOSSLESS: dict[str, tuple[ValueType, ...]] = {
     "int": ("Int32", "Int64", "Float64"),
     "long": ("Int64", "Float64"),
     "float": ("Float32", "Float64"),
@@ -33,9 +35,12 @@ class Aggregation:
     ----------
     summed
         Whether values go into fixed-point sums: those that do not fit are dead letters.
+    most_text
+        The longest text that is held, in bytes; longer ones are dead letters. None: any.
     """
 
     summed: ClassVar[bool] = False
+    most_text: ClassVar[int | None] = None
 
     def __init__(self, spec: AggregationSpec) -> None:
         self.spec = spec
@@ -45,7 +50,7 @@ class Aggregation:
     @staticmethod
     def types(kind: str) -> tuple[ValueType, ...]:
         """Types its feature may have for a column of an Avro type, the best first; none: not offered."""
-        return _LOSSLESS.get(kind, ())
+        return LOSSLESS.get(kind, ())
 
     @classmethod
     def tile_bytes(cls, spec: AggregationSpec) -> int:
@@ -57,6 +62,6 @@ class Aggregation:
         """What every tile must hold."""
         return [self._count]
 
-    def read(self, reading: Reading) -> Values:
-        """Values of shape (n,) and their validity."""
+    def read(self, reading: Reading) -> Values | ListValues:
+        """Values of shape (n,), or n lists, and their validity."""
         raise NotImplementedError

@@ -33,6 +33,8 @@ class Extreme(Accumulator):
 
     def add(self, places: Indices, starts: Indices, batch: Batch) -> None:
         values, valid = stacked(self.held, batch)
+        if values.dtype == np.float64:
+            values += 0.0  # -0.0 is 0.0: which of the two is less depends on their order
         found = self.ufunc.reduceat(np.where(valid, values, self.identity), starts, axis=1).T
         tiles = tiles_of(self.extreme)
         tiles[places] = self.ufunc(tiles[places], found)

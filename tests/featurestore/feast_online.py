@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource
+from feast import types as feast_types
 from feast.repo_config import RepoConfig
-from feast.types import Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp
-from feast.value_type import ValueType
+from feast.types import Int64, String
+from feast.value_type import ValueType as FeastValueType
 
 from featurestore.definitions import field_specs
-from schemas.plan import BatchViewSpec, FeatureRef, FeatureServiceSpec, FieldSpec, Plan
+from schemas.plan import BatchViewSpec, FeatureRef, FeatureServiceSpec, FieldSpec, Plan, ValueType
+from tests.featurestore.values import TYPES, element_of
 
-TYPES = (Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp)
-FEATURES = field_specs((f"f_{dtype}".lower(), str(dtype)) for dtype in TYPES)  # type: ignore[misc]
+FEATURES = field_specs((re.sub(r"\W+", "_", f"f_{dtype}").strip("_").lower(), dtype) for dtype in TYPES)
 USER = FieldSpec(name="user", dtype="Int64")
 PLACE = FieldSpec(name="place", dtype="String")
 KEYS = {"by_user": (USER,), "by_place": (PLACE,), "by_both": (PLACE, USER)}  # sorted by name
@@ -25,6 +28,13 @@ KEYS = {"by_user": (USER,), "by_place": (PLACE,), "by_both": (PLACE, USER)}  # s
 class FeastOnline:
     store: FeatureStore
     plan: Plan
+
+
+def feast_type(dtype: ValueType) -> Any:
+    element = element_of(dtype)
+    if element is None:
+        return getattr(feast_types, dtype)
+    return getattr(feast_types, dtype.split("(")[0])(getattr(feast_types, element))
 
 
 def connection_string(redis_url: str) -> str:
@@ -45,8 +55,8 @@ def feast_online(folder: Path, redis_url: str, project: str, ttl_ms: int = 0) ->
     )
     store = FeatureStore(config=config)
     entities = {
-        "user": Entity(name="user", value_type=ValueType.INT64),
-        "place": Entity(name="place", value_type=ValueType.STRING),
+        "user": Entity(name="user", value_type=FeastValueType.INT64),
+        "place": Entity(name="place", value_type=FeastValueType.STRING),
     }
     types = {"user": Int64, "place": String}
     views = [
@@ -54,7 +64,10 @@ def feast_online(folder: Path, redis_url: str, project: str, ttl_ms: int = 0) ->
             name=name,
             entities=[entities[key.name] for key in reversed(keys)],
             schema=[Field(name=key.name, dtype=types[key.name]) for key in keys]
-            + [Field(name=f.name, dtype=dtype) for f, dtype in zip(FEATURES, TYPES, strict=True)],
+            + [
+                Field(name=f.name, dtype=dtype)
+                for f, dtype in zip(FEATURES, map(feast_type, TYPES), strict=True)
+            ],
             source=FileSource(name=f"{name}_table", path=str(folder / name), timestamp_field="at"),
         )
         for name, keys in KEYS.items()

@@ -14,45 +14,31 @@ import pytest
 import redis
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from featurestore.client import AsyncFeatureClient, FeatureClient
 from featurestore.online_writer import RedisOnlineSink
 from featurestore.response import FieldStatus
 from tests.featurestore.feast_online import FEATURES, KEYS, FeastOnline, feast_online
+from tests.featurestore.values import NO_TIME, TEXT, column, proto, shown, values_of
 
-FIELDS = {
-    "Bool": "bool_val",
-    "Float32": "float_val",
-    "Float64": "double_val",
-    "Int32": "int32_val",
-    "Int64": "int64_val",
-    "String": "string_val",
-    "UnixTimestamp": "unix_timestamp_val",
-}
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+BY_NAME = {feature.name: feature.dtype for feature in FEATURES}
 USERS, PLACES = (
     st.integers(-3, 3) | st.integers(-(2**63), 2**63 - 1),
     st.sampled_from(["", "é", "EWR"]) | TEXT,
 )
-VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "f_bool": st.booleans(),
-    "f_float32": st.floats(width=32),
-    "f_float64": st.floats(),
-    "f_int32": st.integers(-(2**31), 2**31 - 1),
-    "f_int64": st.integers(-(2**63), 2**63 - 1),
-    "f_string": TEXT,
-    "f_unixtimestamp": st.integers(0, 2**32),
-}
-ROW = st.fixed_dictionaries({name: st.none() | values for name, values in VALUES.items()})
+ROW = st.fixed_dictionaries({name: st.none() | values_of(dtype) for name, dtype in BY_NAME.items()})
 TABLE = st.dictionaries(st.tuples(PLACES, USERS), ROW, min_size=1, max_size=6)
 NOW_MS = 1_700_000_000_123
+thorough = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 Row = Mapping[str, Any]
 Table = Mapping[tuple[str, int], Row]
 EDGES: Table = {
-    ("EWR", -1): dict.fromkeys(VALUES),
+    ("EWR", -1): dict.fromkeys(BY_NAME),
+    ("LGA", -2): {name: [] if "(" in dtype else None for name, dtype in BY_NAME.items()},
     ("日本", 2**40): {
+        **dict.fromkeys(BY_NAME),
         "f_bool": False,
         "f_float32": math.inf,
         "f_float64": math.nan,
@@ -60,6 +46,10 @@ EDGES: Table = {
         "f_int64": 127,
         "f_string": "",
         "f_unixtimestamp": 0,
+        "f_array_float64": [math.nan, -0.0, math.inf],
+        "f_array_string": ["", "é", ""],
+        "f_array_unixtimestamp": [0, NO_TIME, -1],
+        "f_set_int64": [-1, 2**62, 0],
     },
 }
 
@@ -81,14 +71,6 @@ def entity_key(view: str, key: tuple[str, int]) -> dict[str, Any]:
 
 def key_names(view: str) -> list[str]:
     return [key.name for key in KEYS[view]]
-
-
-def column(dtype: str, values: list[Any]) -> Any:
-    if dtype == "String":
-        return [(value or "").encode() for value in values]
-    if dtype == "UnixTimestamp":
-        return np.array([(value or 0) * 1000 for value in values])
-    return np.array([0 if value is None else value for value in values])
 
 
 def write_with_headrace(redis_url: str, online: FeastOnline, table: Table) -> None:
@@ -121,10 +103,7 @@ def write_with_feast(online: FeastOnline, table: Table) -> None:
                 Value(string_val=part) if name == "place" else Value(int64_val=part)
                 for name, part in entity_key(view, key).items()
             ]
-            features = {
-                f.name: Value() if row[f.name] is None else Value(**{FIELDS[f.dtype]: row[f.name]})
-                for f in FEATURES
-            }
+            features = {f.name: proto(f.dtype, row[f.name]) for f in FEATURES}
             at = datetime.fromtimestamp(NOW_MS / 1000, UTC)
             data.append((EntityKey(join_keys=names, entity_values=parts), features, at, None))
         provider = store._get_provider()
@@ -152,7 +131,7 @@ def one_row_per_entity(table: Table) -> Table:
 
 @given(table=TABLE)
 @example(table=EDGES)
-@settings(max_examples=25, deadline=None)
+@settings(thorough, max_examples=20)
 def test_the_same_hashes_are_stored(online: FeastOnline, redis_url: str, table: Table) -> None:
     table = one_row_per_entity(table)
     take_everything(redis_url, online.plan.project)
@@ -162,14 +141,23 @@ def test_the_same_hashes_are_stored(online: FeastOnline, redis_url: str, table: 
     assert take_everything(redis_url, online.plan.project) == feasts
 
 
+@pytest.mark.parametrize("writer", ["Feast", "Headrace"])
 @given(table=TABLE, missing=st.tuples(PLACES, USERS))
 @example(table=EDGES, missing=("nowhere", 4))
-@settings(max_examples=25, deadline=None)
+@settings(thorough, max_examples=10)
 def test_feast_and_the_client_read_the_same(
-    online: FeastOnline, redis_url: str, client: FeatureClient, table: Table, missing: tuple[str, int]
+    online: FeastOnline,
+    redis_url: str,
+    client: FeatureClient,
+    writer: str,
+    table: Table,
+    missing: tuple[str, int],
 ) -> None:
     take_everything(redis_url, online.plan.project)
-    write_with_headrace(redis_url, online, one_row_per_entity(table))
+    if writer == "Feast":
+        write_with_feast(online, one_row_per_entity(table))
+    else:
+        write_with_headrace(redis_url, online, one_row_per_entity(table))
     keys = [missing, *table, missing]
     entity_rows = [{"place": place, "user": user} for place, user in keys]
     names = [f"{view}:{feature.name}" for view in KEYS for feature in FEATURES]
@@ -177,7 +165,7 @@ def test_feast_and_the_client_read_the_same(
     ours = client.get_online_features("everything", entity_rows)
     assert ours.columns.keys() == feasts.keys() - {"place", "user"}
     for name, values in ours.columns.items():
-        np.testing.assert_equal(values, feasts[name])  # takes NaN for equal to itself
+        assert list(map(shown, values)) == list(map(shown, feasts[name])), name
     assert client.get_online_features(names, entity_rows).columns.keys() == ours.columns.keys()
 
 

@@ -14,6 +14,7 @@ from feast import FeatureStore
 from featurestore.feature_log import ParquetFeatureLog
 from featurestore.repository import compile_features, register
 from schemas.plan import AggregationSpec, FieldSpec, Plan, StreamViewSpec
+from streams.lists import Lists
 from streams.sinks import OnlineRows
 
 START = datetime(2013, 1, 1, 12, tzinfo=UTC)
@@ -135,3 +136,24 @@ def test_columns_have_the_types_of_the_plan(tmp_path: Path) -> None:
     row = table.to_pylist()[0]
     assert (row["a"], row["b"], row["int32"], row["int64"], row["float64"]) == (7, "é", -5, 2**62, 2.0**60)
     assert (row["unixtimestamp"], row["bool"]) == (START, True)
+
+
+def test_lists_are_lists_of_the_log(tmp_path: Path) -> None:
+    functions = {"last_2": "Array(Float64)", "last_3": "Array(String)"}
+    aggregations = tuple(
+        AggregationSpec(feature=name, function=name, column="x", window_ms=10, hop_ms=10, dtype=dtype)
+        for name, dtype in functions.items()
+    )
+    key = FieldSpec(name="k", dtype="Int64")
+    view = StreamViewSpec(name="v", source="s", join_keys=(key,), aggregations=aggregations)
+    log = ParquetFeatureLog(tmp_path, Plan(project="p", stream_views=(view,)))
+    for offset, lengths in ((1, [2, 0]), (2, [1, 2])):
+        valid, lengths = np.array([length > 0 for length in lengths]), np.array(lengths)
+        numbers, texts = np.arange(3.0)[: lengths.sum()], np.array([b"a", "é".encode(), b""])[: lengths.sum()]
+        features = ((Lists(numbers, lengths), valid), (Lists(texts, lengths), valid))
+        log.append(OnlineRows("v", (np.array([5, 6]),), features, 0, offset, 7))
+    log.flush()
+    (file,) = (tmp_path / "v").glob("*.parquet")
+    table = pq.ParquetFile(file).read().to_pydict()
+    assert table["last_2"] == [[0.0, 1.0], None, [0.0], [1.0, 2.0]]
+    assert table["last_3"] == [["a", "é"], None, ["a"], ["é", ""]]

@@ -17,6 +17,7 @@ from featurestore.online_writer import RedisOnlineSink
 from featurestore.redis_decoder import Provenance
 from schemas.errors import ServiceUnavailable
 from schemas.plan import AggregationSpec, FieldSpec, Plan, StreamViewSpec
+from streams.lists import Lists
 from streams.sinks import OnlineRows
 
 
@@ -150,3 +151,26 @@ async def test_what_redis_refuses_for_good_is_raised(redis_url: str, project: st
     await sink.close()
     with redis.Redis.from_url(redis_url) as connection:
         assert not connection.exists(f"{project}:progress")  # what was not stored is not spoken of
+
+
+async def test_lists_are_stored_across_the_borders_of_chunks(redis_url: str, project: str) -> None:
+    key = FieldSpec(name="k", dtype="Int64")
+    specs = {"last_3": "Array(Int64)", "last_2": "Array(String)"}
+    aggregations = tuple(
+        AggregationSpec(feature=name, function=name, column="x", window_ms=1000, hop_ms=1000, dtype=dtype)
+        for name, dtype in specs.items()
+    )
+    view = StreamViewSpec(name="v", source="s", join_keys=(key,), aggregations=aggregations)
+    plan = Plan(project=project, stream_views=(view,))
+    lengths = np.arange(2300) % 4
+    numbers = Lists(np.arange(lengths.sum()) - 1000, lengths)
+    shorter = np.minimum(lengths, 2)
+    texts = Lists(np.array([b"%d" % (n % 13) for n in range(shorter.sum())]), shorter)
+    rows = OnlineRows("v", (np.arange(2300),), ((numbers, lengths > 0), (texts, shorter > 0)), 0, 9, 1)
+    sink = RedisOnlineSink(redis_url, plan)
+    await sink.write([rows], {})
+    await sink.close()
+    with FeatureClient(plan, redis_url) as client:
+        found = client.get_online_features(["v:last_3", "v:last_2"], {"k": list(range(2300))}).columns
+    assert found["v__last_3"] == [one or None for one in numbers.tolist()]
+    assert found["v__last_2"] == [[text.decode() for text in one] or None for one in texts.tolist()]

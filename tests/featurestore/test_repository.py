@@ -111,6 +111,21 @@ def test_without_a_time_window_a_feature_is_over_the_lifetime_of_its_key(
     assert (seats.window_ms, seats.hop_ms) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("column", "function", "element"),
+    [("note", "last_3", "String"), ("dep_delay", "last_1", "Float64"), ("seats", "last_100", "Int64"),
+     ("flight", "last_10", "Int32")],
+)  # fmt: skip
+def test_the_last_k_values_are_an_array_of_the_type_of_the_column(
+    repo: Path, replace: Replace, column: str, function: str, element: str
+) -> None:
+    replace('column="seats", function="max"', f'column="{column}", function="{function}"')
+    array = f'dtype=__import__("feast").types.Array({element})'
+    replace('name="seats_max_1d", dtype=Int64', f'name="seats_max_1d", {array}')
+    last = compile_features(repo).stream_views[0].aggregations[2]
+    assert (last.function, last.dtype) == (function, f"Array({element})")
+
+
 def test_feature_name_defaults_to_the_name_feast_gives(repo: Path, replace: Replace) -> None:
     replace(', name="seats_max_1d"', "")
     replace('Field(name="seats_max_1d"', 'Field(name="max_seats_86400s"')
@@ -171,6 +186,17 @@ REFUSED = {
         '"headrace.precision": "40"',
         ("'40'", "at most 14"),
     ),
+    "last values without their number": (
+        'function="max"',
+        'function="last_k"',
+        ("'last_k' is unknown", "last_1 to last_100"),
+    ),
+    "too many last values": ('function="max"', 'function="last_101"', ("last_1 to last_100",)),
+    "last values in a scalar": (
+        'function="max"',
+        'function="last_5"',
+        ("as Array(Int64) or Array(Float64)",),
+    ),
     "unknown function": ('function="mean"', 'function="maen"', ("'maen' is unknown", "'mean'")),
     "hop without a window": (
         'function="max", time_window=timedelta(days=1)',
@@ -217,11 +243,22 @@ REFUSED = {
         'Field(name="mean_1h", dtype=Bool)',
         ("does not fit type Bool",),
     ),
-    "unsupported type in a batch view": (
-        'Field(name="alliance", dtype=Bool)',
-        'Field(name="alliance", dtype=__import__("feast").types.Array(Int64))',
-        ("'alliance' has type Array(Int64)", "Float64"),
-    ),
+    **{
+        f"unsupported type in a batch view: {dtype}": (
+            'Field(name="alliance", dtype=Bool)',
+            f'Field(name="alliance", dtype=__import__("feast").types.{dtype})',
+            ("feature view 'airlines'", f"'alliance' has type {shown}", "Float64", remedy),
+        )
+        for dtype, shown, remedy in [
+            ("Map", "Map", "a feature each, or Json"),
+            ("ScalarMap", "ScalarMap", "a feature each, or Json"),
+            ("Struct({'a': Int64})", "Struct({a: Int64})", "a feature each, or Json"),
+            ("Array(__import__('feast').types.Map)", "Array(Map)", "a feature each, or Json"),
+            ("ZonedTimestamp", "ZonedTimestamp", "UnixTimestamp"),
+            ("Array(__import__('feast').types.Array(Int64))", "Array(Array(Int64))", "an Array or Set of"),
+            ("Set(__import__('feast').types.Array(Int64))", "Set(Array(Int64))", "an Array or Set of"),
+        ]
+    },
     "join key absent from the events": (
         '"fields": [\n        {"name": "carrier", "type": "string"},',
         '"fields": [\n        {"name": "carier", "type": "string"},',
@@ -285,6 +322,18 @@ def test_refuses(repo: Path, replace: Replace, old: str, new: str, said: tuple[s
     assert error.file == "features.py"
     for words in said:
         assert words in str(error)
+
+
+def test_refuses_last_values_that_take_too_much_memory(repo: Path, replace: Replace) -> None:
+    replace('name="seats_max_1d", dtype=Int64', 'name="l", dtype=__import__("feast").types.Array(String)')
+    replace(
+        'column="seats", function="max", time_window=timedelta(days=1), name="seats_max_1d"',
+        'column="note", function="last_100", time_window=timedelta(days=1),'
+        'slide_interval=timedelta(minutes=5), name="l"',
+    )
+    error = refusal(repo)
+    assert "289 tiles per key, 2,312,000 bytes" in str(error)
+    assert error.remedy == "The shortest slide_interval is 0:48:00"
 
 
 def test_refuses_two_views_of_one_name(repo: Path, append: Append) -> None:

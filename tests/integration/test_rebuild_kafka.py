@@ -14,6 +14,7 @@ import pytest
 from deploy.redis_server import RedisServer
 from featurestore.online_rebuild import RedisRebuildStore
 from schemas.errors import HeadraceError
+from streams.lists import Lists
 from streams.progress import counts_key, progress_key
 from streams.rebuild import Rebuild
 from streams.sinks import OnlineRows
@@ -119,7 +120,10 @@ def test_a_row_is_written_when_it_is_missing_or_older_and_never_when_it_is_newer
 
     def write(value: int, partition: int, offset: int, as_of_ms: int) -> Mapping[str, int]:
         whole, real = np.full(count, value), np.full(count, float(value))
-        columns = [whole if f.dtype == "Int64" else real for f in plan.stream_view("by_user").features]
+        one, texts = np.ones(count, np.int64), [b"%d" % value] * count
+        of_type = {"Int64": whole, "Array(String)": Lists(texts, one), "Array(Float64)": Lists(real, one)}
+        of_type["Array(Int64)"] = Lists(whole, one)
+        columns = [of_type.get(f.dtype, real) for f in plan.stream_view("by_user").features]
         features = tuple((column, np.ones(count, np.bool_)) for column in columns[:width])
         keys = (np.arange(count),)
         return store.write(OnlineRows("by_user", keys, features, partition, offset, as_of_ms))

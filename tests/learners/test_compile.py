@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from learners.compile import compile_learners
+from learners.project import load_project
 from schemas.errors import DefinitionError
-from tests.learners.flights import LEARNERS, flights
+from tests.learners.flights import LEARNERS, feature_definitions, flights
 
 
 def test_learners_and_routers_become_parts_of_the_plan(tmp_path: Path) -> None:
@@ -68,6 +71,17 @@ def test_what_cannot_work_is_refused_with_a_remedy(tmp_path: Path, change: str, 
     assert caught.value.file.endswith("learners.py")
 
 
+def test_a_learner_cannot_read_lists(tmp_path: Path) -> None:
+    (tmp_path / "learners.py").write_text(LEARNERS)
+    definitions = feature_definitions()
+    (view,) = definitions.stream_views
+    mean, count = view.aggregations
+    lists = mean.model_copy(update={"function": "last_5", "dtype": "Array(Float64)"})
+    view = view.model_copy(update={"aggregations": (lists, count)})
+    with pytest.raises(DefinitionError, match=r"'delays__mean' of its service is Array.Float64."):
+        compile_learners(load_project(tmp_path), replace(definitions, stream_views=(view,)))
+
+
 def test_a_learner_of_two_routers_is_refused(tmp_path: Path) -> None:
     text = LEARNERS + '\nfrom dataclasses import replace\nother = replace(delays, name="other")\n'
     with pytest.raises(DefinitionError, match="an arm of 2 routers"):
@@ -75,6 +89,4 @@ def test_a_learner_of_two_routers_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_repository_without_learners_is_an_empty_project(tmp_path: Path) -> None:
-    from learners.project import load_project
-
     assert load_project(tmp_path).learners == ()

@@ -45,6 +45,7 @@ EXPRESSIONS = {
     "std_pop": f"sqrt(({SPREAD})::DOUBLE / {{u}} / {{u}} / nullif(count({{c}}) * count({{c}}), 0))",
     "count_distinct": "count(DISTINCT {c})",
 }
+LAST_K = "(list({c} ORDER BY event_ms DESC, o DESC, p DESC) FILTER (({c}) IS NOT NULL))[1:{k}]"
 RANKED = "list_sort(list({c}))[(count({c}) - 1) * {percent} // 100 + 1]"
 
 
@@ -91,9 +92,9 @@ def _feature(a: AggregationSpec, clock: str) -> str:
         column = f"CASE WHEN event_ms >= {first} THEN {a.column} END"
     units = round(1 / a.quantum)
     quanta = f"round_even(({column}) * {units}, 0)::HUGEINT"
-    text = EXPRESSIONS.get(a.function, RANKED)
+    text = EXPRESSIONS.get(a.function, LAST_K if a.function.startswith("last_") else RANKED)
     # FILTER keeps nulls out of first and last.
     for name in ("first", "last"):
         if a.function == name:
             text += " FILTER (({c}) IS NOT NULL)"
-    return text.format(c=f"({column})", q=quanta, u=units, percent=a.function[1:])
+    return text.format(c=f"({column})", q=quanta, u=units, percent=a.function[1:], k=a.function[5:])

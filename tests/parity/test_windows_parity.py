@@ -121,8 +121,15 @@ def assert_rows_equal(online: dict, expected: dict) -> None:
             continue
         assert want is not None, f"{key}: unexpected row {got}"
         for name, value in want.items():
-            same = got[name] == value and math.copysign(1, got[name] or 1) == math.copysign(1, value or 1)
-            assert (got[name] is None and value is None) or same, f"{key} {name}: {got[name]} != {value}"
+            assert same(got[name], value), f"{key} {name}: {got[name]} != {value}"
+
+
+def same(one: Any, other: Any) -> bool:
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if one is None or other is None or isinstance(one, str):
+        return one == other
+    return one == other and math.copysign(1, one) == math.copysign(1, other)
 
 
 def rules_of(plan: Plan) -> OracleRules:

@@ -124,11 +124,14 @@ def value_of(events: list[tuple[int, tuple, dict]], clock_ms: int, feature: Orac
     if feature.function == "first":
         return min(inside, key=lambda one: (one[0], one[1]))[2]
     if feature.function == "min":
-        return min(values)
+        return min(values) + 0  # of zeros of both signs 0.0
     if feature.function == "max":
-        return max(values)
+        return max(values) + 0
     if feature.function == "last":
         return max(inside, key=lambda one: (one[0], one[1]))[2]
+    if feature.function.startswith("last_"):
+        newest = sorted(inside, key=lambda one: (one[0], one[1]), reverse=True)
+        return [value for _, _, value in newest[: int(feature.function[5:])]]
     if feature.function[0] == "p":
         return percentile_of(values, int(feature.function[1:]))
     raise AssertionError(feature.function)

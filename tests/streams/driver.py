@@ -92,11 +92,13 @@ class StreamDriver:
         view = self.plan.stream_view(rows.view)
         names = [aggregation.feature for aggregation in view.aggregations]
         for row in range(len(rows)):
-            key = tuple(_plain(column[row]) for column in rows.keys)
-            values = [_plain(values[row]) if valid[row] else None for values, valid in rows.features]
+            key = tuple(_plain(column, row) for column in rows.keys)
+            values = [_plain(values, row) if valid[row] else None for values, valid in rows.features]
             self.online[rows.view, key] = dict(zip(names, values, strict=True))
 
 
-def _plain(value: Any) -> Any:
-    value = value.item()
+def _plain(column: Any, row: int) -> Any:
+    (value,) = column[row : row + 1].tolist()
+    if isinstance(value, list):
+        return [one.decode() if isinstance(one, bytes) else one for one in value]
     return value.decode() if isinstance(value, bytes) else value

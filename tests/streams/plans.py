@@ -47,6 +47,9 @@ EVERY = [
     ("p50", "amount", "Float64", 1.0),
     ("p90", "amount", "Float64", 1.0),
     ("p99", "items", "Float64", 1.0),
+    ("last_3", "amount", "Array(Float64)", 1.0),
+    ("last_2", "items", "Array(Int64)", 1.0),
+    ("last_4", "shop", "Array(String)", 1.0),
 ]
 LIFETIME = (0, 0)
 

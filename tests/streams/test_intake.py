@@ -66,6 +66,7 @@ def test_a_mark_moves_the_clock_and_a_future_mark_does_not():
         ({"user": None}, "invalid", "join key user is null"),
         ({"amount": float("inf")}, "invalid", "amount = inf cannot be summed"),
         ({"amount": 1e15}, "invalid", "declare a larger headrace.quantum"),
+        ({"shop": "é" * 33}, "invalid", "shop has 66 bytes, and of a text 64 at most are held; shorten it"),
     ],
 )
 def test_an_invalid_record_is_dead_with_a_reason_that_names_the_field(fields, kind, says):
@@ -76,6 +77,12 @@ def test_an_invalid_record_is_dead_with_a_reason_that_names_the_field(fields, ki
     (letter,) = taken.rejected
     assert letter.kind == kind
     assert says in letter.reason
+
+
+def test_text_of_64_bytes_is_held_and_nobody_minds_a_longer_one_that_no_view_holds():
+    taken = intake().take(LogRecords.of([record(0, 10, shop="é" * 32, note="n" * 500)]))
+    assert taken.batch.columns["shop"].values.tolist() == [("é" * 32).encode()]
+    assert not taken.rejected
 
 
 def test_a_dead_letter_carries_topic_partition_offset_and_the_original_bytes():

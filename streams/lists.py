@@ -1,0 +1,53 @@
+"""Columns of lists: the values of a feature that has many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Lists:
+    """`n` lists of different lengths, one behind the other.
+
+    Attributes
+    ----------
+    values
+        Shape (m,): numbers, bools or bytes (dtype S), or a list of `m` bytes.
+    lengths
+        int64, shape (n,), their sum is m.
+    """
+
+    values: NDArray[Any] | Sequence[bytes]
+    lengths: NDArray[np.int64]
+
+    @cached_property
+    def ends(self) -> NDArray[np.int64]:
+        """Where each list begins and where the last one ends, shape (n + 1,)."""
+        return np.concatenate(([0], np.cumsum(self.lengths)))
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, rows: slice) -> Lists:
+        """Consecutive lists."""
+        first, last, _ = rows.indices(len(self))
+        return Lists(self.values[self.ends[first] : self.ends[max(first, last)]], self.lengths[first:last])
+
+    def tolist(self) -> list[list[Any]]:
+        """The lists in Python."""
+        values = self.values.tolist() if isinstance(self.values, np.ndarray) else self.values
+        ends: list[int] = self.ends.tolist()
+        return [list(values[a:b]) for a, b in pairwise(ends)]
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Lists]) -> Lists:
+        """Columns of numpy values, one behind the other."""
+        values = np.concatenate([np.asarray(part.values) for part in parts])
+        return cls(values, np.concatenate([part.lengths for part in parts]))
