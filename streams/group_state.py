@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from schemas.errors import StateError
 from schemas.plan import StreamViewSpec
 from streams.accumulators import Dtype
-from streams.aggregations import Aggregation, Reading, aggregation_of
+from streams.aggregations import Aggregation, Reading, Values, aggregation_of
+from streams.aggregations.sum import Summing
 from streams.batch import Batch
 from streams.keys import KeyTable, decode_key, decode_keys, encode_key
 from streams.rings import Ring
 from streams.sinks import OnlineRows
+from streams.unfit_sums import UnfitSum, UnfitSums, may_not_fit, reason_of, window_end_ms
 
 _ANY_OFFSET = 2**63 - 1
 
@@ -48,6 +50,10 @@ class GroupState:
         self._dirty = np.zeros(0, np.bool_)  # per slot: changed since the last snapshot
         self._touched: list[NDArray[np.int64]] = []  # slots to emit
         self._freed: list[bytes] = []  # encoded keys to delete from the changelog
+        self.unfit = UnfitSums(
+            [(view, a) for view, found in self._aggregations.items() for a in found if a.summed]
+        )
+        self._untold: list[UnfitSum] = []  # begun since the last call of `take_unfit`
         self._restored_to = 0  # records below this offset may have been applied before a crash
 
     @property
@@ -99,6 +105,7 @@ class GroupState:
             grown = max(size, have + have // 2, 64)
             self._applied = np.concatenate([self._applied, np.zeros(grown - have, np.int64)])
             self._dirty = np.concatenate([self._dirty, np.zeros(grown - have, np.bool_)])
+        self.unfit.reserve(size)
         for ring in self._rings.values():
             ring.reserve(size)
 
@@ -115,22 +122,73 @@ class GroupState:
         # Freed slots have 0. While a crash is being made good, a key may be ahead of the prefix: its row is
         # already out.
         applied = self._applied[slots]
+        self._judge_ahead(slots[applied > offset])
         slots = slots[(applied > 0) & (applied <= offset)]
         if not len(slots):
             return []
         keys = self.keys.columns(slots)
+        reading, empty = self._read(slots)
+        rows = []
+        for view in self.views:
+            features = self._values(view.name, reading)
+            self._judge(view.name, slots, reading, features)
+            rows.append(OnlineRows(view.name, keys, features, partition, offset, self.clock_ms))
+        if empty.any():
+            self._free(slots[empty])
+        return rows
+
+    def _read(self, slots: NDArray[np.int64]) -> tuple[dict[int, Reading], NDArray[np.bool_]]:
+        """What slots hold, by hop, and which of them hold nothing."""
+        assert self.clock_ms is not None
         reading: dict[int, Reading] = {}
         empty = np.ones(len(slots), np.bool_)
         for hop_ms, ring in self._rings.items():
             reading[hop_ms], holds = ring.read(slots, self.clock_ms)
             empty &= ~holds
-        if empty.any():
-            self._free(slots[empty])
-        rows = []
+        return reading, empty
+
+    def _values(self, view: str, reading: Mapping[int, Reading]) -> tuple[Values, ...]:
+        return tuple(a.read(reading[a.spec.hop_ms]) for a in self._aggregations[view])
+
+    def _judge(
+        self,
+        view: str,
+        slots: NDArray[np.int64],
+        reading: Mapping[int, Reading],
+        features: Sequence[Values],
+        told: bool = False,
+    ) -> None:
+        """Find the sums that do not fit; those that begin not to are told of, unless they were before."""
+        assert self.clock_ms is not None
+        for a, (_, valid) in zip(self._aggregations[view], features, strict=True):
+            if not isinstance(a, Summing) or (valid.all() and not self.unfit.count):
+                continue
+            read = reading[a.spec.hop_ms]
+            unfit = ~valid if valid.all() else a.due(read) & ~valid
+            fresh = self.unfit.take(view, a.spec, slots, unfit, self.clock_ms)
+            for row in () if told else fresh.tolist():
+                self._untold.append(
+                    UnfitSum(
+                        f"{view}:{a.spec.feature}",
+                        self.keys.key(int(slots[row])),
+                        window_end_ms(a.spec, self.clock_ms),
+                        self.clock_ms,
+                        reason_of(a, read, row),
+                    )
+                )
+
+    def _judge_ahead(self, slots: NDArray[np.int64]) -> None:
+        """Sums of keys that are ahead of the prefix: they were told of before the crash."""
+        if not len(slots) or not self.unfit:
+            return
+        reading, _ = self._read(slots)
         for view in self.views:
-            features = tuple(a.read(reading[a.spec.hop_ms]) for a in self._aggregations[view.name])
-            rows.append(OnlineRows(view.name, keys, features, partition, offset, self.clock_ms))
-        return rows
+            self._judge(view.name, slots, reading, self._values(view.name, reading), told=True)
+
+    def take_unfit(self) -> list[UnfitSum]:
+        """Sums that began not to fit since the last call."""
+        untold, self._untold = self._untold, []
+        return untold
 
     def emit_all(self, partition: int, offset: int, size: int = 10_000) -> Iterator[OnlineRows]:
         """Rows of every key, `size` keys at a time, also of those that are ahead of the prefix."""
@@ -143,6 +201,7 @@ class GroupState:
     def _free(self, gone: NDArray[np.int64]) -> None:
         for ring in self._rings.values():
             ring.clear(gone)
+        self.unfit.clear(gone)
         self._applied[gone], self._dirty[gone] = 0, False
         for slot in gone.tolist():
             self._freed.append(encode_key(self.keys.key(slot)))
@@ -200,6 +259,16 @@ class GroupState:
             self._touched.append(np.sort(slots))
         for ring in self._rings.values():
             ring.reindex(slots)
+        if clock_ms is not None and self.unfit:
+            self._judge_restored(np.sort(slots))
+
+    def _judge_restored(self, slots: NDArray[np.int64], size: int = 10_000) -> None:
+        """Find the sums that do not fit among what was restored: they were told of before."""
+        summing = [a for found in self._aggregations.values() for a in found if isinstance(a, Summing)]
+        for start in range(0, len(slots), size):
+            some = slots[start : start + size]
+            may_not = [may_not_fit(self._rings[a.spec.hop_ms], a, some) for a in summing]
+            self._judge_ahead(some[np.logical_or.reduce(may_not)])
 
     def _arrays(self) -> list[NDArray[np.int64]]:
         return [self._applied, *(a for _, ring in sorted(self._rings.items()) for a in ring.arrays())]
