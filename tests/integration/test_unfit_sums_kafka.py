@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from deploy.replay import objection
@@ -40,12 +42,23 @@ def produce(scene: Scene, user: int, count: int, amount: float) -> None:
     scene.flush()
 
 
+def as_stored(rows: dict[Any, dict[str, Any]]) -> dict[Any, dict[str, Any]]:
+    """Rows with Float32 features rounded as the store does."""
+    return {
+        key: {
+            name: float(np.float32(value)) if "Float32" in name and value is not None else value
+            for name, value in values.items()
+        }
+        for key, values in rows.items()
+    }
+
+
 def test_a_sum_that_loses_its_quantum_is_null_counted_and_a_dead_letter_and_so_is_a_value(
     scene: Scene,
 ) -> None:
     worker = scene.start_worker()
-    produce(scene, 0, 64, LARGEST)
-    produce(scene, 1, 63, LARGEST)
+    produce(scene, 0, 65, LARGEST)
+    produce(scene, 1, 64, LARGEST)
     produce(scene, 3, 1, 1e300)
     scene.wait()
     scene.kill(worker)
@@ -55,7 +68,7 @@ def test_a_sum_that_loses_its_quantum_is_null_counted_and_a_dead_letter_and_so_i
     scene.wait()
     judged = [judged_by_oracle(scene.plan, log) for log in scene.logs]
     expected = expected_rows(scene.plan, judged)
-    assert_rows_equal(scene.online(expected), expected)
+    assert_rows_equal(scene.online(expected), as_stored(expected))
     unfit = unfit_of(expected)
     assert len(unfit) == 2 * 2 * 3 * 3, "two users, two types, three windows, three views"
 

@@ -1,0 +1,153 @@
+"""Rows of varying length for the tiles of many keys, in few arrays: what sketches hold while they are small.
+
+A row with `n` entries lies in the slab of the least power of two that is no less than `n`; rows that are given
+up are handed out again. A row so takes less than twice its entries, and 6 bytes when it is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Whole = NDArray[np.int64]
+
+
+class RaggedRows:
+    """One row for each place, empty at first.
+
+    Parameters
+    ----------
+    dtype
+        Of the entries.
+    most
+        The greatest length of a row, a power of two below 2^16.
+    """
+
+    def __init__(self, dtype: type, most: int) -> None:
+        self.dtype, self.most = np.dtype(dtype), most
+        self.size = np.zeros(0, np.uint16)  # entries of the row at each place
+        self._at = np.zeros(0, np.int32)  # its number in its slab
+        self._slabs = [_Slab(1 << bits, self.dtype) for bits in range(most.bit_length())]
+        lengths = range(1, most + 1)
+        self._slab_of = np.array([-1, *((n - 1).bit_length() for n in lengths)], np.int8)
+
+    def reserve(self, places: int) -> None:
+        """Grow to so many places."""
+        more = places - len(self.size)
+        self.size = np.concatenate([self.size, np.zeros(more, np.uint16)])
+        self._at = np.concatenate([self._at, np.zeros(more, np.int32)])
+
+    def gather(self, places: Whole) -> tuple[Whole, NDArray[Any]]:
+        """Lengths of the rows, shape (n,), and their entries, one row behind the other."""
+        size = self.size[places].astype(np.int64)
+        starts = np.cumsum(size) - size
+        entries = np.empty(size.sum(), self.dtype)
+        for slab, rows in self._by_slab(size):
+            length = size[rows]
+            first = self._at[places[rows]].astype(np.int64) * slab.width
+            entries[spans(starts[rows], length)] = slab.cells[spans(first, length)]
+        return size, entries
+
+    def replace(self, places: Whole, size: Whole, entries: NDArray[Any]) -> None:
+        """Put other rows there, all places being different; arguments as `gather` returns them."""
+        before = self._slab_of[self.size[places]]
+        moving = before != self._slab_of[size]
+        for number, slab in enumerate(self._slabs):
+            slab.give(self._at[places[moving & (before == number)]])
+        self.size[places] = size
+        starts = np.cumsum(size) - size
+        for slab, rows in self._by_slab(size):
+            fresh = places[rows[moving[rows]]]
+            self._at[fresh] = slab.take(len(fresh))
+            length = size[rows]
+            first = self._at[places[rows]].astype(np.int64) * slab.width
+            slab.cells[spans(first, length)] = entries[spans(starts[rows], length)]
+
+    def clear(self, places: Whole) -> None:
+        """Empty rows; a place may come twice."""
+        held = np.unique(places[self.size[places] > 0])
+        if len(held):
+            self.replace(held, np.zeros(len(held), np.int64), np.zeros(0, self.dtype))
+
+    def longest(self, places: Whole) -> tuple[NDArray[Any], Whole]:
+        """Of rows that are as long as can be: the cells they lie in, and where each begins. Cells may be
+        changed in place."""
+        slab = self._slabs[-1]
+        return slab.cells, self._at[places].astype(np.int64) * slab.width
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that is held."""
+        return self.size.nbytes + self._at.nbytes + sum(slab.cells.nbytes for slab in self._slabs)
+
+    def pack(self, places: Whole) -> list[bytes]:
+        """Rows of places of shape (n, depth) as n byte strings: the lengths, then the entries."""
+        size, entries = self.gather(places.ravel())
+        size = size.reshape(places.shape)
+        ends = np.cumsum(size.sum(axis=1) * self.dtype.itemsize).tolist()
+        raw, lengths, step = entries.tobytes(), size.astype("<u2").tobytes(), 2 * places.shape[1]
+        return [
+            lengths[n * step : (n + 1) * step] + raw[start:end]
+            for n, (start, end) in enumerate(zip([0, *ends], ends, strict=False))
+        ]
+
+    def unpack(self, places: Whole, raw: NDArray[np.uint8], starts: Whole) -> Whole:
+        """Take up what `pack` wrote, for n rows of places that are at `starts` in some bytes; returns where
+        each ends.
+
+        Raises
+        ------
+        ValueError
+            When the bytes are none of `pack`'s.
+        """
+        heads = starts + 2 * places.shape[1]
+        if (heads > len(raw)).any():
+            raise ValueError("a row ends before its lengths do")
+        cells = raw[starts[:, None] + np.arange(2 * places.shape[1])]
+        size = cells.view("<u2").astype(np.int64)
+        lengths = size.sum(axis=1) * self.dtype.itemsize
+        if (heads + lengths > len(raw)).any() or size.max(initial=0) > self.most:
+            raise ValueError("a row ends before its entries do")
+        self.replace(places.ravel(), size.ravel(), raw[spans(heads, lengths)].view(self.dtype))
+        return np.asarray(heads + lengths)
+
+    def _by_slab(self, size: Whole) -> Iterator[tuple[_Slab, Whole]]:
+        numbers = self._slab_of[size]
+        for number in np.flatnonzero(np.bincount(numbers[numbers >= 0], minlength=1)).tolist():
+            yield self._slabs[number], np.flatnonzero(numbers == number)
+
+
+class _Slab:
+    """Rows of one width, one behind the other, and a stack of those that are free."""
+
+    def __init__(self, width: int, dtype: np.dtype[Any]) -> None:
+        self.width = width
+        self.cells = np.zeros(0, dtype)
+        self._free = np.zeros(0, np.int32)
+
+    def take(self, count: int) -> NDArray[np.int32]:
+        """Numbers of rows that nobody has."""
+        short = count - len(self._free)
+        if short > 0:
+            have = len(self.cells) // self.width
+            more = max(short, have // 2, 16)
+            self.cells = np.concatenate([self.cells, np.zeros(more * self.width, self.cells.dtype)])
+            self._free = np.concatenate([np.arange(have + more, have, -1, np.int32) - 1, self._free])
+        taken = self._free[len(self._free) - count :][::-1]
+        self._free = self._free[: len(self._free) - count]
+        return taken
+
+    def give(self, rows: NDArray[np.int32]) -> None:
+        if len(rows):
+            self._free = np.concatenate([self._free, rows])
+
+
+def spans(starts: Whole, lengths: Whole) -> Whole:
+    """The numbers ``start, start + 1, ...``, so many from each, one behind the other."""
+    before = np.cumsum(lengths) - lengths
+    found: Whole = np.repeat(starts - before, lengths)
+    found += np.arange(len(found))
+    return found
