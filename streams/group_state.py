@@ -22,6 +22,7 @@ from streams.sinks import OnlineRows
 from streams.unfit_sums import UnfitSum, UnfitSums, may_not_fit, reason_of, window_end_ms
 
 _ANY_OFFSET = 2**63 - 1
+_AT_ONCE = 10_000  # keys
 
 
 class GroupState:
@@ -224,10 +225,11 @@ class GroupState:
         self._dirty[slots] = False
         rows = np.ascontiguousarray(np.concatenate([self._bytes(a, slots) for a in self._arrays()], axis=1))
         width = rows.shape[1]
-        raw_rows = memoryview(rows.tobytes())
-        for number, slot in enumerate(slots.tolist()):
-            state = bytes(raw_rows[number * width : (number + 1) * width])
-            yield encode_key(self.keys.key(slot)), state
+        raw_rows = rows.tobytes()
+        fixed = [raw_rows[start : start + width] for start in range(0, len(raw_rows), width)]
+        varying = [parts for _, ring in sorted(self._rings.items()) for parts in ring.pack(slots)]
+        for slot, *parts in zip(slots.tolist(), fixed, *varying, strict=True):
+            yield encode_key(self.keys.key(slot)), b"".join(parts)
 
     def restore(self, items: Sequence[tuple[bytes, bytes]], clock_ms: int | None) -> None:
         """Take up the keys of a changelog, the last state of each, and the clock of its position.
@@ -243,17 +245,13 @@ class GroupState:
         keys, states = zip(*items, strict=True)
         slots = self.keys.slots_of_keys(decode_keys(keys))
         self._reserve()
-        widths = [a.itemsize * math.prod(a.shape[1:]) for a in self._arrays()]
-        if set(map(len, states)) != {sum(widths)}:
+        try:
+            self._take_up(slots, states)
+        except ValueError as error:
             raise StateError(
                 f"the changelog of the views keyed by {self.name} does not fit their definition; "
                 "run `headrace apply` and restart the worker so that it rebuilds from the topic"
-            )
-        rows = np.frombuffer(b"".join(states), np.uint8).reshape(len(items), -1)
-        cuts = [0, *np.cumsum(widths).tolist()]
-        for array, (start, end) in zip(self._arrays(), pairwise(cuts), strict=True):
-            part = np.ascontiguousarray(rows[:, start:end]).view(array.dtype)
-            array[slots] = part.reshape(-1, *array.shape[1:])
+            ) from error
         self._restored_to = int(self._applied[slots].max())
         if clock_ms is None:  # torn before the first position: nobody knows what has left which window since
             self._touched.append(np.sort(slots))
@@ -262,11 +260,32 @@ class GroupState:
         if clock_ms is not None and self.unfit:
             self._judge_restored(np.sort(slots))
 
-    def _judge_restored(self, slots: NDArray[np.int64], size: int = 10_000) -> None:
+    def _take_up(self, slots: NDArray[np.int64], states: Sequence[bytes]) -> None:
+        widths = [a.itemsize * math.prod(a.shape[1:]) for a in self._arrays()]
+        width = sum(widths)
+        rows = np.frombuffer(b"".join([state[:width] for state in states]), np.uint8).reshape(-1, width)
+        cuts = [0, *np.cumsum(widths).tolist()]
+        for array, (start, end) in zip(self._arrays(), pairwise(cuts), strict=True):
+            part = np.ascontiguousarray(rows[:, start:end]).view(array.dtype)
+            array[slots] = part.reshape(-1, *array.shape[1:])
+        for start in range(0, len(slots), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            self._take_up_varying(slots[some], [state[width:] for state in states[some]])
+
+    def _take_up_varying(self, slots: NDArray[np.int64], states: Sequence[bytes]) -> None:
+        raw = np.frombuffer(b"".join(states), np.uint8)
+        ends = np.cumsum([len(state) for state in states])
+        at = np.concatenate(([0], ends[:-1]))
+        for _, ring in sorted(self._rings.items()):
+            at = ring.unpack(slots, raw, at)
+        if (at != ends).any():
+            raise ValueError("a state is of another length")
+
+    def _judge_restored(self, slots: NDArray[np.int64]) -> None:
         """Find the sums that do not fit among what was restored: they were told of before."""
         summing = [a for found in self._aggregations.values() for a in found if isinstance(a, Summing)]
-        for start in range(0, len(slots), size):
-            some = slots[start : start + size]
+        for start in range(0, len(slots), _AT_ONCE):
+            some = slots[start : start + _AT_ONCE]
             may_not = [may_not_fit(self._rings[a.spec.hop_ms], a, some) for a in summing]
             self._judge_ahead(some[np.logical_or.reduce(may_not)])
 

@@ -17,6 +17,8 @@ import numpy as np
 from schemas import topics
 from schemas.plan import Plan, SourceSpec, StreamViewSpec
 from schemas.records import DeadLetter
+from streams.accumulators import Held
+from streams.aggregations import aggregation_of
 from streams.batch import Batch
 from streams.group_state import GroupState
 from streams.intake import Counts, Intake, Taken
@@ -49,8 +51,13 @@ def definition_of(plan: Plan, source: SourceSpec) -> str:
     views = [view.model_dump(mode="json", exclude={"ttl_ms"}) for view in plan.views_of(source.name)]
     # A writer schema says how bytes are read, not what views mean: one more must not empty their windows.
     events = source.model_dump(mode="json", exclude={"writer_schemas"})
-    text = json.dumps([events, views], sort_keys=True)
+    formats = {one.kind.state_format for view in plan.views_of(source.name) for one in _held(view)} - {1}
+    text = json.dumps([events, views, *sorted(formats)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _held(view: StreamViewSpec) -> list[Held]:
+    return [one for spec in view.aggregations for one in aggregation_of(spec).held]
 
 
 def worker_group(plan: Plan) -> str:

@@ -1,7 +1,7 @@
 """Rows of varying length for the tiles of many keys, in few arrays: what sketches hold while they are small.
 
-A row with `n` entries lies in the slab of the least power of two that is no less than `n`; rows that are given
-up are handed out again. A row so takes less than twice its entries, and 6 bytes when it is empty.
+A row with `n` entries lies in the slab of the least power of two that is no less than `n`; rows that are
+given up are handed out again. A row so takes less than twice its entries, and 6 bytes when it is empty.
 """
 
 from __future__ import annotations
@@ -135,7 +135,9 @@ class _Slab:
             have = len(self.cells) // self.width
             more = max(short, have // 2, 16)
             self.cells = np.concatenate([self.cells, np.zeros(more * self.width, self.cells.dtype)])
-            self._free = np.concatenate([np.arange(have + more, have, -1, np.int32) - 1, self._free])
+            self._free = np.concatenate(
+                [np.arange(have + more - 1, have - 1, -1, dtype=np.int32), self._free]
+            )
         taken = self._free[len(self._free) - count :][::-1]
         self._free = self._free[: len(self._free) - count]
         return taken
