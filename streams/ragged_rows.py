@@ -1,18 +1,20 @@
 """Rows of varying length for the tiles of many keys, in few arrays: what sketches hold while they are small.
 
-A row with `n` entries lies in the slab of the least power of two that is no less than `n`; rows that are
-given up are handed out again. A row so takes less than twice its entries, and 6 bytes when it is empty.
+A row lies in the slab of the least width that holds it: 1, 2, 3, 4, 6, 8, 12, 16 and so on. What is given up
+there is handed out again. A row so takes at most half more than its entries, and 6 bytes when it is empty.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Whole = NDArray[np.int64]
+_AT_ONCE = 1 << 20  # entries
 
 
 class RaggedRows:
@@ -30,9 +32,12 @@ class RaggedRows:
         self.dtype, self.most = np.dtype(dtype), most
         self.size = np.zeros(0, np.uint16)  # entries of the row at each place
         self._at = np.zeros(0, np.int32)  # its number in its slab
-        self._slabs = [_Slab(1 << bits, self.dtype) for bits in range(most.bit_length())]
-        lengths = range(1, most + 1)
-        self._slab_of = np.array([-1, *((n - 1).bit_length() for n in lengths)], np.int8)
+        widths = sorted(
+            {1, *(n << bits for bits in range(most.bit_length()) for n in (2, 3) if n << bits <= most)}
+        )
+        self._slabs = [_Slab(width, self.dtype) for width in widths]
+        self._slab_of = np.searchsorted(widths, np.arange(most + 1)).astype(np.int8)
+        self._slab_of[0] = -1
 
     def reserve(self, places: int) -> None:
         """Grow to so many places."""
@@ -77,6 +82,12 @@ class RaggedRows:
         changed in place."""
         slab = self._slabs[-1]
         return slab.cells, self._at[places].astype(np.int64) * slab.width
+
+    def portions(self, places: Whole) -> list[slice]:
+        """Of places of shape (n, depth): portions of the n whose rows have about a million entries."""
+        load = np.cumsum(self.size[places].sum(axis=1, dtype=np.int64)) // _AT_ONCE
+        cuts = [0, *(np.flatnonzero(np.diff(load)) + 1).tolist(), len(places)]
+        return [slice(*ends) for ends in pairwise(cuts)]
 
     @property
     def nbytes(self) -> int:
@@ -133,7 +144,7 @@ class _Slab:
         short = count - len(self._free)
         if short > 0:
             have = len(self.cells) // self.width
-            more = max(short, have // 2, 16)
+            more = max(short, have // 4, 16)
             self.cells = np.concatenate([self.cells, np.zeros(more * self.width, self.cells.dtype)])
             self._free = np.concatenate(
                 [np.arange(have + more - 1, have - 1, -1, dtype=np.int32), self._free]
@@ -143,8 +154,11 @@ class _Slab:
         return taken
 
     def give(self, rows: NDArray[np.int32]) -> None:
-        if len(rows):
-            self._free = np.concatenate([self._free, rows])
+        if not len(rows):
+            return
+        self._free = np.concatenate([self._free, rows])
+        if len(self._free) * self.width == len(self.cells):
+            self.cells, self._free = self.cells[:0].copy(), self._free[:0]
 
 
 def spans(starts: Whole, lengths: Whole) -> Whole:

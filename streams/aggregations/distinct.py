@@ -127,18 +127,21 @@ class Registers(Accumulator):
 
     def read(self, slots: Indices, inside: NDArray[np.bool_]) -> Sequence[NDArray[Any]]:
         """How many registers of each rank there are in the merged sketch, shape (n, windows, 64)."""
-        return [self._merged(rows, slots, inside) for rows in self.rows]
-
-    def _merged(self, rows: RaggedRows, slots: Indices, inside: NDArray[np.bool_]) -> Indices:
-        counts = np.zeros((*inside.shape[:2], _RANKS), np.int64)
         places = slots[:, None] * self._depth + np.arange(self._depth)
+        return [
+            np.concatenate([self._merged(rows, places[some], inside[some]) for some in rows.portions(places)])
+            for rows in self.rows
+        ]
+
+    def _merged(self, rows: RaggedRows, places: Indices, inside: NDArray[np.bool_]) -> Indices:
+        counts = np.zeros((*inside.shape[:2], _RANKS), np.int64)
         full = rows.size[places] == self._words
         for window in range(inside.shape[1]):
             chosen = inside[:, window]
             key, position = np.nonzero(chosen & ~full)
             size, codes = rows.gather(places[key, position])
             merged = _greatest(np.repeat(key, size) << _CODE_BITS | codes)
-            counts[:, window] = self._ranks(merged, len(slots))
+            counts[:, window] = self._ranks(merged, len(places))
             crowded = np.flatnonzero((chosen & full).any(axis=1))
             if len(crowded):
                 tiles = places[crowded], (chosen & full)[crowded]

@@ -11,7 +11,6 @@ values alone, neither on their order nor on batches; merged tiles are what one s
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,7 +29,6 @@ _COUNT_BITS, _LEVEL_BITS = 36, 4  # of an entry; the rest is the bucket's number
 _COUNT_MASK, _LEVEL_MASK = (1 << _COUNT_BITS) - 1, (1 << _LEVEL_BITS) - 1
 _CODE_BITS = 19  # of a bucket: its number is below 2^17 in magnitude
 _HIGHEST = 1 << 18
-_AT_ONCE = 1 << 20  # buckets looked at together
 
 Whole = NDArray[np.int64]
 Entries = tuple[Whole, Whole, Whole, Whole]  # row, bucket number, level, count
@@ -75,8 +73,9 @@ def _merged(row: Whole, bucket: Whole, count: Whole, level: Whole) -> tuple[Whol
     own = level[row]
     magnitude = np.abs(bucket) >> own << own
     code = row << _CODE_BITS | _HIGHEST - np.where(bucket < 0, -magnitude, magnitude)
-    by = np.argsort(code, kind="stable")
-    code = code[by]
+    bits = len(code).bit_length()
+    by = np.sort(code << bits | np.arange(len(code)))  # faster than to argsort
+    code, by = by >> bits, by & ((1 << bits) - 1)
     starts = np.flatnonzero(np.diff(code, prepend=-1))
     code = code[starts]
     counts = np.add.reduceat(count[by], starts) if len(starts) else count
@@ -130,10 +129,9 @@ class Buckets(Accumulator):
 
 def _over_windows(rows: RaggedRows, places: Whole, inside: NDArray[np.bool_]) -> Whole:
     """Sketches over each window, shape (n, windows, at most MOST): buckets by falling number, then zeros."""
-    load = np.cumsum(rows.size[places].sum(axis=1, dtype=np.int64)) // _AT_ONCE
-    cuts = [0, *(np.flatnonzero(np.diff(load)) + 1).tolist(), len(places)]
+    portions = rows.portions(places)
     windows = [
-        [_over_window(rows, places[a:b], inside[a:b, window]) for a, b in pairwise(cuts)]
+        [_over_window(rows, places[some], inside[some, window]) for some in portions]
         for window in range(inside.shape[1])
     ]
     widest = max((int(size.max(initial=1)) for parts in windows for size, _ in parts), default=1)

@@ -100,7 +100,7 @@ def unfit_of(rows: dict[tuple[str, tuple], dict[str, Any]]) -> set[tuple[str, tu
     }
 
 
-@settings(thorough, max_examples=60)
+@settings(thorough, max_examples=25)
 @given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
 def test_a_sum_that_does_not_fit_is_null_counted_and_told_of_however_batched_and_crashed(partitions, data):
     split_users(partitions)
