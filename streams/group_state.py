@@ -58,6 +58,11 @@ class GroupState:
         self._restored_to = 0  # records below this offset may have been applied before a crash
 
     @property
+    def rings(self) -> list[Ring]:
+        """The tiles, by hop."""
+        return [ring for _, ring in sorted(self._rings.items())]
+
+    @property
     def columns(self) -> set[str]:
         """Source columns the group reads: join keys and aggregated columns."""
         return {*self.join_keys, *self._aggregated}
@@ -227,7 +232,7 @@ class GroupState:
         width = rows.shape[1]
         raw_rows = rows.tobytes()
         fixed = [raw_rows[start : start + width] for start in range(0, len(raw_rows), width)]
-        varying = [parts for _, ring in sorted(self._rings.items()) for parts in ring.pack(slots)]
+        varying = [parts for ring in self.rings for parts in ring.pack(slots)]
         for slot, *parts in zip(slots.tolist(), fixed, *varying, strict=True):
             yield encode_key(self.keys.key(slot)), b"".join(parts)
 
@@ -276,7 +281,7 @@ class GroupState:
         raw = np.frombuffer(b"".join(states), np.uint8)
         ends = np.cumsum([len(state) for state in states])
         at = np.concatenate(([0], ends[:-1]))
-        for _, ring in sorted(self._rings.items()):
+        for ring in self.rings:
             at = ring.unpack(slots, raw, at)
         if (at != ends).any():
             raise ValueError("a state is of another length")
@@ -290,7 +295,7 @@ class GroupState:
             self._judge_ahead(some[np.logical_or.reduce(may_not)])
 
     def _arrays(self) -> list[NDArray[np.int64]]:
-        return [self._applied, *(a for _, ring in sorted(self._rings.items()) for a in ring.arrays())]
+        return [self._applied, *(a for ring in self.rings for a in ring.arrays())]
 
     @staticmethod
     def _bytes(array: NDArray[np.int64], slots: NDArray[np.int64]) -> NDArray[np.uint8]:
