@@ -14,12 +14,11 @@ from schemas.errors import StateError
 from schemas.plan import StreamViewSpec
 from streams.accumulators import Dtype
 from streams.aggregations import Aggregation, Reading, Values, aggregation_of
-from streams.aggregations.sum import Summing
 from streams.batch import Batch
 from streams.keys import KeyTable, decode_key, decode_keys, encode_key
 from streams.rings import Ring
 from streams.sinks import OnlineRows
-from streams.unfit_sums import UnfitSum, UnfitSums, may_not_fit, reason_of, window_end_ms
+from streams.unfit_sums import UnfitSums
 
 _ANY_OFFSET = 2**63 - 1
 _AT_ONCE = 10_000  # keys
@@ -51,10 +50,7 @@ class GroupState:
         self._dirty = np.zeros(0, np.bool_)  # per slot: changed since the last snapshot
         self._touched: list[NDArray[np.int64]] = []  # slots to emit
         self._freed: list[bytes] = []  # encoded keys to delete from the changelog
-        self.unfit = UnfitSums(
-            [(view, a) for view, found in self._aggregations.items() for a in found if a.summed]
-        )
-        self._untold: list[UnfitSum] = []  # begun since the last call of `take_unfit`
+        self.unfit = UnfitSums(self._aggregations, self.keys)
         self._restored_to = 0  # records below this offset may have been applied before a crash
 
     @property
@@ -137,7 +133,7 @@ class GroupState:
         rows = []
         for view in self.views:
             features = self._values(view.name, reading)
-            self._judge(view.name, slots, reading, features)
+            self.unfit.judge(view.name, slots, reading, features, self.clock_ms)
             rows.append(OnlineRows(view.name, keys, features, partition, offset, self.clock_ms))
         if empty.any():
             self._free(slots[empty])
@@ -156,45 +152,15 @@ class GroupState:
     def _values(self, view: str, reading: Mapping[int, Reading]) -> tuple[Values, ...]:
         return tuple(a.read(reading[a.spec.hop_ms]) for a in self._aggregations[view])
 
-    def _judge(
-        self,
-        view: str,
-        slots: NDArray[np.int64],
-        reading: Mapping[int, Reading],
-        features: Sequence[Values],
-        told: bool = False,
-    ) -> None:
-        """Find the sums that do not fit; those that begin not to are told of, unless they were before."""
-        assert self.clock_ms is not None
-        for a, (_, valid) in zip(self._aggregations[view], features, strict=True):
-            if not isinstance(a, Summing) or (valid.all() and not self.unfit.count):
-                continue
-            read = reading[a.spec.hop_ms]
-            unfit = ~valid if valid.all() else a.due(read) & ~valid
-            fresh = self.unfit.take(view, a.spec, slots, unfit, self.clock_ms)
-            for row in () if told else fresh.tolist():
-                self._untold.append(
-                    UnfitSum(
-                        f"{view}:{a.spec.feature}",
-                        self.keys.key(int(slots[row])),
-                        window_end_ms(a.spec, self.clock_ms),
-                        self.clock_ms,
-                        reason_of(a, read, row),
-                    )
-                )
-
     def _judge_ahead(self, slots: NDArray[np.int64]) -> None:
         """Sums of keys that are ahead of the prefix: they were told of before the crash."""
         if not len(slots) or not self.unfit:
             return
+        assert self.clock_ms is not None
         reading, _ = self._read(slots)
         for view in self.views:
-            self._judge(view.name, slots, reading, self._values(view.name, reading), told=True)
-
-    def take_unfit(self) -> list[UnfitSum]:
-        """Sums that began not to fit since the last call."""
-        untold, self._untold = self._untold, []
-        return untold
+            features = self._values(view.name, reading)
+            self.unfit.judge(view.name, slots, reading, features, self.clock_ms, tell=False)
 
     def emit_all(self, partition: int, offset: int, size: int = 10_000) -> Iterator[OnlineRows]:
         """Rows of every key, `size` keys at a time, also of those that are ahead of the prefix."""
@@ -288,11 +254,9 @@ class GroupState:
 
     def _judge_restored(self, slots: NDArray[np.int64]) -> None:
         """Find the sums that do not fit among what was restored: they were told of before."""
-        summing = [a for found in self._aggregations.values() for a in found if isinstance(a, Summing)]
         for start in range(0, len(slots), _AT_ONCE):
             some = slots[start : start + _AT_ONCE]
-            may_not = [may_not_fit(self._rings[a.spec.hop_ms], a, some) for a in summing]
-            self._judge_ahead(some[np.logical_or.reduce(may_not)])
+            self._judge_ahead(some[self.unfit.possible(some, self._rings)])
 
     def _arrays(self) -> list[NDArray[np.int64]]:
         return [self._applied, *(a for ring in self.rings for a in ring.arrays())]

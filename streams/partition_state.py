@@ -140,7 +140,7 @@ class _Stateful:
 
     def _unfit_letters(self) -> list[DeadLetter]:
         """Of the sums that began not to fit."""
-        return [self._unfit_letter(one) for group in self.groups.values() for one in group.take_unfit()]
+        return [self._unfit_letter(one) for group in self.groups.values() for one in group.unfit.take_begun()]
 
     def _unfit_letter(self, sum_: UnfitSum) -> DeadLetter:
         return DeadLetter(

@@ -6,17 +6,17 @@ tells of each when it begins not to fit, once in a hop of event time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.plan import AggregationSpec
-from streams.aggregations import Aggregation, Reading
+from streams.aggregations import Aggregation, Reading, Values
 from streams.aggregations.sum import MOST_VALUES, Sum, Summing
 from streams.aggregations.totals import Totals
-from streams.keys import Key
+from streams.keys import Key, KeyTable
 from streams.rings import Ring
 
 _NEVER = np.iinfo(np.int64).min
@@ -52,19 +52,26 @@ class UnfitSums:
 
     Parameters
     ----------
-    features
-        View and aggregation of every feature that is made of a sum.
+    aggregations
+        Those of every view, by its name, in the plan's order.
+    keys
+        The keys of the slots.
     """
 
-    def __init__(self, features: Sequence[tuple[str, Aggregation]]) -> None:
-        self._number = {(view, a.spec.feature): number for number, (view, a) in enumerate(features)}
-        self._unfit = np.zeros((0, len(features)), np.bool_)  # (slots, features)
-        self._told_ms = np.zeros((0, len(features)), np.int64)  # end of the last hop that was told of
+    def __init__(self, aggregations: Mapping[str, Sequence[Aggregation]], keys: KeyTable) -> None:
+        self._aggregations, self._keys = aggregations, keys
+        self._summing = [
+            (view, a) for view, found in aggregations.items() for a in found if isinstance(a, Summing)
+        ]
+        self._number = {(view, a.spec.feature): number for number, (view, a) in enumerate(self._summing)}
+        self._unfit = np.zeros((0, len(self._summing)), np.bool_)  # (slots, features)
+        self._told_ms = np.zeros((0, len(self._summing)), np.int64)  # end of the last hop that was told of
+        self._begun: list[UnfitSum] = []
         self.count = 0
 
     def __bool__(self) -> bool:
         """Whether there are sums at all."""
-        return bool(self._number)
+        return bool(self._summing)
 
     def reserve(self, slots: int) -> None:
         have, width = self._unfit.shape
@@ -73,25 +80,70 @@ class UnfitSums:
             self._unfit = np.vstack([self._unfit, np.zeros((more, width), np.bool_)])
             self._told_ms = np.vstack([self._told_ms, np.full((more, width), _NEVER)])
 
-    def take(
+    def judge(
         self,
         view: str,
+        slots: NDArray[np.int64],
+        reading: Mapping[int, Reading],
+        features: Sequence[Values],
+        clock_ms: int,
+        tell: bool = True,
+    ) -> None:
+        """Look at the rows of a view; `tell` of sums that begin not to fit.
+
+        Parameters
+        ----------
+        slots
+            Those of the n rows.
+        reading
+            What was read from their tiles, by hop.
+        features
+            What was made of it.
+        """
+        for a, (_, valid) in zip(self._aggregations[view], features, strict=True):
+            if not isinstance(a, Summing) or (valid.all() and not self.count):
+                continue
+            read = reading[a.spec.hop_ms]
+            unfit = a.due(read) & ~valid
+            if self.count or unfit.any():
+                fresh = self._note(self._number[view, a.spec.feature], a.spec, slots, unfit, clock_ms)
+                self._begun += [self._told(view, a, read, slots, row, clock_ms) for row in fresh if tell]
+
+    def _note(
+        self,
+        number: int,
         spec: AggregationSpec,
         slots: NDArray[np.int64],
         unfit: NDArray[np.bool_],
         clock_ms: int,
-    ) -> NDArray[np.int64]:
-        """Note which slots have a sum that does not fit; returns the rows that are to be told of."""
-        number = self._number[view, spec.feature]
-        if not self.count and not unfit.any():
-            return np.zeros(0, np.int64)
+    ) -> list[int]:
+        """Keep which slots have a sum that does not fit; returns the rows that are to be told of."""
         before = self._unfit[slots, number]
         self._unfit[slots, number] = unfit
         self.count += int(unfit.sum()) - int(before.sum())
-        end_ms = window_end_ms(spec, clock_ms) or 0
+        end_ms = _window_end_ms(spec, clock_ms) or 0
         fresh = np.flatnonzero(unfit & ~before & (self._told_ms[slots, number] < end_ms))
         self._told_ms[slots[fresh], number] = end_ms
-        return fresh
+        found: list[int] = fresh.tolist()
+        return found
+
+    def _told(
+        self, view: str, a: Summing, reading: Reading, slots: NDArray[np.int64], row: int, clock_ms: int
+    ) -> UnfitSum:
+        key, end_ms = self._keys.key(int(slots[row])), _window_end_ms(a.spec, clock_ms)
+        return UnfitSum(f"{view}:{a.spec.feature}", key, end_ms, clock_ms, _reason(a, reading, row))
+
+    def take_begun(self) -> list[UnfitSum]:
+        """Sums that began not to fit since the last call."""
+        begun, self._begun = self._begun, []
+        return begun
+
+    def possible(self, slots: NDArray[np.int64], rings: Mapping[int, Ring]) -> NDArray[np.bool_]:
+        """Which slots hold so much in their tiles that a sum may not fit, shape (n,)."""
+        found = np.zeros(len(slots), np.bool_)
+        for _, a in self._summing:
+            found |= _may_not_fit(rings[a.spec.hop_ms], a, slots)
+        return found
 
     def clear(self, slots: NDArray[np.int64]) -> None:
         """The slots are given back."""
@@ -99,12 +151,12 @@ class UnfitSums:
         self._unfit[slots], self._told_ms[slots] = False, _NEVER
 
 
-def window_end_ms(spec: AggregationSpec, clock_ms: int) -> int | None:
+def _window_end_ms(spec: AggregationSpec, clock_ms: int) -> int | None:
     """End of the hop that a clock is in; None for a lifetime."""
     return (clock_ms // spec.hop_ms + 1) * spec.hop_ms if spec.hop_ms else None
 
 
-def may_not_fit(ring: Ring, aggregation: Summing, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _may_not_fit(ring: Ring, aggregation: Summing, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Slots whose tiles hold so much that they are to be looked at, shape (n,)."""
     bounds = {aggregation.sum_name: aggregation.safe, aggregation.count_name: float(MOST_VALUES)}
     found = np.zeros(len(slots), np.bool_)
@@ -116,7 +168,7 @@ def may_not_fit(ring: Ring, aggregation: Summing, slots: NDArray[np.int64]) -> N
     return found
 
 
-def reason_of(aggregation: Summing, reading: Reading, row: int) -> str:
+def _reason(aggregation: Summing, reading: Reading, row: int) -> str:
     """Why the value of a row is null, and what can be done."""
     spec = aggregation.spec
     quanta = aggregation.sum_of(reading, row)

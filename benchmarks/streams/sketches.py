@@ -91,7 +91,7 @@ def main() -> None:
         for keys, distinct in CASES:
             cost = cost_of(function, keys, distinct)
             print(
-                f"{function:14s} {keys:6,} keys with {distinct:6,} values: {cost.memory:8,.0f} B/key in memory, "
+                f"{function:14s} {keys:6,} keys with {distinct:6,} values: {cost.memory:8,.0f} B/key held, "
                 f"{cost.changelog:8,.0f} B/key in the changelog, {cost.cpu_us:6.2f} us/record",
                 flush=True,
             )
