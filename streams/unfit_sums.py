@@ -6,6 +6,7 @@ tells of each when it begins not to fit, once in a hop of event time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -67,6 +68,7 @@ class UnfitSums:
         self._unfit = np.zeros((0, len(self._summing)), np.bool_)  # (slots, features)
         self._told_ms = np.zeros((0, len(self._summing)), np.int64)  # end of the last hop that was told of
         self._begun: list[UnfitSum] = []
+        self._bounds = _bounds([a for _, a in self._summing])
         self.count = 0
 
     def __bool__(self) -> bool:
@@ -141,8 +143,12 @@ class UnfitSums:
     def possible(self, slots: NDArray[np.int64], rings: Mapping[int, Ring]) -> NDArray[np.bool_]:
         """Which slots hold so much in their tiles that a sum may not fit, shape (n,)."""
         found = np.zeros(len(slots), np.bool_)
-        for _, a in self._summing:
-            found |= _may_not_fit(rings[a.spec.hop_ms], a, slots)
+        for hop_ms, bounds in self._bounds.items():
+            for totals in rings[hop_ms].accumulators:
+                if isinstance(totals, Totals):
+                    for number, held in enumerate(totals.held):
+                        if bounds.get(held.name, math.inf) < math.inf:
+                            found |= totals.magnitudes(number, slots) >= bounds[held.name]
         return found
 
     def clear(self, slots: NDArray[np.int64]) -> None:
@@ -156,16 +162,14 @@ def _window_end_ms(spec: AggregationSpec, clock_ms: int) -> int | None:
     return (clock_ms // spec.hop_ms + 1) * spec.hop_ms if spec.hop_ms else None
 
 
-def _may_not_fit(ring: Ring, aggregation: Summing, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Slots whose tiles hold so much that they are to be looked at, shape (n,)."""
-    bounds = {aggregation.sum_name: aggregation.safe, aggregation.count_name: float(MOST_VALUES)}
-    found = np.zeros(len(slots), np.bool_)
-    for totals in ring.accumulators:
-        if isinstance(totals, Totals):
-            for number, held in enumerate(totals.held):
-                if held.name in bounds:
-                    found |= totals.magnitudes(number, slots) >= bounds[held.name]
-    return found
+def _bounds(summing: Sequence[Summing]) -> dict[int, dict[str, float]]:
+    """By hop and name of what is held: totals that are less than this in magnitude fit."""
+    bounds: dict[int, dict[str, float]] = {}
+    for a in summing:
+        ring = bounds.setdefault(a.spec.hop_ms, {})
+        ring[a.count_name] = float(MOST_VALUES)
+        ring[a.sum_name] = min(a.safe, ring.get(a.sum_name, math.inf))
+    return bounds
 
 
 def _reason(aggregation: Summing, reading: Reading, row: int) -> str:
