@@ -25,7 +25,6 @@ from streams.intake import Counts, Intake, Taken
 from streams.log_records import LogRecords
 from streams.shuffle import Block, decode_block, encode_block, split
 from streams.sinks import OnlineRows
-from streams.unfit_sums import UnfitSum
 
 MAX_PARTITIONS = 4096  # of an event topic: ties between partitions are broken by (offset, partition)
 
@@ -140,22 +139,8 @@ class _Stateful:
 
     def _unfit_letters(self) -> list[DeadLetter]:
         """Of the sums that began not to fit."""
-        return [self._unfit_letter(one) for group in self.groups.values() for one in group.unfit.take_begun()]
-
-    def _unfit_letter(self, sum_: UnfitSum) -> DeadLetter:
-        return DeadLetter(
-            topic=self.topic,
-            partition=self.partition,
-            offset=self.next_offset - 1,
-            timestamp_ms=sum_.as_of_ms,
-            reason=sum_.reason,
-            kind="overflow",
-            key=None,
-            value=None,
-            feature=sum_.feature,
-            entity=tuple(part.decode() if isinstance(part, bytes) else part for part in sum_.key),
-            window_end_ms=sum_.window_end_ms,
-        )
+        begun = [one for group in self.groups.values() for one in group.unfit.take_begun()]
+        return [one.letter(self.topic, self.partition, self.next_offset - 1) for one in begun]
 
 
 class SourcePartition(_Stateful):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.plan import AggregationSpec
+from schemas.records import DeadLetter
 from streams.aggregations import Aggregation, Reading, Values
 from streams.aggregations.sum import MOST_VALUES, Sum, Summing
 from streams.aggregations.totals import Totals
@@ -46,6 +47,22 @@ class UnfitSum:
     window_end_ms: int | None
     as_of_ms: int
     reason: str
+
+    def letter(self, topic: str, partition: int, offset: int) -> DeadLetter:
+        """The dead letter of it; `offset` is that of the last record that was applied."""
+        return DeadLetter(
+            topic=topic,
+            partition=partition,
+            offset=offset,
+            timestamp_ms=self.as_of_ms,
+            reason=self.reason,
+            kind="overflow",
+            key=None,
+            value=None,
+            feature=self.feature,
+            entity=tuple(part.decode() if isinstance(part, bytes) else part for part in self.key),
+            window_end_ms=self.window_end_ms,
+        )
 
 
 class UnfitSums:
@@ -180,5 +197,5 @@ def _reason(aggregation: Summing, reading: Reading, row: int) -> str:
         f"the {spec.function} of {spec.column}, of values that add up to {quanta} units of {spec.quantum:g},"
     )
     whole = isinstance(aggregation, Sum) and spec.dtype.startswith("Int")
-    remedy = "make the feature a Float64" if whole else "declare a larger headrace.quantum"
+    remedy = "sum a coarser unit" if whole else "declare a larger headrace.quantum"
     return f"{what} does not fit {spec.dtype} and is null; {remedy}, or a shorter window"
