@@ -39,6 +39,8 @@ def objection(letter: DeadLetter, project: str, definitions: Mapping[str, str]) 
     definitions
         Event topic to the definition of its views in force.
     """
+    if letter.kind == "overflow":
+        return "tells of a sum; its records were applied"
     if letter.topic.startswith(topics.owned(project)):
         if not letter.topic.startswith(topics.outcomes(project, "")):
             return "Headrace makes these records itself"

@@ -53,6 +53,7 @@ class StageStatus:
 class Status:
     stages: tuple[StageStatus, ...]
     intake: Mapping[str, Mapping[str, int]]  # event topic to applied, late, dead, marks
+    sums: Mapping[str, Mapping[str, int]]  # "event topic, member" to unfit: those that do not fit their type
     outcomes: Mapping[str, Mapping[str, int]]  # "router, topic" to what became of its labels
     join: Mapping[str, Mapping[str, int]]  # router to its counts
 
@@ -74,7 +75,7 @@ def read_status(client: redis.Redis, plan: Plan, ends: Mapping[tuple[str, int], 
     progress = ProgressStore(client, plan).read()
     counts: Any = client.hgetall(counts_key(plan.project))
     decoded = {_text(name): json.loads(value) for name, value in counts.items()}
-    sums = (_sums(decoded, kind) for kind in ("intake", "outcomes", "join"))
+    sums = (_sums(decoded, kind) for kind in ("intake", "sums", "outcomes", "join"))
     return Status(tuple(_stages(progress, ends)), *sums)
 
 
@@ -112,7 +113,8 @@ def _sums(counts: Mapping[str, Mapping[str, int]], kind: str) -> dict[str, dict[
     for name, values in counts.items():
         of, *where, _ = name.split("|")
         if of == kind:
-            sums.setdefault(", ".join(where), Counter()).update(values)
+            counted = {what: count for what, count in values.items() if what != "next"}
+            sums.setdefault(", ".join(where), Counter()).update(counted)
     return {where: dict(total) for where, total in sorted(sums.items())}
 
 
@@ -133,6 +135,7 @@ def render_status(plan: Plan, status: Status) -> str:
         lines.append("nothing has reported yet; do the processes run?")
     for kind, counted in (
         ("records", status.intake),
+        ("sums", {where: counts for where, counts in status.sums.items() if any(counts.values())}),
         ("labels", status.outcomes),
         ("join", status.join),
     ):

@@ -40,6 +40,7 @@ from featurestore.definitions import Definition, suggestion
 from featurestore.event_schema import EventColumn, Kind
 from schemas.plan import AggregationSpec, StreamViewSpec, ValueType
 from streams.aggregations import AGGREGATIONS, DEFAULT_PRECISION, LAST_K, PRECISIONS
+from streams.fixed_point import QUANTA
 
 _INSTEAD = {"median": "p50", "percentile": "p50, p90, p95 or p99", "avg": "mean", "nunique": "count_distinct"}
 _DEFAULT_QUANTUM = 1e-6
@@ -209,8 +210,10 @@ def _positive(definition: Definition, item: str, number: str) -> float:
         value = float(number)
     except ValueError:
         value = math.nan
-    if not (value > 0 and math.isfinite(value)):
+    least, most = QUANTA
+    if not least <= value <= most:
         raise definition.error(
-            f"'{item}' gives no quantum", "Write column=number, for example dep_delay=0.01"
+            f"'{item}' gives no quantum from {least:g} to {most:g}",
+            "Write column=number, for example dep_delay=0.01",
         )
     return value

@@ -10,12 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.batch import Batch
+from streams.ragged_rows import RaggedRows
 
 Indices = NDArray[np.int64]
 Dtype = Callable[[str], type]  # numpy type of a column by its name
@@ -45,6 +46,8 @@ class Accumulator(ABC):
     dtype
         Numpy type of their columns.
     """
+
+    state_format: ClassVar[int] = 1  # of the state in the changelog: another one is another definition
 
     def __init__(self, held: Sequence[Held], dtype: type) -> None:
         self.held = held
@@ -76,6 +79,10 @@ class Accumulator(ABC):
     @abstractmethod
     def arrays(self, number: int) -> list[NDArray[Any]]:
         """What is kept of one of the k, each (slots, depth, ...), in a fixed order, for the changelog."""
+
+    def ragged(self, number: int) -> RaggedRows | None:
+        """What is kept of one of the k in rows of varying length, one for every tile."""
+        return None
 
 
 def accumulators_of(held: Sequence[Held], dtype: Dtype) -> list[Accumulator]:

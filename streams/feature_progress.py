@@ -20,10 +20,19 @@ def feature_progress(
             progress_field("features", topic, partition, member): Progress(offset).encode()
             for partition, offset in state.heard.items()
         }
-        return {progress_key(project): heard} if heard else {}
+        sums = _sums(topic, member, state)
+        return {progress_key(project): heard} | ({counts_key(project): sums} if sums else {}) if heard else {}
     field_name = progress_field("features", topic, state.partition, "direct")
     counts = {f"intake|{topic}|{state.partition}": json.dumps(asdict(state.counts))}
     return {
         progress_key(project): {field_name: Progress(state.next_offset).encode()},
-        counts_key(project): counts,
+        counts_key(project): counts | _sums(topic, "direct", state),
     }
+
+
+def _sums(topic: str, member: str, state: SourcePartition | Shard) -> dict[str, str]:
+    """How many sums do not fit as of the prefix before `next`."""
+    if state.unfit_sums is None:
+        return {}
+    told = {"next": state.next_offset, "unfit": state.unfit_sums}
+    return {f"sums|{topic}|{member}|{state.partition}": json.dumps(told)}

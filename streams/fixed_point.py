@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from schemas.avro import Column
 
 LIMIT = 2**47  # greatest magnitude of one value in quanta: far below 2^53, where float64 loses units
+EXACT = 2**53  # quanta below are told apart by a float64
+QUANTA = (1e-100, 1e100)  # the least and the greatest quantum: its square, and that of any sum, is a float64
 
 
 @dataclass(frozen=True, order=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from schemas.errors import StateError
 from schemas.plan import StreamViewSpec
 from streams.accumulators import Dtype
-from streams.aggregations import Aggregation, Reading, aggregation_of
+from streams.aggregations import Aggregation, Reading, Values, aggregation_of
 from streams.batch import Batch
 from streams.keys import KeyTable, decode_key, decode_keys, encode_key
 from streams.rings import Ring
 from streams.sinks import OnlineRows
+from streams.unfit_sums import UnfitSums
 
 _ANY_OFFSET = 2**63 - 1
+_AT_ONCE = 10_000  # keys
 
 
 class GroupState:
@@ -48,7 +50,13 @@ class GroupState:
         self._dirty = np.zeros(0, np.bool_)  # per slot: changed since the last snapshot
         self._touched: list[NDArray[np.int64]] = []  # slots to emit
         self._freed: list[bytes] = []  # encoded keys to delete from the changelog
+        self.unfit = UnfitSums(self._aggregations, self.keys)
         self._restored_to = 0  # records below this offset may have been applied before a crash
+
+    @property
+    def rings(self) -> list[Ring]:
+        """The tiles, by hop."""
+        return [ring for _, ring in sorted(self._rings.items())]
 
     @property
     def columns(self) -> set[str]:
@@ -99,6 +107,7 @@ class GroupState:
             grown = max(size, have + have // 2, 64)
             self._applied = np.concatenate([self._applied, np.zeros(grown - have, np.int64)])
             self._dirty = np.concatenate([self._dirty, np.zeros(grown - have, np.bool_)])
+        self.unfit.reserve(size)
         for ring in self._rings.values():
             ring.reserve(size)
 
@@ -115,22 +124,43 @@ class GroupState:
         # Freed slots have 0. While a crash is being made good, a key may be ahead of the prefix: its row is
         # already out.
         applied = self._applied[slots]
+        self._judge_ahead(slots[applied > offset])
         slots = slots[(applied > 0) & (applied <= offset)]
         if not len(slots):
             return []
         keys = self.keys.columns(slots)
+        reading, empty = self._read(slots)
+        rows = []
+        for view in self.views:
+            features = self._values(view.name, reading)
+            self.unfit.judge(view.name, slots, reading, features, self.clock_ms)
+            rows.append(OnlineRows(view.name, keys, features, partition, offset, self.clock_ms))
+        if empty.any():
+            self._free(slots[empty])
+        return rows
+
+    def _read(self, slots: NDArray[np.int64]) -> tuple[dict[int, Reading], NDArray[np.bool_]]:
+        """What slots hold, by hop, and which of them hold nothing."""
+        assert self.clock_ms is not None
         reading: dict[int, Reading] = {}
         empty = np.ones(len(slots), np.bool_)
         for hop_ms, ring in self._rings.items():
             reading[hop_ms], holds = ring.read(slots, self.clock_ms)
             empty &= ~holds
-        if empty.any():
-            self._free(slots[empty])
-        rows = []
+        return reading, empty
+
+    def _values(self, view: str, reading: Mapping[int, Reading]) -> tuple[Values, ...]:
+        return tuple(a.read(reading[a.spec.hop_ms]) for a in self._aggregations[view])
+
+    def _judge_ahead(self, slots: NDArray[np.int64]) -> None:
+        """Sums of keys that are ahead of the prefix: they were told of before the crash."""
+        if not len(slots) or not self.unfit:
+            return
+        assert self.clock_ms is not None
+        reading, _ = self._read(slots)
         for view in self.views:
-            features = tuple(a.read(reading[a.spec.hop_ms]) for a in self._aggregations[view.name])
-            rows.append(OnlineRows(view.name, keys, features, partition, offset, self.clock_ms))
-        return rows
+            features = self._values(view.name, reading)
+            self.unfit.judge(view.name, slots, reading, features, self.clock_ms, tell=False)
 
     def emit_all(self, partition: int, offset: int, size: int = 10_000) -> Iterator[OnlineRows]:
         """Rows of every key, `size` keys at a time, also of those that are ahead of the prefix."""
@@ -143,6 +173,7 @@ class GroupState:
     def _free(self, gone: NDArray[np.int64]) -> None:
         for ring in self._rings.values():
             ring.clear(gone)
+        self.unfit.clear(gone)
         self._applied[gone], self._dirty[gone] = 0, False
         for slot in gone.tolist():
             self._freed.append(encode_key(self.keys.key(slot)))
@@ -165,10 +196,11 @@ class GroupState:
         self._dirty[slots] = False
         rows = np.ascontiguousarray(np.concatenate([self._bytes(a, slots) for a in self._arrays()], axis=1))
         width = rows.shape[1]
-        raw_rows = memoryview(rows.tobytes())
-        for number, slot in enumerate(slots.tolist()):
-            state = bytes(raw_rows[number * width : (number + 1) * width])
-            yield encode_key(self.keys.key(slot)), state
+        raw_rows = rows.tobytes()
+        fixed = [raw_rows[start : start + width] for start in range(0, len(raw_rows), width)]
+        varying = [parts for ring in self.rings for parts in ring.pack(slots)]
+        for slot, *parts in zip(slots.tolist(), fixed, *varying, strict=True):
+            yield encode_key(self.keys.key(slot)), b"".join(parts)
 
     def restore(self, items: Sequence[tuple[bytes, bytes]], clock_ms: int | None) -> None:
         """Take up the keys of a changelog, the last state of each, and the clock of its position.
@@ -184,25 +216,50 @@ class GroupState:
         keys, states = zip(*items, strict=True)
         slots = self.keys.slots_of_keys(decode_keys(keys))
         self._reserve()
-        widths = [a.itemsize * math.prod(a.shape[1:]) for a in self._arrays()]
-        if set(map(len, states)) != {sum(widths)}:
+        try:
+            self._take_up(slots, states)
+        except ValueError as error:
             raise StateError(
                 f"the changelog of the views keyed by {self.name} does not fit their definition; "
                 "run `headrace apply` and restart the worker so that it rebuilds from the topic"
-            )
-        rows = np.frombuffer(b"".join(states), np.uint8).reshape(len(items), -1)
-        cuts = [0, *np.cumsum(widths).tolist()]
-        for array, (start, end) in zip(self._arrays(), pairwise(cuts), strict=True):
-            part = np.ascontiguousarray(rows[:, start:end]).view(array.dtype)
-            array[slots] = part.reshape(-1, *array.shape[1:])
+            ) from error
         self._restored_to = int(self._applied[slots].max())
         if clock_ms is None:  # torn before the first position: nobody knows what has left which window since
             self._touched.append(np.sort(slots))
         for ring in self._rings.values():
             ring.reindex(slots)
+        if clock_ms is not None and self.unfit:
+            self._judge_restored(np.sort(slots))
+
+    def _take_up(self, slots: NDArray[np.int64], states: Sequence[bytes]) -> None:
+        widths = [a.itemsize * math.prod(a.shape[1:]) for a in self._arrays()]
+        width = sum(widths)
+        rows = np.frombuffer(b"".join([state[:width] for state in states]), np.uint8).reshape(-1, width)
+        cuts = [0, *np.cumsum(widths).tolist()]
+        for array, (start, end) in zip(self._arrays(), pairwise(cuts), strict=True):
+            part = np.ascontiguousarray(rows[:, start:end]).view(array.dtype)
+            array[slots] = part.reshape(-1, *array.shape[1:])
+        for start in range(0, len(slots), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            self._take_up_varying(slots[some], [state[width:] for state in states[some]])
+
+    def _take_up_varying(self, slots: NDArray[np.int64], states: Sequence[bytes]) -> None:
+        raw = np.frombuffer(b"".join(states), np.uint8)
+        ends = np.cumsum([len(state) for state in states])
+        at = np.concatenate(([0], ends[:-1]))
+        for ring in self.rings:
+            at = ring.unpack(slots, raw, at)
+        if (at != ends).any():
+            raise ValueError("a state is of another length")
+
+    def _judge_restored(self, slots: NDArray[np.int64]) -> None:
+        """Find the sums that do not fit among what was restored: they were told of before."""
+        for start in range(0, len(slots), _AT_ONCE):
+            some = slots[start : start + _AT_ONCE]
+            self._judge_ahead(some[self.unfit.possible(some, self._rings)])
 
     def _arrays(self) -> list[NDArray[np.int64]]:
-        return [self._applied, *(a for _, ring in sorted(self._rings.items()) for a in ring.arrays())]
+        return [self._applied, *(a for ring in self.rings for a in ring.arrays())]
 
     @staticmethod
     def _bytes(array: NDArray[np.int64], slots: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -103,6 +103,9 @@ class _WorkerCollector(Collector):
                 "headrace_restored_ratio", "Share of the changelog that is read", labels=_PLACE
             ),
             "keys": GaugeMetricFamily("headrace_keys", "Keys held", labels=_PLACE),
+            "unfit": GaugeMetricFamily(
+                "headrace_unfit_sums", "Sums that do not fit the type of their feature", labels=_PLACE
+            ),
         }
         for one in vitals.partitions:
             place = [one.topic, str(one.partition)]
@@ -137,6 +140,8 @@ class _WorkerCollector(Collector):
     def _values(self, one: PartitionVitals) -> Iterator[tuple[str, float]]:
         yield "restored", one.restoring.share if one.position is None else 1.0
         yield "keys", one.keys
+        if one.unfit_sums is not None:
+            yield "unfit", one.unfit_sums
         if one.position is not None:
             yield "position", one.position
             if (end := self._overseer.ends.get(one.where)) is not None:

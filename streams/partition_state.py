@@ -14,8 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from schemas import topics
 from schemas.plan import Plan, SourceSpec, StreamViewSpec
 from schemas.records import DeadLetter
+from streams.accumulators import Held
+from streams.aggregations import aggregation_of
 from streams.batch import Batch
 from streams.group_state import GroupState
 from streams.intake import Counts, Intake, Taken
@@ -30,7 +33,8 @@ Entry = tuple[bytes, bytes | None]  # key and value of a changelog record; None 
 
 @dataclass(frozen=True)
 class Effects:
-    """What follows from a range: rows to write, records turned away, one block per shard."""
+    """What follows from a range: rows to write, records turned away and sums that do not fit, one block per
+    shard."""
 
     next_offset: int
     rows: list[OnlineRows] = field(default_factory=list)
@@ -46,8 +50,13 @@ def definition_of(plan: Plan, source: SourceSpec) -> str:
     views = [view.model_dump(mode="json", exclude={"ttl_ms"}) for view in plan.views_of(source.name)]
     # A writer schema says how bytes are read, not what views mean: one more must not empty their windows.
     events = source.model_dump(mode="json", exclude={"writer_schemas"})
-    text = json.dumps([events, views], sort_keys=True)
+    formats = {one.kind.state_format for view in plan.views_of(source.name) for one in _held(view)} - {1}
+    text = json.dumps([events, views, *sorted(formats)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _held(view: StreamViewSpec) -> list[Held]:
+    return [one for spec in view.aggregations for one in aggregation_of(spec).held]
 
 
 def worker_group(plan: Plan) -> str:
@@ -69,8 +78,8 @@ def groups_of(views: Iterable[StreamViewSpec]) -> list[list[StreamViewSpec]]:
 class _Stateful:
     """Groups, a position in the log, and their changelog."""
 
-    def __init__(self, definition: str, partition: int, groups: Sequence[GroupState]) -> None:
-        self.definition, self.partition = definition, partition
+    def __init__(self, definition: str, topic: str, partition: int, groups: Sequence[GroupState]) -> None:
+        self.definition, self.topic, self.partition = definition, topic, partition
         self.groups = {group.name: group for group in groups}
         self.next_offset = 0
         self._prefix = f"k|{definition}|".encode()
@@ -122,6 +131,17 @@ class _Stateful:
         found = [group.emit(self.partition, self.next_offset) for group in self.groups.values()]
         return [rows for part in found for rows in part]
 
+    @property
+    def unfit_sums(self) -> int | None:
+        """How many sums do not fit the type of their feature as of the position; None without any sums."""
+        counts = [group.unfit.count for group in self.groups.values() if group.unfit]
+        return sum(counts) if counts else None
+
+    def _unfit_letters(self) -> list[DeadLetter]:
+        """Of the sums that began not to fit."""
+        begun = [one for group in self.groups.values() for one in group.unfit.take_begun()]
+        return [one.letter(self.topic, self.partition, self.next_offset - 1) for one in begun]
+
 
 class SourcePartition(_Stateful):
     """A partition of an event topic: intake, the views keyed as the topic is, blocks for the others."""
@@ -135,7 +155,7 @@ class SourcePartition(_Stateful):
         # Groups without state here: they know which columns their blocks need.
         self._shuffled = [GroupState(group, self.intake.dtype) for group in shuffled]
         states = [GroupState(group, self.intake.dtype) for group in direct]
-        super().__init__(definition_of(plan, source), partition, states)
+        super().__init__(definition_of(plan, source), source.topic, partition, states)
         self.heard_ms: int | None = None  # wall clock when a record was processed last
         self.as_of_ms: int | None = None  # clock of the windows: that of intake, or further
 
@@ -157,7 +177,8 @@ class SourcePartition(_Stateful):
             self.as_of_ms = max(taken.clock_ms, self.as_of_ms or taken.clock_ms)
         self._apply(dict.fromkeys(self.groups, taken.batch), self.as_of_ms)
         blocks = self._blocks(taken.batch, first, self.as_of_ms)
-        return Effects(self.next_offset, self._emit(), taken.rejected, blocks)
+        rows = self._emit()
+        return Effects(self.next_offset, rows, taken.rejected + self._unfit_letters(), blocks)
 
     def pass_time(self, now_ms: int) -> Effects | None:
         """Let the windows of a partition without traffic empty, as the wall clock says.
@@ -229,7 +250,8 @@ class Shard(_Stateful):
         intake = Intake(source, views, partition)
         shuffled = groups_of(view for view in views if not plan.is_direct(view))
         states = [GroupState(group, intake.dtype) for group in shuffled]
-        super().__init__(definition_of(plan, source), partition, states)
+        topic = topics.shuffle(plan.project, source.name)
+        super().__init__(definition_of(plan, source), topic, partition, states)
         self.heard: dict[int, int] = {}
         self.clock_ms: int | None = None
 
@@ -255,7 +277,8 @@ class Shard(_Stateful):
         self._apply(merged, self.clock_ms)
         if fresh:
             self.next_offset = int(fresh.offsets[-1]) + 1
-        return Effects(self.next_offset, self._emit())
+        rows = self._emit()
+        return Effects(self.next_offset, rows, self._unfit_letters())
 
     def _unheard(self, block: Block) -> dict[str, Batch]:
         """The rows of a block that have not been applied yet, by their offsets at the source."""

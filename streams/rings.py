@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from streams.accumulators import Dtype, Held, accumulators_of
 from streams.batch import Batch
+from streams.ragged_rows import RaggedRows
 
 EMPTY = -(2**62)  # the number of a position that holds no tile
 
@@ -125,11 +126,34 @@ class Ring:
 
     def clear(self, slots: NDArray[np.int64]) -> None:
         self.tiles[slots] = EMPTY
+        places = (slots[:, None] * self.depth + np.arange(self.depth)).ravel()
+        for rows in self.ragged():
+            rows.clear(places)
 
     def arrays(self) -> list[NDArray[Any]]:
         """Every array of the ring with shape (slots, depth, ...), in a fixed order."""
         held = [(one.name, a.arrays(n)) for a in self.accumulators for n, one in enumerate(a.held)]
         return [self.tiles, *(array for _, arrays in sorted(held, key=itemgetter(0)) for array in arrays)]
+
+    def ragged(self) -> list[RaggedRows]:
+        """Whatever has a row of varying length for every tile, in a fixed order."""
+        found = ((one.name, a.ragged(n)) for a in self.accumulators for n, one in enumerate(a.held))
+        kept = [(name, rows) for name, rows in found if rows is not None]
+        return [rows for _, rows in sorted(kept, key=itemgetter(0))]
+
+    def pack(self, slots: NDArray[np.int64]) -> list[list[bytes]]:
+        """What is of varying length, of each slot."""
+        places = slots[:, None] * self.depth + np.arange(self.depth)
+        return [rows.pack(places) for rows in self.ragged()]
+
+    def unpack(
+        self, slots: NDArray[np.int64], raw: NDArray[np.uint8], starts: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """The inverse of `pack`, from some bytes; returns where what is of each slot ends."""
+        places = slots[:, None] * self.depth + np.arange(self.depth)
+        for rows in self.ragged():
+            starts = rows.unpack(places, raw, starts)
+        return starts
 
     def reindex(self, slots: NDArray[np.int64]) -> None:
         """Rebuild the bookkeeping of tiles after a restore."""

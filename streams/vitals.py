@@ -28,6 +28,8 @@ class PartitionVitals:
         What became of the records of an event topic's partition: applied, late, dead, marks.
     keys, ranges
         Keys held, and ranges processed since the partition came here.
+    unfit_sums
+        How many sums do not fit the type of their feature; None where there are no sums.
     """
 
     topic: str
@@ -38,6 +40,7 @@ class PartitionVitals:
     counts: Mapping[str, int] = field(default_factory=dict)
     keys: int = 0
     ranges: int = 0
+    unfit_sums: int | None = None
 
     @property
     def where(self) -> Where:
@@ -53,7 +56,7 @@ def vitals_of(
         (state.as_of_ms, asdict(state.counts)) if isinstance(state, SourcePartition) else (state.clock_ms, {})
     )
     return PartitionVitals(
-        topic, state.partition, state.next_offset, restoring, clock_ms, counts, keys, ranges
+        topic, state.partition, state.next_offset, restoring, clock_ms, counts, keys, ranges, state.unfit_sums
     )
 
 

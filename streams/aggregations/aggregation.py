@@ -62,6 +62,11 @@ class Aggregation:
         """What every tile must hold."""
         return [self._count]
 
+    def due(self, reading: Reading) -> NDArray[np.bool_]:
+        """Where the window holds enough for a value, shape (n,). If there is none there, it does not fit."""
+        due: NDArray[np.bool_] = reading[self._counted] > 0
+        return due
+
     def read(self, reading: Reading) -> Values | ListValues:
         """Values of shape (n,), or n lists, and their validity."""
         raise NotImplementedError

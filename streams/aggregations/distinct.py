@@ -18,14 +18,19 @@ from numpy.typing import NDArray
 
 from schemas.avro import Column
 from schemas.plan import AggregationSpec, ValueType
-from streams.accumulators import Accumulator, Held, Indices, grow, tiles_of
+from streams.accumulators import Accumulator, Held, Indices
 from streams.aggregations.aggregation import Aggregation, Reading, Values
 from streams.batch import Batch
 from streams.hashes import hash_values
+from streams.ragged_rows import RaggedRows
 
 PRECISIONS = range(6, 15)
 DEFAULT_PRECISION = 10
-_RANKS = 64  # more than there are values of a register
+_RANK_BITS = 6  # of a register's value
+_RANKS = 1 << _RANK_BITS
+_RANK_MASK = _RANKS - 1
+_CODE_BITS = 20  # of a register's number and its rank
+_CODE_MASK = (1 << _CODE_BITS) - 1
 
 
 @dataclass(frozen=True)
@@ -35,22 +40,30 @@ class Precision:
     bits: int
 
     def of(self, column: Column) -> NDArray[np.int64]:
-        """Register and rank of every row, shape (2, n); rank 0, which changes nothing, for nulls."""
+        """Register and rank of every row in one number, shape (1, n); rank 0 for nulls."""
         hashed = hash_values(column.values)
         rest = (hashed >> np.uint64(self.bits)) | np.uint64(1 << (64 - self.bits))
         lowest = rest & (~rest + np.uint64(1))
         rank = np.frexp(lowest.astype(np.float64))[1]
-        register = hashed & np.uint64((1 << self.bits) - 1)
-        return np.stack([register.astype(np.int64), np.where(column.valid, rank, 0)])
+        register = (hashed & np.uint64((1 << self.bits) - 1)).astype(np.int64)
+        return (register << _RANK_BITS | np.where(column.valid, rank, 0))[None]
 
 
 class Registers(Accumulator):
-    """Registers of every tile, uint8 of shape (slots, depth, m), one array for each of the k."""
+    """Registers of every tile, one set of rows for each of the k.
+
+    A row holds the registers that are not 0, with their ranks, sorted. Once they are more than an eighth of
+    all, it holds all, a byte each.
+    """
+
+    state_format = 2
 
     def __init__(self, held: Sequence[Held], dtype: type) -> None:
         super().__init__(held, dtype)
         self._registers = 1 << held[0].parameter.bits
-        self.registers = [np.zeros((0, 0, self._registers), np.uint8) for _ in held]
+        self._words = self._registers // 4  # of a row with all registers
+        self._depth = 0
+        self.rows = [RaggedRows(np.uint32, self._words) for _ in held]
 
     @staticmethod
     def shared_by(held: Held, dtype: type) -> Hashable:
@@ -58,33 +71,120 @@ class Registers(Accumulator):
         return precision
 
     def reserve(self, slots: int, depth: int) -> None:
-        self.registers = [grow(array, slots, depth, 0) for array in self.registers]
+        self._depth = depth
+        for rows in self.rows:
+            rows.reserve(slots * depth)
 
     def reset(self, places: Indices) -> None:
-        for array in self.registers:
-            tiles_of(array)[places] = 0
+        for rows in self.rows:
+            rows.clear(places)
 
     def add(self, places: Indices, starts: Indices, batch: Batch) -> None:
-        base = np.repeat(places, np.diff(starts, append=len(batch))) * self._registers
-        for held, array in zip(self.held, self.registers, strict=True):
-            register, rank = batch.term(held.name, held.column, held.parameter.of)
-            np.maximum.at(array.reshape(-1), base + register, rank.astype(np.uint8))
+        tile = np.repeat(np.arange(len(places)), np.diff(starts, append=len(batch)))
+        for held, rows in zip(self.held, self.rows, strict=True):
+            code = batch.term(held.name, held.column, held.parameter.of)[0]
+            seen = (code & _RANK_MASK) > 0
+            codes = _greatest(tile[seen] << _CODE_BITS | code[seen])
+            full = (rows.size[places] == self._words)[codes >> _CODE_BITS]
+            self._raise(rows, places, codes[full])
+            self._merge(rows, places, codes[~full])
+
+    def _raise(self, rows: RaggedRows, places: Indices, codes: Indices) -> None:
+        """Raise registers of tiles that hold all of them."""
+        if not len(codes):
+            return
+        cells, starts = rows.longest(places[codes >> _CODE_BITS])
+        ranks, at = cells.view(np.uint8), starts * 4 + (codes & _CODE_MASK) // _RANKS
+        ranks[at] = np.maximum(ranks[at], (codes & _RANK_MASK).astype(np.uint8))
+
+    def _merge(self, rows: RaggedRows, places: Indices, codes: Indices) -> None:
+        """Put registers to those of tiles that hold some."""
+        tiles = codes >> _CODE_BITS
+        first = np.flatnonzero(np.diff(tiles, prepend=-1))
+        if not len(first):
+            return
+        places = places[tiles[first]]
+        tile = np.repeat(np.arange(len(first)), np.diff(first, append=len(codes)))
+        size, old = rows.gather(places)
+        merged = _greatest(
+            np.concatenate(
+                [
+                    np.repeat(np.arange(len(places)), size) << _CODE_BITS | old,
+                    tile << _CODE_BITS | codes & _CODE_MASK,
+                ]
+            )
+        )
+        tile, code = merged >> _CODE_BITS, merged & _CODE_MASK
+        size = np.bincount(tile, minlength=len(places))
+        many = size > self._registers // 8
+        few = ~many[tile]
+        rows.replace(places[~many], size[~many], code[few].astype(np.uint32))
+        if many.any():
+            full = np.zeros((len(places), self._registers), np.uint8)
+            full[tile[~few], code[~few] // _RANKS] = code[~few] & _RANK_MASK
+            words = full[many].view(np.uint32).ravel()
+            rows.replace(places[many], np.full(int(many.sum()), self._words), words)
 
     def read(self, slots: Indices, inside: NDArray[np.bool_]) -> Sequence[NDArray[Any]]:
-        """Merged registers, shape (n, windows, m)."""
-        return [self._merged(array, slots, inside) for array in self.registers]
+        """How many registers of each rank there are in the merged sketch, shape (n, windows, 64)."""
+        places = slots[:, None] * self._depth + np.arange(self._depth)
+        return [
+            np.concatenate([self._merged(rows, places[some], inside[some]) for some in rows.portions(places)])
+            for rows in self.rows
+        ]
 
-    def _merged(
-        self, array: NDArray[np.uint8], slots: Indices, inside: NDArray[np.bool_]
-    ) -> NDArray[np.uint8]:
-        merged = np.zeros((*inside.shape[:2], self._registers), np.uint8)
-        for position in range(inside.shape[2]):
-            tile = array[slots, position][:, None] * inside[:, :, position, None]
-            np.maximum(merged, tile, out=merged)
-        return merged
+    def _merged(self, rows: RaggedRows, places: Indices, inside: NDArray[np.bool_]) -> Indices:
+        counts = np.zeros((*inside.shape[:2], _RANKS), np.int64)
+        full = rows.size[places] == self._words
+        for window in range(inside.shape[1]):
+            chosen = inside[:, window]
+            key, position = np.nonzero(chosen & ~full)
+            size, codes = rows.gather(places[key, position])
+            merged = _greatest(np.repeat(key, size) << _CODE_BITS | codes)
+            counts[:, window] = self._ranks(merged, len(places))
+            crowded = np.flatnonzero((chosen & full).any(axis=1))
+            if len(crowded):
+                tiles = places[crowded], (chosen & full)[crowded]
+                counts[crowded, window] = self._ranks_of_full(rows, *tiles, crowded, merged)
+        return counts
+
+    def _ranks(self, codes: Indices, keys: int) -> Indices:
+        cells = (codes >> _CODE_BITS) * _RANKS + (codes & _RANK_MASK)
+        counts = np.bincount(cells, minlength=keys * _RANKS).reshape(keys, _RANKS)
+        counts[:, 0] = self._registers - counts[:, 1:].sum(axis=1)
+        return counts
+
+    def _ranks_of_full(
+        self, rows: RaggedRows, places: Indices, full: NDArray[np.bool_], keys: Indices, codes: Indices
+    ) -> Indices:
+        """Of keys with tiles that hold all registers; `codes` are those of tiles that hold some."""
+        registers = np.zeros((len(keys), self._registers), np.uint8)
+        for position in np.flatnonzero(full.any(axis=0)).tolist():
+            some = np.flatnonzero(full[:, position])
+            cells, starts = rows.longest(places[some, position])
+            tiles = cells.reshape(-1, self._words)[starts // self._words].view(np.uint8)
+            registers[some] = np.maximum(registers[some], tiles)
+        key = codes >> _CODE_BITS
+        number = np.searchsorted(keys, key)
+        known = keys[np.minimum(number, len(keys) - 1)] == key
+        at = number[known], (codes[known] & _CODE_MASK) // _RANKS
+        registers[at] = np.maximum(registers[at], (codes[known] & _RANK_MASK).astype(np.uint8))
+        cells = np.arange(len(keys))[:, None] * _RANKS + registers
+        return np.bincount(cells.ravel(), minlength=len(keys) * _RANKS).reshape(-1, _RANKS)
 
     def arrays(self, number: int) -> list[NDArray[Any]]:
-        return [self.registers[number]]
+        return []
+
+    def ragged(self, number: int) -> RaggedRows:
+        return self.rows[number]
+
+
+def _greatest(codes: Indices) -> Indices:
+    """Sorted, and of each register of a tile the greatest rank alone."""
+    codes = np.sort(codes)
+    last = np.ones(len(codes), np.bool_)
+    np.not_equal(codes[1:] >> _RANK_BITS, codes[:-1] >> _RANK_BITS, out=last[:-1])
+    return codes[last]
 
 
 class CountDistinct(Aggregation):
@@ -112,12 +212,10 @@ class CountDistinct(Aggregation):
         return np.rint(estimates).astype(np.int64), np.ones(len(estimates), np.bool_)
 
 
-def _estimates(registers: NDArray[np.uint8], bits: int) -> NDArray[np.float64]:
-    """Of registers of shape (n, m)."""
-    n, m = registers.shape
+def _estimates(counts: NDArray[np.int64], bits: int) -> NDArray[np.float64]:
+    """Of numbers of registers by their rank, shape (n, 64)."""
+    m = 1 << bits
     sigma, tau = _corrections(bits)
-    flat = (np.arange(n)[:, None] * _RANKS + registers).ravel()
-    counts = np.bincount(flat, minlength=n * _RANKS).reshape(n, _RANKS)
     most = 64 - bits + 1  # the greatest rank
     total = m * tau[m - counts[:, most]]
     for rank in range(most - 1, 0, -1):

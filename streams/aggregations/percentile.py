@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.plan import AggregationSpec, ValueType
-from streams.accumulators import Accumulator, Held, Indices, grow, tiles_of
+from streams.accumulators import Accumulator, Held, Indices
 from streams.aggregations.aggregation import Aggregation, Reading, Values
 from streams.batch import Batch
+from streams.ragged_rows import RaggedRows, spans
 
 MOST = 256  # buckets
 _PARTS = 64  # buckets of level 0 from one power of two to the next
@@ -28,7 +29,6 @@ _COUNT_BITS, _LEVEL_BITS = 36, 4  # of an entry; the rest is the bucket's number
 _COUNT_MASK, _LEVEL_MASK = (1 << _COUNT_BITS) - 1, (1 << _LEVEL_BITS) - 1
 _CODE_BITS = 19  # of a bucket: its number is below 2^17 in magnitude
 _HIGHEST = 1 << 18
-_AT_ONCE = 1 << 20  # buckets looked at together
 
 Whole = NDArray[np.int64]
 Entries = tuple[Whole, Whole, Whole, Whole]  # row, bucket number, level, count
@@ -54,19 +54,18 @@ def _value_of(buckets: Whole, levels: Whole) -> NDArray[np.float64]:
     return np.where(buckets < 0, -value, value)
 
 
-def _kept(rows: int, entries: Entries) -> Whole:
-    """Sketches, shape (rows, MOST): number, level and count in one, by falling number, then zeros."""
+def _kept(rows: int, entries: Entries) -> tuple[Whole, Whole]:
+    """Sketches: of each row how many buckets, shape (rows,); then their numbers, levels and counts in one, by
+    falling number."""
     row, bucket, levels, count = entries
     level = np.zeros(rows, np.int64)
-    np.maximum.at(level, row, levels)
+    if levels.any():
+        np.maximum.at(level, row, levels)
     row, bucket, count = _merged(row, bucket, count, level)
-    while (crowded := np.bincount(row, minlength=rows) > MOST).any():
-        level += crowded
+    while ((size := np.bincount(row, minlength=rows)) > MOST).any():
+        level += size > MOST
         row, bucket, count = _merged(row, bucket, count, level)
-    kept = np.zeros((rows, MOST), np.int64)
-    place = np.arange(len(row)) - np.searchsorted(row, row)
-    kept[row, place] = (bucket << _LEVEL_BITS | level[row]) << _COUNT_BITS | count
-    return kept
+    return size, (bucket << _LEVEL_BITS | level[row]) << _COUNT_BITS | count
 
 
 def _merged(row: Whole, bucket: Whole, count: Whole, level: Whole) -> tuple[Whole, Whole, Whole]:
@@ -74,8 +73,9 @@ def _merged(row: Whole, bucket: Whole, count: Whole, level: Whole) -> tuple[Whol
     own = level[row]
     magnitude = np.abs(bucket) >> own << own
     code = row << _CODE_BITS | _HIGHEST - np.where(bucket < 0, -magnitude, magnitude)
-    by = np.argsort(code, kind="stable")
-    code = code[by]
+    bits = len(code).bit_length()
+    by = np.sort(code << bits | np.arange(len(code)))  # faster than to argsort
+    code, by = by >> bits, by & ((1 << bits) - 1)
     starts = np.flatnonzero(np.diff(code, prepend=-1))
     code = code[starts]
     counts = np.add.reduceat(count[by], starts) if len(starts) else count
@@ -83,60 +83,77 @@ def _merged(row: Whole, bucket: Whole, count: Whole, level: Whole) -> tuple[Whol
 
 
 class Buckets(Accumulator):
-    """Buckets of every tile, int64 of shape (slots, depth, MOST), one array for each of the k."""
+    """Buckets of every tile that hold something, one set of rows for each of the k."""
+
+    state_format = 2
 
     def __init__(self, held: Sequence[Held], dtype: type) -> None:
         super().__init__(held, dtype)
-        self.buckets = [np.zeros((0, 0, MOST), np.int64) for _ in held]
+        self._depth = 0
+        self.rows = [RaggedRows(np.int64, MOST) for _ in held]
 
     @staticmethod
     def shared_by(held: Held, dtype: type) -> Hashable:
         return None
 
     def reserve(self, slots: int, depth: int) -> None:
-        self.buckets = [grow(array, slots, depth, 0) for array in self.buckets]
+        self._depth = depth
+        for rows in self.rows:
+            rows.reserve(slots * depth)
 
     def reset(self, places: Indices) -> None:
-        for array in self.buckets:
-            tiles_of(array)[places] = 0
+        for rows in self.rows:
+            rows.clear(places)
 
     def add(self, places: Indices, starts: Indices, batch: Batch) -> None:
         tile = np.repeat(np.arange(len(places)), np.diff(starts, append=len(batch)))
-        for held, array in zip(self.held, self.buckets, strict=True):
+        for held, rows in zip(self.held, self.rows, strict=True):
             column = batch.columns[held.column]
             fresh = _bucket_of(column.values[column.valid])
             new = tile[column.valid], fresh, np.zeros_like(fresh), np.ones_like(fresh)
-            tiles = tiles_of(array)
-            old = _entries(tiles[places])
+            old = _entries(*rows.gather(places))
             row, bucket, level, count = (np.concatenate(pair) for pair in zip(old, new, strict=True))
-            tiles[places] = _kept(len(places), (row, bucket, level, count))
+            rows.replace(places, *_kept(len(places), (row, bucket, level, count)))
 
     def read(self, slots: Indices, inside: NDArray[np.bool_]) -> Sequence[NDArray[Any]]:
-        """Merged buckets, shape (n, windows, MOST)."""
-        return [_over_windows(array, slots, inside) for array in self.buckets]
+        """Merged buckets, shape (n, windows, as many as the largest sketch has)."""
+        places = slots[:, None] * self._depth + np.arange(self._depth)
+        return [_over_windows(rows, places, inside) for rows in self.rows]
 
     def arrays(self, number: int) -> list[NDArray[Any]]:
-        return [self.buckets[number]]
+        return []
+
+    def ragged(self, number: int) -> RaggedRows:
+        return self.rows[number]
 
 
-def _over_windows(array: Whole, slots: Indices, inside: NDArray[np.bool_]) -> Whole:
-    merged = np.zeros((*inside.shape[:2], MOST), np.int64)
-    step = max(1, _AT_ONCE // (inside.shape[2] * MOST))
-    for start in range(0, len(slots), step):
-        some = slice(start, start + step)
-        tiles = array[slots[some]]
-        used = np.count_nonzero(tiles.any(axis=(0, 1)))
-        for window in range(inside.shape[1]):
-            held = tiles[:, :, :used] * inside[some, window, :, None]
-            merged[some, window] = _kept(len(tiles), _entries(held.reshape(len(tiles), -1)))
+def _over_windows(rows: RaggedRows, places: Whole, inside: NDArray[np.bool_]) -> Whole:
+    """Sketches over each window, shape (n, windows, at most MOST): buckets by falling number, then zeros."""
+    portions = rows.portions(places)
+    windows = [
+        [_over_window(rows, places[some], inside[some, window]) for some in portions]
+        for window in range(inside.shape[1])
+    ]
+    widest = max((int(size.max(initial=1)) for parts in windows for size, _ in parts), default=1)
+    merged = np.zeros((*inside.shape[:2], widest), np.int64)
+    for window, parts in enumerate(windows):
+        size = np.concatenate([size for size, _ in parts])
+        places_in = np.repeat(np.arange(len(size)), size), spans(np.zeros_like(size), size)
+        merged[:, window][places_in] = np.concatenate([entries for _, entries in parts])
     return merged
 
 
-def _entries(kept: Whole) -> Entries:
-    """All that is not empty."""
-    row, place = np.nonzero(kept)
-    entries = kept[row, place]
+def _over_window(rows: RaggedRows, places: Whole, inside: NDArray[np.bool_]) -> tuple[Whole, Whole]:
+    key, position = np.nonzero(inside)
+    size, entries = rows.gather(places[key, position])
+    row, bucket, level, count = _entries(size, entries)
+    return _kept(len(places), (key[row], bucket, level, count))
+
+
+def _entries(size: Whole, entries: Whole) -> Entries:
+    """What rows hold, apart."""
     heads = entries >> _COUNT_BITS
+    row = np.repeat(np.arange(len(size)), size)
     return row, heads >> _LEVEL_BITS, heads & _LEVEL_MASK, entries & _COUNT_MASK
 
 

@@ -1,7 +1,8 @@
-"""Sums and means, exact in fixed point."""
+"""Sums and means, exact in fixed point: a value that its type cannot hold is none, never a wrong number."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +13,12 @@ from schemas.plan import AggregationSpec, ValueType
 from streams.accumulators import Held
 from streams.aggregations.aggregation import Aggregation, Reading, Values
 from streams.aggregations.totals import LIMB_BITS, LIMB_MASK, Totals, carried
-from streams.fixed_point import FixedPoint
+from streams.fixed_point import EXACT, LIMIT, FixedPoint
 
+MOST_VALUES = 1 << 31  # in a window: so many of 32 bits do not overflow a limb
 _HIGH = float(1 << LIMB_BITS)
-_EXACT = 1 << 53  # whole numbers below are exact in float64
-_LEAST = -(1 << 63) >> LIMB_BITS
+_ROUNDING = 1e-12
+_WHOLE: dict[str, type] = {"Int32": np.int32, "Int64": np.int64}
 
 
 @dataclass(frozen=True)
@@ -44,26 +46,54 @@ class Summing(Aggregation):
         self._fixed = FixedPoint(spec.quantum)
         self._sum = Held(Totals, spec.column, Quanta(self._fixed))
         self._summed = self._sum.name, spec.window_ms
+        self._greatest = float(np.finfo(np.float32 if spec.dtype == "Float32" else np.float64).max)
+        self.sum_name, self.count_name = self._sum.name, self._count.name
+        self.safe = self._safe()
 
     @property
     def held(self) -> list[Held]:
         return [self._count, self._sum]
 
+    def _safe(self) -> float:
+        """A sum of fewer quanta in magnitude fits, whatever the values are."""
+        return math.inf if self._reach() < self._greatest else 0.0
+
+    def _reach(self) -> float:
+        """The greatest magnitude that a value of the feature can have."""
+        return LIMIT * self._fixed.quantum
+
+    def sum_of(self, reading: Reading, row: int) -> int:
+        """The exact sum of a row in quanta."""
+        low, high = reading[self._summed][row].tolist()
+        return int(high << LIMB_BITS) + int(low)
+
     def _total(self, reading: Reading) -> NDArray[np.float64]:
-        """The sum of the quanta, rounded to float64 once: both limbs are exact in it."""
+        """The sum in quanta, rounded to float64 once: both limbs are exact in it."""
         limbs = reading[self._summed]
         low, high = limbs[:, 0], limbs[:, 1]
-        if low.max() >= _EXACT:
+        if low.max() >= EXACT:
             low, high = carried(limbs).T
-        return self._fixed.to_float(high * _HIGH + low)
+        total: NDArray[np.float64] = high * _HIGH + low
+        return total
+
+    def _fitting(self, reading: Reading, values: NDArray[np.float64]) -> Values:
+        """Values, valid where there is one that the type of the feature can hold."""
+        fits = (np.abs(values) <= self._greatest) & (reading[self._counted] < MOST_VALUES)
+        return values, self.due(reading) & fits
 
 
 class Sum(Summing):
-    """In a whole-numbered feature, a sum beyond int64 (or, by Feast's type, int32) is null."""
+    """Of whole numbers: within the integer type of the feature. Else below 2^53 quanta, where neighbouring
+    multiples of the quantum are different float64s."""
 
     def __init__(self, spec: AggregationSpec) -> None:
+        bounds = np.iinfo(_WHOLE[spec.dtype]) if spec.dtype in _WHOLE else None
+        self._bounds = None if bounds is None else (int(bounds.min), int(bounds.max))
         super().__init__(spec)
-        self._whole = spec.dtype in ("Int32", "Int64")
+
+    def _safe(self) -> float:
+        most = min(EXACT, self._greatest / self._fixed.quantum) if self._bounds is None else self._bounds[1]
+        return most * (1 - _ROUNDING)
 
     @staticmethod
     def types(kind: str) -> tuple[ValueType, ...]:
@@ -72,13 +102,18 @@ class Sum(Summing):
         return ("Float64", "Float32") if kind in ("float", "double") else ()
 
     def read(self, reading: Reading) -> Values:
-        some = reading[self._counted] > 0
-        if not self._whole:
-            return self._total(reading), some
-        limbs = reading[self._summed]
-        low, high = limbs[:, 0], limbs[:, 1]
+        if self._bounds is not None:
+            return self._read_whole(reading, *self._bounds)
+        quanta = self._total(reading)
+        values, fits = self._fitting(reading, self._fixed.to_float(quanta))
+        return values, fits & (np.abs(quanta) < EXACT)
+
+    def _read_whole(self, reading: Reading, least: int, most: int) -> Values:
+        low, high = reading[self._summed].T
         top = high + (low >> LIMB_BITS)
-        return (high << LIMB_BITS) + low, some & (top >= _LEAST) & (top <= ~_LEAST)
+        sums = (high << LIMB_BITS) + low  # right where `top` is within int64
+        fits = (top == sums >> LIMB_BITS) & (sums >= least) & (sums <= most)
+        return sums, self.due(reading) & fits & (reading[self._counted] < MOST_VALUES)
 
 
 class Mean(Summing):
@@ -89,5 +124,5 @@ class Mean(Summing):
         return ("Float64", "Float32") if kind in ("int", "long", "float", "double") else ()
 
     def read(self, reading: Reading) -> Values:
-        counted = reading[self._counted]
-        return self._total(reading) / np.maximum(counted, 1), counted > 0
+        means = self._fixed.to_float(self._total(reading)) / np.maximum(reading[self._counted], 1)
+        return self._fitting(reading, means)

@@ -72,6 +72,13 @@ class Totals(Accumulator):
         total = np.matmul(inside.astype(np.int64), self.total[slots])
         return [total[:, :, a] if b == a + 1 else total[:, :, a:b] for a, b in pairwise(self._cuts)]
 
+    def magnitudes(self, number: int, slots: Indices) -> NDArray[np.float64]:
+        """Of one of the k: the magnitudes of its tiles, added up, shape (n,), correct to 15 digits or so."""
+        limbs = self.total[slots, :, slice(*self._cuts[number : number + 2])]
+        tiles = limbs @ np.array([2.0 ** (LIMB_BITS * n) for n in range(limbs.shape[2])])
+        magnitudes: NDArray[np.float64] = np.abs(tiles).sum(axis=1)
+        return magnitudes
+
     def arrays(self, number: int) -> list[NDArray[Any]]:
         return [self.total[:, :, limb] for limb in range(*self._cuts[number : number + 2])]
 

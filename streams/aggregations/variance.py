@@ -18,7 +18,7 @@ from streams.accumulators import Held
 from streams.aggregations.aggregation import Reading, Values
 from streams.aggregations.sum import Mean
 from streams.aggregations.totals import LIMB_BITS, LIMB_MASK, Totals, carried
-from streams.fixed_point import FixedPoint
+from streams.fixed_point import LIMIT, FixedPoint
 
 _EXACT = 2.0**53  # whole numbers below are exact in float64
 _HALF_BITS = 24  # of a value's 47
@@ -57,20 +57,28 @@ class Variance(Mean):
     def held(self) -> list[Held]:
         return [self._count, self._sum, self._squares]
 
+    def _reach(self) -> float:
+        return 2 * (LIMIT * self._fixed.quantum) ** 2
+
+    def due(self, reading: Reading) -> NDArray[np.bool_]:
+        due: NDArray[np.bool_] = reading[self._counted] > self.freedom
+        return due
+
     def read(self, reading: Reading) -> Values:
-        counted = reading[self._counted]
-        some = counted > self.freedom
+        return self._fitting(reading, self._variances(reading))
+
+    def _variances(self, reading: Reading) -> NDArray[np.float64]:
+        counted = np.where(self.due(reading), reading[self._counted], 2)
         total, squares = carried(reading[self._summed]), carried(reading[self._squared])
         numer, denom = self._fixed.ratio
-        return _variance(np.where(some, counted, 2), self.freedom, total, squares, numer**2, denom**2), some
+        return _variance(counted, self.freedom, total, squares, numer**2, denom**2)
 
 
 class Deviation(Variance):
     """The square root of the variance. `stddev_samp` of SQL."""
 
     def read(self, reading: Reading) -> Values:
-        variance, some = super().read(reading)
-        return np.sqrt(variance), some
+        return self._fitting(reading, np.sqrt(self._variances(reading)))
 
 
 class PopulationVariance(Variance):

@@ -33,7 +33,7 @@ WHERE kind = 'event' AND (before IS NULL OR floor(event_ms / {tile}) >= floor(be
 SPREAD = "count({c})::HUGEINT * sum({q} * {q}) - sum({q}) * sum({q})"
 EXPRESSIONS = {
     "count": "count({c})",
-    "sum": "sum({q})::DOUBLE / {u}",
+    "sum": "if(abs(sum({q})) < 2::HUGEINT << 52, sum({q})::DOUBLE / {u}, NULL)",
     "mean": "sum({q})::DOUBLE / {u} / count({c})",
     "min": "min({c})",
     "max": "max({c})",

@@ -82,7 +82,7 @@ def oracle_features(plan: Plan, view: str) -> list[OracleFeature]:
             a.window_ms,
             a.hop_ms,
             round(1 / a.quantum),
-            a.dtype == "Int64",
+            a.dtype,
             a.precision,
         )
         for a in plan.stream_view(view).aggregations

@@ -22,7 +22,7 @@ class OracleFeature:
     window_ms: int
     hop_ms: int
     units_per_one: int = 1  # fixed-point units in 1.0
-    whole: bool = False  # the feature is an integer
+    dtype: str = "Float64"
     precision: int = 10
 
 
@@ -139,11 +139,14 @@ def value_of(events: list[tuple[int, tuple, dict]], clock_ms: int, feature: Orac
 
 def of_units(units: list[int], feature: OracleFeature) -> float | int | None:
     """Sums and what is made of them, in whole numbers and fractions."""
-    if feature.function == "sum" and feature.whole:
-        return sum(units)
+    if feature.function == "sum" and feature.dtype.startswith("Int"):
+        half = 2 ** (int(feature.dtype[3:]) - 1)
+        return sum(units) if -half <= sum(units) < half else None
     total = float(sum(units)) / feature.units_per_one
-    if feature.function in ("sum", "mean"):
-        return total / len(units) if feature.function == "mean" else total
+    if feature.function == "sum":
+        return total if abs(sum(units)) < 2**53 else None
+    if feature.function == "mean":
+        return total / len(units)
     degrees = len(units) - (0 if feature.function.endswith("_pop") else 1)
     if degrees < 1:
         return None

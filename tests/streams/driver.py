@@ -58,6 +58,7 @@ class StreamDriver:
         self.shards = [Reader(lambda s=s: Shard(plan, source, s), []) for s in range(source.shards)]
         self.online: dict[tuple[str, tuple], dict[str, Any]] = {}
         self.rejected: dict[tuple[int, int], Any] = {}
+        self.unfit: list[Any] = []  # letters of sums
 
     def step(self, reader: Reader, most: int) -> bool:
         """Process one range; False when there was nothing to read."""
@@ -77,7 +78,10 @@ class StreamDriver:
 
     def _take(self, effects: Effects) -> None:
         for letter in effects.rejected:
-            self.rejected[letter.partition, letter.offset] = letter
+            if letter.kind == "overflow":
+                self.unfit.append(letter)
+            else:
+                self.rejected[letter.partition, letter.offset] = letter
         for shard, block in zip(self.shards, effects.blocks, strict=False):
             shard.log.append(LogRecord(len(shard.log), 0, None, block))
         for rows in effects.rows:

@@ -99,8 +99,7 @@ def test_the_value_is_that_of_the_oracle_whatever_the_order_and_the_batches(func
     got = result(state)
     for spec, value in zip(specs(function, kind), got, strict=True):
         units = round(1 / QUANTUM[kind])
-        whole_number = spec.dtype == "Int64"
-        feature = OracleFeature("f", function, "x", spec.window_ms, spec.hop_ms, units, whole_number, 6)
+        feature = OracleFeature("f", function, "x", spec.window_ms, spec.hop_ms, units, spec.dtype, 6)
         want = value_of([(t, (o,), {"x": v}) for t, o, v in events], clock_ms, feature)
         assert same(value, want), (spec.feature, value, want)
     assert list(state.snapshot()) == list(whole.snapshot()), "the state is that of one batch, byte for byte"
@@ -190,16 +189,60 @@ def test_the_hash_of_text_does_not_depend_on_its_neighbours(texts):
     assert hash_values(np.array(texts, "S")).tolist() == [hash_of(text) for text in texts]
 
 
-def test_a_sum_of_more_than_64_bits_is_null_in_whole_numbers_and_right_in_floating_ones():
-    count = 2**16 + 8
-    events = [(0, n, limit) for n in range(count)]
-    for function, dtype, want in (
-        ("sum", "Int64", None),
-        ("sum", "Float64", float(count * limit)),
-        ("mean", "Float64", float(limit)),
-        ("var", "Float64", 0.0),
-    ):
-        state = state_of(function, INTEGERS, dtype=dtype)
+def sum_of_quanta(total: int, dtype: str, kind: str = INTEGERS) -> list[object]:
+    """What a sum of whole numbers (or of cents) with this total is."""
+    most, rest = divmod(abs(total), limit)
+    unit = 1 if kind == INTEGERS else 0.01
+    parts = [value * (unit if total > 0 else -unit) for value in [limit] * most + [rest]]
+    state = state_of("sum", kind, dtype=dtype)
+    state.advance(0)
+    state.add(batch_of([(0, n, value) for n, value in enumerate(parts)], kind))
+    return result(state)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "least", "most"),
+    [
+        ("Int32", -(2**31), 2**31 - 1),
+        ("Int64", -(2**63), 2**63 - 1),
+        ("Float64", 1 - 2**53, 2**53 - 1),
+        ("Float32", 1 - 2**53, 2**53 - 1),
+    ],
+)
+def test_a_sum_is_exact_up_to_the_last_quantum_its_type_holds_and_null_beyond(dtype, least, most):
+    for total in (least, most):
+        assert sum_of_quanta(total, dtype) == [total] * len(WINDOWS)
+    for total in (least - 1, most + 1, 3 * least, 3 * most):
+        assert sum_of_quanta(total, dtype) == [None] * len(WINDOWS)
+
+
+def test_a_floating_sum_that_would_lose_its_quantum_is_null():
+    assert sum_of_quanta(2**53 - 1, "Float64", REALS) == [(2**53 - 1) / 100] * len(WINDOWS)
+    assert sum_of_quanta(2**53, "Float64", REALS) == [None] * len(WINDOWS)
+
+
+def test_means_and_variances_do_not_depend_on_what_a_sum_can_hold():
+    events = [(0, n, limit) for n in range(2**16 + 8)]
+    for function, want in (("sum", None), ("mean", float(limit)), ("var", 0.0)):
+        state = state_of(function, INTEGERS, dtype="Float64")
         state.advance(0)
         state.add(batch_of(events, INTEGERS))
         assert result(state) == [want] * len(WINDOWS)
+
+
+@pytest.mark.parametrize("function", ["sum", "mean", "var", "std", "var_pop", "std_pop"])
+@pytest.mark.parametrize("dtype", ["Float32", "Float64"])
+@pytest.mark.parametrize("quantum", [1e-100, 1e30, 1e100])
+def test_no_quantum_makes_a_number_that_its_type_cannot_hold(function, dtype, quantum):
+    spec = specs(function, REALS, dtype=dtype)[0].model_copy(update={"quantum": quantum})
+    key = FieldSpec(name="key", dtype="Int64")
+    view = StreamViewSpec(name="v", source="s", join_keys=(key,), aggregations=(spec,))
+    state = GroupState([view], lambda _: np.float64)
+    state.advance(0)
+    state.add(batch_of([(0, n, (n * 2.0**40) * quantum) for n in range(60)], REALS))
+    (got,) = result(state)
+    assert got is None or (math.isfinite(got) and abs(got) <= np.finfo(dtype.lower()).max)
+    assert (got is None) == (state.unfit.count == 1)
+    assert (got is None) == (len(state.unfit.take_begun()) == 1)
+    if quantum == 1e30 and dtype == "Float64":
+        assert got is not None
