@@ -119,9 +119,11 @@ def keep_running(scene: Scene) -> None:
 
 @rounds(2, 15)
 def test_the_broker_goes_and_comes_back(redis_url: str, project: str, tmp_path: Path, rounds: int) -> None:
+    """The events are of today: a broker that starts forgets idempotent producers whose records have timestamps
+    of more than a day ago, and takes what they send again for new."""
     rng = random.Random(15)
     with KafkaServer(tmp_path / "kafka", cache=ROOT / ".cache" / "kafka") as kafka:
-        scene = Scene(kafka.bootstrap, redis_url, project, tmp_path)
+        scene = Scene(kafka.bootstrap, redis_url, project, tmp_path, time.time_ns() // 1_000_000)
         scene.start_worker()
         try:
             with Load(scene, rng, a_second=200):
@@ -132,7 +134,6 @@ def test_the_broker_goes_and_comes_back(redis_url: str, project: str, tmp_path: 
                     kafka.start()
                     keep_running(scene)
                     scene.wait_for_motion(60)
-            scene.learn_log()
             assert_nothing_lost_or_doubled(scene)
         finally:
             scene.stop()
