@@ -80,6 +80,9 @@ def run_join(settings: Settings) -> None:
         archive=settings.examples_dir,
         log_level=settings.log_level,
         schema_registry=settings.schema_registry,
+        metrics_host=settings.host,
+        metrics_port=settings.metrics_port,
+        stuck_s=settings.stuck_s,
     )
     JoinApp(plan, settings.kafka, settings.redis, config).run()
 
@@ -89,6 +92,7 @@ def run_train(settings: Settings) -> None:
     from learners.model_store import ModelStore
     from learners.project import load_project
     from learners.train_app import TrainApp
+    from streams.health_server import oversee
 
     client, plan = _begin(settings)
     project, store = (
@@ -105,6 +109,7 @@ def run_train(settings: Settings) -> None:
         fetch_wait_ms=settings.fetch_wait_ms,
     )
     _stop_on_signals(app.stop)
+    oversee(settings.kafka, app.vitals, settings.stuck_s, settings.host, settings.metrics_port)
     app.run()
 
 

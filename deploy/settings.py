@@ -69,10 +69,10 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address `headrace serve` listens on")
     port: int = Field(8080, ge=1, le=65_535, description="port `headrace serve` listens on")
     metrics_port: int = Field(
-        0, ge=0, le=65_535, description="port of `host` where the worker tells of its health; 0: nowhere"
+        0, ge=0, le=65_535, description="port of `host` where a process tells of its health; 0: nowhere"
     )
     stuck_s: float = Field(
-        300.0, ge=60, description="a worker that stands still for so long with records before it ends"
+        300.0, ge=60, description="a process that stands still for so long with records before it ends"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level logged")
 

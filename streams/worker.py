@@ -19,10 +19,9 @@ from schemas.errors import HeadraceError, StateError
 from schemas.plan import Plan, SourceSpec
 from streams.faust_app import add_agent, guarded, range_app, run_app
 from streams.feature_progress import feature_progress
-from streams.health_server import serve_health
+from streams.health_server import oversee
 from streams.known_topics import refuse_missing_topics
 from streams.output import LogProducer
-from streams.overseer import Overseer
 from streams.partition_state import Effects, Entry, Shard, SourcePartition, worker_group
 from streams.restore import Restoring, restore
 from streams.schema_registry import WriterSchemas
@@ -128,10 +127,8 @@ class Worker:
                 f"project '{self._plan.project}' has no stream feature views; there is nothing to compute"
             )
         refuse_missing_topics(self._bootstrap, self._topics())
-        overseer = Overseer(self._bootstrap, self.vitals, self._config.stuck_s)
-        overseer.start()
-        if self._config.metrics_port:
-            serve_health(self._config.metrics_host, self._config.metrics_port, overseer)
+        config = self._config
+        oversee(self._bootstrap, self.vitals, config.stuck_s, config.metrics_host, config.metrics_port)
         run_app(self._app, self._config.log_level)
 
     def _topics_read(self) -> list[str]:

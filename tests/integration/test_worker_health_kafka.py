@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import HTTPError, URLError
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.redis_server import RedisServer
+from tests.integration.health import ask, metrics, wait_for_metric
 from tests.integration.scene import PARTITIONS, Scene
 from tests.parity.test_windows_parity import rules_of
 from tests.parity.window_oracle import judge
@@ -34,27 +32,6 @@ def scene(kafka_bootstrap: str, own_redis: RedisServer, project: str, tmp_path: 
     made.stop()
 
 
-def ask(port: int, path: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-    except URLError:
-        return 0, ""  # does not listen yet
-
-
-def metrics(port: int) -> dict[str, dict[tuple[str, ...], float]]:
-    """Sample name to (topic, partition, fate), or what labels there are, to value."""
-    found: dict[str, dict[tuple[str, ...], float]] = {}
-    for family in text_string_to_metric_families(ask(port, "/metrics")[1]):
-        for sample in family.samples:
-            labels = (value for _, value in sorted(sample.labels.items(), reverse=True))
-            found.setdefault(sample.name, {})[tuple(labels)] = sample.value
-    return found
-
-
 def test_records_add_up_in_metrics_and_probes_tell_the_state(scene: Scene, free_port: int) -> None:
     scene.produce_random(random.Random(31), 2000)
     scene.start_worker(metrics_port=free_port, stuck_s=4.0)
@@ -62,10 +39,10 @@ def test_records_add_up_in_metrics_and_probes_tell_the_state(scene: Scene, free_
     while (answer := ask(free_port, "/readyz"))[0] != 200:
         seen.add(answer)
         time.sleep(0.01)
-    assert (503, "not a member of the consumer group yet\n") in seen
+    assert (503, "no partitions are assigned yet\n") in seen
     scene.wait()
-    time.sleep(1.5)  # the ends of topics are looked up now and then
-    topic, told = scene.plan.sources[0].topic, metrics(free_port)
+    topic = scene.plan.sources[0].topic
+    told = wait_for_metric(free_port, "headrace_lag", lambda lags: lags and not any(lags.values()))
     for partition, log in enumerate(scene.logs):
         place = (topic, str(partition))
         fates = {
