@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import redis
 
@@ -15,6 +16,9 @@ from deploy.settings import Settings
 from featurestore.plan_store import PlanStore
 from schemas.errors import ServiceUnavailable
 from schemas.plan import Plan
+
+if TYPE_CHECKING:
+    from streams.schema_registry import RegistryAccess
 
 _SETTLE_S = 2.0  # how long a range in hand may hold a checkpoint up
 
@@ -57,7 +61,7 @@ def run_worker(settings: Settings) -> None:
             fetch_wait_ms=settings.fetch_wait_ms,
             session_timeout_s=settings.session_timeout_ms / 1000,
             log_level=settings.log_level,
-            schema_registry=settings.schema_registry,
+            schema_registry=_registry(settings),
             metrics_host=settings.host,
             metrics_port=settings.metrics_port,
             stuck_s=settings.stuck_s,
@@ -79,7 +83,7 @@ def run_join(settings: Settings) -> None:
         session_timeout_s=settings.session_timeout_ms / 1000,
         archive=settings.examples_dir,
         log_level=settings.log_level,
-        schema_registry=settings.schema_registry,
+        schema_registry=_registry(settings),
         metrics_host=settings.host,
         metrics_port=settings.metrics_port,
         stuck_s=settings.stuck_s,
@@ -166,6 +170,17 @@ def _begin(settings: Settings) -> tuple[redis.Redis, Plan]:
     client, plan = current_plan(settings)
     logging.getLogger(__name__).info("project '%s', plan %s", plan.project, plan.hash[:12])
     return client, plan
+
+
+def _registry(settings: Settings) -> RegistryAccess | None:
+    from streams.schema_registry import RegistryAccess
+
+    if settings.schema_registry is None:
+        return None
+    token = settings.schema_registry_token
+    return RegistryAccess(
+        settings.schema_registry, token.get_secret_value() if token else None, settings.schema_registry_ca
+    )
 
 
 def _kafka(settings: Settings) -> dict[str, str]:

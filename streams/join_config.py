@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from streams.schema_registry import RegistryAccess
+
 
 @dataclass(frozen=True)
 class JoinConfig:
@@ -28,7 +30,7 @@ class JoinConfig:
     archive
         Directory for the Parquet archive of examples, one folder per router; None keeps none.
     schema_registry
-        URL of a registry that has the writer schemas which the plan does not have.
+        Where a registry is that has the writer schemas which the plan does not have.
     metrics_host, metrics_port
         Where it tells of its health; port 0: nowhere.
     stuck_s
@@ -44,7 +46,7 @@ class JoinConfig:
     instance_id: str = ""
     archive: Path | None = None
     log_level: str = "INFO"
-    schema_registry: str | None = None
+    schema_registry: RegistryAccess | str | None = None
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
     stuck_s: float = 300.0

@@ -79,7 +79,11 @@ def test_a_port_where_nobody_listens_is_a_registry_that_is_away() -> None:
     ("answer", "message"),
     [
         ({"schema": "{}", "schemaType": "PROTOBUF"}, "schema id 2 is PROTOBUF in .*, not Avro"),
-        ({"schema": "{}", "references": [{"name": "x"}]}, "refers to types of other subjects"),
+        ({"schema": "{}", "references": [{"name": "x"}]}, "has a reference without subject and version"),
+        (
+            {"schema": "}", "references": [{"subject": "x", "version": 1}]},
+            "subject 'x' version 1, which .* is no JSON",
+        ),
     ],
 )
 def test_a_schema_that_cannot_be_used_is_refused(stand_in: StandIn, answer: object, message: str) -> None:
