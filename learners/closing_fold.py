@@ -67,10 +67,7 @@ class ClosingFold:
     def samples(self) -> Iterator[Sample]:
         """The epoch in force; may be asked from any thread."""
         current = self._keeper.current
-        yield Sample("epoch", "Number of the newest epoch", {"router": current.router}, current.epoch)
-        for arm, propensity in current.propensities.items():
-            labels = {"router": current.router, "arm": arm}
-            yield Sample("propensity", "Share of requests of an arm", labels, propensity)
+        yield Sample("train_epoch", "Number of the newest epoch", {"router": current.router}, current.epoch)
 
     def begin(self) -> None:
         """Put the newest known epoch in force."""

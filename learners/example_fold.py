@@ -88,11 +88,15 @@ class ExampleFold:
         """What the learners have learned; may be asked from any thread."""
         for one in self._trainers:
             of = {"router": self._router.name, "learner": one.name}
-            yield Sample("learned", "Examples learned", of, one.examples, grows=True)
-            yield Sample("poisoned", "Examples on which the model raised", of, one.poisoned, grows=True)
-            yield Sample("unpublished", "Examples learned since the newest version", of, one.unpublished)
+            yield Sample("train_learned", "Examples learned", of, one.examples, grows=True)
+            yield Sample("train_poisoned", "Examples on which the model raised", of, one.poisoned, grows=True)
+            yield Sample(
+                "train_unpublished", "Examples learned since the newest version", of, one.unpublished
+            )
             age_s = time.monotonic() - self._published_s[one.name]
-            yield Sample("version_age_seconds", "Since a version was published, or the start", of, age_s)
+            yield Sample(
+                "train_version_age_seconds", "Since a version was published, or the start", of, age_s
+            )
 
     def begin(self) -> None:
         """Say what is there: a new learner's untrained model, a known one's newest version."""

@@ -87,17 +87,19 @@ class JoinStanding:
 def _of_join(router: str, partition: int, counts: Counts) -> Iterator[Sample]:
     place, found = {"router": router, "partition": str(partition)}, asdict(counts)
     for fate in _PREDICTIONS:
-        yield Sample("predictions", "What became of predictions", {**place, "fate": fate}, found[fate])
+        yield Sample("join_predictions", "What became of predictions", {**place, "fate": fate}, found[fate])
     for fate in _OUTCOMES:
-        yield Sample("outcomes", "What became of outcomes", {**place, "fate": fate}, found[fate])
+        yield Sample("join_outcomes", "What became of outcomes", {**place, "fate": fate}, found[fate])
     for name, reason in _REFUSED.items():
         meaning = "Copies of predictions, predictions too late, records that could not be read"
         yield Sample("join_refused", meaning, {**place, "reason": reason}, found[name], grows=True)
-    yield Sample("examples", "Examples given out, corrections too", place, found["examples"], grows=True)
+    yield Sample("join_examples", "Examples given out, corrections too", place, found["examples"], grows=True)
 
 
 def _of_intake(intake: OutcomeIntake, partition: int) -> Iterator[Sample]:
     place = {"router": intake.router.name, "topic": intake.source.topic, "partition": str(partition)}
     for fate, count in asdict(intake.reader(partition).counts).items():
         labels = {**place, "fate": fate}
-        yield Sample("labels", "What became of the records labels are taken from", labels, count, grows=True)
+        yield Sample(
+            "join_labels", "What became of the records labels are taken from", labels, count, grows=True
+        )

@@ -68,24 +68,24 @@ def test_predictions_and_outcomes_add_up_in_metrics_and_probes_tell_the_state(
         run.send(events, n % PARTITIONS, value if n else b"not avro", key=b"x", timestamp=200)
     run.wait()
     told = wait_for_metric(free_port, "headrace_lag", no_lag)
-    assert sum(told["headrace_labels_total"].values()) == 10
-    assert told["headrace_labels_total"][events, "delays", "0", "malformed"] == 1
-    assert told["headrace_labels_total"][events, "delays", "1", "unlabelled"] == 1
-    assert sum(told["headrace_predictions"].values()) == sum(isinstance(event, P) for event in log)
-    assert sum(fates(told["headrace_predictions"], n)["pending"] for n in range(PARTITIONS)) > 0
+    assert sum(told["headrace_join_labels_total"].values()) == 10
+    assert told["headrace_join_labels_total"][events, "delays", "0", "malformed"] == 1
+    assert told["headrace_join_labels_total"][events, "delays", "1", "unlabelled"] == 1
+    assert sum(told["headrace_join_predictions"].values()) == sum(isinstance(event, P) for event in log)
+    assert sum(fates(told["headrace_join_predictions"], n)["pending"] for n in range(PARTITIONS)) > 0
     for event in log[-2:]:
         run.send_event(event)
     run.wait()
     told = wait_for_metric(free_port, "headrace_lag", no_lag)
     for partition, oracle in enumerate(expected):
         counts = oracle.counts()
-        found = fates(told["headrace_predictions"], partition)
+        found = fates(told["headrace_join_predictions"], partition)
         assert found == {name: counts[name] for name in ("matched", "negative")} | {
             "pending": 0,
             "censored": 0,
         }
-        of_events = sum(isinstance(event, O) for event in log)
-    assert sum(told["headrace_outcomes"].values()) == of_events + 8
+    sent = sum(isinstance(event, O) for event in log) + 8
+    assert sum(told["headrace_join_outcomes"].values()) == sent
     for kind in ("predictions", "outcomes"):
         for partition in range(PARTITIONS):
             place = run.names[kind], str(partition)
