@@ -15,7 +15,7 @@ Values = dict[tuple[str, ...], float]
 
 def ask(port: int, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
             return answer.status, answer.read().decode()
     except HTTPError as error:
         with error:
@@ -35,7 +35,7 @@ def metrics(port: int) -> dict[str, Values]:
 
 
 def wait_for_metric(
-    port: int, name: str, good: Callable[[Values], Any], timeout_s: float = 60.0
+    port: int, name: str, good: Callable[[Values], Any], timeout_s: float = 180.0
 ) -> dict[str, Values]:
     """The metrics once one of them is as it should be: they are looked up now and then."""
     deadline = time.monotonic() + timeout_s

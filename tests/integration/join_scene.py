@@ -121,7 +121,7 @@ class Loop:
 
     def wait_for_life(self) -> None:
         """Until the join has made progress since the last call."""
-        self.join.wait_until(lambda: self.store.read() != self.seen, 60)
+        self.join.wait_until(lambda: self.store.read() != self.seen, 180)
         self.seen = self.store.read()
 
     def wait(self, kinds: tuple[str, ...] = ("predictions", "outcomes")) -> None:
@@ -136,7 +136,7 @@ class Loop:
                 for w, n in wanted.items()
             )
 
-        self.join.wait_until(ready, 60)
+        self.join.wait_until(ready, 180)
 
     def read(self, topic: str, partition: int) -> list[Any]:
         return list(read_log(self.bootstrap, topic, partition))

@@ -92,7 +92,7 @@ class Scene:
     def flush(self) -> None:
         self._producer.flush()
 
-    def wait(self, timeout_s: float = 60.0) -> None:
+    def wait(self, timeout_s: float = 180.0) -> None:
         """Until all that was produced is in the rows."""
         prefix = {n: log[-1].offset + 1 for n, log in enumerate(self.logs) if log}
         try:
@@ -132,7 +132,7 @@ class Scene:
     def running(self) -> list[subprocess.Popen[bytes]]:
         return [worker for worker in self.workers if worker.poll() is None]
 
-    def wait_for_motion(self, timeout_s: float = 30.0) -> None:
+    def wait_for_motion(self, timeout_s: float = 120.0) -> None:
         """Until a worker has applied something more."""
         before, deadline = self.visible(), time.monotonic() + timeout_s
         while self.visible() <= before:
@@ -192,7 +192,7 @@ def random_event(rng: random.Random, partition: int, offset: int, now: int) -> O
 
 def letters_of(bootstrap: str, plan: Plan, name: str) -> list[DeadLetter]:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", "enable.auto.commit": False})
-    _, end = consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=10)
+    _, end = consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=60)
     consumer.assign([TopicPartition(name, 0, 0)])
     found: list[DeadLetter] = []
     while len(found) < end:

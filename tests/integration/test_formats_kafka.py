@@ -242,7 +242,7 @@ def test_a_registry_that_is_away_holds_records_back_and_nothing_is_lost(scene: F
         assert worker.poll() is None
         assert scene.redis.hgetall(counts_key(scene.plan.project)) in ({}, _none_read(scene))
         worker.send_signal(signal.SIGTERM)  # it does not wait for the registry
-        assert worker.wait(30) == 0
+        assert worker.wait(120) == 0
         workers = [scene.start_worker()]
         until(lambda: len(registry.asked) >= 6)
         before = restored(scene)
@@ -269,7 +269,7 @@ def restored(scene: FormatScene) -> int:
     return scene.log_file.read_text().count(": restored ")
 
 
-def until(holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
+def until(holds: Callable[[], bool], timeout_s: float = 180.0) -> None:
     end = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < end

@@ -17,6 +17,7 @@ from tests.parity.join_oracle import O, P
 
 pytestmark = pytest.mark.kafka
 EXIT_FAILED = 70
+STUCK_S = 8.0  # hardly a machine stops for so long, and a test can wait for it
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_predictions_and_outcomes_add_up_in_metrics_and_probes_tell_the_state(
     loop: Callable[..., Loop], free_port: int
 ) -> None:
     log = a_log(300, seed=8)
-    run, expected = loop(metrics_port=free_port, stuck_s=4.0), oracles(log, "first", "negative")
+    run, expected = loop(metrics_port=free_port), oracles(log, "first", "negative")
     events = run.plan.sources[0].topic
     seen = set()
     while (answer := ask(free_port, "/readyz"))[0] != 200:
@@ -97,16 +98,15 @@ def test_predictions_and_outcomes_add_up_in_metrics_and_probes_tell_the_state(
     assert "headrace_keys" not in told
     assert set(told["headrace_waiting"].values()) == {0}
     assert ask(free_port, "/healthz")[0] == 200
-    time.sleep(5)  # longer than `stuck_s`: who has nothing to do does not stand still
-    assert ask(free_port, "/healthz")[0] == 200
-    assert told["headrace_checkpoint_age_seconds"][()] < 4
+    time.sleep(2.5)  # who has nothing to do does not stand still
+    wait_for_metric(free_port, "headrace_checkpoint_age_seconds", lambda age: age[()] < 2)
     assert run.join.stop() == 0
 
 
 def test_waiting_for_redis_is_no_standstill(
     loop: Callable[..., Loop], own_redis: RedisServer, free_port: int
 ) -> None:
-    run = loop(metrics_port=free_port, stuck_s=4.0)
+    run = loop(metrics_port=free_port, stuck_s=STUCK_S)
     log = a_log(100, seed=9)
     for event in log[:50]:
         run.send_event(event)
@@ -115,8 +115,8 @@ def test_waiting_for_redis_is_no_standstill(
     for event in log[50:]:
         run.send_event(event)
     run.producer.flush()
-    wait_for_metric(free_port, "headrace_waiting", lambda waiting: waiting["redis",] == 1)
-    time.sleep(5)
+    wait_for_metric(free_port, "headrace_waiting", lambda waiting: waiting.get(("redis",)) == 1)
+    wait_for_metric(free_port, "headrace_checkpoint_age_seconds", lambda age: age.get((), 0) > 1.2 * STUCK_S)
     status, told = ask(free_port, "/healthz")
     assert (status, told.endswith("waiting for redis\n")) == (200, True)
     assert sum(metrics(free_port)["headrace_lag"].values()) > 0
@@ -133,7 +133,7 @@ def test_a_join_that_stands_still_with_records_before_it_ends_and_says_why(
     log = a_log(400, seed=10)
     run, expected = loop(program="hanging_join", stuck_s=3.0), oracles(log, "first", "negative")
     sent = 0
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 180
     while run.join.exit_code is None:
         assert time.monotonic() < deadline
         run.send_slowly(log[sent : sent + 5])

@@ -17,6 +17,7 @@ from tests.parity.window_oracle import judge
 
 pytestmark = pytest.mark.kafka
 EXIT_FAILED = 70
+STUCK_S = 8.0  # hardly a machine stops for so long, and a test can wait for it
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def scene(kafka_bootstrap: str, own_redis: RedisServer, project: str, tmp_path: 
 
 def test_records_add_up_in_metrics_and_probes_tell_the_state(scene: Scene, free_port: int) -> None:
     scene.produce_random(random.Random(31), 2000)
-    scene.start_worker(metrics_port=free_port, stuck_s=4.0)
+    scene.start_worker(metrics_port=free_port)
     seen = set()
     while (answer := ask(free_port, "/readyz"))[0] != 200:
         seen.add(answer)
@@ -62,13 +63,13 @@ def test_records_add_up_in_metrics_and_probes_tell_the_state(scene: Scene, free_
 
 
 def test_waiting_for_redis_is_no_standstill(scene: Scene, own_redis: RedisServer, free_port: int) -> None:
-    worker = scene.start_worker(metrics_port=free_port, stuck_s=2.0)
+    worker = scene.start_worker(metrics_port=free_port, stuck_s=STUCK_S)
     scene.produce_random(random.Random(32), 500)
     scene.wait()
     own_redis.stop()
     scene.produce_random(random.Random(33), 500)
-    time.sleep(6)
-    assert metrics(free_port)["headrace_waiting"]["redis",] == 1
+    wait_for_metric(free_port, "headrace_waiting", lambda waiting: waiting.get(("redis",)) == 1)
+    wait_for_metric(free_port, "headrace_checkpoint_age_seconds", lambda age: age.get((), 0) > 1.2 * STUCK_S)
     status, told = ask(free_port, "/healthz")
     assert (status, told.endswith("waiting for redis\n")) == (200, True)
     assert sum(metrics(free_port)["headrace_lag"].values()) > 0
@@ -76,13 +77,13 @@ def test_waiting_for_redis_is_no_standstill(scene: Scene, own_redis: RedisServer
     scene.wait()
     scene.assert_equals_oracle()
     assert worker.poll() is None
-    assert set(metrics(free_port)["headrace_waiting"].values()) == {0}
+    wait_for_metric(free_port, "headrace_waiting", lambda waiting: set(waiting.values()) == {0})
 
 
 def test_a_worker_that_stands_still_with_records_before_it_ends_and_says_why(scene: Scene) -> None:
     rng = random.Random(34)
     worker = scene.start_worker(program="hanging_worker", stuck_s=2.0)
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 180
     while worker.poll() is None:
         assert time.monotonic() < deadline
         scene.produce_random(rng, 50)

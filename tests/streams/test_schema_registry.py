@@ -150,8 +150,11 @@ async def test_a_registry_that_is_away_is_waited_for(
     one, records = decoder(), LogRecords.of([record_of(OTHER, 2)])
     with caplog.at_level(logging.WARNING):
         schemas = WriterSchemas.at(stand_in.url)
-        waiting = asyncio.create_task(schemas.supply(one, LogRecords.of(records)))
-        await asyncio.sleep(0.5)
+        waiting = asyncio.create_task(schemas.supply(one, records))
+        for _ in range(600):
+            if "wait, next try" in caplog.text:
+                break
+            await asyncio.sleep(0.05)
     assert not waiting.done()
     assert schemas.waiting
     assert "records of schema id 2 wait" in caplog.text
