@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
@@ -22,10 +21,10 @@ from schemas.records import Closing, DeadLetter, Example
 from streams.log_reader import read_log
 from streams.partitioning import partition_for
 from streams.progress import ProgressStore, counts_key
+from tests.integration import nursery
 from tests.parity.join_oracle import M, O, Oracle, P
 from tests.streams.join_builders import a_prediction, a_router, an_outcome
 
-ROOT = Path(__file__).resolve().parents[2]
 WAIT = 1000
 PARTITIONS = 2
 SCHEMA = json.dumps(
@@ -60,6 +59,15 @@ def a_plan(project: str, duplicates: str, missing: str) -> Plan:
     return Plan.model_validate({"project": project, "sources": [source], "routers": [router]})
 
 
+class _Join(Child):
+    """A child that is forked."""
+
+    def start(self) -> Child:
+        module, *arguments = self._command
+        self._process = nursery.start(module, arguments, self.log)  # type: ignore[assignment]
+        return self
+
+
 class Loop:
     """A plan's topics, a producer for its inputs, and the join as a child process: a module of this folder,
     with what else its configuration has."""
@@ -81,9 +89,10 @@ class Loop:
         }
         ensure_topics(bootstrap, plan, event_partitions=PARTITIONS)
         (folder / "plan.json").write_text(plan.to_json())
-        command = [sys.executable, "-m", f"tests.integration.{program}", str(folder / "plan.json")]
-        command += [bootstrap, redis_url, str(folder / "archive"), json.dumps(config)]
-        self.join = Child("join", command, folder / "join.log", ROOT)
+        command = [f"tests.integration.{program}", str(folder / "plan.json"), bootstrap, redis_url]
+        self.join = _Join(
+            "join", [*command, str(folder / "archive"), json.dumps(config)], folder / "join.log"
+        )
         self.producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 1})
         self.sent: dict[str, dict[int, int]] = {}
         self.store = ProgressStore(self.redis, plan)

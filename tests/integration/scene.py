@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -20,6 +18,8 @@ from featurestore.client import FeatureClient
 from schemas.plan import Plan
 from schemas.records import DeadLetter
 from streams.progress import ProgressStore
+from tests.integration import nursery
+from tests.integration.nursery import Forked
 from tests.parity.test_windows_parity import assert_rows_equal, expected_rows, record_of, rules_of
 from tests.parity.window_oracle import OracleEvent, judge
 from tests.streams.plans import purchases_plan
@@ -43,9 +43,10 @@ class Scene:
         self.progress = ProgressStore(self.redis, self.plan)
         self.plan_file = tmp_path / "plan.json"
         self.plan_file.write_text(self.plan.to_json())
+        self.registry = ""  # URL of the one its workers know
         self.log_file = tmp_path / "worker.log"
         self.logs: list[list[OracleEvent]] = [[] for _ in range(PARTITIONS)]
-        self.workers: list[subprocess.Popen[bytes]] = []
+        self.workers: list[Forked] = []
         self._producer = Producer(
             {"bootstrap.servers": bootstrap, "linger.ms": 1, "enable.idempotence": True}
         )
@@ -53,18 +54,16 @@ class Scene:
 
     def start_worker(
         self, idle_ms: int = 3_600_000, program: str = "worker_process", **config: Any
-    ) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", f"tests.integration.{program}"]
+    ) -> Forked:
         arguments = [
             str(self.plan_file),
             self.bootstrap,
             self.redis_url,
             str(idle_ms),
-            "",
+            self.registry,
             json.dumps(config),
         ]
-        with self.log_file.open("ab") as log:
-            worker = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=log, stderr=log)
+        worker = nursery.start(f"tests.integration.{program}", arguments, self.log_file)
         self.workers.append(worker)
         return worker
 
@@ -129,7 +128,7 @@ class Scene:
         expected = expected_rows(self.plan, judged)
         assert_rows_equal(self.online(expected), expected)
 
-    def running(self) -> list[subprocess.Popen[bytes]]:
+    def running(self) -> list[Forked]:
         return [worker for worker in self.workers if worker.poll() is None]
 
     def wait_for_motion(self, timeout_s: float = 120.0) -> None:
@@ -141,7 +140,7 @@ class Scene:
                 raise AssertionError(f"no worker has applied a record for {timeout_s:g} s")
             time.sleep(0.01)
 
-    def kill(self, worker: subprocess.Popen[bytes]) -> None:
+    def kill(self, worker: Forked) -> None:
         """As kill -9 does."""
         worker.send_signal(signal.SIGKILL)
         worker.wait()
