@@ -146,6 +146,7 @@ class JoinApp:
         )
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
+        app.on_before_shutdown.connect(self._on_shutdown, weak=False)
         add_agent(app, "join", list(self._inputs), self._on_input)
         if events:
             add_agent(app, "outcomes", events, self._on_events)
@@ -171,6 +172,11 @@ class JoinApp:
                 f"{tp.topic}[{tp.partition}] was assigned to this join without {other}[{tp.partition}]; give "
                 "both topics the same number of partitions"
             )
+
+    async def _on_shutdown(self, app: Any, **_: Any) -> None:
+        """Everything is acknowledged: end what Faust would wait two seconds for."""
+        if self._writing is not None:
+            self._writing.cancel()
 
     async def _on_revoked(self, app: Any, revoked: Any = (), **_: Any) -> None:
         self._owned.clear()
