@@ -14,9 +14,9 @@ import pytest
 
 from schemas.avro import AvroDecoder, encode_confluent
 from schemas.errors import ServiceUnavailable, SettingsError
+from streams.log_records import LogRecord, LogRecords
 from streams.schema_registry import RegistryAccess, SchemaRegistry, WriterSchemas
 from tests.integration.registry import StandIn
-from tests.streams.driver import Record
 
 SCHEMA = {"type": "record", "name": "E", "fields": [{"name": "a", "type": "long"}]}
 TOKEN = "s3cret-token"
@@ -98,7 +98,7 @@ async def test_no_secret_is_logged_while_a_registry_is_waited_for(
     plain.wanted = "another"
     reader = json.dumps({**SCHEMA, "fields": [*SCHEMA["fields"], {"name": "b", "type": "int", "default": 0}]})
     decoder = AvroDecoder(reader, {1: reader}, ["a"])
-    records = [Record(0, 0, None, encode_confluent(json.dumps(SCHEMA), 2, {"a": 1}))]
+    records = LogRecords.of([LogRecord(0, 0, None, encode_confluent(json.dumps(SCHEMA), 2, {"a": 1}))])
     with caplog.at_level(logging.DEBUG):
         for access in (
             RegistryAccess(plain.url.replace("//", "//me:s3cret@")),

@@ -13,10 +13,10 @@ from fastavro.schema import to_parsing_canonical_form
 
 from schemas.avro import AvroDecoder
 from schemas.errors import SchemaError
+from streams.log_records import LogRecord, LogRecords
 from streams.schema_references import written_out
 from streams.schema_registry import SchemaRegistry, WriterSchemas
 from tests.integration.registry import StandIn, register
-from tests.streams.driver import Record
 
 
 def record(name: str, **fields: Any) -> dict[str, Any]:
@@ -63,11 +63,12 @@ async def test_a_real_registry_gives_types_of_other_subjects_and_records_are_rea
     body = io.BytesIO()
     order = {"id": 7, "ship": {"city": "ROME", "lines": ["a"]}, "bill": None, "home": "BERLIN"}
     fastavro.schemaless_writer(body, fastavro.parse_schema(WHOLE), order)
-    records = [Record(0, 0, None, b"\0" + schema_id.to_bytes(4, "big") + body.getvalue())]
+    value = b"\0" + schema_id.to_bytes(4, "big") + body.getvalue()
+    records = LogRecords.of([LogRecord(0, 0, None, value)])
     reader = json.dumps(record("shop.Order", id="long"))
     decoder = AvroDecoder(reader, {}, ["id"])
     assert await WriterSchemas.at(registry_url).supply(decoder, records)
-    decoded = decoder.decode([one.value for one in records])
+    decoded = decoder.decode([value])
     assert (decoded.errors, decoded.columns["id"].values.tolist()) == ({}, [7])
 
 
