@@ -43,3 +43,12 @@ def wait_for_metric(
         assert time.monotonic() < deadline, (name, told.get(name))
         time.sleep(0.1)
     return told
+
+
+def wait_until_ready(port: int, timeout_s: float = 180.0) -> None:
+    """Until ``/readyz`` says so; before, it answers 503, or not yet."""
+    deadline = time.monotonic() + timeout_s
+    while (answer := ask(port, "/readyz"))[0] != 200:
+        assert answer[0] in (0, 503), answer
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.05)

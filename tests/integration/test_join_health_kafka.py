@@ -11,7 +11,7 @@ import pytest
 
 from deploy.redis_server import RedisServer
 from schemas.avro import encode_confluent
-from tests.integration.health import ask, metrics, wait_for_metric
+from tests.integration.health import ask, metrics, wait_for_metric, wait_until_ready
 from tests.integration.join_scene import PARTITIONS, SCHEMA, Loop, a_log, a_plan, oracles
 from tests.parity.join_oracle import O, P
 
@@ -57,11 +57,7 @@ def test_predictions_and_outcomes_add_up_in_metrics_and_probes_tell_the_state(
     log = a_log(300, seed=8)
     run, expected = loop(metrics_port=free_port), oracles(log, "first", "negative")
     events = run.plan.sources[0].topic
-    seen = set()
-    while (answer := ask(free_port, "/readyz"))[0] != 200:
-        seen.add(answer)
-        time.sleep(0.01)
-    assert (503, "no partitions are assigned yet\n") in seen
+    wait_until_ready(free_port)
     for event in log[:-2]:  # the marks that close everything come later
         run.send_event(event)
     for n in range(10):

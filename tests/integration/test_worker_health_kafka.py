@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.redis_server import RedisServer
-from tests.integration.health import ask, metrics, wait_for_metric
+from tests.integration.health import ask, metrics, wait_for_metric, wait_until_ready
 from tests.integration.scene import PARTITIONS, Scene
 from tests.parity.test_windows_parity import rules_of
 from tests.parity.window_oracle import judge
@@ -36,11 +36,7 @@ def scene(kafka_bootstrap: str, own_redis: RedisServer, project: str, tmp_path: 
 def test_records_add_up_in_metrics_and_probes_tell_the_state(scene: Scene, free_port: int) -> None:
     scene.produce_random(random.Random(31), 2000)
     scene.start_worker(metrics_port=free_port)
-    seen = set()
-    while (answer := ask(free_port, "/readyz"))[0] != 200:
-        seen.add(answer)
-        time.sleep(0.01)
-    assert (503, "no partitions are assigned yet\n") in seen
+    wait_until_ready(free_port)
     scene.wait()
     topic = scene.plan.sources[0].topic
     told = wait_for_metric(free_port, "headrace_lag", lambda lags: lags and not any(lags.values()))
