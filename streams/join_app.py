@@ -214,7 +214,7 @@ class JoinApp:
     async def _write_forever(self) -> None:
         while True:
             if await self._pause():
-                if self._unsaved_records:
+                if self._unsaved_records or self._unsaved_events:
                     await self._save_events()
                     await self._write(checkpoint=True)
             else:
@@ -223,6 +223,7 @@ class JoinApp:
                 await self._write(checkpoint=due)
                 if not due:
                     continue
+                await self._save_events()
             self._checkpoint_s = time.monotonic()
 
     async def _pause(self) -> bool:
