@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import redis
 
@@ -16,6 +17,9 @@ from deploy.settings import Settings
 from featurestore.plan_store import PlanStore
 from schemas.errors import ServiceUnavailable
 from schemas.plan import Plan
+
+if TYPE_CHECKING:
+    from streams.schema_registry import RegistryAccess
 
 _SETTLE_S = 2.0  # how long a range in hand may hold a checkpoint up
 
@@ -58,7 +62,7 @@ def run_worker(settings: Settings) -> None:
             fetch_wait_ms=settings.fetch_wait_ms,
             session_timeout_s=settings.session_timeout_ms / 1000,
             log_level=settings.log_level,
-            schema_registry=settings.schema_registry,
+            schema_registry=_registry(settings),
             metrics_host=settings.host,
             metrics_port=settings.metrics_port,
             stuck_s=settings.stuck_s,
@@ -80,7 +84,10 @@ def run_join(settings: Settings) -> None:
         session_timeout_s=settings.session_timeout_ms / 1000,
         archive=settings.examples_dir,
         log_level=settings.log_level,
-        schema_registry=settings.schema_registry,
+        schema_registry=_registry(settings),
+        metrics_host=settings.host,
+        metrics_port=settings.metrics_port,
+        stuck_s=settings.stuck_s,
     )
     JoinApp(plan, settings.kafka, settings.redis, config).run()
 
@@ -90,6 +97,7 @@ def run_train(settings: Settings) -> None:
     from learners.model_store import ModelStore
     from learners.project import load_project
     from learners.train_app import TrainApp
+    from streams.health_server import oversee
 
     client, plan = _begin(settings)
     project, store = (
@@ -106,6 +114,7 @@ def run_train(settings: Settings) -> None:
         fetch_wait_ms=settings.fetch_wait_ms,
     )
     _stop_on_signals(app.stop)
+    oversee(settings.kafka, app.vitals, settings.stuck_s, settings.host, settings.metrics_port)
     app.run()
 
 
@@ -171,6 +180,17 @@ def _collect_rarely() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+
+
+def _registry(settings: Settings) -> RegistryAccess | None:
+    from streams.schema_registry import RegistryAccess
+
+    if settings.schema_registry is None:
+        return None
+    token = settings.schema_registry_token
+    return RegistryAccess(
+        settings.schema_registry, token.get_secret_value() if token else None, settings.schema_registry_ca
+    )
 
 
 def _kafka(settings: Settings) -> dict[str, str]:

@@ -21,6 +21,8 @@ from schemas.errors import SettingsError
 
 FILE = "headrace.toml"
 _PREFIX = "HEADRACE_"
+_SECRET = ("model_key", "schema_registry_token")
+_ACCOUNT = re.compile(r"//[^/\s]*@")  # of a URL
 _KEY_BYTES = 32
 _PROJECT_LINE = re.compile(r"^project:\s*[\"']?([\w-]+)", re.MULTILINE)
 
@@ -38,6 +40,10 @@ class Settings(BaseSettings):
     redis: str = Field("redis://127.0.0.1:6379/0", description="URL of the online store")
     schema_registry: str | None = Field(
         None, description="URL of a registry of Avro schemas, with Confluent's interface; none when not set"
+    )
+    schema_registry_token: SecretStr | None = Field(None, description="bearer token for that registry")
+    schema_registry_ca: Path | None = Field(
+        None, description="PEM file of the authorities that sign its certificate; the system's when not set"
     )
     data_dir: Path | None = Field(
         None, description="feature log, models, examples; `.headrace` in the project when not set"
@@ -69,10 +75,10 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address `headrace serve` listens on")
     port: int = Field(8080, ge=1, le=65_535, description="port `headrace serve` listens on")
     metrics_port: int = Field(
-        0, ge=0, le=65_535, description="port of `host` where the worker tells of its health; 0: nowhere"
+        0, ge=0, le=65_535, description="port of `host` where a process tells of its health; 0: nowhere"
     )
     stuck_s: float = Field(
-        300.0, ge=60, description="a worker that stands still for so long with records before it ends"
+        300.0, ge=60, description="a process that stands still for so long with records before it ends"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level logged")
 
@@ -241,7 +247,7 @@ def _explain(error: Any, project_dir: Path) -> str:
         near = difflib.get_close_matches(name, Settings.model_fields, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(Settings.model_fields))}"
         return f"{project_dir / FILE}: there is no setting '{name}'; {hint}"
-    value = "" if name == "model_key" else f" = {error['input']!r}"
+    value = "" if name in _SECRET else f" = {_ACCOUNT.sub('//', repr(error['input']))}"
     problem = error["msg"].removeprefix("Value error, ")
     where = f"{_PREFIX}{name.upper()}, or '{name}' in {project_dir / FILE}"
     return f"setting '{name}'{value}: {problem}. Set {where}"

@@ -166,7 +166,13 @@ class LocalStack:
         project_dir = self._settings.project_dir
         # -P: a `learners.py` in the working directory must not be taken for our package.
         command = [sys.executable, "-P", "-m", "deploy.cli", name, str(project_dir)]
-        return Child(name, command, self._log(name), project_dir, self._settings.environment())
+        return Child(name, command, self._log(name), project_dir, self._environment(name))
+
+    def _environment(self, name: Process) -> dict[str, str]:
+        """The settings, with a port for metrics of its own: the one set, and those behind it."""
+        first = self._settings.metrics_port
+        port = first + PROCESSES.index(name) if first else 0
+        return self._settings.model_copy(update={"metrics_port": port}).environment()
 
     def _set(self, **changed: Any) -> None:
         self._settings = self._settings.model_copy(update=changed)

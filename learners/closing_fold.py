@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from confluent_kafka import Message, Producer
@@ -17,6 +17,7 @@ from schemas import topics
 from schemas.marks import mark_time_ms
 from schemas.plan import Plan, RouterSpec
 from schemas.records import Closing, Epoch
+from streams.vitals import Sample
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +64,11 @@ class ClosingFold:
     def offset(self, partition: int) -> int:
         return self._keeper.offset(partition)
 
+    def samples(self) -> Iterator[Sample]:
+        """The epoch in force; may be asked from any thread."""
+        current = self._keeper.current
+        yield Sample("train_epoch", "Number of the newest epoch", {"router": current.router}, current.epoch)
+
     def begin(self) -> None:
         """Put the newest known epoch in force."""
         self.tick()
@@ -73,6 +79,8 @@ class ClosingFold:
         value = message.value()
         if value is None:
             time_ms = mark_time_ms(message.headers())
+            if time_ms is None:
+                self._keeper.reach(partition, offset + 1)
             epochs = [] if time_ms is None else self._keeper.mark(partition, offset, time_ms)
         else:
             epochs = self._closing(message, partition, offset, value)
@@ -84,6 +92,7 @@ class ClosingFold:
         except ValidationError as error:
             reason = f"no closing: {error.errors()[0]['msg']}"
             self._dead_letters.send(message, reason, "malformed")
+            self._keeper.reach(partition, offset + 1)
             return []
         return self._keeper.take(partition, offset, closing)
 

@@ -87,6 +87,10 @@ class EpochKeeper:
         part.advance(offset, time_ms // self._router.refresh_ms)
         return self._complete()
 
+    def reach(self, partition: int, offset: int) -> None:
+        """There is no closing left before `offset`."""
+        self._partitions[partition].offset = max(self._partitions[partition].offset, offset)
+
     def _complete(self) -> list[Epoch]:
         clocks = [part.refresh for part in self._partitions]
         if any(clock is None for clock in clocks):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from confluent_kafka import Message
@@ -19,6 +19,7 @@ from schemas import topics
 from schemas.marks import mark_time_ms
 from schemas.plan import Plan, RouterSpec
 from schemas.records import Example
+from streams.vitals import Sample
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +76,27 @@ class ExampleFold:
     def offset(self) -> int:
         """The next offset to read: that of the learner that is furthest behind."""
         return min(trainer.offset for trainer in self._trainers)
+
+    @property
+    def clock_ms(self) -> int | None:
+        """Event time that the learner furthest behind has reached; None before the first time mark."""
+        clocks = [trainer.mark_ms for trainer in self._trainers]
+        known = [clock for clock in clocks if clock is not None]
+        return min(known) if len(known) == len(clocks) else None
+
+    def samples(self) -> Iterator[Sample]:
+        """What the learners have learned; may be asked from any thread."""
+        for one in self._trainers:
+            of = {"router": self._router.name, "learner": one.name}
+            yield Sample("train_learned", "Examples learned", of, one.examples, grows=True)
+            yield Sample("train_poisoned", "Examples on which the model raised", of, one.poisoned, grows=True)
+            yield Sample(
+                "train_unpublished", "Examples learned since the newest version", of, one.unpublished
+            )
+            age_s = time.monotonic() - self._published_s[one.name]
+            yield Sample(
+                "train_version_age_seconds", "Since a version was published, or the start", of, age_s
+            )
 
     def begin(self) -> None:
         """Say what is there: a new learner's untrained model, a known one's newest version."""

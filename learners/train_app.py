@@ -20,6 +20,8 @@ from learners.model_store import ModelStore
 from learners.project import Project
 from schemas.errors import DefinitionError, ServiceUnavailable
 from schemas.plan import Plan
+from streams.restore import Restoring
+from streams.vitals import PartitionVitals, Vitals
 
 _log = logging.getLogger(__name__)
 _BATCH = 500
@@ -98,6 +100,27 @@ class TrainApp:
             self._examples[examples.topic] = examples
             self._closings[closings.topic] = closings
         self._routers = plan.routers
+        self._assigned = self._waiting = False
+        self._stepped_s = time.monotonic()
+
+    def vitals(self) -> Vitals:
+        """The vital signs at this moment; may be called from any thread. A step counts as a checkpoint: it
+        ends with everything published that is due."""
+        partitions = [
+            PartitionVitals(fold.topic, 0, fold.offset, Restoring(0, 0), fold.clock_ms)
+            for fold in self._examples.values()
+        ]
+        for router, closings in zip(self._routers, self._closings.values(), strict=True):
+            for n in range(router.partitions):
+                partitions.append(PartitionVitals(closings.topic, n, closings.offset(n), Restoring(0, 0)))
+        folds: list[ExampleFold | ClosingFold] = [*self._examples.values(), *self._closings.values()]
+        return Vitals(
+            tuple(partitions),
+            self._assigned,
+            time.monotonic() - self._stepped_s,
+            "redis" if self._waiting else None,
+            tuple(sample for fold in folds for sample in fold.samples()),
+        )
 
     def stop(self) -> None:
         """Ask `run` to return; safe in a signal handler."""
@@ -130,6 +153,7 @@ class TrainApp:
             partitions = range(router.partitions)
             assigned += [TopicPartition(closings.topic, n, closings.offset(n)) for n in partitions]
         self._consumer.assign(assigned)
+        self._assigned = True
 
     def _step(self) -> None:
         folds: dict[str, ExampleFold | ClosingFold] = {**self._examples, **self._closings}
@@ -144,6 +168,7 @@ class TrainApp:
             self._retrying(fold.tick)
         for examples in self._examples.values():
             examples.tell()
+        self._stepped_s = time.monotonic()
 
     def _on_error(self, message: Message, error: KafkaError) -> None:
         """The end of a partition is news too: nothing is left before it, whatever gaps there are."""
@@ -162,8 +187,11 @@ class TrainApp:
         """Do it, however long Redis is away. Every action can be done again from where it failed."""
         while True:
             try:
-                return action()
+                action()
+                self._waiting = False
+                return
             except (redis.ConnectionError, redis.TimeoutError) as error:
+                self._waiting = True
                 _log.warning("Redis cannot be reached, trying again: %s", error)
                 if self._stopping.wait(_RETRY_S):
                     raise

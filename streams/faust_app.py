@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 import faust
+from faust.tables import TableManager
 
 from streams.transport import RangeApp
 
@@ -55,6 +56,7 @@ def range_app(
     return RangeApp(
         group,
         broker=f"headrace://{bootstrap}",
+        TableManager=_NoTables,
         datadir=tempfile.mkdtemp(prefix="headrace-"),
         store="memory://",
         web_enabled=False,
@@ -80,6 +82,14 @@ def range_app(
         },
         on_failure=die,
     )
+
+
+class _NoTables(TableManager):  # type: ignore[misc]
+    """Faust waits a second for tables to be declared; there are none."""
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
 
 
 def add_agent(app: Any, name: str, names: Sequence[str], handle: Callable[[Any], Awaitable[None]]) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from schemas.errors import StateError
 from schemas.plan import StreamViewSpec
 from streams.accumulators import Dtype
-from streams.aggregations import Aggregation, Reading, Values, aggregation_of
+from streams.aggregations import Aggregation, ListValues, Reading, Values, aggregation_of
 from streams.batch import Batch
 from streams.keys import KeyTable, decode_key, decode_keys, encode_key
 from streams.rings import Ring
@@ -149,7 +149,7 @@ class GroupState:
             empty &= ~holds
         return reading, empty
 
-    def _values(self, view: str, reading: Mapping[int, Reading]) -> tuple[Values, ...]:
+    def _values(self, view: str, reading: Mapping[int, Reading]) -> tuple[Values | ListValues, ...]:
         return tuple(a.read(reading[a.spec.hop_ms]) for a in self._aggregations[view])
 
     def _judge_ahead(self, slots: NDArray[np.int64]) -> None:

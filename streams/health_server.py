@@ -1,4 +1,4 @@
-"""A worker's health over HTTP: ``/metrics`` for Prometheus, ``/readyz`` and ``/healthz`` for probes.
+"""The health of a process over HTTP: ``/metrics`` for Prometheus, ``/readyz`` and ``/healthz`` for probes.
 
 Served from a thread, so that it answers when the event loop does not.
 """
@@ -7,26 +7,62 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from schemas.errors import SettingsError
 from streams.overseer import Overseer
-from streams.vitals import PartitionVitals, Vitals
+from streams.vitals import PartitionVitals, Sample, Vitals
 
 _PLACE = ["topic", "partition"]
 
 
+def oversee(bootstrap: str, vitals: Callable[[], Vitals], stuck_s: float, host: str, port: int) -> None:
+    """End this process when it stands still for `stuck_s` (see `Overseer`), and tell of it on a port.
+
+    Parameters
+    ----------
+    bootstrap
+        ``host:port`` of a Kafka broker.
+    vitals
+        Gives the vital signs; called from other threads.
+    host, port
+        Where to listen; port 0: nowhere.
+
+    Raises
+    ------
+    SettingsError
+        When that port cannot be had.
+    """
+    overseer = Overseer(bootstrap, vitals, stuck_s)
+    if port:
+        serve_health(host, port, overseer)
+    overseer.start()
+
+
 def serve_health(host: str, port: int, overseer: Overseer) -> ThreadingHTTPServer:
-    """Answer from a thread of its own until the process ends; port 0 takes a free one."""
+    """Answer from a thread of its own until the process ends; port 0 takes a free one.
+
+    Raises
+    ------
+    SettingsError
+        When that port cannot be had.
+    """
 
     class Handler(_Handler):
         health = _Health(overseer)
 
-    server = ThreadingHTTPServer((host, port), Handler)
+    try:
+        server = ThreadingHTTPServer((host, port), Handler)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {host}:{port} for metrics: {error.strerror}; give each process of a machine a "
+            "port of its own in HEADRACE_METRICS_PORT, or 0 for none"
+        ) from error
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server
 
@@ -37,7 +73,7 @@ class _Health:
     def __init__(self, overseer: Overseer) -> None:
         self._overseer = overseer
         self._registry = CollectorRegistry()
-        self._registry.register(_WorkerCollector(overseer))
+        self._registry.register(_Collector(overseer))
 
     def metrics(self) -> tuple[int, str]:
         return 200, generate_latest(self._registry).decode()
@@ -47,7 +83,7 @@ class _Health:
         if vitals.ready:
             return 200, "ready\n"
         if not vitals.assigned:
-            return 503, "not a member of the consumer group yet\n"
+            return 503, "no partitions are assigned yet\n"
         left = [f"{one.topic}[{one.partition}]" for one in vitals.partitions if one.position is None]
         return 503, f"restoring {', '.join(left)}\n"
 
@@ -82,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Probes are not news."""
 
 
-class _WorkerCollector(Collector):
+class _Collector(Collector):
     """Metrics as of the moment they are asked for."""
 
     def __init__(self, overseer: Overseer) -> None:
@@ -90,14 +126,15 @@ class _WorkerCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         vitals = self._overseer.vitals()
-        yield from self._of_worker(vitals)
+        yield from self._of_process(vitals)
+        yield from _families(vitals.samples)
         yield self._records(vitals)
         ranges = CounterMetricFamily("headrace_ranges", "Ranges processed", labels=_PLACE)
         gauges = {
             "position": GaugeMetricFamily("headrace_position", "Next offset to process", labels=_PLACE),
             "lag": GaugeMetricFamily("headrace_lag", "Records not processed yet", labels=_PLACE),
             "freshness": GaugeMetricFamily(
-                "headrace_freshness_seconds", "Wall clock minus event time of the rows", labels=_PLACE
+                "headrace_freshness_seconds", "Wall clock minus the event time reached", labels=_PLACE
             ),
             "restored": GaugeMetricFamily(
                 "headrace_restored_ratio", "Share of the changelog that is read", labels=_PLACE
@@ -115,7 +152,7 @@ class _WorkerCollector(Collector):
         yield ranges
         yield from gauges.values()
 
-    def _of_worker(self, vitals: Vitals) -> Iterator[Metric]:
+    def _of_process(self, vitals: Vitals) -> Iterator[Metric]:
         yield GaugeMetricFamily(
             "headrace_checkpoint_age_seconds",
             "Since a checkpoint ended",
@@ -139,7 +176,8 @@ class _WorkerCollector(Collector):
 
     def _values(self, one: PartitionVitals) -> Iterator[tuple[str, float]]:
         yield "restored", one.restoring.share if one.position is None else 1.0
-        yield "keys", one.keys
+        if one.keys is not None:
+            yield "keys", one.keys
         if one.unfit_sums is not None:
             yield "unfit", one.unfit_sums
         if one.position is not None:
@@ -148,3 +186,14 @@ class _WorkerCollector(Collector):
                 yield "lag", max(0, end - one.position)
         if one.clock_ms is not None:
             yield "freshness", time.time() - one.clock_ms / 1000
+
+
+def _families(samples: Iterable[Sample]) -> Iterable[Metric]:
+    """Samples of one name together, as Prometheus wants them."""
+    found: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+    for one in samples:
+        if one.name not in found:
+            family = CounterMetricFamily if one.grows else GaugeMetricFamily
+            found[one.name] = family(f"headrace_{one.name}", one.meaning, labels=list(one.labels))
+        found[one.name].add_metric(list(one.labels.values()), one.value)
+    return found.values()

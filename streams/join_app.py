@@ -10,67 +10,34 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from dataclasses import asdict, dataclass
-from pathlib import Path
+import time
+from dataclasses import asdict
 from typing import Any
-
-import redis
-from redis.backoff import ExponentialBackoff
-from redis.retry import Retry
 
 from schemas import topics
 from schemas.errors import HeadraceError, StateError
 from schemas.plan import Plan, RouterSpec
 from streams.archive import ParquetArchive
 from streams.faust_app import add_agent, die, guarded, range_app, run_app
+from streams.hash_publisher import HashPublisher
+from streams.health_server import oversee
 from streams.join_checkpoint import Cut, JoinPartition, JoinWriter, Published
+from streams.join_config import JoinConfig
 from streams.join_restore import restore_join
 from streams.join_state import Input
+from streams.join_vitals import JoinStanding
 from streams.offset_producer import OffsetProducer
 from streams.outcome_intake import OutcomeIntake
 from streams.progress import counts_key, progress_field, progress_key
+from streams.restore import Restoring
 from streams.schema_registry import WriterSchemas
+from streams.vitals import Vitals
+
+__all__ = ["JoinApp", "JoinConfig"]
 
 log = logging.getLogger(__name__)
 
-_REDIS_RETRIES = 60  # of a second each at most: longer without Redis, and the process gives up
-
-
-@dataclass(frozen=True)
-class JoinConfig:
-    """How a join runs.
-
-    Attributes
-    ----------
-    gather_ms
-        What came is joined and given out so long after the first of it.
-    checkpoint_ms, checkpoint_records
-        A checkpoint comes with the next input after this time, or this many records.
-    pause_ms
-        A checkpoint comes at once when no record came for so long.
-    fetch_wait_ms
-        See `streams.faust_app.range_app`.
-    session_timeout_s
-        How long the group waits for a join that died before its partitions move.
-    instance_id
-        Makes the process a static member of its group: one that is started again under the same id has its
-        partitions back at once. Empty for none.
-    archive
-        Directory for the Parquet archive of examples, one folder per router; None keeps none.
-    schema_registry
-        URL of a registry that has the writer schemas which the plan does not have.
-    """
-
-    gather_ms: int = 2
-    checkpoint_ms: int = 500
-    checkpoint_records: int = 2000
-    pause_ms: int = 250
-    fetch_wait_ms: int = 8
-    session_timeout_s: float = 10.0
-    instance_id: str = ""
-    archive: Path | None = None
-    log_level: str = "INFO"
-    schema_registry: str | None = None
+_IDLE_S = 1.0  # without anything to save, the loop that saves goes round so often
 
 
 class JoinApp:
@@ -91,8 +58,7 @@ class JoinApp:
     def __init__(self, plan: Plan, bootstrap: str, redis_url: str, config: JoinConfig | None = None) -> None:
         self._plan, self._bootstrap = plan, bootstrap
         self._config = config or JoinConfig()
-        retry = Retry(ExponentialBackoff(cap=1.0, base=0.05), _REDIS_RETRIES)
-        self._redis = redis.Redis.from_url(redis_url, retry=retry)
+        self._publisher = HashPublisher(redis_url)
         self._inputs = dict(self._input_topics())
         self._producer, self._events_producer = OffsetProducer(bootstrap), OffsetProducer(bootstrap)
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
@@ -107,6 +73,8 @@ class JoinApp:
         self._writing: asyncio.Task[None] | None = None
         self._arrived, self._unsaved_records, self._saved_s = asyncio.Event(), 0, 0.0
         self._unsaved_events: list[Any] = []
+        self._standing = JoinStanding(plan.project)
+        self._checkpoint_s = time.monotonic()  # when the last one ended
         self._app = self._build_app()
 
     def run(self) -> None:
@@ -115,18 +83,33 @@ class JoinApp:
         Raises
         ------
         HeadraceError
-            When the plan has no router.
+            When the plan has no router, or the port for metrics cannot be had.
         SystemExit
             Always, at the end: 0 after a signal.
         """
         if not self._plan.routers:
             raise HeadraceError(f"project '{self._plan.project}' has no routers; there is nothing to join")
+        config = self._config
+        oversee(self._bootstrap, self.vitals, config.stuck_s, config.metrics_host, config.metrics_port)
         archives = [archive.start() for archive in self._archives()]
         try:
             run_app(self._app, self._config.log_level)
         finally:
             for archive in archives:
                 archive.stop()
+
+    def vitals(self) -> Vitals:
+        """The vital signs at this moment; may be called from any thread."""
+        waiting = "schema registry" if self._writer_schemas.waiting else None
+        restored = {where: _outcome(task) for where, task in list(self._owned.items())}
+        intakes = self._intakes if _is_done(self._intake_restored) else []
+        return Vitals(
+            tuple(self._standing.partitions(restored, intakes)),
+            self._writing is not None,
+            time.monotonic() - self._checkpoint_s,
+            "redis" if self._publisher.waiting else waiting,
+            tuple(self._standing.samples(restored, intakes)),
+        )
 
     def _archives(self) -> list[ParquetArchive]:
         if self._config.archive is None:
@@ -161,6 +144,7 @@ class JoinApp:
         )
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
+        app.on_before_shutdown.connect(self._on_shutdown, weak=False)
         add_agent(app, "join", list(self._inputs), self._on_input)
         if events:
             add_agent(app, "outcomes", events, self._on_events)
@@ -171,6 +155,7 @@ class JoinApp:
             self._writing = asyncio.create_task(guarded(self._write_forever()))
         if self._intakes:
             self._intake_restored = asyncio.create_task(guarded(self._restore_intakes()))
+        self._standing.events = {(tp.topic, tp.partition) for tp in assigned if tp.topic not in self._inputs}
         for tp in assigned:
             if tp.topic in self._inputs:
                 router, source = self._inputs[tp.topic]
@@ -186,8 +171,14 @@ class JoinApp:
                 "both topics the same number of partitions"
             )
 
+    async def _on_shutdown(self, app: Any, **_: Any) -> None:
+        """Everything is acknowledged: end what Faust would wait two seconds for."""
+        if self._writing is not None:
+            self._writing.cancel()
+
     async def _on_revoked(self, app: Any, revoked: Any = (), **_: Any) -> None:
         self._owned.clear()
+        self._standing = JoinStanding(self._plan.project)
         self._unsaved_events.clear()
 
     def _joined(self, router: RouterSpec, partition: int) -> asyncio.Task[JoinPartition]:
@@ -198,7 +189,8 @@ class JoinApp:
 
     async def _restore(self, router: RouterSpec, partition: int) -> JoinPartition:
         project = self._plan.project
-        join, ends = await _in_thread(restore_join, self._bootstrap, project, router, partition)
+        restoring = self._standing.restoring[router.name, partition] = Restoring()
+        join, ends = await _in_thread(restore_join, self._bootstrap, project, router, partition, restoring)
         again = ", repeating what a crash interrupted" if join.replaying else ""
         log.info("join %s[%d]: restored, positions %s%s", router.name, partition, join.next_offsets, again)
         return JoinPartition(project, router, partition, join, ends, sent_ms=join.released_ms)
@@ -210,6 +202,7 @@ class JoinApp:
     async def _on_input(self, message: Any) -> None:
         router, source = self._inputs[message.topic]
         part = await self._joined(router, message.partition)
+        self._standing.ranges[message.topic, message.partition] += 1
         self._came(part.feed(source, message))
 
     def _came(self, records: int) -> None:
@@ -219,15 +212,21 @@ class JoinApp:
     async def _write_forever(self) -> None:
         while True:
             if await self._pause():
-                await self._save_events()
-                await self._write(checkpoint=True)
+                if self._unsaved_records or self._unsaved_events:
+                    await self._save_events()
+                    await self._write(checkpoint=True)
             else:
                 await asyncio.sleep(self._config.gather_ms / 1000)
-                await self._write(checkpoint=self._is_due())
+                due = self._is_due()
+                await self._write(checkpoint=due)
+                if not due:
+                    continue
+                await self._save_events()
+            self._checkpoint_s = time.monotonic()
 
     async def _pause(self) -> bool:
-        """Wait for input; True when none comes and there is something left to save."""
-        wait_s = self._config.pause_ms / 1000 if self._unsaved_records else None
+        """Wait for input; True when none comes for a while."""
+        wait_s = self._config.pause_ms / 1000 if self._unsaved_records else _IDLE_S
         try:
             await asyncio.wait_for(self._arrived.wait(), wait_s)
         except TimeoutError:
@@ -254,11 +253,12 @@ class JoinApp:
         self._writer.send_outputs(cuts)
         self._writer.send_marks(cuts, owned)
         await _in_thread(self._finish, cuts, checkpoint)
+        self._standing.write(cuts)
         self._acknowledge([message for cut in cuts for message in cut.messages])
 
     def _finish(self, cuts: list[Cut], checkpoint: bool) -> None:
         self._producer.flush_blocking()
-        self._publish(self._writer.written(cuts))
+        self._publisher.publish(self._writer.written(cuts))
         if checkpoint:
             self._writer.send_changelog(cuts)
             self._producer.flush_blocking()
@@ -281,6 +281,7 @@ class JoinApp:
         for intake in intakes:
             intake.keep_state(message.partition)
         self._acknowledge(saved)
+        self._standing.ranges[message.topic, message.partition] += 1
         self._unsaved_events.append(message)
         self._came(len(message.value))
 
@@ -298,7 +299,7 @@ class JoinApp:
 
     def _finish_events(self, message: Any) -> None:
         self._events_producer.flush_blocking()
-        self._publish(self._intake_published(message))
+        self._publisher.publish(self._intake_published(message))
 
     def _intakes_of(self, message: Any) -> list[OutcomeIntake]:
         return [one for one in self._intakes if one.source.topic == message.topic]
@@ -323,11 +324,14 @@ class JoinApp:
         project = self._plan.project
         return {progress_key(project): progress, counts_key(project): counts}
 
-    def _publish(self, hashes: Published) -> None:
-        pipeline = self._redis.pipeline(transaction=False)
-        for name, fields in hashes.items():
-            pipeline.hset(name, mapping=dict(fields))
-        pipeline.execute()
+
+def _is_done(task: asyncio.Task[Any] | None) -> bool:
+    """Whether it has ended well; may be asked from any thread."""
+    return task is not None and task.done() and not task.cancelled() and task.exception() is None
+
+
+def _outcome(task: asyncio.Task[JoinPartition]) -> JoinPartition | None:
+    return task.result() if _is_done(task) else None
 
 
 async def _in_thread(function: Any, *args: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A thread beside a worker that sees whether it makes progress, and ends the process when it does not."""
+"""A thread in a process that sees whether it makes progress, and ends it when it does not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REQUEST_S = 10.0
 
 
 class Overseer:
-    """Looks at a worker's vital signs every few seconds.
+    """Looks at the vital signs of a process every few seconds.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Overseer:
     vitals
         Gives the vital signs; called from another thread.
     stuck_s
-        A worker that stands still for so long, with records before it, is ended.
+        A process that stands still for so long, with records before it, is ended.
     """
 
     def __init__(self, bootstrap: str, vitals: Callable[[], Vitals], stuck_s: float) -> None:
@@ -54,7 +54,7 @@ class Overseer:
             try:
                 self.look()
             except Exception:  # what oversees must not end before what it oversees
-                log.exception("the worker's progress could not be judged")
+                log.exception("the progress of this process could not be judged")
 
     def look(self) -> None:
         """End the process if it makes no progress."""

@@ -12,24 +12,51 @@ import base64
 import http.client
 import json
 import logging
+import re
+import ssl
 import urllib.request
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from schemas.avro import AvroDecoder
-from schemas.errors import SchemaError, ServiceUnavailable
+from schemas.errors import SchemaError, ServiceUnavailable, SettingsError
 from schemas.event_decoder import EventDecoder
 from streams.log_records import LogRecords
+from streams.schema_references import written_out
 
 log = logging.getLogger(__name__)
 
 _ACCEPTED = "application/vnd.schemaregistry.v1+json, application/json"
 _TIMEOUT_S = 10.0
-_NO_SUCH_SCHEMA = 40403
+_NO_SUCH_SCHEMA = (40401, 40402, 40403)  # no such subject, version, schema
+_MOST_REFERENCES = 500
 _LONGEST_ANSWER = 4 * 1024**2
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _STEP_S = 0.2, 15.0, 0.1
+
+
+@dataclass(frozen=True)
+class RegistryAccess:
+    """Where a registry is and how it is asked. What is secret in it is never shown.
+
+    Attributes
+    ----------
+    url
+        Of its Confluent interface, for example ``https://user:password@registry:8081``; of Apicurio's,
+        ``http://registry:8080/apis/ccompat/v7``.
+    token
+        Bearer token, in place of an account in the URL.
+    ca_file
+        Certificates (PEM) of the authorities that are trusted; None for those the system trusts.
+    """
+
+    url: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
 
 
 class SchemaRegistry:
@@ -37,55 +64,86 @@ class SchemaRegistry:
 
     Parameters
     ----------
-    url
-        Of its Confluent interface, for example ``https://user:password@registry:8081``; of Apicurio's,
-        ``http://registry:8080/apis/ccompat/v7``.
+    access
+        Where it is and how it is asked, or its URL alone.
+
+    Raises
+    ------
+    SettingsError
+        When there are both an account and a token, the token cannot be one, or the certificates cannot be
+        read.
     """
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
+    def __init__(self, access: RegistryAccess | str) -> None:
+        access = RegistryAccess(access) if isinstance(access, str) else access
+        parts = urlsplit(access.url)
         self.address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
-        self._account = None
-        if parts.username is not None:
-            account = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-            self._account = "Basic " + base64.b64encode(account).decode()
+        self._authorization = _authorization(parts, access.token, self.address)
+        self._context = _trusting(access.ca_file)
 
     def schema(self, schema_id: int) -> str:
-        """The Avro schema with this id, in JSON; blocks.
+        """The Avro schema with this id, in JSON, types of other subjects written out in it; blocks.
 
         Raises
         ------
         SchemaError
             When the registry knows that there is none, or none that can be used.
         ServiceUnavailable
-            When it does not say: it is away, overloaded, or not a registry.
+            When it does not say: it is away, overloaded, refuses the account, or is not a registry.
         """
-        answer = self._get(f"{self.address}/schemas/ids/{schema_id}", schema_id)
+        what = f"schema id {schema_id}"
+        answer = self._get(f"/schemas/ids/{schema_id}", what)
+        text = self._text(answer, what)
+        references = answer.get("references")
+        if not references:
+            return text
+        others = self._referenced(references, what)
+        return json.dumps(written_out(self._parsed(text, what), others))
+
+    def _referenced(self, references: Any, what: str) -> list[Any]:
+        """The schemas that are referred to, directly or by one another, the nearest first."""
+        found: dict[tuple[str, int], Any] = {}
+        open_references = deque(references)
+        while open_references:
+            subject, version = _where(open_references.popleft(), what)
+            if (subject, version) in found:
+                continue
+            if len(found) == _MOST_REFERENCES:
+                raise SchemaError(f"{what} in {self.address} refers to more than {_MOST_REFERENCES} schemas")
+            wanted = f"subject '{subject}' version {version}, which {what} refers to,"
+            answer = self._get(f"/subjects/{quote(subject, safe='')}/versions/{version}", wanted)
+            found[subject, version] = self._parsed(self._text(answer, wanted), wanted)
+            open_references.extend(answer.get("references") or [])
+        return list(found.values())
+
+    def _text(self, answer: dict[str, Any], what: str) -> str:
         if answer.get("schemaType", "AVRO") != "AVRO":
-            raise SchemaError(f"schema id {schema_id} is {answer['schemaType']} in {self.address}, not Avro")
-        if answer.get("references"):
-            raise SchemaError(
-                f"schema id {schema_id} in {self.address} refers to types of other subjects, which is not "
-                "followed; register it with its types written out"
-            )
+            raise SchemaError(f"{what} is {answer['schemaType']} in {self.address}, not Avro")
         if not isinstance(answer.get("schema"), str):
             raise ServiceUnavailable(f"{self.address} answers without a schema; is it the URL of a registry?")
         return str(answer["schema"])
 
-    def _get(self, url: str, schema_id: int) -> dict[str, Any]:
-        request = urllib.request.Request(url, headers={"Accept": _ACCEPTED})
-        if self._account is not None:
-            request.add_unredirected_header("Authorization", self._account)
+    def _parsed(self, text: str, what: str) -> Any:
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
+            return json.loads(text)
+        except ValueError as error:
+            raise SchemaError(f"{what} in {self.address} is no JSON: {error}") from error
+
+    def _get(self, path: str, what: str) -> dict[str, Any]:
+        url = self.address + path
+        request = urllib.request.Request(url, headers={"Accept": _ACCEPTED})
+        if self._authorization is not None:
+            request.add_unredirected_header("Authorization", self._authorization)
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=self._context) as response:
                 answer = json.loads(response.read(_LONGEST_ANSWER))
         except HTTPError as error:
             with error:
-                if error.code == 404 and _error_code(error) == _NO_SUCH_SCHEMA:
-                    raise SchemaError(f"schema id {schema_id} is unknown to {self.address}") from error
-            raise ServiceUnavailable(f"{url} answers {error.code} {error.reason}") from error
+                if error.code == 404 and _error_code(error) in _NO_SUCH_SCHEMA:
+                    raise SchemaError(f"{what} is unknown to {self.address}") from error
+            raise ServiceUnavailable(f"{url} answers {error.code} {error.reason}{_hint(error)}") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise ServiceUnavailable(f"{url} cannot be asked: {error!r}") from error
+            raise ServiceUnavailable(f"{url} cannot be asked: {error!r}{_hint(error)}") from error
         if not isinstance(answer, dict):
             raise ServiceUnavailable(f"{url} answers no object; is it the URL of a registry?")
         return answer
@@ -111,9 +169,9 @@ class WriterSchemas:
         return self._waiting > 0
 
     @classmethod
-    def at(cls, url: str | None) -> WriterSchemas:
-        """Those of the registry at a URL, if there is one."""
-        return cls(SchemaRegistry(url) if url else None)
+    def at(cls, access: RegistryAccess | str | None) -> WriterSchemas:
+        """Those of a registry, if there is one."""
+        return cls(SchemaRegistry(access) if access else None)
 
     async def supply(
         self,
@@ -169,6 +227,53 @@ async def _fetched(registry: SchemaRegistry, schema_id: int, wanted: Callable[[]
             if not await _paused(pause_s, wanted):
                 return None
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+def _authorization(parts: SplitResult, token: str | None, address: str) -> str | None:
+    """The header that says who asks."""
+    account = None if parts.username is None else f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    if token is None:
+        return account and "Basic " + base64.b64encode(account.encode()).decode()
+    if account is not None:
+        raise SettingsError(
+            f"the registry {address} has both an account in its URL and a token: take the account out of "
+            "HEADRACE_SCHEMA_REGISTRY, or unset HEADRACE_SCHEMA_REGISTRY_TOKEN"
+        )
+    if not re.fullmatch(r"[!-~]+", token.strip()):  # else `http.client` would show it in its complaint
+        raise SettingsError("HEADRACE_SCHEMA_REGISTRY_TOKEN has characters that no token has, or is empty")
+    return f"Bearer {token.strip()}"
+
+
+def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # of which an SSLError is one
+        raise SettingsError(
+            f"the certificates in '{ca_file}' cannot be used: {error}; set HEADRACE_SCHEMA_REGISTRY_CA to a "
+            "file in PEM with the authority that signed the registry's certificate"
+        ) from error
+
+
+def _where(reference: Any, what: str) -> tuple[str, int]:
+    try:
+        return str(reference["subject"]), int(reference["version"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise SchemaError(f"{what} has a reference without subject and version: {reference!r}") from error
+
+
+def _hint(error: Exception) -> str:
+    """What may be done about it."""
+    if isinstance(error, HTTPError) and error.code in (401, 403):
+        return (
+            "; it wants another account: put user:password@ into HEADRACE_SCHEMA_REGISTRY, or set "
+            "HEADRACE_SCHEMA_REGISTRY_TOKEN"
+        )
+    if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
+        return (
+            "; set HEADRACE_SCHEMA_REGISTRY_CA to a file with the authority that signed its certificate, and "
+            "use the host name the certificate is for"
+        )
+    return ""
 
 
 def _error_code(error: HTTPError) -> object:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from schemas.plan import AggregationSpec
 from schemas.records import DeadLetter
-from streams.aggregations import Aggregation, Reading, Values
+from streams.aggregations import Aggregation, ListValues, Reading, Values
 from streams.aggregations.sum import MOST_VALUES, Sum, Summing
 from streams.aggregations.totals import Totals
 from streams.keys import Key, KeyTable
@@ -104,7 +104,7 @@ class UnfitSums:
         view: str,
         slots: NDArray[np.int64],
         reading: Mapping[int, Reading],
-        features: Sequence[Values],
+        features: Sequence[Values | ListValues],
         clock_ms: int,
         tell: bool = True,
     ) -> None:

@@ -1,4 +1,4 @@
-"""The vital signs of a worker, and what they say: whether it makes progress or stands still."""
+"""The vital signs of a process, and what they say: whether it makes progress or stands still."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Where = tuple[str, int]  # topic and partition
 
 @dataclass(frozen=True)
 class PartitionVitals:
-    """One partition a worker has.
+    """One partition a process has.
 
     Attributes
     ----------
@@ -23,11 +23,13 @@ class PartitionVitals:
     restoring
         How far the changelog has been read.
     clock_ms
-        Event time of the windows, epoch milliseconds; None before the first record.
+        Event time that was reached, epoch milliseconds; None before the first record.
     counts
         What became of the records of an event topic's partition: applied, late, dead, marks.
-    keys, ranges
-        Keys held, and ranges processed since the partition came here.
+    keys
+        Keys held; None where that says nothing.
+    ranges
+        Ranges processed since the partition came here.
     unfit_sums
         How many sums do not fit the type of their feature; None where there are no sums.
     """
@@ -38,7 +40,7 @@ class PartitionVitals:
     restoring: Restoring = field(default_factory=Restoring)
     clock_ms: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
-    keys: int = 0
+    keys: int | None = None
     ranges: int = 0
     unfit_sums: int | None = None
 
@@ -61,8 +63,31 @@ def vitals_of(
 
 
 @dataclass(frozen=True)
+class Sample:
+    """A value of a metric that not every process has.
+
+    Attributes
+    ----------
+    name
+        Of the metric, without ``headrace_`` in front.
+    meaning
+        What it says.
+    labels, value
+        One of its values.
+    grows
+        Whether it only ever grows: a counter.
+    """
+
+    name: str
+    meaning: str
+    labels: Mapping[str, str]
+    value: float
+    grows: bool = False
+
+
+@dataclass(frozen=True)
 class Vitals:
-    """A worker at one moment.
+    """A process at one moment.
 
     Attributes
     ----------
@@ -74,12 +99,15 @@ class Vitals:
         Time since a checkpoint ended, or since the start; one that finds nothing to do counts.
     waiting_for
         What is away and waited for: Redis or the schema registry.
+    samples
+        What else there is to say.
     """
 
     partitions: tuple[PartitionVitals, ...]
     assigned: bool
     checkpoint_age_s: float
     waiting_for: str | None = None
+    samples: tuple[Sample, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -101,7 +129,7 @@ class Watch:
     def __init__(self, stuck_s: float) -> None:
         self._stuck_s = stuck_s
         self._moved: dict[Where, tuple[tuple[int | None, int], float]] = {}
-        self._waited_s = -math.inf  # when the worker was last seen waiting
+        self._waited_s = -math.inf  # when the process was last seen waiting
 
     def standing(self, now_s: float, vitals: Vitals, ends: Mapping[Where, int]) -> list[PartitionVitals]:
         """Partitions that have not moved for too long: neither restored nor processed anything.
@@ -128,7 +156,7 @@ class Watch:
         return found
 
     def is_alive(self, now_s: float, vitals: Vitals) -> bool:
-        """Whether a checkpoint ended not too long ago, or could not for a reason outside the worker.
+        """Whether a checkpoint ended not too long ago, or could not for a reason outside the process.
 
         What was waited for may be back before a checkpoint has ended: that has its time from then on.
         """

@@ -19,13 +19,12 @@ from schemas.errors import HeadraceError, StateError
 from schemas.plan import Plan, SourceSpec
 from streams.faust_app import add_agent, guarded, range_app, run_app
 from streams.feature_progress import feature_progress
-from streams.health_server import serve_health
+from streams.health_server import oversee
 from streams.known_topics import refuse_missing_topics
 from streams.output import LogProducer
-from streams.overseer import Overseer
 from streams.partition_state import Effects, Entry, Shard, SourcePartition, worker_group
 from streams.restore import Restoring, restore
-from streams.schema_registry import WriterSchemas
+from streams.schema_registry import RegistryAccess, WriterSchemas
 from streams.sinks import FeatureLog, OnlineSink
 from streams.vitals import PartitionVitals, Vitals, vitals_of
 
@@ -38,8 +37,8 @@ class WorkerConfig:
 
     `checkpoint_ms` bounds the work that a crash repeats; `session_timeout_s` is how long the group waits for
     a worker that died before its partitions move. In a partition without a record for `idle_ms` windows
-    empty by the wall clock. `fetch_wait_ms`: see `streams.faust_app`. `schema_registry` is the URL of a
-    registry that has the writer schemas which the plan does not have. On `metrics_port` it tells of its
+    empty by the wall clock. `fetch_wait_ms`: see `streams.faust_app`. `schema_registry` says where
+    a registry is that has the writer schemas which the plan does not have. On `metrics_port` it tells of its
     health; 0: it does not. A worker that stands still for `stuck_s` with records before it, ends.
     """
 
@@ -48,7 +47,7 @@ class WorkerConfig:
     fetch_wait_ms: int = 8
     session_timeout_s: float = 10.0
     log_level: str = "INFO"
-    schema_registry: str | None = None
+    schema_registry: RegistryAccess | str | None = None
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
     stuck_s: float = 300.0
@@ -128,10 +127,8 @@ class Worker:
                 f"project '{self._plan.project}' has no stream feature views; there is nothing to compute"
             )
         refuse_missing_topics(self._bootstrap, self._topics())
-        overseer = Overseer(self._bootstrap, self.vitals, self._config.stuck_s)
-        overseer.start()
-        if self._config.metrics_port:
-            serve_health(self._config.metrics_host, self._config.metrics_port, overseer)
+        config = self._config
+        oversee(self._bootstrap, self.vitals, config.stuck_s, config.metrics_host, config.metrics_port)
         run_app(self._app, self._config.log_level)
 
     def _topics_read(self) -> list[str]:
@@ -170,6 +167,7 @@ class Worker:
         )
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
+        app.on_before_shutdown.connect(self._on_shutdown, weak=False)
         for topic in self._topics_read():  # so that one is computed while another waits for Redis
             add_agent(app, topic, [topic], self._on_range)
         return app
@@ -185,6 +183,11 @@ class Worker:
         if tp not in self._owned:
             self._owned[tp] = asyncio.create_task(self._restore(tp))
         return self._owned[tp]
+
+    async def _on_shutdown(self, app: Any, **_: Any) -> None:
+        """Everything is acknowledged: end what Faust would wait two seconds for."""
+        if self._checkpoints is not None:
+            self._checkpoints.cancel()
 
     async def _on_revoked(self, app: Any, revoked: Any = (), **_: Any) -> None:
         for tp in revoked:

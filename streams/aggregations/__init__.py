@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from schemas.errors import PlanError
 from schemas.plan import AggregationSpec
-from streams.aggregations.aggregation import Aggregation, Reading, Values
+from streams.aggregations.aggregation import Aggregation, ListValues, Reading, Values
 from streams.aggregations.count import Count
 from streams.aggregations.distinct import DEFAULT_PRECISION, PRECISIONS, CountDistinct
 from streams.aggregations.edge import First, Last
@@ -20,6 +20,7 @@ __all__ = [
     "LAST_K",
     "PRECISIONS",
     "Aggregation",
+    "ListValues",
     "Reading",
     "Values",
     "aggregation_of",

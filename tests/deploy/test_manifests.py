@@ -47,6 +47,22 @@ def test_every_process_is_probed_and_runs_without_privileges(overlay: str, proce
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("process", PROCESSES)
+def test_probes_and_prometheus_ask_a_port_the_process_listens_on(overlay: str, process: str) -> None:
+    template = deployments(overlay)[f"headrace-{process}"]["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    (port,) = container["ports"]
+    environment = {entry["name"]: entry.get("value") for entry in container["env"]}
+    listens = (
+        "8080" if process == "serve" else environment["HEADRACE_METRICS_PORT"]
+    )  # as in kustomization.yaml
+    assert str(port["containerPort"]) == listens
+    assert template["metadata"]["annotations"]["prometheus.io/port"] == str(port["containerPort"])
+    for probe, path in (("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")):
+        assert container[probe]["httpGet"] == {"path": path, "port": port["name"]}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_no_secret_is_written_down_and_every_setting_exists(overlay: str) -> None:
     known = {f"HEADRACE_{name.upper()}" for name in Settings.model_fields}
     items = build(overlay)

@@ -104,5 +104,5 @@ def test_the_built_in_broker_as_a_process_tells_its_address_and_stops_when_asked
     address = process.stdout.readline().strip()
     assert end_offsets(address, ["events"]) == {("events", 0): 0, ("events", 1): 0}
     process.terminate()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     process.stdout.close()

@@ -76,6 +76,17 @@ def test_the_model_key_never_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert settings.signing_key() == KEY.encode()
 
 
+def test_accounts_and_tokens_never_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("schema_registry", "ftp://me:s3cret@host"), ("redis", "http://:s3cret@host")):
+        with pytest.raises(SettingsError, match="//host") as caught:
+            load_settings(tmp_path, **{name: value})
+        assert "s3cret" not in str(caught.value)
+    monkeypatch.setenv("HEADRACE_SCHEMA_REGISTRY_TOKEN", "s3cret")
+    settings = load_settings(tmp_path)
+    assert "s3cret" not in repr(settings)
+    assert settings.environment()["HEADRACE_SCHEMA_REGISTRY_TOKEN"] == "s3cret"
+
+
 def test_a_missing_model_key_is_an_error_and_a_generated_one_stays_and_is_private(tmp_path: Path) -> None:
     settings = load_settings(tmp_path)
     with pytest.raises(SettingsError, match="HEADRACE_MODEL_KEY"):

@@ -80,7 +80,7 @@ def test_a_child_that_does_not_stop_is_killed(tmp_path: Path) -> None:
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready'); time.sleep(600)"
     )
     child = child_of(tmp_path, "stubborn", stubborn).start()
-    child.wait_until(lambda: "ready" in child.last_lines(), 10)
+    child.wait_until(lambda: "ready" in child.last_lines(), 60)
     assert child.stop(timeout_s=0.1) == -signal.SIGKILL
     assert not runs(child.pid)
 
@@ -95,7 +95,7 @@ def test_waiting_for_a_child_ends_when_another_ends(tmp_path: Path) -> None:
 
 def test_a_program_that_does_not_come_up_in_time_is_reported(tmp_path: Path) -> None:
     child = child_of(tmp_path, "slow", "print('thinking'); " + SLEEP).start()
-    child.wait_until(lambda: "thinking" in child.last_lines(), 10)
+    child.wait_until(lambda: "thinking" in child.last_lines(), 60)
     with pytest.raises(ServiceUnavailable, match=r"slow is not ready after 0 s[\s\S]*thinking"):
         child.wait_until(lambda: False, 0)
     child.kill()
@@ -111,6 +111,6 @@ def test_however_the_parent_ends_no_child_is_left(tmp_path: Path, number: signal
     pids = [int(parent.stdout.readline()) for _ in range(2)]
     assert all(runs(pid) for pid in pids)
     parent.send_signal(number)
-    parent.wait(30)
+    parent.wait(60)
     parent.stdout.close()
-    child_of(tmp_path, "eye", SLEEP).wait_until(lambda: not any(runs(pid) for pid in pids), 10)
+    child_of(tmp_path, "eye", SLEEP).wait_until(lambda: not any(runs(pid) for pid in pids), 60)

@@ -40,7 +40,7 @@ def assert_nothing_lost_or_doubled(scene: Scene) -> None:
     topic = scene.plan.sources[0].topic
     ends = [end_offset(scene.bootstrap, topic, partition) for partition in range(PARTITIONS)]
     assert ends == [len(log) for log in scene.logs], "the topic is not what was produced"
-    scene.wait(120)
+    scene.wait()
     scene.assert_equals_oracle()
     stored = scene.redis.hgetall(counts_key(scene.plan.project))
     for partition, log in enumerate(scene.logs):
@@ -73,7 +73,7 @@ def test_sigterm_at_random_moments(scene: Scene, rounds: int) -> None:
             scene.wait_for_motion()
             time.sleep(rng.random() * 0.5)
             worker.terminate()
-            assert worker.wait(30) == 0
+            assert worker.wait(120) == 0
         scene.start_worker()
     assert_nothing_lost_or_doubled(scene)
 
@@ -119,9 +119,11 @@ def keep_running(scene: Scene) -> None:
 
 @rounds(2, 15)
 def test_the_broker_goes_and_comes_back(redis_url: str, project: str, tmp_path: Path, rounds: int) -> None:
+    """The events are of today: a broker that starts forgets idempotent producers whose records have old
+    timestamps, and takes what they send again for new (docs/operations.md)."""
     rng = random.Random(15)
     with KafkaServer(tmp_path / "kafka", cache=ROOT / ".cache" / "kafka") as kafka:
-        scene = Scene(kafka.bootstrap, redis_url, project, tmp_path)
+        scene = Scene(kafka.bootstrap, redis_url, project, tmp_path, time.time_ns() // 1_000_000)
         scene.start_worker()
         try:
             with Load(scene, rng, a_second=200):
@@ -131,8 +133,7 @@ def test_the_broker_goes_and_comes_back(redis_url: str, project: str, tmp_path: 
                     time.sleep(rng.random() * 2)
                     kafka.start()
                     keep_running(scene)
-                    scene.wait_for_motion(60)
-            scene.learn_log()
+                    scene.wait_for_motion()
             assert_nothing_lost_or_doubled(scene)
         finally:
             scene.stop()

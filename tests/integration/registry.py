@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import urllib.request
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 
-def register(url: str, subject: str, schema: Any, kind: str = "AVRO") -> int:
-    """Register a schema as producers do; its id."""
-    body = {"schema": json.dumps(schema)} | ({"schemaType": kind} if kind != "AVRO" else {})
+def register(
+    url: str, subject: str, schema: Any, kind: str = "AVRO", references: Mapping[str, str] | None = None
+) -> int:
+    """Register a schema as producers do; its id. `references`: name of a type to the subject that has it."""
+    body: dict[str, Any] = {"schema": json.dumps(schema)}
+    if kind != "AVRO":
+        body["schemaType"] = kind
+    if references:
+        body["references"] = [{"name": n, "subject": s, "version": 1} for n, s in references.items()]
     request = urllib.request.Request(
         f"{url}/subjects/{subject}/versions",
         json.dumps(body).encode(),
@@ -23,14 +32,27 @@ def register(url: str, subject: str, schema: Any, kind: str = "AVRO") -> int:
 
 
 class StandIn:
-    """Answers `schemas` by id; while `failing` is set, with that: a status, or a body of its own."""
+    """Answers `schemas` by id, and `answers` by path; while `failing` is set, with that: a status, or a body.
 
-    def __init__(self, schemas: dict[int, Any] | None = None) -> None:
+    Parameters
+    ----------
+    certificate
+        PEM file with certificate and key: it speaks TLS then, as ``localhost``.
+    """
+
+    def __init__(self, schemas: dict[int, Any] | None = None, certificate: Path | None = None) -> None:
+        self.answers: dict[str, Any] = {}
+        self.wanted: str | None = None  # the one authorization that is let in
         self.schemas, self.failing, self.asked = schemas or {}, None, []
         self.failing: int | bytes | None
         self.asked: list[tuple[str, str | None]]
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            self.url = f"https://localhost:{self._server.server_port}"
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         stand_in = self
@@ -38,7 +60,8 @@ class StandIn:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 stand_in.asked.append((self.path, self.headers["Authorization"]))
-                status, body = stand_in.answer(self.path)
+                refused = stand_in.wanted not in (None, self.headers["Authorization"])
+                status, body = (401, b"{}") if refused else stand_in.answer(self.path)
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -54,6 +77,10 @@ class StandIn:
             return self.failing, b"out of order"
         if self.failing is not None:
             return 200, self.failing
+        if path in self.answers:
+            return 200, json.dumps(self.answers[path]).encode()
+        if path.startswith("/subjects/"):
+            return 404, b'{"error_code": 40401, "message": "Subject not found"}'
         found = self.schemas.get(int(path.rpartition("/")[2]))
         if found is None:
             return 404, b'{"error_code": 40403, "message": "Schema not found"}'

@@ -5,12 +5,8 @@ from __future__ import annotations
 import json
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +17,9 @@ from deploy.topics_admin import ensure_topics
 from featurestore.client import FeatureClient
 from schemas.plan import Plan
 from schemas.records import DeadLetter
-from streams.log_reader import read_log
 from streams.progress import ProgressStore
+from tests.integration import nursery
+from tests.integration.nursery import Forked
 from tests.parity.test_windows_parity import assert_rows_equal, expected_rows, record_of, rules_of
 from tests.parity.window_oracle import OracleEvent, judge
 from tests.streams.plans import purchases_plan
@@ -32,18 +29,24 @@ PARTITIONS = 2
 
 
 class Scene:
-    """A plan with its topics, a producer that remembers what it logged, and workers that can be killed."""
+    """A plan with its topics, a producer that remembers what it logged, and workers that can be killed.
 
-    def __init__(self, bootstrap: str, redis_url: str, project: str, tmp_path: Path) -> None:
+    The events begin at `start_ms`.
+    """
+
+    def __init__(
+        self, bootstrap: str, redis_url: str, project: str, tmp_path: Path, start_ms: int = 1_700_000_000_000
+    ) -> None:
         self.plan = purchases_plan(project, late_tiles=20, max_future_ms=10_000)
-        self.bootstrap, self.redis_url = bootstrap, redis_url
+        self.bootstrap, self.redis_url, self.start_ms = bootstrap, redis_url, start_ms
         self.redis = redis.Redis.from_url(redis_url)
         self.progress = ProgressStore(self.redis, self.plan)
         self.plan_file = tmp_path / "plan.json"
         self.plan_file.write_text(self.plan.to_json())
+        self.registry = ""  # URL of the one its workers know
         self.log_file = tmp_path / "worker.log"
         self.logs: list[list[OracleEvent]] = [[] for _ in range(PARTITIONS)]
-        self.workers: list[subprocess.Popen[bytes]] = []
+        self.workers: list[Forked] = []
         self._producer = Producer(
             {"bootstrap.servers": bootstrap, "linger.ms": 1, "enable.idempotence": True}
         )
@@ -51,18 +54,16 @@ class Scene:
 
     def start_worker(
         self, idle_ms: int = 3_600_000, program: str = "worker_process", **config: Any
-    ) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", f"tests.integration.{program}"]
+    ) -> Forked:
         arguments = [
             str(self.plan_file),
             self.bootstrap,
             self.redis_url,
             str(idle_ms),
-            "",
+            self.registry,
             json.dumps(config),
         ]
-        with self.log_file.open("ab") as log:
-            worker = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=log, stderr=log)
+        worker = nursery.start(f"tests.integration.{program}", arguments, self.log_file)
         self.workers.append(worker)
         return worker
 
@@ -83,26 +84,14 @@ class Scene:
         for _ in range(count):
             partition = rng.randrange(PARTITIONS)
             offset = len(self.logs[partition])
-            now = 1_700_000_000_000 + sum(map(len, self.logs)) * 2
+            now = self.start_ms + sum(map(len, self.logs)) * 2
             self.produce(partition, random_event(rng, partition, offset, now))
         self.flush()
 
     def flush(self) -> None:
         self._producer.flush()
 
-    def learn_log(self) -> None:
-        """Have the oracle know what is in the topic: a producer may double records as its broker dies."""
-        topic = self.plan.sources[0].topic
-        for partition, log in enumerate(self.logs):
-            events = {(r.timestamp, r.value): e for e in log for r in (record_of(e),)}
-            found = list(read_log(self.bootstrap, topic, partition))
-            told = [(m.timestamp()[1], m.value()) for m in found]
-            assert not Counter((r.timestamp, r.value) for r in map(record_of, log)) - Counter(told)
-            self.logs[partition] = [
-                replace(events[one], offset=m.offset()) for one, m in zip(told, found, strict=True)
-            ]
-
-    def wait(self, timeout_s: float = 60.0) -> None:
+    def wait(self, timeout_s: float = 180.0) -> None:
         """Until all that was produced is in the rows."""
         prefix = {n: log[-1].offset + 1 for n, log in enumerate(self.logs) if log}
         try:
@@ -139,10 +128,10 @@ class Scene:
         expected = expected_rows(self.plan, judged)
         assert_rows_equal(self.online(expected), expected)
 
-    def running(self) -> list[subprocess.Popen[bytes]]:
+    def running(self) -> list[Forked]:
         return [worker for worker in self.workers if worker.poll() is None]
 
-    def wait_for_motion(self, timeout_s: float = 30.0) -> None:
+    def wait_for_motion(self, timeout_s: float = 120.0) -> None:
         """Until a worker has applied something more."""
         before, deadline = self.visible(), time.monotonic() + timeout_s
         while self.visible() <= before:
@@ -151,7 +140,7 @@ class Scene:
                 raise AssertionError(f"no worker has applied a record for {timeout_s:g} s")
             time.sleep(0.01)
 
-    def kill(self, worker: subprocess.Popen[bytes]) -> None:
+    def kill(self, worker: Forked) -> None:
         """As kill -9 does."""
         worker.send_signal(signal.SIGKILL)
         worker.wait()
@@ -202,7 +191,7 @@ def random_event(rng: random.Random, partition: int, offset: int, now: int) -> O
 
 def letters_of(bootstrap: str, plan: Plan, name: str) -> list[DeadLetter]:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", "enable.auto.commit": False})
-    _, end = consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=10)
+    _, end = consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=60)
     consumer.assign([TopicPartition(name, 0, 0)])
     found: list[DeadLetter] = []
     while len(found) < end:

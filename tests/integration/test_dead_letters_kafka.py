@@ -56,8 +56,8 @@ class Refusals:
         """Wait until the worker has seen the whole topic."""
         self._outbox.flush(self._deliveries)
         prefix = {partition: len(self.log(partition)) for partition in (0, 1)}
-        self.scene.progress.wait(self.topic, prefix, timeout_s=60)
-        deadline, counted = time.monotonic() + 20, self.counts()
+        self.scene.progress.wait(self.topic, prefix, timeout_s=180)
+        deadline, counted = time.monotonic() + 120, self.counts()
         while time.monotonic() < deadline:  # what is readable online may be so before the letters are
             letters = {one.letter.id for late in (False, True) for one in self.find(late=late, replayed=True)}
             if len(letters) >= counted["dead"] + counted["late"]:

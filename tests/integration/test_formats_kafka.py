@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +17,7 @@ from schemas import topics
 from schemas.avro import encode_confluent
 from streams.progress import counts_key
 from tests.integration.registry import StandIn, register
-from tests.integration.scene import PARTITIONS, ROOT, Scene, letters_of, random_event
+from tests.integration.scene import PARTITIONS, Scene, letters_of, random_event
 from tests.parity.test_windows_parity import rules_of
 from tests.parity.window_oracle import OracleEvent, judge
 from tests.streams.plans import EVENT_SCHEMA
@@ -77,7 +75,6 @@ JSON_SCHEMA = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "ob
 class FormatScene(Scene):
     """A scene whose events are encoded in ways of its own, and whose workers know a registry."""
 
-    registry: str | None = None
     encodings: list[Encode]
     poison: list[bytes]
 
@@ -85,20 +82,6 @@ class FormatScene(Scene):
         source = self.plan.sources[0].model_copy(update=changes)
         self.plan = self.plan.model_copy(update={"sources": (source,)})
         self.plan_file.write_text(self.plan.to_json())
-
-    def start_worker(self, idle_ms: int = 3_600_000) -> subprocess.Popen[bytes]:
-        command = [
-            sys.executable,
-            "-m",
-            "tests.integration.worker_process",
-            str(self.plan_file),
-            self.bootstrap,
-        ]
-        arguments = [self.redis_url, str(idle_ms), *([self.registry] if self.registry else [])]
-        with self.log_file.open("ab") as log:
-            worker = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=log, stderr=log)
-        self.workers.append(worker)
-        return worker
 
     def produce(self, partition: int, event: OracleEvent) -> None:
         if event.mark_ms is not None:
@@ -242,7 +225,7 @@ def test_a_registry_that_is_away_holds_records_back_and_nothing_is_lost(scene: F
         assert worker.poll() is None
         assert scene.redis.hgetall(counts_key(scene.plan.project)) in ({}, _none_read(scene))
         worker.send_signal(signal.SIGTERM)  # it does not wait for the registry
-        assert worker.wait(30) == 0
+        assert worker.wait(120) == 0
         workers = [scene.start_worker()]
         until(lambda: len(registry.asked) >= 6)
         before = restored(scene)
@@ -269,7 +252,7 @@ def restored(scene: FormatScene) -> int:
     return scene.log_file.read_text().count(": restored ")
 
 
-def until(holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
+def until(holds: Callable[[], bool], timeout_s: float = 180.0) -> None:
     end = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < end

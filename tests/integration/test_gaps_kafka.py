@@ -106,7 +106,7 @@ def left_of(scene: Scene) -> list[list[OracleEvent]]:
 
 def compact(scene: Scene) -> None:
     """Wait for the log cleaner, send it away, and have the oracle forget what it took with it."""
-    before, deadline = sum(map(len, scene.logs)), time.monotonic() + 120
+    before, deadline = sum(map(len, scene.logs)), time.monotonic() + 300
     set_cleanup(scene, "compact")
     while sum(map(len, left_of(scene))) > before * 0.8:
         assert time.monotonic() < deadline, "the log cleaner has not been here"
@@ -161,6 +161,6 @@ def test_poison_in_every_position_of_a_range(scene: Scene) -> None:
     scene.assert_equals_oracle()
     worker = scene.workers[-1]
     worker.terminate()
-    assert worker.wait(30) == 0
+    assert worker.wait(120) == 0
     letters = letters_of(scene.bootstrap, scene.plan, topics.dead_letters(scene.plan.project))
     assert [letter.offset for letter in letters] == [size * n + n for n in range(size)]

@@ -70,7 +70,7 @@ class Scene:
         await sink.close()
 
     @contextlib.contextmanager
-    def serving(self, plan: Plan | None = None, log_timeout_s: float = 20.0) -> Iterator[TestClient]:
+    def serving(self, plan: Plan | None = None, log_timeout_s: float = 60.0) -> Iterator[TestClient]:
         kafka = {"bootstrap.servers": self.bootstrap, "log_level": 0}
         app = create_app(
             plan or self.plan, self.project, kafka, self.redis_url, self.store, "r1", log_timeout_s
@@ -120,7 +120,7 @@ def question(flight: str = "UA1", origin: str = "EWR", **more: Any) -> dict[str,
     return {"entities": {"origin": origin}, "request": {"distance": 700, "flight": flight}, **more}
 
 
-def until(holds: Callable[[], bool], timeout_s: float = 20.0) -> None:
+def until(holds: Callable[[], bool], timeout_s: float = 90.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < deadline

@@ -62,7 +62,7 @@ class Scene:
         kafka = {"bootstrap.servers": self.bootstrap}
         return TrainApp(self.plan, self.project, kafka, self.redis, self.store, publish_every_s)
 
-    def await_trained(self, offset: int, timeout_s: float = 60.0) -> None:
+    def await_trained(self, offset: int, timeout_s: float = 180.0) -> None:
         """Until every learner has published the prefix."""
         deadline = time.monotonic() + timeout_s
         while True:
@@ -73,7 +73,7 @@ class Scene:
             assert time.monotonic() < deadline, reached
             time.sleep(0.01)
 
-    def await_epoch(self, number: int, timeout_s: float = 30.0) -> Epoch:
+    def await_epoch(self, number: int, timeout_s: float = 180.0) -> Epoch:
         deadline = time.monotonic() + timeout_s
         while True:
             epoch = self.pointers.read(self.router).epoch
@@ -87,7 +87,7 @@ class Scene:
         consumer.assign([TopicPartition(topic, 0, 0)])
         found: list[bytes] = []
         while len(found) < count:
-            messages = consumer.consume(count - len(found), 20.0)
+            messages = consumer.consume(count - len(found), 60.0)
             assert messages, f"{len(found)} of {count} in {topic}"
             found += [message.value() or b"" for message in messages]
         consumer.close()
@@ -113,7 +113,7 @@ def running(app: TrainApp) -> Iterator[None]:
         yield
     finally:
         app.stop()
-        thread.join(30)
+        thread.join(120)
         assert not thread.is_alive()
 
 
@@ -133,7 +133,7 @@ def test_killed_at_any_moment_it_ends_in_the_same_state_as_without(scene: Scene)
     for kill_at in (1, 300, None):
         trainer = subprocess.Popen(command, cwd=ROOT)
         try:
-            scene.await_trained(len(stream) if kill_at is None else kill_at, 120.0)
+            scene.await_trained(len(stream) if kill_at is None else kill_at)
         finally:
             trainer.kill()
             trainer.wait()

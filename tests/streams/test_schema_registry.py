@@ -79,7 +79,11 @@ def test_a_port_where_nobody_listens_is_a_registry_that_is_away() -> None:
     ("answer", "message"),
     [
         ({"schema": "{}", "schemaType": "PROTOBUF"}, "schema id 2 is PROTOBUF in .*, not Avro"),
-        ({"schema": "{}", "references": [{"name": "x"}]}, "refers to types of other subjects"),
+        ({"schema": "{}", "references": [{"name": "x"}]}, "has a reference without subject and version"),
+        (
+            {"schema": "}", "references": [{"subject": "x", "version": 1}]},
+            "subject 'x' version 1, which .* is no JSON",
+        ),
     ],
 )
 def test_a_schema_that_cannot_be_used_is_refused(stand_in: StandIn, answer: object, message: str) -> None:
@@ -146,8 +150,11 @@ async def test_a_registry_that_is_away_is_waited_for(
     one, records = decoder(), LogRecords.of([record_of(OTHER, 2)])
     with caplog.at_level(logging.WARNING):
         schemas = WriterSchemas.at(stand_in.url)
-        waiting = asyncio.create_task(schemas.supply(one, LogRecords.of(records)))
-        await asyncio.sleep(0.5)
+        waiting = asyncio.create_task(schemas.supply(one, records))
+        for _ in range(600):
+            if "wait, next try" in caplog.text:
+                break
+            await asyncio.sleep(0.05)
     assert not waiting.done()
     assert schemas.waiting
     assert "records of schema id 2 wait" in caplog.text

@@ -1,0 +1,23 @@
+"""A join as a process: `python -m tests.integration.join_process PLAN KAFKA REDIS ARCHIVE [CONFIG]`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+from schemas.plan import Plan
+from streams.join_app import JoinApp
+from streams.join_config import JoinConfig
+
+
+def main(plan_file: str, bootstrap: str, redis_url: str, archive: str, config: str = "{}") -> None:
+    logging.basicConfig(level="INFO", format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    chosen = {"checkpoint_ms": 50, "checkpoint_records": 40, **json.loads(config)}
+    made = JoinConfig(instance_id="join-0", archive=Path(archive), **chosen)
+    JoinApp(Plan.from_json(Path(plan_file).read_text()), bootstrap, redis_url, made).run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,203 @@
+"""A scene for tests of the join: real servers, logs with an oracle, a join that can be killed."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import redis
+from confluent_kafka import Producer
+
+from deploy.child import Child
+from deploy.topics_admin import ensure_topics
+from schemas import topics
+from schemas.marks import mark_headers, mark_time_ms
+from schemas.plan import Plan
+from schemas.records import Closing, DeadLetter, Example
+from streams.log_reader import read_log
+from streams.partitioning import partition_for
+from streams.progress import ProgressStore, counts_key
+from tests.integration import nursery
+from tests.parity.join_oracle import M, O, Oracle, P
+from tests.streams.join_builders import a_prediction, a_router, an_outcome
+
+WAIT = 1000
+PARTITIONS = 2
+SCHEMA = json.dumps(
+    {
+        "type": "record",
+        "name": "Arrival",
+        "fields": [
+            {"name": "flight", "type": "string"},
+            {"name": "late", "type": ["null", "boolean"]},
+            {"name": "at", "type": "long"},
+        ],
+    }
+)
+
+
+def a_plan(project: str, duplicates: str, missing: str) -> Plan:
+    source = {
+        "name": "arrivals",
+        "topic": f"{project}.arrivals",
+        "reader_schema": SCHEMA,
+        "writer_schemas": {1: SCHEMA},
+        "timestamp_field": "at",
+        "key_field": "flight",
+        "tile_ms": 1000,
+        "late_tiles": 1,
+        "max_future_ms": 60_000,
+        "shards": 0,
+    }
+    outcome = {"source": "arrivals", "key_field": "flight", "label_field": "late"}
+    more = {"partitions": PARTITIONS, "duplicates": duplicates, "missing": missing, "outcome": outcome}
+    router = a_router(WAIT, **more).model_dump()
+    return Plan.model_validate({"project": project, "sources": [source], "routers": [router]})
+
+
+class _Join(Child):
+    """A child that is forked."""
+
+    def start(self) -> Child:
+        module, *arguments = self._command
+        self._process = nursery.start(module, arguments, self.log)  # type: ignore[assignment]
+        return self
+
+
+class Loop:
+    """A plan's topics, a producer for its inputs, and the join as a child process: a module of this folder,
+    with what else its configuration has."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        bootstrap: str,
+        redis_url: str,
+        folder: Path,
+        program: str = "join_process",
+        **config: Any,
+    ) -> None:
+        self.plan, self.bootstrap, self.folder = plan, bootstrap, folder
+        self.redis = redis.Redis.from_url(redis_url)
+        self.names = {
+            kind: getattr(topics, kind)(plan.project, "delays")
+            for kind in ("predictions", "outcomes", "examples", "closings")
+        }
+        ensure_topics(bootstrap, plan, event_partitions=PARTITIONS)
+        (folder / "plan.json").write_text(plan.to_json())
+        command = [f"tests.integration.{program}", str(folder / "plan.json"), bootstrap, redis_url]
+        self.join = _Join(
+            "join", [*command, str(folder / "archive"), json.dumps(config)], folder / "join.log"
+        )
+        self.producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 1})
+        self.sent: dict[str, dict[int, int]] = {}
+        self.store = ProgressStore(self.redis, plan)
+        self.seen = self.store.read()
+
+    def send(self, topic: str, partition: int, value: bytes | None, headers: Any = (), **more: Any) -> None:
+        self.producer.produce(
+            topic, value, partition=partition, headers=list(headers), on_delivery=self._delivered, **more
+        )
+        self.producer.poll(0)
+
+    def _delivered(self, error: Any, message: Any) -> None:
+        assert error is None
+        self.sent.setdefault(message.topic(), {})[message.partition()] = message.offset() + 1
+
+    def send_event(self, event: P | O | M) -> None:
+        if isinstance(event, M):
+            for partition in range(PARTITIONS):
+                self.send(self.names[event.source], partition, None, mark_headers(event.ts))
+            return
+        key = event.key.encode()
+        kind = "predictions" if isinstance(event, P) else "outcomes"
+        record = (
+            a_prediction(event.id, event.key, event.ts)
+            if isinstance(event, P)
+            else an_outcome(event.id, event.key, event.ts, event.label)
+        )
+        self.send(self.names[kind], partition_for(key, PARTITIONS), record.to_bytes(), key=key)
+
+    def send_slowly(self, events: Sequence[P | O | M]) -> None:
+        """So that the join reads many small ranges, and makes many checkpoints."""
+        for event in events:
+            self.send_event(event)
+            self.producer.flush()
+
+    def wait_for_life(self) -> None:
+        """Until the join has made progress since the last call."""
+        self.join.wait_until(lambda: self.store.read() != self.seen, 180)
+        self.seen = self.store.read()
+
+    def wait(self, kinds: tuple[str, ...] = ("predictions", "outcomes")) -> None:
+        """Until everything sent to these topics is in the outputs; fails when the join has died."""
+        self.producer.flush()
+        wanted = {(self.names[k], p): end for k in kinds for p, end in self.sent[self.names[k]].items()}
+
+        def ready() -> bool:
+            found = self.store.read()
+            return all(
+                ("join", *w, "") in found and found["join", *w, ""].next_offset >= n
+                for w, n in wanted.items()
+            )
+
+        self.join.wait_until(ready, 180)
+
+    def read(self, topic: str, partition: int) -> list[Any]:
+        return list(read_log(self.bootstrap, topic, partition))
+
+    def examples(self) -> list[Example]:
+        messages = self.read(self.names["examples"], 0)
+        return [Example.model_validate_json(m.value()) for m in messages if m.value() is not None]
+
+    def closings(self, partition: int) -> list[Closing]:
+        messages = self.read(self.names["closings"], partition)
+        return [Closing.model_validate_json(m.value()) for m in messages if m.value() is not None]
+
+    def marks(self, topic: str, partition: int) -> list[int]:
+        times = (mark_time_ms(m.headers()) for m in self.read(topic, partition) if m.value() is None)
+        return [time_ms for time_ms in times if time_ms is not None]
+
+    def letters(self) -> list[DeadLetter]:
+        name = topics.dead_letters(self.plan.project)
+        return [DeadLetter.model_validate_json(m.value()) for m in self.read(name, 0)]
+
+    def counts(self) -> dict[str, int]:
+        raw: Any = self.redis.hgetall(counts_key(self.plan.project))
+        total: dict[str, int] = {}
+        for name, value in raw.items():
+            if name.startswith(b"join|"):
+                for what, n in json.loads(value).items():
+                    total[what] = total.get(what, 0) + n
+        return total
+
+
+def a_log(count: int, seed: int) -> list[P | O | M]:
+    """Predictions with outcomes that are early, in time, late, repeated, or missing, and marks of both."""
+    chance = random.Random(seed)
+    timed: list[tuple[float, P | O | M]] = []
+    for n in range(count):
+        ts, key = n * 10, f"k{n - n % chance.choice([1, 1, 1, 2])}"
+        timed.append((ts, P(f"p{n}", key, ts)))
+        for repeat in range(chance.choice([0, 1, 1, 1, 2])):
+            delay = chance.choice([-300, 100, 500, 900, 1500, 2500])
+            outcome = O(f"o{n}-{repeat}", key, max(ts + delay, 0), float(chance.randint(0, 1)))
+            timed += [(outcome.ts, outcome)] * chance.choice([1, 1, 1, 2])
+    for time_ms in range(0, count * 10, 500):
+        timed += [(time_ms + 0.5, M(source, time_ms)) for source in ("predictions", "outcomes")]
+    ordered = [event for _, event in sorted(timed, key=lambda pair: pair[0])]
+    return [*ordered, M("predictions", count * 10 + 20_000), M("outcomes", count * 10 + 20_000)]
+
+
+def oracles(log: list[P | O | M], duplicates: str, missing: str) -> list[Oracle]:
+    """One oracle per partition, fed with copies, since an oracle marks its events."""
+    each = [Oracle(WAIT, missing, duplicates) for _ in range(PARTITIONS)]
+    for event in log:
+        for partition, oracle in enumerate(each):
+            if isinstance(event, M) or partition_for(event.key.encode(), PARTITIONS) == partition:
+                oracle.step(copy(event))
+    return each

@@ -1,0 +1,149 @@
+"""What a join says of itself over HTTP, and when it gives up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.redis_server import RedisServer
+from schemas.avro import encode_confluent
+from tests.integration.health import ask, metrics, wait_for_metric, wait_until_ready
+from tests.integration.join_scene import PARTITIONS, SCHEMA, Loop, a_log, a_plan, oracles
+from tests.parity.join_oracle import O, P
+
+pytestmark = pytest.mark.kafka
+EXIT_FAILED = 70
+STUCK_S = 8.0  # hardly a machine stops for so long, and a test can wait for it
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path / "redis", persistent=True) as server:
+        yield server
+
+
+@pytest.fixture
+def loop(
+    kafka_bootstrap: str, own_redis: RedisServer, project: str, tmp_path: Path
+) -> Iterator[Callable[..., Loop]]:
+    started: list[Loop] = []
+
+    def start(**more: Any) -> Loop:
+        plan = a_plan(project, "first", "negative")
+        started.append(Loop(plan, kafka_bootstrap, own_redis.url, tmp_path, **more))
+        started[-1].join.start()
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.join.kill()
+
+
+def no_lag(lags: dict[tuple[str, ...], float]) -> bool:
+    return bool(lags) and not any(lags.values())
+
+
+def fates(told: dict[tuple[str, ...], float], partition: int) -> dict[str, float]:
+    return {fate: value for (_, of, fate), value in told.items() if of == str(partition)}
+
+
+def test_predictions_and_outcomes_add_up_in_metrics_and_probes_tell_the_state(
+    loop: Callable[..., Loop], free_port: int
+) -> None:
+    log = a_log(300, seed=8)
+    run, expected = loop(metrics_port=free_port), oracles(log, "first", "negative")
+    events = run.plan.sources[0].topic
+    wait_until_ready(free_port)
+    for event in log[:-2]:  # the marks that close everything come later
+        run.send_event(event)
+    for n in range(10):
+        value = encode_confluent(SCHEMA, 1, {"flight": f"x{n}", "late": None if n == 5 else True, "at": 200})
+        run.send(events, n % PARTITIONS, value if n else b"not avro", key=b"x", timestamp=200)
+    run.wait()
+    told = wait_for_metric(free_port, "headrace_lag", no_lag)
+    assert sum(told["headrace_join_labels_total"].values()) == 10
+    assert told["headrace_join_labels_total"][events, "delays", "0", "malformed"] == 1
+    assert told["headrace_join_labels_total"][events, "delays", "1", "unlabelled"] == 1
+    assert sum(told["headrace_join_predictions"].values()) == sum(isinstance(event, P) for event in log)
+    assert sum(fates(told["headrace_join_predictions"], n)["pending"] for n in range(PARTITIONS)) > 0
+    for event in log[-2:]:
+        run.send_event(event)
+    run.wait()
+    told = wait_for_metric(free_port, "headrace_lag", no_lag)
+    for partition, oracle in enumerate(expected):
+        counts = oracle.counts()
+        found = fates(told["headrace_join_predictions"], partition)
+        assert found == {name: counts[name] for name in ("matched", "negative")} | {
+            "pending": 0,
+            "censored": 0,
+        }
+    sent = sum(isinstance(event, O) for event in log) + 8
+    assert sum(told["headrace_join_outcomes"].values()) == sent
+    for kind in ("predictions", "outcomes"):
+        for partition in range(PARTITIONS):
+            place = run.names[kind], str(partition)
+            assert told["headrace_position"][place] >= run.sent[run.names[kind]][partition]
+            assert told["headrace_restored_ratio"][place] == 1
+            assert told["headrace_freshness_seconds"][place] > 1e9  # event time is near 1970
+            assert told["headrace_ranges_total"][place] > 0
+    assert len(told["headrace_position"]) == 3 * PARTITIONS
+    assert "headrace_keys" not in told
+    assert set(told["headrace_waiting"].values()) == {0}
+    assert ask(free_port, "/healthz")[0] == 200
+    time.sleep(2.5)  # who has nothing to do does not stand still
+    wait_for_metric(free_port, "headrace_checkpoint_age_seconds", lambda age: age[()] < 2)
+    assert run.join.stop() == 0
+
+
+def test_waiting_for_redis_is_no_standstill(
+    loop: Callable[..., Loop], own_redis: RedisServer, free_port: int
+) -> None:
+    run = loop(metrics_port=free_port, stuck_s=STUCK_S)
+    log = a_log(100, seed=9)
+    for event in log[:50]:
+        run.send_event(event)
+    run.wait()
+    own_redis.stop()
+    for event in log[50:]:
+        run.send_event(event)
+    run.producer.flush()
+    wait_for_metric(free_port, "headrace_waiting", lambda waiting: waiting.get(("redis",)) == 1)
+    wait_for_metric(free_port, "headrace_checkpoint_age_seconds", lambda age: age.get((), 0) > 1.2 * STUCK_S)
+    status, told = ask(free_port, "/healthz")
+    assert (status, told.endswith("waiting for redis\n")) == (200, True)
+    assert sum(metrics(free_port)["headrace_lag"].values()) > 0
+    own_redis.start()
+    run.wait()
+    assert run.counts()["predictions"] == 100
+    assert run.join.exit_code is None
+    wait_for_metric(free_port, "headrace_waiting", lambda waiting: set(waiting.values()) == {0})
+
+
+def test_a_join_that_stands_still_with_records_before_it_ends_and_says_why(
+    loop: Callable[..., Loop], tmp_path: Path
+) -> None:
+    log = a_log(400, seed=10)
+    run, expected = loop(program="hanging_join", stuck_s=3.0), oracles(log, "first", "negative")
+    sent = 0
+    deadline = time.monotonic() + 180
+    while run.join.exit_code is None:
+        assert time.monotonic() < deadline
+        run.send_slowly(log[sent : sent + 5])
+        sent += 5
+        time.sleep(0.05)
+    assert run.join.exit_code == EXIT_FAILED
+    told = (tmp_path / "join.log").read_text()
+    assert "makes no progress: it stands at offset" in told or "no checkpoint has ended for" in told
+    for event in log[sent:]:
+        run.send_event(event)
+    again = loop()
+    again.sent = run.sent
+    run.producer.flush()
+    again.wait()
+    for partition, oracle in enumerate(expected):
+        closed = sorted(c.prediction.prediction_id for c in again.closings(partition))
+        assert closed == sorted(row[0] for row in oracle.closings)

@@ -1,0 +1,63 @@
+"""What a trainer says of itself, and what a malformed closing does to that."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from learners.train_app import TrainApp
+from streams.health_server import serve_health
+from streams.overseer import Overseer
+from tests.integration.health import ask, metrics, wait_for_metric
+from tests.learners.flights import HOUR_MS, closings, examples
+from tests.learners.test_train_app import Scene, bodies, running
+
+pytestmark = pytest.mark.kafka
+
+
+def positions(app: TrainApp) -> dict[str, dict[int, int | None]]:
+    found: dict[str, dict[int, int | None]] = {}
+    for one in app.vitals().partitions:
+        found.setdefault(one.topic, {})[one.partition] = one.position
+    return found
+
+
+def test_a_trainer_tells_how_far_it_is_and_what_it_has_learned(
+    kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path, free_port: int
+) -> None:
+    scene = Scene(kafka_bootstrap, redis_url, project, tmp_path)
+    stream = bodies(list(examples(scene.plan, 30)))
+    scene.write(scene.examples, *stream[:10], HOUR_MS, b"no example", *stream[10:])
+    ends = {}
+    for partition in (0, 1):
+        found = bodies(list(closings(scene.plan, 40, {"streaming": 0.8}))[partition::2])
+        scene.write(scene.closings, *found, b"no closing", partition=partition)
+        ends[partition] = len(found) + 1
+    app = scene.app(publish_every_s=0.05)
+    assert not app.vitals().ready
+    overseer = Overseer(kafka_bootstrap, app.vitals, 60)
+    server = serve_health("127.0.0.1", free_port, overseer)
+    try:
+        assert ask(free_port, "/readyz") == (503, "no partitions are assigned yet\n")
+        with running(app):
+            scene.await_trained(32)
+            deadline = time.monotonic() + 120
+            while positions(app) != {scene.examples: {0: 32}, scene.closings: ends}:
+                assert time.monotonic() < deadline, positions(app)
+                time.sleep(0.05)
+            overseer.look()
+            told = wait_for_metric(
+                free_port, "headrace_train_unpublished", lambda left: left and not any(left.values())
+            )
+            assert ask(free_port, "/readyz")[0] == ask(free_port, "/healthz")[0] == 200
+            assert metrics(free_port)["headrace_checkpoint_age_seconds"][()] < 60
+        assert set(told["headrace_lag"].values()) == {0}
+        assert told["headrace_train_learned_total"] == {("delays", arm): 30 for arm in scene.router.arms}
+        assert set(told["headrace_train_poisoned_total"].values()) == {0}
+        assert told["headrace_freshness_seconds"].keys() == {(scene.examples, "0")}
+        assert told["headrace_train_epoch"].keys() == {("delays",)}
+    finally:
+        server.shutdown()
+        server.server_close()
