@@ -129,9 +129,7 @@ def compile_source(source: EventSource, views: Sequence[StreamViewSpec]) -> Sour
 
 
 def _writer_schemas(source: EventSource, views: Sequence[StreamViewSpec]) -> dict[int, str]:
-    keys = {key.name for view in views for key in view.join_keys}
-    columns = {a.column for view in views for a in view.aggregations}
-    fields = sorted({source.feast.timestamp_field, *keys, *columns})
+    fields = sorted({source.feast.timestamp_field, *(name for view in views for name in view.reads)})
     if source.format == "json":
         check_json(source.definition, source.schema, fields, source.writers, source.tags)
         return {}
