@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import redis
 
@@ -15,6 +16,9 @@ from deploy.settings import Settings
 from featurestore.plan_store import PlanStore
 from schemas.errors import ServiceUnavailable
 from schemas.plan import Plan
+
+if TYPE_CHECKING:
+    from streams.view_udf import Transform
 
 _SETTLE_S = 2.0  # how long a range in hand may hold a checkpoint up
 
@@ -45,6 +49,7 @@ def run_worker(settings: Settings) -> None:
     from streams.worker import Worker, WorkerConfig
 
     _, plan = _begin(settings)
+    transforms = _udfs(settings, plan)
     uvloop.install()
     Worker(
         plan,
@@ -62,7 +67,17 @@ def run_worker(settings: Settings) -> None:
             metrics_port=settings.metrics_port,
             stuck_s=settings.stuck_s,
         ),
+        transforms,
     ).run()
+
+
+def _udfs(settings: Settings, plan: Plan) -> dict[str, Transform]:
+    """What executes the udfs of stream views. Feast and pandas are imported where there is one only."""
+    if not any(view.udf for view in plan.stream_views):
+        return {}
+    from featurestore.load_udfs import load_udfs
+
+    return load_udfs(settings.project_dir, plan)
 
 
 def run_join(settings: Settings) -> None:
