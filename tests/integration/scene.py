@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ from schemas.plan import Plan
 from schemas.records import DeadLetter
 from streams.log_reader import read_log
 from streams.progress import ProgressStore
-from tests.parity.test_windows_parity import assert_rows_equal, expected_rows, record_of, rules_of
-from tests.parity.window_oracle import OracleEvent, judge
+from tests.parity.test_windows_parity import NO_UDFS, assert_rows_equal, expected_rows, record_of, rules_of
+from tests.parity.window_oracle import OracleEvent, RowUdf, judge
 from tests.streams.plans import purchases_plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,8 +35,17 @@ PARTITIONS = 2
 class Scene:
     """A plan with its topics, a producer that remembers what it logged, and workers that can be killed."""
 
-    def __init__(self, bootstrap: str, redis_url: str, project: str, tmp_path: Path) -> None:
-        self.plan = purchases_plan(project, late_tiles=20, max_future_ms=10_000)
+    def __init__(
+        self,
+        bootstrap: str,
+        redis_url: str,
+        project: str,
+        tmp_path: Path,
+        plan: Plan | None = None,
+        udfs: Mapping[str, RowUdf] = NO_UDFS,
+    ) -> None:
+        self.plan = plan or purchases_plan(project, late_tiles=20, max_future_ms=10_000)
+        self.udfs = udfs
         self.bootstrap, self.redis_url = bootstrap, redis_url
         self.redis = redis.Redis.from_url(redis_url)
         self.progress = ProgressStore(self.redis, self.plan)
@@ -135,8 +145,8 @@ class Scene:
         return rows
 
     def assert_equals_oracle(self) -> None:
-        judged = [judge(log, rules_of(self.plan)) for log in self.logs]
-        expected = expected_rows(self.plan, judged)
+        judged = [judge(log, rules_of(self.plan, self.udfs)) for log in self.logs]
+        expected = expected_rows(self.plan, judged, self.udfs)
         assert_rows_equal(self.online(expected), expected)
 
     def running(self) -> list[subprocess.Popen[bytes]]:
