@@ -16,13 +16,14 @@ from schemas import topics
 from streams.progress import counts_key
 from streams.rebuild import Rebuild
 from tests.featurestore.conftest import CONFIG
-from tests.integration.scene import PARTITIONS, Load, Scene, letters_of
+from tests.integration.scene import PARTITIONS, Scene, letters_of
 from tests.parity.test_windows_parity import rules_of
 from tests.parity.window_oracle import OracleEvent, judge
 from tests.streams.plans import EVENT_SCHEMA
 
 pytestmark = pytest.mark.kafka
 START_MS = 1_700_000_000_000
+PATIENCE_S = 180.0  # such a worker imports Feast first
 
 FEATURES = '''
 from datetime import timedelta
@@ -49,24 +50,24 @@ purchases = KafkaSource(
 )
 
 
-def features(prefix, column, dtype):
-    window, hop = timedelta(milliseconds=60), timedelta(milliseconds=10)
-    return [
-        Aggregation(column=column, function=f, name=f"{{prefix}}_{{f}}", time_window=window, slide_interval=hop)
-        for f in ("count", "sum", "last")
-    ], [Field(name=f"{{prefix}}_{{f}}", dtype=Int64 if f == "count" else dtype) for f in ("count", "sum", "last")]
-
-
-def view(key, column, dtype):
-    aggregations, fields = features(column, column, dtype)
+def view(key, column, dtype, **tags):
+    over = dict(time_window=timedelta(milliseconds=60), slide_interval=timedelta(milliseconds=10))
+    types = {{"count": Int64, "sum": dtype, "last": dtype}}
     return dict(
-        entities=[{{"user": user, "shop": shop}}[key]], ttl=timedelta(0), source=purchases, mode="pandas",
-        timestamp_field="event_ms", schema=fields, aggregations=aggregations,
-        tags={{"headrace.columns": "items, amount"}} | ({{"headrace.quantum": "net=0.01"}} if column == "net" else {{}}),
+        entities=[key],
+        ttl=timedelta(0),
+        source=purchases,
+        mode="pandas",
+        timestamp_field="event_ms",
+        schema=[Field(name=f"{{name}}_{{column}}", dtype=dtype) for name, dtype in types.items()],
+        aggregations=[
+            Aggregation(column=column, function=name, name=f"{{name}}_{{column}}", **over) for name in types
+        ],
+        tags={{"headrace.columns": "items, amount", **tags}},
     )
 
 
-@stream_feature_view(**view("user", "items", Int64))
+@stream_feature_view(**view(user, "items", Int64))
 def by_user(df):
     """Some have bought something; poison raises."""
     if (df["items"] == 9).any():
@@ -74,7 +75,7 @@ def by_user(df):
     return df[df["items"] > 0]
 
 
-@stream_feature_view(**view("shop", "net", Float64))
+@stream_feature_view(**view(shop, "net", Float64, **{{"headrace.quantum": "net=0.01"}}))
 def by_shop(df):
     return df.assign(net=net(df["amount"])).sample(frac=1)
 '''
@@ -127,48 +128,45 @@ def counts(scene: Scene, partition: int) -> Any:
     return json.loads(stored[f"intake|{scene.plan.sources[0].topic}|{partition}".encode()])
 
 
+REASONS = {
+    "items": "view 'by_user', udf 'by_user': ValueError: nine items",
+    "amount": "view 'by_shop', udf 'by_shop': OverflowError: 50.0 is more than we sell for",
+}
+POSITIONS = [{0}, {1}, {2}, {3}, {4}, {0, 4}, {1, 2}, {0, 1, 2, 3, 4}, set()]
+
+
 def test_poison_in_every_position_of_a_range_goes_to_the_dead_letters_and_nothing_else(scene: Scene) -> None:
-    """Each range is flushed and waited for, so that it is one."""
     scene.start_worker()
-    poison, offset = {}, 0
-    for positions in [*({n} for n in range(5)), {0, 4}, {1, 2}, {0, 1, 2, 3, 4}, set()]:
+    expected, offset = {}, 0
+    for positions in POSITIONS:
         for at in range(5):
-            fields = {"items": 9} if at % 2 else {"amount": 50.0}
+            poison = {"items": 9} if at % 2 else {"amount": 50.0}
             if at in positions:
-                poison[offset] = (
-                    "udf 'by_user': ValueError: nine" if at % 2 else "udf 'by_shop': OverflowError: 50"
-                )
-            scene.produce(0, event(offset, **(fields if at in positions else {})))
+                expected[offset] = REASONS[next(iter(poison))]
+            scene.produce(0, event(offset, **(poison if at in positions else {})))
             offset += 1
         scene.flush()
-        scene.wait()
+        scene.wait(PATIENCE_S)  # so that each is a range of its own
     scene.assert_equals_oracle()
-    assert counts(scene, 0) == {"applied": offset - len(poison), "late": 0, "dead": len(poison), "marks": 0}
-    letters = {
-        one.offset: one
-        for one in letters_of(scene.bootstrap, scene.plan, topics.dead_letters(scene.plan.project))
-    }
-    assert letters.keys() == poison.keys()
-    for at, letter in letters.items():
-        assert letter.kind == "udf"
-        assert poison[at] in letter.reason
-        assert "view 'by_" in letter.reason
+    dead = len(expected)
+    assert counts(scene, 0) == {"applied": offset - dead, "late": 0, "dead": dead, "marks": 0}
+    letters = letters_of(scene.bootstrap, scene.plan, topics.dead_letters(scene.plan.project))
+    assert {letter.offset: letter.reason for letter in letters} == expected
+    assert {letter.kind for letter in letters} == {"udf"}
 
 
 def test_rows_behind_udfs_survive_kill_9_and_a_lost_store(scene: Scene) -> None:
-    rng = random.Random(4)
     worker = scene.start_worker()
-    with Load(scene, rng):
-        for _ in range(2):
-            scene.wait_for_motion()
-            scene.kill(worker)
-            worker = scene.start_worker()
-        scene.wait_for_motion()
-    scene.wait()
+    scene.produce_random(random.Random(4), 2000)
+    scene.wait_for_motion(PATIENCE_S)
+    scene.kill(worker)
+    scene.produce_random(random.Random(5), 1000)
+    scene.start_worker()
+    scene.wait(PATIENCE_S)
     scene.assert_equals_oracle()
     judged = [judge(log, rules_of(scene.plan, ROWS)) for log in scene.logs]
     assert [counts(scene, n) for n in range(PARTITIONS)] == [one.counts for one in judged]
-    assert any(one.counts["dead"] for one in judged)
+    assert all(one.counts["dead"] for one in judged)
     for key in scene.redis.scan_iter(f"*{scene.plan.project}*"):
         scene.redis.delete(key)
     store = RedisRebuildStore(scene.redis_url, scene.plan)
