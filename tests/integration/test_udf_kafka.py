@@ -28,7 +28,7 @@ PATIENCE_S = 180.0  # such a worker imports Feast first
 FEATURES = '''
 from datetime import timedelta
 
-from feast import Entity, Field, FileSource, KafkaSource
+from feast import Entity, Field, FileSource, KafkaSource, StreamFeatureView
 from feast.aggregation import Aggregation
 from feast.data_format import AvroFormat
 from feast.stream_feature_view import stream_feature_view
@@ -50,24 +50,27 @@ purchases = KafkaSource(
 )
 
 
-def view(key, column, dtype, **tags):
+def view(entities, column, dtype, **tags):
     over = dict(time_window=timedelta(milliseconds=60), slide_interval=timedelta(milliseconds=10))
     types = {{"count": Int64, "sum": dtype, "last": dtype}}
     return dict(
-        entities=[key],
+        entities=entities,
         ttl=timedelta(0),
         source=purchases,
-        mode="pandas",
         timestamp_field="event_ms",
         schema=[Field(name=f"{{name}}_{{column}}", dtype=dtype) for name, dtype in types.items()],
         aggregations=[
             Aggregation(column=column, function=name, name=f"{{name}}_{{column}}", **over) for name in types
         ],
-        tags={{"headrace.columns": "items, amount", **tags}},
+        tags=tags,
     )
 
 
-@stream_feature_view(**view(user, "items", Int64))
+GIVEN = {{"headrace.columns": "items, amount"}}
+by_both = StreamFeatureView(name="by_both", **view([user, shop], "items", Int64))
+
+
+@stream_feature_view(mode="pandas", **view([user], "items", Int64, **GIVEN))
 def by_user(df):
     """Some have bought something; poison raises."""
     if (df["items"] == 9).any():
@@ -75,7 +78,9 @@ def by_user(df):
     return df[df["items"] > 0]
 
 
-@stream_feature_view(**view(shop, "net", Float64, **{{"headrace.quantum": "net=0.01"}}))
+@stream_feature_view(
+    mode="pandas", **view([shop], "net", Float64, **{{"headrace.quantum": "net=0.01"}}, **GIVEN)
+)
 def by_shop(df):
     return df.assign(net=net(df["amount"])).sample(frac=1)
 '''
