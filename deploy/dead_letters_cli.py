@@ -22,7 +22,7 @@ Late = Annotated[bool, typer.Option("--late", help="The records that came too la
 Topic = Annotated[str | None, typer.Option(help="Only of this topic.")]
 Partition = Annotated[int | None, typer.Option(min=0, help="Only of this partition.")]
 Kind = Annotated[
-    Literal["malformed", "invalid", "future", "late", "orphan", "overflow"] | None,
+    Literal["malformed", "invalid", "udf", "future", "late", "orphan", "overflow"] | None,
     typer.Option(help="Only of this kind."),
 ]
 Since = Annotated[datetime | None, typer.Option(help="Refused at this time or later, UTC.")]

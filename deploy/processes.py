@@ -20,6 +20,7 @@ from schemas.plan import Plan
 
 if TYPE_CHECKING:
     from streams.schema_registry import RegistryAccess
+    from streams.view_udf import Transform
 
 _SETTLE_S = 2.0  # how long a range in hand may hold a checkpoint up
 
@@ -50,6 +51,7 @@ def run_worker(settings: Settings) -> None:
     from streams.worker import Worker, WorkerConfig
 
     _, plan = _begin(settings)
+    transforms = _udfs(settings, plan)
     uvloop.install()
     Worker(
         plan,
@@ -67,7 +69,17 @@ def run_worker(settings: Settings) -> None:
             metrics_port=settings.metrics_port,
             stuck_s=settings.stuck_s,
         ),
+        transforms,
     ).run()
+
+
+def _udfs(settings: Settings, plan: Plan) -> dict[str, Transform]:
+    """What executes the udfs of stream views. Feast and pandas are imported where there is one only."""
+    if not any(view.udf for view in plan.stream_views):
+        return {}
+    from featurestore.load_udfs import load_udfs
+
+    return load_udfs(settings.project_dir, plan)
 
 
 def run_join(settings: Settings) -> None:

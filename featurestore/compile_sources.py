@@ -118,7 +118,7 @@ def compile_source(source: EventSource, views: Sequence[StreamViewSpec]) -> Sour
         reader_schema=source.schema,
         writer_schemas=_writer_schemas(source, views),
         timestamp_field=source.feast.timestamp_field,
-        timestamp_unit=_timestamp_unit(source),
+        timestamp_unit=timestamp_unit(source),
         key_field=key,
         tile_ms=tile_ms,
         late_tiles=-(-definition.milliseconds("watermark_delay_threshold", lateness) // tile_ms),
@@ -129,9 +129,7 @@ def compile_source(source: EventSource, views: Sequence[StreamViewSpec]) -> Sour
 
 
 def _writer_schemas(source: EventSource, views: Sequence[StreamViewSpec]) -> dict[int, str]:
-    keys = {key.name for view in views for key in view.join_keys}
-    columns = {a.column for view in views for a in view.aggregations}
-    fields = sorted({source.feast.timestamp_field, *keys, *columns})
+    fields = sorted({source.feast.timestamp_field, *(name for view in views for name in view.reads)})
     if source.format == "json":
         check_json(source.definition, source.schema, fields, source.writers, source.tags)
         return {}
@@ -159,11 +157,12 @@ def _read_source(definition: Definition, source: Any) -> EventSource:
     event_source = EventSource(definition, source, message_format, schema, columns, tags)
     if "key" in tags:
         event_source.column(definition.part("tag 'headrace.key'"), tags["key"])
-    _timestamp_unit(event_source)
+    timestamp_unit(event_source)
     return event_source
 
 
-def _timestamp_unit(source: EventSource) -> Literal["ms", "us"]:
+def timestamp_unit(source: EventSource) -> Literal["ms", "us"]:
+    """The unit of its event time; raises `DefinitionError` when it is no time."""
     column = source.column(source.definition.part("timestamp_field"), source.feast.timestamp_field)
     if column.kind != "long" or column.logical_type not in (None, "timestamp-millis", "timestamp-micros"):
         found = json.dumps({"type": column.kind, "logicalType": column.logical_type})

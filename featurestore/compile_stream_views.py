@@ -23,6 +23,8 @@ Conventions, all in plain Feast objects::
         },
     )
 
+Filters and derived columns: see `featurestore.compile_udf`.
+
 The quantum of a floating column is 1e-6 unless given; whole numbers are summed as they are.
 """
 
@@ -30,21 +32,24 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from featurestore.compile_entities import JoinKeys
 from featurestore.compile_sources import EventSource
+from featurestore.compile_udf import compile_udf, derived_column
 from featurestore.compile_windows import check_state, read_window
 from featurestore.definitions import Definition, suggestion
 from featurestore.event_schema import EventColumn, Kind
-from schemas.plan import AggregationSpec, StreamViewSpec, ValueType
+from schemas.plan import AggregationSpec, FieldSpec, StreamViewSpec, UdfSpec, ValueType
 from streams.aggregations import AGGREGATIONS, DEFAULT_PRECISION, LAST_K, PRECISIONS
 from streams.fixed_point import QUANTA
 
 _INSTEAD = {"median": "p50", "percentile": "p50, p90, p95 or p99", "avg": "mean", "nunique": "count_distinct"}
 _DEFAULT_QUANTUM = 1e-6
-_TAGS = ("quantum", "precision")
+_TAGS = ("quantum", "precision", "columns")
 _JOIN_KEY_KINDS: dict[ValueType, tuple[Kind, ...]] = {
     "Int32": ("int",),
     "Int64": ("int", "long"),
@@ -63,10 +68,14 @@ class StreamViewCompiler:
         Feast's `StreamFeatureView`.
     source
         The event source it reads.
+    repository
+        The folder of the definitions.
     """
 
-    def __init__(self, definition: Definition, view: Any, source: EventSource) -> None:
+    def __init__(self, definition: Definition, view: Any, source: EventSource, repository: Path) -> None:
         self._definition, self._view, self._source = definition, view, source
+        self._repository = repository
+        self._columns = source.columns  # what its aggregations may be of
         self._dtypes = {field.name: field.dtype for field in view.features}
 
     def compile(self, join_keys: JoinKeys) -> StreamViewSpec:
@@ -82,6 +91,7 @@ class StreamViewCompiler:
         keys = join_keys.of(definition, view)
         for key in keys:
             self._check_join_key(key.name, key.dtype)
+        udf = self._udf(keys)
         quanta = self._quanta()
         aggregations = tuple(self._aggregation(each, quanta) for each in view.aggregations)
         self._check_features([a.feature for a in aggregations])
@@ -91,14 +101,19 @@ class StreamViewCompiler:
             join_keys=keys,
             aggregations=aggregations,
             ttl_ms=definition.milliseconds("ttl", view.ttl or timedelta(0)),
+            udf=udf,
         )
+
+    def _udf(self, keys: Sequence[FieldSpec]) -> UdfSpec | None:
+        view, definition = self._view, self._definition
+        columns = definition.tags(view.tags, _TAGS).get("columns")
+        udf = compile_udf(definition, view, self._source, self._repository, keys, columns)
+        if udf is not None:
+            self._columns = {column.name: derived_column(column) for column in udf.outputs}
+        return udf
 
     def _check_view(self) -> None:
         view, definition = self._view, self._definition
-        if view.udf is not None or view.feature_transformation is not None:
-            raise definition.error(
-                "its udf is not executed yet", "Derive the column in the producer and take the udf out"
-            )
         if not view.aggregations:
             raise definition.error("it has no aggregations", "Write aggregations=[Aggregation(...)]")
         if view.timestamp_field != self._source.feast.timestamp_field:
@@ -119,7 +134,7 @@ class StreamViewCompiler:
         feature = aggregation.resolved_name(aggregation.time_window)
         definition = self._definition.part(f"feature '{feature}'")
         function = _function(definition, aggregation.function)
-        column = self._source.column(definition, aggregation.column)
+        column = self._column(definition, aggregation.column)
         fitting = AGGREGATIONS[function].types(column.kind)
         if not fitting:
             raise definition.error(
@@ -138,6 +153,10 @@ class StreamViewCompiler:
         )
         check_state(definition, spec)
         return spec
+
+    def _column(self, definition: Definition, name: str) -> EventColumn:
+        """A column of the records, behind the udf where there is one."""
+        return self._columns[name] if name in self._columns else self._source.column(definition, name)
 
     def _precision(self) -> int:
         tags = self._definition.tags(self._view.tags, _TAGS)
@@ -182,7 +201,7 @@ class StreamViewCompiler:
         quanta = {}
         for item in filter(None, (part.strip() for part in text.split(","))):
             name, _, number = (part.strip() for part in item.partition("="))
-            if not _is_floating(self._source.column(definition, name)):
+            if not _is_floating(self._column(definition, name)):
                 raise definition.error(f"column '{name}' is not floating", "Take it out: 1 is its quantum")
             quanta[name] = _positive(definition, item, number)
         return quanta

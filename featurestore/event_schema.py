@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import fastavro
@@ -19,12 +19,14 @@ _KINDS: tuple[Kind, ...] = ("int", "long", "float", "double", "string", "boolean
 class EventColumn:
     """One field of the event record.
 
-    `kind` is its Avro type with ``null`` taken out of a union; that of a decimal is double.
+    `kind` is its Avro type with ``null`` taken out of a union, which `nullable` tells; that of a decimal is
+    double.
     """
 
     name: str
     kind: Kind
     logical_type: str | None = None
+    nullable: bool = False
 
     @property
     def is_integer(self) -> bool:
@@ -56,7 +58,8 @@ def event_columns(schema: str) -> dict[str, EventColumn]:
 def _column(name: str, avro: Any) -> EventColumn:
     if isinstance(avro, list):
         rest = [branch for branch in avro if branch != "null"]
-        return _column(name, rest[0]) if len(rest) == 1 else EventColumn(name, "other")
+        column = _column(name, rest[0]) if len(rest) == 1 else EventColumn(name, "other")
+        return replace(column, nullable="null" in avro)
     if isinstance(avro, dict):
         if decimal_scale(next(iter(logical_types(avro)), None), [str(avro["type"])]) is not None:
             return EventColumn(name, "double", "decimal")

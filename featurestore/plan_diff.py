@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from schemas.plan import AggregationSpec, FeatureRef, FieldSpec, Plan, Spec
+from schemas.plan import AggregationSpec, FeatureRef, FieldSpec, Plan, Spec, UdfSpec
 
 _KINDS = {
     "source": "sources",
@@ -104,6 +104,8 @@ def _described(item: AggregationSpec | FieldSpec | FeatureRef) -> tuple[str, str
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, UdfSpec):
+        return f"{value.digest} of {', '.join(column.name for column in value.inputs)}"
     if isinstance(value, Spec):
         value = value.model_dump(mode="json")
     text = (

@@ -58,7 +58,7 @@ class FeatureParts:
 
 
 def compile_features(repo_dir: Path) -> FeatureParts:
-    """Read and validate a Feast repository. Nothing is registered, written or executed.
+    """Read and validate a Feast repository. Nothing is registered or written; udfs run on samples.
 
     Parameters
     ----------
@@ -119,7 +119,9 @@ def _compile_stream_view(
         raise definition.error(f"its source '{view.stream_source.name}' is a {kind}", "Use a KafkaSource")
     if not view.online:
         raise definition.error("it has online=False", "Set online=True or take the view out")
-    return StreamViewCompiler(definition, view, sources[view.stream_source.name]).compile(join_keys)
+    return StreamViewCompiler(definition, view, sources[view.stream_source.name], repository.path).compile(
+        join_keys
+    )
 
 
 def _definition(repository: FeastRepository, item: Any, kind: str = "") -> Definition:

@@ -25,6 +25,7 @@ ValueType = Literal[
     "Set(Int32)", "Set(Int64)", "Set(Float32)", "Set(Float64)", "Set(String)", "Set(Bool)",
     "Set(UnixTimestamp)", "Set(Bytes)", "Set(Uuid)", "Set(TimeUuid)", "Set(Decimal)",
 ]  # fmt: skip
+ColumnKind = Literal["long", "double", "boolean", "string"]
 PLAN_VERSION = 1
 
 
@@ -95,6 +96,32 @@ class AggregationSpec(Spec):
     precision: int = 10
 
 
+class ColumnSpec(Spec):
+    """A column of a view's records as its udf takes or gives it."""
+
+    name: str
+    kind: ColumnKind
+    nullable: bool = True
+
+
+class UdfSpec(Spec):
+    """A view's udf in pandas mode: a filter, derived columns, or both.
+
+    `source` is its text, with that of what it names in the repository: another text is another definition.
+    `inputs` are the fields of the event that it is given, `outputs` the columns of its result that are
+    aggregated.
+    """
+
+    source: str
+    inputs: tuple[ColumnSpec, ...]
+    outputs: tuple[ColumnSpec, ...]
+
+    @property
+    def digest(self) -> str:
+        """Tells it from others at a glance."""
+        return hashlib.sha256(self.source.encode()).hexdigest()[:12]
+
+
 class StreamViewSpec(Spec):
     """A stream feature view. `join_keys` are sorted by name, as Feast sorts them."""
 
@@ -103,6 +130,18 @@ class StreamViewSpec(Spec):
     join_keys: tuple[FieldSpec, ...]
     aggregations: tuple[AggregationSpec, ...]
     ttl_ms: int = 0  # 0: never expires
+    udf: UdfSpec | None = None
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Fields of the events it needs: join keys, and what is aggregated or given to its udf."""
+        given = [column.name for column in self.udf.inputs] if self.udf else self.aggregated
+        return frozenset([*given, *(key.name for key in self.join_keys)])
+
+    @property
+    def aggregated(self) -> frozenset[str]:
+        """Columns that its features are of: fields of the events, or those its udf gives."""
+        return frozenset(a.column for a in self.aggregations)
 
     @property
     def features(self) -> tuple[FieldSpec, ...]:

@@ -40,7 +40,7 @@ class DeadLetter(Record):
     offset: int
     timestamp_ms: int
     reason: str
-    kind: Literal["malformed", "invalid", "future", "late", "orphan", "overflow"]
+    kind: Literal["malformed", "invalid", "udf", "future", "late", "orphan", "overflow"]
     key: str | None
     value: str | None
     headers: tuple[tuple[str, str | None], ...] = ()

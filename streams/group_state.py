@@ -30,7 +30,7 @@ class GroupState:
     Parameters
     ----------
     views
-        Views with one source and the same join keys.
+        Views with one source and the same join keys, and no udf; or one with a udf.
     dtype
         Numpy type of a source column by its name.
     """
@@ -38,7 +38,7 @@ class GroupState:
     def __init__(self, views: Sequence[StreamViewSpec], dtype: Dtype) -> None:
         self.views = tuple(views)
         self.join_keys = [key.name for key in views[0].join_keys]
-        self.name = "+".join(self.join_keys)
+        self.name = "+".join(self.join_keys) + (f"/{views[0].name.encode().hex()}" if views[0].udf else "")
         self.keys = KeyTable()
         self.clock_ms: int | None = None
         self._aggregations = {

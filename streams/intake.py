@@ -1,7 +1,8 @@
 """Intake: from the fetched records of one event-topic partition to accepted columns.
 
 Every record is judged here once, whatever views it feeds: dead (malformed, invalid, or from the future),
-late, or accepted. The judgement depends on the partition's log prefix alone.
+late, or accepted. The judgement depends on the partition's log prefix alone. A record that the udf of any
+view fails on is dead for all of them, so that it is counted once.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.avro import Column, Decoded
+from schemas.avro.columns import blank
 from schemas.event_decoder import event_decoder
 from schemas.marks import mark_time_ms
 from schemas.plan import SourceSpec, StreamViewSpec
 from schemas.records import DeadLetter, base64_headers
-from streams.aggregations import aggregation_of
+from streams.accumulators import Dtype
 from streams.batch import Batch
-from streams.fixed_point import FixedPoint
 from streams.log_records import LogRecord, LogRecords
+from streams.value_checks import ValueChecks
+from streams.view_udf import Derived, Reasons, Transform, view_udfs
 
 log = logging.getLogger(__name__)
-
-Reasons = dict[int, tuple[str, str]]  # row to kind and reason
 
 _NEVER = np.iinfo(np.int64).min
 _NUMPY_TYPES = {"long": np.int64, "double": np.float64, "boolean": np.bool_, "string": np.bytes_}
@@ -44,11 +45,19 @@ class Counts:
 
 @dataclass(frozen=True)
 class Taken:
-    """What intake made of a range: accepted records in offset order, and the others."""
+    """What intake made of a range: accepted records in offset order, and the others.
+
+    `derived` has, for each view with a udf, what that made of the accepted records.
+    """
 
     batch: Batch
     clock_ms: int | None  # the greatest accepted event time or mark of the partition so far
     rejected: list[DeadLetter] = field(default_factory=list)  # dead and late ones
+    derived: Mapping[str, Batch] = field(default_factory=dict)
+
+    def batch_of(self, view: StreamViewSpec) -> Batch:
+        """The records of a view, in the columns that its features are of."""
+        return self.derived.get(view.name, self.batch)
 
 
 class Intake:
@@ -59,27 +68,38 @@ class Intake:
     source
         The event topic.
     views
-        The stream views on it: their join keys and aggregated columns are decoded.
+        The stream views on it: the fields they read are decoded.
     partition
         Which partition of the topic.
+    transforms
+        What executes the udfs of the views, by the view's name. None: no records will be taken.
+
+    Raises
+    ------
+    PlanError
+        When that of a view is missing.
     """
 
-    def __init__(self, source: SourceSpec, views: Sequence[StreamViewSpec], partition: int) -> None:
+    def __init__(
+        self,
+        source: SourceSpec,
+        views: Sequence[StreamViewSpec],
+        partition: int,
+        transforms: Mapping[str, Transform] | None = None,
+    ) -> None:
         self.source, self.partition = source, partition
         self.clock_ms: int | None = None
         self.counts = Counts()
         self._join_keys = sorted({key.name for view in views for key in view.join_keys})
-        columns = {a.column for view in views for a in view.aggregations}
-        self._fields = sorted({*self._join_keys, *columns, source.timestamp_field})
+        self._fields = sorted({source.timestamp_field, *(name for view in views for name in view.reads)})
         self.decoder = event_decoder(source, self._fields)
-        summed = [a for view in views for a in view.aggregations if aggregation_of(a).summed]
-        self._summed = sorted({(a.column, FixedPoint(a.quantum)) for a in summed})
-        held = [(a.column, aggregation_of(a).most_text) for view in views for a in view.aggregations]
-        self._texts = sorted({(c, most) for c, most in held if most and self.dtype(c) is np.bytes_})
+        self._udfs = view_udfs(views, transforms)
+        self._checks = ValueChecks.of([view for view in views if view.udf is None])
 
-    def dtype(self, column: str) -> type:
-        """Numpy type of a decoded column."""
-        return _NUMPY_TYPES[self.decoder.field_kind(column)]
+    def dtype(self, view: StreamViewSpec) -> Dtype:
+        """Numpy types of the columns that a view's features are of."""
+        given = {} if view.udf is None else {column.name: column.kind for column in view.udf.outputs}
+        return lambda name: _NUMPY_TYPES[given.get(name) or self.decoder.field_kind(name)]
 
     def take(self, records: LogRecords) -> Taken:
         """Judge records in offset order and move the clock."""
@@ -90,6 +110,7 @@ class Intake:
         times = self._times(decoded, marks, dead)
         self._find_invalid(decoded, marks, dead)
         self._find_future(times, appended, dead)
+        derived = self._derive(decoded, offsets, marks, dead) if self._udfs else {}
         late = self._find_late(times, marks, dead)
         kept = np.ones(len(records), np.bool_)
         kept[[*marks, *dead, *late]] = False
@@ -98,7 +119,8 @@ class Intake:
         rejected = [self._letter(records[row], *why) for row, why in sorted({**dead, **late}.items())]
         accepted = Batch(times, offsets, offsets, decoded.columns)
         accepted = accepted if len(applied) == len(records) else accepted.take(applied)
-        return Taken(accepted, self.clock_ms, rejected)
+        of_views = {name: one.batch(kept, times, offsets) for name, one in derived.items()}
+        return Taken(accepted, self.clock_ms, rejected, of_views)
 
     def _bisect(self, payloads: list[bytes | None]) -> Decoded:
         """Decode; a failure of the whole is narrowed down to the record that causes it."""
@@ -112,7 +134,8 @@ class Intake:
         return _concatenate(self._bisect(payloads[:middle]), self._bisect(payloads[middle:]), middle)
 
     def _poison(self, reason: str) -> Decoded:
-        columns = {n: Column(np.zeros(1, self.dtype(n)), np.zeros(1, np.bool_)) for n in self._fields}
+        kinds = {name: self.decoder.field_kind(name) for name in self._fields}
+        columns = {name: Column(blank(kind, 1), np.zeros(1, np.bool_)) for name, kind in kinds.items()}
         return Decoded(columns, {0: reason})
 
     def _times(self, decoded: Decoded, marks: Mapping[int, int], dead: Reasons) -> NDArray[np.int64]:
@@ -137,25 +160,27 @@ class Intake:
         for name, column in list(decoded.columns.items()):
             if column.values.dtype == np.float64:
                 decoded.columns[name] = Column(column.values, column.valid & ~np.isnan(column.values))
-        for name, fixed in self._summed:
-            column = decoded.columns[name]
-            for row in _rows(column.valid & ~fixed.fits(column.values)):
-                why = f"{name} = {column.values[row]} cannot be summed in units of {fixed.quantum:g}"
-                dead.setdefault(row, ("invalid", f"{why}; declare a larger headrace.quantum"))
-        for name, most in self._texts:
-            values = decoded.columns[name].values
-            if values.dtype.itemsize <= most:
-                continue
-            lengths = np.strings.str_len(values)
-            for row in _rows(lengths > most):
-                why = f"{name} has {lengths[row]} bytes, and of a text {most} at most are held"
-                dead.setdefault(row, ("invalid", f"{why}; shorten it in the producer"))
+        for row, why in self._checks.failing(decoded.columns):
+            dead.setdefault(row, ("invalid", why))
 
     def _find_future(self, times: NDArray[np.int64], appended: NDArray[np.int64], dead: Reasons) -> None:
         allowed = self.source.max_future_ms
         for row in _rows(times - appended > allowed):
             why = f"event time is {times[row] - appended[row]} ms after the record was appended"
             dead.setdefault(row, ("future", f"{why}; {allowed} ms are allowed"))
+
+    def _derive(
+        self, decoded: Decoded, offsets: NDArray[np.int64], marks: Mapping[int, int], dead: Reasons
+    ) -> dict[str, Derived]:
+        """What the udfs make of the records that are not dead, before it is known which of them are late: a
+        record they fail on never moves the clock."""
+        derived = {}
+        for udf in self._udfs:
+            sound = np.ones(len(offsets), np.bool_)
+            sound[[*marks, *dead]] = False
+            one = derived[udf.view.name] = udf.derive(np.flatnonzero(sound), offsets, decoded.columns)
+            dead.update(one.dead)
+        return derived
 
     def _find_late(self, times: NDArray[np.int64], marks: Mapping[int, int], dead: Reasons) -> Reasons:
         """Late records; moves the clock past everything accepted."""

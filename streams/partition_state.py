@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ from streams.intake import Counts, Intake, Taken
 from streams.log_records import LogRecords
 from streams.shuffle import Block, decode_block, encode_block, split
 from streams.sinks import OnlineRows
+from streams.view_udf import Transform
 
 MAX_PARTITIONS = 4096  # of an event topic: ties between partitions are broken by (offset, partition)
 
@@ -47,7 +48,7 @@ def definition_of(plan: Plan, source: SourceSpec) -> str:
 
     State and blocks of another definition are ignored, so that a changed view is rebuilt from the topic.
     """
-    views = [view.model_dump(mode="json", exclude={"ttl_ms"}) for view in plan.views_of(source.name)]
+    views = [_meaning(view) for view in plan.views_of(source.name)]
     # A writer schema says how bytes are read, not what views mean: one more must not empty their windows.
     events = source.model_dump(mode="json", exclude={"writer_schemas"})
     formats = {one.kind.state_format for view in plan.views_of(source.name) for one in _held(view)} - {1}
@@ -59,6 +60,11 @@ def _held(view: StreamViewSpec) -> list[Held]:
     return [one for spec in view.aggregations for one in aggregation_of(spec).held]
 
 
+def _meaning(view: StreamViewSpec) -> dict[str, Any]:
+    without = {"ttl_ms"} if view.udf else {"ttl_ms", "udf"}  # views without one keep the definition they had
+    return view.model_dump(mode="json", exclude=without)
+
+
 def worker_group(plan: Plan) -> str:
     """The consumer group of a plan's workers: another definition is another group, which reads its topics
     from the beginning."""
@@ -68,10 +74,12 @@ def worker_group(plan: Plan) -> str:
 
 
 def groups_of(views: Iterable[StreamViewSpec]) -> list[list[StreamViewSpec]]:
-    """Views that share their join keys, and with them their state."""
+    """Views that share their join keys and their records, and with them their state. One with a udf has
+    records of its own."""
     found: dict[tuple[str, ...], list[StreamViewSpec]] = {}
     for view in views:
-        found.setdefault(tuple(key.name for key in view.join_keys), []).append(view)
+        own = [] if view.udf is None else ["", view.name]
+        found.setdefault((*(key.name for key in view.join_keys), *own), []).append(view)
     return list(found.values())
 
 
@@ -144,17 +152,26 @@ class _Stateful:
 
 
 class SourcePartition(_Stateful):
-    """A partition of an event topic: intake, the views keyed as the topic is, blocks for the others."""
+    """A partition of an event topic: intake, the views keyed as the topic is, blocks for the others.
 
-    def __init__(self, plan: Plan, source: SourceSpec, partition: int) -> None:
+    `transforms` execute the udfs of the views, by the view's name; None where no records will be processed.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        source: SourceSpec,
+        partition: int,
+        transforms: Mapping[str, Transform] | None = None,
+    ) -> None:
         views = plan.views_of(source.name)
-        self.intake = Intake(source, views, partition)
+        self.intake = Intake(source, views, partition, transforms)
         self._shards = source.shards
         direct = groups_of(view for view in views if plan.is_direct(view))
         shuffled = groups_of(view for view in views if not plan.is_direct(view))
         # Groups without state here: they know which columns their blocks need.
-        self._shuffled = [GroupState(group, self.intake.dtype) for group in shuffled]
-        states = [GroupState(group, self.intake.dtype) for group in direct]
+        self._shuffled = [GroupState(group, self.intake.dtype(group[0])) for group in shuffled]
+        states = [GroupState(group, self.intake.dtype(group[0])) for group in direct]
         super().__init__(definition_of(plan, source), source.topic, partition, states)
         self.heard_ms: int | None = None  # wall clock when a record was processed last
         self.as_of_ms: int | None = None  # clock of the windows: that of intake, or further
@@ -175,8 +192,9 @@ class SourcePartition(_Stateful):
     def _effects(self, taken: Taken, first: int) -> Effects:
         if taken.clock_ms is not None:
             self.as_of_ms = max(taken.clock_ms, self.as_of_ms or taken.clock_ms)
-        self._apply(dict.fromkeys(self.groups, taken.batch), self.as_of_ms)
-        blocks = self._blocks(taken.batch, first, self.as_of_ms)
+        batches = {name: taken.batch_of(group.views[0]) for name, group in self.groups.items()}
+        self._apply(batches, self.as_of_ms)
+        blocks = self._blocks(taken, first, self.as_of_ms)
         rows = self._emit()
         return Effects(self.next_offset, rows, taken.rejected + self._unfit_letters(), blocks)
 
@@ -202,11 +220,9 @@ class SourcePartition(_Stateful):
         self.as_of_ms = passed_ms
         return self._effects(self.intake.take(LogRecords.of([])), self.next_offset)
 
-    def _blocks(self, batch: Batch, first: int, clock_ms: int | None) -> list[bytes]:
-        order = batch.order * MAX_PARTITIONS + self.partition
-        batch = Batch(batch.event_ms, order, batch.offset, batch.columns)
+    def _blocks(self, taken: Taken, first: int, clock_ms: int | None) -> list[bytes]:
         parts = {
-            group.name: split(batch.select(group.columns), group.join_keys, self._shards)
+            group.name: split(self._of_block(group, taken), group.join_keys, self._shards)
             for group in self._shuffled
         }
         return [
@@ -222,6 +238,11 @@ class SourcePartition(_Stateful):
             )
             for shard in range(self._shards)
         ]
+
+    def _of_block(self, group: GroupState, taken: Taken) -> Batch:
+        batch = taken.batch_of(group.views[0]).select(group.columns)
+        order = batch.order * MAX_PARTITIONS + self.partition
+        return Batch(batch.event_ms, order, batch.offset, batch.columns)
 
     def _position(self) -> dict[str, Any]:
         return {
@@ -249,7 +270,7 @@ class Shard(_Stateful):
         views = plan.views_of(source.name)
         intake = Intake(source, views, partition)
         shuffled = groups_of(view for view in views if not plan.is_direct(view))
-        states = [GroupState(group, intake.dtype) for group in shuffled]
+        states = [GroupState(group, intake.dtype(group[0])) for group in shuffled]
         topic = topics.shuffle(plan.project, source.name)
         super().__init__(definition_of(plan, source), topic, partition, states)
         self.heard: dict[int, int] = {}

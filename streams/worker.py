@@ -26,6 +26,7 @@ from streams.partition_state import Effects, Entry, Shard, SourcePartition, work
 from streams.restore import Restoring, restore
 from streams.schema_registry import RegistryAccess, WriterSchemas
 from streams.sinks import FeatureLog, OnlineSink
+from streams.view_udf import Transform, view_udfs
 from streams.vitals import PartitionVitals, Vitals, vitals_of
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,8 @@ class Worker:
         Where every emitted row is kept for training sets; None keeps none.
     config
         How to run.
+    transforms
+        What executes the udfs of the stream views, by the view's name; `PlanError` when one is missing.
     """
 
     def __init__(
@@ -100,7 +103,10 @@ class Worker:
         sink: OnlineSink,
         feature_log: FeatureLog | None = None,
         config: WorkerConfig | None = None,
+        transforms: Mapping[str, Transform] | None = None,
     ) -> None:
+        self._transforms = transforms or {}
+        view_udfs(plan.stream_views, self._transforms)  # refuse now, not when a partition comes
         self._plan, self._bootstrap, self._sink = plan, bootstrap, sink
         self._feature_log = feature_log
         self._config = config or WorkerConfig()
@@ -211,7 +217,7 @@ class Worker:
         project = self._plan.project
         if tp.topic in self._events:
             source = self._events[tp.topic]
-            state = SourcePartition(self._plan, source, tp.partition)
+            state = SourcePartition(self._plan, source, tp.partition, self._transforms)
             return _Owned(state, source, topics.changelog(project, source.name))
         source = self._shuffles[tp.topic]
         shard = Shard(self._plan, source, tp.partition)

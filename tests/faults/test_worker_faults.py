@@ -123,7 +123,7 @@ def test_the_broker_goes_and_comes_back(redis_url: str, project: str, tmp_path: 
     timestamps, and takes what they send again for new (docs/operations.md)."""
     rng = random.Random(15)
     with KafkaServer(tmp_path / "kafka", cache=ROOT / ".cache" / "kafka") as kafka:
-        scene = Scene(kafka.bootstrap, redis_url, project, tmp_path, time.time_ns() // 1_000_000)
+        scene = Scene(kafka.bootstrap, redis_url, project, tmp_path, start_ms=time.time_ns() // 1_000_000)
         scene.start_worker()
         try:
             with Load(scene, rng, a_second=200):

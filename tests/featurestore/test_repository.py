@@ -270,11 +270,6 @@ REFUSED = {
         ("join key 'carrier' is String, and int",),
     ),
     "no aggregations": ("aggregations=[", "aggregations=[] and [", ("no aggregations",)),
-    "udf": (
-        'tags={"headrace.quantum": "dep_delay=0.01"},',
-        'udf=lambda df: df, mode="pandas",',
-        ("udf is not executed yet", "in the producer"),
-    ),
     "format other than Avro and JSON": (
         "message_format=AvroFormat(json.dumps(EVENT))",
         "message_format=__import__('feast').data_format.ProtoFormat('a.B')",

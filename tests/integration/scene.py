@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from schemas.records import DeadLetter
 from streams.progress import ProgressStore
 from tests.integration import nursery
 from tests.integration.nursery import Forked
-from tests.parity.test_windows_parity import assert_rows_equal, expected_rows, record_of, rules_of
-from tests.parity.window_oracle import OracleEvent, judge
+from tests.parity.test_windows_parity import NO_UDFS, assert_rows_equal, expected_rows, record_of, rules_of
+from tests.parity.window_oracle import OracleEvent, RowUdf, judge
 from tests.streams.plans import purchases_plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,10 +36,18 @@ class Scene:
     """
 
     def __init__(
-        self, bootstrap: str, redis_url: str, project: str, tmp_path: Path, start_ms: int = 1_700_000_000_000
+        self,
+        bootstrap: str,
+        redis_url: str,
+        project: str,
+        tmp_path: Path,
+        plan: Plan | None = None,
+        udfs: Mapping[str, RowUdf] = NO_UDFS,
+        start_ms: int = 1_700_000_000_000,
     ) -> None:
-        self.plan = purchases_plan(project, late_tiles=20, max_future_ms=10_000)
-        self.bootstrap, self.redis_url, self.start_ms = bootstrap, redis_url, start_ms
+        self.plan = plan or purchases_plan(project, late_tiles=20, max_future_ms=10_000)
+        self.udfs, self.start_ms = udfs, start_ms
+        self.bootstrap, self.redis_url = bootstrap, redis_url
         self.redis = redis.Redis.from_url(redis_url)
         self.progress = ProgressStore(self.redis, self.plan)
         self.plan_file = tmp_path / "plan.json"
@@ -124,8 +133,8 @@ class Scene:
         return rows
 
     def assert_equals_oracle(self) -> None:
-        judged = [judge(log, rules_of(self.plan)) for log in self.logs]
-        expected = expected_rows(self.plan, judged)
+        judged = [judge(log, rules_of(self.plan, self.udfs)) for log in self.logs]
+        expected = expected_rows(self.plan, judged, self.udfs)
         assert_rows_equal(self.online(expected), expected)
 
     def running(self) -> list[Forked]:

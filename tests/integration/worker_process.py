@@ -12,6 +12,7 @@ from pathlib import Path
 
 from featurestore.online_writer import RedisOnlineSink
 from schemas.plan import Plan
+from streams.view_udf import Transform
 from streams.worker import Worker, WorkerConfig
 
 
@@ -22,7 +23,17 @@ def main(
     plan = Plan.from_json(Path(plan_file).read_text())
     chosen = {"checkpoint_ms": 50, "session_timeout_s": 1.5, **json.loads(config)}
     made = WorkerConfig(idle_ms=int(idle_ms), schema_registry=registry or None, **chosen)
-    Worker(plan, bootstrap, RedisOnlineSink(redis_url, plan), config=made).run()
+    sink = RedisOnlineSink(redis_url, plan)
+    Worker(plan, bootstrap, sink, config=made, transforms=udfs(Path(plan_file), plan)).run()
+
+
+def udfs(plan_file: Path, plan: Plan) -> dict[str, Transform]:
+    """Those of the repository beside the plan."""
+    if not any(view.udf for view in plan.stream_views):
+        return {}
+    from featurestore.load_udfs import load_udfs
+
+    return load_udfs(plan_file.with_name("repo"), plan)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -17,11 +19,15 @@ from tests.parity.window_oracle import (
     OracleEvent,
     OracleFeature,
     OracleRules,
+    RowUdf,
     features_at,
     judge,
+    rows_of,
 )
 from tests.streams.driver import StreamDriver
 from tests.streams.plans import EVENT_SCHEMA, purchases_plan
+
+NO_UDFS: Mapping[str, RowUdf] = MappingProxyType({})
 
 amounts = st.one_of(
     st.none(),
@@ -89,12 +95,15 @@ def oracle_features(plan: Plan, view: str) -> list[OracleFeature]:
     ]
 
 
-def expected_rows(plan: Plan, judged: list[Judged]) -> dict[tuple[str, tuple], dict[str, Any]]:
+def expected_rows(
+    plan: Plan, judged: list[Judged], udfs: Mapping[str, RowUdf] = NO_UDFS
+) -> dict[tuple[str, tuple], dict[str, Any]]:
     """What every online row must be: views by the topic's key per partition, the others over all."""
     rows: dict[tuple[str, tuple], dict[str, Any]] = {}
     for one in judged:
         if one.clock_ms is not None:
             accepted = [(t, (offset,), fields) for t, offset, fields in one.accepted]
+            accepted = rows_of(accepted, udfs.get("by_user"))
             found = features_at(accepted, one.clock_ms, ("user",), oracle_features(plan, "by_user"))
             rows.update({("by_user", key): values for key, values in found.items()})
     everything = [
@@ -103,7 +112,8 @@ def expected_rows(plan: Plan, judged: list[Judged]) -> dict[tuple[str, tuple], d
     clocks = [one.clock_ms for one in judged if one.clock_ms is not None]
     for view, keys in (("by_shop", ("shop",)), ("by_both", ("shop", "user"))):
         if clocks:
-            found = features_at(everything, max(clocks), keys, oracle_features(plan, view))
+            accepted = rows_of(everything, udfs.get(view))
+            found = features_at(accepted, max(clocks), keys, oracle_features(plan, view))
             rows.update({(view, key): values for key, values in found.items()})
     return rows
 
@@ -132,9 +142,10 @@ def same(one: Any, other: Any) -> bool:
     return one == other and math.copysign(1, one) == math.copysign(1, other)
 
 
-def rules_of(plan: Plan) -> OracleRules:
+def rules_of(plan: Plan, udfs: Mapping[str, RowUdf] = NO_UDFS) -> OracleRules:
     source = plan.sources[0]
-    return OracleRules("event_ms", source.tile_ms, source.late_tiles, source.max_future_ms, ("user", "shop"))
+    keys, every = ("user", "shop"), tuple(udfs.values())
+    return OracleRules("event_ms", source.tile_ms, source.late_tiles, source.max_future_ms, keys, every)
 
 
 def split_users(partitions: list[list[OracleEvent]]) -> None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from tests.parity.sketch_oracle import distinct_of, percentile_of
+
+RowUdf = Callable[[dict], dict | None]  # an event to a row of a view, None: filtered out; or it raises
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class OracleRules:
     late_tiles: int
     max_future_ms: int
     keys: tuple[str, ...]  # every join key of every view: none may be null
+    udfs: tuple[RowUdf, ...] = ()  # those of all views: none may raise
 
 
 @dataclass
@@ -72,6 +76,7 @@ def judge(log: list[OracleEvent], rules: OracleRules) -> Judged:
             event_ms is None
             or any(record.fields[key] is None for key in rules.keys)
             or event_ms > record.appended_ms + rules.max_future_ms
+            or any(raises(udf, record.fields) for udf in rules.udfs)
         ):
             judged.counts["dead"] += 1
         elif (
@@ -85,6 +90,22 @@ def judge(log: list[OracleEvent], rules: OracleRules) -> Judged:
             if judged.clock_ms is None or event_ms > judged.clock_ms:
                 judged.clock_ms = event_ms
     return judged
+
+
+def raises(udf: RowUdf, fields: dict) -> bool:
+    try:
+        udf(fields)
+    except Exception:
+        return True
+    return False
+
+
+def rows_of(accepted: list[tuple[int, tuple, dict]], udf: RowUdf | None) -> list[tuple[int, tuple, dict]]:
+    """The records of a view: those its udf keeps, with the columns it derives."""
+    if udf is None:
+        return accepted
+    made = [(event_ms, tie, udf(fields)) for event_ms, tie, fields in accepted]
+    return [one for one in made if one[2] is not None]
 
 
 def features_at(

@@ -6,6 +6,7 @@ had been written of the changelog, and reads again from what had been acknowledg
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from schemas.plan import Plan, SourceSpec
 from streams.log_records import LogRecord, LogRecords
 from streams.partition_state import Effects, Shard, SourcePartition
 from streams.sinks import OnlineRows
+from streams.view_udf import Transform
 
 
 @dataclass
@@ -50,10 +52,16 @@ class Reader:
 class StreamDriver:
     """All partitions and shards of one source of a plan."""
 
-    def __init__(self, plan: Plan, source: SourceSpec, logs: list[list[LogRecord]]) -> None:
-        self.plan, self.source = plan, source
+    def __init__(
+        self,
+        plan: Plan,
+        source: SourceSpec,
+        logs: list[list[LogRecord]],
+        transforms: Mapping[str, Transform] | None = None,
+    ) -> None:
+        self.plan, self.source, udfs = plan, source, transforms or {}
         self.partitions = [
-            Reader(lambda p=p: SourcePartition(plan, source, p), log) for p, log in enumerate(logs)
+            Reader(lambda p=p: SourcePartition(plan, source, p, udfs), log) for p, log in enumerate(logs)
         ]
         self.shards = [Reader(lambda s=s: Shard(plan, source, s), []) for s in range(source.shards)]
         self.online: dict[tuple[str, tuple], dict[str, Any]] = {}

@@ -1,0 +1,243 @@
+"""A view's udf in pandas mode: what the plan holds of it, what `plan` refuses, and how a process gets it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from featurestore.load_udfs import load_udfs
+from featurestore.repository import compile_features, register
+from schemas.avro import Column
+from schemas.errors import DefinitionError, PlanError
+from schemas.plan import ColumnSpec, Plan, UdfSpec
+
+Replace = Callable[[str, str], None]
+GOOD = """
+    df = df[df["seats"] > LEAST]
+    df["hours"] = in_hours(df["dep_delay"])
+    return df.sort_values("note")
+"""
+
+
+@pytest.fixture
+def write(repo: Path, replace: Replace) -> Callable[..., None]:
+    """Give the view a udf with this body, which derives the column that `mean_1h` is of."""
+
+    def change(body: str, column: str = "hours", mode: str = "pandas", tags: str = "") -> None:
+        replace('column="dep_delay"', f'column="{column}"')
+        replace("dep_delay=0.01", f"{column}=0.01")
+        replace('tags={"headrace.quantum"', f'udf=late, mode="{mode}", tags={{{tags}"headrace.quantum"')
+        helpers = "LEAST = 1\n\ndef in_hours(minutes):\n    return minutes / 60\n"
+        replace("carrier_delays = ", f"{helpers}\ndef late(df):\n{body.strip(chr(10))}\n\ncarrier_delays = ")
+
+    return change
+
+
+def udf_of(repo: Path) -> UdfSpec:
+    (view,) = compile_features(repo).stream_views
+    assert view.udf is not None
+    return view.udf
+
+
+def refusal(repo: Path) -> str:
+    with pytest.raises(DefinitionError) as caught:
+        compile_features(repo)
+    assert caught.value.file == "features.py"
+    assert "stream feature view 'carrier_delays', udf 'late'" in caught.value.name
+    return str(caught.value)
+
+
+def test_the_plan_has_its_text_with_what_it_names_its_inputs_and_derived_columns(
+    repo: Path, write: Any
+) -> None:
+    write(GOOD)
+    udf = udf_of(repo)
+    for text in ("def late(df):", "LEAST", "1", "def in_hours(minutes):"):
+        assert text in udf.source
+    assert "StreamFeatureView" not in udf.source
+    assert udf.inputs[0] == ColumnSpec(name="carrier", kind="string", nullable=False)
+    assert [c.name for c in udf.inputs if c.nullable] == ["dep_delay", "note"]
+    assert {c.name: c.kind for c in udf.outputs} == {"flight": "long", "hours": "double", "seats": "long"}
+
+
+@pytest.mark.parametrize(
+    "change", [('seats"] >', 'seats"] >='), ("LEAST = 1", "LEAST = 2"), ("/ 60", "/ 61")]
+)
+def test_another_text_is_another_definition(repo: Path, write: Any, replace: Replace, change: Any) -> None:
+    from streams.partition_state import definition_of
+
+    write(GOOD)
+    before = compile_features(repo).plan()
+    assert compile_features(repo).plan().hash == before.hash
+    replace(*change)
+    after = compile_features(repo).plan()
+    assert after.hash != before.hash
+    assert definition_of(after, after.sources[0]) != definition_of(before, before.sources[0])
+
+
+def test_what_is_around_it_is_no_part_of_it(repo: Path, write: Any, replace: Replace) -> None:
+    write(GOOD)
+    before = udf_of(repo)
+    replace("ttl=timedelta(days=1)", "ttl=timedelta(days=2)")
+    assert udf_of(repo) == before
+
+
+def test_a_decorated_function_is_a_view_with_a_udf(repo: Path, replace: Replace, append: Any) -> None:
+    append("""
+        from feast.stream_feature_view import stream_feature_view
+
+        @stream_feature_view(
+            entities=[carrier],
+            source=departures,
+            ttl=timedelta(0),
+            mode="pandas",
+            timestamp_field="departed_at",
+            schema=[Field(name="carrier", dtype=String), Field(name="n_evening", dtype=Int64)],
+            aggregations=[
+                Aggregation(
+                    column="flight", function="count", time_window=timedelta(hours=1), name="n_evening"
+                )
+            ],
+        )
+        def evenings(df):
+            return df[df["departed_at"].dt.hour >= 18]
+        """)
+    views = {view.name: view for view in compile_features(repo).stream_views}
+    assert views["carrier_delays"].udf is None
+    assert views["evenings"].udf.source.startswith("def evenings(df):")
+    register(repo)
+
+
+def test_a_lambda_is_known_by_its_own_text(repo: Path, replace: Replace) -> None:
+    replace(
+        'tags={"headrace.quantum"',
+        'udf=lambda df: df[df["seats"] > 5], mode="pandas", tags={"headrace.quantum"',
+    )
+    assert udf_of(repo).source == 'lambda df: df[df["seats"] > 5]'
+
+
+def test_a_tag_says_which_columns_it_is_given(repo: Path, write: Any) -> None:
+    write(GOOD.replace('"note"', '"seats"'), tags='"headrace.columns": "seats, dep_delay, flight", ')
+    names = [column.name for column in udf_of(repo).inputs]
+    assert names == ["carrier", "flight", "dep_delay", "seats", "departed_at"]
+
+
+REFUSED = {
+    "another mode": ({"body": GOOD, "mode": "python"}, ("mode is 'python'", 'mode="pandas"')),
+    "an unknown column": ({"body": GOOD.replace("dep_delay", "delay")}, ("KeyError: 'delay'", "dep_delay")),
+    "no derived column": (
+        {"body": GOOD.replace('"hours"', '"hors"'), "column": "hours"},
+        ("no column 'hours'", "Did you mean 'hors'?"),
+    ),
+    "no DataFrame": ({"body": ' return df["seats"]\n'}, ("is a Series, not a DataFrame",)),
+    "a lost index": ({"body": GOOD.replace('"note")', '"note").reset_index()')}, ("lost the index",)),
+    "a row twice": (
+        {"body": ' import pandas\n df["hours"] = 1.0\n return pandas.concat([df, df])\n'},
+        ("a record twice",),
+    ),
+    "a changed join key": (
+        {"body": ' df["hours"] = 1.0\n df["carrier"] = "x"\n return df\n'},
+        ("changes 'carrier'", "name another column"),
+    ),
+    "a changed event time": (
+        {"body": ' df["hours"] = 1.0\n df["departed_at"] = df["departed_at"].dt.floor("D")\n return df\n'},
+        ("changes 'departed_at'",),
+    ),
+    "a result of several rows": (
+        {"body": ' df["hours"] = df["seats"] - df["seats"].mean()\n return df\n'},
+        ("not row-wise", "aggregations"),
+    ),
+    "a filter over several rows": (
+        {"body": ' df["hours"] = 1.0\n return df.drop_duplicates("origin")\n'},
+        ("not row-wise", "alone it gave {'flight'"),
+    ),
+    "a time": ({"body": ' df["hours"] = df["departed_at"]\n return df\n'}, ("datetime64", ".astype")),
+    "a list": ({"body": ' df["hours"] = [[1]] * len(df)\n return df\n'}, ("holds a list",)),
+    "an unknown type": (
+        {"body": ' df = df[df["seats"] > 10**9]\n df["hours"] = df["note"].map({})\n'
+                 ' df["hours"] = df["hours"].astype(object)\n return df\n'},
+        ("no sample passes", '.astype("float64")'),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "said"), REFUSED.values(), ids=REFUSED.keys())
+def test_refuses(repo: Path, write: Any, given: dict[str, str], said: tuple[str, ...]) -> None:
+    write(**given)
+    error = refusal(repo)
+    for words in said:
+        assert words in error
+
+
+def test_a_type_that_no_sample_tells_is_told_by_a_conversion(repo: Path, write: Any) -> None:
+    write(
+        ' df = df[df["note"] == "never"]\n df["hours"] = df["note"].str.len().astype("float64")\n return df\n'
+    )
+    assert {c.name: c.kind for c in udf_of(repo).outputs}["hours"] == "double"
+
+
+def test_one_that_fails_on_some_samples_is_not_refused(repo: Path, write: Any) -> None:
+    write(' df["hours"] = df["note"].fillna("1").map(float)\n return df\n')
+    assert {c.name: c.kind for c in udf_of(repo).outputs}["hours"] == "double"
+
+
+def columns(n: int) -> dict[str, Column]:
+    def column(values: Any) -> Column:
+        return Column(np.array(values), np.ones(n, np.bool_))
+
+    return {
+        "carrier": column([b"UA"] * n), "origin": column([b"EWR"] * n), "flight": column(range(n)),
+        "dep_delay": column([30.0] * n), "seats": column(list(range(n))), "note": column([b"n"] * n),
+        "departed_at": column([1_700_000_000_000] * n),
+    }  # fmt: skip
+
+
+def test_a_process_loads_it_from_the_repository_and_runs_it(repo: Path, write: Any) -> None:
+    write(GOOD)
+    plan = compile_features(repo).plan()
+    made = load_udfs(repo, Plan.from_json(plan.to_json()))["carrier_delays"].apply(
+        np.arange(7, 12), columns(5)
+    )
+    assert made.rows.tolist() == [2, 3, 4]
+    assert made.columns["hours"].values.tolist() == [0.5, 0.5, 0.5]
+    assert made.columns["seats"].values.tolist() == [2, 3, 4]
+
+
+def test_a_repository_other_than_the_one_applied_is_refused(repo: Path, write: Any, replace: Replace) -> None:
+    write(GOOD)
+    plan = compile_features(repo).plan()
+    replace("LEAST = 1", "LEAST = 3")
+    with pytest.raises(PlanError, match="'carrier_delays' is not the one of the plan"):
+        load_udfs(repo, plan)
+
+
+def test_what_it_does_to_its_frame_does_not_reach_the_records(repo: Path, write: Any) -> None:
+    write(' df["hours"] = 1.0\n df.loc[:, "seats"] = -1\n df.iloc[:, 3] = 0.0\n return df\n')
+    given = columns(5)
+    load_udfs(repo, compile_features(repo).plan())["carrier_delays"].apply(np.arange(5), given)
+    assert given["seats"].values.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_worker_without_udfs_imports_neither_pandas_nor_feast() -> None:
+    program = """
+import sys
+from types import SimpleNamespace
+import deploy.processes, streams.worker, streams.rebuild, featurestore.online_writer
+import featurestore.feature_log
+from tests.streams.plans import purchases_plan
+from streams.partition_state import SourcePartition
+from tests.streams.test_intake import record
+
+plan = purchases_plan()
+assert deploy.processes._udfs(SimpleNamespace(), plan) == {}
+SourcePartition(plan, plan.sources[0], 0, {}).process([record(0, 10)])
+print(sorted({"pandas", "feast"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")

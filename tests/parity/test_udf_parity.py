@@ -1,0 +1,67 @@
+"""Filters and derived columns against the naive oracle, on random logs, batchings and crashes."""
+
+from __future__ import annotations
+
+from itertools import cycle
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.parity.test_windows_parity import (
+    assert_rows_equal,
+    expected_rows,
+    logs,
+    record_of,
+    rules_of,
+    split_users,
+    thorough,
+)
+from tests.parity.udfs import ROWS, transforms, udf_plan
+from tests.parity.window_oracle import judge
+from tests.streams.driver import StreamDriver
+
+PLAN = udf_plan()
+TRANSFORMS = transforms(PLAN)
+
+
+@settings(thorough, max_examples=40)
+@given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
+def test_every_value_behind_a_udf_equals_the_oracle_however_batched_and_wherever_it_crashes(partitions, data):
+    """A record that a udf raises on is dead, once, and in no view; what is filtered out is applied."""
+    split_users(partitions)
+    judged = [judge(log, rules_of(PLAN, ROWS)) for log in partitions]
+    records = [[record_of(e) for e in log] for log in partitions]
+    driver = StreamDriver(PLAN, PLAN.sources[0], records, TRANSFORMS)
+    readers = [*driver.partitions, *driver.shards]
+    for _ in range(data.draw(st.integers(0, 12))):
+        reader = data.draw(st.sampled_from(readers))
+        action = data.draw(st.sampled_from(["read", "read", "checkpoint", "crash", "crash in checkpoint"]))
+        if action == "read":
+            driver.step(reader, data.draw(st.integers(1, 9)))
+        elif action == "checkpoint":
+            reader.checkpoint()
+        elif action == "crash":
+            reader.crash()
+        else:
+            reader.checkpoint(written=data.draw(st.integers(0, 4)))
+            reader.crash()
+    driver.drain(data.draw(st.sampled_from([1, 4, 100])))
+    assert_rows_equal(driver.online, expected_rows(PLAN, judged, ROWS))
+    for reader, log, one in zip(driver.partitions, partitions, judged, strict=True):
+        counts = vars(reader.state.counts)
+        assert counts == one.counts
+        assert sum(counts.values()) == len(log)
+    assert len(driver.rejected) == sum(one.counts["late"] + one.counts["dead"] for one in judged)
+
+
+@settings(thorough, max_examples=20)
+@given(log=logs(), cuts=st.lists(st.integers(1, 9), min_size=1, max_size=25))
+def test_what_is_refused_and_why_does_not_depend_on_the_ranges(log, cuts):
+    letters = []
+    for most in ([100], [1], cuts):
+        driver = StreamDriver(PLAN, PLAN.sources[0], [[record_of(e) for e in log]], TRANSFORMS)
+        sizes = cycle(most)
+        while driver.step(driver.partitions[0], next(sizes)):
+            pass
+        letters.append(driver.rejected)
+    assert letters[0] == letters[1] == letters[2]
