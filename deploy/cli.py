@@ -47,7 +47,7 @@ def version() -> None:
 
 @app.command()
 def plan(project: Project = _HERE) -> None:
-    """Show what `apply` would change; changes nothing."""
+    """Show what `apply` would change and what it costs; changes nothing."""
     settings = load_settings(project)
 
     from deploy.apply import compile_plan, describe_changes
@@ -57,16 +57,23 @@ def plan(project: Project = _HERE) -> None:
 
 
 @app.command()
-def apply(project: Project = _HERE) -> None:
+def apply(
+    project: Project = _HERE,
+    allow_unsafe: Annotated[
+        bool, typer.Option("--allow-unsafe", help="Also what breaks services or learners in force.")
+    ] = False,
+) -> None:
     """Check the definitions, register them with Feast, make the topics and store the plan."""
     settings = load_settings(project)
 
-    from deploy.apply import apply_plan, compile_plan, describe_changes
+    from deploy.apply import apply_plan, compile_project, describe_changes, refuse_unsafe_changes
 
-    wanted = compile_plan(settings.project_dir)
-    typer.echo(describe_changes(settings, wanted))
-    apply_plan(settings, wanted)
-    typer.echo(f"applied plan {wanted.hash[:12]} of project '{wanted.project}'")
+    wanted = compile_project(settings.project_dir)
+    if not allow_unsafe:
+        refuse_unsafe_changes(settings, wanted)
+    typer.echo(describe_changes(settings, wanted.plan))
+    apply_plan(settings, wanted.plan)
+    typer.echo(f"applied plan {wanted.plan.hash[:12]} of project '{wanted.plan.project}'")
 
 
 @app.command()

@@ -13,6 +13,7 @@ from typing import Any
 
 from feast.stream_feature_view import StreamFeatureView
 
+from featurestore.compile_about import compile_about
 from featurestore.compile_batch_views import compile_batch_view
 from featurestore.compile_entities import JoinKeys
 from featurestore.compile_services import compile_service
@@ -21,6 +22,7 @@ from featurestore.compile_stream_views import StreamViewCompiler
 from featurestore.definitions import Definition
 from featurestore.feast_repository import FeastRepository, read_repository, register
 from schemas.plan import (
+    AboutSpec,
     BatchViewSpec,
     FeatureServiceSpec,
     LearnerSpec,
@@ -42,6 +44,7 @@ class FeatureParts:
     stream_views: tuple[StreamViewSpec, ...]
     batch_views: tuple[BatchViewSpec, ...]
     services: tuple[FeatureServiceSpec, ...]
+    about: tuple[AboutSpec, ...]
     repository: FeastRepository
 
     def plan(self, learners: Iterable[LearnerSpec] = (), routers: Iterable[RouterSpec] = ()) -> Plan:
@@ -54,7 +57,20 @@ class FeatureParts:
             services=self.services,
             learners=tuple(learners),
             routers=tuple(routers),
+            about=self.about,
         )
+
+    def file_of(self, kind: str, name: str) -> str:
+        """The file that defines an object; the repository's folder when none does."""
+        contents = self.repository.contents
+        named: dict[str, Iterable[Any]] = {
+            "source": contents.data_sources,
+            "stream feature view": contents.stream_feature_views,
+            "feature view": contents.feature_views,
+            "feature service": contents.feature_services,
+        }
+        found = [item for item in named.get(kind, ()) if item.name == name]
+        return self.repository.file_of(*found)
 
 
 def compile_features(repo_dir: Path) -> FeatureParts:
@@ -106,6 +122,7 @@ def compile_features(repo_dir: Path) -> FeatureParts:
             compile_service(_definition(repository, service, "feature service"), service, views)
             for service in _by_name(contents.feature_services)
         ),
+        about=tuple(compile_about(contents, views)),
         repository=repository,
     )
 

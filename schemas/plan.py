@@ -25,6 +25,7 @@ ValueType = Literal[
     "Set(Int32)", "Set(Int64)", "Set(Float32)", "Set(Float64)", "Set(String)", "Set(Bool)",
     "Set(UnixTimestamp)", "Set(Bytes)", "Set(Uuid)", "Set(TimeUuid)", "Set(Decimal)",
 ]  # fmt: skip
+AboutKind = Literal["entity", "source", "stream feature view", "feature view", "feature", "feature service"]
 PLAN_VERSION = 1
 
 
@@ -110,12 +111,13 @@ class StreamViewSpec(Spec):
 
 
 class BatchViewSpec(Spec):
-    """A batch feature view, materialised from its table by way of Feast."""
+    """A batch feature view, materialised from its table by way of Feast. `table` is Feast's name of it."""
 
     name: str
     join_keys: tuple[FieldSpec, ...]
     features: tuple[FieldSpec, ...]
     ttl_ms: int = 0
+    table: str = ""
 
 
 class FeatureRef(Spec):
@@ -185,6 +187,18 @@ class RouterSpec(Spec):
     default: float  # the score when no arm can answer
 
 
+class AboutSpec(Spec):
+    """What people should know of an object and no process needs. It stands apart from the object, so that a
+    new owner is no new definition. A feature's name is ``view:feature``; `tags` are those that Headrace does
+    not read itself."""
+
+    kind: AboutKind
+    name: str
+    owner: str = ""
+    description: str = ""
+    tags: dict[str, str] = {}
+
+
 class Plan(Spec):
     """Everything the processes need to know, compiled from the repository."""
 
@@ -196,6 +210,7 @@ class Plan(Spec):
     services: tuple[FeatureServiceSpec, ...] = ()
     learners: tuple[LearnerSpec, ...] = ()
     routers: tuple[RouterSpec, ...] = ()
+    about: tuple[AboutSpec, ...] = ()
 
     @cached_property
     def hash(self) -> str:
@@ -231,6 +246,11 @@ class Plan(Spec):
                 "run `headrace apply` with the installed version"
             )
         return cls.model_validate(raw)
+
+    def about_of(self, kind: AboutKind, name: str) -> AboutSpec:
+        """What is said of an object; empty where nothing is."""
+        found = (about for about in self.about if (about.kind, about.name) == (kind, name))
+        return next(found, AboutSpec(kind=kind, name=name))
 
     def source(self, name: str) -> SourceSpec:
         return _find("source", self.sources, name)
