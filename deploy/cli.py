@@ -46,6 +46,18 @@ def version() -> None:
 
 
 @app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="Is made; its name becomes the project's.")],
+) -> None:
+    """Write a small working project, to be changed into one's own."""
+    from deploy.new_project import write_project
+
+    for file in write_project(directory):
+        typer.echo(f"wrote {file}")
+    typer.echo(f"run it: headrace up {directory}; what it is: {directory / 'README.md'}")
+
+
+@app.command()
 def plan(project: Project = _HERE) -> None:
     """Show what `apply` would change and what it costs; changes nothing."""
     settings = load_settings(project)
