@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy import dead_letters_cli
+from deploy import dead_letters_cli, lineage_cli
 from deploy.settings import Settings, load_settings
 from schemas.errors import HeadraceError, SettingsError
 
@@ -35,6 +35,7 @@ app = typer.Typer(
     help="A streaming feature store and online learner.",
 )
 app.add_typer(dead_letters_cli.app, name="dead-letters")
+app.command()(lineage_cli.lineage)
 Project = Annotated[Path, typer.Argument(help="The Feast repository with its learners.py.", show_default=".")]
 _HERE = Path(".")
 

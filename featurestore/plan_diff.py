@@ -100,6 +100,13 @@ def field_change(field: str, one: Any, other: Any) -> str:
     return f"{field}: {shown(one)} -> {shown(other)}"
 
 
+def aggregation_text(spec: AggregationSpec) -> str:
+    """What is aggregated over which window, for example ``sum of price over 1:00:00 every 0:05:00``."""
+    window, hop = _duration("window_ms", spec.window_ms), _duration("hop_ms", spec.hop_ms)
+    over = f"{window} every {hop}" if spec.window_ms else "its lifetime (keys are never forgotten)"
+    return f"{spec.function} of {spec.column} over {over}"
+
+
 def _duration(field: str, duration_ms: int) -> str:
     if duration_ms == 0 and field in ("window_ms", "ttl_ms"):
         return "lifetime" if field == "window_ms" else "none"
@@ -159,11 +166,8 @@ def _is_parts(value: Any) -> bool:
 
 def _described(item: Any) -> tuple[str, str]:
     if isinstance(item, AggregationSpec):
-        window, hop = _duration("window_ms", item.window_ms), _duration("hop_ms", item.hop_ms)
-        over = f"{window} every {hop}" if item.window_ms else "its lifetime (keys are never forgotten)"
-        text = f"feature {item.feature}: {item.function} of {item.column} over {over}"
         unit = f", quantum {item.quantum:g}" if item.quantum != 1 else ""
-        return item.feature, f"{text}, {item.dtype}{unit}"
+        return item.feature, f"feature {item.feature}: {aggregation_text(item)}, {item.dtype}{unit}"
     if isinstance(item, FeatureRef):
         return item.full_name, f"feature {item.view}:{item.feature}"
     if isinstance(item, FieldSpec):
