@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from featurestore.about_diff import about_changes, shown
-from schemas.plan import AggregationSpec, FeatureRef, FieldSpec, Plan, SourceSpec, Spec
+from schemas.plan import AggregationSpec, ExpectationSpec, FeatureRef, FieldSpec, Plan, SourceSpec, Spec
 
 KINDS = {
     "source": "sources",
@@ -172,4 +172,6 @@ def _described(item: Any) -> tuple[str, str]:
         return item.full_name, f"feature {item.view}:{item.feature}"
     if isinstance(item, FieldSpec):
         return item.name, f"field {item.name}: {item.dtype}"
+    if isinstance(item, ExpectationSpec):
+        return f"expect.{item.field}", f"expectation of {item.field}: {item.text}"
     return str(item), shown(item)

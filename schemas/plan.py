@@ -40,6 +40,34 @@ class FieldSpec(Spec):
     dtype: ValueType
 
 
+class ExpectationSpec(Spec):
+    """What a field of the events is expected to be. `null_share` is the share of nulls that is in order, and
+    `fresh_ms` the age of the newest event that is. What fails is counted; with `quarantine` a record that
+    fails `least`, `most` or `categories`, or is null where `null_share` is 0, is a dead letter."""
+
+    field: str
+    least: float | None = None
+    most: float | None = None
+    categories: tuple[str, ...] = ()
+    null_share: float | None = None
+    fresh_ms: int | None = None
+    quarantine: bool = False
+
+    @property
+    def text(self) -> str:
+        """As it is declared."""
+        words = [] if self.least is None else [f"min={self.least:g}"]
+        words += [] if self.most is None else [f"max={self.most:g}"]
+        words += [f"in={'|'.join(self.categories)}"] if self.categories else []
+        words += [] if self.null_share is None else [f"nulls={self.null_share:g}"]
+        words += [] if self.fresh_ms is None else [f"fresh={self.fresh_ms / 1000:g}"]
+        return " ".join(words + ["quarantine"] * self.quarantine)
+
+    def refuses(self, rule: str) -> bool:
+        """Whether a record that fails a rule, such as ``min=0``, is a dead letter."""
+        return self.quarantine and (not rule.startswith("nulls=") or self.null_share == 0)
+
+
 class SourceSpec(Spec):
     """An event topic.
 
@@ -64,6 +92,7 @@ class SourceSpec(Spec):
     max_future_ms: int
     partitions: int | None = None  # of the topic, where the repository declares it
     shards: int  # partitions of the shuffle topic; 0 when no view needs a shuffle
+    expectations: tuple[ExpectationSpec, ...] = ()
 
     @property
     def schema_id(self) -> int:

@@ -21,6 +21,7 @@ from schemas.plan import SourceSpec, StreamViewSpec
 from schemas.records import DeadLetter, base64_headers
 from streams.aggregations import aggregation_of
 from streams.batch import Batch
+from streams.expectations import Expectations
 from streams.fixed_point import FixedPoint
 from streams.log_records import LogRecord, LogRecords
 
@@ -70,7 +71,9 @@ class Intake:
         self.counts = Counts()
         self._join_keys = sorted({key.name for view in views for key in view.join_keys})
         columns = {a.column for view in views for a in view.aggregations}
-        self._fields = sorted({*self._join_keys, *columns, source.timestamp_field})
+        expected = [spec.field for spec in source.expectations]
+        self._fields = sorted({*self._join_keys, *columns, *expected, source.timestamp_field})
+        self.expectations = Expectations(source.expectations)
         self.decoder = event_decoder(source, self._fields)
         summed = [a for view in views for a in view.aggregations if aggregation_of(a).summed]
         self._summed = sorted({(a.column, FixedPoint(a.quantum)) for a in summed})
@@ -88,6 +91,7 @@ class Intake:
         marks = _marks(records) if None in values else {}
         dead: Reasons = {row: ("malformed", why) for row, why in decoded.errors.items() if row not in marks}
         times = self._times(decoded, marks, dead)
+        self._find_unexpected(decoded, marks, dead)
         self._find_invalid(decoded, marks, dead)
         self._find_future(times, appended, dead)
         late = self._find_late(times, marks, dead)
@@ -127,6 +131,14 @@ class Intake:
         for row, time_ms in marks.items():
             times[row] = time_ms
         return times
+
+    def _find_unexpected(self, decoded: Decoded, marks: Mapping[int, int], dead: Reasons) -> None:
+        """Records that fail an expectation of their source which refuses them."""
+        if self.source.expectations:
+            judged = np.ones(len(decoded.columns[self.source.timestamp_field].values), np.bool_)
+            judged[[*marks, *decoded.errors]] = False
+            for row, why in self.expectations.check(decoded.columns, judged).items():
+                dead.setdefault(row, ("invalid", why))
 
     def _find_invalid(self, decoded: Decoded, marks: Mapping[int, int], dead: Reasons) -> None:
         """Null join keys, numbers that a fixed-point sum cannot hold, long texts. NaN becomes null."""

@@ -17,6 +17,7 @@ from typing import Any
 from schemas import topics
 from schemas.errors import HeadraceError, StateError
 from schemas.plan import Plan, SourceSpec
+from streams.expectations import Alerts
 from streams.faust_app import add_agent, guarded, range_app, run_app
 from streams.feature_progress import feature_progress
 from streams.health_server import oversee
@@ -64,6 +65,7 @@ class _Owned:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # a range, or a checkpoint between two ranges
     ranges: int = 0
     heard_s: float = field(default_factory=time.monotonic)  # when there was something to process last
+    alerts: Alerts | None = None
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,8 @@ class Worker:
         if tp.topic in self._events:
             source = self._events[tp.topic]
             state = SourcePartition(self._plan, source, tp.partition)
-            return _Owned(state, source, topics.changelog(project, source.name))
+            alerts = Alerts(tp.topic, tp.partition, source.expectations) if source.expectations else None
+            return _Owned(state, source, topics.changelog(project, source.name), alerts=alerts)
         source = self._shuffles[tp.topic]
         shard = Shard(self._plan, source, tp.partition)
         return _Owned(shard, source, topics.shuffle_changelog(project, source.name))
@@ -288,6 +291,15 @@ class Worker:
             await self._pass_time()
             await self.checkpoint()
             self._checkpoint_s = time.monotonic()
+            self._tell_unexpected()
+
+    def _tell_unexpected(self) -> None:
+        for task in self._owned.values():
+            owned = task.result() if task.done() and not task.cancelled() else None
+            if owned is not None and owned.alerts is not None and isinstance(owned.state, SourcePartition):
+                intake = owned.state.intake
+                age_ms = None if intake.clock_ms is None else _now_ms() - intake.clock_ms
+                owned.alerts.look(time.monotonic(), intake.expectations.counts, age_ms)
 
     async def checkpoint(self) -> None:
         """Make everything processed so far durable, then acknowledge it.

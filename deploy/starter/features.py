@@ -25,7 +25,10 @@ orders = KafkaSource(
         timestamp_field="event_timestamp",
         created_timestamp_column="created",
     ),
-    tags={"headrace.key": "customer"},  # the field that is the message key
+    tags={
+        "headrace.key": "customer",  # the field that is the message key
+        "headrace.expect.amount": "min=0 max=100000 quarantine",  # other orders are dead letters
+    },
 )
 
 customer_orders = StreamFeatureView(

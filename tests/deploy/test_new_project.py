@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 from deploy.apply import compile_plan, describe_changes
 from deploy.cli import app
 from deploy.new_project import write_project
+from deploy.offsets import end_offsets
 from deploy.stack import LocalStack
+from deploy.status import read_status, topics_read
 from learners.lineage import Lineage, ModelVersions
 from schemas.errors import SettingsError
 
@@ -37,12 +39,15 @@ def test_a_new_project_is_planned_applied_and_run_once_around_the_loop(tmp_path:
         stack.check()
         with redis.Redis.from_url(stack.redis_url) as client:
             versions = ModelVersions(client, plan.project, stack.settings.models_dir)
+            ends = end_offsets(stack.bootstrap, topics_read(plan))
+            checked = read_status(client, plan, ends).expectations["web_shop.orders"]
             (spent,) = Lineage(plan, versions).find("customer_orders:spent_1h")
     told = tried.stdout.splitlines()
     assert [line.split(":")[0] for line in told] == ["features"] * 3 + ["prediction"] * 10 + ["model"] * 2
     assert "'customers__years': 7" in told[0]
     learned = int(re.findall(r"'offset': (\d+)", told[-1])[0])  # marks are in the log, too
     assert learned >= 10
+    assert checked == {"checked": 300}
     assert spent.learners[0].learner == "regression"
     assert spent.learners[0].serving is not None
 
