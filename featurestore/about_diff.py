@@ -1,8 +1,8 @@
-"""What changes in the owners, descriptions and tags of a plan's objects."""
+"""What changes in the owners, descriptions, tags and expectations of a plan's objects."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from schemas.plan import AboutSpec, Plan, Spec
@@ -19,7 +19,13 @@ def about_changes(old: Plan | None, new: Plan, kind: str, name: str) -> list[str
         for full in sorted(f for f in before.keys() | after.keys() if f.startswith(f"{name}:")):
             part = f"feature {full.removeprefix(f'{name}:')}, "
             lines += _lines(part, before.get(full), after.get(full))
+        lines += _differing("", _expected(old, name), _expected(new, name))
     return lines
+
+
+def _expected(plan: Plan | None, view: str) -> dict[str, str]:
+    found = [each for each in (plan.expectations if plan else ()) if each.view == view]
+    return {f"expectation of {spec.field}": spec.text for each in found for spec in each.features}
 
 
 def _said(plan: Plan | None, kind: str) -> dict[str, AboutSpec]:
@@ -27,7 +33,10 @@ def _said(plan: Plan | None, kind: str) -> dict[str, AboutSpec]:
 
 
 def _lines(part: str, before: AboutSpec | None, after: AboutSpec | None) -> Iterator[str]:
-    one, other = _told(before), _told(after)
+    yield from _differing(part, _told(before), _told(after))
+
+
+def _differing(part: str, one: Mapping[str, str], other: Mapping[str, str]) -> Iterator[str]:
     for name in sorted(one.keys() | other.keys()):
         if name not in other:
             yield f"- {part}{name}: {shown(one[name])}"

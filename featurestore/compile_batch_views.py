@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from featurestore.compile_entities import JoinKeys
+from featurestore.compile_expectations import EXPECT
 from featurestore.definitions import Definition, field_specs
 from schemas.plan import BatchViewSpec
 
@@ -19,7 +20,7 @@ def compile_batch_view(definition: Definition, view: Any, join_keys: JoinKeys) -
     DefinitionError
         When the view cannot be materialised as written.
     """
-    definition.tags(view.tags, ())
+    definition.tags(view.tags, (), EXPECT)
     if view.stream_source is not None:
         raise definition.error("it reads a stream", "Make it a StreamFeatureView")
     if view.batch_source is None or view.source_views:

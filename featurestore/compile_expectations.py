@@ -1,4 +1,4 @@
-"""Expectations of the fields of an event topic, from the tags of its Kafka source.
+"""Expectations of the fields of an event topic, and of the features of a view, from their tags.
 
     tags={
         "headrace.expect.amount": "min=0 max=10000 quarantine",     # others are dead letters
@@ -16,10 +16,18 @@ import shlex
 from collections.abc import Mapping
 
 from featurestore.definitions import TAG_PREFIX, Definition, suggestion
-from featurestore.event_schema import EventColumn
-from schemas.plan import ExpectationSpec
+from featurestore.event_schema import EventColumn, Kind
+from schemas.plan import BatchViewSpec, ExpectationSpec, StreamViewSpec
 
 EXPECT = "expect."
+_KINDS: dict[str, Kind] = {
+    "Int32": "int",
+    "Int64": "long",
+    "Float32": "float",
+    "Float64": "double",
+    "String": "string",
+    "Bool": "boolean",
+}
 _WORDS = ("min=", "max=", "in=", "nulls=", "fresh=", "quarantine")
 
 
@@ -47,6 +55,36 @@ def compile_expectations(
             part = definition.part(f"tag '{TAG_PREFIX}{name}'")
             found.append(_Expectation(part, column, text, timestamp_field).compile())
     return tuple(found)
+
+
+def compile_view_expectations(
+    definition: Definition, view: StreamViewSpec | BatchViewSpec, tags: Mapping[str, str]
+) -> tuple[ExpectationSpec, ...]:
+    """As `compile_expectations`, of the features of a view.
+
+    Parameters
+    ----------
+    tags
+        All of the view, with their prefix; names that are no features are refused.
+    """
+    columns = {f.name: EventColumn(f.name, _KINDS.get(f.dtype, "other")) for f in view.features}
+    own = {name.removeprefix(TAG_PREFIX): text for name, text in tags.items() if name.startswith(TAG_PREFIX)}
+    own = {name: text for name, text in own.items() if name.startswith(EXPECT)}
+    for name in own:
+        if name.removeprefix(EXPECT) not in columns:
+            known = [TAG_PREFIX + EXPECT + column for column in columns]
+            raise definition.error(
+                f"tag '{TAG_PREFIX}{name}' is of no feature", suggestion(TAG_PREFIX + name, known)
+            )
+    specs = compile_expectations(definition, own, columns, "")
+    for spec in specs:
+        if spec.quarantine:
+            part = definition.part(f"tag '{TAG_PREFIX}{EXPECT}{spec.field}'")
+            raise part.error(
+                "a feature follows from records that were accepted",
+                "Quarantine the field, in the tags of the source",
+            )
+    return specs
 
 
 class _Expectation:

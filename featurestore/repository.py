@@ -6,7 +6,7 @@ views in `compile_stream_views`. Everything else is plain Feast.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from feast.stream_feature_view import StreamFeatureView
 from featurestore.compile_about import compile_about
 from featurestore.compile_batch_views import compile_batch_view
 from featurestore.compile_entities import JoinKeys
+from featurestore.compile_expectations import compile_view_expectations
 from featurestore.compile_services import compile_service
 from featurestore.compile_sources import EventSource, compile_source, read_sources
 from featurestore.compile_stream_views import StreamViewCompiler
@@ -30,6 +31,7 @@ from schemas.plan import (
     RouterSpec,
     SourceSpec,
     StreamViewSpec,
+    ViewExpectationsSpec,
 )
 
 __all__ = ["FeatureParts", "compile_features", "register"]
@@ -44,6 +46,7 @@ class FeatureParts:
     stream_views: tuple[StreamViewSpec, ...]
     batch_views: tuple[BatchViewSpec, ...]
     services: tuple[FeatureServiceSpec, ...]
+    expectations: tuple[ViewExpectationsSpec, ...]
     about: tuple[AboutSpec, ...]
     repository: FeastRepository
 
@@ -57,6 +60,7 @@ class FeatureParts:
             services=self.services,
             learners=tuple(learners),
             routers=tuple(routers),
+            expectations=self.expectations,
             about=self.about,
         )
 
@@ -122,6 +126,7 @@ def compile_features(repo_dir: Path) -> FeatureParts:
             compile_service(_definition(repository, service, "feature service"), service, views)
             for service in _by_name(contents.feature_services)
         ),
+        expectations=tuple(_expectations(repository, views)),
         about=tuple(compile_about(contents, views)),
         repository=repository,
     )
@@ -137,6 +142,17 @@ def _compile_stream_view(
     if not view.online:
         raise definition.error("it has online=False", "Set online=True or take the view out")
     return StreamViewCompiler(definition, view, sources[view.stream_source.name]).compile(join_keys)
+
+
+def _expectations(
+    repository: FeastRepository, views: Mapping[str, StreamViewSpec | BatchViewSpec]
+) -> Iterator[ViewExpectationsSpec]:
+    contents = repository.contents
+    for view in _by_name([*contents.stream_feature_views, *contents.feature_views]):
+        if view.name in views:
+            definition = _definition(repository, view)
+            if specs := compile_view_expectations(definition, views[view.name], view.tags):
+                yield ViewExpectationsSpec(view=view.name, features=specs)
 
 
 def _definition(repository: FeastRepository, item: Any, kind: str = "") -> Definition:

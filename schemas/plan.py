@@ -228,6 +228,14 @@ class AboutSpec(Spec):
     tags: dict[str, str] = {}
 
 
+class ViewExpectationsSpec(Spec):
+    """What is expected of the features of a view; `field` is the feature. It stands apart from the view,
+    for it changes no value."""
+
+    view: str
+    features: tuple[ExpectationSpec, ...]
+
+
 class Plan(Spec):
     """Everything the processes need to know, compiled from the repository."""
 
@@ -239,6 +247,7 @@ class Plan(Spec):
     services: tuple[FeatureServiceSpec, ...] = ()
     learners: tuple[LearnerSpec, ...] = ()
     routers: tuple[RouterSpec, ...] = ()
+    expectations: tuple[ViewExpectationsSpec, ...] = ()
     about: tuple[AboutSpec, ...] = ()
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What the fields of events are expected to be: checked on whole ranges, counted, and refused where asked.
+"""What fields and features are expected to be: checked on whole ranges, counted, and refused where asked.
 
 Whether a record fails depends on the record alone, and counts on the prefix of the partition alone.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.avro import Column
-from schemas.plan import ExpectationSpec
+from schemas.plan import BatchViewSpec, ExpectationSpec, Plan, StreamViewSpec
 
 log = logging.getLogger(__name__)
 CHECKED = "checked"  # how many records the counts are of
@@ -37,6 +38,10 @@ class Expectations:
     def __init__(self, specs: Sequence[ExpectationSpec]) -> None:
         self._specs = tuple(specs)
         self.counts: Counter[str] = Counter()
+
+    @property
+    def fields(self) -> list[str]:
+        return [spec.field for spec in self._specs]
 
     def check(self, columns: Mapping[str, Column], judged: NDArray[np.bool_]) -> dict[int, str]:
         """Count what fails among the judged rows.
@@ -101,19 +106,55 @@ def _categories(spec: ExpectationSpec, values: NDArray[np.generic]) -> NDArray[n
     return np.array([int(each) for each in spec.categories])
 
 
-class Alerts:
-    """Tells in the log what has failed since it was told last, at most once a minute and partition.
+class RowExpectations:
+    """Checks the features of views as their rows are written, and counts what fails.
+
+    A key's row is written as often as it changes, so these counts are of a process and of rows, not of a log.
 
     Parameters
     ----------
-    topic, partition
-        Where the records are.
+    plan
+        The views, and what is expected of their features.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        views: tuple[StreamViewSpec | BatchViewSpec, ...] = (*plan.stream_views, *plan.batch_views)
+        self._numbers = {v.name: {f.name: n for n, f in enumerate(v.features)} for v in views}
+        self._of_views = {each.view: Expectations(each.features) for each in plan.expectations}
+        self.alerts = {e.view: Alerts(f"view {e.view}", e.features) for e in plan.expectations}
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """View to its counts, as those of `Expectations`."""
+        return {view: dict(known.counts) for view, known in self._of_views.items()}
+
+    def check(self, view: str, features: Sequence[tuple[Any, NDArray[np.bool_]]]) -> None:
+        """Count what fails among rows of a view: values and validity per feature, in the plan's order."""
+        if (known := self._of_views.get(view)) is not None and len(features):
+            numbers = self._numbers[view]
+            chosen = {name: features[numbers[name]] for name in known.fields}
+            columns = {name: Column(np.asarray(values), valid) for name, (values, valid) in chosen.items()}
+            known.check(columns, np.ones(len(features[0][1]), np.bool_))
+
+    def tell(self, now_s: float) -> None:
+        """Write to the log what has failed; see `Alerts`."""
+        for view, counts in self.counts.items():
+            self.alerts[view].look(now_s, counts, None)
+
+
+class Alerts:
+    """Tells in the log what has failed since it was told last, at most once a minute.
+
+    Parameters
+    ----------
+    where
+        Of what: a partition of a topic, or a view.
     specs
         What is expected; a share of nulls is told when it is exceeded.
     """
 
-    def __init__(self, topic: str, partition: int, specs: Sequence[ExpectationSpec]) -> None:
-        self._where = f"{topic}[{partition}]"
+    def __init__(self, where: str, specs: Sequence[ExpectationSpec]) -> None:
+        self._where = where
         self._fresh_ms = min((s.fresh_ms for s in specs if s.fresh_ms is not None), default=None)
         self._shares = {f"{s.field} nulls={s.null_share:g}": s.null_share for s in specs if s.null_share}
         self._told: Counter[str] = Counter()
@@ -136,7 +177,7 @@ class Alerts:
         fresh = Counter(counts) - self._told
         checked = fresh.pop(CHECKED, 0)
         told = [
-            f"{self._where}: {count:,} of {checked:,} records fail {rule}"
+            f"{self._where}: {count:,} of {checked:,} fail {rule}"
             for rule, count in sorted(fresh.items())
             if count > self._shares.get(rule, 0.0) * checked
         ]

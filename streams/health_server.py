@@ -189,6 +189,20 @@ class _Collector(Collector):
                 else:
                     failed.add_metric([*place, rule], count)
         yield from (checked, failed)
+        yield from self._rows(vitals)
+
+    def _rows(self, vitals: Vitals) -> Iterator[Metric]:
+        checked = CounterMetricFamily("headrace_checked_rows", "Rows checked as written", labels=["view"])
+        failed = CounterMetricFamily(
+            "headrace_unexpected_rows", "Rows that fail an expectation", labels=["view", "expectation"]
+        )
+        for view, counts in vitals.rows.items():
+            for rule, count in counts.items():
+                if rule == CHECKED:
+                    checked.add_metric([view], count)
+                else:
+                    failed.add_metric([view, rule], count)
+        yield from (checked, failed)
 
     def _values(self, one: PartitionVitals) -> Iterator[tuple[str, float]]:
         yield "restored", one.restoring.share if one.position is None else 1.0

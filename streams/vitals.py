@@ -114,6 +114,8 @@ class Vitals:
         What is away and waited for: Redis or the schema registry.
     samples
         What else there is to say.
+    rows
+        View to how many of its rows were ``checked`` as they were written, and how many failed each rule.
     """
 
     partitions: tuple[PartitionVitals, ...]
@@ -121,6 +123,7 @@ class Vitals:
     checkpoint_age_s: float
     waiting_for: str | None = None
     samples: tuple[Sample, ...] = ()
+    rows: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def ready(self) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from schemas import topics
 from schemas.errors import HeadraceError, StateError
 from schemas.plan import Plan, SourceSpec
-from streams.expectations import Alerts
+from streams.expectations import Alerts, RowExpectations
 from streams.faust_app import add_agent, guarded, range_app, run_app
 from streams.feature_progress import feature_progress
 from streams.health_server import oversee
@@ -112,6 +112,7 @@ class Worker:
         self._restoring: dict[Any, Restoring] = {}
         self._checkpoint_s = time.monotonic()  # when the last one ended
         self._producer = LogProducer(bootstrap)
+        self._row_expectations = RowExpectations(plan)
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
         self._checkpoints: asyncio.Task[None] | None = None
         self._app = self._build_app()
@@ -144,6 +145,7 @@ class Worker:
             self._checkpoints is not None,
             time.monotonic() - self._checkpoint_s,
             "redis" if self._sink.waiting else waiting,
+            rows=self._row_expectations.counts,
         )
 
     def _vitals_of(self, tp: Any, task: asyncio.Task[_Owned]) -> PartitionVitals:
@@ -214,7 +216,7 @@ class Worker:
         if tp.topic in self._events:
             source = self._events[tp.topic]
             state = SourcePartition(self._plan, source, tp.partition)
-            alerts = Alerts(tp.topic, tp.partition, source.expectations) if source.expectations else None
+            alerts = _alerts(tp, source)
             return _Owned(state, source, topics.changelog(project, source.name), alerts=alerts)
         source = self._shuffles[tp.topic]
         shard = Shard(self._plan, source, tp.partition)
@@ -241,6 +243,8 @@ class Worker:
 
     async def _write(self, owned: _Owned, effects: Effects) -> None:
         self._send(owned, effects)
+        for rows in effects.rows:
+            self._row_expectations.check(rows.view, rows.features)
         await self._sink.write(effects.rows, self._published(owned))
         if self._feature_log is not None:
             for rows in effects.rows:
@@ -294,6 +298,7 @@ class Worker:
             self._tell_unexpected()
 
     def _tell_unexpected(self) -> None:
+        self._row_expectations.tell(time.monotonic())
         for task in self._owned.values():
             owned = task.result() if task.done() and not task.cancelled() else None
             if owned is not None and owned.alerts is not None and isinstance(owned.state, SourcePartition):
@@ -328,6 +333,10 @@ class Worker:
             messages, owned.messages = owned.messages, []
             entries = owned.state.snapshot() if messages else []
             return _Covered(owned.changelog, owned.state.partition, entries, messages)
+
+
+def _alerts(tp: Any, source: SourceSpec) -> Alerts | None:
+    return Alerts(f"{tp.topic}[{tp.partition}]", source.expectations) if source.expectations else None
 
 
 def _now_ms() -> int:

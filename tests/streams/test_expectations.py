@@ -10,8 +10,8 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from schemas.avro import encode_confluent
-from schemas.plan import ExpectationSpec, Plan
-from streams.expectations import Alerts
+from schemas.plan import ExpectationSpec, Plan, ViewExpectationsSpec
+from streams.expectations import Alerts, RowExpectations
 from streams.feature_progress import feature_progress
 from streams.partition_state import SourcePartition, definition_of
 from streams.progress import counts_key
@@ -144,17 +144,41 @@ def test_counts_are_published_beside_those_of_the_intake() -> None:
 
 
 def test_what_fails_is_told_once_a_minute_and_a_share_of_nulls_when_it_is_exceeded() -> None:
-    alerts = Alerts("purchases", 0, [AMOUNT, SHOP])
+    alerts = Alerts("purchases[0]", [AMOUNT, SHOP])
     counts = {"checked": 100, "amount min=0": 2, "shop nulls=0.1": 10}
-    assert alerts.look(0.0, counts, None) == ["purchases[0]: 2 of 100 records fail amount min=0"]
+    assert alerts.look(0.0, counts, None) == ["purchases[0]: 2 of 100 fail amount min=0"]
     more = {"checked": 200, "amount min=0": 2, "shop nulls=0.1": 21}
     assert alerts.look(59.0, more, None) == []
-    assert alerts.look(60.0, more, None) == ["purchases[0]: 11 of 100 records fail shop nulls=0.1"]
+    assert alerts.look(60.0, more, None) == ["purchases[0]: 11 of 100 fail shop nulls=0.1"]
     assert alerts.look(200.0, more, None) == []
 
 
 def test_a_newest_event_that_is_too_old_is_told() -> None:
-    alerts = Alerts("purchases", 0, [ExpectationSpec(field="event_ms", fresh_ms=300_000)])
+    alerts = Alerts("purchases[0]", [ExpectationSpec(field="event_ms", fresh_ms=300_000)])
     assert alerts.look(0.0, {}, 299_000) == []
     assert alerts.look(1.0, {}, 400_000) == ["purchases[0]: the newest event is 400 s old"]
     assert alerts.look(30.0, {}, 430_000) == []
+
+
+def test_features_are_checked_as_their_rows_are_written() -> None:
+    of = purchases_plan()
+    view = of.stream_views[0]
+    count, total = view.aggregations[0].feature, view.aggregations[1].feature
+    expected = ViewExpectationsSpec(
+        view=view.name,
+        features=(
+            ExpectationSpec(field=count, least=1.0),
+            ExpectationSpec(field=total, most=10.0, null_share=0.5),
+        ),
+    )
+    known = RowExpectations(of.model_copy(update={"expectations": (expected,)}))
+    state = partition(of)
+    for rows in state.process([record(0, amount=7.0), record(1, user=2, amount=11.0)]).rows:
+        known.check(rows.view, rows.features)
+    for rows in state.process([record(2, event_ms=1100)]).rows:  # the first two have left every window
+        known.check(rows.view, rows.features)
+    written, failed = known.counts[view.name]["checked"], f"{total} max=10"
+    assert written == 4  # of user 2 once with 11 and once empty, of user 1 twice
+    assert known.counts[view.name][failed] == 1
+    assert known.counts[view.name][f"{count} min=1"] == 1
+    assert known.counts[view.name][f"{total} nulls=0.5"] == 1
