@@ -13,9 +13,9 @@ from schemas.avro import encode_confluent
 from schemas.plan import ExpectationSpec, Plan, ViewExpectationsSpec
 from streams.expectations import Alerts, RowExpectations
 from streams.feature_progress import feature_progress
+from streams.log_records import LogRecord, LogRecords
 from streams.partition_state import SourcePartition, definition_of
 from streams.progress import counts_key
-from tests.streams.driver import Record
 from tests.streams.plans import EVENT_SCHEMA, purchases_plan
 
 AMOUNT = ExpectationSpec(field="amount", least=0.0, most=100.0, quarantine=True)
@@ -30,9 +30,9 @@ def plan(*expectations: ExpectationSpec) -> Plan:
     return found.model_copy(update={"sources": (source,)})
 
 
-def record(offset: int, event_ms: int = 1000, **fields: Any) -> Record:
+def record(offset: int, event_ms: int = 1000, **fields: Any) -> LogRecord:
     values = {"user": 1, "shop": "a", "amount": 1.0, "items": 1, "note": "", "event_ms": event_ms, **fields}
-    return Record(offset, event_ms, b"k", encode_confluent(EVENT_SCHEMA, 7, values))
+    return LogRecord(offset, event_ms, b"k", encode_confluent(EVENT_SCHEMA, 7, values))
 
 
 def partition(of: Plan) -> SourcePartition:
@@ -41,7 +41,9 @@ def partition(of: Plan) -> SourcePartition:
 
 def test_a_record_outside_the_range_is_a_dead_letter_that_says_why() -> None:
     one = partition(plan(AMOUNT))
-    effects = one.process([record(0), record(1, 9000, amount=-2.5), record(2, amount=100.5), record(3)])
+    effects = one.process(
+        LogRecords.of([record(0), record(1, 9000, amount=-2.5), record(2, amount=100.5), record(3)])
+    )
     told = {letter.offset: (letter.kind, letter.reason) for letter in effects.rejected}
     assert told == {
         1: ("invalid", "amount = -2.5, and min=0 is expected"),
@@ -54,7 +56,9 @@ def test_a_record_outside_the_range_is_a_dead_letter_that_says_why() -> None:
 
 def test_without_quarantine_what_fails_is_counted_and_applied() -> None:
     one = partition(plan(SHOP, NOTE))
-    effects = one.process([record(0), record(1, shop="Zürich"), record(2, shop="b"), record(3, note="x")])
+    effects = one.process(
+        LogRecords.of([record(0), record(1, shop="Zürich"), record(2, shop="b"), record(3, note="x")])
+    )
     assert effects.rejected == []
     assert one.counts.applied == 4
     found = one.intake.expectations.counts
@@ -63,7 +67,9 @@ def test_without_quarantine_what_fails_is_counted_and_applied() -> None:
 
 def test_a_null_fails_only_what_is_expected_of_nulls() -> None:
     one = partition(plan(AMOUNT, ITEMS))
-    effects = one.process([record(0, amount=None), record(1, items=None), record(2, amount=float("nan"))])
+    effects = one.process(
+        LogRecords.of([record(0, amount=None), record(1, items=None), record(2, amount=float("nan"))])
+    )
     assert [letter.offset for letter in effects.rejected] == [1]
     assert one.intake.expectations.counts == {"checked": 3, "items nulls=0": 1}
 
@@ -72,7 +78,11 @@ def test_broken_records_and_marks_are_not_checked() -> None:
     from schemas.marks import mark_headers
 
     one = partition(plan(AMOUNT))
-    one.process([Record(0, 5, None, None, mark_headers(5)), Record(1, 5, b"k", b"broken"), record(2)])
+    one.process(
+        LogRecords.of(
+            [LogRecord(0, 5, None, None, mark_headers(5)), LogRecord(1, 5, b"k", b"broken"), record(2)]
+        )
+    )
     assert one.intake.expectations.counts == {"checked": 1}
 
 
@@ -114,7 +124,7 @@ def test_counts_and_refusals_are_those_of_a_naive_check_whatever_the_batches_and
     log = [record(offset, **fields) for offset, fields in enumerate(rows)]
     while one.next_offset < len(log):
         size = data.draw(st.integers(1, 8))
-        effects = one.process(log[one.next_offset : one.next_offset + size])
+        effects = one.process(LogRecords.of(log[one.next_offset : one.next_offset + size]))
         refused |= {letter.offset for letter in effects.rejected if "expected" in letter.reason}
         if data.draw(st.booleans()):
             changelog = one.snapshot()
@@ -137,7 +147,7 @@ def test_only_an_expectation_that_refuses_records_is_part_of_the_definition() ->
 def test_counts_are_published_beside_those_of_the_intake() -> None:
     of = plan(AMOUNT)
     one = partition(of)
-    one.process([record(0, amount=-1.0)])
+    one.process(LogRecords.of([record(0, amount=-1.0)]))
     told = feature_progress("shop", "shop.purchases", one)[counts_key("shop")]
     assert json.loads(told["expectations|shop.purchases|0"]) == {"checked": 1, "amount min=0": 1}
     assert "expectations" not in "".join(feature_progress("shop", "t", partition(plan())))
@@ -173,9 +183,11 @@ def test_features_are_checked_as_their_rows_are_written() -> None:
     )
     known = RowExpectations(of.model_copy(update={"expectations": (expected,)}))
     state = partition(of)
-    for rows in state.process([record(0, amount=7.0), record(1, user=2, amount=11.0)]).rows:
+    for rows in state.process(LogRecords.of([record(0, amount=7.0), record(1, user=2, amount=11.0)])).rows:
         known.check(rows.view, rows.features)
-    for rows in state.process([record(2, event_ms=1100)]).rows:  # the first two have left every window
+    for rows in state.process(
+        LogRecords.of([record(2, event_ms=1100)])
+    ).rows:  # the first two have left every window
         known.check(rows.view, rows.features)
     written, failed = known.counts[view.name]["checked"], f"{total} max=10"
     assert written == 4  # of user 2 once with 11 and once empty, of user 1 twice
