@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from collections import Counter
 from typing import Any
 
@@ -13,9 +14,13 @@ from schemas.avro import encode_confluent
 from schemas.plan import ExpectationSpec, Plan, ViewExpectationsSpec
 from streams.expectations import Alerts, RowExpectations
 from streams.feature_progress import feature_progress
+from streams.health_server import serve_health
 from streams.log_records import LogRecord, LogRecords
+from streams.overseer import Overseer
 from streams.partition_state import SourcePartition, definition_of
 from streams.progress import counts_key
+from streams.restore import Restoring
+from streams.vitals import Vitals, vitals_of
 from tests.streams.plans import EVENT_SCHEMA, purchases_plan
 
 AMOUNT = ExpectationSpec(field="amount", least=0.0, most=100.0, quarantine=True)
@@ -194,3 +199,27 @@ def test_features_are_checked_as_their_rows_are_written() -> None:
     assert known.counts[view.name][failed] == 1
     assert known.counts[view.name][f"{count} min=1"] == 1
     assert known.counts[view.name][f"{total} nulls=0.5"] == 1
+
+
+def test_the_metrics_of_a_worker_say_what_was_checked_and_what_failed() -> None:
+    of = plan(AMOUNT)
+    one = partition(of)
+    one.process(LogRecords.of([record(0), record(1, amount=-1.0)]))
+    rows = {"by_user": {"checked": 3, "spent min=0": 2}}
+    vitals = Vitals((vitals_of("purchases", one, Restoring(), 1),), True, 0.0, None, rows)
+    overseer = Overseer("127.0.0.1:1", lambda: vitals, 60.0)  # nobody is asked before it is started
+    server = serve_health("127.0.0.1", 0, overseer)
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=30) as answer:
+            told = answer.read().decode().splitlines()
+    finally:
+        server.shutdown()
+        server.server_close()
+    place = 'partition="0",topic="purchases"'
+    for line in (
+        f"headrace_checked_total{{{place}}} 2.0",
+        f'headrace_unexpected_total{{expectation="amount min=0",{place}}} 1.0',
+        'headrace_checked_rows_total{view="by_user"} 3.0',
+        'headrace_unexpected_rows_total{expectation="spent min=0",view="by_user"} 2.0',
+    ):
+        assert line in told
