@@ -206,7 +206,7 @@ def test_the_metrics_of_a_worker_say_what_was_checked_and_what_failed() -> None:
     one = partition(of)
     one.process(LogRecords.of([record(0), record(1, amount=-1.0)]))
     rows = {"by_user": {"checked": 3, "spent min=0": 2}}
-    vitals = Vitals((vitals_of("purchases", one, Restoring(), 1),), True, 0.0, None, rows)
+    vitals = Vitals((vitals_of("purchases", one, Restoring(), 1),), True, 0.0, rows=rows)
     overseer = Overseer("127.0.0.1:1", lambda: vitals, 60.0)  # nobody is asked before it is started
     server = serve_health("127.0.0.1", 0, overseer)
     try:
