@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
+
+import redis
 
 from deploy.settings import Settings
 from deploy.topics_admin import ensure_topics
-from featurestore.plan_diff import plan_diff
+from featurestore.definitions import Definition
+from featurestore.plan_facts import NoFacts, RedisPlanFacts
+from featurestore.plan_report import report
+from featurestore.plan_safety import unsafe_changes
 from featurestore.plan_store import PlanStore
-from featurestore.repository import compile_features, register
+from featurestore.repository import FeatureParts, compile_features, register
 from learners.compile import compile_learners
 from learners.project import load_project
 from schemas.errors import PlanError
@@ -24,11 +30,30 @@ def compile_plan(project_dir: Path) -> Plan:
     DefinitionError
         Names file, object, value and remedy.
     """
+    return compile_project(project_dir).plan
+
+
+@dataclass(frozen=True)
+class CompiledProject:
+    """A plan, and the repository it was compiled from."""
+
+    plan: Plan
+    parts: FeatureParts
+    learners_file: str
+
+    def file_of(self, kind: str, name: str) -> str:
+        """The file that defines an object; the repository's folder for what is not there any more."""
+        return self.learners_file if kind in ("learner", "router") else self.parts.file_of(kind, name)
+
+
+def compile_project(project_dir: Path) -> CompiledProject:
+    """As `compile_plan`, and the plan knows where its objects are defined."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Feast's, about what the user may write
         parts = compile_features(project_dir)
-        learners, routers = compile_learners(load_project(project_dir), parts)
-    return parts.plan(learners, routers)
+        project = load_project(project_dir)
+        learners, routers = compile_learners(project, parts)
+    return CompiledProject(parts.plan(learners, routers), parts, project.file.name)
 
 
 def apply_plan(settings: Settings, plan: Plan) -> None:
@@ -43,9 +68,40 @@ def apply_plan(settings: Settings, plan: Plan) -> None:
 
 
 def describe_changes(settings: Settings, wanted: Plan) -> str:
-    """What would change against the plan in force, one change a line."""
+    """What would change against the plan in force, and what it costs."""
+    client = redis.Redis.from_url(settings.redis)
+    current = plan_in_force(client, wanted.project)
+    return report(current, wanted, RedisPlanFacts(client, current) if current else NoFacts())
+
+
+def refuse_unsafe_changes(settings: Settings, wanted: CompiledProject) -> None:
+    """Let pass only what breaks no reader of the plan in force.
+
+    Raises
+    ------
+    PlanError
+        Names file, object, value and remedy of each unsafe change.
+    """
+    client = redis.Redis.from_url(settings.redis)
+    unsafe = unsafe_changes(plan_in_force(client, wanted.plan.project), wanted.plan)
+    if not unsafe:
+        return
+    told = []
+    for change in unsafe:
+        where = Definition(wanted.file_of(change.kind, change.name), f"{change.kind} '{change.name}'")
+        where = where.part(change.part) if change.part else where
+        told.append(f"  {where.error(change.problem, change.remedy)}")
+    many = "an unsafe change" if len(unsafe) == 1 else f"{len(unsafe)} unsafe changes"
+    raise PlanError(
+        "\n".join(
+            [f"{many}; nothing was applied:", *told, "To do it all the same: headrace apply --allow-unsafe"]
+        )
+    )
+
+
+def plan_in_force(client: redis.Redis, project: str) -> Plan | None:
+    """The plan that was applied last, or None."""
     try:
-        current = PlanStore(settings.redis, wanted.project).load()
-    except PlanError:  # none yet
-        current = None
-    return "\n".join(plan_diff(current, wanted)) or "nothing would change"
+        return PlanStore(client, project).load()
+    except PlanError:
+        return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy import dead_letters_cli
+from deploy import dead_letters_cli, lineage_cli
 from deploy.settings import Settings, load_settings
 from schemas.errors import HeadraceError, SettingsError
 
@@ -35,6 +35,7 @@ app = typer.Typer(
     help="A streaming feature store and online learner.",
 )
 app.add_typer(dead_letters_cli.app, name="dead-letters")
+app.command()(lineage_cli.lineage)
 Project = Annotated[Path, typer.Argument(help="The Feast repository with its learners.py.", show_default=".")]
 _HERE = Path(".")
 
@@ -46,8 +47,20 @@ def version() -> None:
 
 
 @app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="Is made; its name becomes the project's.")],
+) -> None:
+    """Write a small working project, to be changed into one's own."""
+    from deploy.new_project import write_project
+
+    for file in write_project(directory):
+        typer.echo(f"wrote {file}")
+    typer.echo(f"run it: headrace up {directory}; what it is: {directory / 'README.md'}")
+
+
+@app.command()
 def plan(project: Project = _HERE) -> None:
-    """Show what `apply` would change; changes nothing."""
+    """Show what `apply` would change and what it costs; changes nothing."""
     settings = load_settings(project)
 
     from deploy.apply import compile_plan, describe_changes
@@ -57,16 +70,23 @@ def plan(project: Project = _HERE) -> None:
 
 
 @app.command()
-def apply(project: Project = _HERE) -> None:
+def apply(
+    project: Project = _HERE,
+    allow_unsafe: Annotated[
+        bool, typer.Option("--allow-unsafe", help="Also what breaks services or learners in force.")
+    ] = False,
+) -> None:
     """Check the definitions, register them with Feast, make the topics and store the plan."""
     settings = load_settings(project)
 
-    from deploy.apply import apply_plan, compile_plan, describe_changes
+    from deploy.apply import apply_plan, compile_project, describe_changes, refuse_unsafe_changes
 
-    wanted = compile_plan(settings.project_dir)
-    typer.echo(describe_changes(settings, wanted))
-    apply_plan(settings, wanted)
-    typer.echo(f"applied plan {wanted.hash[:12]} of project '{wanted.project}'")
+    wanted = compile_project(settings.project_dir)
+    if not allow_unsafe:
+        refuse_unsafe_changes(settings, wanted)
+    typer.echo(describe_changes(settings, wanted.plan))
+    apply_plan(settings, wanted.plan)
+    typer.echo(f"applied plan {wanted.plan.hash[:12]} of project '{wanted.plan.project}'")
 
 
 @app.command()

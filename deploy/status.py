@@ -56,6 +56,7 @@ class Status:
     sums: Mapping[str, Mapping[str, int]]  # "event topic, member" to unfit: those that do not fit their type
     outcomes: Mapping[str, Mapping[str, int]]  # "router, topic" to what became of its labels
     join: Mapping[str, Mapping[str, int]]  # router to its counts
+    expectations: Mapping[str, Mapping[str, int]]  # event topic to records checked, and failed by rule
 
 
 def topics_read(plan: Plan) -> set[str]:
@@ -75,7 +76,8 @@ def read_status(client: redis.Redis, plan: Plan, ends: Mapping[tuple[str, int], 
     progress = ProgressStore(client, plan).read()
     counts: Any = client.hgetall(counts_key(plan.project))
     decoded = {_text(name): json.loads(value) for name, value in counts.items()}
-    sums = (_sums(decoded, kind) for kind in ("intake", "sums", "outcomes", "join"))
+    kinds = ("intake", "sums", "outcomes", "join", "expectations")
+    sums = (_sums(decoded, kind) for kind in kinds)
     return Status(tuple(_stages(progress, ends)), *sums)
 
 
@@ -138,6 +140,7 @@ def render_status(plan: Plan, status: Status) -> str:
         ("sums", {where: counts for where, counts in status.sums.items() if any(counts.values())}),
         ("labels", status.outcomes),
         ("join", status.join),
+        ("expectations", status.expectations),
     ):
         for where, counts in counted.items():
             told = ", ".join(f"{name} {count:,}" for name, count in counts.items())

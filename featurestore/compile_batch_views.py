@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import PurePath
 from typing import Any
 
 from featurestore.compile_entities import JoinKeys
+from featurestore.compile_expectations import EXPECT
 from featurestore.definitions import Definition, field_specs
 from schemas.plan import BatchViewSpec
 
@@ -18,7 +20,7 @@ def compile_batch_view(definition: Definition, view: Any, join_keys: JoinKeys) -
     DefinitionError
         When the view cannot be materialised as written.
     """
-    definition.tags(view.tags, ())
+    definition.tags(view.tags, (), EXPECT)
     if view.stream_source is not None:
         raise definition.error("it reads a stream", "Make it a StreamFeatureView")
     if view.batch_source is None or view.source_views:
@@ -35,4 +37,11 @@ def compile_batch_view(definition: Definition, view: Any, join_keys: JoinKeys) -
         join_keys=keys,
         features=field_specs((f.name, definition.value_type(f.name, f.dtype)) for f in view.features),
         ttl_ms=definition.milliseconds("ttl", view.ttl or timedelta(0)),
+        table=_table_name(view.batch_source),
     )
+
+
+def _table_name(source: Any) -> str:
+    """Feast names a file after its path when it has no other name; the folder differs between machines."""
+    path = PurePath(source.name)
+    return path.name if path.is_absolute() else str(source.name)

@@ -15,6 +15,7 @@ Conventions, all in plain Feast objects::
             "headrace.partitions": "8",         # of the topic; else the setting, or what is found
             "headrace.shards": "4",             # partitions of the shuffle topic
             "headrace.max_future": "60",        # seconds an event may be ahead of its append time
+            "headrace.expect.delay": "min=-60", # see `featurestore.compile_expectations`
         },
     )
 
@@ -32,6 +33,7 @@ from typing import Any, Literal
 
 from feast.data_source import KafkaSource
 
+from featurestore.compile_expectations import EXPECT, compile_expectations
 from featurestore.definitions import Definition, suggestion
 from featurestore.event_schema import EventColumn
 from featurestore.feast_repository import FeastRepository
@@ -125,11 +127,16 @@ def compile_source(source: EventSource, views: Sequence[StreamViewSpec]) -> Sour
         max_future_ms=max_future_s * 1000,
         partitions=partitions,
         shards=0 if direct else shards,
+        expectations=compile_expectations(
+            definition, source.tags, source.columns, source.feast.timestamp_field
+        ),
     )
 
 
 def _writer_schemas(source: EventSource, views: Sequence[StreamViewSpec]) -> dict[int, str]:
-    fields = sorted({source.feast.timestamp_field, *(name for view in views for name in view.reads)})
+    expected = {name.removeprefix(EXPECT) for name in source.tags if name.startswith(EXPECT)}
+    read = {name for view in views for name in view.reads}
+    fields = sorted({source.feast.timestamp_field, *read, *expected})
     if source.format == "json":
         check_json(source.definition, source.schema, fields, source.writers, source.tags)
         return {}
@@ -153,7 +160,7 @@ def _read_source(definition: Definition, source: Any) -> EventSource:
     if source.field_mapping:
         raise definition.error("field_mapping is not executed", "Use the names of the event schema")
     message_format, schema, columns = read_message_format(definition, source.kafka_options.message_format)
-    tags = definition.tags(source.tags, _TAGS)
+    tags = definition.tags(source.tags, (*_TAGS, *(EXPECT + name for name in columns)))
     event_source = EventSource(definition, source, message_format, schema, columns, tags)
     if "key" in tags:
         event_source.column(definition.part("tag 'headrace.key'"), tags["key"])

@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from featurestore.compile_entities import JoinKeys
+from featurestore.compile_expectations import EXPECT
 from featurestore.compile_sources import EventSource
 from featurestore.compile_udf import compile_udf, derived_column
 from featurestore.compile_windows import check_state, read_window
@@ -159,7 +160,7 @@ class StreamViewCompiler:
         return self._columns[name] if name in self._columns else self._source.column(definition, name)
 
     def _precision(self) -> int:
-        tags = self._definition.tags(self._view.tags, _TAGS)
+        tags = self._definition.tags(self._view.tags, _TAGS, EXPECT)
         precision = self._definition.whole_number(tags, "precision", DEFAULT_PRECISION, PRECISIONS[0])
         if precision > PRECISIONS[-1]:
             raise self._definition.error(
@@ -196,7 +197,7 @@ class StreamViewCompiler:
 
     def _quanta(self) -> dict[str, float]:
         """Column to quantum, from the tag."""
-        text = self._definition.tags(self._view.tags, _TAGS).get("quantum", "")
+        text = self._definition.tags(self._view.tags, _TAGS, EXPECT).get("quantum", "")
         definition = self._definition.part("tag 'headrace.quantum'")
         quanta = {}
         for item in filter(None, (part.strip() for part in text.split(","))):

@@ -49,11 +49,12 @@ class Definition:
                 return name
         raise self.error(f"field '{field}' has type {dtype}", _remedy(dtype, allowed))
 
-    def tags(self, tags: Mapping[str, str], known: Iterable[str]) -> dict[str, str]:
-        """The tags that speak to Headrace, without their prefix."""
+    def tags(self, tags: Mapping[str, str], known: Iterable[str], free: str = "\0") -> dict[str, str]:
+        """The tags that speak to Headrace, without their prefix; names that begin with `free` are taken as
+        they are."""
         own = {k.removeprefix(TAG_PREFIX): v for k, v in tags.items() if k.startswith(TAG_PREFIX)}
         for name in own:
-            if name not in known:
+            if name not in known and not name.startswith(free):
                 raise self.error(
                     f"tag '{TAG_PREFIX}{name}' means nothing",
                     suggestion(TAG_PREFIX + name, [TAG_PREFIX + k for k in known]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from featurestore.definitions import Definition
 from featurestore.feast_repository import FeastRepository, read_repository
 from featurestore.online_writer import RedisOnlineSink
 from schemas.plan import BatchViewSpec, FieldSpec, Plan
+from streams.expectations import RowExpectations
 
 
 def materialize(repo_dir: Path, plan: Plan, redis_url: str, end: datetime | None = None) -> dict[str, int]:
-    """Write the latest row of every entity of every batch view.
+    """Write the latest row of every entity of every batch view. Rows that fail what is expected of a feature
+    are told in the log.
 
     Parameters
     ----------
@@ -47,6 +50,10 @@ def materialize(repo_dir: Path, plan: Plan, redis_url: str, end: datetime | None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     tables = {view.name: _BatchTable(repository, view).read(moment) for view in plan.batch_views}
+    expected = RowExpectations(plan)
+    for name, (_, features, _) in tables.items():
+        expected.check(name, features)
+    expected.tell(time.monotonic())
     asyncio.run(_write(plan, redis_url, tables))
     return {name: len(times_us) for name, (_, _, times_us) in tables.items()}
 

@@ -6,21 +6,24 @@ views in `compile_stream_views`. Everything else is plain Feast.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from feast.stream_feature_view import StreamFeatureView
 
+from featurestore.compile_about import compile_about
 from featurestore.compile_batch_views import compile_batch_view
 from featurestore.compile_entities import JoinKeys
+from featurestore.compile_expectations import compile_view_expectations
 from featurestore.compile_services import compile_service
 from featurestore.compile_sources import EventSource, compile_source, read_sources
 from featurestore.compile_stream_views import StreamViewCompiler
 from featurestore.definitions import Definition
 from featurestore.feast_repository import FeastRepository, read_repository, register
 from schemas.plan import (
+    AboutSpec,
     BatchViewSpec,
     FeatureServiceSpec,
     LearnerSpec,
@@ -28,6 +31,7 @@ from schemas.plan import (
     RouterSpec,
     SourceSpec,
     StreamViewSpec,
+    ViewExpectationsSpec,
 )
 
 __all__ = ["FeatureParts", "compile_features", "register"]
@@ -42,6 +46,8 @@ class FeatureParts:
     stream_views: tuple[StreamViewSpec, ...]
     batch_views: tuple[BatchViewSpec, ...]
     services: tuple[FeatureServiceSpec, ...]
+    expectations: tuple[ViewExpectationsSpec, ...]
+    about: tuple[AboutSpec, ...]
     repository: FeastRepository
 
     def plan(self, learners: Iterable[LearnerSpec] = (), routers: Iterable[RouterSpec] = ()) -> Plan:
@@ -54,7 +60,21 @@ class FeatureParts:
             services=self.services,
             learners=tuple(learners),
             routers=tuple(routers),
+            expectations=self.expectations,
+            about=self.about,
         )
+
+    def file_of(self, kind: str, name: str) -> str:
+        """The file that defines an object; the repository's folder when none does."""
+        contents = self.repository.contents
+        named: dict[str, Iterable[Any]] = {
+            "source": contents.data_sources,
+            "stream feature view": contents.stream_feature_views,
+            "feature view": contents.feature_views,
+            "feature service": contents.feature_services,
+        }
+        found = [item for item in named.get(kind, ()) if item.name == name]
+        return self.repository.file_of(*found)
 
 
 def compile_features(repo_dir: Path) -> FeatureParts:
@@ -106,6 +126,8 @@ def compile_features(repo_dir: Path) -> FeatureParts:
             compile_service(_definition(repository, service, "feature service"), service, views)
             for service in _by_name(contents.feature_services)
         ),
+        expectations=tuple(_expectations(repository, views)),
+        about=tuple(compile_about(contents, views)),
         repository=repository,
     )
 
@@ -122,6 +144,17 @@ def _compile_stream_view(
     return StreamViewCompiler(definition, view, sources[view.stream_source.name], repository.path).compile(
         join_keys
     )
+
+
+def _expectations(
+    repository: FeastRepository, views: Mapping[str, StreamViewSpec | BatchViewSpec]
+) -> Iterator[ViewExpectationsSpec]:
+    contents = repository.contents
+    for view in _by_name([*contents.stream_feature_views, *contents.feature_views]):
+        if view.name in views:
+            definition = _definition(repository, view)
+            if specs := compile_view_expectations(definition, views[view.name], view.tags):
+                yield ViewExpectationsSpec(view=view.name, features=specs)
 
 
 def _definition(repository: FeastRepository, item: Any, kind: str = "") -> Definition:

@@ -85,6 +85,11 @@ class ModelPointers:
         pipeline.publish(models_key(self._project), "")
         pipeline.execute()
 
+    def serving(self) -> dict[str, ModelPointer]:
+        """The newest version of every learner that has one."""
+        raw: Any = self._redis.hgetall(models_key(self._project))
+        return {_text(name): ModelPointer.decode(value) for name, value in raw.items()}
+
     def news(self) -> News:
         return News(self._redis, models_key(self._project))
 

@@ -132,10 +132,7 @@ class ModelStore:
 
     def lineage(self, name: str) -> list[PublishedVersion]:
         """All versions ever published, oldest first."""
-        path = self.directory / name / LINEAGE
-        lines = path.read_text().splitlines() if path.exists() else []
-        headers = {header.version: header for line in lines for header in _parse(line)}
-        return sorted(headers.values(), key=lambda header: (header.major, header.minor))
+        return read_lineage(self.directory, name)
 
     def _path(self, name: str, version: str) -> Path:
         return self.directory / name / f"{version}.model"
@@ -164,6 +161,14 @@ class ModelStore:
             )
         header, model, memory = _parts(body)
         return header, model, memory
+
+
+def read_lineage(directory: Path, name: str) -> list[PublishedVersion]:
+    """All versions of a learner ever published, oldest first. Needs no key, for nothing of it is run."""
+    path = directory / name / LINEAGE
+    lines = path.read_text().splitlines() if path.exists() else []
+    headers = {header.version: header for line in lines for header in _parse(line)}
+    return sorted(headers.values(), key=lambda header: (header.major, header.minor))
 
 
 def _parts(body: bytes) -> Iterator[bytes]:

@@ -26,6 +26,7 @@ ValueType = Literal[
     "Set(UnixTimestamp)", "Set(Bytes)", "Set(Uuid)", "Set(TimeUuid)", "Set(Decimal)",
 ]  # fmt: skip
 ColumnKind = Literal["long", "double", "boolean", "string"]
+AboutKind = Literal["entity", "source", "stream feature view", "feature view", "feature", "feature service"]
 PLAN_VERSION = 1
 
 
@@ -38,6 +39,34 @@ class Spec(BaseModel):
 class FieldSpec(Spec):
     name: str
     dtype: ValueType
+
+
+class ExpectationSpec(Spec):
+    """What a field of the events is expected to be. `null_share` is the share of nulls that is in order, and
+    `fresh_ms` the age of the newest event that is. What fails is counted; with `quarantine` a record that
+    fails `least`, `most` or `categories`, or is null where `null_share` is 0, is a dead letter."""
+
+    field: str
+    least: float | None = None
+    most: float | None = None
+    categories: tuple[str, ...] = ()
+    null_share: float | None = None
+    fresh_ms: int | None = None
+    quarantine: bool = False
+
+    @property
+    def text(self) -> str:
+        """As it is declared."""
+        words = [] if self.least is None else [f"min={self.least:g}"]
+        words += [] if self.most is None else [f"max={self.most:g}"]
+        words += [f"in={'|'.join(self.categories)}"] if self.categories else []
+        words += [] if self.null_share is None else [f"nulls={self.null_share:g}"]
+        words += [] if self.fresh_ms is None else [f"fresh={self.fresh_ms / 1000:g}"]
+        return " ".join(words + ["quarantine"] * self.quarantine)
+
+    def refuses(self, rule: str) -> bool:
+        """Whether a record that fails a rule, such as ``min=0``, is a dead letter."""
+        return self.quarantine and (not rule.startswith("nulls=") or self.null_share == 0)
 
 
 class SourceSpec(Spec):
@@ -64,6 +93,7 @@ class SourceSpec(Spec):
     max_future_ms: int
     partitions: int | None = None  # of the topic, where the repository declares it
     shards: int  # partitions of the shuffle topic; 0 when no view needs a shuffle
+    expectations: tuple[ExpectationSpec, ...] = ()
 
     @property
     def schema_id(self) -> int:
@@ -149,12 +179,13 @@ class StreamViewSpec(Spec):
 
 
 class BatchViewSpec(Spec):
-    """A batch feature view, materialised from its table by way of Feast."""
+    """A batch feature view, materialised from its table by way of Feast. `table` is Feast's name of it."""
 
     name: str
     join_keys: tuple[FieldSpec, ...]
     features: tuple[FieldSpec, ...]
     ttl_ms: int = 0
+    table: str = ""
 
 
 class FeatureRef(Spec):
@@ -224,6 +255,26 @@ class RouterSpec(Spec):
     default: float  # the score when no arm can answer
 
 
+class AboutSpec(Spec):
+    """What people should know of an object and no process needs. It stands apart from the object, so that a
+    new owner is no new definition. A feature's name is ``view:feature``; `tags` are those that Headrace does
+    not read itself."""
+
+    kind: AboutKind
+    name: str
+    owner: str = ""
+    description: str = ""
+    tags: dict[str, str] = {}
+
+
+class ViewExpectationsSpec(Spec):
+    """What is expected of the features of a view; `field` is the feature. It stands apart from the view,
+    for it changes no value."""
+
+    view: str
+    features: tuple[ExpectationSpec, ...]
+
+
 class Plan(Spec):
     """Everything the processes need to know, compiled from the repository."""
 
@@ -235,6 +286,8 @@ class Plan(Spec):
     services: tuple[FeatureServiceSpec, ...] = ()
     learners: tuple[LearnerSpec, ...] = ()
     routers: tuple[RouterSpec, ...] = ()
+    expectations: tuple[ViewExpectationsSpec, ...] = ()
+    about: tuple[AboutSpec, ...] = ()
 
     @cached_property
     def hash(self) -> str:
@@ -270,6 +323,11 @@ class Plan(Spec):
                 "run `headrace apply` with the installed version"
             )
         return cls.model_validate(raw)
+
+    def about_of(self, kind: AboutKind, name: str) -> AboutSpec:
+        """What is said of an object; empty where nothing is."""
+        found = (about for about in self.about if (about.kind, about.name) == (kind, name))
+        return next(found, AboutSpec(kind=kind, name=name))
 
     def source(self, name: str) -> SourceSpec:
         return _find("source", self.sources, name)

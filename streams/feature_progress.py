@@ -24,6 +24,8 @@ def feature_progress(
         return {progress_key(project): heard} | ({counts_key(project): sums} if sums else {}) if heard else {}
     field_name = progress_field("features", topic, state.partition, "direct")
     counts = {f"intake|{topic}|{state.partition}": json.dumps(asdict(state.counts))}
+    if expected := state.intake.expectations.counts:
+        counts[f"expectations|{topic}|{state.partition}"] = json.dumps(expected)
     return {
         progress_key(project): {field_name: Progress(state.next_offset).encode()},
         counts_key(project): counts | _sums(topic, "direct", state),

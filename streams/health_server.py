@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from schemas.errors import SettingsError
+from streams.expectations import CHECKED
 from streams.overseer import Overseer
 from streams.vitals import PartitionVitals, Sample, Vitals
 
@@ -129,6 +130,7 @@ class _Collector(Collector):
         yield from self._of_process(vitals)
         yield from _families(vitals.samples)
         yield self._records(vitals)
+        yield from self._expectations(vitals)
         ranges = CounterMetricFamily("headrace_ranges", "Ranges processed", labels=_PLACE)
         gauges = {
             "position": GaugeMetricFamily("headrace_position", "Next offset to process", labels=_PLACE),
@@ -173,6 +175,34 @@ class _Collector(Collector):
             for fate, count in one.counts.items():
                 records.add_metric([one.topic, str(one.partition), fate], count)
         return records
+
+    def _expectations(self, vitals: Vitals) -> Iterator[Metric]:
+        checked = CounterMetricFamily("headrace_checked", "Records checked for expectations", labels=_PLACE)
+        failed = CounterMetricFamily(
+            "headrace_unexpected", "Records that fail an expectation", labels=[*_PLACE, "expectation"]
+        )
+        for one in vitals.partitions:
+            place = [one.topic, str(one.partition)]
+            for rule, count in one.expectations.items():
+                if rule == CHECKED:
+                    checked.add_metric(place, count)
+                else:
+                    failed.add_metric([*place, rule], count)
+        yield from (checked, failed)
+        yield from self._rows(vitals)
+
+    def _rows(self, vitals: Vitals) -> Iterator[Metric]:
+        checked = CounterMetricFamily("headrace_checked_rows", "Rows checked as written", labels=["view"])
+        failed = CounterMetricFamily(
+            "headrace_unexpected_rows", "Rows that fail an expectation", labels=["view", "expectation"]
+        )
+        for view, counts in vitals.rows.items():
+            for rule, count in counts.items():
+                if rule == CHECKED:
+                    checked.add_metric([view], count)
+                else:
+                    failed.add_metric([view, rule], count)
+        yield from (checked, failed)
 
     def _values(self, one: PartitionVitals) -> Iterator[tuple[str, float]]:
         yield "restored", one.restoring.share if one.position is None else 1.0

@@ -23,6 +23,7 @@ from schemas.plan import SourceSpec, StreamViewSpec
 from schemas.records import DeadLetter, base64_headers
 from streams.accumulators import Dtype
 from streams.batch import Batch
+from streams.expectations import Expectations
 from streams.log_records import LogRecord, LogRecords
 from streams.value_checks import ValueChecks
 from streams.view_udf import Derived, Reasons, Transform, view_udfs
@@ -91,7 +92,10 @@ class Intake:
         self.clock_ms: int | None = None
         self.counts = Counts()
         self._join_keys = sorted({key.name for view in views for key in view.join_keys})
-        self._fields = sorted({source.timestamp_field, *(name for view in views for name in view.reads)})
+        expected = [spec.field for spec in source.expectations]
+        read = {name for view in views for name in view.reads}
+        self._fields = sorted({source.timestamp_field, *read, *expected})
+        self.expectations = Expectations(source.expectations)
         self.decoder = event_decoder(source, self._fields)
         self._udfs = view_udfs(views, transforms)
         self._checks = ValueChecks.of([view for view in views if view.udf is None])
@@ -108,6 +112,7 @@ class Intake:
         marks = _marks(records) if None in values else {}
         dead: Reasons = {row: ("malformed", why) for row, why in decoded.errors.items() if row not in marks}
         times = self._times(decoded, marks, dead)
+        self._find_unexpected(decoded, marks, dead)
         self._find_invalid(decoded, marks, dead)
         self._find_future(times, appended, dead)
         derived = self._derive(decoded, offsets, marks, dead) if self._udfs else {}
@@ -150,6 +155,14 @@ class Intake:
         for row, time_ms in marks.items():
             times[row] = time_ms
         return times
+
+    def _find_unexpected(self, decoded: Decoded, marks: Mapping[int, int], dead: Reasons) -> None:
+        """Records that fail an expectation of their source which refuses them."""
+        if self.source.expectations:
+            judged = np.ones(len(decoded.columns[self.source.timestamp_field].values), np.bool_)
+            judged[[*marks, *decoded.errors]] = False
+            for row, why in self.expectations.check(decoded.columns, judged).items():
+                dead.setdefault(row, ("invalid", why))
 
     def _find_invalid(self, decoded: Decoded, marks: Mapping[int, int], dead: Reasons) -> None:
         """Null join keys, numbers that a fixed-point sum cannot hold, long texts. NaN becomes null."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -50,9 +51,11 @@ def definition_of(plan: Plan, source: SourceSpec) -> str:
     """
     views = [_meaning(view) for view in plan.views_of(source.name)]
     # A writer schema says how bytes are read, not what views mean: one more must not empty their windows.
-    events = source.model_dump(mode="json", exclude={"writer_schemas"})
+    # Nor do expectations, unless they refuse records.
+    events = source.model_dump(mode="json", exclude={"writer_schemas", "expectations"})
+    refusing = [e.model_dump(mode="json") for e in source.expectations if e.quarantine]
     formats = {one.kind.state_format for view in plan.views_of(source.name) for one in _held(view)} - {1}
-    text = json.dumps([events, views, *sorted(formats)], sort_keys=True)
+    text = json.dumps([events, views, *sorted(formats), *refusing], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -249,6 +252,7 @@ class SourcePartition(_Stateful):
             "next": self.next_offset,
             "clock_ms": self.intake.clock_ms,
             "counts": asdict(self.counts),
+            "expectations": dict(self.intake.expectations.counts),
             "heard_ms": self.heard_ms,
         }
 
@@ -256,6 +260,7 @@ class SourcePartition(_Stateful):
         self.next_offset = int(position["next"])
         self.as_of_ms = self.intake.clock_ms = position["clock_ms"]
         self.intake.counts = Counts(**position["counts"])
+        self.intake.expectations.counts = Counter(position.get("expectations", {}))
         self.heard_ms = position["heard_ms"]
         return self.intake.clock_ms
 

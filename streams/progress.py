@@ -41,8 +41,8 @@ def progress_key(project: str) -> str:
 
 
 def counts_key(project: str) -> str:
-    """The hash of counts, JSON objects under ``intake|topic|partition``, ``sums|topic|member|partition``,
-    ``join|router|partition`` and ``outcomes|router|topic|partition``."""
+    """The hash of counts, JSON objects under ``intake|topic|partition``, ``expectations|topic|partition``,
+    ``sums|topic|member|partition``, ``join|router|partition`` and ``outcomes|router|topic|partition``."""
     return f"headrace:{project}:counts"
 
 

@@ -32,6 +32,8 @@ class PartitionVitals:
         Ranges processed since the partition came here.
     unfit_sums
         How many sums do not fit the type of their feature; None where there are no sums.
+    expectations
+        Of the records: how many were ``checked``, and how many failed each rule.
     """
 
     topic: str
@@ -43,6 +45,7 @@ class PartitionVitals:
     keys: int | None = None
     ranges: int = 0
     unfit_sums: int | None = None
+    expectations: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def where(self) -> Where:
@@ -57,8 +60,18 @@ def vitals_of(
     clock_ms, counts = (
         (state.as_of_ms, asdict(state.counts)) if isinstance(state, SourcePartition) else (state.clock_ms, {})
     )
+    expected = state.intake.expectations.counts if isinstance(state, SourcePartition) else {}
     return PartitionVitals(
-        topic, state.partition, state.next_offset, restoring, clock_ms, counts, keys, ranges, state.unfit_sums
+        topic,
+        state.partition,
+        state.next_offset,
+        restoring,
+        clock_ms,
+        counts,
+        keys,
+        ranges,
+        state.unfit_sums,
+        dict(expected),
     )
 
 
@@ -101,6 +114,8 @@ class Vitals:
         What is away and waited for: Redis or the schema registry.
     samples
         What else there is to say.
+    rows
+        View to how many of its rows were ``checked`` as they were written, and how many failed each rule.
     """
 
     partitions: tuple[PartitionVitals, ...]
@@ -108,6 +123,7 @@ class Vitals:
     checkpoint_age_s: float
     waiting_for: str | None = None
     samples: tuple[Sample, ...] = ()
+    rows: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def ready(self) -> bool:

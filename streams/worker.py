@@ -17,6 +17,7 @@ from typing import Any
 from schemas import topics
 from schemas.errors import HeadraceError, StateError
 from schemas.plan import Plan, SourceSpec
+from streams.expectations import Alerts, RowExpectations
 from streams.faust_app import add_agent, guarded, range_app, run_app
 from streams.feature_progress import feature_progress
 from streams.health_server import oversee
@@ -65,6 +66,7 @@ class _Owned:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # a range, or a checkpoint between two ranges
     ranges: int = 0
     heard_s: float = field(default_factory=time.monotonic)  # when there was something to process last
+    alerts: Alerts | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ class Worker:
         self._restoring: dict[Any, Restoring] = {}
         self._checkpoint_s = time.monotonic()  # when the last one ended
         self._producer = LogProducer(bootstrap)
+        self._row_expectations = RowExpectations(plan)
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
         self._checkpoints: asyncio.Task[None] | None = None
         self._app = self._build_app()
@@ -148,6 +151,7 @@ class Worker:
             self._checkpoints is not None,
             time.monotonic() - self._checkpoint_s,
             "redis" if self._sink.waiting else waiting,
+            rows=self._row_expectations.counts,
         )
 
     def _vitals_of(self, tp: Any, task: asyncio.Task[_Owned]) -> PartitionVitals:
@@ -218,7 +222,8 @@ class Worker:
         if tp.topic in self._events:
             source = self._events[tp.topic]
             state = SourcePartition(self._plan, source, tp.partition, self._transforms)
-            return _Owned(state, source, topics.changelog(project, source.name))
+            alerts = _alerts(tp, source)
+            return _Owned(state, source, topics.changelog(project, source.name), alerts=alerts)
         source = self._shuffles[tp.topic]
         shard = Shard(self._plan, source, tp.partition)
         return _Owned(shard, source, topics.shuffle_changelog(project, source.name))
@@ -244,6 +249,8 @@ class Worker:
 
     async def _write(self, owned: _Owned, effects: Effects) -> None:
         self._send(owned, effects)
+        for rows in effects.rows:
+            self._row_expectations.check(rows.view, rows.features)
         await self._sink.write(effects.rows, self._published(owned))
         if self._feature_log is not None:
             for rows in effects.rows:
@@ -294,6 +301,16 @@ class Worker:
             await self._pass_time()
             await self.checkpoint()
             self._checkpoint_s = time.monotonic()
+            self._tell_unexpected()
+
+    def _tell_unexpected(self) -> None:
+        self._row_expectations.tell(time.monotonic())
+        for task in self._owned.values():
+            owned = task.result() if task.done() and not task.cancelled() else None
+            if owned is not None and owned.alerts is not None and isinstance(owned.state, SourcePartition):
+                intake = owned.state.intake
+                age_ms = None if intake.clock_ms is None else _now_ms() - intake.clock_ms
+                owned.alerts.look(time.monotonic(), intake.expectations.counts, age_ms)
 
     async def checkpoint(self) -> None:
         """Make everything processed so far durable, then acknowledge it.
@@ -322,6 +339,10 @@ class Worker:
             messages, owned.messages = owned.messages, []
             entries = owned.state.snapshot() if messages else []
             return _Covered(owned.changelog, owned.state.partition, entries, messages)
+
+
+def _alerts(tp: Any, source: SourceSpec) -> Alerts | None:
+    return Alerts(f"{tp.topic}[{tp.partition}]", source.expectations) if source.expectations else None
 
 
 def _now_ms() -> int:

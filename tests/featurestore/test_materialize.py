@@ -123,3 +123,17 @@ def test_names_of_the_table_may_be_mapped(
     materialize(airlines, plan, redis_url)
     with FeatureClient(plan, redis_url) as client:
         assert client.get_online_features(["airlines:fleet"], ROWS[:1]).columns == {"airlines__fleet": [7]}
+
+
+def test_rows_that_fail_what_is_expected_of_a_feature_are_told_and_written(
+    airlines: Path, redis_url: str, replace: Callable[[str, str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    tags = {"headrace.expect.fleet": "max=2 nulls=0.1", "headrace.expect.full_name": "in='American é'"}
+    replace("ttl=timedelta(0),", f"ttl=timedelta(0), tags={tags},")
+    plan = compile_features(airlines).plan()
+    assert materialize(airlines, plan, redis_url) == {"airlines": 3}
+    assert [record.getMessage() for record in caplog.records if "expectations" in record.getMessage()] == [
+        "expectations: view airlines: 1 of 3 fail fleet max=2",
+        "expectations: view airlines: 1 of 3 fail fleet nulls=0.1",
+        "expectations: view airlines: 1 of 3 fail full_name in=American é",
+    ]

@@ -1,51 +1,104 @@
-"""What `headrace plan` tells."""
+"""What `headrace plan` tells of the changes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from featurestore.plan_diff import plan_diff
+from featurestore.plan_diff import plan_changes
 from featurestore.repository import compile_features
-from schemas.plan import LearnerSpec
+from schemas.plan import AboutSpec, LearnerSpec, Plan
+
+Replace = Callable[[str, str], None]
+
+
+def lines(old: Plan | None, new: Plan) -> list[str]:
+    return [line for change in plan_changes(old, new) for line in (change.title, *change.lines)]
 
 
 def test_everything_is_added_where_there_was_no_plan(repo: Path) -> None:
     learner = LearnerSpec(name="logistic", service="delays", target="late", definition="abc")
-    lines = plan_diff(None, compile_features(repo).plan(learners=[learner]))
-    assert "+ source departures" in lines
-    assert "+ stream feature view carrier_delays" in lines
-    assert (
-        "    + feature mean_1h: mean of dep_delay over 1:00:00 every 0:15:00, Float64, quantum 0.01" in lines
-    )
-    assert "+ feature service delays" in lines
-    assert "    + feature airlines:fleet" in lines
-    assert lines[-1] == "+ learner logistic"
+    told = lines(None, compile_features(repo).plan(learners=[learner]))
+    assert "+ source departures" in told
+    assert "+ field dep_delay: null or double, default null" in told
+    assert "+ stream feature view carrier_delays" in told
+    assert "+ feature mean_1h: mean of dep_delay over 1:00:00 every 0:15:00, Float64, quantum 0.01" in told
+    assert "+ feature service delays" in told
+    assert "+ feature airlines:fleet" in told
+    assert told[-1] == "+ learner logistic"
 
 
 def test_nothing_is_told_where_nothing_changes(repo: Path) -> None:
     plan = compile_features(repo).plan()
-    assert plan_diff(plan, plan) == []
+    assert plan_changes(plan, plan) == []
 
 
-def test_changed_fields_and_features_are_told(repo: Path, replace: Callable[[str, str], None]) -> None:
+def test_changed_fields_and_features_are_told(repo: Path, replace: Replace) -> None:
     old = compile_features(repo).plan()
     replace("ttl=timedelta(days=1)", "ttl=timedelta(days=2)")
     replace("slide_interval=timedelta(minutes=15)", "slide_interval=timedelta(minutes=10)")
+    replace('Field(name="fleet", dtype=Int32)', 'Field(name="fleet", dtype=Int64)')
     replace('airlines[["fleet", "full_name"]]', 'airlines[["fleet", "share"]]')
-    lines = plan_diff(old, compile_features(repo).plan())
-    assert lines == [
+    assert lines(old, compile_features(repo).plan()) == [
         "~ stream feature view carrier_delays",
-        "    ~ ttl_ms: 86400000 -> 172800000",
-        "    ~ feature mean_1h: mean of dep_delay over 1:00:00 every 0:15:00, Float64, quantum 0.01"
-        " -> feature mean_1h: mean of dep_delay over 1:00:00 every 0:10:00, Float64, quantum 0.01",
+        "~ ttl: 1 day -> 2 days",
+        "~ feature mean_1h: hop: 0:15:00 -> 0:10:00",
+        "~ feature view airlines",
+        "~ field fleet: dtype: Int32 -> Int64",
         "~ feature service delays",
-        "    - feature airlines:full_name",
-        "    + feature airlines:share",
+        "- feature airlines:full_name",
+        "+ feature airlines:share",
+    ]
+
+
+def test_a_changed_event_schema_is_told_field_by_field(repo: Path, replace: Replace) -> None:
+    old = compile_features(repo).plan()
+    replace('{"name": "seats", "type": "long"},', '{"name": "seats", "type": "long", "default": 0},')
+    replace('{"name": "note", "type": ["null", "string"], "default": None},', "")
+    replace('"headrace.schema_id": "7"', '"headrace.schema_id": "8"')
+    assert lines(old, compile_features(repo).plan()) == [
+        "~ source departures",
+        "~ field seats: long -> field seats: long, default 0",
+        "- field note: null or string, default null",
+        "- writer schema 7",
+        "+ writer schema 8",
     ]
 
 
 def test_removed_objects_are_told(repo: Path) -> None:
     plan = compile_features(repo).plan()
-    lines = plan_diff(plan, plan.model_copy(update={"services": (), "batch_views": ()}))
-    assert lines == ["- feature view airlines", "- feature service delays"]
+    assert lines(plan, plan.model_copy(update={"services": (), "batch_views": ()})) == [
+        "- feature view airlines",
+        "- feature service delays",
+    ]
+
+
+def test_owners_descriptions_and_tags_are_kept_in_the_plan_and_told(repo: Path, replace: Replace) -> None:
+    old = compile_features(repo).plan()
+    replace('tags={"headrace.quantum": "dep_delay=0.01"}', 'tags={"team": "ops"}, owner="ada@example.org"')
+    replace('Field(name="n_1h", dtype=Int64)', 'Field(name="n_1h", dtype=Int64, description="departures")')
+    replace('Entity(name="carrier", ', 'Entity(name="carrier", owner="ada@example.org", ')
+    new = compile_features(repo).plan()
+    view = AboutSpec(
+        kind="stream feature view", name="carrier_delays", owner="ada@example.org", tags={"team": "ops"}
+    )
+    assert new.about_of("stream feature view", "carrier_delays") == view
+    assert new.about_of("feature", "carrier_delays:n_1h").description == "departures"
+    assert Plan.from_json(new.to_json()) == new
+    told = lines(old, new)
+    assert told[:2] == ["~ entity carrier", "+ owner: ada@example.org"]
+    assert told[-3:] == [
+        "+ owner: ada@example.org",
+        "+ tag team: ops",
+        "+ feature n_1h, description: departures",
+    ]
+
+
+def test_another_owner_is_no_other_definition_of_the_view(repo: Path, replace: Replace) -> None:
+    from streams.partition_state import definition_of
+
+    old = compile_features(repo).plan()
+    replace("ttl=timedelta(days=1)", 'ttl=timedelta(days=1), owner="ada@example.org"')
+    new = compile_features(repo).plan()
+    assert new.hash != old.hash
+    assert definition_of(new, new.sources[0]) == definition_of(old, old.sources[0])

@@ -1,0 +1,243 @@
+"""Lineage of features: where each comes from, how it is computed, and who uses it, down to model versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+
+import redis
+
+from featurestore.plan_diff import aggregation_text
+from featurestore.plan_store import PlanStore
+from featurestore.readers import readers_of
+from learners.model_pointers import ModelPointers
+from learners.model_store import LINEAGE, read_lineage
+from schemas.errors import PlanError, UnknownNameError
+from schemas.plan import BatchViewSpec, FeatureRef, Plan, StreamViewSpec
+
+View = StreamViewSpec | BatchViewSpec
+
+
+@dataclass(frozen=True)
+class VersionSpan:
+    """`count` published versions in a row."""
+
+    first: str
+    last: str
+    count: int
+
+    def __str__(self) -> str:
+        return self.first if self.count == 1 else f"{self.first} to {self.last} ({self.count:,})"
+
+
+@dataclass(frozen=True)
+class LearnerUse:
+    """How a learner uses a feature.
+
+    Attributes
+    ----------
+    in_force
+        Whether it reads the feature by the plan in force.
+    routers
+        Those that have it as an arm.
+    versions
+        Published versions that were made to read the feature, oldest first.
+    unknown
+        Versions of which that is not known: their plan is not in Redis any more.
+    serving
+        The version that answers now, when it reads the feature.
+    """
+
+    learner: str
+    in_force: bool
+    routers: tuple[str, ...]
+    versions: tuple[VersionSpan, ...]
+    unknown: tuple[VersionSpan, ...]
+    serving: str | None
+
+
+@dataclass(frozen=True)
+class FeatureLineage:
+    """One feature of the plan in force.
+
+    Attributes
+    ----------
+    name
+        ``view:feature``.
+    owner
+        Of the view; `description` and `tags` are the feature's own.
+    sources
+        Topic and field, or table.
+    transformations
+        What is done to it on the way to the store, in order.
+    services
+        Feature services it is in; without one it is unused.
+    learners
+        Who reads it through these, or has versions that did.
+    """
+
+    name: str
+    dtype: str
+    entities: tuple[str, ...]
+    owner: str
+    description: str
+    tags: Mapping[str, str]
+    sources: tuple[str, ...]
+    transformations: tuple[str, ...]
+    services: tuple[str, ...]
+    learners: tuple[LearnerUse, ...]
+
+    @property
+    def is_unused(self) -> bool:
+        return not self.services
+
+
+class ModelVersions:
+    """Which features the published versions of learners read.
+
+    Parameters
+    ----------
+    client
+        Redis, where the plans are that they were published under, and the pointers to what serves.
+    project
+        The project.
+    directory
+        The model store.
+    """
+
+    def __init__(self, client: redis.Redis, project: str, directory: Path) -> None:
+        self._plans, self._directory = PlanStore(client, project), directory
+        self._pointers = ModelPointers(client, project)
+        self._read: dict[tuple[str, str], frozenset[FeatureRef] | None] = {}
+
+    def learners(self) -> list[str]:
+        """Everyone who ever published."""
+        return sorted(file.parent.name for file in self._directory.glob(f"*/{LINEAGE}"))
+
+    @cached_property
+    def serving(self) -> dict[str, str]:
+        """Learner to the version that answers."""
+        return {name: pointer.version for name, pointer in self._pointers.serving().items()}
+
+    def inputs(self, learner: str) -> Iterator[tuple[str, frozenset[FeatureRef] | None]]:
+        """Each version, oldest first, with the features it reads; None where its plan is gone."""
+        for published in read_lineage(self._directory, learner):
+            under = (learner, published.plan_hash)
+            if under not in self._read:
+                self._read[under] = self._inputs_under(*under)
+            yield published.version, self._read[under]
+
+    def _inputs_under(self, learner: str, plan_hash: str) -> frozenset[FeatureRef] | None:
+        try:
+            return frozenset(features_of(self._plans.load(plan_hash), learner))
+        except (PlanError, UnknownNameError):
+            return None
+
+
+def features_of(plan: Plan, learner: str) -> tuple[FeatureRef, ...]:
+    """The served features a learner reads.
+
+    Raises
+    ------
+    UnknownNameError
+        When the plan has no such learner.
+    """
+    service = plan.learner(learner).service
+    return () if service is None else plan.service(service).features
+
+
+class Lineage:
+    """The lineage of every feature of a plan.
+
+    Parameters
+    ----------
+    plan
+        The plan in force.
+    versions
+        What the model store holds.
+    """
+
+    def __init__(self, plan: Plan, versions: ModelVersions) -> None:
+        self._plan, self._versions = plan, versions
+        views: tuple[View, ...] = (*plan.stream_views, *plan.batch_views)
+        self._features = {f"{v.name}:{f.name}": (v, n) for v in views for n, f in enumerate(v.features)}
+        self._inputs = {
+            name: list(versions.inputs(name))
+            for name in sorted({*versions.learners(), *(learner.name for learner in plan.learners)})
+        }
+
+    def all(self) -> list[FeatureLineage]:
+        """Every feature, in the order of the plan."""
+        return [self._of(name) for name in self._features]
+
+    def find(self, name: str) -> list[FeatureLineage]:
+        """The features of a name: ``view:feature``, ``view__feature``, a feature of any view, or a view.
+
+        Raises
+        ------
+        UnknownNameError
+            When there is none; names the nearest.
+        """
+        names = {full: {full, full.replace(":", "__"), *full.split(":")} for full in self._features}
+        found = [full for full, known in names.items() if name in known]
+        if not found:
+            raise UnknownNameError("feature", name, sorted({k for known in names.values() for k in known}))
+        return [self._of(full) for full in found]
+
+    def _of(self, full: str) -> FeatureLineage:
+        view, number = self._features[full]
+        feature = view.features[number]
+        ref = FeatureRef(view=view.name, feature=feature.name)
+        readers = readers_of(self._plan, [ref])
+        about = self._plan.about_of("feature", full)
+        stream = isinstance(view, StreamViewSpec)
+        of_view = self._plan.about_of("stream feature view" if stream else "feature view", view.name)
+        return FeatureLineage(
+            name=full,
+            dtype=feature.dtype,
+            entities=tuple(key.name for key in view.join_keys),
+            owner=of_view.owner,
+            description=about.description,
+            tags=about.tags,
+            sources=self._sources(view, number),
+            transformations=self._transformations(view, number),
+            services=readers.services,
+            learners=tuple(self._uses(ref, readers.learners)),
+        )
+
+    def _sources(self, view: View, number: int) -> tuple[str, ...]:
+        if isinstance(view, BatchViewSpec):
+            return (f"table {view.table}, column {view.features[number].name}",)
+        source, column = self._plan.source(view.source), view.aggregations[number].column
+        return (f"topic {source.topic}, field {column}",)
+
+    def _transformations(self, view: View, number: int) -> tuple[str, ...]:
+        if isinstance(view, BatchViewSpec):
+            return ("the latest row of the entity, by `headrace materialize`",)
+        return (aggregation_text(view.aggregations[number]),)
+
+    def _uses(self, ref: FeatureRef, readers: Sequence[str]) -> Iterator[LearnerUse]:
+        for learner, inputs in self._inputs.items():
+            versions = tuple(_spans((version, read is not None and ref in read) for version, read in inputs))
+            if learner not in readers and not versions:
+                continue
+            serving = self._versions.serving.get(learner)
+            yield LearnerUse(
+                learner=learner,
+                in_force=learner in readers,
+                routers=tuple(r.name for r in self._plan.routers if learner in r.arms),
+                versions=versions,
+                unknown=tuple(_spans((version, read is None) for version, read in inputs)),
+                serving=serving if ref in (dict(inputs).get(serving or "") or ()) else None,
+            )
+
+
+def _spans(versions: Iterable[tuple[str, bool]]) -> Iterator[VersionSpan]:
+    """Runs of versions that are wanted."""
+    for wanted, run in groupby(versions, key=lambda one: one[1]):
+        names = [version for version, _ in run]
+        if wanted:
+            yield VersionSpan(names[0], names[-1], len(names))

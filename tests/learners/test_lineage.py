@@ -1,0 +1,184 @@
+"""What `headrace lineage` finds out: sources, transformations, services, learners and versions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import redis
+from typer.testing import CliRunner
+
+from deploy.cli import app
+from featurestore.plan_store import PlanStore
+from learners.lineage import FeatureLineage, LearnerUse, Lineage, ModelVersions, VersionSpan
+from learners.model_pointers import ModelPointer, ModelPointers
+from learners.model_store import LINEAGE, PublishedVersion
+from schemas.errors import UnknownNameError
+from schemas.plan import (
+    AboutSpec,
+    AggregationSpec,
+    BatchViewSpec,
+    FeatureRef,
+    FeatureServiceSpec,
+    FieldSpec,
+    LearnerSpec,
+    Plan,
+    StreamViewSpec,
+)
+from tests.streams.plans import purchases_plan
+
+KEY = (FieldSpec(name="user", dtype="Int64"),)
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def first(project: str) -> Plan:
+    """A learner that reads one feature of two, and nobody who reads the third."""
+    source = purchases_plan(project).sources[0]
+    spent = AggregationSpec(
+        feature="spent", function="sum", column="items", window_ms=HOUR_MS, hop_ms=HOUR_MS // 4, dtype="Int64"
+    )
+    visits = spent.model_copy(update={"feature": "visits", "function": "count"})
+    stream = StreamViewSpec(name="shopping", source=source.name, join_keys=KEY, aggregations=(spent, visits))
+    age = FieldSpec(name="age", dtype="Int64")
+    refs = (FeatureRef(view="shopping", feature="spent"), FeatureRef(view="shopping", feature="visits"))
+    return Plan(
+        project=project,
+        sources=(source,),
+        stream_views=(stream,),
+        batch_views=(BatchViewSpec(name="profile", join_keys=KEY, features=(age,), table="people"),),
+        services=(
+            FeatureServiceSpec(name="both", features=refs),
+            FeatureServiceSpec(name="one", features=refs[:1]),
+        ),
+        learners=(LearnerSpec(name="tree", service="one", target="bought", definition="d1"),),
+        about=(
+            AboutSpec(kind="stream feature view", name="shopping", owner="ada"),
+            AboutSpec(kind="feature", name="shopping:spent", description="in an hour", tags={"pii": "no"}),
+        ),
+    )
+
+
+@pytest.fixture
+def second(first: Plan) -> Plan:
+    """Later the learner reads both."""
+    learner = LearnerSpec(name="tree", service="both", target="bought", definition="d2")
+    return first.model_copy(update={"learners": (learner,)})
+
+
+def published(directory: Path, learner: str, version: str, plan_hash: str) -> None:
+    major, minor = map(int, version.split("."))
+    line = PublishedVersion(
+        name=learner, major=major, minor=minor, parent=None, offset=1, examples=1, first_ms=1, last_ms=2,
+        mark_ms=None, definition="d", plan_hash=plan_hash, libraries={}, created_ms=3, metrics={}, digest="",
+    )  # fmt: skip
+    (directory / learner).mkdir(parents=True, exist_ok=True)
+    with (directory / learner / LINEAGE).open("a") as file:
+        file.write(json.dumps(vars(line)) + "\n")
+
+
+@pytest.fixture
+def lineage(first: Plan, second: Plan, redis_url: str, tmp_path: Path) -> Lineage:
+    """Two versions under the first plan, two under the second, one under a plan that nobody knows."""
+    with redis.Redis.from_url(redis_url) as client:
+        for plan in (first, second):
+            PlanStore(client, plan.project).save(plan)
+        for version, plan_hash in (
+            ("1.0", first.hash),
+            ("1.1", first.hash),
+            ("2.0", second.hash),
+            ("2.1", second.hash),
+            ("3.0", "lost"),
+        ):
+            published(tmp_path / "models", "tree", version, plan_hash)
+        pointers = ModelPointers(client, second.project)
+        pointers.point("examples", {"tree": ModelPointer("2.1", 10)})
+        return Lineage(second, ModelVersions(client, second.project, tmp_path / "models"))
+
+
+def one(lineage: Lineage, name: str) -> FeatureLineage:
+    (found,) = lineage.find(name)
+    return found
+
+
+def test_sources_transformations_and_services_of_a_stream_feature(lineage: Lineage, project: str) -> None:
+    found = one(lineage, "shopping:spent")
+    assert (found.dtype, found.entities, found.owner) == ("Int64", ("user",), "ada")
+    assert (found.description, found.tags) == ("in an hour", {"pii": "no"})
+    assert found.sources == (f"topic {project}.purchases, field items",)
+    assert found.transformations == ("sum of items over 1:00:00 every 0:15:00",)
+    assert found.services == ("both", "one")
+
+
+def test_learners_and_the_versions_that_were_made_to_read_it(lineage: Lineage) -> None:
+    use = LearnerUse(
+        learner="tree", in_force=True, routers=(), versions=(VersionSpan("1.0", "2.1", 4),),
+        unknown=(VersionSpan("3.0", "3.0", 1),), serving="2.1",
+    )  # fmt: skip
+    assert one(lineage, "shopping:spent").learners == (use,)
+    later = one(lineage, "shopping:visits").learners[0]
+    assert later.versions == (VersionSpan("2.0", "2.1", 2),)
+
+
+def test_a_feature_in_no_service_is_unused(lineage: Lineage) -> None:
+    assert [found.name for found in lineage.all() if found.is_unused] == ["profile:age"]
+    age = one(lineage, "age")
+    assert age.sources == ("table people, column age",)
+    assert age.learners == ()
+
+
+def test_a_learner_that_reads_it_no_more_is_told_with_its_versions(
+    lineage: Lineage, first: Plan, redis_url: str, tmp_path: Path
+) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        back = Lineage(first, ModelVersions(client, first.project, tmp_path / "models"))
+        (use,) = one(back, "shopping:visits").learners
+    assert (use.in_force, use.versions) == (False, (VersionSpan("2.0", "2.1", 2),))
+
+
+@pytest.mark.parametrize("name", ["shopping:spent", "shopping__spent", "spent"])
+def test_a_feature_is_found_by_any_of_its_names(lineage: Lineage, name: str) -> None:
+    assert one(lineage, name).name == "shopping:spent"
+
+
+def test_a_view_stands_for_all_its_features(lineage: Lineage) -> None:
+    assert [found.name for found in lineage.find("shopping")] == ["shopping:spent", "shopping:visits"]
+
+
+@pytest.mark.parametrize(("name", "near"), [("shoping:spent", "shopping:spent"), ("visit", "visits")])
+def test_an_unknown_name_is_told_with_the_nearest(lineage: Lineage, name: str, near: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"did you mean '{near}'"):
+        lineage.find(name)
+
+
+def test_the_command_tells_it_as_text_and_as_json(
+    lineage: Lineage, project: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_REDIS", redis_url)
+    monkeypatch.setenv("HEADRACE_PROJECT", project)
+    monkeypatch.setenv("HEADRACE_DATA_DIR", str(tmp_path))
+
+    def told(*words: str) -> str:
+        command = ["lineage", *words]
+        return CliRunner().invoke(app, command, catch_exceptions=False).output
+
+    assert told("spent", str(tmp_path)).splitlines() == [
+        "shopping:spent: Int64 per user",
+        "    in an hour",
+        "    owner       ada",
+        "    tag pii     no",
+        f"    from        topic {project}.purchases, field items",
+        "    computed    sum of items over 1:00:00 every 0:15:00",
+        "    in service  both",
+        "    in service  one",
+        "    read by     learner tree, versions 1.0 to 2.1 (4), serving 2.1, not known of versions 3.0",
+    ]
+    assert told("all", str(tmp_path), "--unused").splitlines()[-1] == "    unused: in no feature service"
+    everything = json.loads(told("all", str(tmp_path), "--json"))
+    assert [(found["name"], found["unused"]) for found in everything] == [
+        ("shopping:spent", False),
+        ("shopping:visits", False),
+        ("profile:age", True),
+    ]
+    assert everything[0]["learners"][0]["versions"] == [{"first": "1.0", "last": "2.1", "count": 4}]
