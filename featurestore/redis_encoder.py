@@ -156,6 +156,14 @@ class ViewEncoder:
             ]
         ).tobytes()
 
+    def redis_keys(self, columns: Sequence[Any]) -> list[bytes]:
+        """The keys of rows, as `commands` takes their columns."""
+        rows = len(columns[0])
+        pieces = encode_keys(self._project, self._join_keys, columns)
+        ends = np.cumsum(np.zeros(rows, np.int64) + sum(piece.lengths for piece in pieces)).tolist()
+        packed = join(pieces, rows)
+        return [packed[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
     def _times(self, times_us: NDArray[np.int64]) -> list[Ragged]:
         if len(times_us) == 1:
             return [Ragged.constant(_pair(self._time_field, timestamp(int(times_us[0]))))]

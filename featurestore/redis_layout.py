@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from schemas.plan import ValueType
+if TYPE_CHECKING:
+    from schemas.plan import ValueType
 
 # Field numbers of ValueProto; those of strings and integers are also the type numbers in entity keys.
 FIELD_NUMBERS: Final[dict[ValueType, int]] = {
