@@ -46,6 +46,11 @@ class RowChunk:
     def commands(self) -> bytes:
         return self.encoder.commands(self.keys, self.features, self.times_us, self.provenance)
 
+    def one_by_one(self) -> tuple[list[bytes], list[bytes]]:
+        """The key and the command of each row."""
+        rows = (self.part(slice(row, row + 1)) for row in range(len(self)))
+        return self.encoder.redis_keys(self.keys), [row.commands() for row in rows]
+
     def by_server(self, nodes: RedisNodes) -> Iterator[tuple[str, bytes, int]]:
         if not nodes.clustered:
             yield "", self.commands(), len(self)

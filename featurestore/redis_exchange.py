@@ -6,11 +6,12 @@ Commands sent here may be sent again: reads, and writes of values that do not de
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from redis import exceptions
@@ -100,25 +101,35 @@ class Exchange:
         ServiceUnavailable
             When they are not answered within the time-out and the retries.
         """
-        if not self._places.acquire(timeout=self.nodes.timeout_s):
-            raise ServiceUnavailable(
-                f"all {self.nodes.url.max_connections} connections to the {self.nodes.url} have been in use "
-                f"for {self.nodes.timeout_s:g} s; raise max_connections in its URL"
-            )
-        try:
-            if self.nodes.clustered:
-                return self._in_cluster(keys, commands)
-            return self._at_server(b"".join(commands), len(commands))
-        except exceptions.RedisError as error:
-            raise unavailable(error) from error
-        finally:
-            self._places.release()
+        if not self.nodes.clustered:
+            return self.send(b"".join(commands), len(commands))
+        with self._place():
+            return self._in_cluster(keys, commands)
+
+    def send(self, packed: bytes, count: int) -> list[Any]:
+        """Replies to `count` commands that are packed already, where there is one server; see `run`."""
+        with self._place():
+            return self._at_server(packed, count)
 
     def close(self) -> None:
         for connections in self._free.values():
             while connections:
                 connections.pop().disconnect()
         self.nodes.close()
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[None]:
+        if not self._places.acquire(timeout=self.nodes.timeout_s):
+            raise ServiceUnavailable(
+                f"all {self.nodes.url.max_connections} connections to the {self.nodes.url} have been in use "
+                f"for {self.nodes.timeout_s:g} s; raise max_connections in its URL"
+            )
+        try:
+            yield
+        except exceptions.RedisError as error:
+            raise unavailable(error) from error
+        finally:
+            self._places.release()
 
     def _at_server(self, payload: bytes, count: int) -> list[Any]:
         connection = self._take("")

@@ -15,10 +15,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import redis
-from redis.backoff import ExponentialBackoff
-from redis.retry import Retry
-
 from schemas import topics
 from schemas.errors import HeadraceError, StateError
 from schemas.plan import Plan, RouterSpec
@@ -30,6 +26,7 @@ from streams.join_state import Input
 from streams.offset_producer import OffsetProducer
 from streams.outcome_intake import OutcomeIntake
 from streams.progress import counts_key, progress_field, progress_key
+from streams.redis_nodes import redis_client
 from streams.schema_registry import WriterSchemas
 
 log = logging.getLogger(__name__)
@@ -92,8 +89,7 @@ class JoinApp:
     def __init__(self, plan: Plan, bootstrap: str, redis_url: str, config: JoinConfig | None = None) -> None:
         self._plan, self._bootstrap = plan, bootstrap
         self._config = config or JoinConfig()
-        retry = Retry(ExponentialBackoff(cap=1.0, base=0.05), _REDIS_RETRIES)
-        self._redis = redis.Redis.from_url(redis_url, retry=retry)
+        self._redis = redis_client(redis_url, retries=_REDIS_RETRIES)
         self._inputs = dict(self._input_topics())
         self._producer, self._events_producer = OffsetProducer(bootstrap), OffsetProducer(bootstrap)
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
