@@ -165,6 +165,7 @@ class RedisOnlineSink:
         connection = self._connections.get(server)
         if connection is None:
             connection = self._connections[server] = self._nodes.async_connection(server)
+        await connection.connect()  # which finds the master, where sentinels know it; sending alone does not
         await connection.send_packed_command((commands,))
         for _ in range(count):
             await connection.read_response()

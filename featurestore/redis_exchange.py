@@ -136,6 +136,7 @@ class Exchange:
         try:
             for tried in range(self._tries):
                 try:
+                    connection.connect()
                     connection.send_packed_command((payload,))
                     read = connection.read_response
                     return [read() for _ in range(count)]
@@ -171,6 +172,7 @@ class Exchange:
                 taken.append((server, positions, connection))
                 unread.add(id(connection))
                 try:
+                    connection.connect()
                     connection.send_packed_command((work.payload(positions),))
                 except _BROKEN as error:
                     _lost(work, positions, error)
@@ -242,6 +244,7 @@ class AsyncExchange:
         try:
             for tried in range(self._tries):
                 try:
+                    await connection.connect()
                     await connection.send_packed_command((payload,))
                     return [await connection.read_response() for _ in range(count)]
                 except BaseException as error:
@@ -272,6 +275,7 @@ class AsyncExchange:
     async def _ask(self, work: _Round, server: str, positions: list[int]) -> None:
         connection, done = self._take(server), 0
         try:
+            await connection.connect()
             await connection.send_packed_command((work.payload(positions),))
             for position in positions:
                 try:
