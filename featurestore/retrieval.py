@@ -265,10 +265,9 @@ def _read_view(
         expired = {row for row, time in found if time is not None and decode_time_ms(time) < oldest}
     cells = [cell for reply in replies for cell in reply[part.start : times]]  # row by row
     values = decode_values(cells)
-    complete = not expired and None not in values
     for position, name in enumerate(part.columns):
         columns[name] = column = values[position::width]
-        if complete:
+        if not expired and None not in column:
             statuses[name] = [FieldStatus.PRESENT] * len(column)
             continue
         statuses[name] = _statuses(cells[position::width], column, expired)
