@@ -12,6 +12,7 @@ _KINDS = {
     "source": "sources",
     "stream feature view": "stream_views",
     "feature view": "batch_views",
+    "on demand feature view": "on_demand_views",
     "feature service": "services",
     "learner": "learners",
     "router": "routers",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
+from learners.compile import compile_learners
+from learners.project import load_project
 from schemas.errors import DefinitionError
-from tests.learners.flights import LEARNERS, flights
+from schemas.plan import FeatureRef
+from tests.learners.flights import LEARNERS, feature_definitions, flights
 
 
 def test_learners_and_routers_become_parts_of_the_plan(tmp_path: Path) -> None:
@@ -78,3 +82,12 @@ def test_a_repository_without_learners_is_an_empty_project(tmp_path: Path) -> No
     from learners.project import load_project
 
     assert load_project(tmp_path).learners == ()
+
+
+def test_a_learner_cannot_read_on_demand_views_yet(tmp_path: Path) -> None:
+    (tmp_path / "learners.py").write_text(LEARNERS)
+    definitions = feature_definitions()
+    refs = (*definitions.services[0].features, FeatureRef(view="ratios", feature="mean"))
+    service = definitions.services[0].model_copy(update={"features": refs})
+    with pytest.raises(DefinitionError, match="has on-demand view 'ratios'"):
+        compile_learners(load_project(tmp_path), dataclasses.replace(definitions, services=(service,)))
