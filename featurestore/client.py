@@ -146,9 +146,12 @@ class AsyncFeatureClient:
     ) -> FeatureResponse:
         """Features of entities, all read in one round trip; see `FeatureClient.get_online_features`.
 
-        On-demand views are computed where this is called, in the event loop.
+        On-demand views are computed in the event loop; their file is imported in a thread.
         """
-        request = self._retrievals.of(features, full_feature_names).prepare(entity_rows)
+        retrieval = self._retrievals.prepared(features, full_feature_names)
+        if retrieval is None:
+            retrieval = await asyncio.to_thread(self._retrievals.of, features, full_feature_names)
+        request = retrieval.prepare(entity_rows)
         return request.respond(await self._exchange.run(request.keys, request.commands), _now(now_ms))
 
     async def wait(

@@ -214,9 +214,13 @@ class Retrievals:
         self._functions = OnDemandFunctions(repo_dir)
         self._prepared: dict[tuple[str | tuple[str, ...], bool], Retrieval] = {}
 
+    def prepared(self, features: Features, full_feature_names: bool) -> Retrieval | None:
+        """One that is ready; None where it must be made, which may import a file of the repository."""
+        return self._prepared.get((_asked(features), full_feature_names))
+
     def of(self, features: Features, full_feature_names: bool) -> Retrieval:
         """See `Retrieval`."""
-        asked = features if isinstance(features, str) else _asked(features)
+        asked = _asked(features)
         found = self._prepared.get((asked, full_feature_names))
         if found is None:
             found = Retrieval(self._plan, asked, full_feature_names, self._functions)
@@ -245,7 +249,9 @@ class Request:
         return self.retrieval.respond(self, replies, now_ms)
 
 
-def _asked(features: Sequence[str] | NamedService) -> str | tuple[str, ...]:
+def _asked(features: Features) -> str | tuple[str, ...]:
+    if isinstance(features, str):
+        return features
     name = getattr(features, "name", None)
     return name if isinstance(name, str) else tuple(features)  # type: ignore[arg-type]
 

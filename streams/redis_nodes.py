@@ -68,7 +68,17 @@ def redis_client(url: str | RedisUrl, timeout_s: float = 5.0, retries: int = RET
     if where.kind == "sentinel":
         return _master(where, options, retry)
     pool = redis.ConnectionPool(_sync_class(where), retry=retry, **_place(where), **options)
-    return redis.Redis(connection_pool=pool)
+    return redis.Redis.from_pool(pool)
+
+
+class _Cluster(RedisCluster):
+    """A cluster of which no node answers is away, as a server is: redis-py has another error for it."""
+
+    def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().execute_command(*args, **kwargs)  # type: ignore[no-untyped-call]
+        except RedisClusterException as error:
+            raise redis.ConnectionError(str(error)) from error
 
 
 class RedisNodes:
@@ -200,7 +210,7 @@ def _place(where: RedisUrl, server: str = "") -> dict[str, Any]:
 def _cluster(where: RedisUrl, options: dict[str, Any], retry: Retry) -> RedisCluster:
     nodes = [ClusterNode(host, port) for host, port in where.nodes]  # type: ignore[no-untyped-call]
     try:
-        return RedisCluster(startup_nodes=nodes, retry=retry, **_tls(where), **options)
+        return _Cluster(startup_nodes=nodes, retry=retry, **_tls(where), **options)
     except (RedisClusterException, redis.RedisError) as error:
         raise ServiceUnavailable(f"the {where} cannot be reached: {error}; see whether it runs") from error
 
