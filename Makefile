@@ -56,6 +56,7 @@ bench: setup ## run the benchmarks of Headrace alone (docs/benchmarks.md: and of
 	@$(BIN)/python -m benchmarks.streams --peers headrace --keys 10000 --format avro
 	@$(BIN)/python -m benchmarks.streams.latency
 	@$(BIN)/python -m benchmarks.streams.restore
+	@$(BIN)/python -m benchmarks.featurestore
 
 COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --quiet --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"

@@ -17,6 +17,7 @@ from deploy.settings import Settings
 from featurestore.plan_store import PlanStore
 from schemas.errors import ServiceUnavailable
 from schemas.plan import Plan
+from streams.redis_nodes import redis_client
 
 if TYPE_CHECKING:
     from streams.schema_registry import RegistryAccess
@@ -35,8 +36,8 @@ def current_plan(settings: Settings) -> tuple[redis.Redis, Plan]:
     ServiceUnavailable
         When Redis cannot be reached.
     """
-    client = redis.Redis.from_url(settings.redis)
     try:
+        client = redis_client(settings.redis)
         return client, PlanStore(client, settings.project_name).load()
     except ServiceUnavailable as error:
         raise ServiceUnavailable(f"{error}; does Redis run, and is HEADRACE_REDIS its URL?") from error

@@ -18,6 +18,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.errors import SettingsError
+from streams.redis_url import SCHEMES
 
 FILE = "headrace.toml"
 _PREFIX = "HEADRACE_"
@@ -94,8 +95,8 @@ class Settings(BaseSettings):
     @field_validator("redis")
     @classmethod
     def _is_redis_url(cls, value: str) -> str:
-        if not value.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("wanted redis://host:port/database, rediss:// or unix://")
+        if value.partition("://")[0] not in SCHEMES:
+            raise ValueError(f"wanted redis://host:port/database, or another of {', '.join(SCHEMES)}")
         return value
 
     @field_validator("schema_registry")

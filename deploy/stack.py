@@ -13,8 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-import redis
-
 from deploy.apply import apply_plan, compile_plan
 from deploy.child import Child, free_port
 from deploy.offsets import end_offsets
@@ -26,6 +24,7 @@ from featurestore.materialize import materialize
 from schemas.errors import SettingsError
 from schemas.plan import Plan
 from streams.progress import ProgressStore
+from streams.redis_nodes import redis_client
 
 Process = Literal["worker", "join", "train", "serve"]
 _MOCK_FETCH_WAIT_MS = 3  # it answers no sooner, whatever arrives
@@ -214,7 +213,7 @@ class LocalStack:
     def _worker_is_ready(self) -> bool:
         """Every partition of an event topic with views has been restored."""
         read = [s.topic for s in self.plan.sources if self.plan.views_of(s.name)]
-        client = redis.Redis.from_url(self.redis_url)
+        client = redis_client(self.redis_url)
         try:
             seen = {
                 (topic, n)

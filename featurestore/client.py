@@ -9,80 +9,65 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import redis
-import redis.asyncio
-from redis import exceptions
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from featurestore.plan_store import PlanStore
+from featurestore.redis_exchange import AsyncExchange, Exchange
 from featurestore.response import FeatureResponse
-from featurestore.retrieval import EntityRows, Reply, Retrieval
-from schemas.errors import ServiceUnavailable
-from schemas.plan import Plan
+from featurestore.retrieval import EntityRows, Features, Retrievals
 from streams.progress import ProgressStore, Until
+from streams.redis_nodes import redis_client
 
-_RETRY = (exceptions.ConnectionError, exceptions.TimeoutError)
-
-
-class _Retrievals:
-    """Prepared requests of one plan; a request of the same features is prepared once."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._prepared: dict[tuple[str | tuple[str, ...], bool], Retrieval] = {}
-
-    def of(self, features: str | Sequence[str], full_feature_names: bool) -> Retrieval:
-        key = (features if isinstance(features, str) else tuple(features), full_feature_names)
-        found = self._prepared.get(key)
-        if found is None:
-            found = self._prepared[key] = Retrieval(self._plan, features, full_feature_names)
-        return found
+if TYPE_CHECKING:
+    from schemas.plan import Plan
 
 
 class FeatureClient:
-    """Reads online features. May be used by several threads.
+    """Reads online features. Threads may share one, and a forked process may go on using it.
 
     Parameters
     ----------
     plan
         The plan of the project.
     redis_url
-        The online store.
+        The online store; see `streams.redis_url` for clusters, sentinels, TLS and options.
     timeout_s
-        How long a reply may take.
+        How long a reply may take, where the URL does not say.
+    repo_dir
+        The Feast repository, which has the functions of on-demand feature views. Their file is imported, and
+        Feast with it, at the first request for one of them; nothing else needs it.
     """
 
-    def __init__(self, plan: Plan, redis_url: str, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self, plan: Plan, redis_url: str, timeout_s: float = 5.0, repo_dir: Path | str | None = None
+    ) -> None:
         self.plan = plan
-        self._redis = redis.Redis.from_url(
-            redis_url,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._retrievals = _Retrievals(plan)
+        self._redis_url = redis_url
+        self._exchange = Exchange(redis_url, timeout_s)
+        self._retrievals = Retrievals(plan, repo_dir)
 
     @classmethod
-    def connect(cls, redis_url: str, project: str, timeout_s: float = 5.0) -> FeatureClient:
+    def connect(
+        cls, redis_url: str, project: str, timeout_s: float = 5.0, repo_dir: Path | str | None = None
+    ) -> FeatureClient:
         """A client for the plan that is in force.
 
         Raises
         ------
         PlanError
             When the project has no plan.
+        SettingsError
+            When the URL cannot be used.
         ServiceUnavailable
             When Redis cannot be reached.
         """
-        return cls(PlanStore(redis_url, project).load(), redis_url, timeout_s)
+        return cls(_load(redis_url, project, timeout_s), redis_url, timeout_s, repo_dir)
 
     def get_online_features(
         self,
-        features: str | Sequence[str],
+        features: Features,
         entity_rows: EntityRows,
         full_feature_names: bool = True,
         now_ms: int | None = None,
@@ -92,9 +77,11 @@ class FeatureClient:
         Parameters
         ----------
         features
-            Name of a feature service, or a list of ``view:feature``.
+            A feature service, by name or as Feast's object (whose name counts), or a list of
+            ``view:feature``.
         entity_rows
-            One mapping per row, or one column per join key; more than the join keys does no harm.
+            One mapping per row, or one column per join key; with what on-demand views take from the request.
+            More than that does no harm.
         full_feature_names
             Whether columns are called ``view__feature``; else ``feature``.
         now_ms
@@ -103,23 +90,26 @@ class FeatureClient:
         Raises
         ------
         UnknownNameError
-            When a service, view, feature or join key is not known.
+            When a service, view, feature, join key or request field is not known; names the nearest.
         HeadraceError
             When a join key has a value of another type.
+        DefinitionError
+            When an on-demand view cannot be computed.
         ServiceUnavailable
             When Redis cannot be reached.
         """
         request = self._retrievals.of(features, full_feature_names).prepare(entity_rows)
-        return request.respond(self._exchange(request.commands, request.count), _now(now_ms))
+        return request.respond(self._exchange.run(request.keys, request.commands), _now(now_ms))
 
     def wait(
         self, topic: str, prefix: Mapping[int, int], until: Until = "features", timeout_s: float = 30.0
     ) -> None:
         """Block until the effects of a prefix of a topic are visible; see `ProgressStore.wait`."""
-        ProgressStore(self._redis, self.plan).wait(topic, prefix, until, timeout_s)
+        with redis_client(self._redis_url) as client:
+            ProgressStore(client, self.plan).wait(topic, prefix, until, timeout_s)
 
     def close(self) -> None:
-        self._redis.close()
+        self._exchange.close()
 
     def __enter__(self) -> FeatureClient:
         return self
@@ -127,63 +117,52 @@ class FeatureClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _exchange(self, commands: bytes, count: int) -> list[Reply]:
-        """Send commands and read their replies; once more on a new connection if the first one is broken."""
-        pool = self._redis.connection_pool
-        try:
-            connection: Any = pool.get_connection()
-            try:
-                try:
-                    return _round_trip(connection, commands, count)
-                except _RETRY:
-                    return _round_trip(connection, commands, count)
-            finally:
-                pool.release(connection)
-        except exceptions.RedisError as error:
-            raise _unavailable(error) from error
-
 
 class AsyncFeatureClient:
-    """`FeatureClient` for asyncio; the same methods, to be awaited."""
+    """`FeatureClient` for asyncio; the same methods, to be awaited, in one event loop."""
 
-    def __init__(self, plan: Plan, redis_url: str, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self, plan: Plan, redis_url: str, timeout_s: float = 5.0, repo_dir: Path | str | None = None
+    ) -> None:
         self.plan = plan
-        self._redis_url, self._timeout_s = redis_url, timeout_s
-        self._pool = redis.asyncio.ConnectionPool.from_url(redis_url, retry=AsyncRetry(NoBackoff(), 0))
-        self._free: list[Any] = []  # connections; the pool's own checks cost more than a lookup does
-        self._retrievals = _Retrievals(plan)
+        self._redis_url = redis_url
+        self._exchange = AsyncExchange(redis_url, timeout_s)
+        self._retrievals = Retrievals(plan, repo_dir)
 
     @classmethod
-    async def connect(cls, redis_url: str, project: str, timeout_s: float = 5.0) -> AsyncFeatureClient:
+    async def connect(
+        cls, redis_url: str, project: str, timeout_s: float = 5.0, repo_dir: Path | str | None = None
+    ) -> AsyncFeatureClient:
         """A client for the plan that is in force; see `FeatureClient.connect`."""
-        plan = await asyncio.to_thread(PlanStore(redis_url, project).load)
-        return cls(plan, redis_url, timeout_s)
+        plan = await asyncio.to_thread(_load, redis_url, project, timeout_s)
+        return cls(plan, redis_url, timeout_s, repo_dir)
 
     async def get_online_features(
         self,
-        features: str | Sequence[str],
+        features: Features,
         entity_rows: EntityRows,
         full_feature_names: bool = True,
         now_ms: int | None = None,
     ) -> FeatureResponse:
-        """Features of entities, all read in one round trip; see `FeatureClient.get_online_features`."""
-        request = self._retrievals.of(features, full_feature_names).prepare(entity_rows)
-        return request.respond(await self._exchange(request.commands, request.count), _now(now_ms))
+        """Features of entities, all read in one round trip; see `FeatureClient.get_online_features`.
+
+        On-demand views are computed in the event loop; their file is imported in a thread.
+        """
+        retrieval = self._retrievals.prepared(features, full_feature_names)
+        if retrieval is None:
+            retrieval = await asyncio.to_thread(self._retrievals.of, features, full_feature_names)
+        request = retrieval.prepare(entity_rows)
+        return request.respond(await self._exchange.run(request.keys, request.commands), _now(now_ms))
 
     async def wait(
         self, topic: str, prefix: Mapping[int, int], until: Until = "features", timeout_s: float = 30.0
     ) -> None:
         """Return when the effects of a prefix of a topic are visible; see `ProgressStore.wait`."""
-        client = redis.Redis.from_url(self._redis_url, socket_timeout=self._timeout_s)
-        try:
+        with await asyncio.to_thread(redis_client, self._redis_url) as client:
             await asyncio.to_thread(ProgressStore(client, self.plan).wait, topic, prefix, until, timeout_s)
-        finally:
-            client.close()
 
     async def close(self) -> None:
-        for connection in self._free:
-            await connection.disconnect()
-        self._free.clear()
+        await self._exchange.close()
 
     async def __aenter__(self) -> AsyncFeatureClient:
         return self
@@ -191,43 +170,11 @@ class AsyncFeatureClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _exchange(self, commands: bytes, count: int) -> list[Reply]:
-        connection: Any = self._free.pop() if self._free else self._pool.make_connection()  # type: ignore[no-untyped-call]
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                try:
-                    return await _async_round_trip(connection, commands, count)
-                except _RETRY:
-                    return await _async_round_trip(connection, commands, count)
-        except TimeoutError as error:
-            raise _unavailable(f"no answer within {self._timeout_s:g} s") from error
-        except exceptions.RedisError as error:
-            raise _unavailable(error) from error
-        finally:
-            self._free.append(connection)
 
-
-def _round_trip(connection: Any, commands: bytes, count: int) -> list[Reply]:
-    try:
-        connection.send_packed_command([commands])
-        return [connection.read_response() for _ in range(count)]
-    except BaseException:
-        connection.disconnect()  # replies may be left in it
-        raise
-
-
-async def _async_round_trip(connection: Any, commands: bytes, count: int) -> list[Reply]:
-    try:
-        await connection.send_packed_command([commands])
-        return [await connection.read_response() for _ in range(count)]
-    except BaseException:
-        await connection.disconnect(nowait=True)  # replies may be left in it
-        raise
+def _load(redis_url: str, project: str, timeout_s: float) -> Plan:
+    with redis_client(redis_url, timeout_s) as client:
+        return PlanStore(client, project).load()
 
 
 def _now(now_ms: int | None) -> int:
     return time.time_ns() // 1_000_000 if now_ms is None else now_ms
-
-
-def _unavailable(error: object) -> ServiceUnavailable:
-    return ServiceUnavailable(f"online features cannot be read: {error}; see whether Redis runs at that URL")

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from featurestore.definitions import Definition, suggestion
-from schemas.plan import BatchViewSpec, FeatureRef, FeatureServiceSpec, StreamViewSpec
+from schemas.plan import BatchViewSpec, FeatureRef, FeatureServiceSpec, OnDemandViewSpec, StreamViewSpec
 
-Views = Mapping[str, StreamViewSpec | BatchViewSpec]
+View = StreamViewSpec | BatchViewSpec | OnDemandViewSpec
+
+Views = Mapping[str, View]
 
 
 def compile_service(definition: Definition, service: Any, views: Views) -> FeatureServiceSpec:
@@ -63,7 +65,7 @@ def _ref(definition: Definition, views: Views, view: str, feature: str) -> Featu
     return FeatureRef(view=view, feature=feature)
 
 
-def _view(definition: Definition, views: Views, name: str) -> StreamViewSpec | BatchViewSpec:
+def _view(definition: Definition, views: Views, name: str) -> View:
     if name not in views:
         raise definition.error(f"view '{name}' is not served online", suggestion(name, views))
     return views[name]

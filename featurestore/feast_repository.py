@@ -140,13 +140,13 @@ def _check_config(config: RepoConfig) -> None:
         raise DefinitionError(
             CONFIG_FILE, name, "the name is not valid", "Use ASCII letters, digits, hyphens and underscores"
         )
-    if kind != "redis" or deployment != "redis":
+    if kind != "redis" or deployment not in ("redis", "redis_cluster", "redis_sentinel"):
         found = f"online store '{kind}'" if kind != "redis" else f"redis_type '{deployment}'"
         raise DefinitionError(
             CONFIG_FILE,
             name,
             f"{found} is not written by Headrace",
-            "Set online_store to type redis with a connection_string of one server",
+            "Set online_store to type redis, redis_type to redis, redis_cluster or redis_sentinel",
         )
     if config.entity_key_serialization_version != 3:
         raise DefinitionError(

@@ -6,14 +6,16 @@ One script per row decides and writes: a row that is there as of a later prefix 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import redis
 
+from featurestore.redis_chunks import RowChunk
 from featurestore.redis_encoder import ViewEncoder
+from featurestore.redis_exchange import Exchange
 from schemas.errors import ServiceUnavailable
 from schemas.plan import Plan
+from streams.redis_nodes import redis_client
 from streams.sinks import OnlineRows
 
 _CHUNK_ROWS = 500
@@ -57,7 +59,8 @@ class RedisRebuildStore:
     """
 
     def __init__(self, redis_url: str, plan: Plan) -> None:
-        self._client = redis.Redis.from_url(redis_url)
+        self._exchange = Exchange(redis_url)
+        self._client = redis_client(redis_url)
         verb = (b"EVAL", _WRITE_ROW, b"1")
         self._encoders = {view.name: ViewEncoder(plan.project, view, verb) for view in plan.stream_views}
 
@@ -76,9 +79,9 @@ class RedisRebuildStore:
         """
         found = np.zeros(len(_OUTCOMES), np.int64)
         try:
-            for commands, count in self._encode(rows):
-                found += np.bincount(self._send(commands, count), minlength=len(found))
-        except (redis.RedisError, OSError) as error:
+            for outcomes in self._send(rows):
+                found += np.bincount(outcomes, minlength=len(found))
+        except (ServiceUnavailable, redis.RedisError, OSError) as error:
             raise ServiceUnavailable(
                 f"Redis takes no rows: {error}; run it again when it does: what was written is not harmed"
             ) from error
@@ -92,22 +95,12 @@ class RedisRebuildStore:
             except redis.RedisError as error:
                 raise ServiceUnavailable(f"Redis takes no progress: {error}") from error
 
-    def _encode(self, rows: OnlineRows) -> Iterator[tuple[bytes, int]]:
+    def _send(self, rows: OnlineRows) -> Iterator[list[int]]:
         provenance, time_us = (rows.partition, rows.offset, rows.as_of_ms), np.array([rows.as_of_ms * 1000])
+        every = RowChunk(self._encoders[rows.view], rows.keys, rows.features, time_us, provenance)
         for start in range(0, len(rows), _CHUNK_ROWS):
-            part = slice(start, start + _CHUNK_ROWS)
-            keys = [column[part] for column in rows.keys]
-            features = [(values[part], valid[part]) for values, valid in rows.features]
-            yield self._encoders[rows.view].commands(keys, features, time_us, provenance), len(keys[0])
-
-    def _send(self, commands: bytes, count: int) -> list[int]:
-        pool: Any = self._client.connection_pool
-        connection = pool.get_connection()
-        try:
-            connection.send_packed_command([commands])
-            return [connection.read_response() for _ in range(count)]
-        except BaseException:
-            connection.disconnect()
-            raise
-        finally:
-            pool.release(connection)
+            part = every.part(slice(start, start + _CHUNK_ROWS))
+            if self._exchange.nodes.clustered:
+                yield self._exchange.run(*part.one_by_one())
+            else:
+                yield self._exchange.send(part.commands(), len(part))

@@ -8,22 +8,28 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import redis.asyncio
 from numpy.typing import NDArray
 from redis import exceptions
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
+from featurestore.redis_chunks import Chunk, HashChunk, RowChunk, by_server
 from featurestore.redis_encoder import ViewEncoder
 from featurestore.redis_rows import Column
 from schemas.errors import ServiceUnavailable
 from schemas.plan import BatchViewSpec, Plan, StreamViewSpec
+from streams.redis_nodes import RedisNodes
 from streams.sinks import OnlineRows
 
 _CHUNK_ROWS = 1000
 _BACKOFF_S = (0.05, 2.0)  # first and longest pause while Redis is away
 # Redis is away, starting, out of memory, a replica for the moment, or cannot save: worth waiting for.
-_PASSING = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError, OSError)
+_PASSING = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.ReadOnlyError,
+    exceptions.AskError,  # a slot is on its way to another node, or (MovedError) has arrived
+    exceptions.ClusterDownError,
+    OSError,
+)
 _PASSING_CODES = ("OOM", "MISCONF", "LOADING", "MASTERDOWN", "NOREPLICAS", "TRYAGAIN", "BUSY")
 _log = logging.getLogger(__name__)
 
@@ -34,20 +40,19 @@ class RedisOnlineSink:
     Parameters
     ----------
     redis_url
-        As redis-py reads it, for example ``redis://127.0.0.1:6379/0``.
+        See `streams.redis_url`, for example ``redis://127.0.0.1:6379/0``.
     plan
         Tells project, views and types.
     timeout_s
-        A server that has not answered for so long is away.
+        A server that has not answered for so long is away, where the URL does not say.
     """
 
     def __init__(self, redis_url: str, plan: Plan, timeout_s: float = 30.0) -> None:
-        pool = redis.asyncio.ConnectionPool.from_url(
-            redis_url, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
-        )
-        self._timeout_s = timeout_s
-        self._connection: Any = pool.make_connection()  # type: ignore[no-untyped-call]
+        self._nodes = RedisNodes(redis_url, timeout_s)
+        self._timeout_s = self._nodes.timeout_s
+        self._connections: dict[str, Any] = {}  # by server
         self._turn = asyncio.Lock()
+        self._lost = self._nodes.clustered  # whether it must be asked anew who owns what
         self.waiting = False  # for a Redis that cannot be reached
         views: list[StreamViewSpec | BatchViewSpec] = [*plan.stream_views, *plan.batch_views]
         self._encoders = {view.name: ViewEncoder(plan.project, view) for view in views}
@@ -70,8 +75,8 @@ class RedisOnlineSink:
         ServiceUnavailable
             When Redis refuses for good, for example a wrong password.
         """
-        await self._store(chunk for batch in rows for chunk in self._encode(batch))
-        await self._store((self._hset(key, fields), 1) for key, fields in hashes.items() if fields)
+        await self._store(chunk for batch in rows for chunk in self._chunks(batch))
+        await self._store(HashChunk(key, fields) for key, fields in hashes.items() if fields)
 
     async def write_batch_view(
         self, view: str, keys: Sequence[Any], features: Sequence[Column], times_us: NDArray[np.int64]
@@ -85,64 +90,47 @@ class RedisOnlineSink:
         times_us
             Event times, epoch microseconds, shape (n,).
         """
-        encoder = self._encoders[view]
-        await self._store(
-            (
-                encoder.commands(
-                    [column[part] for column in keys],
-                    [(values[part], valid[part]) for values, valid in features],
-                    times_us[part],
-                    None,
-                ),
-                part.stop - part.start,
-            )
-            for part in _parts(len(times_us))
-        )
+        rows = RowChunk(self._encoders[view], keys, features, times_us, None)
+        await self._store(rows.part(part) for part in _parts(len(rows)))
 
     async def close(self) -> None:
-        await self._connection.disconnect()
+        for connection in self._connections.values():
+            await connection.disconnect()
+        await asyncio.to_thread(self._nodes.close)
 
-    def _encode(self, rows: OnlineRows) -> Iterator[tuple[bytes, int]]:
-        encoder = self._encoders[rows.view]
-        time_us = np.array([rows.as_of_ms * 1000])
-        provenance = (rows.partition, rows.offset, rows.as_of_ms)
-        for part in _parts(len(rows)):
-            keys = [column[part] for column in rows.keys]
-            features = [(values[part], valid[part]) for values, valid in rows.features]
-            yield encoder.commands(keys, features, time_us, provenance), part.stop - part.start
+    def _chunks(self, batch: OnlineRows) -> Iterator[RowChunk]:
+        time_us = np.array([batch.as_of_ms * 1000])
+        provenance = (batch.partition, batch.offset, batch.as_of_ms)
+        rows = RowChunk(self._encoders[batch.view], batch.keys, batch.features, time_us, provenance)
+        return (rows.part(part) for part in _parts(len(batch)))
 
-    def _hset(self, key: str, fields: Mapping[str, str]) -> bytes:
-        words = [word for item in fields.items() for word in item]
-        return b"".join(self._connection.pack_command("HSET", key, *words))
-
-    async def _store(self, chunks: Iterable[tuple[bytes, int]]) -> None:
+    async def _store(self, chunks: Iterable[Chunk]) -> None:
         """Send chunks of commands, small ones together: each that is sent is a round trip."""
         async with self._turn:
-            gathered: list[bytes] = []
+            gathered: list[Chunk] = []
             total = 0
-            for commands, count in chunks:
-                gathered.append(commands)
-                total += count
+            for chunk in chunks:
+                gathered.append(chunk)
+                total += len(chunk)
                 if total >= _CHUNK_ROWS:
-                    await self._send_until_stored(b"".join(gathered), total)
+                    await self._send_until_stored(gathered)
                     gathered, total = [], 0
             if gathered:
-                await self._send_until_stored(b"".join(gathered), total)
+                await self._send_until_stored(gathered)
 
-    async def _send_until_stored(self, commands: bytes, count: int) -> None:
+    async def _send_until_stored(self, chunks: Sequence[Chunk]) -> None:
         """HSET with the same values may be sent again, so a broken pipe needs no bookkeeping."""
         pause = _BACKOFF_S[0]
         while True:
             try:
-                await self._send(commands, count)
+                await self._send(chunks)
             except (exceptions.RedisError, OSError) as error:
-                await self._connection.disconnect(nowait=True)
+                for connection in self._connections.values():
+                    await connection.disconnect(nowait=True)
                 if not _passing(error):
                     raise ServiceUnavailable(f"Redis refuses the online rows: {error}") from error
-                if not self.waiting:
-                    reason = str(error) or f"no answer within {self._timeout_s:g} s"
-                    _log.warning("Redis cannot take online rows (%s); waiting and trying again", reason)
-                self.waiting = True
+                self._lost = self._nodes.clustered
+                self._complain(error)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _BACKOFF_S[1])
             else:
@@ -151,11 +139,36 @@ class RedisOnlineSink:
                 self.waiting = False
                 return
 
-    async def _send(self, commands: bytes, count: int) -> None:
+    def _complain(self, error: Exception) -> None:
+        if not self.waiting:
+            reason = str(error) or f"no answer within {self._timeout_s:g} s"
+            _log.warning("Redis cannot take online rows (%s); waiting and trying again", reason)
+        self.waiting = True
+
+    async def _send(self, chunks: Sequence[Chunk]) -> None:
         async with asyncio.timeout(self._timeout_s):
-            await self._connection.send_packed_command(commands)
-            for _ in range(count):
-                await self._connection.read_response()
+            if self._lost:
+                await asyncio.to_thread(self._nodes.refresh)
+                self._lost = False
+            batches = by_server(chunks, self._nodes)
+            if len(batches) == 1:
+                await self._send_to(*batches[0])
+                return
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for batch in batches:
+                        group.create_task(self._send_to(*batch))
+            except ExceptionGroup as errors:
+                raise errors.exceptions[0] from None
+
+    async def _send_to(self, server: str, commands: bytes, count: int) -> None:
+        connection = self._connections.get(server)
+        if connection is None:
+            connection = self._connections[server] = self._nodes.async_connection(server)
+        await connection.connect()  # which finds the master, where sentinels know it; sending alone does not
+        await connection.send_packed_command((commands,))
+        for _ in range(count):
+            await connection.read_response()
 
 
 def _parts(rows: int) -> Iterator[slice]:

@@ -23,6 +23,7 @@ KINDS = {
     "source": "sources",
     "stream feature view": "stream_views",
     "feature view": "batch_views",
+    "on demand feature view": "on_demand_views",
     "feature service": "services",
     "learner": "learners",
     "router": "routers",

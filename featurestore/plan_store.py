@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 
 from schemas.errors import PlanError, ServiceUnavailable
-from schemas.plan import Plan
+from streams.redis_nodes import redis_client
+
+if TYPE_CHECKING:
+    from schemas.plan import Plan
 
 
 def plan_key(project: str, hash: str | None = None) -> str:
@@ -27,7 +30,7 @@ class PlanStore:
     """
 
     def __init__(self, store: str | redis.Redis, project: str) -> None:
-        self._redis = redis.Redis.from_url(store) if isinstance(store, str) else store
+        self._redis = redis_client(store) if isinstance(store, str) else store
         self._project = project
 
     def save(self, plan: Plan) -> None:
@@ -60,6 +63,8 @@ class PlanStore:
         ServiceUnavailable
             When Redis cannot be reached.
         """
+        from schemas.plan import Plan  # most of what the SDK takes to import
+
         try:
             found = hash or self._text(plan_key(self._project))
             text = self._text(plan_key(self._project, found)) if found else None

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
-from schemas.plan import ValueType
+if TYPE_CHECKING:
+    from schemas.plan import ValueType
 
 # Field numbers of ValueProto; those of strings and integers are also the type numbers in entity keys.
 FIELD_NUMBERS: Final[dict[ValueType, int]] = {
@@ -77,7 +78,7 @@ PROVENANCE: Final = struct.Struct("<iqq")  # partition, offset, as_of_ms
 def element_type(dtype: ValueType) -> ValueType | None:
     """The type of what is in a list or a set; None for a type that is neither."""
     inner = dtype[dtype.find("(") + 1 : -1]
-    return cast(ValueType, inner) if dtype.endswith(")") else None
+    return cast("ValueType", inner) if dtype.endswith(")") else None
 
 
 def wire_of(dtype: ValueType) -> Wire:

@@ -17,6 +17,7 @@ from featurestore.compile_about import compile_about
 from featurestore.compile_batch_views import compile_batch_view
 from featurestore.compile_entities import JoinKeys
 from featurestore.compile_expectations import compile_view_expectations
+from featurestore.compile_on_demand import compile_on_demand_view
 from featurestore.compile_services import compile_service
 from featurestore.compile_sources import EventSource, compile_source, read_sources
 from featurestore.compile_stream_views import StreamViewCompiler
@@ -27,6 +28,7 @@ from schemas.plan import (
     BatchViewSpec,
     FeatureServiceSpec,
     LearnerSpec,
+    OnDemandViewSpec,
     Plan,
     RouterSpec,
     SourceSpec,
@@ -45,6 +47,7 @@ class FeatureParts:
     sources: tuple[SourceSpec, ...]
     stream_views: tuple[StreamViewSpec, ...]
     batch_views: tuple[BatchViewSpec, ...]
+    on_demand_views: tuple[OnDemandViewSpec, ...]
     services: tuple[FeatureServiceSpec, ...]
     expectations: tuple[ViewExpectationsSpec, ...]
     about: tuple[AboutSpec, ...]
@@ -57,6 +60,7 @@ class FeatureParts:
             sources=self.sources,
             stream_views=self.stream_views,
             batch_views=self.batch_views,
+            on_demand_views=self.on_demand_views,
             services=self.services,
             learners=tuple(learners),
             routers=tuple(routers),
@@ -97,9 +101,11 @@ def compile_features(repo_dir: Path) -> FeatureParts:
     """
     repository = read_repository(repo_dir)
     contents = repository.contents
-    _refuse(repository, contents.on_demand_feature_views, "on demand feature view")
     _refuse(repository, contents.label_views, "label view")
-    _check_names(repository, [*contents.stream_feature_views, *contents.feature_views])
+    _check_names(
+        repository,
+        [*contents.stream_feature_views, *contents.feature_views, *contents.on_demand_feature_views],
+    )
     sources = read_sources(repository)
     join_keys = JoinKeys(contents.entities)
     stream_views = [
@@ -112,7 +118,12 @@ def compile_features(repo_dir: Path) -> FeatureParts:
         if view.online
     ]
     online: list[StreamViewSpec | BatchViewSpec] = [*stream_views, *batch_views]
-    views = {view.name: view for view in online}
+    stored = {view.name: view for view in online}
+    on_demand_views = [
+        compile_on_demand_view(_definition(repository, view, "on demand feature view"), view, stored)
+        for view in _by_name(contents.on_demand_feature_views)
+    ]
+    views = stored | {view.name: view for view in on_demand_views}
     _check_names(repository, contents.feature_services, "feature service")
     return FeatureParts(
         project=repository.project,
@@ -122,11 +133,12 @@ def compile_features(repo_dir: Path) -> FeatureParts:
         ),
         stream_views=tuple(stream_views),
         batch_views=tuple(batch_views),
+        on_demand_views=tuple(on_demand_views),
         services=tuple(
             compile_service(_definition(repository, service, "feature service"), service, views)
             for service in _by_name(contents.feature_services)
         ),
-        expectations=tuple(_expectations(repository, views)),
+        expectations=tuple(_expectations(repository, stored)),
         about=tuple(compile_about(contents, views)),
         repository=repository,
     )

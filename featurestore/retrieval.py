@@ -6,16 +6,37 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from featurestore import redis_layout as layout
+from featurestore.on_demand import OnDemandFunctions, OnDemandView
 from featurestore.redis_decoder import Provenance, decode_provenance, decode_time_ms, decode_values
 from featurestore.response import FeatureResponse, FieldStatus
 from schemas.errors import HeadraceError, UnknownNameError
-from schemas.plan import FeatureRef, FieldSpec, Plan
 
+if TYPE_CHECKING:
+    from schemas.plan import (
+        BatchViewSpec,
+        FeatureRef,
+        FieldSpec,
+        OnDemandViewSpec,
+        Plan,
+        StreamViewSpec,
+        ValueType,
+    )
+
+
+class NamedService(Protocol):
+    """Feast's `FeatureService`, of which the name counts."""
+
+    name: str
+
+
+Features = str | Sequence[str] | NamedService
 EntityRows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
 Reply = Sequence[bytes | None]
+_KEPT = 1000  # prepared requests
 _INTEGER_KEYS = {"Int32": struct.Struct("<IIi"), "Int64": struct.Struct("<IIq")}
 
 
@@ -32,15 +53,13 @@ class _ViewSlice:
 class _EntityGroup:
     """The views that share their join keys, and so their hashes: each entity is read once for all of them."""
 
-    def __init__(
-        self, plan: Plan, keys: tuple[FieldSpec, ...], refs: Sequence[FeatureRef], full: bool
-    ) -> None:
+    def __init__(self, plan: Plan, keys: tuple[FieldSpec, ...], refs: Sequence[FeatureRef]) -> None:
         self.keys = keys
         self.slices: list[_ViewSlice] = []
         fields: list[bytes] = []
         for view in dict.fromkeys(ref.view for ref in refs):
             own = [ref for ref in refs if ref.view == view]
-            names = tuple(ref.full_name if full else ref.feature for ref in own)
+            names = tuple(ref.full_name for ref in own)
             self.slices.append(_ViewSlice(view, plan.view(view).ttl_ms, len(fields), names))
             fields += [layout.feature_field(view, ref.feature) for ref in own]
             fields += [layout.timestamp_field(view), layout.provenance_field(view)]
@@ -67,33 +86,49 @@ class Retrieval:
     plan
         Where names are looked up.
     features
-        Name of a feature service, or ``view:feature`` names.
+        A feature service or its name, or ``view:feature`` names.
     full_feature_names
         Whether columns are called ``view__feature``; else ``feature``.
+    functions
+        Where the functions of on-demand views are found.
 
     Raises
     ------
     UnknownNameError
         When the service, a view or a feature is not in the plan.
     HeadraceError
-        When short names of two features are the same.
+        When short names of two features are the same, or on-demand views are asked for without a repository.
+    DefinitionError
+        When the function of an on-demand view cannot be had.
     """
 
-    def __init__(self, plan: Plan, features: str | Sequence[str], full_feature_names: bool = True) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        features: str | Sequence[str],
+        full_feature_names: bool = True,
+        functions: OnDemandFunctions | None = None,
+    ) -> None:
         refs = plan.service(features).features if isinstance(features, str) else _refs(plan, features)
-        names = [ref.full_name if full_feature_names else ref.feature for ref in refs]
-        for name in names:
-            if names.count(name) > 1:
-                raise HeadraceError(
-                    f"feature '{name}' is asked for twice; ask once, and with full_feature_names=True "
-                    "where two views have a feature of that name"
-                )
-        self._columns = names
+        self._names = {(ref.full_name if full_feature_names else ref.feature): ref.full_name for ref in refs}
+        if len(self._names) < len(refs):
+            names = [ref.full_name if full_feature_names else ref.feature for ref in refs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise HeadraceError(
+                f"feature '{twice}' is asked for twice; ask once, and with full_feature_names=True "
+                "where two views have a feature of that name"
+            )
         grouped: dict[tuple[FieldSpec, ...], list[FeatureRef]] = {}
-        for ref in refs:
+        for ref in plan.stored(refs):
             grouped.setdefault(plan.view(ref.view).join_keys, []).append(ref)
-        self._groups = [_EntityGroup(plan, keys, own, full_feature_names) for keys, own in grouped.items()]
+        self._groups = [_EntityGroup(plan, keys, own) for keys, own in grouped.items()]
         self.join_keys = list(dict.fromkeys(key.name for keys in grouped for key in keys))
+        asked = {ref.view for ref in refs}
+        own_views = [view for view in plan.on_demand_views if view.name in asked]
+        self._on_demand = [
+            OnDemandStep(plan, view, functions or OnDemandFunctions(None)) for view in own_views
+        ]
+        self._request_fields = list(dict.fromkeys(f.name for view in own_views for f in view.request))
 
     def prepare(self, entity_rows: EntityRows) -> Request:
         """The commands that read the features of these rows.
@@ -101,17 +136,17 @@ class Retrieval:
         Raises
         ------
         UnknownNameError
-            When a join key is missing.
+            When a join key or a field that an on-demand view needs is missing.
         HeadraceError
             When a join key has a value of another type, or columns differ in length.
         """
-        entities = _as_columns(entity_rows, self.join_keys)
-        keys = [group.redis_keys(entities) for group in self._groups]
+        given = _as_columns(entity_rows, [*self.join_keys, *self._request_fields])
+        keys = [group.redis_keys(given) for group in self._groups]
         distinct = [list(dict.fromkeys(own)) for own in keys]
         commands = [
             group.command(key) for group, own in zip(self._groups, distinct, strict=True) for key in own
         ]
-        return Request(self, entities, keys, distinct, b"".join(commands), len(commands))
+        return Request(self, given, keys, distinct, commands)
 
     def respond(self, request: Request, replies: Sequence[Reply], now_ms: int) -> FeatureResponse:
         """The response, from one reply per command."""
@@ -119,7 +154,7 @@ class Retrieval:
         statuses: dict[str, list[FieldStatus]] = {}
         provenance: dict[str, list[Provenance | None]] = {}
         at = 0
-        for group, keys, distinct in zip(self._groups, request.keys, request.distinct, strict=True):
+        for group, keys, distinct in zip(self._groups, request.by_group, request.distinct, strict=True):
             own: Sequence[Reply] = replies[at : at + len(distinct)]
             at += len(distinct)
             if len(distinct) < len(keys):
@@ -129,25 +164,96 @@ class Retrieval:
                 _read_view(part, own, now_ms, columns, statuses)
                 last = part.start + len(part.columns) + 1
                 provenance[part.view] = [decode_provenance(reply[last]) for reply in own]
-        ordered = {name: columns[name] for name in self._columns}
+        for step in self._on_demand:
+            step.add(request.given, columns, statuses)
         return FeatureResponse(
-            request.entities, ordered, {name: statuses[name] for name in ordered}, provenance
+            {name: request.given[name] for name in self.join_keys},
+            {name: columns[full] for name, full in self._names.items()},
+            {name: statuses[full] for name, full in self._names.items()},
+            provenance,
         )
+
+
+class OnDemandStep:
+    """Adds the features of one on-demand view to those that were read."""
+
+    def __init__(self, plan: Plan, view: OnDemandViewSpec, functions: OnDemandFunctions) -> None:
+        self._features = [(field.name, f"{view.name}__{field.name}") for field in view.features]
+        self._inputs = [(ref.feature, ref.full_name) for ref in view.inputs]
+        fields = [key for ref in view.inputs for key in plan.view(ref.view).join_keys] + [*view.request]
+        self._given = list(dict.fromkeys(field.name for field in fields))
+        dtypes: dict[str, ValueType] = {field.name: field.dtype for field in fields}
+        for ref in view.inputs:
+            (dtype,) = (f.dtype for f in plan.view(ref.view).features if f.name == ref.feature)
+            dtypes[ref.feature] = dtypes[ref.full_name] = dtype
+        self._view = OnDemandView(view, dtypes, functions.function(view))
+
+    def add(
+        self,
+        given: Mapping[str, list[Any]],
+        columns: dict[str, list[Any]],
+        statuses: dict[str, list[FieldStatus]],
+    ) -> None:
+        inputs = {name: given[name] for name in self._given}
+        for short, full in self._inputs:
+            inputs[short] = inputs[full] = columns[full]
+        rows = len(next(iter(inputs.values())))
+        computed = self._view.compute(inputs, rows)
+        for name, full in self._features:
+            columns[full] = computed[name]
+            statuses[full] = [
+                FieldStatus.NULL_VALUE if value is None else FieldStatus.PRESENT for value in computed[name]
+            ]
+
+
+class Retrievals:
+    """Prepared requests of one plan; a request of the same features is prepared once."""
+
+    def __init__(self, plan: Plan, repo_dir: Path | str | None) -> None:
+        self._plan = plan
+        self._functions = OnDemandFunctions(repo_dir)
+        self._prepared: dict[tuple[str | tuple[str, ...], bool], Retrieval] = {}
+
+    def prepared(self, features: Features, full_feature_names: bool) -> Retrieval | None:
+        """One that is ready; None where it must be made, which may import a file of the repository."""
+        return self._prepared.get((_asked(features), full_feature_names))
+
+    def of(self, features: Features, full_feature_names: bool) -> Retrieval:
+        """See `Retrieval`."""
+        asked = _asked(features)
+        found = self._prepared.get((asked, full_feature_names))
+        if found is None:
+            found = Retrieval(self._plan, asked, full_feature_names, self._functions)
+            if len(self._prepared) >= _KEPT:
+                self._prepared = {}
+            self._prepared[asked, full_feature_names] = found
+        return found
 
 
 @dataclass(frozen=True)
 class Request:
-    """Commands in the Redis protocol, `count` of them, and what is needed to read their replies."""
+    """Commands in the Redis protocol, one per hash to be read, and what is needed to read their replies."""
 
     retrieval: Retrieval
-    entities: dict[str, list[Any]]
-    keys: list[list[bytes]]
+    given: dict[str, list[Any]]
+    by_group: list[list[bytes]]
     distinct: list[list[bytes]]
-    commands: bytes
-    count: int
+    commands: list[bytes]
+
+    @property
+    def keys(self) -> list[bytes]:
+        """The key of each command."""
+        return [key for own in self.distinct for key in own]
 
     def respond(self, replies: Sequence[Reply], now_ms: int) -> FeatureResponse:
         return self.retrieval.respond(self, replies, now_ms)
+
+
+def _asked(features: Features) -> str | tuple[str, ...]:
+    if isinstance(features, str):
+        return features
+    name = getattr(features, "name", None)
+    return name if isinstance(name, str) else tuple(features)  # type: ignore[arg-type]
 
 
 def _read_view(
@@ -165,10 +271,9 @@ def _read_view(
         expired = {row for row, time in found if time is not None and decode_time_ms(time) < oldest}
     cells = [cell for reply in replies for cell in reply[part.start : times]]  # row by row
     values = decode_values(cells)
-    complete = not expired and None not in values
     for position, name in enumerate(part.columns):
         columns[name] = column = values[position::width]
-        if complete:
+        if not expired and None not in column:
             statuses[name] = [FieldStatus.PRESENT] * len(column)
             continue
         statuses[name] = _statuses(cells[position::width], column, expired)
@@ -189,24 +294,30 @@ def _statuses(raw: Sequence[bytes | None], values: Sequence[Any], expired: set[i
 
 
 def _refs(plan: Plan, features: Sequence[str]) -> list[FeatureRef]:
+    every: list[StreamViewSpec | BatchViewSpec | OnDemandViewSpec] = [*plan.stream_views, *plan.batch_views]
+    views = {view.name: view for view in [*every, *plan.on_demand_views]}
+    from schemas.plan import FeatureRef  # loaded with the plan; the import of the SDK does without
+
     refs = []
     for name in features:
         view, _, feature = name.partition(":")
-        known = [field.name for field in plan.view(view).features]
+        if view not in views:
+            raise UnknownNameError("feature view", view, [*views])
+        known = [field.name for field in views[view].features]
         if feature not in known:
             raise UnknownNameError(f"feature of view '{view}'", feature, known)
         refs.append(FeatureRef(view=view, feature=feature))
     return refs
 
 
-def _as_columns(rows: EntityRows, join_keys: Sequence[str]) -> dict[str, list[Any]]:
+def _as_columns(rows: EntityRows, names: Sequence[str]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {}
-    for name in join_keys:
+    for name in names:
         try:
             columns[name] = list(rows[name]) if isinstance(rows, Mapping) else [row[name] for row in rows]
         except KeyError:
             given = rows if isinstance(rows, Mapping) else next(row for row in rows if name not in row)
-            raise UnknownNameError("join key", name, list(given)) from None
+            raise UnknownNameError("join key or request field", name, list(given)) from None
     if len({len(values) for values in columns.values()}) > 1:
         lengths = ", ".join(f"'{name}' has {len(values)}" for name, values in columns.items())
         raise HeadraceError(f"entity columns differ in length ({lengths}); give one value per row in each")

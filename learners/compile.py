@@ -110,6 +110,13 @@ class _Compiler:
         """Names and types of what the model sees; a request feature has the type of its namesake."""
         service = self._services.get(learner.service or "")
         refs = service.features if service else ()
+        for ref in refs:
+            problem = (
+                f"its service '{learner.service}' has on-demand view '{ref.view}', which is not computed"
+            )
+            problem += " for predictions yet"
+            remedy = "Read a service without it; the SDK alone computes it"
+            self._require(ref.view in self._views, f"learner '{learner.name}'", problem, remedy)
         types = {(v.name, f.name): f.dtype for v in self._views.values() for f in v.features}
         inputs = {ref.full_name: types[ref.view, ref.feature] for ref in refs}
         for name, dtype in inputs.items():

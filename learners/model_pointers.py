@@ -82,8 +82,8 @@ class ModelPointers:
 
     def _tell(self, pipeline: Any, progress: Mapping[str, str]) -> None:
         pipeline.hset(progress_key(self._project), mapping=dict(progress))
-        pipeline.publish(models_key(self._project), "")
         pipeline.execute()
+        self._redis.publish(models_key(self._project), "")  # which pipelines of a cluster do not take
 
     def serving(self) -> dict[str, ModelPointer]:
         """The newest version of every learner that has one."""

@@ -29,6 +29,7 @@ from learners.router import RouterService
 from learners.service_metrics import ServiceMetrics
 from schemas.errors import HeadraceError, RequestError, UnknownNameError
 from schemas.plan import Plan
+from streams.redis_nodes import redis_client
 
 _log = logging.getLogger(__name__)
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -70,7 +71,7 @@ class _Service:
         log_timeout_s: float,
     ) -> None:
         self._metrics = ServiceMetrics()
-        self._redis = redis.Redis.from_url(redis_url, socket_timeout=5.0)
+        self._redis = redis_client(redis_url)
         self._features = AsyncFeatureClient(plan, redis_url)
         self._record_log = RecordLog(kafka, log_timeout_s)
         failed = self._metrics.load_errors

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Literal, Protocol, Self, TypeVar
 
@@ -198,6 +198,24 @@ class FeatureRef(Spec):
         return f"{self.view}__{self.feature}"
 
 
+class OnDemandViewSpec(Spec):
+    """An on-demand feature view: computed when it is asked for, from stored features and the request.
+
+    `inputs` are the stored features its function sees besides their join keys, `request` the fields it takes
+    from the request. The function stands in `file` of the repository, and `definition` is the SHA-256 of its
+    source text. With `singleton` it is called row by row, else once with all rows.
+    """
+
+    name: str
+    mode: Literal["pandas", "python"]
+    singleton: bool = False
+    inputs: tuple[FeatureRef, ...]
+    request: tuple[FieldSpec, ...]
+    features: tuple[FieldSpec, ...]
+    file: str
+    definition: str
+
+
 class FeatureServiceSpec(Spec):
     name: str
     features: tuple[FeatureRef, ...]
@@ -283,6 +301,7 @@ class Plan(Spec):
     sources: tuple[SourceSpec, ...] = ()
     stream_views: tuple[StreamViewSpec, ...] = ()
     batch_views: tuple[BatchViewSpec, ...] = ()
+    on_demand_views: tuple[OnDemandViewSpec, ...] = ()
     services: tuple[FeatureServiceSpec, ...] = ()
     learners: tuple[LearnerSpec, ...] = ()
     routers: tuple[RouterSpec, ...] = ()
@@ -338,6 +357,14 @@ class Plan(Spec):
     def view(self, name: str) -> StreamViewSpec | BatchViewSpec:
         views: tuple[StreamViewSpec | BatchViewSpec, ...] = (*self.stream_views, *self.batch_views)
         return _find("feature view", views, name)
+
+    def on_demand_view(self, name: str) -> OnDemandViewSpec:
+        return _find("on demand feature view", self.on_demand_views, name)
+
+    def stored(self, refs: Iterable[FeatureRef]) -> tuple[FeatureRef, ...]:
+        """What is read from the online store: these features, or what their on-demand views take."""
+        on_demand = {view.name: view.inputs for view in self.on_demand_views}
+        return tuple(dict.fromkeys(read for ref in refs for read in on_demand.get(ref.view, (ref,))))
 
     def service(self, name: str) -> FeatureServiceSpec:
         return _find("feature service", self.services, name)

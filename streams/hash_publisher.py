@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+
+from streams.redis_nodes import redis_client
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class HashPublisher:
     Parameters
     ----------
     redis_url
-        As redis-py reads it, for example ``redis://127.0.0.1:6379/0``.
+        See `streams.redis_url`.
 
     Attributes
     ----------
@@ -32,12 +32,7 @@ class HashPublisher:
     """
 
     def __init__(self, redis_url: str) -> None:
-        self._redis = redis.Redis.from_url(
-            redis_url,
-            socket_timeout=_TIMEOUT_S,
-            socket_connect_timeout=_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._redis = redis_client(redis_url, _TIMEOUT_S, retries=0)
         self.waiting = False
 
     def publish(self, hashes: Mapping[str, Mapping[str, str]]) -> None:

@@ -21,13 +21,15 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import redis
 
 from schemas import topics
 from schemas.errors import ProgressTimeout, UnknownNameError
-from schemas.plan import Plan
+
+if TYPE_CHECKING:
+    from schemas.plan import Plan
 
 Stage = Literal["features", "outcomes", "join", "train", "serve"]
 Until = Literal["features", "examples", "models", "serve"]

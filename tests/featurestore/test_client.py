@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pytest
 import redis
+from feast import FeatureService
+from feast.protos.feast.serving.ServingService_pb2 import FieldStatus as FeastStatus
 
 from deploy.redis_server import RedisServer
 from featurestore.client import AsyncFeatureClient, FeatureClient
@@ -299,9 +303,77 @@ async def test_wait_returns_once_a_prefix_is_visible(client: FeatureClient, redi
         client.wait("events", {0: 5}, timeout_s=0.01)
 
 
+def test_a_service_may_be_feasts_object(client: FeatureClient) -> None:
+    service = FeatureService(name="svc", features=[])
+    assert client.get_online_features(service, ROWS) == client.get_online_features("svc", ROWS)
+
+
+def test_statuses_are_called_as_in_feast() -> None:
+    assert {status.name for status in FieldStatus} == set(FeastStatus.keys()) - {"INVALID"}
+
+
+def test_threads_may_share_a_client(client: FeatureClient) -> None:
+    """More threads than connections, each with rows of its own."""
+    url = f"{client._redis_url}?max_connections=3"
+
+    def read(thread: int) -> bool:
+        users = [1, 2, 1000 + thread] * (1 + thread % 4)
+        wanted = [3, 4, None] * (1 + thread % 4)
+        return all(
+            shared.get_online_features(["fresh:n"], {"user": users}, now_ms=AS_OF_MS).columns["fresh__n"]
+            == wanted
+            for _ in range(100)
+        )
+
+    with FeatureClient(client.plan, url) as shared, ThreadPoolExecutor(12) as pool:
+        assert all(pool.map(read, range(12)))
+        assert len(shared._exchange._free[""]) <= 3
+
+
+def test_a_forked_process_has_connections_of_its_own(client: FeatureClient, redis_url: str) -> None:
+    """Parent and child use the client they share at the same time; their replies do not mix."""
+
+    def right(users: list[int], wanted: list[int | None]) -> bool:
+        names = ["fresh:n"]
+        return all(
+            client.get_online_features(names, {"user": users}, now_ms=AS_OF_MS).columns["fresh__n"] == wanted
+            for _ in range(300)
+        )
+
+    assert right([1], [3])  # so that there is a connection to inherit
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if right([2, 2], [4, 4]) else 1)
+    assert right([1, 3, 1], [3, None, 3])
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_requests_are_refused_when_connections_are_long_in_use(client: FeatureClient) -> None:
+    url = f"{client._redis_url}?max_connections=1&socket_timeout=0.05"
+    with (
+        FeatureClient(client.plan, url) as busy,
+        busy._exchange._place(),
+        pytest.raises(ServiceUnavailable, match=r"all 1 connections.*raise max_connections"),
+    ):
+        busy.get_online_features(["fresh:n"], ROWS)
+
+
+def test_retries_are_bounded(project: str, free_port: int) -> None:
+    for retries in (0, 3):
+        with FeatureClient(plan_of(project), f"redis://127.0.0.1:{free_port}/0?retries={retries}") as client:
+            tried: list[str] = []
+            connection = client._exchange._take("")
+            connect = connection.connect
+            connection.connect = lambda go=connect, tried=tried: (tried.append("once"), go())  # type: ignore
+            client._exchange._free[""].append(connection)
+            with pytest.raises(ServiceUnavailable, match="refused"):
+                client.get_online_features(["fresh:n"], ROWS)
+            assert len(tried) == retries + 1
+
+
 def test_the_import_is_light() -> None:
-    """No Feast, pandas, numpy, Faust, Arrow or river comes with the client."""
-    heavy = ("feast", "pandas", "numpy", "faust", "pyarrow", "river", "scipy")
+    """No Feast, pandas, numpy, Faust, Arrow or river comes with the client; pydantic comes with the plan."""
+    heavy = ("feast", "pandas", "numpy", "faust", "pyarrow", "river", "scipy", "pydantic")
     program = (
         "import sys; from featurestore import FeatureClient, AsyncFeatureClient; "
         f"print([m for m in {heavy} if m in sys.modules])"

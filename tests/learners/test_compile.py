@@ -10,6 +10,7 @@ import pytest
 from learners.compile import compile_learners
 from learners.project import load_project
 from schemas.errors import DefinitionError
+from schemas.plan import FeatureRef
 from tests.learners.flights import LEARNERS, feature_definitions, flights
 
 
@@ -90,3 +91,12 @@ def test_a_learner_of_two_routers_is_refused(tmp_path: Path) -> None:
 
 def test_a_repository_without_learners_is_an_empty_project(tmp_path: Path) -> None:
     assert load_project(tmp_path).learners == ()
+
+
+def test_a_learner_cannot_read_on_demand_views_yet(tmp_path: Path) -> None:
+    (tmp_path / "learners.py").write_text(LEARNERS)
+    definitions = feature_definitions()
+    refs = (*definitions.services[0].features, FeatureRef(view="ratios", feature="mean"))
+    service = definitions.services[0].model_copy(update={"features": refs})
+    with pytest.raises(DefinitionError, match="has on-demand view 'ratios'"):
+        compile_learners(load_project(tmp_path), replace(definitions, services=(service,)))

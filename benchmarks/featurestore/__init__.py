@@ -1,0 +1,1 @@
+"""The online store: Headrace, stock Feast, and a raw redis-py pipeline on the same rows."""

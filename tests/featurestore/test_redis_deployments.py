@@ -1,0 +1,282 @@
+"""The online store in a cluster, behind sentinels, with passwords and TLS: written, read, rebuilt."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featurestore.client import AsyncFeatureClient, FeatureClient
+from featurestore.online_rebuild import RedisRebuildStore
+from featurestore.online_writer import RedisOnlineSink
+from featurestore.plan_store import PlanStore
+from learners.model_pointers import ModelPointer, ModelPointers
+from schemas.errors import ServiceUnavailable, SettingsError
+from schemas.plan import AggregationSpec, FieldSpec, Plan, SourceSpec, StreamViewSpec
+from streams.progress import Progress, ProgressStore, progress_field, progress_key
+from streams.redis_nodes import redis_client
+from streams.redis_url import RedisUrl
+from streams.sinks import OnlineRows
+from tests.featurestore.redis_servers import Cluster, Server, certificates, running, tls_before, wait_for
+
+
+def make_plan() -> Plan:
+    aggregation = AggregationSpec(
+        feature="n", function="count", column="x", window_ms=1000, hop_ms=1000, dtype="Int64"
+    )
+    source = SourceSpec(
+        name="s",
+        topic="events",
+        reader_schema="{}",
+        writer_schemas={1: "{}"},
+        timestamp_field="t",
+        key_field="k",
+        tile_ms=1000,
+        late_tiles=0,
+        max_future_ms=0,
+        shards=0,
+    )
+    key = FieldSpec(name="k", dtype="String")
+    view = StreamViewSpec(name="v", source="s", join_keys=(key,), aggregations=(aggregation,))
+    return Plan(project=f"t{uuid.uuid4().hex[:12]}", sources=(source,), stream_views=(view,))
+
+
+NAMES = [f"{{{n}" if n % 7 == 0 else f"user {n}}}" for n in range(3000)]  # what a hash tag looks like, too
+
+
+def rows(value: int, names: list[str], offset: int = 5) -> OnlineRows:
+    keys = np.array([name.encode() for name in names])
+    column = np.full(len(names), value), np.ones(len(names), np.bool_)
+    return OnlineRows("v", (keys,), (column,), 2, offset, 1_700_000_000_123)
+
+
+async def write(url: str, plan: Plan, *batches: OnlineRows) -> None:
+    sink = RedisOnlineSink(url, plan)
+    progress = {progress_field("features", "events", 0, "direct"): Progress(7).encode()}
+    await sink.write(batches, {progress_key(plan.project): progress, f"{plan.project}:other": {"a": "1"}})
+    await sink.close()
+
+
+def read(url: str, plan: Plan, names: list[str]) -> list[int | None]:
+    with FeatureClient(plan, url) as client:
+        found = client.get_online_features(["v:n"], {"k": names}).columns["v__n"]
+    return list(found)
+
+
+def check_everything(url: str) -> None:
+    """What every process does with Redis, in turn."""
+    plan = make_plan()
+    PlanStore(url, plan.project).save(plan)
+    asyncio.run(write(url, plan, rows(1, NAMES), rows(2, NAMES[:10])))
+    expected = [2] * 10 + [1] * (len(NAMES) - 10)
+
+    async def read_async() -> list[int | None]:
+        async with await AsyncFeatureClient.connect(url, plan.project) as client:
+            await client.wait("events", {0: 7}, timeout_s=1)
+            found = await client.get_online_features(["v:n"], {"k": [*NAMES, "nobody"]})
+        return list(found.columns["v__n"])
+
+    assert read(url, plan, [*NAMES, "nobody"]) == [*expected, None]
+    assert asyncio.run(read_async()) == [*expected, None]
+    check_rebuild(url, plan)
+    check_pointers(url, plan)
+
+
+def check_rebuild(url: str, plan: Plan) -> None:
+    store = RedisRebuildStore(url, plan)
+    assert store.write(rows(3, [*NAMES[:20], "new"], offset=6)) == {"missing": 1, "older": 20}
+    assert store.write(rows(4, NAMES[:20], offset=5)) == {"current": 20}
+    assert read(url, plan, [*NAMES[:21], "new"]) == [3] * 20 + [1, 3]
+    field = progress_field("features", "events", 0, "direct")
+    store.publish({progress_key(plan.project): {field: Progress(3).encode()}})
+    with redis_client(url) as client:
+        assert ProgressStore(client, plan).read()["features", "events", 0, "direct"].next_offset == 7
+
+
+def check_pointers(url: str, plan: Plan) -> None:
+    with redis_client(url) as client:
+        pointers = ModelPointers(client, plan.project)
+        news = pointers.news()
+        news.wait(0)
+        pointers.point("examples", {"learner": ModelPointer("1.2", 30)})
+        news.wait(5)
+        news.close()
+        assert ("train", "examples", 0, "learner") in ProgressStore(client, plan).read()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    with running(*cluster.nodes):
+        cluster.form()
+        yield cluster
+
+
+def test_a_cluster_serves_all_processes(cluster: Cluster) -> None:
+    check_everything(cluster.url)
+    for node in cluster.nodes:
+        with node.client() as client:
+            assert int(client.dbsize()) > 500  # each has its share
+
+
+async def test_slots_may_move_between_nodes(cluster: Cluster) -> None:
+    """While a slot moves, some of its keys are asked for elsewhere (ASK), and all afterwards (MOVED)."""
+    plan = make_plan()
+    names = [f"{n}{{tag}}" for n in range(40)]
+    with redis_client(cluster.url) as client:
+        slot = client.keyslot("{tag}")  # type: ignore[attr-defined]
+        owner = client.get_node_from_key("{tag}").port  # type: ignore[attr-defined]
+    source = next(node for node in cluster.nodes if node.port == owner)
+    target = next(node for node in cluster.nodes if node.port != owner)
+    sink, client = RedisOnlineSink(cluster.url, plan), FeatureClient(plan, cluster.url)
+    later = AsyncFeatureClient(plan, cluster.url)
+    try:
+        await sink.write([rows(1, names)], {})
+        with source.client() as old, target.client() as new:
+            new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", cluster.identity(source))
+            old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", cluster.identity(target))
+            keys = old.execute_command("CLUSTER GETKEYSINSLOT", slot, 100)
+            assert len(keys) == len(names)
+            old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys[:25])
+            for _ in range(2):
+                assert client.get_online_features(["v:n"], {"k": names}).columns["v__n"] == [1] * 40
+                found = await later.get_online_features(["v:n"], {"k": names})
+                assert found.columns["v__n"] == [1] * 40
+            writing = asyncio.create_task(sink.write([rows(2, names)], {}))
+            await asyncio.to_thread(wait_for, lambda: sink.waiting)
+            old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys[25:])
+            for node in (new, old):
+                node.execute_command("CLUSTER SETSLOT", slot, "NODE", cluster.identity(target))
+            await writing
+        assert client.get_online_features(["v:n"], {"k": names}).columns["v__n"] == [2] * 40
+        found = await later.get_online_features(["v:n"], {"k": names})
+        assert found.columns["v__n"] == [2] * 40
+    finally:
+        client.close()
+        await later.close()
+        await sink.close()
+
+
+async def test_a_node_that_comes_back_is_written_and_read_again(tmp_path: Path) -> None:
+    cluster, plan = Cluster(tmp_path), make_plan()
+    with running(*cluster.nodes):
+        await asyncio.to_thread(cluster.form)
+        sink, client = RedisOnlineSink(cluster.url, plan), FeatureClient(plan, cluster.url)
+        await sink.write([rows(1, NAMES)], {})
+        cluster.nodes[2].kill()
+        with pytest.raises(ServiceUnavailable, match="cannot be read"):
+            client.get_online_features(["v:n"], {"k": NAMES})
+        writing = asyncio.create_task(sink.write([rows(2, NAMES)], {}))
+        await asyncio.to_thread(wait_for, lambda: sink.waiting)
+        await asyncio.to_thread(cluster.nodes[2].start)
+        await writing
+        assert client.get_online_features(["v:n"], {"k": NAMES}).columns["v__n"] == [2] * len(NAMES)
+        client.close()
+        await sink.close()
+
+
+def sentinels(directory: Path, master: Server) -> list[Server]:
+    conf = f"sentinel monitor store 127.0.0.1 {master.port} 2\n" + "".join(
+        f"sentinel {option}\n"
+        for option in ("down-after-milliseconds store 500", "failover-timeout store 3000")
+    )
+    return [Server(directory / f"sentinel{n}", sentinel_conf=conf) for n in range(3)]
+
+
+async def test_behind_sentinels_the_new_master_is_found(tmp_path: Path) -> None:
+    plan, master = make_plan(), Server(tmp_path / "master")
+    replica = Server(tmp_path / "replica", "--replicaof", f"127.0.0.1 {master.port}")
+    watchers = sentinels(tmp_path, master)
+    url = f"redis+sentinel://{','.join(watcher.address for watcher in watchers)}/store/0"
+    with running(master, replica, *watchers):
+        await asyncio.to_thread(wait_for, lambda: _knows_replica(watchers))
+        await asyncio.to_thread(check_everything, url)
+        sink, client = RedisOnlineSink(url, plan), FeatureClient(plan, url)
+        later = AsyncFeatureClient(plan, url)
+        await sink.write([rows(1, NAMES)], {})
+        assert client.get_online_features(["v:n"], {"k": NAMES[:2]}).columns["v__n"] == [1, 1]
+        assert (await later.get_online_features(["v:n"], {"k": NAMES[:2]})).columns["v__n"] == [1, 1]
+        master.kill()
+        with pytest.raises(ServiceUnavailable):
+            client.get_online_features(["v:n"], {"k": NAMES[:2]})
+        await sink.write([rows(2, NAMES)], {})  # returns when the replica has been promoted
+        assert client.get_online_features(["v:n"], {"k": NAMES[:2]}).columns["v__n"] == [2, 2]
+        assert (await later.get_online_features(["v:n"], {"k": NAMES[:2]})).columns["v__n"] == [2, 2]
+        with replica.client() as promoted:
+            assert promoted.role()[0] in (b"master", "master")
+        client.close()
+        await later.close()
+        await sink.close()
+
+
+def _knows_replica(watchers: list[Server]) -> bool:
+    for watcher in watchers:
+        with watcher.client() as client:
+            state = client.sentinel_master("store")
+            if state["num-slaves"] != 1 or state["num-other-sentinels"] != 2:
+                return False
+    return True
+
+
+def test_accounts_and_passwords(tmp_path: Path) -> None:
+    server = Server(tmp_path, "--requirepass", "p@ss:w/rd")
+    with running(server):
+        check_everything(f"redis://:p%40ss%3Aw%2Frd@{server.address}/0")
+        with redis_client(f"redis://:p%40ss%3Aw%2Frd@{server.address}/0") as client:
+            client.acl_setuser(
+                "reader", enabled=True, passwords=["+secret"], keys=["*"], commands=["+hmget", "+get"]
+            )
+        plan = make_plan()
+        assert read(f"redis://reader:secret@{server.address}/0", plan, ["a"]) == [None]
+        for url in (f"redis://{server.address}/0", f"redis://reader:wrong@{server.address}/0"):
+            with pytest.raises(ServiceUnavailable, match=r"(?i)auth|password"):
+                read(url, plan, ["a"])
+            with pytest.raises(ServiceUnavailable, match="Redis refuses the online rows"):
+                asyncio.run(write(url, plan, rows(1, ["a"])))
+        with pytest.raises(ServiceUnavailable, match=r"Redis refuses.*permissions"):
+            asyncio.run(write(f"redis://reader:secret@{server.address}/0", plan, rows(1, ["a"])))
+
+
+def test_tls(tmp_path: Path) -> None:
+    server, (certificate, key) = Server(tmp_path), certificates(tmp_path)
+    with running(server), tls_before(server.port, certificate, key) as port:
+        check_everything(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}")
+        with pytest.raises(ServiceUnavailable, match="certificate"):
+            read(f"rediss://127.0.0.1:{port}/0", make_plan(), ["a"])
+        unchecked = f"rediss://127.0.0.1:{port}/0?ssl_cert_reqs=none&ssl_check_hostname=false"
+        assert read(unchecked, make_plan(), ["a"]) == [None]
+
+
+def test_a_url_is_taken_apart() -> None:
+    url = RedisUrl.parse("rediss+sentinel://me:p%40@a:1,[::1]:2,c/store/3?sentinel_password=s&retries=4")
+    assert (url.kind, url.tls, url.service) == ("sentinel", True, "store")
+    assert url.nodes == (("a", 1), ("::1", 2), ("c", 26379))
+    assert url.options == {"username": "me", "password": "p@", "db": 3}
+    assert (url.sentinel_options, url.retries) == ({"password": "s"}, 4)
+    assert "p@" not in str(url)
+    assert RedisUrl.parse("redis+cluster://a:1,b?max_connections=7").max_connections == 7
+    assert RedisUrl.parse("unix:///tmp/sock?db=2").options == {"path": "/tmp/sock", "db": 2}
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("127.0.0.1:6379", "begins no URL of a Redis; use one of redis://"),
+        ("redis+cluser://a:1", "begins no URL"),
+        (
+            "redis://a:1/0?soket_timeout=3",
+            "option 'soket_timeout', which does not exist; did you mean 'socket_timeout'",
+        ),
+        ("redis://a:1/0?socket_timeout=soon", "socket_timeout"),
+        ("redis+sentinel://a:1", "redis\\+sentinel://a:1/NAME"),
+        ("redis+cluster://a:1/3", "database 0 alone"),
+        ("redis+cluster://a:1,:2", "':2' is no host:port"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused(url: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        RedisUrl.parse(url)
