@@ -36,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(dead_letters_cli.app, name="dead-letters")
 app.command()(offline_cli.compact)
+app.command()(offline_cli.dataset)
 Project = Annotated[Path, typer.Argument(help="The Feast repository with its learners.py.", show_default=".")]
 _HERE = Path(".")
 

@@ -174,13 +174,14 @@ def _move(file: Path, to: Path) -> None:
         file.rename(to)
 
 
-def _arrow(dtype: ValueType) -> pa.DataType:
+def arrow_type(dtype: ValueType) -> pa.DataType:
+    """The type of a column of features or join keys."""
     element = element_type(dtype)
     return _ARROW[dtype] if element is None else pa.list_(_ARROW[element])
 
 
 def _schema(view: StreamViewSpec) -> pa.Schema:
-    fields = [pa.field(f.name, _arrow(f.dtype)) for f in (*view.join_keys, *view.features)]
+    fields = [pa.field(f.name, arrow_type(f.dtype)) for f in (*view.join_keys, *view.features)]
     times = [pa.field("event_timestamp", _TIME), pa.field("created", _TIME)]
     return pa.schema([*fields, *times, pa.field("_partition", pa.int32()), pa.field("_offset", pa.int64())])
 
