@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy import dead_letters_cli, offline_cli
+from deploy import audit_cli, dead_letters_cli, offline_cli
 from deploy.settings import Settings, load_settings
 from schemas.errors import HeadraceError, SettingsError
 
@@ -37,6 +37,7 @@ app = typer.Typer(
 app.add_typer(dead_letters_cli.app, name="dead-letters")
 app.command()(offline_cli.compact)
 app.command()(offline_cli.dataset)
+app.command()(audit_cli.audit)
 Project = Annotated[Path, typer.Argument(help="The Feast repository with its learners.py.", show_default=".")]
 _HERE = Path(".")
 
