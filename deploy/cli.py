@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy import audit_cli, dead_letters_cli, offline_cli
+from deploy import audit_cli, backfill_cli, dead_letters_cli, offline_cli
 from deploy.settings import Settings, load_settings
 from schemas.errors import HeadraceError, SettingsError
 
@@ -38,6 +38,7 @@ app.add_typer(dead_letters_cli.app, name="dead-letters")
 app.command()(offline_cli.compact)
 app.command()(offline_cli.dataset)
 app.command()(audit_cli.audit)
+app.command()(backfill_cli.backfill)
 Project = Annotated[Path, typer.Argument(help="The Feast repository with its learners.py.", show_default=".")]
 _HERE = Path(".")
 
