@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -77,13 +77,19 @@ def apply(project: Project = _HERE) -> None:
 def materialize(
     project: Project = _HERE,
     end: Annotated[
-        datetime | None, typer.Option(help="Rows up to this time, UTC.", show_default="now")
+        datetime | None,
+        typer.Option("--until", "--end", help="Rows up to this time, UTC.", show_default="now"),
     ] = None,
+    incremental: Annotated[
+        bool, typer.Option("--incremental", help="Only rows from where the last run ended on.")
+    ] = False,
+    overlap: Annotated[float, typer.Option(min=0, help="Hours before that, for rows that come late.")] = 0.0,
 ) -> None:
     """Write the batch views' latest rows to the online store."""
     from deploy.processes import run_materialize
 
-    for view, rows in run_materialize(load_settings(project), end and end.replace(tzinfo=UTC)).items():
+    until, before = end and end.replace(tzinfo=UTC), timedelta(hours=overlap)
+    for view, rows in run_materialize(load_settings(project), until, incremental, before).items():
         typer.echo(f"{view}: {rows} rows")
 
 

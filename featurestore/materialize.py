@@ -1,23 +1,42 @@
-"""Batch feature views from their tables, read by Feast, into the online store, written by Headrace."""
+"""Batch feature views from their tables, read by Feast, into the online store, written by Headrace.
+
+Up to when a view has been written is remembered in the Redis hash ``headrace:{project}:materialized``, beside
+the rows themselves: what loses the one loses the other.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import redis
 
 from featurestore.arrow_columns import Column, read_column, read_times_us
 from featurestore.definitions import Definition
 from featurestore.feast_repository import FeastRepository, read_repository
 from featurestore.online_writer import RedisOnlineSink
+from schemas.errors import DefinitionError, ServiceUnavailable
 from schemas.plan import BatchViewSpec, FieldSpec, Plan
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-def materialize(repo_dir: Path, plan: Plan, redis_url: str, end: datetime | None = None) -> dict[str, int]:
+
+def materialize(
+    repo_dir: Path,
+    plan: Plan,
+    redis_url: str,
+    end: datetime | None = None,
+    incremental: bool = False,
+    overlap: timedelta = timedelta(0),
+) -> dict[str, int]:
     """Write the latest row of every entity of every batch view.
+
+    A view that fails keeps none of the others from being written.
 
     Parameters
     ----------
@@ -29,6 +48,11 @@ def materialize(repo_dir: Path, plan: Plan, redis_url: str, end: datetime | None
         The online store.
     end
         Rows after it are not seen; without a zone it is UTC, and None means now.
+    incremental
+        Read only rows from where the last run ended on. A view that has changed, or has not been written
+        yet, is read whole.
+    overlap
+        So much before that as well, for tables whose rows come late.
 
     Returns
     -------
@@ -38,7 +62,8 @@ def materialize(repo_dir: Path, plan: Plan, redis_url: str, end: datetime | None
     Raises
     ------
     DefinitionError
-        When a table cannot be read or a column does not fit its declared type; names view and column.
+        When a table cannot be read or a column does not fit its declared type; names view and column. Of
+        several, the first; the number of the others is told with it.
     ServiceUnavailable
         When Redis refuses the rows.
     """
@@ -46,18 +71,83 @@ def materialize(repo_dir: Path, plan: Plan, redis_url: str, end: datetime | None
     moment = end or datetime.now(UTC)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    tables = {view.name: _BatchTable(repository, view).read(moment) for view in plan.batch_views}
-    asyncio.run(_write(plan, redis_url, tables))
-    return {name: len(times_us) for name, (_, _, times_us) in tables.items()}
+    written, failures = asyncio.run(_run(repository, plan, redis_url, moment, incremental, overlap))
+    if failures:
+        if len(failures) > 1:
+            failures[0].add_note(f"and {len(failures) - 1} more views")
+        raise failures[0]
+    return written
 
 
-async def _write(plan: Plan, redis_url: str, tables: dict[str, tuple[list[Any], list[Column], Any]]) -> None:
-    sink = RedisOnlineSink(redis_url, plan)
+async def _run(
+    repository: FeastRepository,
+    plan: Plan,
+    redis_url: str,
+    end: datetime,
+    incremental: bool,
+    overlap: timedelta,
+) -> tuple[dict[str, int], list[DefinitionError]]:
+    written, failures = {}, []
+    sink, marks = RedisOnlineSink(redis_url, plan), _Marks(redis_url, plan.project)
     try:
-        for name, (keys, features, times_us) in tables.items():
-            await sink.write_batch_view(name, keys, features, times_us)
+        for view in plan.batch_views:
+            last = marks.read(view) if incremental else None
+            if last is not None and end < last:  # an older row must not go over a newer one
+                written[view.name] = 0
+                continue
+            try:
+                table = _BatchTable(repository, view)
+                keys, features, times_us = table.read(end, last and last - overlap)
+            except DefinitionError as error:
+                failures.append(error)
+                continue
+            await sink.write_batch_view(view.name, keys, features, times_us)
+            marks.write(view, end)
+            written[view.name] = len(times_us)
     finally:
         await sink.close()
+        marks.close()
+    return written, failures
+
+
+class _Marks:
+    """Up to when each batch view has been written."""
+
+    def __init__(self, redis_url: str, project: str) -> None:
+        self._redis = redis.Redis.from_url(redis_url)
+        self._key = f"headrace:{project}:materialized"
+
+    def read(self, view: BatchViewSpec) -> datetime | None:
+        """None when it has not been, or by another definition."""
+        try:
+            raw: Any = self._redis.hget(self._key, view.name)
+        except redis.RedisError as error:
+            raise _away(error) from error
+        definition, _, until_us = (raw or b"").decode().partition("@")
+        if definition != _definition(view):
+            return None
+        return _EPOCH + timedelta(microseconds=int(until_us))
+
+    def write(self, view: BatchViewSpec, until: datetime) -> None:
+        until_us = (until - _EPOCH) // timedelta(microseconds=1)
+        try:
+            self._redis.hset(self._key, view.name, f"{_definition(view)}@{until_us}")
+        except redis.RedisError as error:
+            raise _away(error) from error
+
+    def close(self) -> None:
+        self._redis.close()
+
+
+def _definition(view: BatchViewSpec) -> str:
+    text = json.dumps(view.model_dump(mode="json", exclude={"ttl_ms"}), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _away(error: redis.RedisError) -> ServiceUnavailable:
+    return ServiceUnavailable(
+        f"Redis does not tell up to when batch views are written: {error}; run it again"
+    )
 
 
 class _BatchTable:
@@ -74,14 +164,14 @@ class _BatchTable:
         self._source = found[0].batch_source
         self._names_in_table = {v: k for k, v in (self._source.field_mapping or {}).items()}
 
-    def read(self, end: datetime) -> tuple[list[Any], list[Column], Any]:
-        """Join key columns, feature columns and event times of the latest rows."""
-        table = self._pull(end)
+    def read(self, end: datetime, start: datetime | None) -> tuple[list[Any], list[Column], Any]:
+        """Join key columns, feature columns and event times of the latest rows since `start`."""
+        table = self._pull(end, start)
         keys = [self._key(table, key) for key in self._spec.join_keys]
         features = [self._column(table, feature) for feature in self._spec.features]
         return keys, features, self._times(table)
 
-    def _pull(self, end: datetime) -> pa.Table:
+    def _pull(self, end: datetime, start: datetime | None) -> pa.Table:
         store = self._repository.store()
         try:
             job = store._get_provider().offline_store.pull_latest_from_table_or_query(
@@ -91,6 +181,7 @@ class _BatchTable:
                 feature_name_columns=[self._in_table(f.name) for f in self._spec.features],
                 timestamp_field=self._in_table(self._source.timestamp_field),
                 created_timestamp_column=self._source.created_timestamp_column or None,
+                start_date=start,
                 end_date=end,
             )
             return job.to_arrow()
