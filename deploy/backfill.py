@@ -15,11 +15,12 @@ from confluent_kafka.admin import AdminClient
 
 from deploy.offsets import end_offsets
 from featurestore.backfill import PartitionBackfill, Span, drop_other_rows, until
-from featurestore.past_events import EventFiles, PastRecord, from_kafka
+from featurestore.past_events import EventFiles, from_kafka
 from schemas import topics
 from schemas.errors import HeadraceError, ServiceUnavailable
 from schemas.plan import Plan
 from streams.log_reader import read_log
+from streams.log_records import LogRecord
 from streams.output import LogProducer
 from streams.partition_state import definition_of, worker_group
 
@@ -45,7 +46,7 @@ class _Job:
         plan = Plan.from_json(self.plan)
         return PartitionBackfill(plan, self.view, self.partition, self.feature_log, self.work, self.span)
 
-    def records(self, plan: Plan, start: int) -> Iterable[PastRecord]:
+    def records(self, plan: Plan, start: int) -> Iterable[LogRecord]:
         source = plan.source(plan.stream_view(self.view).source)
         if self.events is not None:
             return EventFiles(self.events, source).records(self.partition, start)

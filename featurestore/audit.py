@@ -7,6 +7,7 @@ served wrong is found, and what should have been served and was not.
 
 from __future__ import annotations
 
+import heapq
 import math
 import random
 import sys
@@ -21,6 +22,7 @@ import pyarrow as pa
 from featurestore import audit_sql
 from schemas.plan import AggregationSpec, Plan, SourceSpec, StreamViewSpec
 from schemas.records import Prediction
+from streams.partitioning import partition_for
 
 _ARROW_KEYS = {"Int32": pa.int64(), "Int64": pa.int64(), "String": pa.string()}
 _REMEMBERED = 20  # differences shown
@@ -86,6 +88,26 @@ class _Asked:
     as_of_ms: int | None  # None: there was no row
 
 
+class _Seen:
+    """What the predictions of one partition of the log had seen, by their time."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[int, int, Mapping[Any, int]]] = []
+        self._taken: dict[Any, int] = {}
+        self._taken_ms = -math.inf
+
+    def add(self, ts_ms: int, number: int, places: Mapping[Any, int]) -> None:
+        heapq.heappush(self._waiting, (ts_ms, number, places))
+
+    def before(self, ts_ms: int) -> dict[Any, int]:
+        """The greatest offsets of those with an earlier time; none once a later one has been asked for."""
+        while self._waiting and self._waiting[0][0] < ts_ms:
+            self._taken_ms, _, places = heapq.heappop(self._waiting)
+            for where, offset in places.items():
+                self._taken[where] = max(offset, self._taken.get(where, 0))
+        return dict(self._taken) if self._taken_ms < ts_ms else {}
+
+
 class Audit:
     """Checks predictions of a router.
 
@@ -106,7 +128,8 @@ class Audit:
         self, plan: Plan, router: str, logs: Mapping[str, SourceLog], settle_ms: int = 30_000
     ) -> None:
         self._plan, self._logs, self._settle_ms = plan, logs, settle_ms
-        refs = plan.router_features(plan.router(router))
+        self._router = plan.router(router)
+        refs = plan.router_features(self._router)
         stream = {view.name: view for view in plan.stream_views}
         self._features: dict[str, set[str]] = {}
         for ref in refs:
@@ -131,32 +154,36 @@ class Audit:
         for source in self._plan.sources:
             views = [view for view in self._views if view.source == source.name]
             if views and source.name in self._logs:
-                self._check_source(source, views, [served[n] for n in sorted(chosen)], bounds, report)
+                drawn = [(served[n], bounds[n]) for n in sorted(chosen)]
+                self._check_source(source, views, drawn, report)
         return report
 
-    def _bounds(self, served: Sequence[Prediction], chosen: set[int]) -> dict[str, dict[Any, int]]:
-        """By prediction: the prefixes it must have seen, by (source, behind a shuffle, partition)."""
-        by_time = sorted(range(len(served)), key=lambda n: served[n].ts_ms)
-        seen: dict[Any, int] = {}
-        bounds, behind = {}, 0
-        for n in by_time:
-            while served[by_time[behind]].ts_ms < served[n].ts_ms - self._settle_ms:
-                earlier = served[by_time[behind]]
-                for view in self._views:
-                    if (at := earlier.provenance.get(view.name)) is not None:
-                        where = (view.source, not self._plan.is_direct(view), at.partition)
-                        seen[where] = max(at.offset, seen.get(where, 0))
-                behind += 1
+    def _bounds(self, served: Sequence[Prediction], chosen: set[int]) -> dict[int, dict[Any, int]]:
+        """By number: the prefixes a prediction must have seen, by (source, behind a shuffle, partition).
+
+        They are those of predictions before it in its partition of the log, and `settle_ms` earlier. One
+        whose time is behind that of its predecessors gets none: it was asked about the past.
+        """
+        logs: dict[int, _Seen] = defaultdict(_Seen)
+        bounds: dict[int, dict[Any, int]] = {}
+        for n, prediction in enumerate(served):
+            log = logs[partition_for(prediction.key.encode(), self._router.partitions)]
+            found = log.before(prediction.ts_ms - self._settle_ms)
             if n in chosen:
-                bounds[served[n].prediction_id] = dict(seen)
+                bounds[n] = found
+            places = {
+                (view.source, not self._plan.is_direct(view), at.partition): at.offset
+                for view in self._views
+                if (at := prediction.provenance.get(view.name)) is not None
+            }
+            log.add(prediction.ts_ms, n, places)
         return bounds
 
     def _check_source(
         self,
         source: SourceSpec,
         views: Iterable[StreamViewSpec],
-        predictions: Sequence[Prediction],
-        bounds: Mapping[str, Mapping[Any, int]],
+        drawn: Sequence[tuple[Prediction, Mapping[Any, int]]],
         report: AuditReport,
     ) -> None:
         log = self._logs[source.name]
@@ -165,7 +192,7 @@ class Audit:
         database.execute(audit_sql.judged(self._plan, source))
         whole_from = self._whole_from(database, source)
         for view in views:
-            asked = [self._ask(view, log, one, bounds[one.prediction_id]) for one in predictions]
+            asked = [self._ask(view, log, prediction, bounds) for prediction, bounds in drawn]
             recomputed = _recompute(database, view, asked)
             for number, one in enumerate(asked):
                 clock_ms, events, values = recomputed[number]

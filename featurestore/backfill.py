@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from featurestore.feature_log import ParquetFeatureLog, ViewLog, write_durably
-from featurestore.past_events import PastRecord
 from schemas.errors import HeadraceError, StateError
 from schemas.plan import Plan, SourceSpec
+from streams.log_records import LogRecord, LogRecords
 from streams.partition_state import Entry, SourcePartition
 
 _MARK = "backfill-"
@@ -91,7 +91,7 @@ class PartitionBackfill:
         """The state as changelog records, the position last: it says that the others are there."""
         return sorted(self._entries.items(), key=lambda entry: entry[0].startswith(b"p|"))
 
-    def run(self, records: Iterable[PastRecord], chunk: int = 100_000) -> Iterator[int]:
+    def run(self, records: Iterable[LogRecord], chunk: int = 100_000) -> Iterator[int]:
         """Process records from `position` on; yields the position after each chunk, which is durable.
 
         Parameters
@@ -105,7 +105,7 @@ class PartitionBackfill:
         while part := list(islice(remaining, chunk)):
             first = self.position
             for cut in ranges(part, self._source):
-                for rows in self.state.process(cut).rows:
+                for rows in self.state.process(LogRecords.of(cut)).rows:
                     if rows.view == self._view.name and self._span.has(rows.as_of_ms):
                         self._log.append(rows)
             self._log.flush(f"{_MARK}{self.partition:05d}-{first:015d}")
@@ -134,7 +134,7 @@ class PartitionBackfill:
         self.state.restore(self._entries.items())
 
 
-def ranges(records: list[PastRecord], source: SourceSpec) -> Iterator[list[PastRecord]]:
+def ranges(records: list[LogRecord], source: SourceSpec) -> Iterator[list[LogRecord]]:
     """Cut where the append time enters another tile: rows are as of the end of a range."""
     tiles = np.array([record.timestamp for record in records], np.int64) // source.tile_ms
     cuts = np.flatnonzero(np.diff(tiles)) + 1
@@ -143,7 +143,7 @@ def ranges(records: list[PastRecord], source: SourceSpec) -> Iterator[list[PastR
             yield records[at : min(at + _MOST, end)]
 
 
-def until(records: Iterable[PastRecord], to_ms: int | None) -> Iterator[PastRecord]:
+def until(records: Iterable[LogRecord], to_ms: int | None) -> Iterator[LogRecord]:
     """Records up to the first that was appended at `to_ms` or later."""
     for record in records:
         if to_ms is not None and record.timestamp >= to_ms:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,33 +17,23 @@ from schemas.avro import encode_confluent
 from schemas.errors import HeadraceError
 from schemas.plan import SourceSpec
 from streams.log_reader import read_log
+from streams.log_records import LogRecord
 
 _OWN = ("_partition", "_offset", "_timestamp")
 
 
-@dataclass(frozen=True)
-class PastRecord:
-    """A record as `streams.intake` reads it."""
-
-    offset: int
-    timestamp: int
-    value: bytes | None
-    key: bytes | None = None
-    headers: Sequence[tuple[str, bytes]] = field(default_factory=list)
-
-
-def from_kafka(kafka: str, topic: str, partition: int, start: int, end: int) -> Iterator[PastRecord]:
+def from_kafka(kafka: str, topic: str, partition: int, start: int, end: int) -> Iterator[LogRecord]:
     """Records of ``[start, end)`` of a partition."""
     if start >= end:
         return
     for message in read_log(kafka, topic, partition, start):
         if message.offset() >= end:
             return
-        yield PastRecord(
+        yield LogRecord(
             message.offset(),
             message.timestamp()[1],
-            message.value(),
             message.key(),
+            message.value(),
             message.headers() or [],
         )
 
@@ -97,7 +86,7 @@ class EventFiles:
             return [0]
         return sorted(set(self._table["_partition"].to_pylist()))
 
-    def records(self, partition: int, start: int) -> Iterator[PastRecord]:
+    def records(self, partition: int, start: int) -> Iterator[LogRecord]:
         """Records of a partition with offsets of `start` or more."""
         table = self._table
         if "_partition" in table.column_names:
@@ -110,7 +99,7 @@ class EventFiles:
                 if offset >= start:
                     yield self._record(row, offset)
 
-    def _record(self, row: dict[str, Any], offset: int) -> PastRecord:
+    def _record(self, row: dict[str, Any], offset: int) -> LogRecord:
         event = {name: value for name, value in row.items() if name not in _OWN}
         source = self._source
         moment = event[source.timestamp_field]
@@ -122,7 +111,7 @@ class EventFiles:
             value = json.dumps(event, default=str).encode()
         else:
             value = encode_confluent(source.reader_schema, source.schema_id, event)
-        return PastRecord(offset, row.get("_timestamp", at_ms), value)
+        return LogRecord(offset, row.get("_timestamp", at_ms), None, value)
 
 
 def _read(file: Path) -> pa.Table:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +19,7 @@ from featurestore.repository import compile_features, register
 from schemas.avro import encode_confluent
 from schemas.marks import mark_headers
 from schemas.plan import Plan, SourceSpec
+from streams.log_records import LogRecord, LogRecords
 from streams.partition_state import SourcePartition
 from tests.parity.window_oracle import OracleFeature, value_of
 
@@ -28,16 +28,7 @@ STEP_MS = 15 * MINUTE_MS
 STEPS = 36 * 4
 
 
-@dataclass
-class Record:
-    offset: int
-    timestamp: int
-    value: bytes | None
-    key: bytes | None = None
-    headers: list[tuple[str, bytes]] = field(default_factory=list)
-
-
-def ranges(source: SourceSpec, table: EventTable) -> Iterator[list[Record]]:
+def ranges(source: SourceSpec, table: EventTable) -> Iterator[LogRecords]:
     """A quarter of an hour of events each, and a time mark behind them."""
     offset = 0
     for step in range(STEPS):
@@ -45,10 +36,10 @@ def ranges(source: SourceSpec, table: EventTable) -> Iterator[list[Record]]:
         records = []
         for event in table.between(begin_ms, end_ms):
             value = encode_confluent(source.reader_schema, source.schema_id, event)
-            records.append(Record(offset + len(records), end_ms, value))
-        records.append(Record(offset + len(records), end_ms, None, headers=mark_headers(end_ms)))
+            records.append(LogRecord(offset + len(records), end_ms, None, value))
+        records.append(LogRecord(offset + len(records), end_ms, None, None, mark_headers(end_ms)))
         offset += len(records)
-        yield records
+        yield LogRecords.of(records)
 
 
 @pytest.fixture(scope="module")

@@ -191,3 +191,13 @@ def test_records_nobody_can_read_are_dead_to_both():
         audited_plan().sources[0],
         [(0, 0, 5, b"\x00\x00\x00\x00\x07\xff", []), (0, 1, 5, b"", [])],
     )["broken"].to_pylist() == [True, True]
+
+
+def test_a_question_about_the_past_says_nothing_about_those_asked_in_time(scene):
+    early = scene.predictions[0]
+    late = Scene(scene.plan, [[purchase(n, n % 2, 1000 + n) for n in range(60)]])
+    late.drain(4)
+    late.predict(0, "a")
+    update = {"ts_ms": early.ts_ms - 1, "prediction_id": "again"}
+    late.predictions = [*scene.predictions, late.predictions[0].model_copy(update=update)]
+    assert late.audit().ok

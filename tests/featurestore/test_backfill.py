@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from featurestore.backfill import PartitionBackfill, Span, drop_other_rows, until
 from featurestore.feature_log import ParquetFeatureLog, ViewLog
 from featurestore.log_compaction import latest_rows
-from featurestore.past_events import EventFiles, PastRecord
+from featurestore.past_events import EventFiles
 from schemas.errors import HeadraceError, StateError
 from schemas.plan import Plan
+from streams.log_records import LogRecord, LogRecords
 from streams.partition_state import SourcePartition
 from tests.parity.test_windows_parity import (
     is_empty,
@@ -38,9 +39,8 @@ def direct_plan(**more) -> Plan:
     return plan.model_copy(update={"sources": (plan.sources[0].model_copy(update={"partitions": 1}),)})
 
 
-def past(log: list[OracleEvent]) -> list[PastRecord]:
-    found = [record_of(event) for event in log]
-    return [PastRecord(r.offset, r.timestamp, r.value, r.key, r.headers) for r in found]
+def past(log: list[OracleEvent]) -> list[LogRecord]:
+    return [record_of(event) for event in log]
 
 
 def logged(directory: Path, plan: Plan, view: str) -> list[dict]:
@@ -77,7 +77,7 @@ def test_backfill_crashes_and_hand_over_leave_what_the_oracle_says_at_every_row(
         live.restore(one.entries())
         assert live.next_offset == min(hand_over, len(records))
         for at in range(0, len(records), chunk):  # as a new consumer group, from the beginning
-            for rows in live.process(records[at : at + chunk]).rows:
+            for rows in live.process(LogRecords.of(records[at : at + chunk])).rows:
                 assert rows.offset > hand_over
                 feature_log.append(rows)
         feature_log.flush()
@@ -168,7 +168,7 @@ def test_what_a_worker_wrote_of_the_span_gives_way(tmp_path):
     plan = direct_plan()
     live, log = SourcePartition(plan, plan.sources[0], 0), ParquetFeatureLog(tmp_path / "log", plan)
     for record in past([purchase(n, 1000 + 10 * n) for n in range(6)]):
-        for rows in live.process([record]).rows:
+        for rows in live.process(LogRecords.of([record])).rows:
             log.append(rows)
     log.flush()
     one = PartitionBackfill(plan, "by_user", 0, tmp_path / "log", tmp_path / "work", Span(1000, 1030))
