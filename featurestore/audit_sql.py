@@ -25,6 +25,7 @@ _FUNCTIONS = {
     "count_distinct": "count(DISTINCT {c})",
 }
 _PERCENTILE = "list_sort(list({c}) FILTER (({c}) IS NOT NULL))[(count({c}) - 1) * {percent} // 100 + 1]"
+_LAST_K = "(list({c} ORDER BY event_ms DESC, pos DESC, part DESC) FILTER (({c}) IS NOT NULL))[1:{percent}]"
 _LIMIT = "2::DOUBLE ** 47"
 
 
@@ -83,12 +84,16 @@ def _feature(a: AggregationSpec) -> str:
     if a.window_ms:
         first = f"floor((moment - {a.window_ms}) / {a.hop_ms}) * {a.hop_ms}"
         column = f"CASE WHEN event_ms >= {first} THEN {column} END"
-    text = _FUNCTIONS.get(a.function, _PERCENTILE)
+    latest = a.function.startswith("last_")
+    text = _FUNCTIONS.get(a.function, _LAST_K if latest else _PERCENTILE)
     if a.function == "sum" and a.dtype.startswith("Int"):
         text = "sum({q})"
     units = round(1 / a.quantum)
     return text.format(
-        c=f"({column})", q=f"{_quanta(column, units)}::HUGEINT", u=units, percent=a.function[1:]
+        c=f"({column})",
+        q=f"{_quanta(column, units)}::HUGEINT",
+        u=units,
+        percent=a.function[5 if latest else 1 :],
     )
 
 
