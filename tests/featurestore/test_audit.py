@@ -24,8 +24,11 @@ from tests.streams.plans import purchases_plan
 def audited_plan(**more: Any) -> Plan:
     """Purchases, and a router with one arm that reads every feature."""
     plan = purchases_plan(**more)
-    refs = tuple(
-        FeatureRef(view=v.name, feature=a.feature) for v in plan.stream_views for a in v.aggregations
+    refs = tuple(  # lists are not served to learners
+        FeatureRef(view=view.name, feature=a.feature)
+        for view in plan.stream_views
+        for a in view.aggregations
+        if not a.dtype.startswith("Array")
     )
     return plan.model_copy(
         update={
@@ -49,7 +52,7 @@ class Scene(StreamDriver):
         super()._store(rows)
         at = Provenance(partition=rows.partition, offset=rows.offset, as_of_ms=rows.as_of_ms)
         for row in range(len(rows)):
-            self.provenance[rows.view, tuple(_plain(column[row]) for column in rows.keys)] = at
+            self.provenance[rows.view, tuple(_plain(column, row) for column in rows.keys)] = at
 
     def predict(self, user: int, shop: str) -> None:
         entities = {"user": user, "shop": shop}
@@ -58,7 +61,11 @@ class Scene(StreamDriver):
         for view in self.plan.stream_views:
             key = tuple(entities[k.name] for k in view.join_keys)
             row = self.online.get((view.name, key), {})
-            features |= {f"{view.name}__{a.feature}": row.get(a.feature) for a in view.aggregations}
+            features |= {
+                f"{view.name}__{a.feature}": row.get(a.feature)
+                for a in view.aggregations
+                if a.dtype[:5] != "Array"
+            }
             if (view.name, key) in self.provenance:
                 provenance[view.name] = self.provenance[view.name, key]
         number = len(self.predictions)
