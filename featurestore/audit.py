@@ -114,7 +114,8 @@ class Audit:
     Parameters
     ----------
     plan
-        The plan the predictions were served under; those of another are passed over.
+        The plan the predictions were served under; those of another are passed over. So are views with a udf,
+        which SQL cannot run.
     router
         Name of the router.
     logs
@@ -130,7 +131,7 @@ class Audit:
         self._plan, self._logs, self._settle_ms = plan, logs, settle_ms
         self._router = plan.router(router)
         refs = plan.router_features(self._router)
-        stream = {view.name: view for view in plan.stream_views}
+        stream = {view.name: view for view in plan.stream_views if view.udf is None}
         self._features: dict[str, set[str]] = {}
         for ref in refs:
             if ref.view in stream:

@@ -37,7 +37,9 @@ def judged(plan: Plan, source: SourceSpec) -> str:
     views = plan.views_of(source.name)
     keys = sorted({key.name for view in views for key in view.join_keys})
     no_key = " OR ".join(f"{_field(key)} IS NULL" for key in keys) or "false"
-    numbers = " OR ".join(sorted({_too_large(a) for view in views for a in view.aggregations if _summed(a)}))
+    numbers = " OR ".join(
+        sorted({_too_large(a) for view in views if view.udf is None for a in view.aggregations if _summed(a)})
+    )
     running = "OVER (PARTITION BY part ORDER BY pos ROWS BETWEEN UNBOUNDED PRECEDING AND"
     return f"""
         CREATE OR REPLACE TEMP TABLE judged AS

@@ -61,7 +61,7 @@ class PartitionBackfill:
     Raises
     ------
     HeadraceError
-        When the view is computed behind a shuffle.
+        When the view is computed behind a shuffle, or a view of its topic has a udf.
     """
 
     def __init__(
@@ -73,6 +73,11 @@ class PartitionBackfill:
             raise HeadraceError(
                 f"view '{view}' is computed behind a shuffle, which backfill does not run; let a worker read "
                 f"topic '{self._source.topic}' from its beginning, as it does under a new definition"
+            )
+        if derived := [one.name for one in plan.views_of(self._source.name) if one.udf is not None]:
+            raise HeadraceError(
+                f"view '{derived[0]}' on the same topic has a udf, which backfill does not run; let a worker "
+                f"read topic '{self._source.topic}' from its beginning, as it does under a new definition"
             )
         self.state = SourcePartition(plan, self._source, partition)
         definition = ViewLog(feature_log, plan, view).definition

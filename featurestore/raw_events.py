@@ -74,7 +74,7 @@ def _kinds(plan: Plan, source: SourceSpec) -> dict[str, pa.DataType]:
     """Types of the fields that the views on a source need."""
     views = plan.views_of(source.name)
     needed = {key.name for view in views for key in view.join_keys}
-    needed |= {a.column for view in views for a in view.aggregations}
+    needed |= {a.column for view in views if view.udf is None for a in view.aggregations}
     fields = {field["name"]: field["type"] for field in json.loads(source.reader_schema)["fields"]}
     return {name: _arrow(fields[name]) for name in sorted(needed)}
 
