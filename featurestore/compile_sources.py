@@ -8,7 +8,7 @@ Conventions, all in plain Feast objects::
         timestamp_field="departed_at",
         message_format=AvroFormat(schema_json),             # or JsonFormat: an Avro schema, or Spark's text
         watermark_delay_threshold=timedelta(minutes=10),    # allowed lateness
-        batch_source=FileSource(...),                       # where the feature log goes
+        batch_source=FileSource(...),                       # `apply` puts each view's feature log here
         tags={
             "headrace.key": "carrier",          # the field that is the Kafka message key
             "headrace.schema_id": "7",          # Confluent schema id; else the schema's fingerprint

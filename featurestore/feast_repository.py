@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import copy
 import os
 import sys
 import traceback
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from feast import FileSource
 from feast.feature_store import FeatureStore
 from feast.repo_config import RepoConfig, load_repo_config
 from feast.repo_operations import (
@@ -86,9 +88,18 @@ def read_repository(path: Path) -> FeastRepository:
     return FeastRepository(path, config, contents, files)
 
 
-def register(path: Path) -> None:
+def register(path: Path, feature_log: Path | None = None) -> None:
     """Apply a repository to Feast: registry and online store, as ``feast apply`` without its checks of
     data sources, since the tables may come later.
+
+    Parameters
+    ----------
+    path
+        The repository.
+    feature_log
+        Folder of the feature log. Each stream view is registered with its own part of it as batch source,
+        where the repository has a `FileSource`: views may share a Kafka source, and a Kafka source has one
+        batch source for all. None leaves them as they are written.
 
     Raises
     ------
@@ -96,6 +107,8 @@ def register(path: Path) -> None:
         When the repository cannot be read, or Feast does not take it.
     """
     repository = read_repository(path)
+    if feature_log is not None:
+        read_from_feature_log(repository, feature_log)
     with _as_feast_runs(repository.path):
         store = repository.store()
         try:
@@ -110,6 +123,22 @@ def register(path: Path) -> None:
                 f"Feast does not accept it ({type(error).__name__}: {error})",
                 "Correct the definition that the message speaks of",
             ) from error
+
+
+def read_from_feature_log(repository: FeastRepository, feature_log: Path) -> None:
+    """Give each stream view its part of the feature log as batch source, where it has a file."""
+    for view in repository.contents.stream_feature_views:
+        if isinstance(view.batch_source, FileSource):
+            log = FileSource(
+                name=f"{view.name}_feature_log",
+                path=str(feature_log / view.name),
+                timestamp_field="event_timestamp",
+                created_timestamp_column="created",
+            )
+            # A copy of a view takes the batch source from its stream source: it needs one of its own.
+            view.stream_source = copy.copy(view.stream_source)
+            view.batch_source = view.stream_source.batch_source = log
+            repository.contents.data_sources.append(log)
 
 
 def _read_config(path: Path) -> RepoConfig:

@@ -1,16 +1,23 @@
 """The feature log: every emitted row in Parquet, where Feast's historical retrieval finds it.
 
-A stream view's rows are at ``{directory}/{view}/*.parquet``, so that this source reads them::
+A stream view's rows are below ``{directory}/{view}/event_day=YYYY-MM-DD/``, by the UTC day they are as of, so
+that this source reads them::
 
     FileSource(path=".../{view}", timestamp_field="event_timestamp", created_timestamp_column="created")
+
+A file's name begins with the definition its rows were computed by. Rows of another definition are moved aside
+when the log is opened, and back when theirs is in force again.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import os
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +31,9 @@ from schemas.plan import Plan, StreamViewSpec, ValueType
 from streams.lists import Lists
 from streams.sinks import OnlineRows
 
+_SUPERSEDED = ".superseded"
 _TIME = pa.timestamp("ms", tz="UTC")
+_DAY_MS = 86_400_000
 _ARROW: dict[ValueType, pa.DataType] = {
     "Int32": pa.int32(),
     "Int64": pa.int64(),
@@ -37,11 +46,13 @@ _ARROW: dict[ValueType, pa.DataType] = {
 
 
 class ParquetFeatureLog:
-    """Implements `streams.sinks.FeatureLog`.
+    """Implements `streams.sinks.FeatureLog`. Any number of writers may have one open at a time.
 
-    Columns are the join keys, the features, ``event_timestamp`` (the time the row is as of), ``created``
-    (when it was appended), both in UTC milliseconds, and ``_partition`` and ``_offset``, the log prefix
-    ``[0, offset)`` the row follows from.
+    Columns are the join keys, the features, ``event_timestamp`` (the time the row is as of, UTC
+    milliseconds), ``created``, and ``_partition`` and ``_offset``, the log prefix ``[0, offset)`` the row
+    follows from. ``created`` is the offset as milliseconds from 1970 on: of two rows of a key with one event
+    time Feast takes the later created one, and that must be the one that knows more of the log, not the
+    one a crash had written again.
 
     Parameters
     ----------
@@ -53,42 +64,129 @@ class ParquetFeatureLog:
 
     def __init__(self, directory: Path, plan: Plan) -> None:
         self._views = {view.name: view for view in plan.stream_views}
-        self._folders = {name: Path(directory) / name for name in self._views}
+        self._folders = {name: ViewLog(directory, plan, name) for name in self._views}
         for folder in self._folders.values():
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.open()
         self._pending: dict[str, list[OnlineRows]] = {}
-        self._created_ms: dict[str, list[int]] = {}
 
     def append(self, rows: OnlineRows) -> None:
         """Take rows over into memory; their arrays must not be changed afterwards."""
         if len(rows):
             self._pending.setdefault(rows.view, []).append(rows)
-            self._created_ms.setdefault(rows.view, []).append(time.time_ns() // 1_000_000)
 
-    def flush(self) -> None:
-        """Make everything appended durable: one file per view, complete or not there at all.
+    def flush(self, name: str | None = None) -> None:
+        """Make everything appended durable: a file per view and day, complete or not there at all.
 
         What a crash takes away is appended again on replay, so a row may be in the log twice, with the same
-        values, partition and offset.
+        values, partition and offset; `featurestore.log_compaction` and readers drop the second.
+
+        Parameters
+        ----------
+        name
+            Of the files, for a writer whose repeats are to replace what they repeat; else one nobody has.
         """
         for view, rows in self._pending.items():
-            table = _table(self._views[view], rows, self._created_ms[view])
-            _write(self._folders[view], table)
-        self._pending, self._created_ms = {}, {}
+            by_day: dict[int, list[OnlineRows]] = {}
+            for one in rows:
+                by_day.setdefault(one.as_of_ms // _DAY_MS, []).append(one)
+            for day, found in by_day.items():
+                table = _table(self._views[view], found)
+                self._folders[view].write(day, table, name or f"{time.time_ns()}-{uuid.uuid4().hex}")
+        self._pending = {}
 
 
-def _arrow(dtype: ValueType) -> pa.DataType:
+class ViewLog:
+    """The files of one view and the definition in force.
+
+    Parameters
+    ----------
+    directory
+        Folder of the log.
+    plan, view
+        The plan, and the name of a stream view in it.
+    """
+
+    def __init__(self, directory: Path, plan: Plan, view: str) -> None:
+        self.view = plan.stream_view(view)
+        self.definition = _definition(plan, self.view)
+        self.folder = Path(directory) / view
+        self._aside = Path(directory) / _SUPERSEDED / view
+
+    def open(self) -> None:
+        """Have the rows of this definition, and no others, where readers look; at least a file of none."""
+        for file in [*self.folder.rglob("*.parquet")]:
+            if not self._is_own(file):
+                _move(file, self._aside / file.relative_to(self.folder))
+        for file in [*self._aside.rglob("*.parquet")]:
+            if self._is_own(file):
+                _move(file, self.folder / file.relative_to(self._aside))
+        if not self.files():  # Feast cannot read a folder without one
+            self.write(0, _schema(self.view).empty_table(), "empty")
+
+    def files(self) -> list[Path]:
+        """Finished files of this definition, by day and name."""
+        return sorted(file for file in self.folder.rglob("*.parquet") if self._is_own(file))
+
+    def days(self) -> Iterator[tuple[Path, list[Path]]]:
+        """Each day's folder with its files of this definition."""
+        by_day: dict[Path, list[Path]] = {}
+        for file in self.files():
+            by_day.setdefault(file.parent, []).append(file)
+        yield from sorted(by_day.items())
+
+    def write(self, day: int, table: pa.Table, name: str) -> Path:
+        """Write a file of rows of one day, counted from 1970; it is there when this returns."""
+        folder = self.folder / f"event_day={np.datetime64(day, 'D')}"
+        folder.mkdir(parents=True, exist_ok=True)
+        finished = folder / f"{self.definition}-{name}.parquet"
+        write_durably(finished, table)
+        return finished
+
+    def _is_own(self, file: Path) -> bool:
+        return file.name.startswith(f"{self.definition}-")
+
+
+def write_durably(path: Path, table: pa.Table) -> None:
+    """Under a temporary name that no reader takes for Parquet, then renamed; file and folder synced."""
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.unfinished")
+    with unfinished.open("wb") as file:
+        pq.write_table(table, file)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(path)
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _definition(plan: Plan, view: StreamViewSpec) -> str:
+    """A hash of all that gives the rows of a view their meaning."""
+    source = plan.source(view.source).model_dump(mode="json", exclude={"writer_schemas"})
+    text = json.dumps([source, view.model_dump(mode="json", exclude={"ttl_ms"})], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _move(file: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):  # another writer was faster
+        file.rename(to)
+
+
+def arrow_type(dtype: ValueType) -> pa.DataType:
+    """The type of a column of features or join keys."""
     element = element_type(dtype)
     return _ARROW[dtype] if element is None else pa.list_(_ARROW[element])
 
 
 def _schema(view: StreamViewSpec) -> pa.Schema:
-    fields = [pa.field(f.name, _arrow(f.dtype)) for f in (*view.join_keys, *view.features)]
+    fields = [pa.field(f.name, arrow_type(f.dtype)) for f in (*view.join_keys, *view.features)]
     times = [pa.field("event_timestamp", _TIME), pa.field("created", _TIME)]
     return pa.schema([*fields, *times, pa.field("_partition", pa.int32()), pa.field("_offset", pa.int64())])
 
 
-def _table(view: StreamViewSpec, rows: Sequence[OnlineRows], created_ms: Sequence[int]) -> pa.Table:
+def _table(view: StreamViewSpec, rows: Sequence[OnlineRows]) -> pa.Table:
     counts = [len(each) for each in rows]
     keys = [
         _array(np.concatenate([each.keys[i] for each in rows]), None, key.dtype)
@@ -104,7 +202,7 @@ def _table(view: StreamViewSpec, rows: Sequence[OnlineRows], created_ms: Sequenc
     ]
     constants = [
         ([each.as_of_ms for each in rows], _TIME),
-        (created_ms, _TIME),
+        ([each.offset for each in rows], _TIME),
         ([each.partition for each in rows], pa.int32()),
         ([each.offset for each in rows], pa.int64()),
     ]
@@ -125,19 +223,3 @@ def _array(values: NDArray[Any], null: NDArray[np.bool_] | None, dtype: ValueTyp
     if dtype == "String":
         return pa.array(values, pa.binary(), mask=null).cast(pa.string())
     return pa.array(values, mask=null).cast(_ARROW[dtype], safe=False)
-
-
-def _write(folder: Path, table: pa.Table) -> None:
-    """Under a temporary name that no reader takes for Parquet, then renamed; file and folder synced."""
-    name = f"{time.time_ns()}-{uuid.uuid4().hex}"
-    unfinished, finished = folder / f".{name}.unfinished", folder / f"{name}.parquet"
-    with unfinished.open("wb") as file:
-        pq.write_table(table, file)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(finished)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

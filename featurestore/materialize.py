@@ -1,26 +1,46 @@
-"""Batch feature views from their tables, read by Feast, into the online store, written by Headrace."""
+"""Batch feature views from their tables, read by Feast, into the online store, written by Headrace.
+
+Up to when a view has been written is remembered in the Redis hash ``headrace:{project}:materialized``, beside
+the rows themselves: what loses the one loses the other.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import redis
 
 from featurestore.arrow_columns import Column, read_column, read_times_us
 from featurestore.definitions import Definition
 from featurestore.feast_repository import FeastRepository, read_repository
 from featurestore.online_writer import RedisOnlineSink
+from schemas.errors import DefinitionError, ServiceUnavailable
 from schemas.plan import BatchViewSpec, FieldSpec, Plan
 from streams.expectations import RowExpectations
+from streams.redis_nodes import redis_client
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def materialize(repo_dir: Path, plan: Plan, redis_url: str, end: datetime | None = None) -> dict[str, int]:
+def materialize(
+    repo_dir: Path,
+    plan: Plan,
+    redis_url: str,
+    end: datetime | None = None,
+    incremental: bool = False,
+    overlap: timedelta = timedelta(0),
+) -> dict[str, int]:
     """Write the latest row of every entity of every batch view. Rows that fail what is expected of a feature
     are told in the log.
+
+    A view that fails keeps none of the others from being written.
 
     Parameters
     ----------
@@ -32,6 +52,11 @@ def materialize(repo_dir: Path, plan: Plan, redis_url: str, end: datetime | None
         The online store.
     end
         Rows after it are not seen; without a zone it is UTC, and None means now.
+    incremental
+        Read only rows from where the last run ended on. A view that has changed, or has not been written
+        yet, is read whole.
+    overlap
+        So much before that as well, for tables whose rows come late.
 
     Returns
     -------
@@ -41,7 +66,8 @@ def materialize(repo_dir: Path, plan: Plan, redis_url: str, end: datetime | None
     Raises
     ------
     DefinitionError
-        When a table cannot be read or a column does not fit its declared type; names view and column.
+        When a table cannot be read or a column does not fit its declared type; names view and column. Of
+        several, the first; the number of the others is told with it.
     ServiceUnavailable
         When Redis refuses the rows.
     """
@@ -49,22 +75,86 @@ def materialize(repo_dir: Path, plan: Plan, redis_url: str, end: datetime | None
     moment = end or datetime.now(UTC)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    tables = {view.name: _BatchTable(repository, view).read(moment) for view in plan.batch_views}
+    written, failures = asyncio.run(_run(repository, plan, redis_url, moment, incremental, overlap))
+    if failures:
+        if len(failures) > 1:
+            failures[0].add_note(f"and {len(failures) - 1} more views")
+        raise failures[0]
+    return written
+
+
+async def _run(
+    repository: FeastRepository,
+    plan: Plan,
+    redis_url: str,
+    end: datetime,
+    incremental: bool,
+    overlap: timedelta,
+) -> tuple[dict[str, int], list[DefinitionError]]:
+    written, failures = {}, []
+    sink, marks = RedisOnlineSink(redis_url, plan), _Marks(redis_url, plan.project)
     expected = RowExpectations(plan)
-    for name, (_, features, _) in tables.items():
-        expected.check(name, features)
-    expected.tell(time.monotonic())
-    asyncio.run(_write(plan, redis_url, tables))
-    return {name: len(times_us) for name, (_, _, times_us) in tables.items()}
-
-
-async def _write(plan: Plan, redis_url: str, tables: dict[str, tuple[list[Any], list[Column], Any]]) -> None:
-    sink = RedisOnlineSink(redis_url, plan)
     try:
-        for name, (keys, features, times_us) in tables.items():
-            await sink.write_batch_view(name, keys, features, times_us)
+        for view in plan.batch_views:
+            last = marks.read(view) if incremental else None
+            if last is not None and end < last:  # an older row must not go over a newer one
+                written[view.name] = 0
+                continue
+            try:
+                table = _BatchTable(repository, view)
+                keys, features, times_us = table.read(end, last and last - overlap)
+            except DefinitionError as error:
+                failures.append(error)
+                continue
+            expected.check(view.name, features)
+            await sink.write_batch_view(view.name, keys, features, times_us)
+            marks.write(view, end)
+            written[view.name] = len(times_us)
     finally:
+        expected.tell(time.monotonic())
         await sink.close()
+        marks.close()
+    return written, failures
+
+
+class _Marks:
+    """Up to when each batch view has been written."""
+
+    def __init__(self, redis_url: str, project: str) -> None:
+        self._redis = redis_client(redis_url)
+        self._key = f"headrace:{project}:materialized"
+
+    def read(self, view: BatchViewSpec) -> datetime | None:
+        """None when it has not been, or by another definition."""
+        try:
+            raw: Any = self._redis.hget(self._key, view.name)
+        except redis.RedisError as error:
+            raise _away(error) from error
+        definition, _, until_us = (raw or b"").decode().partition("@")
+        if definition != _definition(view):
+            return None
+        return _EPOCH + timedelta(microseconds=int(until_us))
+
+    def write(self, view: BatchViewSpec, until: datetime) -> None:
+        until_us = (until - _EPOCH) // timedelta(microseconds=1)
+        try:
+            self._redis.hset(self._key, view.name, f"{_definition(view)}@{until_us}")
+        except redis.RedisError as error:
+            raise _away(error) from error
+
+    def close(self) -> None:
+        self._redis.close()
+
+
+def _definition(view: BatchViewSpec) -> str:
+    text = json.dumps(view.model_dump(mode="json", exclude={"ttl_ms"}), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _away(error: redis.RedisError) -> ServiceUnavailable:
+    return ServiceUnavailable(
+        f"Redis does not tell up to when batch views are written: {error}; run it again"
+    )
 
 
 class _BatchTable:
@@ -81,14 +171,14 @@ class _BatchTable:
         self._source = found[0].batch_source
         self._names_in_table = {v: k for k, v in (self._source.field_mapping or {}).items()}
 
-    def read(self, end: datetime) -> tuple[list[Any], list[Column], Any]:
-        """Join key columns, feature columns and event times of the latest rows."""
-        table = self._pull(end)
+    def read(self, end: datetime, start: datetime | None) -> tuple[list[Any], list[Column], Any]:
+        """Join key columns, feature columns and event times of the latest rows since `start`."""
+        table = self._pull(end, start)
         keys = [self._key(table, key) for key in self._spec.join_keys]
         features = [self._column(table, feature) for feature in self._spec.features]
         return keys, features, self._times(table)
 
-    def _pull(self, end: datetime) -> pa.Table:
+    def _pull(self, end: datetime, start: datetime | None) -> pa.Table:
         store = self._repository.store()
         try:
             job = store._get_provider().offline_store.pull_latest_from_table_or_query(
@@ -98,6 +188,7 @@ class _BatchTable:
                 feature_name_columns=[self._in_table(f.name) for f in self._spec.features],
                 timestamp_field=self._in_table(self._source.timestamp_field),
                 created_timestamp_column=self._source.created_timestamp_column or None,
+                start_date=start,
                 end_date=end,
             )
             return job.to_arrow()

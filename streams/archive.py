@@ -157,11 +157,25 @@ def to_table(examples: Sequence[Example]) -> pa.Table:
         name: pa.array([getattr(_holder(e, name), name) for e in examples], dtype)
         for name, dtype in _FIXED.items()
     }
+    return pa.table(columns | _grouped([example.prediction for example in examples]))
+
+
+def predictions_table(predictions: Sequence[Prediction]) -> pa.Table:
+    """Predictions as a table: ``prediction_id, ts_ms`` and the grouped columns of `read_examples`."""
+    columns = {
+        "prediction_id": pa.array([one.prediction_id for one in predictions], pa.string()),
+        "ts_ms": pa.array([one.ts_ms for one in predictions], pa.int64()),
+    }
+    return pa.table(columns | _grouped(predictions))
+
+
+def _grouped(predictions: Sequence[Prediction]) -> dict[str, pa.Array]:
+    columns = {}
     for group, attribute in _GROUPS.items():
-        rows = [getattr(example.prediction, attribute) for example in examples]
+        rows = [getattr(prediction, attribute) for prediction in predictions]
         for name in sorted({name for row in rows for name in row}):
             columns[f"{group}.{name}"] = _array(group, [row.get(name) for row in rows])
-    return pa.table(columns)
+    return columns
 
 
 def _holder(example: Example, name: str) -> Example | Prediction:

@@ -16,6 +16,9 @@ import pandas as pd
 import redis
 from confluent_kafka import Consumer, TopicPartition
 
+from deploy.audit import audit
+from deploy.audit import render as audit_table
+from deploy.audit import summary as audit_summary
 from deploy.offsets import end_offsets
 from deploy.stack import LocalStack
 from examples.flights import data
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = data.HERE / "feature_repo"
 OUT = data.HERE / "out"
+AUDITED = 500  # predictions
 
 
 class ExampleReader:
@@ -107,6 +111,8 @@ def main() -> int:
         with stack:
             _refuse_used_topics(stack)
             tally, counts, problems = replay(stack, period)
+            # While the broker lives: its events are in memory.
+            audited = audit(stack.bootstrap, stack.plan, stack.plan.routers[0].name, AUDITED)
     except (HeadraceError, RuntimeError) as error:
         print(f"the demo failed: {error}", file=sys.stderr)
         return 1
@@ -116,6 +122,8 @@ def main() -> int:
         problems.append(
             f"examples in the archive: {len(period.arrivals):,} expected, {len(examples):,} found"
         )
+    if not audited.ok:
+        problems.append(audit_table(audited))
     from examples.flights.report import Run, render  # drawing takes a while to import
 
     title = f"Flights from New York, {len(period.requests):,} of 2013"
@@ -124,6 +132,7 @@ def main() -> int:
     page = OUT / "report.html"
     page.write_text(render(examples, run), encoding="utf-8")
     _print_summary(examples, run, page)
+    print(audit_summary(audited))
     return 1 if problems else 0
 
 

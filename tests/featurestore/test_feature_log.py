@@ -13,11 +13,22 @@ from feast import FeatureStore
 
 from featurestore.feature_log import ParquetFeatureLog
 from featurestore.repository import compile_features, register
-from schemas.plan import AggregationSpec, FieldSpec, Plan, StreamViewSpec
+from schemas.plan import AggregationSpec, FieldSpec, Plan, SourceSpec, StreamViewSpec
 from streams.lists import Lists
 from streams.sinks import OnlineRows
 
 START = datetime(2013, 1, 1, 12, tzinfo=UTC)
+SOURCE = SourceSpec(
+    name="s",
+    topic="t",
+    reader_schema="{}",
+    writer_schemas={},
+    timestamp_field="at",
+    tile_ms=1,
+    late_tiles=0,
+    max_future_ms=0,
+    shards=0,
+)
 
 
 def at_ms(minutes: int) -> int:
@@ -40,7 +51,9 @@ def delays(minutes: int, offset: int, **carriers: tuple[int, float | None, int])
 
 
 def files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("carrier_delays/*"))
+    """What has rows, of `carrier_delays`."""
+    found = sorted(folder.glob("carrier_delays/*/*.parquet"))
+    return [file for file in found if pq.ParquetFile(file).metadata.num_rows]
 
 
 def test_feast_reads_each_row_as_of_its_moment(repo: Path) -> None:
@@ -84,7 +97,8 @@ def test_rows_carry_their_provenance(tmp_path: Path, repo: Path) -> None:
     assert table["_partition"] == [3, 3, 3]
     assert table["_offset"] == [10, 10, 11]
     assert table["event_timestamp"] == [START, START, START + timedelta(minutes=1)]
-    assert all(isinstance(moment, datetime) for moment in table["created"])
+    assert [moment.timestamp() for moment in table["created"]] == [0.010, 0.010, 0.011]
+    assert file.parent.name == "event_day=2013-01-01"
 
 
 def test_every_flush_writes_one_file_and_leaves_nothing_unfinished(tmp_path: Path, repo: Path) -> None:
@@ -117,11 +131,11 @@ def test_columns_have_the_types_of_the_plan(tmp_path: Path) -> None:
             for k in kinds
         ),
     )
-    log = ParquetFeatureLog(tmp_path, Plan(project="p", stream_views=(view,)))
+    log = ParquetFeatureLog(tmp_path, Plan(project="p", sources=(SOURCE,), stream_views=(view,)))
     features = tuple((values, np.array([True])) for values in kinds.values())
     log.append(OnlineRows("v", (np.array([7]), np.array(["é".encode()])), features, 0, 1, at_ms(0)))
     log.flush()
-    (file,) = (tmp_path / "v").iterdir()
+    (file,) = (tmp_path / "v" / "event_day=2013-01-01").iterdir()
     table = pq.ParquetFile(file).read()
     assert [str(kind) for kind in table.schema.types][:8] == [
         "int32",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from featurestore.client import FeatureClient
 from featurestore.materialize import materialize
 from featurestore.repository import compile_features, register
 from schemas.errors import DefinitionError
+from schemas.plan import Plan
 from tests.featurestore.feast_online import connection_string
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
@@ -137,3 +138,74 @@ def test_rows_that_fail_what_is_expected_of_a_feature_are_told_and_written(
         "expectations: view airlines: 1 of 3 fail fleet nulls=0.1",
         "expectations: view airlines: 1 of 3 fail full_name in=American é",
     ]
+
+
+def table_of(repo: Path, *rows: tuple[str, int, datetime]) -> None:
+    carriers, fleets, times = zip(*rows, strict=True)
+    columns = {name: pa.nulls(len(rows), column.type) for name, column in TABLE.items()}
+    columns |= {"carrier": pa.array(carriers), "fleet": pa.array(fleets, pa.int32())}
+    pq.write_table(
+        pa.table(columns | {"valid_from": pa.array(times, pa.timestamp("us", "UTC"))}),
+        repo / "data" / "airlines.parquet",
+    )
+
+
+def fleets(plan: Plan, redis_url: str) -> list[int | None]:
+    with FeatureClient(plan, redis_url) as client:
+        rows = [{"carrier": name} for name in ("UA", "AA")]
+        return client.get_online_features(["airlines:fleet"], rows).columns["airlines__fleet"]
+
+
+def test_a_run_goes_on_where_the_last_one_ended(airlines: Path, redis_url: str) -> None:
+    plan = compile_features(airlines).plan()
+    first = [("UA", 1, DAY), ("AA", 2, DAY.replace(day=2))]
+    table_of(airlines, *first)
+
+    def run(day: int, overlap: timedelta = timedelta(0), plan: Plan = plan) -> int:
+        end = DAY.replace(day=day)
+        return materialize(airlines, plan, redis_url, end, incremental=True, overlap=overlap)["airlines"]
+
+    assert run(5) == 2
+    assert run(6) == 0
+    table_of(airlines, *first, ("UA", 3, DAY.replace(day=7)), ("AA", 4, DAY.replace(day=4)))
+    assert run(8) == 1  # the one that came late is behind
+    assert fleets(plan, redis_url) == [3, 2]
+    assert run(9, overlap=timedelta(days=5)) == 2
+    assert fleets(plan, redis_url) == [3, 4]
+    assert run(5, overlap=timedelta(days=5)) == 0  # an earlier end takes nothing back
+    assert fleets(plan, redis_url) == [3, 4]
+    assert run(10) == 0
+    assert materialize(airlines, plan, redis_url, DAY.replace(day=10))["airlines"] == 2
+
+
+def test_a_changed_view_is_read_whole(airlines: Path, redis_url: str) -> None:
+    plan = compile_features(airlines).plan()
+    assert materialize(airlines, plan, redis_url, incremental=True) == {"airlines": 3}
+    assert materialize(airlines, plan, redis_url, incremental=True) == {"airlines": 0}
+    (view,) = plan.batch_views
+    fewer = plan.model_copy(
+        update={"batch_views": (view.model_copy(update={"features": view.features[:2]}),)}
+    )
+    assert materialize(airlines, fewer, redis_url, incremental=True) == {"airlines": 3}
+
+
+def test_a_view_that_fails_keeps_no_other_from_being_written_and_is_tried_again(
+    airlines: Path, redis_url: str, append: Callable[[str], None]
+) -> None:
+    append(
+        """
+        fleet_table = FileSource(name="f", path="data/fleets.parquet", timestamp_field="valid_from")
+        aaa = FeatureView(
+            name="aaa",
+            entities=[carrier],
+            schema=[Field(name="carrier", dtype=String), Field(name="fleet", dtype=Int32)],
+            source=fleet_table,
+        )
+        """
+    )
+    plan = compile_features(airlines).plan()
+    with pytest.raises(DefinitionError, match="'aaa': its table cannot be read"):
+        materialize(airlines, plan, redis_url, incremental=True)
+    assert fleets(plan, redis_url) == [3, 2]
+    pq.write_table(pa.table(TABLE), airlines / "data" / "fleets.parquet")
+    assert materialize(airlines, plan, redis_url, incremental=True) == {"aaa": 3, "airlines": 0}

@@ -33,9 +33,8 @@ carrier = Entity(name="carrier", join_keys=["carrier"], value_type=ValueType.STR
 
 def event_topic(name: str, record: str, key: str) -> KafkaSource:
     """A topic in event-time order; `key` is the field that is its message key."""
-    log = FileSource(
-        name=f"{name}_log", path=str(HERE / "data" / f"{name}.parquet"), timestamp_field="event_timestamp"
-    )
+    # `headrace apply` gives each view on the topic the folder of its own rows in the feature log.
+    log = FileSource(name=f"{name}_log", path=".headrace/feature_log", timestamp_field="event_timestamp")
     return KafkaSource(
         name=name,
         topic=f"flights.{name}",

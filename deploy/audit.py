@@ -1,0 +1,73 @@
+"""`headrace audit`: the raw logs and the predictions out of Kafka, and the report in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from deploy.datasets import read_predictions
+from featurestore.audit import Audit, AuditReport, SourceLog
+from featurestore.raw_events import RawRecord, heard_of_block, raw_table
+from schemas import topics
+from schemas.plan import Plan, SourceSpec
+from streams.log_reader import partition_count, read_log
+from streams.partition_state import definition_of
+
+
+def audit(kafka: str, plan: Plan, router: str, sample: int, seed: int = 0) -> AuditReport:
+    """Audit a sample of the predictions of a router against the event topics in Kafka.
+
+    Parameters
+    ----------
+    kafka
+        ``host:port`` of a broker.
+    plan
+        The plan in force.
+    router
+        Whose predictions.
+    sample
+        How many of them.
+    seed
+        Of the sample.
+    """
+    # First the predictions: the log then has all that they had seen.
+    predictions = read_predictions(kafka, plan, plan.router(router))
+    used = {ref.view for ref in plan.router_features(plan.router(router))}
+    sources = {view.source for view in plan.stream_views if view.name in used}
+    logs = {name: _source_log(kafka, plan, plan.source(name)) for name in sorted(sources)}
+    return Audit(plan, router, logs).run(predictions, sample, seed)
+
+
+def _source_log(kafka: str, plan: Plan, source: SourceSpec) -> SourceLog:
+    heard = []
+    if source.shards:
+        topic, definition = topics.shuffle(plan.project, source.name), definition_of(plan, source)
+        for shard in range(partition_count(kafka, topic)):
+            for message in read_log(kafka, topic, shard):
+                if (found := heard_of_block(message.value(), definition)) is not None:
+                    heard.append((shard, message.offset(), *found))
+    return SourceLog(raw_table(plan, source, _records(kafka, source.topic)), heard)
+
+
+def _records(kafka: str, topic: str) -> Iterator[RawRecord]:
+    for partition in range(partition_count(kafka, topic)):
+        for message in read_log(kafka, topic, partition):
+            yield partition, message.offset(), message.timestamp()[1], message.value(), message.headers()
+
+
+def render(report: AuditReport) -> str:
+    """A line for each feature, then what was found wrong."""
+    kinds = ("equal", "different", "missing", "unchecked")
+    lines = [f"{'feature':52}" + "".join(f"{kind:>11}" for kind in kinds)]
+    for name, counts in sorted(report.counts.items()):
+        lines.append(f"{name:52}" + "".join(f"{counts[kind]:11,}" for kind in kinds))
+    for one in report.examples:
+        told = f"served {one.served!r}, recomputed {one.recomputed!r}"
+        lines.append(f"{one.kind}: {one.feature} of prediction {one.prediction_id}: {told}")
+    return "\n".join([*lines, summary(report)])
+
+
+def summary(report: AuditReport) -> str:
+    """One line."""
+    total = {kind: sum(c[kind] for c in report.counts.values()) for kind in ("equal", "different", "missing")}
+    told = ", ".join(f"{count:,} {kind}" for kind, count in total.items())
+    return f"audit of {report.predictions:,} predictions: {told}"

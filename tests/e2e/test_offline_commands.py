@@ -1,0 +1,123 @@
+"""The offline commands beside a running loop: what they write is what was served, and a skew is found."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from deploy.datasets import read_predictions
+from deploy.stack import LocalStack
+from examples.flights import data
+from examples.flights.demo import REPOSITORY, replay
+from examples.flights.steps import Period
+from examples.flights.times import HOUR_MS, MINUTE_MS, ORIGIN_ZONE
+from featurestore.feature_log import ViewLog
+from featurestore.online_writer import RedisOnlineSink
+from schemas.records import Prediction
+from streams.sinks import OnlineRows
+
+ROOT = Path(__file__).resolve().parents[2]
+STEP_MS = 15 * MINUTE_MS
+
+
+def headrace(stack: LocalStack, *words: str) -> subprocess.CompletedProcess[str]:
+    told = {"KAFKA": stack.bootstrap, "REDIS": stack.redis_url, "DATA_DIR": str(stack.data_dir)}
+    environment = os.environ | {f"HEADRACE_{name}": value for name, value in told.items()}
+    command = [sys.executable, "-m", "deploy.cli", *words]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def dataset_of(stack: LocalStack, asked: pd.DataFrame, folder: Path, *words: str) -> pd.DataFrame:
+    asked.to_csv(folder / "asked.csv", index=False)
+    files = (str(folder / "asked.csv"), str(folder / "out.parquet"))
+    done = headrace(stack, "dataset", "streaming", *files, str(REPOSITORY), *words)
+    assert done.returncode == 0, done.stderr
+    return pq.read_table(folder / "out.parquet").to_pandas()
+
+
+def asked_for(predictions: list[Prediction], times_ms: list[int]) -> pd.DataFrame:
+    rows = pd.DataFrame([one.entities for one in predictions])
+    return rows.assign(event_timestamp=pd.to_datetime(times_ms, unit="ms", utc=True).strftime("%FT%TZ"))
+
+
+def assert_served(found: pd.DataFrame, predictions: list[Prediction], names: list[str]) -> None:
+    for name in names:
+        got = found[name].astype(object).where(found[name].notna(), None).tolist()
+        assert got == [one.features[name] for one in predictions], name
+
+
+def plant(stack: LocalStack, prediction: Prediction) -> None:
+    """A row of another value, as of the same prefix."""
+    view, at = stack.plan.stream_view("origin_departures"), prediction.provenance["origin_departures"]
+    values = tuple(
+        (np.array([a.dtype == "Float64"]) * 1.5 + 7, np.array([True]))
+        if a.dtype == "Float64"
+        else (np.array([999]), np.array([True]))
+        for a in view.aggregations
+    )
+    keys = (np.array([str(prediction.entities["origin"]).encode()]),)
+    rows = OnlineRows(view.name, keys, values, at.partition, at.offset, at.as_of_ms)
+
+    async def write() -> None:
+        sink = RedisOnlineSink(stack.redis_url, stack.plan)
+        await sink.write([rows], {})
+        await sink.close()
+
+    asyncio.run(write())
+
+
+def ask_again(stack: LocalStack, prediction: Prediction) -> None:
+    body = prediction.model_copy(update={"prediction_id": "again"}).model_dump_json(
+        include={"prediction_id", "entities", "request", "ts_ms"}
+    )
+    url = f"{stack.serve_url}/v1/predict"
+    request = urllib.request.Request(url, body.encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.status == 200
+
+
+def test_datasets_compaction_and_audit_of_a_running_loop(tmp_path: Path) -> None:
+    start = pd.Timestamp("2013-01-01", tz=ORIGIN_ZONE)
+    until_ms = int((start + pd.DateOffset(days=1)).timestamp() * 1000) - HOUR_MS
+    options = {"publish_every_s": 0, "checkpoint_ms": 500, "data_dir": tmp_path / "data"}
+    with LocalStack(REPOSITORY, partitions=1, **options) as stack:
+        _, _, problems = replay(stack, Period.of(data.load().tables, until_ms))
+        assert not problems
+        router = stack.plan.routers[0]
+        served = read_predictions(stack.bootstrap, stack.plan, router)
+        predictions = [one for one in served if None not in one.entities.values()][:200]
+        names = [ref.full_name for ref in stack.plan.service("streaming").features]
+        stream = [n for n in names if n.split("__")[0] not in ("planes", "airports")]
+        asked = asked_for(predictions, [one.ts_ms for one in predictions])
+        found = dataset_of(stack, asked, tmp_path, "--as", "served", "--predictions", "topic")
+        assert_served(found, predictions, names)
+        time.sleep(2)  # two checkpoints: the feature log has all rows
+        # An answer knows all that happened up to its quarter of an hour, and no more.
+        asked = asked_for(predictions, [one.ts_ms // STEP_MS * STEP_MS for one in predictions])
+        before = dataset_of(stack, asked, tmp_path)
+        assert_served(before, predictions, stream)
+        assert headrace(stack, "compact", str(REPOSITORY)).returncode == 0
+        for view in stack.plan.stream_views:
+            log = ViewLog(stack.settings.feature_log_dir, stack.plan, view.name)
+            assert all(len(files) == 1 for _, files in log.days())
+        pd.testing.assert_frame_equal(dataset_of(stack, asked, tmp_path), before)
+        audited = headrace(stack, "audit", str(REPOSITORY), "--sample", "300")
+        assert audited.returncode == 0, audited.stdout + audited.stderr
+        plant(stack, predictions[-1])
+        ask_again(stack, predictions[-1])
+        audited = headrace(stack, "audit", str(REPOSITORY), "--sample", "100000")
+        assert audited.returncode == 1, audited.stdout + audited.stderr
+        assert (
+            "different: origin_departures__dep_delay_count_1h of prediction again: served 999"
+            in audited.stdout
+        )
+        assert "6 different, 0 missing" in audited.stdout

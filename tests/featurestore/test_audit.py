@@ -1,0 +1,210 @@
+"""The audit finds nothing on what the engine serves, and every skew that is planted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from featurestore.audit import Audit, AuditReport, SourceLog
+from featurestore.raw_events import heard_of_block, raw_table
+from schemas.plan import FeatureRef, FeatureServiceSpec, LearnerSpec, Plan
+from schemas.records import Prediction, Provenance
+from streams.partition_state import definition_of
+from streams.sinks import OnlineRows
+from tests.parity.test_windows_parity import kept, logs, record_of, split_users, thorough
+from tests.parity.window_oracle import OracleEvent
+from tests.streams.driver import StreamDriver, _plain
+from tests.streams.join_builders import a_prediction, a_router
+from tests.streams.plans import purchases_plan
+
+
+def audited_plan(**more: Any) -> Plan:
+    """Purchases, and a router with one arm that reads every feature."""
+    plan = purchases_plan(**more)
+    refs = tuple(  # lists are not served to learners
+        FeatureRef(view=view.name, feature=a.feature)
+        for view in plan.stream_views
+        for a in view.aggregations
+        if not a.dtype.startswith("Array")
+    )
+    return plan.model_copy(
+        update={
+            "services": (FeatureServiceSpec(name="all", features=refs),),
+            "learners": (LearnerSpec(name="m", service="all", target="late", definition="d"),),
+            "routers": (a_router(1, entities=("shop", "user")),),
+        }
+    )
+
+
+class Scene(StreamDriver):
+    """A stream and the predictions that were served from it."""
+
+    def __init__(self, plan: Plan, partitions: list[list[OracleEvent]]) -> None:
+        self.records = [[record_of(event) for event in log] for log in partitions]
+        self.provenance: dict[tuple, Provenance] = {}
+        self.predictions: list[Prediction] = []
+        super().__init__(plan, plan.sources[0], self.records)
+
+    def _store(self, rows: OnlineRows) -> None:
+        super()._store(rows)
+        at = Provenance(partition=rows.partition, offset=rows.offset, as_of_ms=rows.as_of_ms)
+        for row in range(len(rows)):
+            self.provenance[rows.view, tuple(_plain(column, row) for column in rows.keys)] = at
+
+    def predict(self, user: int, shop: str) -> None:
+        entities = {"user": user, "shop": shop}
+        features: dict[str, Any] = {}
+        provenance = {}
+        for view in self.plan.stream_views:
+            key = tuple(entities[k.name] for k in view.join_keys)
+            row = self.online.get((view.name, key), {})
+            features |= {
+                f"{view.name}__{a.feature}": row.get(a.feature)
+                for a in view.aggregations
+                if a.dtype[:5] != "Array"
+            }
+            if (view.name, key) in self.provenance:
+                provenance[view.name] = self.provenance[view.name, key]
+        number = len(self.predictions)
+        self.predictions.append(
+            a_prediction(
+                f"p{number}",
+                "k",
+                number,
+                entities=entities,
+                features=features,
+                provenance=provenance,
+                plan_hash=self.plan.hash,
+            )
+        )
+
+    def audit(self, sample: int = 100) -> AuditReport:
+        raw = [
+            (p, r.offset, r.timestamp, r.value, r.headers) for p, log in enumerate(self.records) for r in log
+        ]
+        definition = definition_of(self.plan, self.source)
+        heard = [
+            (shard, block.offset, *found)
+            for shard, reader in enumerate(self.shards)
+            for block in reader.log
+            if (found := heard_of_block(block.value or b"", definition)) is not None
+        ]
+        log = SourceLog(raw_table(self.plan, self.source, raw), heard)
+        return Audit(self.plan, "delays", {"purchases": log}, settle_ms=0).run(self.predictions, sample)
+
+
+@settings(thorough, max_examples=40)
+@given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
+def test_nothing_is_different_or_missing_whatever_was_read_when(partitions, data):
+    split_users(partitions)
+    scene = Scene(audited_plan(ever=data.draw(kept)), partitions)
+    users = [e.fields["user"] for log in partitions for e in log if e.fields and e.fields["user"] is not None]
+    for _ in range(data.draw(st.integers(1, 15))):
+        reader = data.draw(st.sampled_from([*scene.partitions, *scene.shards]))
+        scene.step(reader, data.draw(st.integers(1, 9)))
+        user = data.draw(st.sampled_from([*users, 77]))
+        scene.predict(user, data.draw(st.sampled_from(["a", "b", "", "größer"])))
+    report = scene.audit()
+    assert not report.examples
+    kinds = {kind for counts in report.counts.values() for kind in counts}
+    assert kinds == {"equal"}
+    assert report.ok
+
+
+def purchase(offset: int, user: int, event_ms: int, amount: float = 2.5) -> OracleEvent:
+    fields = {"user": user, "shop": "a", "amount": amount, "items": 3, "event_ms": event_ms}
+    return OracleEvent(offset, event_ms, fields)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    scene = Scene(audited_plan(shards=1), [[purchase(n, n % 2, 1000 + n) for n in range(20)]])
+    scene.drain(4)
+    for user in (0, 1, 0, 1):
+        scene.predict(user, "a")
+    assert scene.audit().ok
+    return scene
+
+
+def counts_of(report: AuditReport, kind: str) -> dict[str, int]:
+    return {name: counts[kind] for name, counts in report.counts.items() if counts[kind]}
+
+
+@pytest.mark.parametrize(
+    ("feature", "served"),
+    [
+        ("by_user__mean_amount_60_10", 2.5000001),
+        ("by_user__count_amount_60_10", 9),
+        ("by_shop__sum_amount_40_20", None),
+        ("by_both__last_items_200_50", 4),
+    ],
+)
+def test_a_planted_skew_is_found_where_it_is_and_nowhere_else(scene, feature, served):
+    honest = scene.predictions[1]
+    scene.predictions[1] = honest.model_copy(update={"features": honest.features | {feature: served}})
+    report = scene.audit()
+    assert not report.ok
+    assert counts_of(report, "different") == {feature: 1}
+    assert counts_of(report, "missing") == {}
+    (found,) = report.examples
+    assert (found.prediction_id, found.feature, found.served) == ("p1", feature, served)
+    assert found.recomputed == honest.features[feature]
+
+
+def test_a_row_that_misses_events_others_had_seen_is_found(scene):
+    """Stale by more than its own provenance can tell."""
+    stale = Scene(scene.plan, [[purchase(n, n % 2, 1000 + n) for n in range(20)]])
+    stale.step(stale.partitions[0], 8)
+    stale.predict(0, "a")
+    old = stale.predictions[0]
+    update = {"ts_ms": 99, "prediction_id": "old"}
+    scene.predictions.append(old.model_copy(update=update))
+    different = counts_of(scene.audit(), "different")
+    assert different["by_user__count_amount_60_10"] == 1
+
+
+def test_a_row_that_was_not_there_is_missing_once_others_had_seen_its_events(scene):
+    last = scene.predictions.pop()
+    provenance = {view: at for view, at in last.provenance.items() if view != "by_user"}
+    features = last.features | {n: None for n in last.features if n.startswith("by_user")}
+    scene.predictions.append(last.model_copy(update={"provenance": provenance, "features": features}))
+    report = scene.audit()
+    missing = counts_of(report, "missing")
+    assert {name.split("__")[0] for name in missing} == {"by_user"}
+    assert not report.ok
+
+
+def test_what_the_log_does_not_reach_back_to_is_not_judged(scene):
+    scene.records[0][:] = scene.records[0][12:]
+    report = scene.audit()
+    assert counts_of(report, "different") == {}
+    assert counts_of(report, "unchecked")
+    assert not report.ok  # and nothing was found equal
+
+
+def test_predictions_of_another_plan_are_passed_over(scene):
+    scene.predictions[:] = [p.model_copy(update={"plan_hash": "other"}) for p in scene.predictions]
+    report = scene.audit()
+    assert report.predictions == 0
+    assert not report.ok
+
+
+def test_records_nobody_can_read_are_dead_to_both():
+    assert raw_table(
+        audited_plan(),
+        audited_plan().sources[0],
+        [(0, 0, 5, b"\x00\x00\x00\x00\x07\xff", []), (0, 1, 5, b"", [])],
+    )["broken"].to_pylist() == [True, True]
+
+
+def test_a_question_about_the_past_says_nothing_about_those_asked_in_time(scene):
+    early = scene.predictions[0]
+    late = Scene(scene.plan, [[purchase(n, n % 2, 1000 + n) for n in range(60)]])
+    late.drain(4)
+    late.predict(0, "a")
+    update = {"ts_ms": early.ts_ms - 1, "prediction_id": "again"}
+    late.predictions = [*scene.predictions, late.predictions[0].model_copy(update=update)]
+    assert late.audit().ok

@@ -1,0 +1,82 @@
+"""A backfill out of Kafka, in processes, that hands its partitions over to a worker; audited at the end."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.backfill import Backfill
+from featurestore.backfill import Span
+from featurestore.feature_log import ViewLog
+from featurestore.online_rebuild import RedisRebuildStore
+from schemas.errors import HeadraceError
+from schemas.plan import Plan
+from streams.rebuild import Rebuild
+from tests.integration import scene as scenes
+from tests.integration.scene import Scene
+from tests.parity.test_windows_parity import assert_rows_equal, oracle_features, rules_of
+from tests.parity.window_oracle import features_at, judge
+from tests.streams.plans import purchases_plan
+
+pytestmark = pytest.mark.kafka
+
+
+def one_view_plan(*words: str, **more: int) -> Plan:
+    plan = purchases_plan(*words, **more, shards=0)
+    return plan.model_copy(update={"stream_views": plan.stream_views[:1]})
+
+
+@pytest.fixture
+def scene(
+    kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Scene]:
+    monkeypatch.setattr(scenes, "purchases_plan", one_view_plan)
+    made = Scene(kafka_bootstrap, redis_url, project, tmp_path)
+    yield made
+    made.stop()
+
+
+def assert_online_is_right(scene: Scene) -> None:
+    expected = {}
+    for log in scene.logs:
+        judged = judge(log, rules_of(scene.plan))
+        accepted = [(t, (offset,), fields) for t, offset, fields in judged.accepted]
+        wanted = oracle_features(scene.plan, "by_user")
+        found = features_at(accepted, judged.clock_ms or 0, ("user",), wanted)
+        expected |= {("by_user", key): values for key, values in found.items()}
+    assert_rows_equal(scene.online(expected), expected)
+
+
+def test_a_worker_goes_on_where_the_backfill_ended(scene: Scene, tmp_path: Path) -> None:
+    rng, told = random.Random(5), []
+    for count in (1500, 700):  # the second goes on from the first
+        scene.produce_random(rng, count)
+        work = Backfill(scene.plan, "by_user", scene.bootstrap, tmp_path / "log", tmp_path / "work", Span())
+        work.run(2, told.append)
+    ends = [len(log) for log in scene.logs]
+    assert {f"purchases[{n}]: done at {end:,}" for n, end in enumerate(ends)} <= {*told}
+    assert sum(1 for _ in ViewLog(tmp_path / "log", scene.plan, "by_user").files()) >= 4
+    assert work.hand_over(told.append)
+    store = RedisRebuildStore(scene.redis_url, scene.plan)
+    Rebuild(scene.plan, scene.bootstrap, store, 1.0, 3_600_000, told.append).run()
+    assert_online_is_right(scene)
+    scene.start_worker()
+    scene.produce_random(rng, 500)
+    scene.wait()
+    assert_online_is_right(scene)
+    assert all(f"position {end}" in scene.log_file.read_text() for end in ends)
+    assert not work.hand_over(told.append)
+    assert told[-1].startswith("nothing is handed over: workers have begun by themselves")
+
+
+def test_nothing_is_handed_over_beneath_a_running_worker(scene: Scene, tmp_path: Path) -> None:
+    scene.produce_random(random.Random(6), 100)
+    work = Backfill(scene.plan, "by_user", scene.bootstrap, tmp_path / "log", tmp_path / "work", Span())
+    work.run(1, print)
+    scene.start_worker(checkpoint_ms=600_000)  # it has written no position yet
+    scene.wait()
+    with pytest.raises(HeadraceError, match="stop them"):
+        work.hand_over(print)
