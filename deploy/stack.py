@@ -151,8 +151,7 @@ class LocalStack:
         self._set(redis=self._redis_url or self._start_redis())
         apply_plan(self._settings, self.plan)
         started = {name: self._process(name) for name in self._processes if self._has_work(name)}
-        for child in started.values():
-            self._supervisor.start(child)
+        self._supervisor.start_together(started.values())
         materialize(self._settings.project_dir, self.plan, self.redis_url)
         for name, child in started.items():
             if name in self._ready:

@@ -1,9 +1,9 @@
-"""Children started in order, watched together, and stopped in the reverse order."""
+"""Children started in order, alone or several together, watched, and stopped in the reverse order."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from deploy.child import Child
 
@@ -15,7 +15,7 @@ class Supervisor:
     """Keeps a set of child processes: all of them, or none."""
 
     def __init__(self) -> None:
-        self._children: list[Child] = []
+        self._groups: list[list[Child]] = []
 
     def start(self, child: Child, ready: Callable[[], bool] | None = None) -> None:
         """Start a child and wait until it is ready.
@@ -29,9 +29,15 @@ class Supervisor:
         if ready is not None:
             self.wait_until(child, ready)
 
+    def start_together(self, children: Iterable[Child]) -> None:
+        """Start children that do not wait for each other; they are stopped together, too."""
+        self._groups.append([])
+        for child in children:
+            self._groups[-1].append(child.start())
+
     def adopt(self, child: Child) -> None:
         """Watch, and stop in its turn, a child that runs already."""
-        self._children.append(child)
+        self._groups.append([child])
 
     def wait_until(self, child: Child, ready: Callable[[], bool]) -> None:
         """Wait until `ready` says so, as long as every child runs."""
@@ -50,8 +56,9 @@ class Supervisor:
         ServiceUnavailable
             Names the one that ended, its exit code and the end of its log.
         """
-        for child in self._children:
-            child.check()
+        for group in self._groups:
+            for child in group:
+                child.check()
 
     def watch(self, until: threading.Event | None = None) -> None:
         """Block until `until` is set.
@@ -67,6 +74,9 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop all of them, the last started first, each given time to finish its work."""
-        while self._children:
-            self._children[-1].stop()
-            self._children.pop()
+        while self._groups:
+            for child in self._groups[-1]:
+                child.terminate()
+            for child in self._groups[-1]:
+                child.stop()
+            self._groups.pop()

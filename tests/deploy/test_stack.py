@@ -121,7 +121,7 @@ def test_what_is_applied_is_told_as_a_plan_without_changes(stack: LocalStack) ->
 
 def test_a_process_that_dies_is_named_with_its_log_and_takes_the_stack_down(stack: LocalStack) -> None:
     """The last of this module's tests: nothing runs after it."""
-    processes = {child.name: child for child in stack._supervisor._children}
+    processes = {child.name: child for group in stack._supervisor._groups for child in group}
     processes["train"].kill()
     with pytest.raises(ServiceUnavailable, match=r"train ended with exit code -9; its log .*train\.log"):
         stack.watch()
