@@ -23,7 +23,7 @@ PATIENCE_S = 60
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 (others tell of it)
             await asyncio.sleep(0.02)
 
 
