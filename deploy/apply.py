@@ -6,8 +6,6 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import redis
-
 from deploy.settings import Settings
 from deploy.topics_admin import ensure_topics
 from featurestore.definitions import Definition
@@ -20,6 +18,7 @@ from learners.compile import compile_learners
 from learners.project import load_project
 from schemas.errors import PlanError
 from schemas.plan import Plan
+from streams.redis_nodes import redis_client
 
 
 def compile_plan(project_dir: Path) -> Plan:
@@ -69,8 +68,11 @@ def apply_plan(settings: Settings, plan: Plan) -> None:
 
 def describe_changes(settings: Settings, wanted: Plan) -> str:
     """What would change against the plan in force, and what it costs."""
-    client = redis.Redis.from_url(settings.redis)
-    current = plan_in_force(client, wanted.project)
+    client = redis_client(settings.redis)
+    try:
+        current = PlanStore(client, wanted.project).in_force()
+    except PlanError as error:
+        return f"what would change cannot be told: {error}"
     return report(current, wanted, RedisPlanFacts(client, current) if current else NoFacts())
 
 
@@ -80,10 +82,17 @@ def refuse_unsafe_changes(settings: Settings, wanted: CompiledProject) -> None:
     Raises
     ------
     PlanError
-        Names file, object, value and remedy of each unsafe change.
+        Names file, object, value and remedy of each unsafe change; or says that the plan in force cannot be
+        read.
     """
-    client = redis.Redis.from_url(settings.redis)
-    unsafe = unsafe_changes(plan_in_force(client, wanted.plan.project), wanted.plan)
+    try:
+        current = PlanStore(settings.redis, wanted.plan.project).in_force()
+    except PlanError as error:
+        raise PlanError(
+            f"{error}. What of it is in use cannot be told; to replace it all the same: "
+            "headrace apply --allow-unsafe"
+        ) from error
+    unsafe = unsafe_changes(current, wanted.plan)
     if not unsafe:
         return
     told = []
@@ -97,11 +106,3 @@ def refuse_unsafe_changes(settings: Settings, wanted: CompiledProject) -> None:
             [f"{many}; nothing was applied:", *told, "To do it all the same: headrace apply --allow-unsafe"]
         )
     )
-
-
-def plan_in_force(client: redis.Redis, project: str) -> Plan | None:
-    """The plan that was applied last, or None."""
-    try:
-        return PlanStore(client, project).load()
-    except PlanError:
-        return None

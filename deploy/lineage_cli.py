@@ -45,13 +45,14 @@ def lineage(
 
 def _text(features: Sequence[FeatureLineage]) -> Iterator[str]:
     for one in features:
-        yield f"{one.name}: {one.dtype} per {', '.join(one.entities)}"
+        yield f"{one.name}: {one.dtype} per {', '.join(one.entities) or 'request'}"
         if one.description:
             yield f"    {one.description}"
         about = {"owner": one.owner} | {f"tag {name}": value for name, value in one.tags.items()}
         rows = [(name, value) for name, value in about.items() if value]
         rows += [("from", source) for source in one.sources]
         rows += [("computed", step) for step in one.transformations]
+        rows += [("taken by", f"on demand feature view {view}") for view in one.on_demand]
         rows += [("in service", service) for service in one.services]
         rows += [("read by", _use(use)) for use in one.learners]
         yield from (f"    {name:<12}{value}" for name, value in rows)

@@ -12,6 +12,7 @@ import redis
 
 from deploy.child import Child, free_port
 from schemas.errors import ServiceUnavailable
+from streams.redis_nodes import redis_client
 
 
 def redis_program() -> str:
@@ -77,7 +78,7 @@ class RedisServer:
         command = [redis_program(), "--bind", "127.0.0.1", "--port", str(self._port), "--save", ""]
         command += ["--appendonly", "yes" if self._persistent else "no", "--dir", str(self._directory)]
         self._child = Child("Redis", command, self._directory / "redis.log").start()
-        client, pid = redis.Redis(port=self._port, socket_timeout=5), self._child.pid
+        client, pid = redis_client(self.url, retries=0), self._child.pid
 
         def answers() -> bool:
             try:

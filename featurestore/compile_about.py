@@ -26,12 +26,14 @@ def compile_about(contents: Any, views: Collection[str]) -> Iterator[AboutSpec]:
     sources = [source for source in contents.data_sources if isinstance(source, KafkaSource)]
     streams = [view for view in contents.stream_feature_views if view.name in views]
     batches = [view for view in contents.feature_views if view.name in views]
+    on_demand = [view for view in contents.on_demand_feature_views if view.name in views]
     yield from _of_kind("entity", {entity.name: entity for entity in entities})
     yield from _of_kind("source", {source.name: source for source in sources})
     yield from _of_kind("stream feature view", {view.name: view for view in streams})
     yield from _of_kind("feature view", {view.name: view for view in batches})
+    yield from _of_kind("on demand feature view", {view.name: view for view in on_demand})
     yield from _of_kind(
-        "feature", {f"{v.name}:{f.name}": f for v in (*streams, *batches) for f in v.features}
+        "feature", {f"{v.name}:{f.name}": f for v in (*streams, *batches, *on_demand) for f in v.features}
     )
     yield from _of_kind("feature service", {service.name: service for service in contents.feature_services})
 

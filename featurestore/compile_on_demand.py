@@ -31,6 +31,7 @@ def compile_on_demand_view(
     DefinitionError
         When Headrace cannot compute it.
     """
+    definition.tags(view.tags or {}, known=())
     if view.mode not in _MODES:
         raise definition.error(f"its mode is '{view.mode}'", f"Use one of {', '.join(_MODES)}")
     if view.aggregations or view.udf is None:

@@ -35,6 +35,7 @@ class PlanCosts:
             "source": self._source,
             "stream feature view": self._stream_view,
             "feature view": self._batch_view,
+            "on demand feature view": self._on_demand_view,
             "learner": self._learner,
             "router": self._router,
         }.get(change.kind)
@@ -84,6 +85,11 @@ class PlanCosts:
             yield from self._rewritten(before)
             yield "backfill needed: run `headrace materialize`, which writes the latest row of every entity"
         yield from self._affected(name, before, after)
+
+    def _on_demand_view(self, name: str) -> Iterator[str]:
+        before, after = _find(self._old.on_demand_views, name), _find(self._new.on_demand_views, name)
+        if before and after and (before.definition, before.file) != (after.definition, after.file):
+            yield f"clients that compute it need {after.file} as it is now, and are refused with another"
 
     def _rewritten(self, before: StreamViewSpec | BatchViewSpec | None) -> Iterator[str]:
         if before is not None:
@@ -158,7 +164,8 @@ def _find(specs: Sequence[_NamedSpec], name: str) -> _NamedSpec | None:
     return next((spec for spec in specs if spec.name == name), None)
 
 
-def _features(view: Spec | None) -> dict[str, Spec]:
+def _features(view: Spec | None) -> dict[str, object]:
+    """What each feature is; another udf makes all of its view others."""
     if isinstance(view, StreamViewSpec):
-        return {aggregation.feature: aggregation for aggregation in view.aggregations}
+        return {aggregation.feature: (aggregation, view.udf) for aggregation in view.aggregations}
     return {f.name: f for f in view.features} if isinstance(view, BatchViewSpec) else {}

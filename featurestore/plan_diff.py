@@ -11,12 +11,15 @@ from typing import Any, Literal
 from featurestore.about_diff import about_changes, shown
 from schemas.plan import (
     AggregationSpec,
+    ColumnSpec,
     ExpectationSpec,
     FeatureRef,
     FieldSpec,
+    OnDemandViewSpec,
     Plan,
     SourceSpec,
     Spec,
+    UdfSpec,
 )
 
 KINDS = {
@@ -28,6 +31,7 @@ KINDS = {
     "learner": "learners",
     "router": "routers",
 }
+_DIGEST = 12  # characters of a hash that tell it from others
 _IN_PARTS = ("reader_schema", "writer_schemas")  # told field by field, schema by schema
 
 
@@ -96,17 +100,35 @@ def _fields(before: Spec, after: Spec, prefix: str = "") -> Iterator[str]:
         one, other = getattr(before, field), getattr(after, field)
         if one == other or field in _IN_PARTS or _is_parts(one or other):
             continue
-        if isinstance(one, Spec) and isinstance(other, Spec):
+        if isinstance(one, Spec) and isinstance(other, Spec) and not isinstance(one, UdfSpec):
             yield from _fields(one, other, f"{prefix}{field}.")
         else:
             yield f"~ {prefix}{field_change(field, one, other)}"
 
 
 def field_change(field: str, one: Any, other: Any) -> str:
-    """``name: before -> after``; milliseconds as durations."""
+    """``name: before -> after``; milliseconds as durations, hashes cut, of a udf what differs."""
+    if isinstance(one, UdfSpec) and isinstance(other, UdfSpec):
+        return f"{field}: {', '.join(_udf_changes(one, other))}"
+    if field == "definition":
+        return f"{field}: {one[:_DIGEST]} -> {other[:_DIGEST]}"
     if field.endswith("_ms"):
         return f"{field.removesuffix('_ms')}: {_duration(field, one)} -> {_duration(field, other)}"
     return f"{field}: {shown(one)} -> {shown(other)}"
+
+
+def _udf_changes(before: UdfSpec, after: UdfSpec) -> Iterator[str]:
+    if before.source != after.source:
+        yield f"text {before.digest} -> {after.digest}"
+    for verb, old, new in (("takes", before.inputs, after.inputs), ("gives", before.outputs, after.outputs)):
+        if old != new:
+            one, other = (", ".join(map(column_text, columns)) for columns in (old, new))
+            yield f"{verb} {one or 'nothing'} -> {other or 'nothing'}"
+
+
+def column_text(column: ColumnSpec) -> str:
+    """A column of a udf, such as ``amount: double or null``."""
+    return f"{column.name}: {column.kind}{' or null' if column.nullable else ''}"
 
 
 def aggregation_text(spec: AggregationSpec) -> str:
@@ -132,8 +154,7 @@ def _part_changes(before: Spec, after: Spec) -> Iterator[str]:
             yield f"+ {new[name]}"
         elif name in specs_before and name in specs_after and specs_before[name] != specs_after[name]:
             told = ", ".join(line[2:] for line in _fields(specs_before[name], specs_after[name]))
-            noun = "field" if isinstance(specs_after[name], FieldSpec) else "feature"
-            yield f"~ {noun} {name}: {told}"
+            yield f"~ {new[name].partition(':')[0]}: {told}"
         elif old[name] != new[name]:
             yield f"~ {old[name]} -> {new[name]}"
     if [name for name in old if name in new] != [name for name in new if name in old]:
@@ -142,6 +163,9 @@ def _part_changes(before: Spec, after: Spec) -> Iterator[str]:
 
 def _part_specs(spec: Spec) -> dict[str, Spec]:
     """The features and fields of a view, by name: those that can change inside."""
+    if isinstance(spec, OnDemandViewSpec):
+        requested: dict[str, Spec] = {f"request.{item.name}": item for item in spec.request}
+        return requested | {item.name: item for item in spec.features}
     items = [item for field in type(spec).model_fields for item in _items(getattr(spec, field))]
     features: dict[str, Spec] = {item.feature: item for item in items if isinstance(item, AggregationSpec)}
     return features | {item.name: item for item in items if isinstance(item, FieldSpec)}
@@ -154,9 +178,19 @@ def _parts(spec: Spec) -> dict[str, str]:
         fields = json.loads(spec.reader_schema)["fields"]
         found.update({f["name"]: f"field {f['name']}: {_avro(f)}" for f in fields})
         found.update({f"#{n}": f"writer schema {n}" for n in spec.writer_schemas})
+    if isinstance(spec, OnDemandViewSpec):
+        return _parts_on_demand(spec)
     for field in type(spec).model_fields:
         found.update(_described(item) for item in _items(getattr(spec, field)))
     return found
+
+
+def _parts_on_demand(spec: OnDemandViewSpec) -> dict[str, str]:
+    return {
+        **{f"input.{ref.full_name}": f"input {ref.view}:{ref.feature}" for ref in spec.inputs},
+        **{f"request.{f.name}": f"request field {f.name}: {f.dtype}" for f in spec.request},
+        **{f.name: f"feature {f.name}: {f.dtype}" for f in spec.features},
+    }
 
 
 def _avro(field: Mapping[str, Any]) -> str:

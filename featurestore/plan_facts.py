@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 import redis
@@ -94,16 +95,13 @@ class RedisPlanFacts:
         return self._sample
 
     def _scan(self) -> Iterator[bytes]:
+        """In a cluster the nodes take turns, so that a sample is of all of them."""
         size: Any = self._redis.dbsize()
         self._size = int(size)
-        cursor, seen = 0, 0
-        while seen < _SAMPLE:
-            cursor, keys = self._redis.scan(cursor, count=_STEP)  # type: ignore[misc]
-            seen += len(keys)
-            yield from keys
-            if cursor == 0:
-                self._size = 0  # all of them were seen
-                return
+        keys = self._redis.scan_iter(count=_STEP)
+        yield from islice(keys, _SAMPLE)
+        if next(keys, None) is None:
+            self._size = 0  # all of them were seen
 
 
 class NoFacts:

@@ -8,13 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from featurestore.plan_diff import field_change
 from featurestore.readers import Readers, readers_of, readers_of_services
-from schemas.plan import BatchViewSpec, FeatureRef, FieldSpec, Plan, RouterSpec, Spec, StreamViewSpec
+from schemas.plan import (
+    BatchViewSpec,
+    FeatureRef,
+    FieldSpec,
+    OnDemandViewSpec,
+    Plan,
+    RouterSpec,
+    Spec,
+    StreamViewSpec,
+)
 
-View = StreamViewSpec | BatchViewSpec
+ViewKind = Literal["stream feature view", "feature view", "on demand feature view"]
+Stored = StreamViewSpec | BatchViewSpec
+View = Stored | OnDemandViewSpec
 _HARMLESS = {"name", "ttl_ms", "table", "features", "aggregations", "join_keys"}  # or judged on their own
+_OF_FUNCTION = ("mode", "singleton", "definition")
 _OF_SOURCE = ("topic", "timestamp_field", "timestamp_unit")
 _OF_ROUTER = ("outcome", "target", "partitions")
 
@@ -78,19 +91,23 @@ def _views(old: Plan, new: Plan) -> Iterator[UnsafeChange]:
         elif type(view) is not type(after[view.name]):
             problem = f"it becomes a {kind_of(after[view.name])}"
             yield UnsafeChange(kind, view.name, "", problem, "Give the new one a name of its own")
+        elif isinstance(view, OnDemandViewSpec):
+            yield from _on_demand_view(old, view, new.on_demand_view(view.name))
         else:
-            yield from _view(old, view, after[view.name])
+            yield from _view(old, view, new.view(view.name))
 
 
 def _all(plan: Plan) -> tuple[View, ...]:
-    return (*plan.stream_views, *plan.batch_views)
+    return (*plan.stream_views, *plan.batch_views, *plan.on_demand_views)
 
 
-def kind_of(view: View) -> str:
+def kind_of(view: View) -> ViewKind:
+    if isinstance(view, OnDemandViewSpec):
+        return "on demand feature view"
     return "stream feature view" if isinstance(view, StreamViewSpec) else "feature view"
 
 
-def _view(old: Plan, before: View, after: View) -> Iterator[UnsafeChange]:
+def _view(old: Plan, before: Stored, after: Stored) -> Iterator[UnsafeChange]:
     kind, name = kind_of(before), before.name
     if before.join_keys != after.join_keys:
         told = f"its entity key ({_typed(before.join_keys)}) becomes ({_typed(after.join_keys)})"
@@ -104,6 +121,34 @@ def _view(old: Plan, before: View, after: View) -> Iterator[UnsafeChange]:
     yield from _changed_features(old, before, after)
 
 
+def _on_demand_view(old: Plan, before: OnDemandViewSpec, after: OnDemandViewSpec) -> Iterator[UnsafeChange]:
+    """Nothing of it is stored, so what no service serves may change. More inputs are no other function."""
+    kind, name = kind_of(before), before.name
+    readers = readers_of(old, [FeatureRef(view=name, feature=f.name) for f in before.features])
+    if readers:
+        for told in _differing(before, after, _OF_FUNCTION):
+            problem = f"{told}; all its features would mean something else, and in force {_read(readers)}"
+            yield UnsafeChange(kind, name, "", problem, "Give the new view a name of its own")
+        for field in sorted({f.name for f in after.request} - {f.name for f in before.request}):
+            problem = f"requests must bring '{field}', or are refused, and in force {_read(readers)}"
+            yield UnsafeChange(kind, name, "", problem, "Give the view that asks for it a name of its own")
+    known = {feature.name for feature in after.features}
+    yield from _lost_features(old, before, [f.name for f in before.features if f.name not in known])
+    yield from _retyped_features(old, before, after)
+
+
+def _retyped_features(old: Plan, before: OnDemandViewSpec, after: OnDemandViewSpec) -> Iterator[UnsafeChange]:
+    now = {feature.name: feature for feature in after.features}
+    for feature in before.features:
+        readers = readers_of(old, [FeatureRef(view=before.name, feature=feature.name)])
+        for told in _differing(feature, now.get(feature.name, feature), ("dtype",)) if readers else ():
+            problem, remedy = (
+                f"{told}, and in force {_read(readers)}",
+                "Give the new feature a name of its own",
+            )
+            yield UnsafeChange(kind_of(before), before.name, f"feature '{feature.name}'", problem, remedy)
+
+
 def _lost_features(old: Plan, view: View, names: list[str]) -> Iterator[UnsafeChange]:
     for name in names:
         if readers := readers_of(old, [FeatureRef(view=view.name, feature=name)]):
@@ -112,7 +157,7 @@ def _lost_features(old: Plan, view: View, names: list[str]) -> Iterator[UnsafeCh
             yield UnsafeChange(kind_of(view), view.name, f"feature '{name}'", problem, remedy)
 
 
-def _changed_features(old: Plan, before: View, after: View) -> Iterator[UnsafeChange]:
+def _changed_features(old: Plan, before: Stored, after: Stored) -> Iterator[UnsafeChange]:
     now = {name: spec for name, spec in _features(after)}
     for name, spec in _features(before):
         for told in _differing(spec, now.get(name, spec), tuple(type(spec).model_fields)):
@@ -123,7 +168,7 @@ def _changed_features(old: Plan, before: View, after: View) -> Iterator[UnsafeCh
             yield UnsafeChange(kind_of(before), before.name, f"feature '{name}'", problem, remedy)
 
 
-def _features(view: View) -> list[tuple[str, Spec]]:
+def _features(view: Stored) -> list[tuple[str, Spec]]:
     if isinstance(view, StreamViewSpec):
         return [(aggregation.feature, aggregation) for aggregation in view.aggregations]
     return [(feature.name, feature) for feature in view.features]

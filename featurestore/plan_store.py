@@ -53,6 +53,22 @@ class PlanStore:
         except redis.RedisError as error:
             raise ServiceUnavailable(f"the plan cannot be stored: {error}") from error
 
+    def in_force(self) -> Plan | None:
+        """The plan that was applied last, or None when none was.
+
+        Raises
+        ------
+        PlanError
+            When there is one that cannot be read.
+        ServiceUnavailable
+            When Redis cannot be reached.
+        """
+        try:
+            applied = self._text(plan_key(self._project)) is not None
+        except redis.RedisError as error:
+            raise ServiceUnavailable(f"the plan cannot be read: {error}") from error
+        return self.load() if applied else None
+
     def load(self, hash: str | None = None) -> Plan:
         """A plan by its hash, or the one in force.
 

@@ -25,9 +25,14 @@ class Readers:
 
 
 def readers_of(plan: Plan, refs: Collection[FeatureRef]) -> Readers:
-    """Everyone who reads at least one of these features."""
-    services = [s.name for s in plan.services if not set(refs).isdisjoint(s.features)]
+    """Everyone who reads at least one of these features, as it is or through an on-demand view."""
+    services = [s.name for s in plan.services if not set(refs).isdisjoint(read_by(plan, s.features))]
     return readers_of_services(plan, services)
+
+
+def read_by(plan: Plan, refs: Collection[FeatureRef]) -> tuple[FeatureRef, ...]:
+    """These features, and the stored ones that are read to compute those on demand."""
+    return tuple(dict.fromkeys((*refs, *plan.stored(refs))))
 
 
 def readers_of_services(plan: Plan, services: Collection[str]) -> Readers:

@@ -75,6 +75,7 @@ class FeatureParts:
             "source": contents.data_sources,
             "stream feature view": contents.stream_feature_views,
             "feature view": contents.feature_views,
+            "on demand feature view": contents.on_demand_feature_views,
             "feature service": contents.feature_services,
         }
         found = [item for item in named.get(kind, ()) if item.name == name]

@@ -11,14 +11,17 @@ from pathlib import Path
 import redis
 
 from featurestore.plan_diff import aggregation_text
+from featurestore.plan_safety import kind_of
 from featurestore.plan_store import PlanStore
-from featurestore.readers import readers_of
+from featurestore.readers import read_by, readers_of
 from learners.model_pointers import ModelPointers
 from learners.model_store import LINEAGE, read_lineage
 from schemas.errors import PlanError, UnknownNameError
-from schemas.plan import BatchViewSpec, FeatureRef, Plan, StreamViewSpec
+from schemas.plan import BatchViewSpec, FeatureRef, OnDemandViewSpec, Plan, StreamViewSpec
 
-View = StreamViewSpec | BatchViewSpec
+_DIGEST = 12  # characters of a hash that tell it from others
+Stored = StreamViewSpec | BatchViewSpec
+View = Stored | OnDemandViewSpec
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,14 @@ class FeatureLineage:
     owner
         Of the view; `description` and `tags` are the feature's own.
     sources
-        Topic and field, or table.
+        Topic and fields, table and column, or field of the request; of what is computed on demand those of
+        all its inputs.
     transformations
-        What is done to it on the way to the store, in order.
+        What is done to it on the way to the store, in order, and then on demand.
+    on_demand
+        On-demand views that take it as an input.
     services
-        Feature services it is in; without one it is unused.
+        Feature services it is in, or is read for; without one it is unused.
     learners
         Who reads it through these, or has versions that did.
     """
@@ -87,6 +93,7 @@ class FeatureLineage:
     tags: Mapping[str, str]
     sources: tuple[str, ...]
     transformations: tuple[str, ...]
+    on_demand: tuple[str, ...]
     services: tuple[str, ...]
     learners: tuple[LearnerUse, ...]
 
@@ -138,7 +145,7 @@ class ModelVersions:
 
 
 def features_of(plan: Plan, learner: str) -> tuple[FeatureRef, ...]:
-    """The served features a learner reads.
+    """The served features a learner reads, and the stored ones behind those on demand.
 
     Raises
     ------
@@ -146,7 +153,7 @@ def features_of(plan: Plan, learner: str) -> tuple[FeatureRef, ...]:
         When the plan has no such learner.
     """
     service = plan.learner(learner).service
-    return () if service is None else plan.service(service).features
+    return () if service is None else read_by(plan, plan.service(service).features)
 
 
 class Lineage:
@@ -162,7 +169,7 @@ class Lineage:
 
     def __init__(self, plan: Plan, versions: ModelVersions) -> None:
         self._plan, self._versions = plan, versions
-        views: tuple[View, ...] = (*plan.stream_views, *plan.batch_views)
+        views: tuple[View, ...] = (*plan.stream_views, *plan.batch_views, *plan.on_demand_views)
         self._features = {f"{v.name}:{f.name}": (v, n) for v in views for n, f in enumerate(v.features)}
         self._inputs = {
             name: list(versions.inputs(name))
@@ -193,31 +200,60 @@ class Lineage:
         ref = FeatureRef(view=view.name, feature=feature.name)
         readers = readers_of(self._plan, [ref])
         about = self._plan.about_of("feature", full)
-        stream = isinstance(view, StreamViewSpec)
-        of_view = self._plan.about_of("stream feature view" if stream else "feature view", view.name)
+        of_view = self._plan.about_of(kind_of(view), view.name)
         return FeatureLineage(
             name=full,
             dtype=feature.dtype,
-            entities=tuple(key.name for key in view.join_keys),
+            entities=tuple(dict.fromkeys(key.name for one in self._stored(view) for key in one.join_keys)),
             owner=of_view.owner,
             description=about.description,
             tags=about.tags,
-            sources=self._sources(view, number),
-            transformations=self._transformations(view, number),
+            sources=tuple(dict.fromkeys(self._sources(view, number))),
+            transformations=tuple(self._transformations(view, number)),
+            on_demand=tuple(each.name for each in self._plan.on_demand_views if ref in each.inputs),
             services=readers.services,
             learners=tuple(self._uses(ref, readers.learners)),
         )
 
-    def _sources(self, view: View, number: int) -> tuple[str, ...]:
-        if isinstance(view, BatchViewSpec):
-            return (f"table {view.table}, column {view.features[number].name}",)
-        source, column = self._plan.source(view.source), view.aggregations[number].column
-        return (f"topic {source.topic}, field {column}",)
+    def _stored(self, view: View) -> tuple[Stored, ...]:
+        if not isinstance(view, OnDemandViewSpec):
+            return (view,)
+        return tuple(self._plan.view(name) for name in dict.fromkeys(ref.view for ref in view.inputs))
 
-    def _transformations(self, view: View, number: int) -> tuple[str, ...]:
-        if isinstance(view, BatchViewSpec):
-            return ("the latest row of the entity, by `headrace materialize`",)
-        return (aggregation_text(view.aggregations[number]),)
+    def _inputs_of(self, view: OnDemandViewSpec) -> Iterator[tuple[Stored, int]]:
+        for ref in view.inputs:
+            stored = self._plan.view(ref.view)
+            yield stored, [feature.name for feature in stored.features].index(ref.feature)
+
+    def _sources(self, view: View, number: int) -> Iterator[str]:
+        if isinstance(view, OnDemandViewSpec):
+            for stored, position in self._inputs_of(view):
+                yield from self._sources(stored, position)
+            yield from (f"request, field {field.name}" for field in view.request)
+        elif isinstance(view, BatchViewSpec):
+            yield f"table {view.table}, column {view.features[number].name}"
+        else:
+            column = view.aggregations[number].column
+            fields = [each.name for each in view.udf.inputs] if view.udf else [column]
+            many = "field" if len(fields) == 1 else "fields"
+            yield f"topic {self._plan.source(view.source).topic}, {many} {', '.join(fields)}"
+
+    def _transformations(self, view: View, number: int) -> Iterator[str]:
+        if isinstance(view, OnDemandViewSpec):
+            for stored, position in self._inputs_of(view):
+                name = f"{stored.name}:{stored.features[position].name}"
+                yield from (f"{name}: {step}" for step in self._transformations(stored, position))
+            yield (
+                f"on demand by {view.name} of {view.file}, {view.mode}, "
+                f"definition {view.definition[:_DIGEST]}, when it is asked for"
+            )
+        elif isinstance(view, BatchViewSpec):
+            yield "the latest row of the entity, by `headrace materialize`"
+        else:
+            if view.udf:
+                given = ", ".join(column.name for column in view.udf.outputs)
+                yield f"udf of {view.name}, text {view.udf.digest}{f', gives {given}' if given else ''}"
+            yield aggregation_text(view.aggregations[number])
 
     def _uses(self, ref: FeatureRef, readers: Sequence[str]) -> Iterator[LearnerUse]:
         for learner, inputs in self._inputs.items():

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Literal, Protocol, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from schemas.errors import PlanError, UnknownNameError
 
@@ -26,7 +26,10 @@ ValueType = Literal[
     "Set(UnixTimestamp)", "Set(Bytes)", "Set(Uuid)", "Set(TimeUuid)", "Set(Decimal)",
 ]  # fmt: skip
 ColumnKind = Literal["long", "double", "boolean", "string"]
-AboutKind = Literal["entity", "source", "stream feature view", "feature view", "feature", "feature service"]
+AboutKind = Literal[
+    "entity", "source", "stream feature view", "feature view", "on demand feature view", "feature",
+    "feature service",
+]  # fmt: skip
 PLAN_VERSION = 1
 
 
@@ -333,15 +336,20 @@ class Plan(Spec):
             When the text is no plan, or one of another version of Headrace.
         """
         try:
-            raw: dict[str, Any] = json.loads(text)
+            raw = json.loads(text)
         except ValueError as error:
             raise PlanError(f"the plan is not JSON ({error}); run `headrace apply` again") from error
+        if not isinstance(raw, dict):
+            raise PlanError(f"the plan is a {type(raw).__name__}, not an object; run `headrace apply` again")
         if raw.get("version") != PLAN_VERSION:
             raise PlanError(
                 f"the plan has version {raw.get('version')!r}, this Headrace reads {PLAN_VERSION}; "
                 "run `headrace apply` with the installed version"
             )
-        return cls.model_validate(raw)
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            raise _unreadable(error) from error
 
     def about_of(self, kind: AboutKind, name: str) -> AboutSpec:
         """What is said of an object; empty where nothing is."""
@@ -399,6 +407,22 @@ class _Named(Protocol):
 
 
 _NamedSpec = TypeVar("_NamedSpec", bound=_Named)
+
+
+def _unreadable(error: ValidationError) -> PlanError:
+    """Fields that nobody knows come from a newer version; the first of other faults is told."""
+    faults = error.errors(include_url=False, include_context=False)
+    where = [(fault["type"], ".".join(map(str, fault["loc"])), fault["msg"]) for fault in faults]
+    unknown = [name for kind, name, _ in where if kind == "extra_forbidden"]
+    if unknown:
+        return PlanError(
+            f"the plan has fields that this Headrace does not know: {', '.join(unknown)}; it was applied by a "
+            "newer version: install that one, or run `headrace apply` with this one"
+        )
+    _, name, problem = where[0]
+    return PlanError(
+        f"the plan cannot be read: {name}: {problem}; run `headrace apply` with the installed version"
+    )
 
 
 def _find(kind: str, specs: tuple[_NamedSpec, ...], name: str) -> _NamedSpec:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
-import redis
 from confluent_kafka import Consumer, TopicPartition
 
 from deploy.audit import audit
@@ -33,6 +32,7 @@ from schemas import topics
 from schemas.errors import HeadraceError, SettingsError
 from streams.archive import read_examples
 from streams.progress import ProgressStore
+from streams.redis_nodes import redis_client
 
 if TYPE_CHECKING:
     from examples.flights.report import Run
@@ -65,7 +65,7 @@ class ExampleReader:
 def replay(stack: LocalStack, period: Period) -> tuple[Tally, Counts, list[str]]:
     """Replay a period against a running stack; what was done, what was counted, what does not add up."""
     router = stack.plan.routers[0]
-    client = redis.Redis.from_url(stack.redis_url)
+    client = redis_client(stack.redis_url)
     service = PredictionService(stack.serve_url)
     reader = ExampleReader(stack.bootstrap, topics.examples(stack.plan.project, router.name))
     race, asked_ms = Race(router.arms), period.requests["ts_ms"]
