@@ -89,7 +89,8 @@ def _views(old: Plan, new: Plan) -> Iterator[UnsafeChange]:
         if view.name not in after:
             yield from _lost_features(old, view, [f.name for f in view.features])
         elif type(view) is not type(after[view.name]):
-            problem = f"it becomes a {kind_of(after[view.name])}"
+            becomes = kind_of(after[view.name])
+            problem = f"it becomes {'an' if becomes.startswith('o') else 'a'} {becomes}"
             yield UnsafeChange(kind, view.name, "", problem, "Give the new one a name of its own")
         elif isinstance(view, OnDemandViewSpec):
             yield from _on_demand_view(old, view, new.on_demand_view(view.name))
@@ -142,10 +143,8 @@ def _retyped_features(old: Plan, before: OnDemandViewSpec, after: OnDemandViewSp
     for feature in before.features:
         readers = readers_of(old, [FeatureRef(view=before.name, feature=feature.name)])
         for told in _differing(feature, now.get(feature.name, feature), ("dtype",)) if readers else ():
-            problem, remedy = (
-                f"{told}, and in force {_read(readers)}",
-                "Give the new feature a name of its own",
-            )
+            problem = f"{told}, and in force {_read(readers)}"
+            remedy = "Give the new feature a name of its own"
             yield UnsafeChange(kind_of(before), before.name, f"feature '{feature.name}'", problem, remedy)
 
 

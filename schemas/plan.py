@@ -416,8 +416,8 @@ def _unreadable(error: ValidationError) -> PlanError:
     unknown = [name for kind, name, _ in where if kind == "extra_forbidden"]
     if unknown:
         return PlanError(
-            f"the plan has fields that this Headrace does not know: {', '.join(unknown)}; it was applied by a "
-            "newer version: install that one, or run `headrace apply` with this one"
+            f"the plan has fields that this Headrace does not know: {', '.join(unknown)}; it was applied by "
+            "a newer version: install that one, or run `headrace apply` with this one"
         )
     _, name, problem = where[0]
     return PlanError(

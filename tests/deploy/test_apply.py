@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
-from featurestore.plan_store import PlanStore
+from featurestore.plan_store import PlanStore, plan_key
 from schemas.errors import PlanError
+from streams.redis_nodes import redis_client
 
 Run = Callable[..., str]
 
@@ -62,3 +64,19 @@ def test_an_unsafe_change_is_told_refused_and_applied_when_asked_for(
     assert PlanStore(redis_url, project).load() == before
     assert "applied plan" in headrace("apply", "--allow-unsafe")
     assert headrace("plan") == "nothing would change\n"
+
+
+def test_a_plan_of_a_newer_version_is_replaced_only_when_asked_for(
+    headrace: Run, redis_url: str, project: str
+) -> None:
+    assert "+ stream feature view user_clicks" in headrace("apply")
+    plan = PlanStore(redis_url, project).load()
+    newer = json.dumps(json.loads(plan.to_json()) | {"colour": "blue"})
+    with redis_client(redis_url) as client:
+        client.set(plan_key(project), "newer")
+        client.set(plan_key(project, "newer"), newer)
+    assert "cannot be told: the plan has fields that this Headrace does not know: colour" in headrace("plan")
+    with pytest.raises(PlanError, match=r"colour.*newer version.*--allow-unsafe"):
+        headrace("apply")
+    assert "applied plan" in headrace("apply", "--allow-unsafe")
+    assert PlanStore(redis_url, project).load() == plan

@@ -96,6 +96,25 @@ airlines = FeatureView(
 
 service = FeatureService(name="delays", features=[carrier_delays, airlines[["fleet", "full_name"]]])
 """
+ON_DEMAND = """
+from feast import RequestSource
+from feast.on_demand_feature_view import on_demand_feature_view
+
+seat = RequestSource(name="seat", schema=[Field(name="row", dtype=Int64)])
+
+
+@on_demand_feature_view(
+    sources=[carrier_delays[["mean_1h"]], airlines[["fleet"]], seat],
+    schema=[Field(name="per_plane", dtype=Float64), Field(name="in_front", dtype=Bool)],
+    mode="pandas",
+    owner="ada@example.org",
+)
+def shares(df):
+    return df.assign(per_plane=df["mean_1h"] / df["fleet"], in_front=df["row"] < 10)
+
+
+computed = FeatureService(name="computed", features=[shares])
+"""
 
 CONFIG = """
 project: {project}

@@ -308,3 +308,12 @@ with FeatureClient(plan, {redis_url!r}, repo_dir={str(repo)!r}) as client:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-2:] == ["[]", "['pandas', 'feast']"]
+
+
+def test_a_tag_for_what_is_stored_is_refused(repo: Path, tmp_path: Path) -> None:
+    (tmp_path / "factors.py").write_text(NEIGHBOUR)
+    (tmp_path / "feature_store.yaml").write_text((repo / "feature_store.yaml").read_text())
+    tagged = DEFINITIONS.replace("singleton=True", 'singleton=True, tags={"headrace.expect.known": "in=1"}')
+    (tmp_path / "features.py").write_text(tagged)
+    with pytest.raises(DefinitionError, match=r"'by_row': tag 'headrace.expect.known' means nothing"):
+        compile_features(tmp_path)

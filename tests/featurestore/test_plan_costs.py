@@ -21,11 +21,13 @@ from schemas.plan import (
     FeatureServiceSpec,
     FieldSpec,
     LearnerSpec,
+    OnDemandViewSpec,
     Plan,
     PolicySpec,
     RouterSpec,
     Spec,
     StreamViewSpec,
+    UdfSpec,
 )
 from streams.progress import Progress, ProgressStore, counts_key
 from tests.streams.plans import purchases_plan
@@ -112,6 +114,47 @@ def test_a_new_feature_costs_the_topic_the_rows_and_the_models_that_read_it() ->
         "    cost: the examples so far were served without user_spent:visits",
         "",
         "5 changed",
+    ]
+
+
+def test_another_udf_costs_the_topic_and_all_features_of_its_view() -> None:
+    old, udf = plan(SPENT, VISITS), UdfSpec(source="a", inputs=(), outputs=())
+    one, other = (
+        changed(old, stream_views=(changed(old.stream_views[0], udf=changed(udf, source=text)),))
+        for text in "ab"
+    )
+    facts = Given({"user_spent": Amount(12)}, of_topics=162_517)
+    assert report(one, other, facts).splitlines() == [
+        "~ source purchases",
+        "    cost: topic p.purchases is read from its beginning, 162,517 records so far, "
+        "to compute user_spent",
+        "    cost: until that is done their rows go back to earlier values",
+        "~ stream feature view user_spent",
+        "    ~ udf: text ca978112ca1b -> 3e23e8160039",
+        "    cost: 12 rows in Redis to rewrite",
+        "    cost: backfill needed: spent, visits; online and in the feature log as far back as topic "
+        "p.purchases goes",
+        "    cost: learners affected: line, tree",
+        "    unsafe: udf: text ca978112ca1b -> 3e23e8160039; all its features would mean something else. "
+        "Give the new view a name of its own",
+        "",
+        "2 changed; 1 of it is unsafe, and refused by `headrace apply` without --allow-unsafe",
+    ]
+
+
+def test_another_function_on_demand_costs_the_clients_their_repository() -> None:
+    view = OnDemandViewSpec(
+        name="ratios", mode="python", inputs=(FeatureRef(view="profile", feature="age"),), request=(),
+        features=(FieldSpec(name="ratio", dtype="Float64"),), file="features.py", definition="a",
+    )  # fmt: skip
+    old = plan(SPENT, on_demand_views=(view,))
+    new = changed(old, on_demand_views=(changed(view, definition="b"),))
+    assert report(old, new, Given(of_topics=5)).splitlines() == [
+        "~ on demand feature view ratios",
+        "    ~ definition: a -> b",
+        "    cost: clients that compute it need features.py as it is now, and are refused with another",
+        "",
+        "1 changed",
     ]
 
 

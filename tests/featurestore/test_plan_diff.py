@@ -7,9 +7,11 @@ from pathlib import Path
 
 from featurestore.plan_diff import plan_changes
 from featurestore.repository import compile_features
-from schemas.plan import AboutSpec, LearnerSpec, Plan
+from schemas.plan import AboutSpec, ColumnSpec, LearnerSpec, Plan, UdfSpec
+from tests.featurestore.conftest import ON_DEMAND
 
 Replace = Callable[[str, str], None]
+Append = Callable[[str], None]
 
 
 def lines(old: Plan | None, new: Plan) -> list[str]:
@@ -102,3 +104,57 @@ def test_another_owner_is_no_other_definition_of_the_view(repo: Path, replace: R
     new = compile_features(repo).plan()
     assert new.hash != old.hash
     assert definition_of(new, new.sources[0]) == definition_of(old, old.sources[0])
+
+
+def test_an_on_demand_view_is_told_with_its_inputs_and_what_is_said_of_it(repo: Path, append: Append) -> None:
+    old = compile_features(repo).plan()
+    append(ON_DEMAND)
+    assert lines(old, compile_features(repo).plan()) == [
+        "+ on demand feature view shares",
+        "+ input carrier_delays:mean_1h",
+        "+ input airlines:fleet",
+        "+ request field row: Int64",
+        "+ feature per_plane: Float64",
+        "+ feature in_front: Bool",
+        "+ owner: ada@example.org",
+        "+ feature service computed",
+        "+ feature shares:per_plane",
+        "+ feature shares:in_front",
+    ]
+
+
+def test_a_changed_on_demand_view_is_told(repo: Path, append: Append, replace: Replace) -> None:
+    append(ON_DEMAND)
+    parts = compile_features(repo)
+    assert parts.file_of("on demand feature view", "shares") == "features.py"
+    old = parts.plan()
+    replace('Field(name="row", dtype=Int64)', 'Field(name="row", dtype=Float64)')
+    replace('airlines[["fleet"]]', 'airlines[["fleet", "share"]]')
+    replace("< 10", "< 12")
+    new = compile_features(repo).plan()
+    one, other = (plan.on_demand_view("shares").definition[:12] for plan in (old, new))
+    assert lines(old, new) == [
+        "~ on demand feature view shares",
+        f"~ definition: {one} -> {other}",
+        "~ request field row: dtype: Int64 -> Float64",
+        "+ input airlines:share",
+    ]
+
+
+def test_a_changed_udf_is_told_by_its_text_and_columns(repo: Path) -> None:
+    amount = ColumnSpec(name="amount", kind="long", nullable=False)
+    hours = ColumnSpec(name="hours", kind="double")
+    one = UdfSpec(source="a", inputs=(amount,), outputs=(hours,))
+    other = UdfSpec(source="b", inputs=(amount, hours), outputs=(hours,))
+    plan = compile_features(repo).plan()
+
+    def having(udf: UdfSpec) -> Plan:
+        view = plan.stream_views[0].model_copy(update={"udf": udf})
+        return plan.model_copy(update={"stream_views": (view,)})
+
+    assert lines(having(one), having(other)) == [
+        "~ stream feature view carrier_delays",
+        f"~ udf: text {one.digest} -> {other.digest}, "
+        "takes amount: long -> amount: long, hours: double or null",
+    ]
+    assert lines(plan, having(one))[1] == f"~ udf: none -> {one.digest} of amount"

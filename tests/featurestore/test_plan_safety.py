@@ -11,10 +11,11 @@ import pytest
 
 from featurestore.plan_safety import UnsafeChange, unsafe_changes
 from featurestore.repository import compile_features
-from schemas.plan import LearnerSpec, OutcomeSpec, Plan, PolicySpec, RouterSpec
-from tests.featurestore.conftest import CONFIG, DEFINITIONS
+from schemas.plan import ColumnSpec, LearnerSpec, OutcomeSpec, Plan, PolicySpec, RouterSpec, UdfSpec
+from tests.featurestore.conftest import CONFIG, DEFINITIONS, ON_DEMAND
 
 Replace = Callable[[str, str], None]
+Append = Callable[[str], None]
 LEARNER = LearnerSpec(name="logistic", service="delays", target="late", definition="abc")
 ROUTER = RouterSpec(
     name="main",
@@ -223,3 +224,90 @@ def test_the_remedy_of_a_changed_window_is_itself_safe(before: Plan, repo: Path,
     after = compiled(repo)
     assert after.stream_views[0].aggregations[-1].window_ms == timedelta(days=2) // timedelta(milliseconds=1)
     assert unsafe_changes(before, after) == []
+
+
+def test_another_udf_is_unsafe(before: Plan) -> None:
+    amount = ColumnSpec(name="seats", kind="long", nullable=False)
+
+    def having(text: str, *inputs: ColumnSpec) -> Plan:
+        udf = UdfSpec(source=text, inputs=inputs, outputs=())
+        view = before.stream_views[0].model_copy(update={"udf": udf})
+        return before.model_copy(update={"stream_views": (view,)})
+
+    for old, new, said in (
+        (before, having("a", amount), "udf: none -> ca978112ca1b of seats"),
+        (having("a"), having("b"), "udf: text ca978112ca1b -> 3e23e8160039"),
+        (having("a"), having("a", amount), "udf: takes nothing -> seats: long"),
+    ):
+        (change,) = unsafe_changes(old, new)
+        assert (change.kind, change.name) == ("stream feature view", "carrier_delays")
+        assert change.problem == f"{said}; all its features would mean something else"
+
+
+OF_ON_DEMAND: dict[str, tuple[str, str, set[tuple[str, str]]]] = {
+    "its function is another": ("< 10", "< 12", {("", "all its features would mean something else")}),
+    "it asks for more": (
+        'Field(name="row", dtype=Int64)',
+        'Field(name="row", dtype=Int64), Field(name="cabin", dtype=String)',
+        {("", "requests must bring 'cabin'")},
+    ),
+    "a feature is gone": (
+        ', Field(name="in_front", dtype=Bool)',
+        "",
+        {("", "all its features"), ("feature 'in_front'", "it is removed, and in force service 'computed'")},
+    ),
+    "a feature is of another type": (
+        'Field(name="per_plane", dtype=Float64)',
+        'Field(name="per_plane", dtype=Float32)',
+        {("", "all its features"), ("feature 'per_plane'", "dtype: Float64 -> Float32")},
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "said"), OF_ON_DEMAND.values(), ids=OF_ON_DEMAND.keys())
+def test_of_an_on_demand_view_it_is_unsafe_that(
+    repo: Path, replace: Replace, append: Append, old: str, new: str, said: set[tuple[str, str]]
+) -> None:
+    append(ON_DEMAND)
+    first = compile_features(repo).plan()
+    replace(old, new)
+    found = unsafe_changes(first, compile_features(repo).plan())
+    assert {(change.kind, change.name) for change in found} == {("on demand feature view", "shares")}
+    assert {change.part for change in found} == {part for part, _ in said}
+    for part, words in said:
+        assert any(change.part == part and words in change.problem for change in found)
+    assert all("service 'computed' reads it" in change.problem for change in found)
+
+
+@pytest.mark.parametrize(("old", "new", "_"), OF_ON_DEMAND.values(), ids=OF_ON_DEMAND.keys())
+def test_an_on_demand_view_that_no_service_serves_may_change(
+    repo: Path, replace: Replace, append: Append, old: str, new: str, _: object
+) -> None:
+    append(ON_DEMAND)
+    replace('computed = FeatureService(name="computed", features=[shares])', "")
+    first = compile_features(repo).plan()
+    replace(old, new)
+    assert unsafe_changes(first, compile_features(repo).plan()) == []
+
+
+def test_a_feature_read_through_an_on_demand_view_is_not_removed(
+    repo: Path, replace: Replace, append: Append
+) -> None:
+    """`fleet` is in no service that serves it by its own name."""
+    replace('airlines[["fleet", "full_name"]]', 'airlines[["full_name"]]')
+    append(ON_DEMAND)
+    first = compile_features(repo).plan()
+    replace('airlines[["fleet"]], ', "")
+    replace('df["mean_1h"] / df["fleet"]', 'df["mean_1h"]')
+    replace('        Field(name="fleet", dtype=Int32),\n', "")
+    found = unsafe_changes(first, compile_features(repo).plan())
+    (change,) = [change for change in found if change.name == "airlines"]
+    assert (change.part, "service 'computed' reads it" in change.problem) == ("feature 'fleet'", True)
+
+
+def test_a_stored_view_that_becomes_one_on_demand_is_unsafe(before: Plan, repo: Path, append: Append) -> None:
+    append(ON_DEMAND)
+    on_demand = compile_features(repo).plan().on_demand_views[0].model_copy(update={"name": "airlines"})
+    after = before.model_copy(update={"batch_views": (), "on_demand_views": (on_demand,)})
+    (change,) = unsafe_changes(before, after)
+    assert change.problem == "it becomes an on demand feature view"

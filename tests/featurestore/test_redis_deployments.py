@@ -13,6 +13,7 @@ import pytest
 from featurestore.client import AsyncFeatureClient, FeatureClient
 from featurestore.online_rebuild import RedisRebuildStore
 from featurestore.online_writer import RedisOnlineSink
+from featurestore.plan_facts import Amount, RedisPlanFacts
 from featurestore.plan_store import PlanStore
 from learners.model_pointers import ModelPointer, ModelPointers
 from schemas.errors import ServiceUnavailable, SettingsError
@@ -82,6 +83,8 @@ def check_everything(url: str) -> None:
 
     assert read(url, plan, [*NAMES, "nobody"]) == [*expected, None]
     assert asyncio.run(read_async()) == [*expected, None]
+    facts = RedisPlanFacts(redis_client(url), plan)
+    assert facts.rows(plan.stream_views[0]) == Amount(len(NAMES))
     check_rebuild(url, plan)
     check_pointers(url, plan)
 

@@ -19,12 +19,15 @@ from schemas.plan import (
     AboutSpec,
     AggregationSpec,
     BatchViewSpec,
+    ColumnSpec,
     FeatureRef,
     FeatureServiceSpec,
     FieldSpec,
     LearnerSpec,
+    OnDemandViewSpec,
     Plan,
     StreamViewSpec,
+    UdfSpec,
 )
 from tests.streams.plans import purchases_plan
 
@@ -135,6 +138,86 @@ def test_a_learner_that_reads_it_no_more_is_told_with_its_versions(
         back = Lineage(first, ModelVersions(client, first.project, tmp_path / "models"))
         (use,) = one(back, "shopping:visits").learners
     assert (use.in_force, use.versions) == (False, (VersionSpan("2.0", "2.1", 2),))
+
+
+def computing(plan: Plan, *services: FeatureServiceSpec) -> Plan:
+    """With a view on demand of two stored features, one of them of the batch view."""
+    inputs = (FeatureRef(view="shopping", feature="spent"), FeatureRef(view="profile", feature="age"))
+    view = OnDemandViewSpec(
+        name="ratios", mode="pandas", inputs=inputs, request=(FieldSpec(name="price", dtype="Float64"),),
+        features=(FieldSpec(name="per_year", dtype="Float64"),), file="features.py",
+        definition="0123456789abcdef",
+    )  # fmt: skip
+    said = AboutSpec(kind="on demand feature view", name="ratios", owner="eve")
+    return plan.model_copy(
+        update={
+            "on_demand_views": (view,),
+            "services": (*plan.services, *services),
+            "about": (*plan.about, said),
+        }
+    )
+
+
+RATIOS = FeatureServiceSpec(name="ratios", features=(FeatureRef(view="ratios", feature="per_year"),))
+
+
+def lineage_of(plan: Plan, redis_url: str, directory: Path) -> Lineage:
+    with redis.Redis.from_url(redis_url) as client:
+        return Lineage(plan, ModelVersions(client, plan.project, directory))
+
+
+def test_what_is_computed_on_demand_comes_from_its_inputs_and_the_request(
+    first: Plan, redis_url: str, tmp_path: Path, project: str
+) -> None:
+    found = one(lineage_of(computing(first, RATIOS), redis_url, tmp_path), "ratios:per_year")
+    assert (found.entities, found.owner, found.services) == (("user",), "eve", ("ratios",))
+    assert found.sources == (
+        f"topic {project}.purchases, field items",
+        "table people, column age",
+        "request, field price",
+    )
+    assert found.transformations == (
+        "shopping:spent: sum of items over 1:00:00 every 0:15:00",
+        "profile:age: the latest row of the entity, by `headrace materialize`",
+        "on demand by ratios of features.py, pandas, definition 0123456789ab, when it is asked for",
+    )
+
+
+def test_a_feature_read_through_an_on_demand_view_is_used(
+    first: Plan, redis_url: str, tmp_path: Path
+) -> None:
+    served = one(lineage_of(computing(first, RATIOS), redis_url, tmp_path), "profile:age")
+    assert (served.is_unused, served.services, served.on_demand) == (False, ("ratios",), ("ratios",))
+    alone = lineage_of(computing(first), redis_url, tmp_path)
+    assert [found.name for found in alone.all() if found.is_unused] == ["profile:age", "ratios:per_year"]
+
+
+def test_a_version_of_a_learner_read_what_its_on_demand_features_took(
+    first: Plan, redis_url: str, tmp_path: Path
+) -> None:
+    learner = LearnerSpec(name="line", service="ratios", target="bought", definition="d1")
+    plan = computing(first, RATIOS).model_copy(update={"learners": (learner,)})
+    with redis.Redis.from_url(redis_url) as client:
+        PlanStore(client, plan.project).save(plan)
+    published(tmp_path, "line", "1.0", plan.hash)
+    found = lineage_of(first, redis_url, tmp_path)
+    (use,) = one(found, "profile:age").learners
+    assert (use.learner, use.in_force, use.versions) == ("line", False, (VersionSpan("1.0", "1.0", 1),))
+
+
+def test_the_udf_of_a_stream_view_is_a_transformation(
+    first: Plan, redis_url: str, tmp_path: Path, project: str
+) -> None:
+    items, amount = (ColumnSpec(name=name, kind="long") for name in ("items", "amount"))
+    udf = UdfSpec(source="a", inputs=(amount, items), outputs=(items,))
+    view = first.stream_views[0].model_copy(update={"udf": udf})
+    plan = first.model_copy(update={"stream_views": (view,)})
+    found = one(lineage_of(plan, redis_url, tmp_path), "shopping:spent")
+    assert found.sources == (f"topic {project}.purchases, fields amount, items",)
+    assert found.transformations == (
+        "udf of shopping, text ca978112ca1b, gives items",
+        "sum of items over 1:00:00 every 0:15:00",
+    )
 
 
 @pytest.mark.parametrize("name", ["shopping:spent", "shopping__spent", "spent"])
