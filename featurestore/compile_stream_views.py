@@ -107,7 +107,7 @@ class StreamViewCompiler:
 
     def _udf(self, keys: Sequence[FieldSpec]) -> UdfSpec | None:
         view, definition = self._view, self._definition
-        columns = definition.tags(view.tags, _TAGS).get("columns")
+        columns = definition.tags(view.tags, _TAGS, EXPECT).get("columns")
         udf = compile_udf(definition, view, self._source, self._repository, keys, columns)
         if udf is not None:
             self._columns = {column.name: derived_column(column) for column in udf.outputs}

@@ -9,12 +9,14 @@ from array import array
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from featurestore import redis_layout as layout
 from schemas.errors import HeadraceError
-from schemas.plan import ValueType
+
+if TYPE_CHECKING:
+    from schemas.plan import ValueType
 
 _UNREADABLE = (KeyError, IndexError, ValueError, ArithmeticError, OSError, struct.error)
 _ELEMENTS = b"\x0a"  # the tag of what is in the message of a list or a set

@@ -231,12 +231,13 @@ from types import SimpleNamespace
 import deploy.processes, streams.worker, streams.rebuild, featurestore.online_writer
 import featurestore.feature_log
 from tests.streams.plans import purchases_plan
+from streams.log_records import LogRecords
 from streams.partition_state import SourcePartition
 from tests.streams.test_intake import record
 
 plan = purchases_plan()
 assert deploy.processes._udfs(SimpleNamespace(), plan) == {}
-SourcePartition(plan, plan.sources[0], 0, {}).process([record(0, 10)])
+SourcePartition(plan, plan.sources[0], 0, {}).process(LogRecords.of([record(0, 10)]))
 print(sorted({"pandas", "feast"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
