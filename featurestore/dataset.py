@@ -65,9 +65,28 @@ def read_entities(file: Path, keys: Iterable[FieldSpec]) -> pa.Table:
     return table
 
 
+def _stored(plan: Plan, service: str) -> tuple[FeatureRef, ...]:
+    """The features of a service, which logs and tables know."""
+    computed = {view.name for view in plan.on_demand_views}
+    features = plan.service(service).features
+    for ref in features:
+        if ref.view in computed:
+            raise HeadraceError(
+                f"service '{service}' has on-demand view '{ref.view}', which is not computed for training sets "
+                "yet; take a service of its inputs, and compute it from the set"
+            )
+    return features
+
+
 def join_keys_of(plan: Plan, service: str) -> list[FieldSpec]:
-    """The join keys of all views of a service, once."""
-    views = (plan.view(ref.view) for ref in plan.service(service).features)
+    """The join keys of all views of a service, once.
+
+    Raises
+    ------
+    HeadraceError
+        When one of them is computed on demand.
+    """
+    views = (plan.view(ref.view) for ref in _stored(plan, service))
     return list({key.name: key for view in views for key in view.join_keys}.values())
 
 
@@ -100,7 +119,7 @@ def as_of_event_time(
         When a view has no rows or a table is not in files of this machine.
     """
     by_view: dict[str, list[FeatureRef]] = {}
-    for ref in plan.service(service).features:
+    for ref in _stored(plan, service):
         by_view.setdefault(ref.view, []).append(ref)
     batch = [view for view in by_view if isinstance(plan.view(view), BatchViewSpec)]
     histories = [_of_log(plan, refs, feature_log) for view, refs in by_view.items() if view not in batch]
@@ -111,7 +130,7 @@ def as_of_event_time(
             )
         histories += _of_tables(plan, [by_view[view] for view in batch], repo_dir)
     joined = join_as_of(asked, TIME, histories)
-    return joined.select([*asked.column_names, *(r.full_name for r in plan.service(service).features)])
+    return joined.select([*asked.column_names, *(r.full_name for r in _stored(plan, service))])
 
 
 def as_served(
@@ -185,7 +204,7 @@ def router_of(plan: Plan, service: str, name: str | None = None) -> RouterSpec:
 def _kinds(plan: Plan, service: str) -> dict[str, pa.DataType]:
     """Types of the features of a service."""
     found = {}
-    for ref in plan.service(service).features:
+    for ref in _stored(plan, service):
         (field,) = [field for field in plan.view(ref.view).features if field.name == ref.feature]
         found[ref.full_name] = arrow_type(field.dtype)
     return found

@@ -21,6 +21,7 @@ from featurestore.repository import compile_features, register
 from schemas.errors import HeadraceError
 from schemas.plan import LearnerSpec, Plan, PolicySpec, RouterSpec
 from streams.archive import predictions_table
+from tests.featurestore.conftest import ON_DEMAND
 from tests.featurestore.test_feature_log import START, delays
 from tests.streams.join_builders import a_prediction
 
@@ -175,3 +176,16 @@ def test_as_served_is_the_vector_of_the_last_prediction_not_what_the_log_knows_b
     assert found.num_rows == 5
     assert datetime.fromtimestamp(at_ms / 1000, UTC) == START
     assert np.isnan(found["carrier_delays__mean_1h"].to_pandas()).all()
+
+
+def test_a_service_with_an_on_demand_view_is_refused(repo: Path, tmp_path: Path) -> None:
+    with (repo / "features.py").open("a") as file:
+        file.write(ON_DEMAND)
+    plan = compile_features(repo).plan()
+    asked = pa.table({"carrier": ["UA"], "event_timestamp": [START]})
+    for refused in (
+        lambda: join_keys_of(plan, "computed"),
+        lambda: as_of_event_time(plan, "computed", asked, tmp_path),
+    ):
+        with pytest.raises(HeadraceError, match="has on-demand view 'shares', which is not computed"):
+            refused()
