@@ -72,8 +72,8 @@ def _stored(plan: Plan, service: str) -> tuple[FeatureRef, ...]:
     for ref in features:
         if ref.view in computed:
             raise HeadraceError(
-                f"service '{service}' has on-demand view '{ref.view}', which is not computed for training sets "
-                "yet; take a service of its inputs, and compute it from the set"
+                f"service '{service}' has on-demand view '{ref.view}', which is not computed for training "
+                "sets yet; take a service of its inputs, and compute it from the set"
             )
     return features
 

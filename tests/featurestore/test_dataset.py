@@ -187,5 +187,7 @@ def test_a_service_with_an_on_demand_view_is_refused(repo: Path, tmp_path: Path)
         lambda: join_keys_of(plan, "computed"),
         lambda: as_of_event_time(plan, "computed", asked, tmp_path),
     ):
-        with pytest.raises(HeadraceError, match="has on-demand view 'shares', which is not computed"):
+        with pytest.raises(
+            HeadraceError, match="has on-demand view 'shares', which is not computed for training sets"
+        ):
             refused()

@@ -265,3 +265,24 @@ def test_the_command_tells_it_as_text_and_as_json(
         ("profile:age", True),
     ]
     assert everything[0]["learners"][0]["versions"] == [{"first": "1.0", "last": "2.1", "count": 4}]
+
+
+def test_the_command_names_udfs_and_on_demand_views(
+    first: Plan, project: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_REDIS", redis_url)
+    monkeypatch.setenv("HEADRACE_PROJECT", project)
+    monkeypatch.setenv("HEADRACE_DATA_DIR", str(tmp_path))
+    items = ColumnSpec(name="items", kind="long")
+    view = first.stream_views[0].model_copy(
+        update={"udf": UdfSpec(source="a", inputs=(items,), outputs=(items,))}
+    )
+    with redis.Redis.from_url(redis_url) as client:
+        plan = computing(first, RATIOS).model_copy(update={"stream_views": (view,)})
+        PlanStore(client, project).save(plan)
+    command = ["lineage", "all", str(tmp_path)]
+    told = CliRunner().invoke(app, command, catch_exceptions=False).output.splitlines()
+    assert "ratios:per_year: Float64 per user" in told
+    assert told.count("    taken by    on demand feature view ratios") == 2
+    assert told.count("    computed    udf of shopping, text ca978112ca1b, gives items") == 2
+    assert "    computed    shopping:spent: udf of shopping, text ca978112ca1b, gives items" in told
