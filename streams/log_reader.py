@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.errors import ServiceUnavailable
 
@@ -71,7 +71,7 @@ def read_log(bootstrap: str, topic: str, partition: int, start: int = 0) -> Iter
     """
     consumer = open_consumer(bootstrap, fetch_wait_ms=10)
     try:
-        consumer.assign([TopicPartition(topic, partition, start)])
+        consumer.assign([TopicPartition(topic, partition, start or OFFSET_BEGINNING)])
         while (first := consumer.poll(_SILENCE_S)) is not None:
             # What has arrived, at once: each call hands the interpreter to another thread.
             for message in (first, *consumer.consume(_AT_ONCE, 0)):
