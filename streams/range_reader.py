@@ -23,7 +23,8 @@ from faust.types import TP
 log = logging.getLogger(__name__)
 
 MAX_RECORDS = 4000  # of a range
-_HELD_RECORDS, _HELD_BYTES = 2 * MAX_RECORDS, 8 * 1024**2  # of a partition, before it is paused
+_HELD_RECORDS, _HELD_BYTES = 128_000, 64 * 1024**2  # of all partitions; each may have its share
+_RESUMED_AT = 0.25  # of its share: a pause throws away what had been fetched ahead, so there must be few
 _POLL_S, _PAUSED_POLL_S = 0.1, 0.005
 _REQUEST_S = 10.0
 _RETRY_S = 0.5
@@ -154,9 +155,15 @@ class RangeReader:
                 records, size = self._sizes[tp]
                 held = self._sizes[tp] = records + len(part), size + sum(map(len, part))
                 self._held[tp].append(part)
-            if held[0] >= _HELD_RECORDS or held[1] >= _HELD_BYTES:
+            if not self._has_room(held, 1.0):
                 self._pause(tp)
         self._loop.call_soon_threadsafe(self._arrived.set)
+
+    def _has_room(self, held: tuple[int, int], share: float) -> bool:
+        """Whether records and bytes held of a partition are below a part of what one may hold."""
+        share /= max(len(self.committed), 1)
+        most = max(_HELD_RECORDS * share, MAX_RECORDS)
+        return held[0] < most and held[1] < _HELD_BYTES * share
 
     def _pause(self, tp: TP) -> None:
         if tp not in self._paused:
@@ -166,8 +173,8 @@ class RangeReader:
     def _resume(self) -> None:
         for tp in list(self._paused):
             with self._lock:
-                records, size = self._sizes.get(tp, (0, 0))
-            if records <= _HELD_RECORDS / 2 and size <= _HELD_BYTES / 2:
+                held = self._sizes.get(tp, (0, 0))
+            if self._has_room(held, _RESUMED_AT):
                 self._paused.discard(tp)
                 self._consumer.resume([TopicPartition(*tp)])
 

@@ -298,7 +298,9 @@ def test_columns_and_record_at_a_time_agree_on_every_damaged_record(log: Range, 
         expected = one_at_a_time(log, payload)
         if isinstance(expected, str):
             assert decoded.errors[row] == expected
-            assert expected.startswith("field '") or "bytes after the record" in expected
+            # An array that is skipped by its declared size may be damaged within: fastavro finds it.
+            known = ("field '", "fastavro cannot read the record")
+            assert expected.startswith(known) or "bytes after the record" in expected
         else:
             assert row not in decoded.errors
             assert_row(decoded, row, expected)
