@@ -79,8 +79,12 @@ class RangeReader:
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
 
+    def wake(self) -> None:
+        """End a `wait`: more partitions are wanted now."""
+        self._arrived.set()
+
     async def wait(self, timeout_s: float) -> None:
-        """Until something has arrived since the last `take`, or time is up."""
+        """Until something has arrived since the last `take`, or `wake`, or time is up."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._arrived.wait(), timeout_s)
 

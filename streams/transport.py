@@ -114,6 +114,14 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
     def assignment(self) -> set[TP]:
         return set(self._assigned)
 
+    def on_buffer_drop(self, tp: TP) -> None:
+        super().on_buffer_drop(tp)
+        self._reader.wake()
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        super().resume_partitions(tps)
+        self._reader.wake()
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 (Faust asks)
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
