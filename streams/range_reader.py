@@ -206,6 +206,8 @@ class RangeReader:
         with self._lock:
             self._held.clear()
             self._sizes.clear()
+        # librdkafka keeps a partition paused that is taken away and given back.
+        self._consumer.resume([TopicPartition(*tp) for tp in self._paused])
         self._paused.clear()
 
     def _read_committed(self, partitions: list[TopicPartition]) -> dict[TP, int | None]:

@@ -113,6 +113,22 @@ async def test_a_slow_partition_is_held_within_bounds_and_loses_nothing(kafka_bo
     assert one.taken == {slow: list(range(60_000)), quick: list(range(1000))}
 
 
+async def test_a_partition_that_moves_while_it_is_paused_is_read_on(kafka_bootstrap, topic, monkeypatch):
+    monkeypatch.setattr(range_reader, "_HELD_RECORDS", 16_000)
+    both = [TP(topic, 0), TP(topic, 1)]
+    for tp in both:
+        produce(kafka_bootstrap, topic, tp.partition, 60_000)
+    async with member(kafka_bootstrap, topic) as old:
+        await until(lambda: old.reader._paused == set(both))
+        async with member(kafka_bootstrap, topic) as new:
+            await new.until_assigned(1)
+            await old.until_assigned(1)
+            for one in (old, new):
+                (tp,) = one.partitions
+                await one.take(tp, 60_000)
+                assert one.taken[tp] == list(range(60_000))
+
+
 async def test_large_records_are_held_by_their_bytes(kafka_bootstrap, topic, monkeypatch):
     monkeypatch.setattr(range_reader, "_HELD_BYTES", 2_000_000)
     big = TP(topic, 0)
