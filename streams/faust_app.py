@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 EXIT_FAILED = 70
 _BUFFERED_RANGES = 4
 _FETCH_BYTES = 4 * 1024**2  # per partition
+_FETCH_LEAST_BYTES = 64 * 1024  # or what has come when the wait is over: a busy broker is asked less often
 _FETCHED_KIB = 16 * 1024  # ahead of what is held for the agents, all partitions together
 _FETCHED_RECORDS = 8_000  # ahead, per partition
 _FETCH_PAUSE_MS = 5  # librdkafka's own second would be felt when that much has been fetched
@@ -74,6 +75,7 @@ def range_app(
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",  # aborted records must not become features
             "fetch.wait.max.ms": fetch_wait_ms,
+            "fetch.min.bytes": _FETCH_LEAST_BYTES,
             "max.partition.fetch.bytes": _FETCH_BYTES,
             "queued.min.messages": _FETCHED_RECORDS,
             "queued.max.messages.kbytes": _FETCHED_KIB,
