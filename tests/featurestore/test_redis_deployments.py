@@ -143,7 +143,7 @@ async def test_slots_may_move_between_nodes(cluster: Cluster) -> None:
             new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", cluster.identity(source))
             old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", cluster.identity(target))
             keys = old.execute_command("CLUSTER GETKEYSINSLOT", slot, 100)
-            assert len(keys) == len(names)
+            assert len(keys) >= len(names)  # a key of another test may be in the slot by chance
             old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys[:25])
             for _ in range(2):
                 assert client.get_online_features(["v:n"], {"k": names}).columns["v__n"] == [1] * 40

@@ -43,8 +43,14 @@ def loop(
         one.join.kill()
 
 
-def no_lag(lags: dict[tuple[str, ...], float]) -> bool:
-    return bool(lags) and not any(lags.values())
+def told_when_all_is_in(run: Loop, port: int) -> dict[str, dict[tuple[str, ...], float]]:
+    """The metrics once they tell of everything sent; they follow progress, and ends of topics, by a moment."""
+    run.wait()
+    sent = {(name, str(p)): end for name, ends in run.sent.items() for p, end in ends.items()}
+    wait_for_metric(
+        port, "headrace_position", lambda found: all(found.get(w, 0) >= end for w, end in sent.items())
+    )
+    return wait_for_metric(port, "headrace_lag", lambda lags: not any(lags.values()))
 
 
 def fates(told: dict[tuple[str, ...], float], partition: int) -> dict[str, float]:
@@ -63,8 +69,7 @@ def test_predictions_and_outcomes_add_up_in_metrics_and_probes_tell_the_state(
     for n in range(10):
         value = encode_confluent(SCHEMA, 1, {"flight": f"x{n}", "late": None if n == 5 else True, "at": 200})
         run.send(events, n % PARTITIONS, value if n else b"not avro", key=b"x", timestamp=200)
-    run.wait()
-    told = wait_for_metric(free_port, "headrace_lag", no_lag)
+    told = told_when_all_is_in(run, free_port)
     assert sum(told["headrace_join_labels_total"].values()) == 10
     assert told["headrace_join_labels_total"][events, "delays", "0", "malformed"] == 1
     assert told["headrace_join_labels_total"][events, "delays", "1", "unlabelled"] == 1
@@ -72,8 +77,7 @@ def test_predictions_and_outcomes_add_up_in_metrics_and_probes_tell_the_state(
     assert sum(fates(told["headrace_join_predictions"], n)["pending"] for n in range(PARTITIONS)) > 0
     for event in log[-2:]:
         run.send_event(event)
-    run.wait()
-    told = wait_for_metric(free_port, "headrace_lag", no_lag)
+    told = told_when_all_is_in(run, free_port)
     for partition, oracle in enumerate(expected):
         counts = oracle.counts()
         found = fates(told["headrace_join_predictions"], partition)
