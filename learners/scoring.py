@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from river import compose
+
 from schemas.records import Value
 
 Features = Mapping[str, Value]
@@ -31,9 +33,35 @@ def score(model: Any, x: Features) -> float:
     return answer
 
 
+def score_and_learn(model: Any, x: Features, label: float) -> float:
+    """`score`, then `learn`. What functions at the head of a pipeline make of `x` is made once for both.
+
+    Raises
+    ------
+    ValueError
+        As `score`; nothing is learned then.
+    """
+    model, x = _without_functions(model, x)
+    predicted = score(model, x)
+    learn(model, x, label)
+    return predicted
+
+
 def learn(model: Any, x: Features, label: float) -> None:
     """Learn one label: as a bool (at least 0.5) for a classifier, as the number itself otherwise."""
     model.learn_one(x, label >= 0.5 if is_classifier(model) else label)
+
+
+def _without_functions(model: Any, x: Features) -> tuple[Any, Features]:
+    """The last step of a pipeline whose other steps are functions, and what it sees; else both as given."""
+    if type(model) is not compose.Pipeline:
+        return model, x
+    *head, last = model.steps.values()
+    if any(type(step) is not compose.FuncTransformer for step in head):
+        return model, x
+    for step in head:
+        x = step.transform_one(x)
+    return last, x
 
 
 def is_classifier(model: Any) -> bool:

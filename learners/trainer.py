@@ -14,7 +14,7 @@ from learners.definitions import Learner
 from learners.inputs import Inputs
 from learners.metrics import ProgressiveValidation
 from learners.model_store import Artifact, ModelHeader, PublishedVersion
-from learners.scoring import learn, score
+from learners.scoring import score_and_learn
 from learners.seen_ids import SeenIds
 from learners.state_digest import state_digest
 from schemas.plan import Plan
@@ -104,9 +104,7 @@ class Trainer:
 
     def _learn(self, example: Example) -> None:
         x = self._inputs.of_prediction(example.prediction)
-        predicted = score(self.model, x)
-        learn(self.model, x, example.label)
-        self._validation.update(predicted, example.label)
+        self._validation.update(score_and_learn(self.model, x, example.label), example.label)
         self.examples += 1
         self.unpublished += 1
         ts_ms = example.prediction.ts_ms
