@@ -65,7 +65,7 @@ class ExampleFold:
         newest = self._store.latest(arm)
         if newest is None:
             return Trainer(plan, project.learner(arm))
-        artifact = self._store.load(arm, newest)
+        artifact = self._store.resume(arm, newest)
         trainer = Trainer(plan, project.learner(arm), artifact)
         told = any(known.version == newest for known in self._store.lineage(arm))
         if trainer.version == newest and not told:  # a crash came between the two

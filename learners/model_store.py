@@ -1,8 +1,9 @@
 """The model store: signed artifacts in a directory, one file per published version.
 
-An artifact is ``MAGIC | length, header JSON | length, pickled model | length, trainer memory | HMAC-SHA256``
-with lengths as little-endian u64 and the HMAC over all before it. It appears under its name only when it is
-complete and on disk.
+An artifact is ``MAGIC | lengths | header JSON | pickled model | HMAC | trainer memory | HMAC`` with the
+lengths of header, model and memory as little-endian u64. The first HMAC-SHA256 covers all before it, the
+second that first one and the memory: who serves a model reads up to the first, who goes on learning reads it
+all. An artifact appears under its name only when it is complete and on disk.
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from learners.durable_files import write_atomically
 from learners.safe_pickle import dump_model, load_model
 from schemas.errors import ModelError, UnknownNameError
 
-_MAGIC = b"HEADRACE-MODEL-1\n"
-_LENGTH = struct.Struct("<Q")
+_MAGIC = b"HEADRACE-MODEL-2\n"
+_LENGTHS = struct.Struct("<QQQ")  # of header, model, memory
+_PREFIX = len(_MAGIC) + _LENGTHS.size
 _SIGNATURE = hashlib.sha256().digest_size
 LINEAGE = "lineage.jsonl"
 
@@ -111,7 +114,7 @@ class ModelStore:
         return versions[-1] if versions else None
 
     def load(self, name: str, version: str) -> Artifact:
-        """One version of a learner.
+        """One version of a learner, to be served: without its memory.
 
         Raises
         ------
@@ -120,15 +123,17 @@ class ModelStore:
         ModelError
             When its signature does not fit, or it holds what may not be loaded.
         """
-        try:
-            data = self._path(name, version).read_bytes()
-        except FileNotFoundError:
-            raise UnknownNameError(f"version of learner '{name}'", version, self._versions(name)) from None
-        header, model, memory = self._verify(f"model {name}@{version}", data)
-        found = ModelHeader(**json.loads(header))
-        if (found.name, found.version) != (name, version):
-            raise ModelError(f"the file of {name}@{version} holds {found.name}@{found.version}; restore it")
-        return Artifact(found, load_model(model), memory)
+        with self._open(name, version) as file:
+            return self._read_model(file, name, version)[0]
+
+    def resume(self, name: str, version: str) -> Artifact:
+        """One version of a learner, with what its trainer must remember. Raises as `load` does."""
+        with self._open(name, version) as file:
+            found, signature = self._read_model(file, name, version)
+            memory = file.read()
+        memory, second = memory[:-_SIGNATURE], memory[-_SIGNATURE:]
+        self._verify(f"the memory of model {name}@{version}", signature + memory, second)
+        return replace(found, memory=memory)
 
     def lineage(self, name: str) -> list[PublishedVersion]:
         """All versions ever published, oldest first."""
@@ -141,26 +146,42 @@ class ModelStore:
         stems = (path.stem for path in (self.directory / name).glob("*.model"))
         return sorted(stems, key=lambda stem: tuple(map(int, stem.split("."))))
 
-    def _encode(self, artifact: Artifact) -> bytes:
-        header = json.dumps(vars(artifact.header)).encode()
-        body = bytearray(_MAGIC)
-        for part in (header, dump_model(artifact.model), artifact.memory):
-            body += _LENGTH.pack(len(part)) + part
-        return bytes(body) + self._sign(body)
+    def _open(self, name: str, version: str) -> BinaryIO:
+        try:
+            return self._path(name, version).open("rb")
+        except FileNotFoundError:
+            raise UnknownNameError(f"version of learner '{name}'", version, self._versions(name)) from None
 
-    def _sign(self, body: bytes | bytearray | memoryview) -> bytes:
+    def _read_model(self, file: BinaryIO, name: str, version: str) -> tuple[Artifact, bytes]:
+        """The artifact without its memory, and the signature: nothing is interpreted before that fits."""
+        what, prefix = f"model {name}@{version}", file.read(_PREFIX)
+        lengths = _LENGTHS.unpack(prefix[len(_MAGIC) :]) if len(prefix) == _PREFIX else (0, 0, 0)
+        if _PREFIX + sum(lengths) + 2 * _SIGNATURE != os.fstat(file.fileno()).st_size:
+            lengths = (0, 0, 0)  # damaged: there is no signature that fits
+        body = file.read(lengths[0] + lengths[1])
+        signature = file.read(_SIGNATURE)
+        self._verify(what, prefix + body, signature)
+        header = ModelHeader(**json.loads(body[: lengths[0]]))
+        if (header.name, header.version) != (name, version):
+            raise ModelError(f"the file of {name}@{version} holds {header.name}@{header.version}; restore it")
+        return Artifact(header, load_model(body[lengths[0] :])), signature
+
+    def _encode(self, artifact: Artifact) -> bytes:
+        header, model = json.dumps(vars(artifact.header)).encode(), dump_model(artifact.model)
+        memory = artifact.memory
+        head = _MAGIC + _LENGTHS.pack(len(header), len(model), len(memory)) + header + model
+        signature = self._sign(head)
+        return b"".join((head, signature, memory, self._sign(signature + memory)))
+
+    def _sign(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, "sha256")
 
-    def _verify(self, what: str, data: bytes) -> tuple[bytes, bytes, bytes]:
-        """The three parts of an artifact; nothing of it is interpreted before the signature fits."""
-        body, signature = data[:-_SIGNATURE], data[-_SIGNATURE:]
-        if not hmac.compare_digest(self._sign(body), signature) or not body.startswith(_MAGIC):
+    def _verify(self, what: str, body: bytes, signature: bytes) -> None:
+        if not hmac.compare_digest(self._sign(body), signature):
             raise ModelError(
                 f"{what} is not signed with this key, or damaged; set the key it was published with, "
                 "or remove the file to train again"
             )
-        header, model, memory = _parts(body)
-        return header, model, memory
 
 
 def read_lineage(directory: Path, name: str) -> list[PublishedVersion]:
@@ -169,15 +190,6 @@ def read_lineage(directory: Path, name: str) -> list[PublishedVersion]:
     lines = path.read_text().splitlines() if path.exists() else []
     headers = {header.version: header for line in lines for header in _parse(line)}
     return sorted(headers.values(), key=lambda header: (header.major, header.minor))
-
-
-def _parts(body: bytes) -> Iterator[bytes]:
-    at = len(_MAGIC)
-    while at < len(body):
-        (length,) = _LENGTH.unpack_from(body, at)
-        at += _LENGTH.size
-        yield body[at : at + length]
-        at += length
 
 
 def _parse(line: str) -> Iterator[PublishedVersion]:

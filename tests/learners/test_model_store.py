@@ -44,9 +44,10 @@ def test_a_published_version_comes_back(store: ModelStore) -> None:
     model.learn_one({"a": 1.0}, True)
     published = artifact(model=model)
     store.publish(published)
-    loaded = store.load("static", "1.1")
-    assert (loaded.header, loaded.memory) == (published.header, b"memory")
-    assert state_digest(loaded.model) == state_digest(model)
+    served, resumed = store.load("static", "1.1"), store.resume("static", "1.1")
+    assert (served.header, served.memory) == (published.header, b"")
+    assert (resumed.header, resumed.memory) == (published.header, b"memory")
+    assert state_digest(served.model) == state_digest(resumed.model) == state_digest(model)
 
 
 def test_versions_order_as_numbers_and_the_lineage_outlives_the_files(store: ModelStore) -> None:
@@ -80,7 +81,29 @@ def test_a_changed_byte_is_refused(store: ModelStore, at: int) -> None:
     data[at] ^= 1
     path.write_bytes(data)
     with pytest.raises(ModelError, match="not signed with this key"):
+        store.resume("static", "1.1")
+
+
+@pytest.mark.parametrize("at", [0, 20, 40, 60, -80])
+def test_who_only_serves_refuses_what_it_reads(store: ModelStore, at: int) -> None:
+    store.publish(artifact())
+    path = store.directory / "static" / "1.1.model"
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match="not signed with this key"):
         store.load("static", "1.1")
+
+
+def test_the_memory_of_another_version_is_refused(store: ModelStore) -> None:
+    store.publish(artifact(1))
+    store.publish(artifact(2))
+    one, other = (store.directory / "static" / f"1.{minor}.model" for minor in (1, 2))
+    end = len(b"memory") + 32
+    one.write_bytes(one.read_bytes()[:-end] + other.read_bytes()[-end:])
+    assert store.load("static", "1.1").header.minor == 1
+    with pytest.raises(ModelError, match=r"the memory of model static@1\.1 is not signed"):
+        store.resume("static", "1.1")
 
 
 def test_another_key_and_a_truncated_file_are_refused(store: ModelStore) -> None:
@@ -89,8 +112,9 @@ def test_another_key_and_a_truncated_file_are_refused(store: ModelStore) -> None
         ModelStore(store.directory, b"another key, as long").load("static", "1.1")
     path = store.directory / "static" / "1.1.model"
     path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(ModelError, match="not signed with this key"):
-        store.load("static", "1.1")
+    for read in (store.load, store.resume):
+        with pytest.raises(ModelError, match="not signed with this key"):
+            read("static", "1.1")
 
 
 def test_a_file_under_the_name_of_another_version_is_refused(store: ModelStore) -> None:

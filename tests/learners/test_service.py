@@ -188,7 +188,7 @@ def test_published_models_are_swapped_in_and_told_by_progress(scene: Scene) -> N
 def test_a_version_that_is_not_authentic_does_not_serve(scene: Scene) -> None:
     scene.train(10)
     path = scene.store.directory / "tree" / "1.0.model"
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    path.write_bytes(b"x" + path.read_bytes()[1:])
     with scene.serving() as client:
         failed = 'headrace_model_load_errors_total{arm="tree"}'
         until(lambda: failed in client.get("/metrics").text and client.get("/readyz").status_code == 200)

@@ -97,7 +97,7 @@ class Scene:
         return {arm: state_digest(self.newest(arm).model) for arm in self.router.arms}
 
     def newest(self, arm: str) -> Artifact:
-        return self.store.load(arm, self.store.latest(arm) or "")
+        return self.store.resume(arm, self.store.latest(arm) or "")
 
 
 @pytest.fixture

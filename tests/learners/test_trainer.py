@@ -44,7 +44,7 @@ def published(trainer: Trainer) -> PublishedVersion:
 def saved(store: ModelStore, trainer: Trainer) -> Artifact:
     artifact = trainer.checkpoint()
     store.publish(artifact)
-    return store.load(artifact.header.name, artifact.header.version)
+    return store.resume(artifact.header.name, artifact.header.version)
 
 
 @settings(max_examples=5, deadline=None)
