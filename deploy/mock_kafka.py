@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +22,7 @@ CLUSTER_ID_PREFIX = "mockCluster"  # how librdkafka names these, and how others 
 DEFAULT_PARTITIONS = 4  # fixed in librdkafka
 _PRODUCER = 0
 _ERROR_LENGTH = 512
+_BETWEEN_S = 0.001  # a request that comes while the broker finishes another one may wait for a second
 
 
 def _library() -> ctypes.CDLL:
@@ -69,6 +71,7 @@ class MockKafka:
         self.bootstrap: str = library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
         for name, partitions in (topics or {}).items():
             self.create_topic(name, partitions)
+            time.sleep(_BETWEEN_S)
 
     def create_topic(self, name: str, partitions: int) -> None:
         code = self._library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1)
