@@ -61,7 +61,11 @@ def apply_plan(settings: Settings, plan: Plan) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         register(settings.project_dir, settings.feature_log_dir)
     ensure_topics(
-        settings.kafka, plan, settings.replication, settings.event_partitions, settings.topic_partitions
+        settings.kafka_access,
+        plan,
+        settings.replication,
+        settings.event_partitions,
+        settings.topic_partitions,
     )
     PlanStore(settings.redis, plan.project).save(plan)
 

@@ -9,17 +9,18 @@ from featurestore.audit import Audit, AuditReport, SourceLog
 from featurestore.raw_events import RawRecord, heard_of_block, raw_table
 from schemas import topics
 from schemas.plan import Plan, SourceSpec
+from streams.kafka_access import Kafka
 from streams.log_reader import partition_count, read_log
 from streams.partition_state import definition_of
 
 
-def audit(kafka: str, plan: Plan, router: str, sample: int, seed: int = 0) -> AuditReport:
+def audit(kafka: Kafka, plan: Plan, router: str, sample: int, seed: int = 0) -> AuditReport:
     """Audit a sample of the predictions of a router against the event topics in Kafka.
 
     Parameters
     ----------
     kafka
-        ``host:port`` of a broker.
+        How to reach Kafka.
     plan
         The plan in force.
     router
@@ -37,7 +38,7 @@ def audit(kafka: str, plan: Plan, router: str, sample: int, seed: int = 0) -> Au
     return Audit(plan, router, logs).run(predictions, sample, seed)
 
 
-def _source_log(kafka: str, plan: Plan, source: SourceSpec) -> SourceLog:
+def _source_log(kafka: Kafka, plan: Plan, source: SourceSpec) -> SourceLog:
     heard = []
     if source.shards:
         topic, definition = topics.shuffle(plan.project, source.name), definition_of(plan, source)
@@ -48,7 +49,7 @@ def _source_log(kafka: str, plan: Plan, source: SourceSpec) -> SourceLog:
     return SourceLog(raw_table(plan, source, _records(kafka, source.topic)), heard)
 
 
-def _records(kafka: str, topic: str) -> Iterator[RawRecord]:
+def _records(kafka: Kafka, topic: str) -> Iterator[RawRecord]:
     for partition in range(partition_count(kafka, topic)):
         for message in read_log(kafka, topic, partition):
             yield partition, message.offset(), message.timestamp()[1], message.value(), message.headers()

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from deploy.offsets import end_offsets
 from featurestore.backfill import PartitionBackfill, Span, drop_other_rows, until
 from featurestore.past_events import EventFiles, from_kafka
 from schemas import topics
-from schemas.errors import HeadraceError, ServiceUnavailable
+from schemas.errors import HeadraceError
 from schemas.plan import Plan
+from streams.kafka_access import Kafka, KafkaAdmin
 from streams.log_reader import read_log
 from streams.log_records import LogRecord
 from streams.output import LogProducer
@@ -35,7 +35,7 @@ class _Job:
     plan: str
     view: str
     partition: int
-    kafka: str
+    kafka: Kafka
     end: int | None  # of the topic; None: events of files
     feature_log: Path
     work: Path
@@ -63,7 +63,7 @@ class Backfill:
     view
         The stream view.
     kafka
-        ``host:port`` of a broker.
+        How to reach Kafka.
     feature_log
         Folder of the feature log.
     work
@@ -78,7 +78,7 @@ class Backfill:
         self,
         plan: Plan,
         view: str,
-        kafka: str,
+        kafka: Kafka,
         feature_log: Path,
         work: Path,
         span: Span,
@@ -161,13 +161,13 @@ class Backfill:
 
     def _workers_run(self) -> bool:
         group = worker_group(self._plan)
-        admin = AdminClient({"bootstrap.servers": self._kafka, "log_level": 0})
+        admin = KafkaAdmin(self._kafka)
         try:
             answer = admin.describe_consumer_groups([group], request_timeout=_REQUEST_S)[group].result()
         except KafkaException as error:
             if error.args[0].name() == "GROUP_ID_NOT_FOUND":
                 return False
-            raise ServiceUnavailable(f"Kafka does not tell who is in group {group}: {error}") from error
+            raise admin.unreachable(error) from error
         return bool(answer.members)
 
 

@@ -43,7 +43,7 @@ def backfill(
     work = Backfill(
         plan,
         view,
-        settings.kafka,
+        settings.kafka_access,
         settings.feature_log_dir,
         settings.data / "backfill" / view,
         Span(_ms(start), _ms(end)),

@@ -162,6 +162,9 @@ def serve(
 def up(
     project: Project = _HERE,
     kafka: Annotated[str, typer.Option(help="'mock' for the built-in broker, or host:port.")] = "mock",
+    kafka_config: Annotated[
+        Path | None, typer.Option(help="TLS and SASL of that Kafka: a file of librdkafka properties.")
+    ] = None,
     redis: Annotated[
         str | None, typer.Option(help="URL of a running Redis.", show_default="starts one")
     ] = None,
@@ -172,7 +175,9 @@ def up(
     from deploy.stack import LocalStack, run_until_interrupted
 
     settings = load_settings(project, port=port)
-    stack = LocalStack(settings.project_dir, kafka, redis, partitions, port=settings.port)
+    stack = LocalStack(
+        settings.project_dir, kafka, redis, partitions, port=settings.port, kafka_config=kafka_config
+    )
     run_until_interrupted(stack)
 
 
@@ -200,7 +205,7 @@ def wait(
     if prefix:
         wanted = dict(_parse_prefix(item) for item in prefix)
     else:
-        wanted = {n: end for (_, n), end in end_offsets(settings.kafka, [topic]).items()}
+        wanted = {n: end for (_, n), end in end_offsets(settings.kafka_access, [topic]).items()}
     ProgressStore(client, current).wait(topic, wanted, until, timeout)  # type: ignore[arg-type]
     typer.echo(f"visible in {until}: {topic} " + " ".join(f"{n}={wanted[n]}" for n in sorted(wanted)))
 
@@ -217,7 +222,7 @@ def status(
 
     settings = load_settings(project)
     client, current = _current(settings)
-    found = read_status(client, current, end_offsets(settings.kafka, topics_read(current)))
+    found = read_status(client, current, end_offsets(settings.kafka_access, topics_read(current)))
     typer.echo(json.dumps(asdict(found)) if as_json else render_status(current, found))
 
 
@@ -235,7 +240,7 @@ def healthy(
         raise SettingsError(f"'{process}' is not one of worker, join, train")
     settings = load_settings(project)
     client, current = _current(settings)
-    status = read_status(client, current, end_offsets(settings.kafka, topics_read(current)))
+    status = read_status(client, current, end_offsets(settings.kafka_access, topics_read(current)))
     if (trouble := trouble_of(status, process, longest)) is not None:
         typer.echo(trouble, err=True)
         raise typer.Exit(1)

@@ -15,6 +15,7 @@ from schemas import topics
 from schemas.plan import Plan, RouterSpec
 from schemas.records import Prediction
 from streams.archive import predictions_table, read_examples
+from streams.kafka_access import Kafka
 from streams.log_reader import partition_count, read_log
 
 
@@ -43,10 +44,10 @@ def write_dataset(
 def _predictions(settings: Settings, plan: Plan, router: RouterSpec, where: str) -> pa.Table:
     if where == "archive":
         return read_examples(settings.examples_dir / router.name)
-    return predictions_table(read_predictions(settings.kafka, plan, router))
+    return predictions_table(read_predictions(settings.kafka_access, plan, router))
 
 
-def read_predictions(kafka: str, plan: Plan, router: RouterSpec) -> list[Prediction]:
+def read_predictions(kafka: Kafka, plan: Plan, router: RouterSpec) -> list[Prediction]:
     """All predictions in the topic of a router, partition by partition."""
     topic = topics.predictions(plan.project, router.name)
     return [

@@ -15,6 +15,7 @@ from typing import Any
 
 from deploy.offsets import end_offsets
 from schemas.records import DeadLetter
+from streams.kafka_access import Kafka
 from streams.log_reader import read_log
 
 BEGUN = "headrace.replay-begun"  # its value: the end of the record's partition before it was sent again
@@ -72,7 +73,7 @@ class DeadLetterLog:
     Parameters
     ----------
     kafka
-        ``host:port`` of a broker.
+        How to reach Kafka.
     topic
         The topic of dead letters, or of late records.
 
@@ -84,7 +85,7 @@ class DeadLetterLog:
         When the broker does not answer.
     """
 
-    def __init__(self, kafka: str, topic: str) -> None:
+    def __init__(self, kafka: Kafka, topic: str) -> None:
         self.kafka, self.topic = kafka, topic
         self._end = end_offsets(kafka, [topic])[topic, 0]
         self._markers = _Markers()

@@ -49,7 +49,7 @@ def list_letters(
     from deploy.dead_letters import DeadLetterLog, to_json, to_table
 
     settings = load_settings(project)
-    log = DeadLetterLog(settings.kafka, _letters_topic(settings, late))
+    log = DeadLetterLog(settings.kafka_access, _letters_topic(settings, late))
     found = log.find(_selection(topic, partition, kind, since, until), replayed)
     shown = islice(found, limit)
     if format == "json":
@@ -80,7 +80,7 @@ def replay(
     from deploy.replay import Replay, definitions_of, objection
 
     settings = load_settings(project)
-    log = DeadLetterLog(settings.kafka, _letters_topic(settings, late))
+    log = DeadLetterLog(settings.kafka_access, _letters_topic(settings, late))
     selection = _selection(topic, partition, kind, since, until)
 
     definitions = definitions_of(current_plan(settings)[1])
@@ -98,7 +98,7 @@ def replay(
     if not yes:
         typer.confirm(f"send {wanted:,} records again?", abort=True)
     chosen = (found for found in islice(log.find(selection), limit) if against(found) is None)
-    typer.echo(f"sent {Replay(settings.kafka, log.topic).run(chosen):,} records")
+    typer.echo(f"sent {Replay(settings.kafka_access, log.topic).run(chosen):,} records")
 
 
 def _letters_topic(settings: Settings, late: bool) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import OffsetSpec
 
-from schemas.errors import ServiceUnavailable, UnknownNameError
+from schemas.errors import UnknownNameError
+from streams.kafka_access import Kafka, KafkaAdmin
 
 _REQUEST_S = 10.0
 
 
-def end_offsets(bootstrap: str, names: Iterable[str]) -> dict[tuple[str, int], int]:
+def end_offsets(kafka: Kafka, names: Iterable[str]) -> dict[tuple[str, int], int]:
     """(topic, partition) to the offset behind the last record.
 
     Raises
@@ -22,20 +23,14 @@ def end_offsets(bootstrap: str, names: Iterable[str]) -> dict[tuple[str, int], i
     ServiceUnavailable
         When the brokers do not answer.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    admin = KafkaAdmin(kafka)
+    known = admin.metadata(_REQUEST_S).topics
     try:
-        known = admin.list_topics(timeout=_REQUEST_S).topics
         wanted = [TopicPartition(name, partition) for name in names for partition in _partitions(name, known)]
         answers = admin.list_offsets({tp: OffsetSpec.latest() for tp in wanted}, request_timeout=_REQUEST_S)
         return {(tp.topic, tp.partition): answer.result().offset for tp, answer in answers.items()}
     except KafkaException as error:
-        raise unreachable(bootstrap, error) from error
-
-
-def unreachable(bootstrap: str, error: KafkaException) -> ServiceUnavailable:
-    return ServiceUnavailable(
-        f"Kafka at '{bootstrap}': {error.args[0].str()}; does it run, and is HEADRACE_KAFKA its address?"
-    )
+        raise admin.unreachable(error) from error
 
 
 def _partitions(name: str, known: dict[str, object]) -> Iterable[int]:

@@ -17,6 +17,7 @@ from deploy.settings import Settings
 from featurestore.plan_store import PlanStore
 from schemas.errors import ServiceUnavailable
 from schemas.plan import Plan
+from streams.kafka_access import refuse_wrong_access
 from streams.redis_nodes import redis_client
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def run_worker(settings: Settings) -> None:
     uvloop.install()
     Worker(
         plan,
-        settings.kafka,
+        settings.kafka_access,
         RedisOnlineSink(settings.redis, plan),
         ParquetFeatureLog(settings.feature_log_dir, plan) if settings.feature_log else None,
         WorkerConfig(
@@ -102,7 +103,7 @@ def run_join(settings: Settings) -> None:
         metrics_port=settings.metrics_port,
         stuck_s=settings.stuck_s,
     )
-    JoinApp(plan, settings.kafka, settings.redis, config).run()
+    JoinApp(plan, settings.kafka_access, settings.redis, config).run()
 
 
 def run_train(settings: Settings) -> None:
@@ -117,17 +118,18 @@ def run_train(settings: Settings) -> None:
         load_project(settings.project_dir),
         ModelStore(settings.models_dir, settings.signing_key()),
     )
+    kafka = settings.kafka_access
     app = TrainApp(
         plan,
         project,
-        _kafka(settings),
+        kafka,
         client,
         store,
         publish_every_s=settings.publish_every_s or None,
         fetch_wait_ms=settings.fetch_wait_ms,
     )
     _stop_on_signals(app.stop)
-    oversee(settings.kafka, app.vitals, settings.stuck_s, settings.host, settings.metrics_port)
+    oversee(kafka, app.vitals, settings.stuck_s, settings.host, settings.metrics_port)
     app.run()
 
 
@@ -145,7 +147,7 @@ def run_serve(settings: Settings) -> None:
         ModelStore(settings.models_dir, settings.signing_key()),
     )
     replica = f"{socket.gethostname()}-{os.getpid()}"
-    app = create_app(plan, project, _kafka(settings), settings.redis, store, replica)
+    app = create_app(plan, project, settings.kafka_access, settings.redis, store, replica)
     uvicorn.run(
         app, host=settings.host, port=settings.port, log_level=settings.log_level.lower(), access_log=False
     )
@@ -179,7 +181,7 @@ def run_rebuild(settings: Settings, tell: Callable[[str], None]) -> dict[str, in
     _, plan = current_plan(settings)
     store = RedisRebuildStore(settings.redis, plan)
     settle_s = 2 * settings.checkpoint_ms / 1000 + _SETTLE_S
-    written = dict(Rebuild(plan, settings.kafka, store, settle_s, settings.idle_ms, tell).run())
+    written = dict(Rebuild(plan, settings.kafka_access, store, settle_s, settings.idle_ms, tell).run())
     if plan.batch_views:
         written["materialized"] = sum(run_materialize(settings, None).values())
     return written
@@ -189,6 +191,7 @@ def _begin(settings: Settings) -> tuple[redis.Redis, Plan]:
     _collect_rarely()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     client, plan = current_plan(settings)
+    refuse_wrong_access(settings.kafka_access)
     logging.getLogger(__name__).info("project '%s', plan %s", plan.project, plan.hash[:12])
     return client, plan
 
@@ -210,10 +213,6 @@ def _registry(settings: Settings) -> RegistryAccess | None:
     return RegistryAccess(
         settings.schema_registry, token.get_secret_value() if token else None, settings.schema_registry_ca
     )
-
-
-def _kafka(settings: Settings) -> dict[str, str]:
-    return {"bootstrap.servers": settings.kafka}
 
 
 def _stop_on_signals(stop: Callable[[], None]) -> None:

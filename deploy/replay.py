@@ -16,6 +16,7 @@ from schemas import topics
 from schemas.errors import HeadraceError
 from schemas.plan import Plan
 from schemas.records import DeadLetter
+from streams.kafka_access import Kafka, client_config
 from streams.log_reader import read_log
 from streams.outbox import NOW, Deliveries, KafkaRecord, Outbox
 from streams.partition_state import definition_of
@@ -55,14 +56,14 @@ class Replay:
     Parameters
     ----------
     kafka
-        ``host:port`` of a broker.
+        How to reach Kafka.
     letters_topic
         Where the letters are, and the markers go.
     """
 
-    def __init__(self, kafka: str, letters_topic: str) -> None:
+    def __init__(self, kafka: Kafka, letters_topic: str) -> None:
         self._kafka = kafka
-        self._outbox = Outbox({"bootstrap.servers": kafka, "message.max.bytes": _MAX_BYTES})
+        self._outbox = Outbox({**client_config(kafka), "message.max.bytes": _MAX_BYTES})
         self._marks = Deliveries(letters_topic)
         self._sent: set[str] = set()
 

@@ -12,13 +12,16 @@ import re
 import secrets
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.errors import SettingsError
 from streams.redis_url import SCHEMES
+
+if TYPE_CHECKING:
+    from streams.kafka_access import Kafka
 
 FILE = "headrace.toml"
 _PREFIX = "HEADRACE_"
@@ -38,6 +41,9 @@ class Settings(BaseSettings):
     project_dir: Path = Field(Path("."), description="the Feast repository with its learners.py")
     project: str | None = Field(None, description="its name; as in `feature_store.yaml` when not set")
     kafka: str = Field("127.0.0.1:9092", description="bootstrap servers, host:port, comma separated")
+    kafka_config: Path | None = Field(
+        None, description="file of librdkafka properties, for TLS and SASL: `name=value` lines"
+    )
     redis: str = Field("redis://127.0.0.1:6379/0", description="URL of the online store")
     schema_registry: str | None = Field(
         None, description="URL of a registry of Avro schemas, with Confluent's interface; none when not set"
@@ -91,6 +97,11 @@ class Settings(BaseSettings):
             if not host or not port.isdigit():
                 raise ValueError("wanted host:port, several separated by commas")
         return value
+
+    @field_validator("kafka_config")
+    @classmethod
+    def _of_here(cls, value: Path | None) -> Path | None:
+        return value and value.absolute()  # children have another working directory
 
     @field_validator("redis")
     @classmethod
@@ -150,6 +161,21 @@ class Settings(BaseSettings):
     def data(self) -> Path:
         """Absolute path of the data directory."""
         return (self.data_dir or self.project_dir / ".headrace").resolve()
+
+    @property
+    def kafka_access(self) -> Kafka:
+        """How to reach Kafka: the address, with what the file `kafka_config` says.
+
+        Raises
+        ------
+        SettingsError
+            When the file cannot be used; names the line and the remedy.
+        """
+        if self.kafka_config is None:
+            return self.kafka
+        from streams.kafka_properties import read_kafka_properties
+
+        return read_kafka_properties(self.kafka_config, self.kafka)
 
     @property
     def models_dir(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sys
@@ -23,6 +24,7 @@ from deploy.topics_admin import all_topics
 from featurestore.materialize import materialize
 from schemas.errors import SettingsError
 from schemas.plan import Plan
+from streams.kafka_access import Kafka
 from streams.progress import ProgressStore
 from streams.redis_nodes import redis_client
 
@@ -51,6 +53,8 @@ class LocalStack:
         Which to run, of those that have something to do.
     port
         Where `serve` listens; None for any free port.
+    kafka_config
+        TLS and SASL of that Kafka: a file of librdkafka properties; None for the project's.
     settings
         More settings, as keyword arguments; they come before the environment.
 
@@ -71,15 +75,23 @@ class LocalStack:
         partitions: int = 4,
         processes: tuple[Process, ...] = PROCESSES,
         port: int | None = None,
+        kafka_config: Path | None = None,
         **settings: Any,
     ) -> None:
         self._mock = kafka == "mock"
         self._redis_url, self._processes = redis_url, processes
-        given = {"kafka": None if self._mock else kafka, "event_partitions": partitions}
-        given |= {"port": port or free_port()}
+        given: dict[str, Any] = {"kafka": None if self._mock else kafka, "event_partitions": partitions}
+        given |= {"port": port or free_port(), "kafka_config": kafka_config}
+        if self._mock and kafka_config is not None:
+            raise SettingsError(
+                f"{kafka_config}: the built-in broker knows neither TLS nor SASL; name the Kafka it is for, "
+                "--kafka HOST:PORT"
+            )
         if self._mock:
             given |= {"fetch_wait_ms": _MOCK_FETCH_WAIT_MS}
         self._settings = load_settings(project_dir, **given, **settings)
+        if self._mock and self._settings.kafka_config is not None:  # the project's, for another Kafka
+            self._set(kafka_config=Path(os.devnull))
         self._supervisor = Supervisor()
         self._ready: dict[Process, Callable[[], bool]] = {
             "worker": self._worker_is_ready,
@@ -89,6 +101,11 @@ class LocalStack:
     @property
     def bootstrap(self) -> str:
         return self._settings.kafka
+
+    @property
+    def kafka(self) -> Kafka:
+        """How to reach the broker, TLS and SASL included."""
+        return self._settings.kafka_access
 
     @property
     def redis_url(self) -> str:
@@ -136,10 +153,12 @@ class LocalStack:
 
     def describe(self) -> str:
         """What to tell the user once it runs."""
+        file = self.settings.kafka_config
+        config = f" HEADRACE_KAFKA_CONFIG={file}" if file else ""
         return (
             f"project '{self.plan.project}' runs: predictions at {self.serve_url}, logs in "
             f"{self.data_dir / 'logs'}\nin other terminals:\n"
-            f"  export HEADRACE_KAFKA={self.bootstrap} HEADRACE_REDIS={self.redis_url}\n"
+            f"  export HEADRACE_KAFKA={self.bootstrap} HEADRACE_REDIS={self.redis_url}{config}\n"
             f"  headrace status {self.settings.project_dir}\nCtrl-C stops it"
         )
 
@@ -221,7 +240,7 @@ class LocalStack:
             }
         finally:
             client.close()
-        return seen >= end_offsets(self.bootstrap, read).keys()
+        return seen >= end_offsets(self.kafka, read).keys()
 
     def _serve_is_ready(self) -> bool:
         try:

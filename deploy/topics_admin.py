@@ -12,13 +12,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic, TopicMetadata
+from confluent_kafka.admin import ClusterMetadata, NewTopic, TopicMetadata
 
 from deploy.mock_kafka import CLUSTER_ID_PREFIX
-from deploy.offsets import unreachable
 from schemas import topics
 from schemas.errors import ServiceUnavailable, SettingsError
 from schemas.plan import Plan, RouterSpec, SourceSpec
+from streams.kafka_access import Kafka, KafkaAdmin, servers_of
 
 _KEEP = {"retention.ms": "-1"}
 # A crash inside a checkpoint is made good from the values before it: they must not be compacted away at once.
@@ -89,7 +89,7 @@ def all_topics(plan: Plan, event_partitions: int, topic_partitions: Mapping[str,
 
 
 def ensure_topics(
-    bootstrap: str,
+    kafka: Kafka,
     plan: Plan,
     replication: int = 1,
     event_partitions: int = 4,
@@ -103,8 +103,8 @@ def ensure_topics(
 
     Parameters
     ----------
-    bootstrap
-        Address of the brokers.
+    kafka
+        How to reach the brokers.
     replication
         Replicas of each partition.
     event_partitions
@@ -124,7 +124,7 @@ def ensure_topics(
     ServiceUnavailable
         When the brokers cannot be reached, refuse a topic, or a partition has no leader in time.
     """
-    cluster = _Cluster(bootstrap, replication, timeout_s)
+    cluster = _Cluster(kafka, replication, timeout_s)
     try:
         missing = set(event_topics(plan)) - cluster.metadata().topics.keys()
         wanted = all_topics(plan, event_partitions, topic_partitions or {})
@@ -138,7 +138,7 @@ def ensure_topics(
             cluster.led(spec.name)
         _check(inner, cluster.metadata())
     except KafkaException as error:
-        raise unreachable(bootstrap, error) from error
+        raise cluster.unreachable(error) from error
     return counts | {spec.name: spec.partitions for spec in inner}
 
 
@@ -155,19 +155,20 @@ def _check(wanted: list[TopicSpec], found: ClusterMetadata) -> None:
 class _Cluster:
     """What is asked of the brokers here."""
 
-    def __init__(self, bootstrap: str, replication: int, timeout_s: float) -> None:
-        self._bootstrap, self._replication = bootstrap, replication
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    def __init__(self, kafka: Kafka, replication: int, timeout_s: float) -> None:
+        self._kafka, self._replication = kafka, replication
+        self._admin = KafkaAdmin(kafka)
+        self.unreachable = self._admin.unreachable
         self._request_s = min(_REQUEST_S, timeout_s)
         self._deadline = time.monotonic() + timeout_s
 
     def metadata(self) -> ClusterMetadata:
-        return self._admin.list_topics(timeout=self._request_s)
+        return self._admin.metadata(self._request_s)
 
     def create(self, specs: list[TopicSpec]) -> None:
         if str(self.metadata().cluster_id).startswith(CLUSTER_ID_PREFIX):
             for spec in specs:
-                self._admin.list_topics(spec.name, timeout=self._request_s)
+                self._admin.metadata(self._request_s, spec.name)
         elif specs:
             new = [NewTopic(s.name, s.partitions, self._replication, config=dict(s.config)) for s in specs]
             for name, created in self._admin.create_topics(new, operation_timeout=self._request_s).items():
@@ -196,7 +197,7 @@ class _Cluster:
                 return topic
             if time.monotonic() > self._deadline:
                 raise ServiceUnavailable(
-                    f"Kafka at '{self._bootstrap}' has no leader for topic '{name}'; see whether all its "
-                    "brokers run"
+                    f"Kafka at '{servers_of(self._kafka)}' has no leader for topic '{name}'; see whether "
+                    "all its brokers run"
                 )
             time.sleep(0.02)

@@ -16,13 +16,14 @@ import pyarrow.parquet as pq
 from schemas.avro import encode_confluent
 from schemas.errors import HeadraceError
 from schemas.plan import SourceSpec
+from streams.kafka_access import Kafka
 from streams.log_reader import read_log
 from streams.log_records import LogRecord
 
 _OWN = ("_partition", "_offset", "_timestamp")
 
 
-def from_kafka(kafka: str, topic: str, partition: int, start: int, end: int) -> Iterator[LogRecord]:
+def from_kafka(kafka: Kafka, topic: str, partition: int, start: int, end: int) -> Iterator[LogRecord]:
     """Records of ``[start, end)`` of a partition."""
     if start >= end:
         return

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from streams.kafka_access import Kafka, client_config
 
 _log = logging.getLogger(__name__)
 
@@ -47,16 +48,21 @@ class RecordLog:
     Parameters
     ----------
     kafka
-        Configuration of confluent-kafka clients.
+        Bootstrap servers, or a configuration of librdkafka with them.
     timeout_s
         How long to wait for the acknowledgement of a batch.
     """
 
-    def __init__(self, kafka: Mapping[str, Any], timeout_s: float = 5.0) -> None:
+    def __init__(self, kafka: Kafka, timeout_s: float = 5.0) -> None:
         timeout_ms = round(timeout_s * 1000)
         self._timeout_s = timeout_s
         self._producer = Producer(
-            {**kafka, "enable.idempotence": True, "linger.ms": 0, "message.timeout.ms": timeout_ms}
+            {
+                **client_config(kafka),
+                "enable.idempotence": True,
+                "linger.ms": 0,
+                "message.timeout.ms": timeout_ms,
+            }
         )
         self._stopping = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="record-log", daemon=True)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -29,6 +29,7 @@ from learners.router import RouterService
 from learners.service_metrics import ServiceMetrics
 from schemas.errors import HeadraceError, RequestError, UnknownNameError
 from schemas.plan import Plan
+from streams.kafka_access import Kafka
 from streams.redis_nodes import redis_client
 
 _log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ _Handler = Callable[[Request], Awaitable[Response]]
 def create_app(
     plan: Plan,
     project: Project,
-    kafka: Mapping[str, Any],
+    kafka: Kafka,
     redis_url: str,
     store: ModelStore,
     replica: str,
@@ -50,7 +51,7 @@ def create_app(
     Parameters
     ----------
     kafka
-        Configuration of confluent-kafka clients; at least ``bootstrap.servers``.
+        Bootstrap servers, or a configuration of librdkafka with them.
     replica
         Name of this process, unique among the replicas.
     log_timeout_s
@@ -64,7 +65,7 @@ class _Service:
         self,
         plan: Plan,
         project: Project,
-        kafka: Mapping[str, Any],
+        kafka: Kafka,
         redis_url: str,
         store: ModelStore,
         replica: str,

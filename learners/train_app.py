@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import redis
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
@@ -20,6 +19,7 @@ from learners.model_store import ModelStore
 from learners.project import Project
 from schemas.errors import DefinitionError, ServiceUnavailable
 from schemas.plan import Plan
+from streams.kafka_access import Kafka, client_config
 from streams.restore import Restoring
 from streams.vitals import PartitionVitals, Vitals
 
@@ -39,7 +39,7 @@ class TrainApp:
     project
         The loaded ``learners.py``; must define the plan's learners.
     kafka
-        Configuration of confluent-kafka clients; at least ``bootstrap.servers``.
+        Bootstrap servers, or a configuration of librdkafka with them.
     client
         A Redis client.
     store
@@ -55,17 +55,17 @@ class TrainApp:
         self,
         plan: Plan,
         project: Project,
-        kafka: Mapping[str, Any],
+        kafka: Kafka,
         client: redis.Redis,
         store: ModelStore,
         publish_every_s: float | None = 1.0,
         fetch_wait_ms: int = 8,
     ) -> None:
         self._stopping = threading.Event()
-        self._producer = Producer({**kafka, "enable.idempotence": True, "linger.ms": 2})
+        self._producer = Producer({**client_config(kafka), "enable.idempotence": True, "linger.ms": 2})
         self._consumer = Consumer(
             {
-                **kafka,
+                **client_config(kafka),
                 "group.id": f"headrace.{plan.project}.train",
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from confluent_kafka import TopicPartition
 
 from schemas.records import Example, Prediction, Value
+from streams.kafka_access import Kafka
 from streams.log_reader import is_end, open_consumer, read_log
 
 _PART = re.compile(r"examples-p0-(\d+)-(\d+)\.parquet")
@@ -50,8 +51,8 @@ class ParquetArchive:
     ----------
     directory
         Folder of the parts.
-    bootstrap
-        ``host:port`` of a Kafka broker.
+    kafka
+        How to reach Kafka.
     topic
         The examples topic; its partition 0 is read.
     on_failure
@@ -63,7 +64,7 @@ class ParquetArchive:
     def __init__(
         self,
         directory: Path,
-        bootstrap: str,
+        kafka: Kafka,
         topic: str,
         on_failure: Callable[[BaseException], None],
         part_records: int = 20_000,
@@ -71,7 +72,7 @@ class ParquetArchive:
     ) -> None:
         self._directory, self._topic, self._on_failure = directory, topic, on_failure
         self._part_records, self._part_s = part_records, part_s
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"archive-{topic}", daemon=True)
         self._examples: list[Example] = []
@@ -96,14 +97,14 @@ class ParquetArchive:
             self._on_failure(error)
 
     def _follow(self) -> None:
-        consumer = open_consumer(self._bootstrap)
+        consumer = open_consumer(self._kafka)
         consumer.assign([TopicPartition(self._topic, 0, self._next)])
         try:
             while not self._stopping.is_set():
                 self._take(m for m in consumer.consume(_POLL_RECORDS, _POLL_S) if not is_end(m))
         finally:
             consumer.close()
-        self._take(read_log(self._bootstrap, self._topic, 0, self._next))
+        self._take(read_log(self._kafka, self._topic, 0, self._next))
         self._flush()
 
     def _take(self, messages: Iterable[Any]) -> None:

@@ -13,7 +13,8 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from schemas.plan import Plan
 from streams.event_encoder import EventEncoder, SerializeKey, text_key
 from streams.event_format import EventFormat
-from streams.outbox import Deliveries, Kafka, KafkaRecord, Outbox
+from streams.kafka_access import Kafka
+from streams.outbox import Deliveries, KafkaRecord, Outbox
 from streams.topic_producer import mark_records
 
 _FULL_S = 0.01

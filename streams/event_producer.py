@@ -13,7 +13,8 @@ from typing import Any, Self
 from schemas.plan import Plan
 from streams.event_encoder import EventEncoder, SerializeKey, text_key
 from streams.event_format import EventFormat
-from streams.outbox import Kafka, Outbox
+from streams.kafka_access import Kafka
+from streams.outbox import Outbox
 from streams.topic_producer import TopicProducer
 
 __all__ = ["EventFormat", "EventProducer", "Outbox"]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import faust
 from faust.tables import TableManager
 
+from streams.kafka_access import Kafka, client_config, servers_of
 from streams.transport import RangeApp
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ Assignor = Literal["range", "roundrobin"]
 
 def range_app(
     group: str,
-    bootstrap: str,
+    kafka: Kafka,
     session_timeout_s: float,
     fetch_wait_ms: int,
     assignor: Assignor,
@@ -41,8 +42,8 @@ def range_app(
     ----------
     group
         Name of the consumer group.
-    bootstrap
-        ``host:port`` of a Kafka broker.
+    kafka
+        How to reach Kafka.
     session_timeout_s
         How long the group waits for a member that died.
     fetch_wait_ms
@@ -56,7 +57,7 @@ def range_app(
     """
     return RangeApp(
         group,
-        broker=f"headrace://{bootstrap}",
+        broker=f"headrace://{servers_of(kafka)}",
         TableManager=_NoTables,
         datadir=tempfile.mkdtemp(prefix="headrace-"),
         store="memory://",
@@ -67,7 +68,7 @@ def range_app(
         stream_buffer_maxsize=_BUFFERED_RANGES,
         broker_commit_interval=1.0,
         reader_settings={
-            "bootstrap.servers": bootstrap,
+            **client_config(kafka),
             "partition.assignment.strategy": assignor,
             "session.timeout.ms": round(session_timeout_s * 1000),
             "heartbeat.interval.ms": round(session_timeout_s * 1000 / 3.5),

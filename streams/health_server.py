@@ -16,19 +16,20 @@ from prometheus_client.registry import Collector
 
 from schemas.errors import SettingsError
 from streams.expectations import CHECKED
+from streams.kafka_access import Kafka
 from streams.overseer import Overseer
 from streams.vitals import PartitionVitals, Sample, Vitals
 
 _PLACE = ["topic", "partition"]
 
 
-def oversee(bootstrap: str, vitals: Callable[[], Vitals], stuck_s: float, host: str, port: int) -> None:
+def oversee(kafka: Kafka, vitals: Callable[[], Vitals], stuck_s: float, host: str, port: int) -> None:
     """End this process when it stands still for `stuck_s` (see `Overseer`), and tell of it on a port.
 
     Parameters
     ----------
-    bootstrap
-        ``host:port`` of a Kafka broker.
+    kafka
+        How to reach Kafka.
     vitals
         Gives the vital signs; called from other threads.
     host, port
@@ -39,7 +40,7 @@ def oversee(bootstrap: str, vitals: Callable[[], Vitals], stuck_s: float, host: 
     SettingsError
         When that port cannot be had.
     """
-    overseer = Overseer(bootstrap, vitals, stuck_s)
+    overseer = Overseer(kafka, vitals, stuck_s)
     if port:
         serve_health(host, port, overseer)
     overseer.start()

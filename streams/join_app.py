@@ -26,6 +26,7 @@ from streams.join_config import JoinConfig
 from streams.join_restore import restore_join
 from streams.join_state import Input
 from streams.join_vitals import JoinStanding
+from streams.kafka_access import Kafka
 from streams.offset_producer import OffsetProducer
 from streams.outcome_intake import OutcomeIntake
 from streams.progress import counts_key, progress_field, progress_key
@@ -47,23 +48,23 @@ class JoinApp:
     ----------
     plan
         Which routers.
-    bootstrap
-        ``host:port`` of a Kafka broker.
+    kafka
+        How to reach Kafka.
     redis_url
         Where progress and counts are published.
     config
         How to run.
     """
 
-    def __init__(self, plan: Plan, bootstrap: str, redis_url: str, config: JoinConfig | None = None) -> None:
-        self._plan, self._bootstrap = plan, bootstrap
+    def __init__(self, plan: Plan, kafka: Kafka, redis_url: str, config: JoinConfig | None = None) -> None:
+        self._plan, self._kafka = plan, kafka
         self._config = config or JoinConfig()
         self._publisher = HashPublisher(redis_url)
         self._inputs = dict(self._input_topics())
-        self._producer, self._events_producer = OffsetProducer(bootstrap), OffsetProducer(bootstrap)
+        self._producer, self._events_producer = OffsetProducer(kafka), OffsetProducer(kafka)
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
         self._intakes = [
-            OutcomeIntake(plan, router, bootstrap, self._events_producer)
+            OutcomeIntake(plan, router, kafka, self._events_producer)
             for router in plan.routers
             if router.outcome is not None
         ]
@@ -90,7 +91,7 @@ class JoinApp:
         if not self._plan.routers:
             raise HeadraceError(f"project '{self._plan.project}' has no routers; there is nothing to join")
         config = self._config
-        oversee(self._bootstrap, self.vitals, config.stuck_s, config.metrics_host, config.metrics_port)
+        oversee(self._kafka, self.vitals, config.stuck_s, config.metrics_host, config.metrics_port)
         archives = [archive.start() for archive in self._archives()]
         try:
             run_app(self._app, self._config.log_level)
@@ -117,7 +118,7 @@ class JoinApp:
         return [
             ParquetArchive(
                 self._config.archive / router.name,
-                self._bootstrap,
+                self._kafka,
                 topics.examples(self._plan.project, router.name),
                 on_failure=die,
             )
@@ -136,7 +137,7 @@ class JoinApp:
         events = sorted({intake.source.topic for intake in self._intakes})
         app = range_app(
             f"headrace.{self._plan.project}.join",
-            self._bootstrap,
+            self._kafka,
             self._config.session_timeout_s,
             self._config.fetch_wait_ms,
             "range",  # predictions and outcomes of one number together
@@ -190,7 +191,7 @@ class JoinApp:
     async def _restore(self, router: RouterSpec, partition: int) -> JoinPartition:
         project = self._plan.project
         restoring = self._standing.restoring[router.name, partition] = Restoring()
-        join, ends = await _in_thread(restore_join, self._bootstrap, project, router, partition, restoring)
+        join, ends = await _in_thread(restore_join, self._kafka, project, router, partition, restoring)
         again = ", repeating what a crash interrupted" if join.replaying else ""
         log.info("join %s[%d]: restored, positions %s%s", router.name, partition, join.next_offsets, again)
         return JoinPartition(project, router, partition, join, ends, sent_ms=join.released_ms)

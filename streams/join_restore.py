@@ -10,12 +10,13 @@ from schemas.plan import RouterSpec
 from schemas.records import Closing, Example
 from streams.join import PartitionJoin
 from streams.join_state import Emitted, fold_changelog, reached
+from streams.kafka_access import Kafka
 from streams.log_reader import end_offset, read_log
 from streams.restore import Restoring
 
 
 def restore_join(
-    bootstrap: str, project: str, router: RouterSpec, partition: int, restoring: Restoring | None = None
+    kafka: Kafka, project: str, router: RouterSpec, partition: int, restoring: Restoring | None = None
 ) -> tuple[PartitionJoin, dict[str, int]]:
     """The join of a partition as of its last checkpoint, and the end offsets of ``examples``, ``closings``.
 
@@ -25,18 +26,18 @@ def restore_join(
     """
     restoring = restoring or Restoring()
     name = topics.join_changelog(project, router.name)
-    restoring.end = end_offset(bootstrap, name, partition)
-    changelog = _told(read_log(bootstrap, name, partition), restoring)
+    restoring.end = end_offset(kafka, name, partition)
+    changelog = _told(read_log(kafka, name, partition), restoring)
     snapshot = fold_changelog((message.key(), message.value()) for message in changelog)
     restoring.next_offset = restoring.end
     ends = {"examples": 0, "closings": 0}
     if snapshot.position is not None:
         ends |= snapshot.position.ends
     emitted = Emitted()
-    examples = read_log(bootstrap, topics.examples(project, router.name), 0, ends["examples"])
+    examples = read_log(kafka, topics.examples(project, router.name), 0, ends["examples"])
     for message in _of_partition(_told(examples, restoring), partition, emitted, ends, "examples"):
         emitted.add_example(Example.model_validate_json(message.value()))
-    closings = read_log(bootstrap, topics.closings(project, router.name), partition, ends["closings"])
+    closings = read_log(kafka, topics.closings(project, router.name), partition, ends["closings"])
     for message in _of_partition(_told(closings, restoring), partition, emitted, ends, "closings"):
         emitted.closings.add(Closing.model_validate_json(message.value()).prediction.prediction_id)
     return PartitionJoin(router, snapshot, emitted), ends

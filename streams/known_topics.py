@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-
-from schemas.errors import HeadraceError, ServiceUnavailable
+from schemas.errors import HeadraceError
+from streams.kafka_access import Kafka, KafkaAdmin
 
 _TIMEOUT_S = 15.0
 
 
-def refuse_missing_topics(bootstrap: str, wanted: Iterable[str]) -> None:
+def refuse_missing_topics(kafka: Kafka, wanted: Iterable[str]) -> None:
     """Raise unless every topic exists.
 
     Raises
@@ -22,10 +20,7 @@ def refuse_missing_topics(bootstrap: str, wanted: Iterable[str]) -> None:
     ServiceUnavailable
         When Kafka does not answer.
     """
-    try:
-        known = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=_TIMEOUT_S).topics
-    except KafkaException as error:
-        raise ServiceUnavailable(f"Kafka at {bootstrap} does not answer: {error}") from error
+    known = KafkaAdmin(kafka).metadata(_TIMEOUT_S).topics
     missing = sorted(name for name in wanted if name not in known)
     if missing:
         raise HeadraceError(f"topics are missing: {', '.join(missing)}; run `headrace apply` to make them")

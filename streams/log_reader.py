@@ -8,13 +8,14 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.errors import ServiceUnavailable
+from streams.kafka_access import Kafka, KafkaAdmin, client_config
 
 _FETCH_BYTES = 4 * 1024**2  # more of a partition at once: fewer round trips while a changelog is read
 _AT_ONCE = 2000
 _SILENCE_S = 30.0  # without a record and short of the end: the broker is not answering
 
 
-def open_consumer(bootstrap: str, fetch_wait_ms: int = 500) -> Consumer:
+def open_consumer(kafka: Kafka, fetch_wait_ms: int = 500) -> Consumer:
     """A consumer of committed records that belongs to no group and reports the end of a partition.
 
     `fetch_wait_ms` is how long the broker holds a fetch back that finds nothing: until then, the end of a
@@ -22,7 +23,7 @@ def open_consumer(bootstrap: str, fetch_wait_ms: int = 500) -> Consumer:
     """
     return Consumer(
         {
-            "bootstrap.servers": bootstrap,
+            **client_config(kafka),
             "group.id": "headrace-reader",  # required by the client, never used: nothing is committed
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
@@ -50,9 +51,9 @@ def is_end(message: Any) -> bool:
     raise ServiceUnavailable(f"cannot read {message.topic()}[{message.partition()}]: {error}")
 
 
-def end_offset(bootstrap: str, topic: str, partition: int) -> int:
+def end_offset(kafka: Kafka, topic: str, partition: int) -> int:
     """The offset the next record of a partition will get."""
-    consumer = open_consumer(bootstrap)
+    consumer = open_consumer(kafka)
     try:
         return int(consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_SILENCE_S)[1])
     except KafkaException as error:
@@ -61,7 +62,7 @@ def end_offset(bootstrap: str, topic: str, partition: int) -> int:
         consumer.close()
 
 
-def read_log(bootstrap: str, topic: str, partition: int, start: int = 0) -> Iterator[Any]:
+def read_log(kafka: Kafka, topic: str, partition: int, start: int = 0) -> Iterator[Any]:
     """The records of a partition (confluent `Message`) from `start` to its end, in log order.
 
     Raises
@@ -69,7 +70,7 @@ def read_log(bootstrap: str, topic: str, partition: int, start: int = 0) -> Iter
     ServiceUnavailable
         When the broker stops answering before the end is reached.
     """
-    consumer = open_consumer(bootstrap, fetch_wait_ms=10)
+    consumer = open_consumer(kafka, fetch_wait_ms=10)
     try:
         consumer.assign([TopicPartition(topic, partition, start or OFFSET_BEGINNING)])
         while (first := consumer.poll(_SILENCE_S)) is not None:
@@ -83,21 +84,15 @@ def read_log(bootstrap: str, topic: str, partition: int, start: int = 0) -> Iter
         consumer.close()
 
 
-def partition_count(bootstrap: str, topic: str) -> int:
+def partition_count(kafka: Kafka, topic: str) -> int:
     """How many partitions a topic has.
 
     Raises
     ------
     ServiceUnavailable
-        When there is no such topic.
+        When there is no such topic, or Kafka does not answer.
     """
-    consumer = open_consumer(bootstrap)
-    try:
-        partitions = consumer.list_topics(topic, timeout=_SILENCE_S).topics[topic].partitions
-    except KafkaException as error:
-        raise ServiceUnavailable(f"Kafka does not tell about topic '{topic}': {error}") from error
-    finally:
-        consumer.close()
+    partitions = KafkaAdmin(kafka).metadata(_SILENCE_S, topic).topics[topic].partitions
     if not partitions:
         raise ServiceUnavailable(f"there is no topic '{topic}'; run `headrace apply` to have it made")
     return len(partitions)

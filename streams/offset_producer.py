@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from streams.kafka_access import Kafka
 from streams.output import LogProducer
 
 
 class OffsetProducer(LogProducer):
     """A `LogProducer` that remembers the offsets of what was delivered."""
 
-    def __init__(self, bootstrap: str) -> None:
-        super().__init__(bootstrap)
+    def __init__(self, kafka: Kafka) -> None:
+        super().__init__(kafka)
         self._next_offsets: dict[tuple[str, int], int] = {}
 
     def end(self, topic: str, partition: int, known: int) -> int:

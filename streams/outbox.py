@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from schemas.errors import DeliveryError, ServiceUnavailable, SettingsError, UnknownNameError
+from schemas.errors import DeliveryError, SettingsError, UnknownNameError
+from streams.kafka_access import Kafka, Trouble, client_config, metadata_of
 
-Kafka = str | Mapping[str, Any]  # bootstrap servers, or a configuration of librdkafka
 Report = Callable[[KafkaError | None, Message], None]
 
 ANY_PARTITION = -1
@@ -124,14 +124,14 @@ class Outbox:
     """
 
     def __init__(self, kafka: Kafka) -> None:
-        given = {"bootstrap.servers": kafka} if isinstance(kafka, str) else dict(kafka)
+        given = client_config(kafka)
         for name, value in _FIXED.items():
             if str(given.get(name, value)).lower() != str(value).lower():
                 raise SettingsError(
                     f"producer setting {name}={given[name]!r}: it is always {value!r}; leave it"
                 )
-        self._trouble: str | None = None
-        self._config = {**_DEFAULTS, "error_cb": self._troubled, **given, **_FIXED}
+        self._trouble = Trouble()
+        self._config = {**_DEFAULTS, "error_cb": self._trouble, **given, **_FIXED}
         try:
             self._producer = Producer(self._config)
         except KafkaException as error:
@@ -154,16 +154,8 @@ class Outbox:
         ServiceUnavailable
             When no broker answers.
         """
-        try:
-            known = self._producer.list_topics(
-                timeout=_REQUEST_S
-            ).topics  # of all: asking for one may make it
-        except KafkaException as error:
-            self._producer.poll(0)
-            raise ServiceUnavailable(
-                f"Kafka at '{self._config.get('bootstrap.servers')}' does not answer: "
-                f"{self._trouble or error.args[0].str()}; see whether it runs and takes these settings"
-            ) from error
+        # Of all: asking for one may make it.
+        known = metadata_of(self._producer, self._config, self._trouble, _REQUEST_S).topics
         if topic not in known:
             raise UnknownNameError("topic", topic, sorted(known))
         return len(known[topic].partitions)
@@ -225,9 +217,6 @@ class Outbox:
 
     def raise_failures(self, deliveries: Deliveries) -> None:
         """Raise a `DeliveryError` for what was not delivered since this was last asked."""
-        failure = deliveries.take_failure(self._trouble)
+        failure = deliveries.take_failure(self._trouble.text())
         if failure is not None:
             raise failure
-
-    def _troubled(self, error: KafkaError) -> None:
-        self._trouble = error.str()

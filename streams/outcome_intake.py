@@ -7,6 +7,7 @@ from schemas.errors import DefinitionError
 from schemas.marks import mark_headers
 from schemas.plan import Plan, RouterSpec
 from schemas.records import Outcome
+from streams.kafka_access import Kafka
 from streams.log_reader import end_offset, partition_count, read_log
 from streams.log_records import LogRecords
 from streams.offset_producer import OffsetProducer
@@ -24,19 +25,19 @@ class OutcomeIntake:
     ----------
     plan, router
         Which outcomes; the router must declare where they come from.
-    bootstrap
-        ``host:port`` of a broker.
+    kafka
+        How to reach Kafka.
     producer
         Where they are sent; the caller flushes.
     """
 
-    def __init__(self, plan: Plan, router: RouterSpec, bootstrap: str, producer: OffsetProducer) -> None:
+    def __init__(self, plan: Plan, router: RouterSpec, kafka: Kafka, producer: OffsetProducer) -> None:
         if router.outcome is None:
             raise DefinitionError(
                 "learners.py", f"router '{router.name}'", "it declares no outcome", "Give it one, or use HTTP"
             )
         self.router, self.source = router, plan.source(router.outcome.source)
-        self._spec, self._bootstrap, self._producer = router.outcome, bootstrap, producer
+        self._spec, self._kafka, self._producer = router.outcome, kafka, producer
         self._changelog = topics.join_changelog(plan.project, router.name)
         self._outcomes = topics.outcomes(plan.project, router.name)
         self._readers: dict[int, OutcomeReader] = {}
@@ -46,17 +47,17 @@ class OutcomeIntake:
 
     def restore(self) -> None:
         """Read the state of all event partitions; blocks."""
-        count = partition_count(self._bootstrap, self.source.topic)
+        count = partition_count(self._kafka, self.source.topic)
         self._readers = {n: OutcomeReader(self.source, self._spec, n) for n in range(count)}
         by_key = {self._key(n): reader for n, reader in self._readers.items()}
-        for message in read_log(self._bootstrap, self._changelog, 0):
+        for message in read_log(self._kafka, self._changelog, 0):
             if message.key() in by_key and message.value() is not None:
                 by_key[message.key()].restore(message.value())
         self._marks = MarkForwarder(count)
         self._marks.hear({n: reader.clock_ms for n, reader in self._readers.items()})
         self._unsaved.clear()
         every = range(self.router.partitions)
-        self._ends = {n: end_offset(self._bootstrap, self._outcomes, n) for n in every}
+        self._ends = {n: end_offset(self._kafka, self._outcomes, n) for n in every}
 
     def send_outcomes(self, partition: int, records: LogRecords) -> None:
         """Send what a range of an event partition gives."""

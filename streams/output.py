@@ -9,6 +9,7 @@ from typing import Any
 from confluent_kafka import KafkaException, Producer
 
 from schemas.errors import ServiceUnavailable
+from streams.kafka_access import Kafka, client_config
 
 _MAX_BYTES = 8 * 1024**2  # a block holds a whole range; the topics allow as much
 _Headers = Sequence[tuple[str, bytes]]
@@ -19,14 +20,14 @@ class LogProducer:
 
     Parameters
     ----------
-    bootstrap
-        ``host:port`` of a broker.
+    kafka
+        How to reach Kafka.
     """
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, kafka: Kafka) -> None:
         self._producer = Producer(
             {
-                "bootstrap.servers": bootstrap,
+                **client_config(kafka),
                 "enable.idempotence": True,
                 "compression.type": "lz4",
                 "linger.ms": 2,

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas.errors import HeadraceError, ServiceUnavailable
 from streams.faust_app import die
+from streams.kafka_access import Kafka, client_config
 from streams.log_reader import read_log
 from streams.vitals import PartitionVitals, Vitals, Watch, Where
 
@@ -26,17 +27,17 @@ class Overseer:
 
     Parameters
     ----------
-    bootstrap
-        ``host:port`` of a Kafka broker.
+    kafka
+        How to reach Kafka.
     vitals
         Gives the vital signs; called from another thread.
     stuck_s
         A process that stands still for so long, with records before it, is ended.
     """
 
-    def __init__(self, bootstrap: str, vitals: Callable[[], Vitals], stuck_s: float) -> None:
-        self._bootstrap, self._stuck_s = bootstrap, stuck_s
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    def __init__(self, kafka: Kafka, vitals: Callable[[], Vitals], stuck_s: float) -> None:
+        self._kafka, self._stuck_s = kafka, stuck_s
+        self._admin = AdminClient({**client_config(kafka), "log_level": 0})
         self._watch = Watch(stuck_s)
         self.vitals = vitals
         self.ends: Mapping[Where, int] = {}  # as of the last look; empty when Kafka did not tell
@@ -91,7 +92,7 @@ class Overseer:
     def _has_record(self, one: PartitionVitals) -> bool:
         """Whether there is one to process: offsets without any may be at the end, transaction markers."""
         try:
-            found = read_log(self._bootstrap, one.topic, one.partition, one.position or 0)
+            found = read_log(self._kafka, one.topic, one.partition, one.position or 0)
             return next(found, None) is not None
         except ServiceUnavailable:
             return False

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from schemas import topics
-from schemas.errors import HeadraceError, ServiceUnavailable
+from schemas.errors import HeadraceError
 from schemas.plan import Plan, SourceSpec
 from streams.feature_progress import feature_progress
+from streams.kafka_access import Kafka, KafkaAdmin
 from streams.log_reader import end_offset, partition_count, read_log
 from streams.partition_state import Shard, SourcePartition, worker_group
 from streams.sinks import OnlineRows
@@ -41,11 +41,11 @@ class RowStore(Protocol):
 class _Part:
     """One partition of an event topic or of a shuffle: its state as its changelog has it."""
 
-    def __init__(self, bootstrap: str, topic: str, changelog: str, state: SourcePartition | Shard) -> None:
+    def __init__(self, kafka: Kafka, topic: str, changelog: str, state: SourcePartition | Shard) -> None:
         self.topic, self.state = topic, state
-        self._bootstrap, self._changelog = bootstrap, changelog
+        self._kafka, self._changelog = kafka, changelog
         self._at: int | None = None  # next record of the changelog
-        self.end = end_offset(bootstrap, topic, state.partition)
+        self.end = end_offset(kafka, topic, state.partition)
 
     @property
     def name(self) -> str:
@@ -59,14 +59,14 @@ class _Part:
     @property
     def unread(self) -> bool:
         """Whether the log has a record that the state does not stand for."""
-        log = read_log(self._bootstrap, self.topic, self.state.partition, self.state.next_offset)
+        log = read_log(self._kafka, self.topic, self.state.partition, self.state.next_offset)
         return next(log, None) is not None
 
     def read(self) -> bool:
         """Take up what the changelog has; False when there was nothing new."""
         first = self._at is None
         entries = []
-        for message in read_log(self._bootstrap, self._changelog, self.state.partition, self._at or 0):
+        for message in read_log(self._kafka, self._changelog, self.state.partition, self._at or 0):
             entries.append((message.key(), message.value()))
             self._at = message.offset() + 1
         (self.state.restore if first else self.state.catch_up)(entries)
@@ -84,8 +84,8 @@ class Rebuild:
     ----------
     plan
         The plan in force.
-    bootstrap
-        ``host:port`` of a Kafka broker.
+    kafka
+        How to reach Kafka.
     store
         Where the rows go.
     settle_s
@@ -98,9 +98,9 @@ class Rebuild:
     """
 
     def __init__(
-        self, plan: Plan, bootstrap: str, store: RowStore, settle_s: float, idle_ms: int, tell: Tell
+        self, plan: Plan, kafka: Kafka, store: RowStore, settle_s: float, idle_ms: int, tell: Tell
     ) -> None:
-        self._plan, self._bootstrap, self._store = plan, bootstrap, store
+        self._plan, self._kafka, self._store = plan, kafka, store
         self._settle_s, self._idle_ms, self._tell = settle_s, idle_ms, tell
         self.written: Counter[str] = Counter()
 
@@ -131,15 +131,15 @@ class Rebuild:
         return dict(self.written)
 
     def _parts(self, source: SourceSpec) -> Iterator[_Part]:
-        plan, bootstrap = self._plan, self._bootstrap
+        plan, kafka = self._plan, self._kafka
         if not plan.views_of(source.name):
             return
         changelog = topics.changelog(plan.project, source.name)
-        for number in range(partition_count(bootstrap, source.topic)):
-            yield _Part(bootstrap, source.topic, changelog, SourcePartition(plan, source, number))
+        for number in range(partition_count(kafka, source.topic)):
+            yield _Part(kafka, source.topic, changelog, SourcePartition(plan, source, number))
         shuffle, changelog = (name(plan.project, source.name) for name in _SHUFFLE)
         for number in range(source.shards):
-            yield _Part(bootstrap, shuffle, changelog, Shard(plan, source, number))
+            yield _Part(kafka, shuffle, changelog, Shard(plan, source, number))
 
     def _source(self, part: _Part) -> SourceSpec:
         return next(
@@ -158,13 +158,13 @@ class Rebuild:
 
     def _workers_run(self) -> bool:
         group = worker_group(self._plan)
-        admin = AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 0})
+        admin = KafkaAdmin(self._kafka)
         try:
             answer = admin.describe_consumer_groups([group], request_timeout=_REQUEST_S)[group].result()
         except KafkaException as error:
             if error.args[0].name() == "GROUP_ID_NOT_FOUND":
                 return False
-            raise ServiceUnavailable(f"Kafka does not tell who is in group {group}: {error}") from error
+            raise admin.unreachable(error) from error
         return bool(answer.members)
 
     def _follow(self, parts: list[_Part]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from streams.kafka_access import Kafka
 from streams.log_reader import end_offset, read_log
 from streams.partition_state import Entry, Shard, SourcePartition
 
@@ -22,7 +23,7 @@ class Restoring:
 
 
 def restore(
-    state: SourcePartition | Shard, bootstrap: str, changelog: str, partition: int, restoring: Restoring
+    state: SourcePartition | Shard, kafka: Kafka, changelog: str, partition: int, restoring: Restoring
 ) -> int:
     """Read a changelog to its end into an empty state; blocks, and returns the number of its records.
 
@@ -31,9 +32,9 @@ def restore(
     ServiceUnavailable
         When the broker stops answering.
     """
-    restoring.end = end_offset(bootstrap, changelog, partition)
+    restoring.end = end_offset(kafka, changelog, partition)
     entries: list[Entry] = []
-    for message in read_log(bootstrap, changelog, partition):
+    for message in read_log(kafka, changelog, partition):
         entries.append((message.key(), message.value()))
         restoring.next_offset = message.offset() + 1
     state.restore(entries)

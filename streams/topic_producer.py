@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Self
 
 from schemas.marks import mark_headers
-from streams.outbox import Deliveries, Kafka, KafkaRecord, Outbox
+from streams.kafka_access import Kafka
+from streams.outbox import Deliveries, KafkaRecord, Outbox
 
 
 class TopicProducer:

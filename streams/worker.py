@@ -21,6 +21,7 @@ from streams.expectations import Alerts, RowExpectations
 from streams.faust_app import add_agent, guarded, range_app, run_app
 from streams.feature_progress import feature_progress
 from streams.health_server import oversee
+from streams.kafka_access import Kafka
 from streams.known_topics import refuse_missing_topics
 from streams.output import LogProducer
 from streams.partition_state import Effects, Entry, Shard, SourcePartition, worker_group
@@ -86,8 +87,8 @@ class Worker:
     ----------
     plan
         What to compute.
-    bootstrap
-        ``host:port`` of a Kafka broker.
+    kafka
+        How to reach Kafka.
     sink
         Where online rows go.
     feature_log
@@ -101,7 +102,7 @@ class Worker:
     def __init__(
         self,
         plan: Plan,
-        bootstrap: str,
+        kafka: Kafka,
         sink: OnlineSink,
         feature_log: FeatureLog | None = None,
         config: WorkerConfig | None = None,
@@ -109,7 +110,7 @@ class Worker:
     ) -> None:
         self._transforms = transforms or {}
         view_udfs(plan.stream_views, self._transforms)  # refuse now, not when a partition comes
-        self._plan, self._bootstrap, self._sink = plan, bootstrap, sink
+        self._plan, self._kafka, self._sink = plan, kafka, sink
         self._feature_log = feature_log
         self._config = config or WorkerConfig()
         self._events = {s.topic: s for s in plan.sources if plan.views_of(s.name)}
@@ -117,7 +118,7 @@ class Worker:
         self._owned: dict[Any, asyncio.Task[_Owned]] = {}
         self._restoring: dict[Any, Restoring] = {}
         self._checkpoint_s = time.monotonic()  # when the last one ended
-        self._producer = LogProducer(bootstrap)
+        self._producer = LogProducer(kafka)
         self._row_expectations = RowExpectations(plan)
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
         self._checkpoints: asyncio.Task[None] | None = None
@@ -135,9 +136,9 @@ class Worker:
             raise HeadraceError(
                 f"project '{self._plan.project}' has no stream feature views; there is nothing to compute"
             )
-        refuse_missing_topics(self._bootstrap, self._topics())
+        refuse_missing_topics(self._kafka, self._topics())
         config = self._config
-        oversee(self._bootstrap, self.vitals, config.stuck_s, config.metrics_host, config.metrics_port)
+        oversee(self._kafka, self.vitals, config.stuck_s, config.metrics_host, config.metrics_port)
         run_app(self._app, self._config.log_level)
 
     def _topics_read(self) -> list[str]:
@@ -170,7 +171,7 @@ class Worker:
     def _build_app(self) -> Any:
         app = range_app(
             worker_group(self._plan),
-            self._bootstrap,
+            self._kafka,
             self._config.session_timeout_s,
             self._config.fetch_wait_ms,
             "roundrobin",
@@ -210,7 +211,7 @@ class Worker:
         owned = self._own(tp)
         restoring = self._restoring[tp] = Restoring()
         read = await asyncio.to_thread(
-            restore, owned.state, self._bootstrap, owned.changelog, tp.partition, restoring
+            restore, owned.state, self._kafka, owned.changelog, tp.partition, restoring
         )
         position = owned.state.next_offset
         log.info("%s[%d]: restored %d records, position %d", tp.topic, tp.partition, read, position)
