@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 from deploy.child import Child, free_port
 from deploy.maven import becoming, java_program, run_maven
+from deploy.secure_listener import SecureListener
 from schemas.errors import ServiceUnavailable
 
 KAFKA_VERSION = "4.1.0"
@@ -79,12 +80,16 @@ class KafkaServer:
         Where it keeps data, configuration and log; None for a temporary directory, removed at the end.
     cache
         Where the jars are kept; None for ``~/.cache/headrace/kafka``.
+    secure
+        Another listener, with TLS and accounts.
     """
 
-    def __init__(self, directory: Path | None = None, cache: Path | None = None) -> None:
+    def __init__(
+        self, directory: Path | None = None, cache: Path | None = None, secure: SecureListener | None = None
+    ) -> None:
         self._own = directory is None
         self._directory = directory or Path(tempfile.mkdtemp(prefix="headrace-kafka-"))
-        self._cache = cache
+        self._cache, self._secure = cache, secure
         self._port, self._controller_port = _ports(self._properties_file) or (free_port(), free_port())
         self._child: Child | None = None
 
@@ -153,10 +158,12 @@ class KafkaServer:
         self._directory.mkdir(parents=True, exist_ok=True)
         (self._directory / "log4j2.properties").write_text(_LOG4J)
         draft = properties.with_suffix(".draft")
-        draft.write_text("".join(f"{name}={value}\n" for name, value in self._properties().items()))
+        found = self._properties() if self._secure is None else self._secure.add_to(self._properties())
+        draft.write_text("".join(f"{name}={value}\n" for name, value in found.items()))
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [java, "-cp", classpath, "kafka.tools.StorageTool", "format", "--standalone"]
         command += [f"--cluster-id={cluster}", "-c", str(draft)]  # one word: the id may begin with a dash
+        command += self._secure.format_options() if self._secure else []
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise ServiceUnavailable(f"Apache Kafka could not format {self._directory}:\n{done.stderr}")

@@ -167,14 +167,19 @@ def _objection(properties: dict[str, str]) -> str | None:
 
 def _explain(name: str, value: str, problem: str) -> str:
     if not problem.startswith("No such configuration property"):
-        return f"{_shown(name, value)}: {problem.rstrip('.')}. See librdkafka's CONFIGURATION.md"
+        told = problem.replace(value, "***") if value and _is_secret(name) else problem
+        return f"{_shown(name, value)}: {told.rstrip('.')}. See librdkafka's CONFIGURATION.md"
     near = difflib.get_close_matches(name, _USUAL, n=1)
     hint = f"Did you mean '{near[0]}'?" if near else f"The usual ones: {', '.join(_USUAL)}"
     return f"librdkafka knows no property '{name}'. {hint}"
 
 
+def _is_secret(name: str) -> bool:
+    return any(word in name for word in _SECRET)
+
+
 def _shown(name: str, value: str) -> str:
-    return f"{name}=***" if any(word in name for word in _SECRET) else f"{name}={value!r}"
+    return f"{name}=***" if _is_secret(name) else f"{name}={value!r}"
 
 
 def _refuse(file: Path, number: int, problem: str) -> NoReturn:

@@ -92,7 +92,7 @@ def partition_count(kafka: Kafka, topic: str) -> int:
     ServiceUnavailable
         When there is no such topic, or Kafka does not answer.
     """
-    partitions = KafkaAdmin(kafka).metadata(_SILENCE_S, topic).topics[topic].partitions
-    if not partitions:
+    known = KafkaAdmin(kafka).metadata(_SILENCE_S).topics  # of all: asking for one may make it
+    if topic not in known:
         raise ServiceUnavailable(f"there is no topic '{topic}'; run `headrace apply` to have it made")
-    return len(partitions)
+    return len(known[topic].partitions)

@@ -63,6 +63,22 @@ def test_probes_and_prometheus_ask_a_port_the_process_listens_on(overlay: str, p
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_pod_finds_the_properties_of_a_kafka_with_security_where_there_are_some(overlay: str) -> None:
+    pods = [*deployments(overlay).values(), next(i for i in build(overlay) if i["kind"] == "Job")]
+    ours = [
+        item["spec"]["template"]["spec"] for item in pods if item["metadata"]["name"].startswith("headrace-")
+    ]
+    assert len(ours) == len(PROCESSES) + 1
+    production = (DEPLOY / "k8s" / "overlays" / "production" / "kustomization.yaml").read_text()
+    for pod in ours:
+        volume = next(v for v in pod["volumes"] if v["name"] == "kafka")
+        assert volume["secret"] == {"secretName": "headrace-kafka", "optional": True}
+        mount = next(m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "kafka")
+        assert mount["readOnly"]
+        assert f"HEADRACE_KAFKA_CONFIG={mount['mountPath']}/kafka.properties" in production
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_no_secret_is_written_down_and_every_setting_exists(overlay: str) -> None:
     known = {f"HEADRACE_{name.upper()}" for name in Settings.model_fields}
     items = build(overlay)

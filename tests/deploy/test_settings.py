@@ -87,6 +87,22 @@ def test_accounts_and_tokens_never_show(tmp_path: Path, monkeypatch: pytest.Monk
     assert settings.environment()["HEADRACE_SCHEMA_REGISTRY_TOKEN"] == "s3cret"
 
 
+def test_a_file_of_kafka_properties_is_found_by_children_and_read_when_kafka_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "headrace.toml").write_text('kafka = "broker:9093"\n')
+    assert load_settings(tmp_path).kafka_access == "broker:9093"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HEADRACE_KAFKA_CONFIG", "kafka.properties")
+    settings = load_settings(tmp_path)
+    assert settings.environment()["HEADRACE_KAFKA_CONFIG"] == str(tmp_path / "kafka.properties")
+    with pytest.raises(SettingsError, match=r"kafka\.properties: No such file.*HEADRACE_KAFKA_CONFIG"):
+        _ = settings.kafka_access
+    (tmp_path / "kafka.properties").write_text("client.id=s3cret\n")
+    assert settings.kafka_access == {"bootstrap.servers": "broker:9093", "client.id": "s3cret"}
+    assert "s3cret" not in repr(settings) + repr(settings.kafka_access)
+
+
 def test_a_missing_model_key_is_an_error_and_a_generated_one_stays_and_is_private(tmp_path: Path) -> None:
     settings = load_settings(tmp_path)
     with pytest.raises(SettingsError, match="HEADRACE_MODEL_KEY"):

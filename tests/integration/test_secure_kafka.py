@@ -1,0 +1,180 @@
+"""Every process and command on a real Kafka with TLS and SASL: from an event to a model that learned."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from confluent_kafka import Producer
+
+from deploy.secure_listener import MECHANISMS
+from deploy.stack import LocalStack
+from featurestore import FeatureClient
+from schemas import topics
+from schemas.errors import ServiceUnavailable, SettingsError
+from streams.event_producer import EventProducer
+from streams.kafka_access import client_config
+from streams.log_reader import read_log
+from tests.integration.secure_kafka import PASSWORD, SecureKafka, secure_kafka
+
+pytestmark = pytest.mark.kafka
+NOON_MS = 1_700_000_000_000
+SOON_S = 20.0  # on a busy machine; starting Python and reading the definitions included
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+    with secure_kafka(tmp_path_factory.mktemp("secure")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project") / "clicks"
+    shutil.copytree(Path(__file__).parents[1] / "deploy" / "clicks", folder)
+    (folder / "data").mkdir()
+    born = pd.DataFrame({"user": ["ada", "bob"], "age": [36, 41]})
+    born["event_timestamp"] = pd.Timestamp(NOON_MS - 1, unit="ms", tz="UTC")
+    born.to_parquet(folder / "data" / "profiles.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stack(kafka: SecureKafka, repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    file = kafka.write(tmp_path_factory.mktemp("secret") / "kafka.properties")
+    with LocalStack(repo, kafka.bootstrap, publish_every_s=0.1, kafka_config=file) as running:
+        yield running
+
+
+def headrace(stack: LocalStack, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "deploy.cli", *words]
+    return subprocess.run(
+        command,
+        cwd=stack.settings.project_dir, env=stack.settings.environment() | environment,
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def post(stack: LocalStack, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    request = urllib.request.Request(
+        stack.serve_url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return dict(json.load(answer))
+
+
+def send_what_is_no_click(stack: LocalStack) -> None:
+    producer = Producer({**client_config(stack.kafka), "log_level": 0})
+    producer.produce("clicks", b"no click at all", b"bob")
+    assert producer.flush(20) == 0
+
+
+def test_an_event_becomes_a_feature_a_prediction_an_example_and_a_model(stack: LocalStack) -> None:
+    with FeatureClient(stack.plan, stack.redis_url) as client:
+        with EventProducer.from_plan(stack.kafka, stack.plan, "clicks") as producer:
+            for price, late_ms in ((5, 0), (7, 60_000)):
+                producer.send({"user": "ada", "event_ms": NOON_MS + late_ms, "price": price})
+            client.wait("clicks", producer.flush(), timeout_s=60)
+        found = client.get_online_features("everything", [{"user": "ada"}]).to_dict()
+        assert found["user_clicks__spent_1h"] == [12]
+        answer = post(stack, "/v1/predict", {"entities": {"user": "ada"}, "ts_ms": NOON_MS + 120_000})
+        label = {"prediction_id": answer["prediction_id"], "label": 1, "ts_ms": NOON_MS + 180_000}
+        outcome = post(stack, "/v1/outcomes", label)
+        for log in (answer["log"], outcome["log"]):
+            client.wait(log["topic"], {log["partition"]: log["offset"] + 1}, "serve", 60)
+    examples = read_log(stack.kafka, topics.examples("clicks", "main"), 0)
+    assert [json.loads(m.value())["label"] for m in examples if m.value() is not None] == [1]
+    with urllib.request.urlopen(f"{stack.serve_url}/v1/arms", timeout=30) as shown:
+        arms = json.load(shown)["routers"][0]["arms"]
+    assert {arm["arm"]: arm["offset"] for arm in arms} == {"plain": 1, "live": 1}
+    stack.check()
+    send_what_is_no_click(stack)
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["wait", "clicks"], "visible in features"),
+        (["status"], "clicks"),
+        (["healthy", "worker"], ""),
+        (["apply"], "applied plan"),
+        (["rebuild"], "current"),
+        (["dead-letters", "list"], "malformed"),
+        (["dead-letters", "replay", "--yes"], "sent 1 records"),
+        (["audit"], "0 different"),
+        (["backfill", "user_clicks", "--no-hand-over"], "done at"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_every_command_reaches_it(stack: LocalStack, command: list[str], says: str) -> None:
+    done = headrace(stack, *command)
+    assert done.returncode == 0, done.stderr
+    assert says in done.stdout
+
+
+@pytest.mark.parametrize("command", ["apply", "status", "worker", "join", "train", "serve"])
+def test_a_wrong_password_ends_a_command_at_once(
+    stack: LocalStack, kafka: SecureKafka, tmp_path: Path, command: str
+) -> None:
+    file = kafka.write(tmp_path / "wrong.properties", sasl_password="guessed-wrong")
+    began_s = time.monotonic()
+    done = headrace(stack, command, HEADRACE_KAFKA_CONFIG=str(file))
+    assert time.monotonic() - began_s < SOON_S
+    assert done.returncode == 2
+    assert kafka.bootstrap in done.stderr
+    assert "uthentication" in done.stderr
+    assert "see sasl.mechanism, sasl.username and sasl.password" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "guessed-wrong" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_a_producer_is_let_in_by_its_account_alone(
+    stack: LocalStack, kafka: SecureKafka, tmp_path: Path, mechanism: str
+) -> None:
+    good = kafka.access(kafka.write(tmp_path / "good.properties", mechanism))
+    assert EventProducer.from_plan(good, stack.plan, "clicks").partition_count == 4
+    wrong = kafka.access(kafka.write(tmp_path / "wrong.properties", mechanism, sasl_password="guessed"))
+    with pytest.raises(ServiceUnavailable, match=r"uthentication.*sasl\.password"):
+        _ = EventProducer.from_plan(wrong, stack.plan, "clicks").partition_count
+
+
+def test_a_certificate_of_an_unknown_authority_is_told(
+    stack: LocalStack, kafka: SecureKafka, tmp_path: Path
+) -> None:
+    unknown = kafka.access(kafka.write(tmp_path / "kafka.properties", ssl_ca_location=None))
+    with pytest.raises(
+        ServiceUnavailable, match=r"certificate.*see security\.protocol and ssl\.ca\.location"
+    ):
+        _ = EventProducer.from_plan(unknown, stack.plan, "clicks").partition_count
+
+
+def test_without_the_setting_the_error_names_it(
+    stack: LocalStack, kafka: SecureKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.outbox._REQUEST_S", 2.0)
+    with pytest.raises(ServiceUnavailable, match="HEADRACE_KAFKA_CONFIG has the TLS and SASL"):
+        _ = EventProducer.from_plan(kafka.bootstrap, stack.plan, "clicks").partition_count
+
+
+def test_no_secret_is_in_a_log(stack: LocalStack) -> None:
+    logs = list((stack.data_dir / "logs").glob("*.log"))
+    assert {"worker.log", "join.log", "train.log", "serve.log"} <= {log.name for log in logs}
+    assert not [log.name for log in logs if PASSWORD in log.read_text()]
+    assert PASSWORD not in repr(stack.settings) + stack.describe() + repr(stack.kafka)
+
+
+def test_the_built_in_broker_is_no_place_for_it(repo: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        SettingsError, match=r"kafka\.properties: the built-in broker knows neither TLS nor SASL"
+    ):
+        LocalStack(repo, kafka_config=tmp_path / "kafka.properties")
