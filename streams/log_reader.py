@@ -8,23 +8,25 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.errors import ServiceUnavailable
-from streams.kafka_access import Kafka, KafkaAdmin, client_config
+from streams.kafka_access import Kafka, KafkaAdmin, Trouble, client_config
 
 _FETCH_BYTES = 4 * 1024**2  # more of a partition at once: fewer round trips while a changelog is read
 _AT_ONCE = 2000
+_GROUP = "headrace-reader"
 _SILENCE_S = 30.0  # without a record and short of the end: the broker is not answering
 
 
-def open_consumer(kafka: Kafka, fetch_wait_ms: int = 500) -> Consumer:
+def open_consumer(kafka: Kafka, fetch_wait_ms: int = 500, trouble: Trouble | None = None) -> Consumer:
     """A consumer of committed records that belongs to no group and reports the end of a partition.
 
     `fetch_wait_ms` is how long the broker holds a fetch back that finds nothing: until then, the end of a
-    partition is not reported.
+    partition is not reported. What goes wrong with its connections goes to `trouble`, else to the log.
     """
     return Consumer(
         {
             **client_config(kafka),
-            "group.id": "headrace-reader",  # required by the client, never used: nothing is committed
+            **({"log_level": 0, "error_cb": trouble} if trouble else {}),
+            "group.id": _GROUP,  # required by the client, never used: nothing is committed
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": fetch_wait_ms,
@@ -48,16 +50,21 @@ def is_end(message: Any) -> bool:
         return False
     if error.code() == KafkaError._PARTITION_EOF:
         return True
-    raise ServiceUnavailable(f"cannot read {message.topic()}[{message.partition()}]: {error}")
+    where = f"{message.topic()}[{message.partition()}]" if message.topic() else f"as group '{_GROUP}'"
+    raise ServiceUnavailable(f"cannot read {where}: {error}")
 
 
 def end_offset(kafka: Kafka, topic: str, partition: int) -> int:
     """The offset the next record of a partition will get."""
-    consumer = open_consumer(kafka)
+    trouble = Trouble()
+    consumer = open_consumer(kafka, trouble=trouble)
     try:
         return int(consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_SILENCE_S)[1])
     except KafkaException as error:
-        raise ServiceUnavailable(f"Kafka does not tell the end of {topic}[{partition}]: {error}") from error
+        consumer.poll(0)  # calls `trouble`
+        raise ServiceUnavailable(
+            f"Kafka does not tell the end of {topic}[{partition}]: {trouble.text() or error}"
+        ) from error
     finally:
         consumer.close()
 
@@ -70,7 +77,8 @@ def read_log(kafka: Kafka, topic: str, partition: int, start: int = 0) -> Iterat
     ServiceUnavailable
         When the broker stops answering before the end is reached.
     """
-    consumer = open_consumer(kafka, fetch_wait_ms=10)
+    trouble = Trouble()
+    consumer = open_consumer(kafka, fetch_wait_ms=10, trouble=trouble)
     try:
         consumer.assign([TopicPartition(topic, partition, start or OFFSET_BEGINNING)])
         while (first := consumer.poll(_SILENCE_S)) is not None:
@@ -79,7 +87,8 @@ def read_log(kafka: Kafka, topic: str, partition: int, start: int = 0) -> Iterat
                 if is_end(message):
                     return
                 yield message
-        raise ServiceUnavailable(f"no answer from Kafka while reading {topic}[{partition}]")
+        cause = trouble.text() or f"nothing for {_SILENCE_S:g} s"
+        raise ServiceUnavailable(f"no answer from Kafka while reading {topic}[{partition}]: {cause}")
     finally:
         consumer.close()
 
