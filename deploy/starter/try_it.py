@@ -8,16 +8,19 @@ import os
 import random
 import time
 import urllib.request
+from pathlib import Path
 from typing import Any
 
+from deploy.settings import load_settings
 from featurestore import FeatureClient
 from streams.event_producer import EventProducer
+from streams.kafka_access import Kafka
 
 SERVE = os.environ.get("HEADRACE_SERVE", "http://127.0.0.1:8080")
 CUSTOMERS = ["ada", "bob", "eve"]
 
 
-def send_orders(client: FeatureClient, kafka: str, count: int = 300) -> None:
+def send_orders(client: FeatureClient, kafka: Kafka, count: int = 300) -> None:
     """Orders of the last half hour; returns once their features can be read."""
     now_ms = time.time_ns() // 1_000_000
     times = sorted(now_ms - random.randrange(30 * 60_000) for _ in range(count))
@@ -50,7 +53,7 @@ def learn_one(client: FeatureClient, order: int) -> dict[str, Any]:
 
 def main() -> None:
     with FeatureClient.connect(os.environ["HEADRACE_REDIS"], "my_project") as client:
-        send_orders(client, os.environ["HEADRACE_KAFKA"])
+        send_orders(client, load_settings(Path(__file__).parent).kafka_access)
         features = client.get_online_features("customer_features", {"customer": CUSTOMERS})
         for row in features.rows():
             print("features:", row)

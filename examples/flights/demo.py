@@ -31,6 +31,7 @@ from examples.flights.times import HOUR_MS, ORIGIN_ZONE
 from schemas import topics
 from schemas.errors import HeadraceError, SettingsError
 from streams.archive import read_examples
+from streams.kafka_access import Kafka, client_config
 from streams.progress import ProgressStore
 from streams.redis_nodes import redis_client
 
@@ -45,9 +46,9 @@ AUDITED = 500  # predictions
 class ExampleReader:
     """Reads what has come into the examples topic since it was last asked."""
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
+    def __init__(self, kafka: Kafka, topic: str) -> None:
         self._consumer = Consumer(
-            {"bootstrap.servers": bootstrap, "group.id": "flights-demo", "enable.auto.commit": False}
+            {**client_config(kafka), "group.id": "flights-demo", "enable.auto.commit": False}
         )
         self._consumer.assign([TopicPartition(topic, 0, 0)])
 
@@ -67,7 +68,7 @@ def replay(stack: LocalStack, period: Period) -> tuple[Tally, Counts, list[str]]
     router = stack.plan.routers[0]
     client = redis_client(stack.redis_url)
     service = PredictionService(stack.serve_url)
-    reader = ExampleReader(stack.bootstrap, topics.examples(stack.plan.project, router.name))
+    reader = ExampleReader(stack.kafka, topics.examples(stack.plan.project, router.name))
     race, asked_ms = Race(router.arms), period.requests["ts_ms"]
     display = make_display(int(asked_ms.min()), int(asked_ms.max()) + 3 * router.wait_ms)
 
@@ -82,7 +83,7 @@ def replay(stack: LocalStack, period: Period) -> tuple[Tally, Counts, list[str]]
 
     try:
         tally = Replay(
-            stack.plan, stack.bootstrap, ProgressStore(client, stack.plan), service, period, on_hour
+            stack.plan, stack.kafka, ProgressStore(client, stack.plan), service, period, on_hour
         ).run()
         show(tally)
     finally:
@@ -112,7 +113,7 @@ def main() -> int:
             _refuse_used_topics(stack)
             tally, counts, problems = replay(stack, period)
             # While the broker lives: its events are in memory.
-            audited = audit(stack.bootstrap, stack.plan, stack.plan.routers[0].name, AUDITED)
+            audited = audit(stack.kafka, stack.plan, stack.plan.routers[0].name, AUDITED)
     except (HeadraceError, RuntimeError) as error:
         print(f"the demo failed: {error}", file=sys.stderr)
         return 1
@@ -157,7 +158,7 @@ def _until_ms(arguments: argparse.Namespace) -> int:
 def _refuse_used_topics(stack: LocalStack) -> None:
     used = [
         topic
-        for (topic, _), end in end_offsets(stack.bootstrap, [s.topic for s in stack.plan.sources]).items()
+        for (topic, _), end in end_offsets(stack.kafka, [s.topic for s in stack.plan.sources]).items()
         if end
     ]
     if used:

@@ -15,6 +15,7 @@ from examples.flights.times import HOUR_MS
 from schemas import topics
 from schemas.plan import Plan, RouterSpec
 from streams.event_producer import EventProducer
+from streams.kafka_access import Kafka
 from streams.outbox import Outbox
 from streams.progress import ProgressStore, Until
 from streams.topic_producer import TopicProducer
@@ -62,7 +63,7 @@ class Replay:
     def __init__(
         self,
         plan: Plan,
-        kafka: str,
+        kafka: Kafka,
         progress: ProgressStore,
         service: PredictionService,
         period: Period,
