@@ -68,14 +68,6 @@ def _meaning(view: StreamViewSpec) -> dict[str, Any]:
     return view.model_dump(mode="json", exclude=without)
 
 
-def worker_group(plan: Plan) -> str:
-    """The consumer group of a plan's workers: another definition is another group, which reads its topics
-    from the beginning."""
-    definitions = sorted(definition_of(plan, s) for s in plan.sources if plan.views_of(s.name))
-    version = hashlib.sha256("".join(definitions).encode()).hexdigest()[:12]
-    return f"headrace.{plan.project}.worker.{version}"
-
-
 def groups_of(views: Iterable[StreamViewSpec]) -> list[list[StreamViewSpec]]:
     """Views that share their join keys and their records, and with them their state. One with a udf has
     records of its own."""

@@ -23,12 +23,13 @@ from streams.feature_progress import feature_progress
 from streams.health_server import oversee
 from streams.known_topics import refuse_missing_topics
 from streams.output import LogProducer
-from streams.partition_state import Effects, Entry, Shard, SourcePartition, worker_group
+from streams.partition_state import Effects, Entry, Shard, SourcePartition
 from streams.restore import Restoring, restore
 from streams.schema_registry import RegistryAccess, WriterSchemas
 from streams.sinks import FeatureLog, OnlineSink
 from streams.view_udf import Transform, view_udfs
 from streams.vitals import PartitionVitals, Vitals, vitals_of
+from streams.worker_group import worker_group
 
 log = logging.getLogger(__name__)
 
