@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from learners.durable_files import write_atomically
 from learners.safe_pickle import dump_model, load_model
 from schemas.errors import ModelError, UnknownNameError
+from streams.durable_files import write_atomically
 
 _MAGIC = b"HEADRACE-MODEL-1\n"
 _LENGTH = struct.Struct("<Q")
