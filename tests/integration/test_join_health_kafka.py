@@ -44,7 +44,7 @@ def loop(
 
 
 def told_when_all_is_in(run: Loop, port: int) -> dict[str, dict[tuple[str, ...], float]]:
-    """The metrics once they tell of everything sent; they follow progress, and ends of topics, by a moment."""
+    """The metrics once they tell of all that was sent: progress and ends of topics follow by a moment."""
     run.wait()
     sent = {(name, str(p)): end for name, ends in run.sent.items() for p, end in ends.items()}
     wait_for_metric(
