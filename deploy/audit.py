@@ -8,7 +8,8 @@ from deploy.datasets import read_predictions
 from featurestore.audit import Audit, AuditReport, SourceLog
 from featurestore.raw_events import RawRecord, heard_of_block, raw_table
 from schemas import topics
-from schemas.plan import Plan, SourceSpec
+from schemas.feature_specs import SourceSpec
+from schemas.plan import Plan
 from streams.log_reader import partition_count, read_log
 from streams.partition_state import definition_of
 

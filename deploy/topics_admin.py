@@ -18,7 +18,9 @@ from deploy.mock_kafka import CLUSTER_ID_PREFIX
 from deploy.offsets import unreachable
 from schemas import topics
 from schemas.errors import ServiceUnavailable, SettingsError
-from schemas.plan import Plan, RouterSpec, SourceSpec
+from schemas.feature_specs import SourceSpec
+from schemas.plan import Plan
+from schemas.router_specs import RouterSpec
 
 _KEEP = {"retention.ms": "-1"}
 # A crash inside a checkpoint is made good from the values before it: they must not be compacted away at once.

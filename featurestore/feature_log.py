@@ -26,7 +26,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from featurestore.redis_layout import element_type
-from schemas.plan import Plan, StreamViewSpec, ValueType
+from schemas.feature_specs import StreamViewSpec, ValueType
+from schemas.plan import Plan
 from streams.durable_files import finished_as
 from streams.lists import Lists
 from streams.sinks import OnlineRows

@@ -16,15 +16,15 @@ from featurestore.response import FeatureResponse, FieldStatus
 from schemas.errors import HeadraceError, UnknownNameError
 
 if TYPE_CHECKING:
-    from schemas.plan import (
+    from schemas.feature_specs import (
         BatchViewSpec,
         FeatureRef,
         FieldSpec,
         OnDemandViewSpec,
-        Plan,
         StreamViewSpec,
         ValueType,
     )
+    from schemas.plan import Plan
 
 
 class NamedService(Protocol):
@@ -296,7 +296,7 @@ def _statuses(raw: Sequence[bytes | None], values: Sequence[Any], expired: set[i
 def _refs(plan: Plan, features: Sequence[str]) -> list[FeatureRef]:
     every: list[StreamViewSpec | BatchViewSpec | OnDemandViewSpec] = [*plan.stream_views, *plan.batch_views]
     views = {view.name: view for view in [*every, *plan.on_demand_views]}
-    from schemas.plan import FeatureRef  # loaded with the plan; the import of the SDK does without
+    from schemas.feature_specs import FeatureRef  # loaded with the plan; the import of the SDK does without
 
     refs = []
     for name in features:

@@ -14,8 +14,9 @@ from learners.epochs import EpochKeeper
 from learners.model_pointers import ModelPointers
 from schemas import topics
 from schemas.marks import mark_time_ms
-from schemas.plan import Plan, RouterSpec
+from schemas.plan import Plan
 from schemas.records import Closing, Epoch
+from schemas.router_specs import RouterSpec
 from streams.durable_files import write_atomically
 from streams.vitals import Sample
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from schemas import topics
 from schemas.errors import HeadraceError, StateError
-from schemas.plan import Plan, RouterSpec
+from schemas.plan import Plan
+from schemas.router_specs import RouterSpec
 from streams.archive import ParquetArchive
 from streams.faust_app import add_agent, die, guarded, range_app, run_app
 from streams.hash_publisher import HashPublisher

@@ -5,8 +5,9 @@ from __future__ import annotations
 from schemas import topics
 from schemas.errors import DefinitionError
 from schemas.marks import mark_headers
-from schemas.plan import Plan, RouterSpec
+from schemas.plan import Plan
 from schemas.records import Outcome
+from schemas.router_specs import RouterSpec
 from streams.log_reader import end_offset, partition_count, read_log
 from streams.log_records import LogRecords
 from streams.offset_producer import OffsetProducer

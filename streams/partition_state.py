@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from schemas import topics
-from schemas.plan import Plan, SourceSpec, StreamViewSpec
+from schemas.feature_specs import SourceSpec, StreamViewSpec
+from schemas.plan import Plan
 from schemas.records import DeadLetter
 from streams.accumulators import Held
 from streams.aggregations import aggregation_of

@@ -14,7 +14,8 @@ from typing import Protocol
 
 from schemas import topics
 from schemas.errors import HeadraceError
-from schemas.plan import Plan, SourceSpec
+from schemas.feature_specs import SourceSpec
+from schemas.plan import Plan
 from streams.feature_progress import feature_progress
 from streams.log_reader import end_offset, partition_count, read_log
 from streams.partition_state import Shard, SourcePartition

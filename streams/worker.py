@@ -16,7 +16,8 @@ from typing import Any
 
 from schemas import topics
 from schemas.errors import HeadraceError, StateError
-from schemas.plan import Plan, SourceSpec
+from schemas.feature_specs import SourceSpec
+from schemas.plan import Plan
 from streams.expectations import Alerts, RowExpectations
 from streams.faust_app import add_agent, guarded, range_app, run_app
 from streams.feature_progress import feature_progress

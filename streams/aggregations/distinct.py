@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.avro import Column
-from schemas.plan import AggregationSpec, ValueType
+from schemas.feature_specs import AggregationSpec, ValueType
 from streams.accumulators import Held, Indices
 from streams.aggregations.aggregation import Aggregation, Reading, Values
 from streams.aggregations.ragged import RaggedAccumulator

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.plan import AggregationSpec, ValueType
+from schemas.feature_specs import AggregationSpec, ValueType
 from streams.accumulators import Held, Indices
 from streams.aggregations.aggregation import Aggregation, Reading, Values
 from streams.aggregations.ragged import RaggedAccumulator

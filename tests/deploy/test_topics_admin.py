@@ -9,7 +9,9 @@ from deploy.mock_kafka import MockKafka
 from deploy.topics_admin import all_topics, ensure_topics
 from schemas import topics
 from schemas.errors import ServiceUnavailable, SettingsError
-from schemas.plan import Plan, PolicySpec, RouterSpec, SourceSpec
+from schemas.feature_specs import SourceSpec
+from schemas.plan import Plan
+from schemas.router_specs import PolicySpec, RouterSpec
 
 
 def plan_of(project: str, shards: int = 3, partitions: int = 2) -> Plan:

@@ -19,7 +19,8 @@ from featurestore.dataset import as_of_event_time, as_served, join_keys_of, read
 from featurestore.feature_log import ParquetFeatureLog
 from featurestore.repository import compile_features, register
 from schemas.errors import HeadraceError
-from schemas.plan import LearnerSpec, Plan, PolicySpec, RouterSpec
+from schemas.plan import Plan
+from schemas.router_specs import LearnerSpec, PolicySpec, RouterSpec
 from streams.archive import predictions_table
 from tests.featurestore.conftest import ON_DEMAND
 from tests.featurestore.test_feature_log import START, delays

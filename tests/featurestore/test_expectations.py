@@ -14,7 +14,7 @@ from featurestore.plan_diff import plan_changes
 from featurestore.plan_safety import unsafe_changes
 from featurestore.repository import compile_features
 from schemas.errors import DefinitionError
-from schemas.plan import ExpectationSpec
+from schemas.feature_specs import ExpectationSpec
 
 Replace = Callable[[str, str], None]
 COLUMNS = {

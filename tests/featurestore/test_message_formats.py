@@ -14,7 +14,7 @@ from featurestore.spark_schema import avro_schema_of
 from schemas.avro import schema_fingerprint
 from schemas.errors import DefinitionError, PlanError
 from schemas.event_decoder import event_decoder
-from schemas.plan import SourceSpec
+from schemas.feature_specs import SourceSpec
 from streams.partition_state import definition_of
 
 DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}

@@ -14,21 +14,19 @@ import redis
 from featurestore.online_writer import RedisOnlineSink
 from featurestore.plan_facts import Amount, NoFacts, RedisPlanFacts
 from featurestore.plan_report import report
-from schemas.plan import (
+from schemas.feature_specs import (
     AggregationSpec,
     BatchViewSpec,
     FeatureRef,
     FeatureServiceSpec,
     FieldSpec,
-    LearnerSpec,
     OnDemandViewSpec,
-    Plan,
-    PolicySpec,
-    RouterSpec,
-    Spec,
     StreamViewSpec,
     UdfSpec,
 )
+from schemas.plan import Plan
+from schemas.router_specs import LearnerSpec, PolicySpec, RouterSpec
+from schemas.spec import Spec
 from streams.progress import Progress, ProgressStore, counts_key
 from tests.streams.plans import purchases_plan
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from featurestore.plan_diff import plan_changes
 from featurestore.repository import compile_features
-from schemas.plan import AboutSpec, ColumnSpec, LearnerSpec, Plan, UdfSpec
+from schemas.feature_specs import ColumnSpec, UdfSpec
+from schemas.plan import AboutSpec, Plan
+from schemas.router_specs import LearnerSpec
 from tests.featurestore.conftest import ON_DEMAND
 
 Replace = Callable[[str, str], None]

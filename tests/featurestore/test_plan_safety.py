@@ -11,7 +11,9 @@ import pytest
 
 from featurestore.plan_safety import UnsafeChange, unsafe_changes
 from featurestore.repository import compile_features
-from schemas.plan import ColumnSpec, LearnerSpec, OutcomeSpec, Plan, PolicySpec, RouterSpec, UdfSpec
+from schemas.feature_specs import ColumnSpec, UdfSpec
+from schemas.plan import Plan
+from schemas.router_specs import LearnerSpec, OutcomeSpec, PolicySpec, RouterSpec
 from tests.featurestore.conftest import CONFIG, DEFINITIONS, ON_DEMAND
 
 Replace = Callable[[str, str], None]

@@ -12,7 +12,8 @@ import pytest
 
 from featurestore.repository import compile_features
 from schemas.errors import DefinitionError
-from schemas.plan import FeatureRef, FieldSpec, Plan
+from schemas.feature_specs import FeatureRef, FieldSpec
+from schemas.plan import Plan
 
 Replace = Callable[[str, str], None]
 Append = Callable[[str], None]

@@ -15,7 +15,8 @@ from featurestore.load_udfs import load_udfs
 from featurestore.repository import compile_features, register
 from schemas.avro import Column
 from schemas.errors import DefinitionError, PlanError
-from schemas.plan import ColumnSpec, Plan, UdfSpec
+from schemas.feature_specs import ColumnSpec, UdfSpec
+from schemas.plan import Plan
 
 Replace = Callable[[str, str], None]
 GOOD = """

@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.plan import AggregationSpec, Plan
+from schemas.feature_specs import AggregationSpec
+from schemas.plan import Plan
 from streams.aggregations import AGGREGATIONS
 from tests.parity.test_windows_parity import (
     assert_rows_equal,

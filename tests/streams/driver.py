@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.plan import Plan, SourceSpec
+from schemas.feature_specs import SourceSpec
+from schemas.plan import Plan
 from streams.log_records import LogRecord, LogRecords
 from streams.partition_state import Effects, Shard, SourcePartition
 from streams.sinks import OnlineRows

@@ -11,7 +11,8 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from schemas.avro import encode_confluent
-from schemas.plan import ExpectationSpec, Plan, ViewExpectationsSpec
+from schemas.feature_specs import ExpectationSpec, ViewExpectationsSpec
+from schemas.plan import Plan
 from streams.expectations import Alerts, RowExpectations
 from streams.feature_progress import feature_progress
 from streams.health_server import serve_health

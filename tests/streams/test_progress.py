@@ -9,14 +9,9 @@ import redis
 
 from schemas import topics
 from schemas.errors import ProgressTimeout, UnknownNameError
-from schemas.plan import (
-    FeatureServiceSpec,
-    LearnerSpec,
-    OutcomeSpec,
-    Plan,
-    PolicySpec,
-    RouterSpec,
-)
+from schemas.feature_specs import FeatureServiceSpec
+from schemas.plan import Plan
+from schemas.router_specs import LearnerSpec, OutcomeSpec, PolicySpec, RouterSpec
 from streams.progress import EPOCHS, Progress, ProgressStore
 from tests.streams.plans import purchases_plan
 
