@@ -1,0 +1,20 @@
+"""What tests look at in what a decoder gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.avro import Decoded
+
+
+def column(decoded: Decoded, name: str) -> list[Any]:
+    found = decoded.columns[name]
+    return [v if ok else None for v, ok in zip(found.values.tolist(), found.valid.tolist(), strict=True)]
+
+
+def agreed(by_column: Decoded, by_row: Decoded, *fields: str) -> Decoded:
+    """Asserts that both ways of decoding give the same."""
+    assert by_row.errors == by_column.errors
+    for name in fields:
+        assert repr(column(by_row, name)) == repr(column(by_column, name))
+    return by_column
