@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from featurestore.plan_diff import plan_changes
@@ -11,9 +10,7 @@ from schemas.feature_specs import ColumnSpec, UdfSpec
 from schemas.plan import AboutSpec, Plan
 from schemas.router_specs import LearnerSpec
 from tests.featurestore.conftest import ON_DEMAND
-
-Replace = Callable[[str, str], None]
-Append = Callable[[str], None]
+from tests.featurestore.edits import Append, Replace
 
 
 def lines(old: Plan | None, new: Plan) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ from schemas.feature_specs import ColumnSpec, UdfSpec
 from schemas.plan import Plan
 from schemas.router_specs import LearnerSpec, OutcomeSpec, PolicySpec, RouterSpec
 from tests.featurestore.conftest import CONFIG, DEFINITIONS, ON_DEMAND
+from tests.featurestore.edits import Append, Replace
 
-Replace = Callable[[str, str], None]
-Append = Callable[[str], None]
 LEARNER = LearnerSpec(name="logistic", service="delays", target="late", definition="abc")
 ROUTER = RouterSpec(
     name="main",

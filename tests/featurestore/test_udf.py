@@ -17,8 +17,8 @@ from schemas.avro import Column
 from schemas.errors import DefinitionError, PlanError
 from schemas.feature_specs import ColumnSpec, UdfSpec
 from schemas.plan import Plan
+from tests.featurestore.edits import Replace
 
-Replace = Callable[[str, str], None]
 GOOD = """
     df = df[df["seats"] > LEAST]
     df["hours"] = in_hours(df["dep_delay"])
