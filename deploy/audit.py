@@ -11,7 +11,7 @@ from schemas import topics
 from schemas.feature_specs import SourceSpec
 from schemas.plan import Plan
 from streams.log_reader import partition_count, read_log
-from streams.partition_state import definition_of
+from streams.state_definition import definition_of
 
 
 def audit(kafka: str, plan: Plan, router: str, sample: int, seed: int = 0) -> AuditReport:

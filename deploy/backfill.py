@@ -19,7 +19,7 @@ from schemas.plan import Plan
 from streams.log_reader import read_log
 from streams.log_records import LogRecord
 from streams.output import LogProducer
-from streams.partition_state import definition_of
+from streams.state_definition import definition_of
 from streams.worker_group import workers_run
 
 Tell = Callable[[str], None]

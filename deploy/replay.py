@@ -18,7 +18,7 @@ from schemas.plan import Plan
 from schemas.records import DeadLetter
 from streams.log_reader import read_log
 from streams.outbox import NOW, Deliveries, KafkaRecord, Outbox
-from streams.partition_state import definition_of
+from streams.state_definition import definition_of
 
 _CHUNK = 500
 _MAX_BYTES = 8 << 20  # whatever was in a topic may go there again

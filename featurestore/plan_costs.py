@@ -12,7 +12,7 @@ from schemas.feature_specs import BatchViewSpec, FeatureRef, StreamViewSpec
 from schemas.plan import Plan
 from schemas.router_specs import LearnerSpec
 from schemas.spec import Spec
-from streams.partition_state import definition_of
+from streams.state_definition import definition_of
 
 _EPOCHS_FOLLOW_FROM = ("arms", "policy", "refresh_ms", "wait_ms", "reward", "feedback")
 

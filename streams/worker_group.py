@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 
 from schemas.errors import ServiceUnavailable
 from schemas.plan import Plan
-from streams.partition_state import definition_of
+from streams.state_definition import definition_of
 
 _REQUEST_S = 15.0
 

@@ -14,8 +14,8 @@ from schemas.feature_specs import FeatureRef, FeatureServiceSpec
 from schemas.plan import Plan
 from schemas.records import Prediction, Provenance
 from schemas.router_specs import LearnerSpec
-from streams.partition_state import definition_of
 from streams.sinks import OnlineRows
+from streams.state_definition import definition_of
 from tests.parity.test_windows_parity import kept, logs, record_of, split_users, thorough
 from tests.parity.window_oracle import OracleEvent
 from tests.streams.driver import StreamDriver, _plain

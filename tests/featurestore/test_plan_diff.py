@@ -96,7 +96,7 @@ def test_owners_descriptions_and_tags_are_kept_in_the_plan_and_told(repo: Path, 
 
 
 def test_another_owner_is_no_other_definition_of_the_view(repo: Path, replace: Replace) -> None:
-    from streams.partition_state import definition_of
+    from streams.state_definition import definition_of
 
     old = compile_features(repo).plan()
     replace("ttl=timedelta(days=1)", 'ttl=timedelta(days=1), owner="ada@example.org"')

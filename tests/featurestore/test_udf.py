@@ -71,7 +71,7 @@ def test_the_plan_has_its_text_with_what_it_names_its_inputs_and_derived_columns
     "change", [('seats"] >', 'seats"] >='), ("LEAST = 1", "LEAST = 2"), ("/ 60", "/ 61")]
 )
 def test_another_text_is_another_definition(repo: Path, write: Any, replace: Replace, change: Any) -> None:
-    from streams.partition_state import definition_of
+    from streams.state_definition import definition_of
 
     write(GOOD)
     before = compile_features(repo).plan()
