@@ -18,3 +18,13 @@ def agreed(by_column: Decoded, by_row: Decoded, *fields: str) -> Decoded:
     for name in fields:
         assert repr(column(by_row, name)) == repr(column(by_column, name))
     return by_column
+
+
+def assert_only_the_second_is_bad(decoded: Decoded, reason: str) -> None:
+    """Of three records with a column ``field``, the first and the last of which are the same."""
+    assert list(decoded.errors) == [1]
+    assert decoded.errors[1].startswith(reason)
+    assert decoded.columns["field"].valid.tolist() == [True, False, True]
+    values = column(decoded, "field")
+    assert values[0] == values[2]
+    assert not decoded.columns["field"].values[1]
