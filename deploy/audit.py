@@ -8,10 +8,11 @@ from deploy.datasets import read_predictions
 from featurestore.audit import Audit, AuditReport, SourceLog
 from featurestore.raw_events import RawRecord, heard_of_block, raw_table
 from schemas import topics
-from schemas.plan import Plan, SourceSpec
+from schemas.feature_specs import SourceSpec
+from schemas.plan import Plan
 from streams.kafka_access import Kafka
 from streams.log_reader import partition_count, read_log
-from streams.partition_state import definition_of
+from streams.state_definition import definition_of
 
 
 def audit(kafka: Kafka, plan: Plan, router: str, sample: int, seed: int = 0) -> AuditReport:

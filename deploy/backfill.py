@@ -10,22 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import KafkaException
-
 from deploy.offsets import end_offsets
 from featurestore.backfill import PartitionBackfill, Span, drop_other_rows, until
 from featurestore.past_events import EventFiles, from_kafka
 from schemas import topics
 from schemas.errors import HeadraceError
 from schemas.plan import Plan
-from streams.kafka_access import Kafka, KafkaAdmin
+from streams.kafka_access import Kafka
 from streams.log_reader import read_log
 from streams.log_records import LogRecord
 from streams.output import LogProducer
-from streams.partition_state import definition_of, worker_group
+from streams.state_definition import definition_of
+from streams.worker_group import workers_run
 
 Tell = Callable[[str], None]
-_REQUEST_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ class Backfill:
         if (why_not := self._no_hand_over()) is not None:
             tell(f"nothing is handed over: {why_not}")
             return False
-        if self._workers_run():
+        if workers_run(self._plan, self._kafka):
             raise HeadraceError(
                 f"workers of project '{self._plan.project}' run; stop them, and run the same backfill again"
             )
@@ -158,17 +156,6 @@ class Backfill:
             if any(m.key() == position for m in read_log(self._kafka, changelog, job.partition)):
                 return "workers have begun by themselves, and have the state"
         return None
-
-    def _workers_run(self) -> bool:
-        group = worker_group(self._plan)
-        admin = KafkaAdmin(self._kafka)
-        try:
-            answer = admin.describe_consumer_groups([group], request_timeout=_REQUEST_S)[group].result()
-        except KafkaException as error:
-            if error.args[0].name() == "GROUP_ID_NOT_FOUND":
-                return False
-            raise admin.unreachable(error) from error
-        return bool(answer.members)
 
 
 def _run(job: _Job, progress: Any) -> None:

@@ -12,8 +12,9 @@ from deploy.settings import Settings
 from featurestore.dataset import as_of_event_time, as_served, join_keys_of, read_entities, router_of
 from featurestore.feature_log import write_durably
 from schemas import topics
-from schemas.plan import Plan, RouterSpec
+from schemas.plan import Plan
 from schemas.records import Prediction
+from schemas.router_specs import RouterSpec
 from streams.archive import predictions_table, read_examples
 from streams.kafka_access import Kafka
 from streams.log_reader import partition_count, read_log

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
-import tempfile
 import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
-from types import TracebackType
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from deploy.child import Child, free_port
+from deploy.local_server import LocalServer
 from deploy.maven import becoming, java_program, run_maven
 from deploy.secure_listener import SecureListener
 from schemas.errors import ServiceUnavailable
@@ -70,7 +68,7 @@ def broker_jars(cache: Path | None = None) -> Path:
     return jars
 
 
-class KafkaServer:
+class KafkaServer(LocalServer):
     """A broker on loopback ports. Its data survives `stop`, `kill` and `restart`, and in a directory of yours
     its end too: the next one there has the same ports and data.
 
@@ -84,14 +82,14 @@ class KafkaServer:
         Another listener, with TLS and accounts.
     """
 
+    stop_s = 20.0
+
     def __init__(
         self, directory: Path | None = None, cache: Path | None = None, secure: SecureListener | None = None
     ) -> None:
-        self._own = directory is None
-        self._directory = directory or Path(tempfile.mkdtemp(prefix="headrace-kafka-"))
+        super().__init__("kafka", directory)
         self._cache, self._secure = cache, secure
         self._port, self._controller_port = _ports(self._properties_file) or (free_port(), free_port())
-        self._child: Child | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -105,14 +103,7 @@ class KafkaServer:
     def log(self) -> Path:
         return self._directory / "kafka.log"
 
-    def start(self) -> KafkaServer:
-        """Start it and return once it answers.
-
-        Raises
-        ------
-        ServiceUnavailable
-            When Java or Maven is missing, or it does not come up; the message ends with its log.
-        """
+    def _prepare(self) -> Child:
         java = java_program(_NAME)
         classpath = f"{broker_jars(self._cache)}{os.sep}*"
         properties = self._properties_file
@@ -122,37 +113,7 @@ class KafkaServer:
         command = [java, "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         command += [f"-Dlog4j2.configurationFile={self._directory / 'log4j2.properties'}"]
         command += ["-cp", classpath, "kafka.Kafka", str(properties)]
-        self._child = Child(_NAME, command, self.log).start()
-        try:
-            self._wait_until_it_answers()
-        except ServiceUnavailable:
-            self._child.kill()
-            raise
-        return self
-
-    def stop(self) -> None:
-        if self._child is not None:
-            self._child.stop(timeout_s=20)
-
-    def kill(self) -> None:
-        """As kill -9 does."""
-        if self._child is not None:
-            self._child.kill()
-
-    def restart(self) -> KafkaServer:
-        """Stop it, unless it is down already, and start it again on the same ports and data."""
-        self.stop()
-        return self.start()
-
-    def __enter__(self) -> KafkaServer:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-        if self._own:
-            shutil.rmtree(self._directory, ignore_errors=True)
+        return Child(_NAME, command, self.log)
 
     def _format(self, java: str, classpath: str, properties: Path) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -193,8 +154,7 @@ class KafkaServer:
             "log.cleaner.backoff.ms": 1000,
         }
 
-    def _wait_until_it_answers(self) -> None:
-        assert self._child is not None
+    def _wait(self, child: Child) -> None:
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
         def answers() -> bool:
@@ -203,7 +163,7 @@ class KafkaServer:
             except KafkaException:
                 return False
 
-        self._child.wait_until(answers, timeout_s=60)
+        child.wait_until(answers, timeout_s=60)
 
 
 def _ports(properties: Path) -> tuple[int, int] | None:

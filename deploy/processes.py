@@ -50,7 +50,8 @@ def run_worker(settings: Settings) -> None:
 
     from featurestore.feature_log import ParquetFeatureLog
     from featurestore.online_writer import RedisOnlineSink
-    from streams.worker import Worker, WorkerConfig
+    from streams.worker import Worker
+    from streams.worker_config import WorkerConfig
 
     _, plan = _begin(settings)
     transforms = _udfs(settings, plan)
@@ -88,7 +89,8 @@ def run_join(settings: Settings) -> None:
     """Predictions and outcomes to training examples, until SIGTERM."""
     import uvloop
 
-    from streams.join_app import JoinApp, JoinConfig
+    from streams.join_app import JoinApp
+    from streams.join_config import JoinConfig
 
     _, plan = _begin(settings)
     uvloop.install()

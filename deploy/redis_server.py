@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import redis
 
 from deploy.child import Child, free_port
+from deploy.local_server import LocalServer
 from schemas.errors import ServiceUnavailable
 from streams.redis_nodes import redis_client
 
@@ -38,7 +37,7 @@ def redis_program() -> str:
         ) from error
 
 
-class RedisServer:
+class RedisServer(LocalServer):
     """A Redis server on a free loopback port.
 
     Parameters
@@ -51,11 +50,9 @@ class RedisServer:
     """
 
     def __init__(self, directory: Path | None = None, persistent: bool = False) -> None:
-        self._own = directory is None
-        self._directory = directory or Path(tempfile.mkdtemp(prefix="headrace-redis-"))
+        super().__init__("redis", directory)
         self._persistent = persistent
         self._port = free_port()
-        self._child: Child | None = None
 
     @property
     def url(self) -> str:
@@ -66,19 +63,14 @@ class RedisServer:
         assert self._child is not None, "start() comes first"
         return self._child
 
-    def start(self) -> RedisServer:
-        """Start it and return once it answers.
-
-        Raises
-        ------
-        ServiceUnavailable
-            When there is no program or it does not come up; the message ends with its log.
-        """
+    def _prepare(self) -> Child:
         self._directory.mkdir(parents=True, exist_ok=True)
         command = [redis_program(), "--bind", "127.0.0.1", "--port", str(self._port), "--save", ""]
         command += ["--appendonly", "yes" if self._persistent else "no", "--dir", str(self._directory)]
-        self._child = Child("Redis", command, self._directory / "redis.log").start()
-        client, pid = redis_client(self.url, retries=0), self._child.pid
+        return Child("Redis", command, self._directory / "redis.log")
+
+    def _wait(self, child: Child) -> None:
+        client, pid = redis_client(self.url, retries=0), child.pid
 
         def answers() -> bool:
             try:
@@ -88,34 +80,6 @@ class RedisServer:
                 return False
 
         try:
-            self._child.wait_until(answers, timeout_s=30)
-        except ServiceUnavailable:
-            self._child.kill()
-            raise
+            child.wait_until(answers, timeout_s=30)
         finally:
             client.close()
-        return self
-
-    def stop(self) -> None:
-        if self._child is not None:
-            self._child.stop()
-
-    def kill(self) -> None:
-        """As kill -9 does."""
-        if self._child is not None:
-            self._child.kill()
-
-    def restart(self) -> RedisServer:
-        """Stop it, unless it is down already, and start it again on the same port and data."""
-        self.stop()
-        return self.start()
-
-    def __enter__(self) -> RedisServer:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-        if self._own:
-            shutil.rmtree(self._directory, ignore_errors=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import tarfile
-import tempfile
 import urllib.request
 from pathlib import Path
-from types import TracebackType
 
 from deploy.child import Child, free_port
+from deploy.local_server import LocalServer
 from deploy.maven import becoming, java_program, run_maven
 from schemas.errors import ServiceUnavailable
 
@@ -43,7 +41,7 @@ def registry_jars(cache: Path | None = None) -> Path:
     return jars
 
 
-class RegistryServer:
+class RegistryServer(LocalServer):
     """A registry on a free loopback port; it forgets everything when it stops.
 
     Parameters
@@ -52,48 +50,26 @@ class RegistryServer:
         Where the jars are kept; None for ``~/.cache/headrace/registry``.
     """
 
+    stop_s = 20.0
+
     def __init__(self, cache: Path | None = None) -> None:
+        super().__init__("registry")
         self._cache, self._port = cache, free_port()
-        self._directory = Path(tempfile.mkdtemp(prefix="headrace-registry-"))
-        self._child: Child | None = None
 
     @property
     def url(self) -> str:
         """Of its Confluent interface."""
         return f"http://127.0.0.1:{self._port}/apis/ccompat/v7"
 
-    def start(self) -> RegistryServer:
-        """Start it and return once it answers.
-
-        Raises
-        ------
-        ServiceUnavailable
-            When Java or Maven is missing, or it does not come up; the message ends with its log.
-        """
+    def _prepare(self) -> Child:
         java = java_program(_NAME)
         (jar,) = registry_jars(self._cache).glob("**/*-runner.jar")
         command = [java, "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         command += ["-Dquarkus.http.host=127.0.0.1", f"-Dquarkus.http.port={self._port}", "-jar", str(jar)]
-        self._child = Child(_NAME, command, self._directory / "registry.log").start()
-        try:
-            self._child.wait_until(self._answers, timeout_s=90)
-        except ServiceUnavailable:
-            self._child.kill()
-            raise
-        return self
+        return Child(_NAME, command, self._directory / "registry.log")
 
-    def stop(self) -> None:
-        if self._child is not None:
-            self._child.stop(timeout_s=20)
-
-    def __enter__(self) -> RegistryServer:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-        shutil.rmtree(self._directory, ignore_errors=True)
+    def _wait(self, child: Child) -> None:
+        child.wait_until(self._answers, timeout_s=90)
 
     def _answers(self) -> bool:
         try:

@@ -19,7 +19,7 @@ from schemas.records import DeadLetter
 from streams.kafka_access import Kafka, client_config
 from streams.log_reader import read_log
 from streams.outbox import NOW, Deliveries, KafkaRecord, Outbox
-from streams.partition_state import definition_of
+from streams.state_definition import definition_of
 
 _CHUNK = 500
 _MAX_BYTES = 8 << 20  # whatever was in a topic may go there again

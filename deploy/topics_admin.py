@@ -17,7 +17,9 @@ from confluent_kafka.admin import ClusterMetadata, NewTopic, TopicMetadata
 from deploy.mock_kafka import CLUSTER_ID_PREFIX
 from schemas import topics
 from schemas.errors import ServiceUnavailable, SettingsError
-from schemas.plan import Plan, RouterSpec, SourceSpec
+from schemas.feature_specs import SourceSpec
+from schemas.plan import Plan
+from schemas.router_specs import RouterSpec
 from streams.kafka_access import Kafka, KafkaAdmin, servers_of
 
 _KEEP = {"retention.ms": "-1"}

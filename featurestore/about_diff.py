@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from schemas.plan import AboutSpec, Plan, Spec, UdfSpec
+from schemas.feature_specs import UdfSpec
+from schemas.plan import AboutSpec, Plan
+from schemas.spec import Spec
 
 _LONGEST = 60  # characters of a value that are worth showing
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from featurestore.redis_layout import NULL_SECONDS, element_type, wire_of
-from schemas.plan import ValueType
+from schemas.feature_specs import ValueType
 from streams.lists import Lists
 
 Column = tuple[Any, NDArray[np.bool_]]  # values of shape (n,) or n `Lists`, False where null

@@ -20,7 +20,8 @@ import duckdb
 import pyarrow as pa
 
 from featurestore import audit_sql
-from schemas.plan import AggregationSpec, Plan, SourceSpec, StreamViewSpec
+from schemas.feature_specs import AggregationSpec, SourceSpec, StreamViewSpec
+from schemas.plan import Plan
 from schemas.records import Prediction
 from streams.partitioning import partition_for
 

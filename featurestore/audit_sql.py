@@ -5,7 +5,8 @@ See ``docs/semantics.md``; nothing is shared with the stream engine but the plan
 
 from __future__ import annotations
 
-from schemas.plan import AggregationSpec, Plan, SourceSpec, StreamViewSpec
+from schemas.feature_specs import AggregationSpec, SourceSpec, StreamViewSpec
+from schemas.plan import Plan
 
 # {c}: the column where the window holds it; {q}: it in quanta; {u}: quanta in 1.
 _SPREAD = "count({c})::HUGEINT * sum({q} * {q}) - sum({q}) * sum({q})"

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 
 from featurestore.feature_log import ParquetFeatureLog, ViewLog, write_durably
 from schemas.errors import HeadraceError, StateError
-from schemas.plan import Plan, SourceSpec
+from schemas.feature_specs import SourceSpec
+from schemas.plan import Plan
 from streams.log_records import LogRecord, LogRecords
 from streams.partition_state import Entry, SourcePartition
 

@@ -9,7 +9,7 @@ from typing import Any
 from featurestore.compile_entities import JoinKeys
 from featurestore.compile_expectations import EXPECT
 from featurestore.definitions import Definition, field_specs
-from schemas.plan import BatchViewSpec
+from schemas.feature_specs import BatchViewSpec
 
 
 def compile_batch_view(definition: Definition, view: Any, join_keys: JoinKeys) -> BatchViewSpec:

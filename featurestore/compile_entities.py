@@ -10,7 +10,7 @@ from feast.value_type import ValueType as FeastValueType
 
 from featurestore.definitions import Definition, field_specs, suggestion
 from featurestore.redis_layout import KEY_TYPES
-from schemas.plan import FieldSpec, ValueType
+from schemas.feature_specs import FieldSpec, ValueType
 
 
 class JoinKeys:

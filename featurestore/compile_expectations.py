@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 from featurestore.definitions import TAG_PREFIX, Definition, suggestion
 from featurestore.event_schema import EventColumn, Kind
-from schemas.plan import BatchViewSpec, ExpectationSpec, StreamViewSpec
+from schemas.feature_specs import BatchViewSpec, ExpectationSpec, StreamViewSpec
 
 EXPECT = "expect."
 _KINDS: dict[str, Kind] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from featurestore.definitions import Definition, field_specs, suggestion
 from featurestore.on_demand import COMPUTED_TYPES, definition_of
-from schemas.plan import BatchViewSpec, FeatureRef, FieldSpec, OnDemandViewSpec, StreamViewSpec
+from schemas.feature_specs import BatchViewSpec, FeatureRef, FieldSpec, OnDemandViewSpec, StreamViewSpec
 
 _MODES = ("pandas", "python")
 

@@ -6,7 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from featurestore.definitions import Definition, suggestion
-from schemas.plan import BatchViewSpec, FeatureRef, FeatureServiceSpec, OnDemandViewSpec, StreamViewSpec
+from schemas.feature_specs import (
+    BatchViewSpec,
+    FeatureRef,
+    FeatureServiceSpec,
+    OnDemandViewSpec,
+    StreamViewSpec,
+)
 
 View = StreamViewSpec | BatchViewSpec | OnDemandViewSpec
 

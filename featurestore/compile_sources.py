@@ -39,7 +39,7 @@ from featurestore.event_schema import EventColumn
 from featurestore.feast_repository import FeastRepository
 from featurestore.message_format import Format, read_message_format
 from featurestore.writer_schemas import WriterSchema, check_json, compile_writer_schemas, read_writer_schemas
-from schemas.plan import SourceSpec, StreamViewSpec
+from schemas.feature_specs import SourceSpec, StreamViewSpec
 
 _DEFAULT_SHARDS = 4
 _DEFAULT_MAX_FUTURE_S = 60

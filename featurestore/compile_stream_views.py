@@ -44,7 +44,7 @@ from featurestore.compile_udf import compile_udf, derived_column
 from featurestore.compile_windows import check_state, read_window
 from featurestore.definitions import Definition, suggestion
 from featurestore.event_schema import EventColumn, Kind
-from schemas.plan import AggregationSpec, FieldSpec, StreamViewSpec, UdfSpec, ValueType
+from schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec, UdfSpec, ValueType
 from streams.aggregations import AGGREGATIONS, DEFAULT_PRECISION, LAST_K, PRECISIONS
 from streams.fixed_point import QUANTA
 

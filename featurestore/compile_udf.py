@@ -33,7 +33,7 @@ from featurestore.load_udfs import udf_of
 from featurestore.pandas_udf import PandasUdf
 from featurestore.udf_source import udf_source
 from featurestore.udf_trial import UdfTrial
-from schemas.plan import ColumnKind, ColumnSpec, FieldSpec, UdfSpec
+from schemas.feature_specs import ColumnKind, ColumnSpec, FieldSpec, UdfSpec
 
 _KINDS: dict[Kind, ColumnKind] = {
     "int": "long",

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from featurestore.definitions import Definition
-from schemas.plan import AggregationSpec
+from schemas.feature_specs import AggregationSpec
 from streams.aggregations import AGGREGATIONS
 
 MOST_TILES = 1_441  # of a key: a day by the minute

@@ -17,7 +17,9 @@ import pyarrow.parquet as pq
 from featurestore.feature_log import ViewLog, arrow_type
 from featurestore.point_in_time import History, join_as_of
 from schemas.errors import HeadraceError
-from schemas.plan import BatchViewSpec, FeatureRef, FieldSpec, Plan, RouterSpec, ValueType
+from schemas.feature_specs import BatchViewSpec, FeatureRef, FieldSpec, ValueType
+from schemas.plan import Plan
+from schemas.router_specs import RouterSpec
 
 TIME = "event_timestamp"
 _TYPES: dict[ValueType, pa.DataType] = {"Int32": pa.int32(), "Int64": pa.int64(), "String": pa.string()}

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, get_args
 
 from schemas.errors import DefinitionError
-from schemas.plan import FieldSpec, ValueType
+from schemas.feature_specs import FieldSpec, ValueType
 
 TAG_PREFIX = "headrace."
 VALUE_TYPES: tuple[ValueType, ...] = get_args(ValueType)

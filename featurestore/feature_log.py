@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -27,7 +26,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from featurestore.redis_layout import element_type
-from schemas.plan import Plan, StreamViewSpec, ValueType
+from schemas.feature_specs import StreamViewSpec, ValueType
+from schemas.plan import Plan
+from streams.durable_files import finished_as
 from streams.lists import Lists
 from streams.sinks import OnlineRows
 
@@ -149,16 +150,8 @@ class ViewLog:
 def write_durably(path: Path, table: pa.Table) -> None:
     """Under a temporary name that no reader takes for Parquet, then renamed; file and folder synced."""
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.unfinished")
-    with unfinished.open("wb") as file:
+    with finished_as(path, unfinished) as file:
         pq.write_table(table, file)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _definition(plan: Plan, view: StreamViewSpec) -> str:

@@ -15,7 +15,8 @@ from featurestore.feast_repository import read_repository
 from featurestore.pandas_udf import PandasUdf
 from featurestore.udf_source import udf_source
 from schemas.errors import PlanError
-from schemas.plan import Plan, StreamViewSpec
+from schemas.feature_specs import StreamViewSpec
+from schemas.plan import Plan
 from streams.view_udf import Transform
 
 

@@ -22,7 +22,8 @@ from featurestore.definitions import Definition
 from featurestore.feast_repository import FeastRepository, read_repository
 from featurestore.online_writer import RedisOnlineSink
 from schemas.errors import DefinitionError, ServiceUnavailable
-from schemas.plan import BatchViewSpec, FieldSpec, Plan
+from schemas.feature_specs import BatchViewSpec, FieldSpec
+from schemas.plan import Plan
 from streams.expectations import RowExpectations
 from streams.redis_nodes import redis_client
 

@@ -22,7 +22,7 @@ from featurestore.redis_layout import element_type
 from schemas.errors import DefinitionError, HeadraceError
 
 if TYPE_CHECKING:
-    from schemas.plan import FieldSpec, OnDemandViewSpec, ValueType
+    from schemas.feature_specs import FieldSpec, OnDemandViewSpec, ValueType
 
 Columns = Mapping[str, Sequence[Any]]
 _importing = threading.Lock()  # importing changes the module path of the process for a moment

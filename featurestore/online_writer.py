@@ -15,7 +15,8 @@ from featurestore.redis_chunks import Chunk, HashChunk, RowChunk, by_server
 from featurestore.redis_encoder import ViewEncoder
 from featurestore.redis_rows import Column
 from schemas.errors import ServiceUnavailable
-from schemas.plan import BatchViewSpec, Plan, StreamViewSpec
+from schemas.feature_specs import BatchViewSpec, StreamViewSpec
+from schemas.plan import Plan
 from streams.redis_nodes import RedisNodes
 from streams.sinks import OnlineRows
 

@@ -16,7 +16,7 @@ from pandas.api import types
 from schemas.avro import Column
 from schemas.avro.columns import MAX_STRING, from_objects
 from schemas.errors import RecordError
-from schemas.plan import ColumnKind, ColumnSpec
+from schemas.feature_specs import ColumnKind, ColumnSpec
 
 _EXACT = 2**53  # above it a float64 does not tell whole numbers apart
 _OBJECTS: dict[ColumnKind, tuple[type, ...]] = {

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from featurestore.pandas_columns import from_pandas, to_datetimes, to_pandas
 from schemas.avro import Column
 from schemas.errors import RecordError
-from schemas.plan import ColumnSpec, SourceSpec, StreamViewSpec, UdfSpec
+from schemas.feature_specs import ColumnSpec, SourceSpec, StreamViewSpec, UdfSpec
 from streams.view_udf import Rows, Transformed
 
 INDEX = "offset"

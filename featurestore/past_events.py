@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from schemas.avro import encode_confluent
 from schemas.errors import HeadraceError
-from schemas.plan import SourceSpec
+from schemas.feature_specs import SourceSpec
 from streams.kafka_access import Kafka
 from streams.log_reader import read_log
 from streams.log_records import LogRecord

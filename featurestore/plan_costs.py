@@ -8,8 +8,11 @@ from typing import Protocol, TypeVar
 from featurestore.plan_diff import Change
 from featurestore.plan_facts import Amount, PlanFacts
 from featurestore.readers import readers_of
-from schemas.plan import BatchViewSpec, FeatureRef, LearnerSpec, Plan, Spec, StreamViewSpec
-from streams.partition_state import definition_of
+from schemas.feature_specs import BatchViewSpec, FeatureRef, StreamViewSpec
+from schemas.plan import Plan
+from schemas.router_specs import LearnerSpec
+from schemas.spec import Spec
+from streams.state_definition import definition_of
 
 _EPOCHS_FOLLOW_FROM = ("arms", "policy", "refresh_ms", "wait_ms", "reward", "feedback")
 

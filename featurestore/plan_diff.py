@@ -9,18 +9,18 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from featurestore.about_diff import about_changes, shown
-from schemas.plan import (
+from schemas.feature_specs import (
     AggregationSpec,
     ColumnSpec,
     ExpectationSpec,
     FeatureRef,
     FieldSpec,
     OnDemandViewSpec,
-    Plan,
     SourceSpec,
-    Spec,
     UdfSpec,
 )
+from schemas.plan import Plan
+from schemas.spec import Spec
 
 KINDS = {
     "source": "sources",

@@ -12,7 +12,8 @@ import redis
 
 from featurestore.redis_layout import key_prefix, timestamp_field
 from schemas import topics
-from schemas.plan import BatchViewSpec, Plan, StreamViewSpec
+from schemas.feature_specs import BatchViewSpec, StreamViewSpec
+from schemas.plan import Plan
 from streams.progress import ProgressStore, counts_key
 
 _SAMPLE = 20_000  # keys looked at; some 30 ms

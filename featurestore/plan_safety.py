@@ -12,16 +12,10 @@ from typing import Literal
 
 from featurestore.plan_diff import field_change
 from featurestore.readers import Readers, readers_of, readers_of_services
-from schemas.plan import (
-    BatchViewSpec,
-    FeatureRef,
-    FieldSpec,
-    OnDemandViewSpec,
-    Plan,
-    RouterSpec,
-    Spec,
-    StreamViewSpec,
-)
+from schemas.feature_specs import BatchViewSpec, FeatureRef, FieldSpec, OnDemandViewSpec, StreamViewSpec
+from schemas.plan import Plan
+from schemas.router_specs import RouterSpec
+from schemas.spec import Spec
 
 ViewKind = Literal["stream feature view", "feature view", "on demand feature view"]
 Stored = StreamViewSpec | BatchViewSpec

@@ -16,8 +16,9 @@ from typing import Any
 import fastavro
 import pyarrow as pa
 
+from schemas.feature_specs import SourceSpec
 from schemas.marks import mark_time_ms
-from schemas.plan import Plan, SourceSpec
+from schemas.plan import Plan
 
 _ARROW = {"int": pa.int64(), "long": pa.int64(), "float": pa.float64(), "double": pa.float64()}
 _HEADER_BYTES = 5  # of Confluent's wire format

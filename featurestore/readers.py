@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from schemas.plan import FeatureRef, Plan
+from schemas.feature_specs import FeatureRef
+from schemas.plan import Plan
 
 
 @dataclass(frozen=True)

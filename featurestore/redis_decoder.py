@@ -16,7 +16,7 @@ from featurestore import redis_layout as layout
 from schemas.errors import HeadraceError
 
 if TYPE_CHECKING:
-    from schemas.plan import ValueType
+    from schemas.feature_specs import ValueType
 
 _UNREADABLE = (KeyError, IndexError, ValueError, ArithmeticError, OSError, struct.error)
 _ELEMENTS = b"\x0a"  # the tag of what is in the message of a list or a set

@@ -14,7 +14,7 @@ from featurestore import redis_layout as layout
 from featurestore.ragged import Padded, Ragged, join
 from featurestore.redis_rows import Column, RowEncoder, bulk, timestamp
 from featurestore.redis_values import encode_timestamps, encode_values, fixed, strings
-from schemas.plan import BatchViewSpec, FieldSpec, StreamViewSpec, ValueType
+from schemas.feature_specs import BatchViewSpec, FieldSpec, StreamViewSpec, ValueType
 
 _FEW_ROWS = 48  # up to so many are encoded one by one
 _STACKED: dict[layout.Wire, type[Any]] = {"double": np.float64, "float": np.float32, "bool": np.bool_}

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 if TYPE_CHECKING:
-    from schemas.plan import ValueType
+    from schemas.feature_specs import ValueType
 
 # Field numbers of ValueProto; those of strings and integers are also the type numbers in entity keys.
 FIELD_NUMBERS: Final[dict[ValueType, int]] = {

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore import redis_layout as layout
-from schemas.plan import BatchViewSpec, FieldSpec, StreamViewSpec
+from schemas.feature_specs import BatchViewSpec, FieldSpec, StreamViewSpec
 from streams.lists import Lists
 
 Column = tuple[Any, NDArray[np.bool_]]  # values of shape (n,) or n `Lists`, False where null

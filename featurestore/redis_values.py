@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from featurestore import redis_layout as layout
 from featurestore.ragged import Ragged, join
-from schemas.plan import ValueType
+from schemas.feature_specs import ValueType
 from streams.lists import Lists
 
 _FIXED: dict[layout.Wire, str] = {"double": "<f8", "float": "<f4", "bool": "?"}

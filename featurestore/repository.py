@@ -23,18 +23,16 @@ from featurestore.compile_sources import EventSource, compile_source, read_sourc
 from featurestore.compile_stream_views import StreamViewCompiler
 from featurestore.definitions import Definition
 from featurestore.feast_repository import FeastRepository, read_repository, register
-from schemas.plan import (
-    AboutSpec,
+from schemas.feature_specs import (
     BatchViewSpec,
     FeatureServiceSpec,
-    LearnerSpec,
     OnDemandViewSpec,
-    Plan,
-    RouterSpec,
     SourceSpec,
     StreamViewSpec,
     ViewExpectationsSpec,
 )
+from schemas.plan import AboutSpec, Plan
+from schemas.router_specs import LearnerSpec, RouterSpec
 
 __all__ = ["FeatureParts", "compile_features", "register"]
 

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from featurestore import redis_layout as layout
-from featurestore.on_demand import OnDemandFunctions, OnDemandView
+from featurestore.entity_keys import encoded_keys
+from featurestore.on_demand import OnDemandFunctions
+from featurestore.on_demand_step import OnDemandStep
 from featurestore.redis_decoder import Provenance, decode_provenance, decode_time_ms, decode_values
 from featurestore.response import FeatureResponse, FieldStatus
 from schemas.errors import HeadraceError, UnknownNameError
 
 if TYPE_CHECKING:
-    from schemas.plan import (
+    from schemas.feature_specs import (
         BatchViewSpec,
         FeatureRef,
         FieldSpec,
         OnDemandViewSpec,
-        Plan,
         StreamViewSpec,
-        ValueType,
     )
+    from schemas.plan import Plan
 
 
 class NamedService(Protocol):
@@ -37,7 +36,6 @@ Features = str | Sequence[str] | NamedService
 EntityRows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
 Reply = Sequence[bytes | None]
 _KEPT = 1000  # prepared requests
-_INTEGER_KEYS = {"Int32": struct.Struct("<IIi"), "Int64": struct.Struct("<IIq")}
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class _EntityGroup:
         self._tail = b"".join(b"\r\n$%d\r\n%s" % (len(field), field) for field in fields) + b"\r\n"
 
     def redis_keys(self, entities: Mapping[str, Sequence[Any]]) -> list[bytes]:
-        parts = [_encoded(key, entities[key.name]) for key in self.keys]
+        parts = [encoded_keys(key, entities[key.name]) for key in self.keys]
         if len(parts) == 1:
             return [self._prefix + part + self._project for part in parts[0]]
         return [self._prefix + b"".join(row) + self._project for row in zip(*parts, strict=True)]
@@ -174,38 +172,6 @@ class Retrieval:
         )
 
 
-class OnDemandStep:
-    """Adds the features of one on-demand view to those that were read."""
-
-    def __init__(self, plan: Plan, view: OnDemandViewSpec, functions: OnDemandFunctions) -> None:
-        self._features = [(field.name, f"{view.name}__{field.name}") for field in view.features]
-        self._inputs = [(ref.feature, ref.full_name) for ref in view.inputs]
-        fields = [key for ref in view.inputs for key in plan.view(ref.view).join_keys] + [*view.request]
-        self._given = list(dict.fromkeys(field.name for field in fields))
-        dtypes: dict[str, ValueType] = {field.name: field.dtype for field in fields}
-        for ref in view.inputs:
-            (dtype,) = (f.dtype for f in plan.view(ref.view).features if f.name == ref.feature)
-            dtypes[ref.feature] = dtypes[ref.full_name] = dtype
-        self._view = OnDemandView(view, dtypes, functions.function(view))
-
-    def add(
-        self,
-        given: Mapping[str, list[Any]],
-        columns: dict[str, list[Any]],
-        statuses: dict[str, list[FieldStatus]],
-    ) -> None:
-        inputs = {name: given[name] for name in self._given}
-        for short, full in self._inputs:
-            inputs[short] = inputs[full] = columns[full]
-        rows = len(next(iter(inputs.values())))
-        computed = self._view.compute(inputs, rows)
-        for name, full in self._features:
-            columns[full] = computed[name]
-            statuses[full] = [
-                FieldStatus.NULL_VALUE if value is None else FieldStatus.PRESENT for value in computed[name]
-            ]
-
-
 class Retrievals:
     """Prepared requests of one plan; a request of the same features is prepared once."""
 
@@ -296,7 +262,7 @@ def _statuses(raw: Sequence[bytes | None], values: Sequence[Any], expired: set[i
 def _refs(plan: Plan, features: Sequence[str]) -> list[FeatureRef]:
     every: list[StreamViewSpec | BatchViewSpec | OnDemandViewSpec] = [*plan.stream_views, *plan.batch_views]
     views = {view.name: view for view in [*every, *plan.on_demand_views]}
-    from schemas.plan import FeatureRef  # loaded with the plan; the import of the SDK does without
+    from schemas.feature_specs import FeatureRef  # loaded with the plan; the import of the SDK does without
 
     refs = []
     for name in features:
@@ -322,34 +288,3 @@ def _as_columns(rows: EntityRows, names: Sequence[str]) -> dict[str, list[Any]]:
         lengths = ", ".join(f"'{name}' has {len(values)}" for name, values in columns.items())
         raise HeadraceError(f"entity columns differ in length ({lengths}); give one value per row in each")
     return columns
-
-
-def _encoded(key: FieldSpec, values: Sequence[Any]) -> list[bytes]:
-    """Type, length and value of a join key, for each row."""
-    try:
-        if key.dtype == "String":
-            kind, pack = layout.FIELD_NUMBERS["String"], struct.Struct("<II").pack
-            texts = [value.encode() for value in values]
-            return [pack(kind, len(text)) + text for text in texts]
-        number = _INTEGER_KEYS[key.dtype]
-        kind, size = layout.FIELD_NUMBERS[key.dtype], number.size - 8
-        return [number.pack(kind, size, value) for value in values]
-    except (AttributeError, TypeError, struct.error) as error:
-        expected = {"String": "text", "Int32": "32-bit integers", "Int64": "64-bit integers"}[key.dtype]
-        raise HeadraceError(f"join key '{key.name}' takes {expected}; {_first_bad(key, values)}") from error
-
-
-def _first_bad(key: FieldSpec, values: Sequence[Any]) -> str:
-    bound = 2**31 if key.dtype == "Int32" else 2**63
-    for row, value in enumerate(values):
-        good = isinstance(value, str) if key.dtype == "String" else _fits(value, bound)
-        if not good:
-            return f"row {row} has {value!r}"
-    return "one row has another value"
-
-
-def _fits(value: Any, bound: int) -> bool:
-    try:
-        return -bound <= index(value) < bound
-    except TypeError:
-        return False

@@ -14,7 +14,7 @@ from featurestore.pandas_udf import PandasUdf
 from schemas.avro import Column
 from schemas.avro.columns import from_objects
 from schemas.errors import RecordError
-from schemas.plan import ColumnKind, ColumnSpec, UdfSpec
+from schemas.feature_specs import ColumnKind, ColumnSpec, UdfSpec
 
 _SAMPLES: dict[ColumnKind, list[Any]] = {
     "long": [1, 0, -3, 7, 120, 2],

@@ -10,13 +10,14 @@ from confluent_kafka import Message, Producer
 from pydantic import ValidationError
 
 from learners.dead_letters import DeadLetters
-from learners.durable_files import write_atomically
 from learners.epochs import EpochKeeper
 from learners.model_pointers import ModelPointers
 from schemas import topics
 from schemas.marks import mark_time_ms
-from schemas.plan import Plan, RouterSpec
+from schemas.plan import Plan
 from schemas.records import Closing, Epoch
+from schemas.router_specs import RouterSpec
+from streams.durable_files import write_atomically
 from streams.vitals import Sample
 
 _log = logging.getLogger(__name__)

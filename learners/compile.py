@@ -14,17 +14,8 @@ from learners.identity import definition_hash
 from learners.project import Project
 from learners.soundness import check_deterministic, fresh_model
 from schemas.errors import DefinitionError
-from schemas.plan import (
-    BatchViewSpec,
-    FeatureServiceSpec,
-    LearnerSpec,
-    OutcomeSpec,
-    PolicySpec,
-    RouterSpec,
-    SourceSpec,
-    StreamViewSpec,
-    ValueType,
-)
+from schemas.feature_specs import BatchViewSpec, FeatureServiceSpec, SourceSpec, StreamViewSpec, ValueType
+from schemas.router_specs import LearnerSpec, OutcomeSpec, PolicySpec, RouterSpec
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _INPUTS = ("Int32", "Int64", "Float32", "Float64", "String", "Bool", "UnixTimestamp")

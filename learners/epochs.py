@@ -10,8 +10,8 @@ from typing import Any
 from learners.policies import policy_of
 from learners.posteriors import Evidence
 from learners.rewards import rewards
-from schemas.plan import PolicySpec, RouterSpec
 from schemas.records import Closing, Epoch
+from schemas.router_specs import PolicySpec, RouterSpec
 
 Gathered = dict[str, Evidence]
 

@@ -17,8 +17,9 @@ from learners.project import Project
 from learners.trainer import Trainer
 from schemas import topics
 from schemas.marks import mark_time_ms
-from schemas.plan import Plan, RouterSpec
+from schemas.plan import Plan
 from schemas.records import Example
+from schemas.router_specs import RouterSpec
 from streams.vitals import Sample
 
 _log = logging.getLogger(__name__)

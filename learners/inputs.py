@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from schemas.plan import LearnerSpec, Plan
+from schemas.plan import Plan
 from schemas.records import Prediction, Value
+from schemas.router_specs import LearnerSpec
 
 
 class Inputs:

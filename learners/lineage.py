@@ -17,7 +17,8 @@ from featurestore.readers import read_by, readers_of
 from learners.model_pointers import ModelPointers
 from learners.model_store import LINEAGE, read_lineage
 from schemas.errors import PlanError, UnknownNameError
-from schemas.plan import BatchViewSpec, FeatureRef, OnDemandViewSpec, Plan, StreamViewSpec
+from schemas.feature_specs import BatchViewSpec, FeatureRef, OnDemandViewSpec, StreamViewSpec
+from schemas.plan import Plan
 
 _DIGEST = 12  # characters of a hash that tell it from others
 Stored = StreamViewSpec | BatchViewSpec

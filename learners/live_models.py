@@ -18,8 +18,9 @@ from learners.model_store import ModelStore
 from learners.project import Project
 from schemas import topics
 from schemas.errors import HeadraceError
-from schemas.plan import LearnerSpec, Plan, RouterSpec
+from schemas.plan import Plan
 from schemas.records import Epoch
+from schemas.router_specs import LearnerSpec, RouterSpec
 from streams.progress import Progress, ProgressStore
 
 _log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from typing import Any
 import redis
 
 from schemas import topics
-from schemas.plan import RouterSpec
 from schemas.records import Epoch
+from schemas.router_specs import RouterSpec
 from streams.progress import EPOCHS, Progress, progress_field, progress_key
 
 

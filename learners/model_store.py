@@ -18,9 +18,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from learners.durable_files import write_atomically
 from learners.safe_pickle import dump_model, load_model
 from schemas.errors import ModelError, UnknownNameError
+from streams.durable_files import write_atomically
 
 _MAGIC = b"HEADRACE-MODEL-2\n"
 _LENGTHS = struct.Struct("<QQQ")  # of header, model, memory

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from learners.posteriors import BetaPosterior, Evidence, NormalPosterior, Posterior, probability_best
-from schemas.plan import PolicySpec
+from schemas.router_specs import PolicySpec
 
 
 class Policy(Protocol):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from schemas.plan import RouterSpec
 from schemas.records import Closing
+from schemas.router_specs import RouterSpec
 
 
 def rewards(router: RouterSpec, closing: Closing) -> dict[str, float]:

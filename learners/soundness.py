@@ -8,7 +8,7 @@ from typing import Any
 
 from learners.definitions import Learner
 from schemas.errors import DefinitionError
-from schemas.plan import ValueType
+from schemas.feature_specs import ValueType
 
 _EXAMPLES = 300
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from schemas.avro import AvroDecoder, Decoded
 from schemas.avro.columns import Kind
-from schemas.plan import SourceSpec
+from schemas.feature_specs import SourceSpec
 
 
 class EventDecoder(Protocol):

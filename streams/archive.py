@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from confluent_kafka import TopicPartition
 
 from schemas.records import Example, Prediction, Value
+from streams.durable_files import finished_as
 from streams.kafka_access import Kafka
 from streams.log_reader import is_end, open_consumer, read_log
 
@@ -125,12 +126,8 @@ class ParquetArchive:
         if not self._examples:
             return
         part = self._directory / f"examples-p0-{self._first:012d}-{self._next:012d}.parquet"
-        unfinished = part.with_suffix(".unfinished")
-        with unfinished.open("wb") as file:
+        with finished_as(part, part.with_suffix(".unfinished")) as file:
             pq.write_table(to_table(self._examples), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, part)
         self._examples, self._first = [], self._next
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from schemas.avro import schema_fingerprint
-from schemas.plan import SourceSpec
+from schemas.feature_specs import SourceSpec
 
 
 @dataclass(frozen=True)

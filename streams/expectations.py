@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.avro import Column
-from schemas.plan import BatchViewSpec, ExpectationSpec, Plan, StreamViewSpec
+from schemas.feature_specs import BatchViewSpec, ExpectationSpec, StreamViewSpec
+from schemas.plan import Plan
 
 log = logging.getLogger(__name__)
 CHECKED = "checked"  # how many records the counts are of

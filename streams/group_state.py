@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import StateError
-from schemas.plan import StreamViewSpec
+from schemas.feature_specs import StreamViewSpec
 from streams.accumulators import Dtype
 from streams.aggregations import Aggregation, ListValues, Reading, Values, aggregation_of
 from streams.batch import Batch

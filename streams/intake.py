@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from schemas.avro import Column, Decoded
 from schemas.avro.columns import blank
 from schemas.event_decoder import event_decoder
+from schemas.feature_specs import SourceSpec, StreamViewSpec
 from schemas.marks import mark_time_ms
-from schemas.plan import SourceSpec, StreamViewSpec
 from schemas.records import DeadLetter, base64_headers
 from streams.accumulators import Dtype
 from streams.batch import Batch

@@ -20,8 +20,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
-from schemas.plan import RouterSpec
 from schemas.records import Closing, Example, Outcome, Prediction
+from schemas.router_specs import RouterSpec
 from streams.join_labels import FOLDS
 from streams.join_release import REASONS, TOO_OLD, Refused, Released, Replay
 from streams.join_state import (

@@ -8,33 +8,29 @@ that has all of them.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
-from dataclasses import asdict
 from typing import Any
 
 from schemas import topics
 from schemas.errors import HeadraceError, StateError
-from schemas.plan import Plan, RouterSpec
+from schemas.plan import Plan
+from schemas.router_specs import RouterSpec
 from streams.archive import ParquetArchive
 from streams.faust_app import add_agent, die, guarded, range_app, run_app
 from streams.hash_publisher import HashPublisher
 from streams.health_server import oversee
-from streams.join_checkpoint import Cut, JoinPartition, JoinWriter, Published
+from streams.join_checkpoint import Cut, JoinPartition, JoinWriter
 from streams.join_config import JoinConfig
 from streams.join_restore import restore_join
 from streams.join_state import Input
 from streams.join_vitals import JoinStanding
 from streams.kafka_access import Kafka
 from streams.offset_producer import OffsetProducer
-from streams.outcome_intake import OutcomeIntake
-from streams.progress import counts_key, progress_field, progress_key
+from streams.outcome_intake import OutcomeIntake, intake_published
 from streams.restore import Restoring
 from streams.schema_registry import WriterSchemas
 from streams.vitals import Vitals
-
-__all__ = ["JoinApp", "JoinConfig"]
 
 log = logging.getLogger(__name__)
 
@@ -300,7 +296,8 @@ class JoinApp:
 
     def _finish_events(self, message: Any) -> None:
         self._events_producer.flush_blocking()
-        self._publisher.publish(self._intake_published(message))
+        intakes = self._intakes_of(message)
+        self._publisher.publish(intake_published(self._plan.project, intakes, message.partition))
 
     def _intakes_of(self, message: Any) -> list[OutcomeIntake]:
         return [one for one in self._intakes if one.source.topic == message.topic]
@@ -314,16 +311,6 @@ class JoinApp:
                 self._app.consumer.release(message)
                 return False
         return bool(message.generation_id == self._app.consumer_generation_id)
-
-    def _intake_published(self, message: Any) -> Published:
-        progress, counts = {}, {}
-        for intake in self._intakes_of(message):
-            name, where = intake.router.name, (message.topic, message.partition)
-            progress[progress_field("outcomes", *where, name)] = intake.progress(message.partition).encode()
-            found = json.dumps(asdict(intake.reader(message.partition).counts))
-            counts[f"outcomes|{name}|{message.topic}|{message.partition}"] = found
-        project = self._plan.project
-        return {progress_key(project): progress, counts_key(project): counts}
 
 
 def _is_done(task: asyncio.Task[Any] | None) -> bool:

@@ -14,8 +14,8 @@ from typing import Any
 
 from schemas import topics
 from schemas.marks import mark_headers
-from schemas.plan import RouterSpec
 from schemas.records import DeadLetter
+from schemas.router_specs import RouterSpec
 from streams.join import PartitionJoin
 from streams.join_intake import feed_record, refused_letter
 from streams.join_json import closing_json, example_json

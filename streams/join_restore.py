@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from schemas import topics
-from schemas.plan import RouterSpec
 from schemas.records import Closing, Example
+from schemas.router_specs import RouterSpec
 from streams.join import PartitionJoin
 from streams.join_state import Emitted, fold_changelog, reached
 from streams.kafka_access import Kafka

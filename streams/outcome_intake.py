@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
 from schemas import topics
 from schemas.errors import DefinitionError
 from schemas.marks import mark_headers
-from schemas.plan import Plan, RouterSpec
+from schemas.plan import Plan
 from schemas.records import Outcome
+from schemas.router_specs import RouterSpec
 from streams.kafka_access import Kafka
 from streams.log_reader import end_offset, partition_count, read_log
 from streams.log_records import LogRecords
 from streams.offset_producer import OffsetProducer
 from streams.outcomes import MarkForwarder, OutcomeReader
 from streams.partitioning import partition_for
-from streams.progress import Progress
+from streams.progress import Progress, counts_key, progress_field, progress_key
 
 
 class OutcomeIntake:
@@ -97,3 +102,16 @@ class OutcomeIntake:
 
     def _key(self, partition: int) -> bytes:
         return f"intake|{self.source.topic}|{partition}".encode()
+
+
+def intake_published(
+    project: str, intakes: Sequence[OutcomeIntake], partition: int
+) -> dict[str, dict[str, str]]:
+    """Progress and counts of one partition of the event topic of these: Redis hash to field to value."""
+    progress, counts = {}, {}
+    for intake in intakes:
+        name, topic = intake.router.name, intake.source.topic
+        progress[progress_field("outcomes", topic, partition, name)] = intake.progress(partition).encode()
+        found = json.dumps(asdict(intake.reader(partition).counts))
+        counts[f"outcomes|{name}|{topic}|{partition}"] = found
+    return {progress_key(project): progress, counts_key(project): counts}

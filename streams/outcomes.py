@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from schemas.avro import Column
 from schemas.errors import SchemaError
 from schemas.event_decoder import event_decoder
+from schemas.feature_specs import SourceSpec
 from schemas.marks import mark_time_ms
-from schemas.plan import OutcomeSpec, SourceSpec
 from schemas.records import Outcome
+from schemas.router_specs import OutcomeSpec
 from streams.log_records import LogRecord, LogRecords
 
 

@@ -6,7 +6,6 @@ and taken up again at any point. They know neither Kafka nor Redis, so tests dri
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,16 +15,16 @@ from typing import Any
 import numpy as np
 
 from schemas import topics
-from schemas.plan import Plan, SourceSpec, StreamViewSpec
+from schemas.feature_specs import SourceSpec, StreamViewSpec
+from schemas.plan import Plan
 from schemas.records import DeadLetter
-from streams.accumulators import Held
-from streams.aggregations import aggregation_of
 from streams.batch import Batch
 from streams.group_state import GroupState
 from streams.intake import Counts, Intake, Taken
 from streams.log_records import LogRecords
 from streams.shuffle import Block, decode_block, encode_block, split
 from streams.sinks import OnlineRows
+from streams.state_definition import definition_of
 from streams.view_udf import Transform
 
 MAX_PARTITIONS = 4096  # of an event topic: ties between partitions are broken by (offset, partition)
@@ -42,38 +41,6 @@ class Effects:
     rows: list[OnlineRows] = field(default_factory=list)
     rejected: list[DeadLetter] = field(default_factory=list)
     blocks: list[bytes] = field(default_factory=list)
-
-
-def definition_of(plan: Plan, source: SourceSpec) -> str:
-    """A hash of all that gives the state of a source's views its meaning.
-
-    State and blocks of another definition are ignored, so that a changed view is rebuilt from the topic.
-    """
-    views = [_meaning(view) for view in plan.views_of(source.name)]
-    # A writer schema says how bytes are read, not what views mean: one more must not empty their windows.
-    # Nor do expectations, unless they refuse records.
-    events = source.model_dump(mode="json", exclude={"writer_schemas", "expectations"})
-    refusing = [e.model_dump(mode="json") for e in source.expectations if e.quarantine]
-    formats = {one.kind.state_format for view in plan.views_of(source.name) for one in _held(view)} - {1}
-    text = json.dumps([events, views, *sorted(formats), *refusing], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _held(view: StreamViewSpec) -> list[Held]:
-    return [one for spec in view.aggregations for one in aggregation_of(spec).held]
-
-
-def _meaning(view: StreamViewSpec) -> dict[str, Any]:
-    without = {"ttl_ms"} if view.udf else {"ttl_ms", "udf"}  # views without one keep the definition they had
-    return view.model_dump(mode="json", exclude=without)
-
-
-def worker_group(plan: Plan) -> str:
-    """The consumer group of a plan's workers: another definition is another group, which reads its topics
-    from the beginning."""
-    definitions = sorted(definition_of(plan, s) for s in plan.sources if plan.views_of(s.name))
-    version = hashlib.sha256("".join(definitions).encode()).hexdigest()[:12]
-    return f"headrace.{plan.project}.worker.{version}"
 
 
 def groups_of(views: Iterable[StreamViewSpec]) -> list[list[StreamViewSpec]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -37,6 +37,28 @@ class Group(Protocol):
     async def assigned(self, partitions: set[TP]) -> None: ...
 
 
+class _Held:
+    """What is held of one partition, in the parts it came in."""
+
+    def __init__(self) -> None:
+        self._parts: deque[list[Message]] = deque()
+        self.records = self.size = 0  # number and bytes
+
+    def put(self, part: list[Message]) -> None:
+        self._parts.append(part)
+        self.records += len(part)
+        self.size += sum(map(len, part))
+
+    def take(self) -> list[Message]:
+        """The first parts: as many as are a range together."""
+        taken = self._parts.popleft()
+        while self._parts and len(taken) + len(self._parts[0]) <= MAX_RECORDS:
+            taken += self._parts.popleft()
+        self.records -= len(taken)
+        self.size -= sum(map(len, taken))
+        return taken
+
+
 class RangeReader:
     """One member of a consumer group.
 
@@ -55,9 +77,8 @@ class RangeReader:
     ) -> None:
         self._consumer = Consumer({**settings, "error_cb": _log_error}, logger=log)
         self._group, self._on_failure = group, on_failure
-        self._held: defaultdict[TP, deque[list[Message]]] = defaultdict(deque)
-        self._sizes: defaultdict[TP, tuple[int, int]] = defaultdict(lambda: (0, 0))  # records and bytes held
-        self._lock = threading.Lock()  # of the two
+        self._held: dict[TP, _Held] = {}  # where something is, and who was taken from last comes last
+        self._lock = threading.Lock()  # of what is held
         self._paused: set[TP] = set()
         self.committed: dict[TP, int | None] = {}  # of the partitions assigned; None where nothing is
         self._calls: SimpleQueue[tuple[Callable[[], object], Future[None]]] = SimpleQueue()
@@ -92,21 +113,14 @@ class RangeReader:
         """The next messages of one of these partitions, at most `MAX_RECORDS`, each partition in its turn."""
         self._arrived.clear()
         with self._lock:
-            for tp in self._held:
-                if tp in wanted and self._held[tp]:
-                    return tp, self._take(tp)
-        return None
-
-    def _take(self, tp: TP) -> list[Message]:
-        held = self._held.pop(tp)
-        taken = held.popleft()
-        while held and len(taken) + len(held[0]) <= MAX_RECORDS:
-            taken += held.popleft()
-        records, size = self._sizes.pop(tp)
-        if held:  # behind the others now
-            self._held[tp] = held
-            self._sizes[tp] = records - len(taken), size - sum(map(len, taken))
-        return taken
+            tp = next((tp for tp in self._held if tp in wanted), None)
+            if tp is None:
+                return None
+            held = self._held.pop(tp)
+            taken = held.take()
+            if held.records:
+                self._held[tp] = held  # behind the others now
+            return tp, taken
 
     async def commit(self, offsets: Mapping[TP, int]) -> None:
         """Commit next offsets.
@@ -156,18 +170,18 @@ class RangeReader:
                 continue
             part, tp = list(found), TP(*where)
             with self._lock:
-                records, size = self._sizes[tp]
-                held = self._sizes[tp] = records + len(part), size + sum(map(len, part))
-                self._held[tp].append(part)
-            if not self._has_room(held, 1.0):
+                held = self._held.setdefault(tp, _Held())
+                held.put(part)
+                has_room = self._has_room(held, 1.0)
+            if not has_room:
                 self._pause(tp)
         self._loop.call_soon_threadsafe(self._arrived.set)
 
-    def _has_room(self, held: tuple[int, int], share: float) -> bool:
-        """Whether records and bytes held of a partition are below a part of what one may hold."""
+    def _has_room(self, held: _Held, share: float) -> bool:
+        """Whether what is held of a partition is below a part of what one may hold."""
         share /= max(len(self.committed), 1)
         most = max(_HELD_RECORDS * share, MAX_RECORDS)
-        return held[0] < most and held[1] < _HELD_BYTES * share
+        return held.records < most and held.size < _HELD_BYTES * share
 
     def _pause(self, tp: TP) -> None:
         if tp not in self._paused:
@@ -177,8 +191,8 @@ class RangeReader:
     def _resume(self) -> None:
         for tp in list(self._paused):
             with self._lock:
-                held = self._sizes.get(tp, (0, 0))
-            if self._has_room(held, _RESUMED_AT):
+                has_room = self._has_room(self._held.get(tp, _Held()), _RESUMED_AT)
+            if has_room:
                 self._paused.discard(tp)
                 self._consumer.resume([TopicPartition(*tp)])
 
@@ -205,7 +219,6 @@ class RangeReader:
     def _forget(self) -> None:
         with self._lock:
             self._held.clear()
-            self._sizes.clear()
         # librdkafka keeps a partition paused that is taken away and given back.
         self._consumer.resume([TopicPartition(*tp) for tp in self._paused])
         self._paused.clear()

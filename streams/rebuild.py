@@ -12,20 +12,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
-from confluent_kafka import KafkaException
-
 from schemas import topics
 from schemas.errors import HeadraceError
-from schemas.plan import Plan, SourceSpec
+from schemas.feature_specs import SourceSpec
+from schemas.plan import Plan
 from streams.feature_progress import feature_progress
-from streams.kafka_access import Kafka, KafkaAdmin
+from streams.kafka_access import Kafka
 from streams.log_reader import end_offset, partition_count, read_log
-from streams.partition_state import Shard, SourcePartition, worker_group
+from streams.partition_state import Shard, SourcePartition
 from streams.sinks import OnlineRows
+from streams.worker_group import workers_run
 
 Tell = Callable[[str], None]
 _LOOK_S = 0.2
-_REQUEST_S = 15.0
 
 
 class RowStore(Protocol):
@@ -118,7 +117,7 @@ class Rebuild:
         for part in parts:
             part.read()
             self._write(part)
-        if self._workers_run():
+        if workers_run(self._plan, self._kafka):
             self._follow(parts)
             self._pass_time(parts)
         elif parts and not any(part.state.next_offset for part in parts):
@@ -155,17 +154,6 @@ class Rebuild:
         self.written += found
         told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(found.items())) or "no rows"
         self._tell(f"{part.name} up to offset {part.state.next_offset}: {told}")
-
-    def _workers_run(self) -> bool:
-        group = worker_group(self._plan)
-        admin = KafkaAdmin(self._kafka)
-        try:
-            answer = admin.describe_consumer_groups([group], request_timeout=_REQUEST_S)[group].result()
-        except KafkaException as error:
-            if error.args[0].name() == "GROUP_ID_NOT_FOUND":
-                return False
-            raise admin.unreachable(error) from error
-        return bool(answer.members)
 
     def _follow(self, parts: list[_Part]) -> None:
         moved_s = time.monotonic()

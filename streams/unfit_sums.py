@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.plan import AggregationSpec
+from schemas.feature_specs import AggregationSpec
 from schemas.records import DeadLetter
 from streams.aggregations import Aggregation, ListValues, Reading, Values
 from streams.aggregations.sum import MOST_VALUES, Sum, Summing

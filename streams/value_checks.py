@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from schemas.avro import Column
-from schemas.plan import StreamViewSpec
+from schemas.feature_specs import StreamViewSpec
 from streams.aggregations import aggregation_of
 from streams.fixed_point import FixedPoint
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from schemas.avro import Column
 from schemas.avro.columns import blank
 from schemas.errors import PlanError, RecordError
-from schemas.plan import ColumnKind, StreamViewSpec
+from schemas.feature_specs import ColumnKind, StreamViewSpec
 from streams.batch import Batch
 from streams.value_checks import ValueChecks
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from schemas import topics
 from schemas.errors import HeadraceError, StateError
-from schemas.plan import Plan, SourceSpec
+from schemas.feature_specs import SourceSpec
+from schemas.plan import Plan
 from streams.expectations import Alerts, RowExpectations
 from streams.faust_app import add_agent, guarded, range_app, run_app
 from streams.feature_progress import feature_progress
@@ -24,36 +25,16 @@ from streams.health_server import oversee
 from streams.kafka_access import Kafka
 from streams.known_topics import refuse_missing_topics
 from streams.output import LogProducer
-from streams.partition_state import Effects, Entry, Shard, SourcePartition, worker_group
+from streams.partition_state import Effects, Entry, Shard, SourcePartition
 from streams.restore import Restoring, restore
-from streams.schema_registry import RegistryAccess, WriterSchemas
+from streams.schema_registry import WriterSchemas
 from streams.sinks import FeatureLog, OnlineSink
 from streams.view_udf import Transform, view_udfs
 from streams.vitals import PartitionVitals, Vitals, vitals_of
+from streams.worker_config import WorkerConfig
+from streams.worker_group import worker_group
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class WorkerConfig:
-    """How a worker runs.
-
-    `checkpoint_ms` bounds the work that a crash repeats; `session_timeout_s` is how long the group waits for
-    a worker that died before its partitions move. In a partition without a record for `idle_ms` windows
-    empty by the wall clock. `fetch_wait_ms`: see `streams.faust_app`. `schema_registry` says where
-    a registry is that has the writer schemas which the plan does not have. On `metrics_port` it tells of its
-    health; 0: it does not. A worker that stands still for `stuck_s` with records before it, ends.
-    """
-
-    checkpoint_ms: int = 500
-    idle_ms: int = 10_000
-    fetch_wait_ms: int = 8
-    session_timeout_s: float = 10.0
-    log_level: str = "INFO"
-    schema_registry: RegistryAccess | str | None = None
-    metrics_host: str = "127.0.0.1"
-    metrics_port: int = 0
-    stuck_s: float = 300.0
 
 
 @dataclass

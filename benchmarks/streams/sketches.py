@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.avro import Column
-from schemas.plan import AggregationSpec, FieldSpec, StreamViewSpec
+from schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec
 from streams.batch import Batch
 from streams.group_state import GroupState
 

@@ -13,7 +13,8 @@ from examples.flights.service import PredictionService
 from examples.flights.steps import STEP_MS, Period, Step, steps
 from examples.flights.times import HOUR_MS
 from schemas import topics
-from schemas.plan import Plan, RouterSpec
+from schemas.plan import Plan
+from schemas.router_specs import RouterSpec
 from streams.event_producer import EventProducer
 from streams.kafka_access import Kafka
 from streams.outbox import Outbox

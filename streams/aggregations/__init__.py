@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.errors import PlanError
-from schemas.plan import AggregationSpec
+from schemas.feature_specs import AggregationSpec
 from streams.aggregations.aggregation import Aggregation, ListValues, Reading, Values
 from streams.aggregations.count import Count
 from streams.aggregations.distinct import DEFAULT_PRECISION, PRECISIONS, CountDistinct

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.plan import AggregationSpec, ValueType
+from schemas.feature_specs import AggregationSpec, ValueType
 from streams.accumulators import Held
 from streams.aggregations.totals import COUNTED, Totals
 from streams.lists import Lists

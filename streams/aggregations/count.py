@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from schemas.plan import ValueType
+from schemas.feature_specs import ValueType
 from streams.aggregations.aggregation import Aggregation, Reading, Values
 
 

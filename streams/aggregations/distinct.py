@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.avro import Column
-from schemas.plan import AggregationSpec, ValueType
-from streams.accumulators import Accumulator, Held, Indices
+from schemas.feature_specs import AggregationSpec, ValueType
+from streams.accumulators import Held, Indices
 from streams.aggregations.aggregation import Aggregation, Reading, Values
+from streams.aggregations.ragged import RaggedAccumulator
 from streams.batch import Batch
 from streams.hashes import hash_values
 from streams.ragged_rows import RaggedRows
@@ -49,7 +50,7 @@ class Precision:
         return (register << _RANK_BITS | np.where(column.valid, rank, 0))[None]
 
 
-class Registers(Accumulator):
+class Registers(RaggedAccumulator):
     """Registers of every tile, one set of rows for each of the k.
 
     A row holds the registers that are not 0, with their ranks, sorted. Once they are more than an eighth of
@@ -59,25 +60,14 @@ class Registers(Accumulator):
     state_format = 2
 
     def __init__(self, held: Sequence[Held], dtype: type) -> None:
-        super().__init__(held, dtype)
         self._registers = 1 << held[0].parameter.bits
         self._words = self._registers // 4  # of a row with all registers
-        self._depth = 0
-        self.rows = [RaggedRows(np.uint32, self._words) for _ in held]
+        super().__init__(held, dtype, np.uint32, self._words)
 
     @staticmethod
     def shared_by(held: Held, dtype: type) -> Hashable:
         precision: Precision = held.parameter
         return precision
-
-    def reserve(self, slots: int, depth: int) -> None:
-        self._depth = depth
-        for rows in self.rows:
-            rows.reserve(slots * depth)
-
-    def reset(self, places: Indices) -> None:
-        for rows in self.rows:
-            rows.clear(places)
 
     def add(self, places: Indices, starts: Indices, batch: Batch) -> None:
         tile = np.repeat(np.arange(len(places)), np.diff(starts, append=len(batch)))
@@ -127,7 +117,7 @@ class Registers(Accumulator):
 
     def read(self, slots: Indices, inside: NDArray[np.bool_]) -> Sequence[NDArray[Any]]:
         """How many registers of each rank there are in the merged sketch, shape (n, windows, 64)."""
-        places = slots[:, None] * self._depth + np.arange(self._depth)
+        places = self._places(slots)
         return [
             np.concatenate([self._merged(rows, places[some], inside[some]) for some in rows.portions(places)])
             for rows in self.rows
@@ -171,12 +161,6 @@ class Registers(Accumulator):
         registers[at] = np.maximum(registers[at], (codes[known] & _RANK_MASK).astype(np.uint8))
         cells = np.arange(len(keys))[:, None] * _RANKS + registers
         return np.bincount(cells.ravel(), minlength=len(keys) * _RANKS).reshape(-1, _RANKS)
-
-    def arrays(self, number: int) -> list[NDArray[Any]]:
-        return []
-
-    def ragged(self, number: int) -> RaggedRows:
-        return self.rows[number]
 
 
 def _greatest(codes: Indices) -> Indices:

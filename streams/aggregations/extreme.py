@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.plan import AggregationSpec
+from schemas.feature_specs import AggregationSpec
 from streams.accumulators import Accumulator, Held, Indices, grow, stacked, tiles_of
 from streams.aggregations.aggregation import Aggregation, Reading, Values
 from streams.batch import Batch

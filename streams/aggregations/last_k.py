@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.plan import AggregationSpec, ValueType
+from schemas.feature_specs import AggregationSpec, ValueType
 from streams.accumulators import Accumulator, Held, Indices, grow, tiles_of
 from streams.aggregations.aggregation import LOSSLESS, Aggregation, ListValues, Reading
 from streams.batch import Batch

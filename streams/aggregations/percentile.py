@@ -16,9 +16,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.plan import AggregationSpec, ValueType
-from streams.accumulators import Accumulator, Held, Indices
+from schemas.feature_specs import AggregationSpec, ValueType
+from streams.accumulators import Held, Indices
 from streams.aggregations.aggregation import Aggregation, Reading, Values
+from streams.aggregations.ragged import RaggedAccumulator
 from streams.batch import Batch
 from streams.ragged_rows import RaggedRows, spans
 
@@ -82,28 +83,17 @@ def _merged(row: Whole, bucket: Whole, count: Whole, level: Whole) -> tuple[Whol
     return code >> _CODE_BITS, _HIGHEST - (code & ((1 << _CODE_BITS) - 1)), counts
 
 
-class Buckets(Accumulator):
+class Buckets(RaggedAccumulator):
     """Buckets of every tile that hold something, one set of rows for each of the k."""
 
     state_format = 2
 
     def __init__(self, held: Sequence[Held], dtype: type) -> None:
-        super().__init__(held, dtype)
-        self._depth = 0
-        self.rows = [RaggedRows(np.int64, MOST) for _ in held]
+        super().__init__(held, dtype, np.int64, MOST)
 
     @staticmethod
     def shared_by(held: Held, dtype: type) -> Hashable:
         return None
-
-    def reserve(self, slots: int, depth: int) -> None:
-        self._depth = depth
-        for rows in self.rows:
-            rows.reserve(slots * depth)
-
-    def reset(self, places: Indices) -> None:
-        for rows in self.rows:
-            rows.clear(places)
 
     def add(self, places: Indices, starts: Indices, batch: Batch) -> None:
         tile = np.repeat(np.arange(len(places)), np.diff(starts, append=len(batch)))
@@ -117,14 +107,7 @@ class Buckets(Accumulator):
 
     def read(self, slots: Indices, inside: NDArray[np.bool_]) -> Sequence[NDArray[Any]]:
         """Merged buckets, shape (n, windows, as many as the largest sketch has)."""
-        places = slots[:, None] * self._depth + np.arange(self._depth)
-        return [_over_windows(rows, places, inside) for rows in self.rows]
-
-    def arrays(self, number: int) -> list[NDArray[Any]]:
-        return []
-
-    def ragged(self, number: int) -> RaggedRows:
-        return self.rows[number]
+        return [_over_windows(rows, self._places(slots), inside) for rows in self.rows]
 
 
 def _over_windows(rows: RaggedRows, places: Whole, inside: NDArray[np.bool_]) -> Whole:

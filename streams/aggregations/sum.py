@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.avro import Column
-from schemas.plan import AggregationSpec, ValueType
+from schemas.feature_specs import AggregationSpec, ValueType
 from streams.accumulators import Held
 from streams.aggregations.aggregation import Aggregation, Reading, Values
 from streams.aggregations.totals import LIMB_BITS, LIMB_MASK, Totals, carried

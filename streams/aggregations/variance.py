@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.avro import Column
-from schemas.plan import AggregationSpec
+from schemas.feature_specs import AggregationSpec
 from streams.accumulators import Held
 from streams.aggregations.aggregation import Reading, Values
 from streams.aggregations.sum import Mean

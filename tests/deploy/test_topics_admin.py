@@ -9,7 +9,9 @@ from deploy.mock_kafka import MockKafka
 from deploy.topics_admin import all_topics, ensure_topics
 from schemas import topics
 from schemas.errors import ServiceUnavailable, SettingsError
-from schemas.plan import Plan, PolicySpec, RouterSpec, SourceSpec
+from schemas.feature_specs import SourceSpec
+from schemas.plan import Plan
+from tests.streams.join_builders import a_router
 
 
 def plan_of(project: str, shards: int = 3, partitions: int = 2) -> Plan:
@@ -24,23 +26,7 @@ def plan_of(project: str, shards: int = 3, partitions: int = 2) -> Plan:
         max_future_ms=1000,
         shards=shards,
     )
-    router = RouterSpec(
-        name="main",
-        arms=("a",),
-        champion="a",
-        target="y",
-        unit="user",
-        entities=("user",),
-        request=(),
-        outcome=None,
-        wait_ms=1000,
-        policy=PolicySpec(),
-        refresh_ms=1000,
-        publish_ms=0,
-        partitions=partitions,
-        salt="",
-        default=0.5,
-    )
+    router = a_router(1000, name="main", partitions=partitions)
     return Plan(project=project, sources=(source,), routers=(router,))
 
 

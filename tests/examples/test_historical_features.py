@@ -17,8 +17,9 @@ from featurestore.feature_log import ParquetFeatureLog
 from featurestore.log_compaction import compact
 from featurestore.repository import compile_features, register
 from schemas.avro import encode_confluent
+from schemas.feature_specs import SourceSpec
 from schemas.marks import mark_headers
-from schemas.plan import Plan, SourceSpec
+from schemas.plan import Plan
 from streams.log_records import LogRecord, LogRecords
 from streams.partition_state import SourcePartition
 from tests.parity.window_oracle import OracleFeature, value_of

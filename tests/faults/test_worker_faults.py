@@ -5,7 +5,6 @@ Few rounds of each run with all tests, many of them in `make test-faults`.
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Iterator
@@ -17,10 +16,7 @@ import pytest
 from deploy.kafka_server import KafkaServer
 from deploy.redis_server import RedisServer
 from streams.log_reader import end_offset
-from streams.progress import counts_key
 from tests.integration.scene import PARTITIONS, ROOT, Load, Scene
-from tests.parity.test_windows_parity import rules_of
-from tests.parity.window_oracle import judge
 
 pytestmark = pytest.mark.kafka
 
@@ -42,10 +38,7 @@ def assert_nothing_lost_or_doubled(scene: Scene) -> None:
     assert ends == [len(log) for log in scene.logs], "the topic is not what was produced"
     scene.wait()
     scene.assert_equals_oracle()
-    stored = scene.redis.hgetall(counts_key(scene.plan.project))
-    for partition, log in enumerate(scene.logs):
-        counts = json.loads(stored[f"intake|{scene.plan.sources[0].topic}|{partition}".encode()])
-        assert counts == judge(log, rules_of(scene.plan)).counts
+    scene.assert_counts_equal_oracle()
 
 
 @rounds(10, 100)

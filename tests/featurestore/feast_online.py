@@ -15,7 +15,8 @@ from feast.types import Int64, String
 from feast.value_type import ValueType as FeastValueType
 
 from featurestore.definitions import field_specs
-from schemas.plan import BatchViewSpec, FeatureRef, FeatureServiceSpec, FieldSpec, Plan, ValueType
+from schemas.feature_specs import BatchViewSpec, FeatureRef, FeatureServiceSpec, FieldSpec, ValueType
+from schemas.plan import Plan
 from tests.featurestore.values import TYPES, element_of
 
 FEATURES = field_specs((re.sub(r"\W+", "_", f"f_{dtype}").strip("_").lower(), dtype) for dtype in TYPES)

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from featurestore.audit import Audit, AuditReport, SourceLog
 from featurestore.raw_events import heard_of_block, raw_table
-from schemas.plan import FeatureRef, FeatureServiceSpec, LearnerSpec, Plan
+from schemas.feature_specs import FeatureRef, FeatureServiceSpec
+from schemas.plan import Plan
 from schemas.records import Prediction, Provenance
-from streams.partition_state import definition_of
+from schemas.router_specs import LearnerSpec
 from streams.sinks import OnlineRows
+from streams.state_definition import definition_of
 from tests.parity.test_windows_parity import kept, logs, record_of, split_users, thorough
 from tests.parity.window_oracle import OracleEvent
 from tests.streams.driver import StreamDriver, _plain

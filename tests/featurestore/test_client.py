@@ -24,16 +24,16 @@ from featurestore.plan_store import PlanStore
 from featurestore.redis_decoder import Provenance
 from featurestore.response import FieldStatus
 from schemas.errors import HeadraceError, PlanError, ProgressTimeout, ServiceUnavailable, UnknownNameError
-from schemas.plan import (
+from schemas.feature_specs import (
     AggregationSpec,
     BatchViewSpec,
     FeatureRef,
     FeatureServiceSpec,
     FieldSpec,
-    Plan,
     SourceSpec,
     StreamViewSpec,
 )
+from schemas.plan import Plan
 from streams.progress import Progress, ProgressStore
 from streams.sinks import OnlineRows
 

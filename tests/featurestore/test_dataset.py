@@ -19,11 +19,12 @@ from featurestore.dataset import as_of_event_time, as_served, join_keys_of, read
 from featurestore.feature_log import ParquetFeatureLog
 from featurestore.repository import compile_features, register
 from schemas.errors import HeadraceError
-from schemas.plan import LearnerSpec, Plan, PolicySpec, RouterSpec
+from schemas.plan import Plan
+from schemas.router_specs import LearnerSpec
 from streams.archive import predictions_table
 from tests.featurestore.conftest import ON_DEMAND
 from tests.featurestore.test_feature_log import START, delays
-from tests.streams.join_builders import a_prediction
+from tests.streams.join_builders import a_prediction, a_router
 
 CARRIERS = ("UA", "AA", "é")
 FEATURES = ["carrier_delays__n_1h", "carrier_delays__mean_1h", "carrier_delays__seats_max_1d"]
@@ -116,29 +117,10 @@ def test_what_is_missing_is_said(tmp_path: Path, repo: Path, plan: Plan) -> None
         router_of(plan, "delays")
 
 
-def served_by(plan: Plan) -> RouterSpec:
-    return RouterSpec(
-        name="r",
-        arms=("a",),
-        champion="a",
-        target="late",
-        unit="carrier",
-        entities=("carrier",),
-        request=(),
-        outcome=None,
-        wait_ms=1,
-        policy=PolicySpec(),
-        refresh_ms=1,
-        publish_ms=0,
-        partitions=1,
-        salt="",
-        default=0.5,
-    )
-
-
 def test_as_served_is_the_vector_of_the_last_prediction_not_what_the_log_knows_by_now(plan: Plan) -> None:
     learner = LearnerSpec(name="a", service="delays", target="late", definition="x")
-    plan = plan.model_copy(update={"learners": (learner,), "routers": (served_by(plan),)})
+    served_by = a_router(1, arms=("a",), champion="a", unit="carrier", entities=("carrier",))
+    plan = plan.model_copy(update={"learners": (learner,), "routers": (served_by,)})
     router = router_of(plan, "delays")
     at_ms = int(START.timestamp() * 1000)
     predictions = [

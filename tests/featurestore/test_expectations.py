@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,9 @@ from featurestore.plan_diff import plan_changes
 from featurestore.plan_safety import unsafe_changes
 from featurestore.repository import compile_features
 from schemas.errors import DefinitionError
-from schemas.plan import ExpectationSpec
+from schemas.feature_specs import ExpectationSpec
+from tests.featurestore.edits import Replace
 
-Replace = Callable[[str, str], None]
 COLUMNS = {
     column.name: column
     for column in (

@@ -13,7 +13,8 @@ from feast import FeatureStore
 
 from featurestore.feature_log import ParquetFeatureLog
 from featurestore.repository import compile_features, register
-from schemas.plan import AggregationSpec, FieldSpec, Plan, SourceSpec, StreamViewSpec
+from schemas.feature_specs import AggregationSpec, FieldSpec, SourceSpec, StreamViewSpec
+from schemas.plan import Plan
 from streams.lists import Lists
 from streams.sinks import OnlineRows
 

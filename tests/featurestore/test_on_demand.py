@@ -21,7 +21,8 @@ from featurestore.online_writer import RedisOnlineSink
 from featurestore.repository import compile_features
 from featurestore.response import FieldStatus
 from schemas.errors import DefinitionError, HeadraceError, UnknownNameError
-from schemas.plan import OnDemandViewSpec, Plan
+from schemas.feature_specs import OnDemandViewSpec
+from schemas.plan import Plan
 from tests.featurestore.feast_online import connection_string
 
 NEIGHBOUR = "FACTOR = 10.0\n"

@@ -16,7 +16,8 @@ from featurestore.client import FeatureClient
 from featurestore.online_writer import RedisOnlineSink
 from featurestore.redis_decoder import Provenance
 from schemas.errors import ServiceUnavailable
-from schemas.plan import AggregationSpec, FieldSpec, Plan, StreamViewSpec
+from schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec
+from schemas.plan import Plan
 from streams.lists import Lists
 from streams.sinks import OnlineRows
 

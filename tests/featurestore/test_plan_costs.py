@@ -14,22 +14,21 @@ import redis
 from featurestore.online_writer import RedisOnlineSink
 from featurestore.plan_facts import Amount, NoFacts, RedisPlanFacts
 from featurestore.plan_report import report
-from schemas.plan import (
+from schemas.feature_specs import (
     AggregationSpec,
     BatchViewSpec,
     FeatureRef,
     FeatureServiceSpec,
     FieldSpec,
-    LearnerSpec,
     OnDemandViewSpec,
-    Plan,
-    PolicySpec,
-    RouterSpec,
-    Spec,
     StreamViewSpec,
     UdfSpec,
 )
+from schemas.plan import Plan
+from schemas.router_specs import LearnerSpec, PolicySpec
+from schemas.spec import Spec
 from streams.progress import Progress, ProgressStore, counts_key
+from tests.streams.join_builders import a_router
 from tests.streams.plans import purchases_plan
 
 KEY = (FieldSpec(name="user", dtype="Int64"),)
@@ -37,11 +36,16 @@ SPENT = AggregationSpec(
     feature="spent", function="sum", column="items", window_ms=1000, hop_ms=100, dtype="Int64"
 )
 VISITS = SPENT.model_copy(update={"feature": "visits", "function": "count"})
-ROUTER = RouterSpec(
-    name="main", arms=("tree", "line"), champion="tree", target="bought", unit="user", entities=("user",),
-    request=(), outcome=None, wait_ms=1000, policy=PolicySpec(), refresh_ms=1000, publish_ms=0, partitions=2,
-    salt="", default=0.5,
-)  # fmt: skip
+ROUTER = a_router(
+    1000,
+    name="main",
+    arms=("tree", "line"),
+    champion="tree",
+    target="bought",
+    unit="user",
+    entities=("user",),
+    partitions=2,
+)
 
 
 @dataclass

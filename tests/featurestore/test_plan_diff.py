@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from featurestore.plan_diff import plan_changes
 from featurestore.repository import compile_features
-from schemas.plan import AboutSpec, ColumnSpec, LearnerSpec, Plan, UdfSpec
+from schemas.feature_specs import ColumnSpec, UdfSpec
+from schemas.plan import AboutSpec, Plan
+from schemas.router_specs import LearnerSpec
 from tests.featurestore.conftest import ON_DEMAND
-
-Replace = Callable[[str, str], None]
-Append = Callable[[str], None]
+from tests.featurestore.edits import Append, Replace
 
 
 def lines(old: Plan | None, new: Plan) -> list[str]:
@@ -97,7 +96,7 @@ def test_owners_descriptions_and_tags_are_kept_in_the_plan_and_told(repo: Path, 
 
 
 def test_another_owner_is_no_other_definition_of_the_view(repo: Path, replace: Replace) -> None:
-    from streams.partition_state import definition_of
+    from streams.state_definition import definition_of
 
     old = compile_features(repo).plan()
     replace("ttl=timedelta(days=1)", 'ttl=timedelta(days=1), owner="ada@example.org"')

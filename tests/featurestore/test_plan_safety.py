@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,28 +10,22 @@ import pytest
 
 from featurestore.plan_safety import UnsafeChange, unsafe_changes
 from featurestore.repository import compile_features
-from schemas.plan import ColumnSpec, LearnerSpec, OutcomeSpec, Plan, PolicySpec, RouterSpec, UdfSpec
+from schemas.feature_specs import ColumnSpec, UdfSpec
+from schemas.plan import Plan
+from schemas.router_specs import LearnerSpec, OutcomeSpec, PolicySpec
 from tests.featurestore.conftest import CONFIG, DEFINITIONS, ON_DEMAND
+from tests.featurestore.edits import Append, Replace
+from tests.streams.join_builders import a_router
 
-Replace = Callable[[str, str], None]
-Append = Callable[[str], None]
 LEARNER = LearnerSpec(name="logistic", service="delays", target="late", definition="abc")
-ROUTER = RouterSpec(
+ROUTER = a_router(
+    1000,
     name="main",
     arms=("logistic",),
     champion="logistic",
-    target="late",
     unit="carrier",
     entities=("carrier",),
-    request=(),
-    outcome=None,
-    wait_ms=1000,
-    policy=PolicySpec(),
-    refresh_ms=1000,
-    publish_ms=0,
     partitions=2,
-    salt="",
-    default=0.5,
 )
 
 

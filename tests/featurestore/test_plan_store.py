@@ -7,7 +7,8 @@ import redis
 
 from featurestore.plan_store import PlanStore, plan_key
 from schemas.errors import PlanError, ServiceUnavailable
-from schemas.plan import BatchViewSpec, FieldSpec, Plan
+from schemas.feature_specs import BatchViewSpec, FieldSpec
+from schemas.plan import Plan
 
 
 def plan(project: str, feature: str) -> Plan:

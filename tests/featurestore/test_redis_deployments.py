@@ -17,7 +17,8 @@ from featurestore.plan_facts import Amount, RedisPlanFacts
 from featurestore.plan_store import PlanStore
 from learners.model_pointers import ModelPointer, ModelPointers
 from schemas.errors import ServiceUnavailable, SettingsError
-from schemas.plan import AggregationSpec, FieldSpec, Plan, SourceSpec, StreamViewSpec
+from schemas.feature_specs import AggregationSpec, FieldSpec, SourceSpec, StreamViewSpec
+from schemas.plan import Plan
 from streams.progress import Progress, ProgressStore, progress_field, progress_key
 from streams.redis_nodes import redis_client
 from streams.redis_url import RedisUrl

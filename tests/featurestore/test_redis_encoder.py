@@ -23,7 +23,7 @@ from featurestore.redis_decoder import decode_time_ms, decode_values
 from featurestore.redis_encoder import ViewEncoder, encode_keys
 from featurestore.redis_values import encode_timestamps, encode_values
 from schemas.errors import HeadraceError
-from schemas.plan import BatchViewSpec, FieldSpec, ValueType
+from schemas.feature_specs import BatchViewSpec, FieldSpec, ValueType
 from tests.featurestore.values import INT32, INT64, TEXT, TYPES, column, proto, shown, values_of
 
 

@@ -15,9 +15,10 @@ from featurestore.load_udfs import load_udfs
 from featurestore.repository import compile_features, register
 from schemas.avro import Column
 from schemas.errors import DefinitionError, PlanError
-from schemas.plan import ColumnSpec, Plan, UdfSpec
+from schemas.feature_specs import ColumnSpec, UdfSpec
+from schemas.plan import Plan
+from tests.featurestore.edits import Replace
 
-Replace = Callable[[str, str], None]
 GOOD = """
     df = df[df["seats"] > LEAST]
     df["hours"] = in_hours(df["dep_delay"])
@@ -70,7 +71,7 @@ def test_the_plan_has_its_text_with_what_it_names_its_inputs_and_derived_columns
     "change", [('seats"] >', 'seats"] >='), ("LEAST = 1", "LEAST = 2"), ("/ 60", "/ 61")]
 )
 def test_another_text_is_another_definition(repo: Path, write: Any, replace: Replace, change: Any) -> None:
-    from streams.partition_state import definition_of
+    from streams.state_definition import definition_of
 
     write(GOOD)
     before = compile_features(repo).plan()

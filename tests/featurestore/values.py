@@ -10,7 +10,7 @@ import numpy as np
 from feast.protos.feast.types.Value_pb2 import Value
 from hypothesis import strategies as st
 
-from schemas.plan import ValueType
+from schemas.feature_specs import ValueType
 from streams.lists import Lists
 
 TYPES: tuple[ValueType, ...] = get_args(ValueType)

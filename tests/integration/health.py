@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 
 from prometheus_client.parser import text_string_to_metric_families
 
+EXIT_FAILED = 70
+STUCK_S = 8.0  # hardly a machine stops for so long, and a test can wait for it
 Values = dict[tuple[str, ...], float]
 
 
@@ -52,3 +55,17 @@ def wait_until_ready(port: int, timeout_s: float = 180.0) -> None:
         assert answer[0] in (0, 503), answer
         assert time.monotonic() < deadline, answer
         time.sleep(0.05)
+
+
+def wait_until_idle_for_redis(port: int) -> None:
+    """Until nothing has been done for longer than `STUCK_S`, and still the process says that it lives."""
+    wait_for_metric(port, "headrace_waiting", lambda waiting: waiting.get(("redis",)) == 1)
+    wait_for_metric(port, "headrace_checkpoint_age_seconds", lambda age: age.get((), 0) > 1.2 * STUCK_S)
+    status, told = ask(port, "/healthz")
+    assert (status, told.endswith("waiting for redis\n")) == (200, True)
+    assert sum(metrics(port)["headrace_lag"].values()) > 0
+
+
+def assert_tells_of_a_standstill(log_file: Path) -> None:
+    told = log_file.read_text()
+    assert "makes no progress: it stands at offset" in told or "no checkpoint has ended for" in told

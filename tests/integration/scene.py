@@ -18,7 +18,7 @@ from deploy.topics_admin import ensure_topics
 from featurestore.client import FeatureClient
 from schemas.plan import Plan
 from schemas.records import DeadLetter
-from streams.progress import ProgressStore
+from streams.progress import ProgressStore, counts_key
 from tests.integration import nursery
 from tests.integration.nursery import Forked
 from tests.parity.test_windows_parity import NO_UDFS, assert_rows_equal, expected_rows, record_of, rules_of
@@ -136,6 +136,12 @@ class Scene:
         judged = [judge(log, rules_of(self.plan, self.udfs)) for log in self.logs]
         expected = expected_rows(self.plan, judged, self.udfs)
         assert_rows_equal(self.online(expected), expected)
+
+    def assert_counts_equal_oracle(self) -> None:
+        stored: Any = self.redis.hgetall(counts_key(self.plan.project))
+        for partition, log in enumerate(self.logs):
+            counts = json.loads(stored[f"intake|{self.plan.sources[0].topic}|{partition}".encode()])
+            assert counts == judge(log, rules_of(self.plan, self.udfs)).counts
 
     def running(self) -> list[Forked]:
         return [worker for worker in self.workers if worker.poll() is None]

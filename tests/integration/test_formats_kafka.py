@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from schemas import topics
 from schemas.avro import encode_confluent
 from streams.progress import counts_key
+from tests.integration.nursery import Forked
 from tests.integration.registry import StandIn, register
 from tests.integration.scene import PARTITIONS, Scene, letters_of, random_event
-from tests.parity.test_windows_parity import rules_of
-from tests.parity.window_oracle import OracleEvent, judge
+from tests.parity.window_oracle import OracleEvent
 from tests.streams.plans import EVENT_SCHEMA
 
 pytestmark = pytest.mark.kafka
@@ -111,11 +110,16 @@ class FormatScene(Scene):
             self.produce(partition, OracleEvent(offset, now, broken=True) if broken else event)
         self._producer.flush()
 
+    def assert_survives_a_kill(self, worker: Forked, rng: random.Random) -> None:
+        worker.send_signal(signal.SIGKILL)
+        self.start_worker()
+        self.produce_poisoned(rng, 500)
+        self.wait()
+        self.assert_equals_oracle()
+        self.assert_poison_is_told()
+
     def assert_poison_is_told(self) -> None:
-        counts = [judge(log, rules_of(self.plan)).counts for log in self.logs]
-        topic, found = self.plan.sources[0].topic, redis.Redis.from_url(self.redis_url)
-        raw = found.hgetall(counts_key(self.plan.project))
-        assert [json.loads(raw[f"intake|{topic}|{p}".encode()]) for p in range(PARTITIONS)] == counts
+        self.assert_counts_equal_oracle()
         letters = letters_of(self.bootstrap, self.plan, topics.dead_letters(self.plan.project))
         broken = {(p, e.offset) for p, log in enumerate(self.logs) for e in log if e.broken}
         assert {(one.partition, one.offset) for one in letters if one.kind == "malformed"} == broken
@@ -173,12 +177,7 @@ def test_schemas_of_a_real_registry_mix_in_one_range(scene: FormatScene, registr
     worker = scene.start_worker()
     scene.produce_poisoned(random.Random(12), 500)
     scene.wait()
-    worker.send_signal(signal.SIGKILL)
-    scene.start_worker()
-    scene.produce_poisoned(random.Random(13), 500)
-    scene.wait()
-    scene.assert_equals_oracle()
-    scene.assert_poison_is_told()
+    scene.assert_survives_a_kill(worker, random.Random(13))
 
 
 def test_json_events_give_the_rows_of_the_oracle(scene: FormatScene) -> None:
@@ -206,12 +205,7 @@ def test_json_events_give_the_rows_of_the_oracle(scene: FormatScene) -> None:
     worker = scene.start_worker()
     scene.produce_poisoned(random.Random(21), 1500)
     scene.wait()
-    worker.send_signal(signal.SIGKILL)
-    scene.start_worker()
-    scene.produce_poisoned(random.Random(22), 500)
-    scene.wait()
-    scene.assert_equals_oracle()
-    scene.assert_poison_is_told()
+    scene.assert_survives_a_kill(worker, random.Random(22))
 
 
 def test_a_registry_that_is_away_holds_records_back_and_nothing_is_lost(scene: FormatScene) -> None:

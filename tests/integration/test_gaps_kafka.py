@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Iterator
@@ -21,10 +20,9 @@ from confluent_kafka.admin import (
 
 from schemas import topics
 from streams.log_reader import read_log
-from streams.progress import counts_key
 from tests.integration.scene import PARTITIONS, Scene, letters_of, random_event
-from tests.parity.test_windows_parity import record_of, rules_of
-from tests.parity.window_oracle import OracleEvent, judge
+from tests.parity.test_windows_parity import record_of
+from tests.parity.window_oracle import OracleEvent
 
 pytestmark = pytest.mark.kafka
 NOW_MS = 1_700_000_000_000
@@ -49,10 +47,7 @@ def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) ->
 def assert_equal_with_counts(scene: Scene) -> None:
     scene.wait()
     scene.assert_equals_oracle()
-    stored = scene.redis.hgetall(counts_key(scene.plan.project))
-    for partition, log in enumerate(scene.logs):
-        counts = json.loads(stored[f"intake|{scene.plan.sources[0].topic}|{partition}".encode()])
-        assert counts == judge(log, rules_of(scene.plan)).counts
+    scene.assert_counts_equal_oracle()
 
 
 def send(scene: Scene, producer: Producer, event: OracleEvent, partition: int, key: bytes) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,24 +14,10 @@ from schemas.marks import mark_headers
 from schemas.records import Closing
 from streams.archive import read_examples
 from streams.progress import ProgressStore, counts_key
-from tests.integration.join_scene import PARTITIONS, SCHEMA, Loop, a_log, a_plan, oracles
+from tests.integration.join_scene import PARTITIONS, SCHEMA, Loop, a_log, oracles
 from tests.parity.join_oracle import M, O, P
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-def loop(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) -> Iterator[Callable[..., Loop]]:
-    started: list[Loop] = []
-
-    def start(duplicates: str = "first", missing: str = "negative") -> Loop:
-        started.append(Loop(a_plan(project, duplicates, missing), kafka_bootstrap, redis_url, tmp_path))
-        started[-1].join.start()
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.join.kill()
 
 
 def closing_row(closing: Closing) -> tuple[str, str, float | None, int | None]:

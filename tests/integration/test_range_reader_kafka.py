@@ -106,7 +106,7 @@ async def test_a_slow_partition_is_held_within_bounds_and_loses_nothing(kafka_bo
         await one.take(quick, 500)
         await until(lambda: slow in one.reader._paused)
         await asyncio.sleep(0.5)
-        assert one.reader._sizes[slow][0] < 8000 + range_reader.MAX_RECORDS
+        assert one.reader._held[slow].records < 8000 + range_reader.MAX_RECORDS
         produce(kafka_bootstrap, topic, 1, 500)
         await one.take(quick, 1000)  # which is not kept waiting by the other
         await one.take(slow, 60_000)
@@ -135,7 +135,7 @@ async def test_large_records_are_held_by_their_bytes(kafka_bootstrap, topic, mon
     produce(kafka_bootstrap, topic, 0, 300, size=50_000)
     async with member(kafka_bootstrap, topic) as one:
         await until(lambda: big in one.reader._paused)
-        assert one.reader._sizes[big][0] < 300
+        assert one.reader._held[big].records < 300
         await one.take(big, 300)
     assert one.taken[big] == list(range(300))
 

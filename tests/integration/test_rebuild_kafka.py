@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,10 +33,8 @@ def own_redis() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def scene(kafka_bootstrap: str, own_redis: RedisServer, project: str, tmp_path: Path) -> Iterator[Scene]:
-    made = Scene(kafka_bootstrap, own_redis.url, project, tmp_path)
-    yield made
-    made.stop()
+def redis_url(own_redis: RedisServer) -> str:
+    return own_redis.url
 
 
 def rebuild(scene: Scene, idle_ms: int = 3_600_000) -> Mapping[str, int]:

@@ -85,7 +85,7 @@ def test_a_sum_that_loses_its_quantum_is_null_counted_and_a_dead_letter_and_so_i
         running.terminate()
         assert running.wait(30) == 0
     letters = letters_of(scene.bootstrap, scene.plan, topics.dead_letters(scene.plan.project))
-    (value,) = [one for one in letters if one.kind == "invalid"]
+    (value,) = {one.id: one for one in letters if one.kind == "invalid"}.values()  # a crash may repeat it
     assert "amount = 1e+300 cannot be summed" in value.reason
     sums = {one.id: one for one in letters if one.kind == "overflow"}
     assert {(one.feature, one.entity) for one in sums.values()} == unfit

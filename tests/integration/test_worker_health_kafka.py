@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from deploy.redis_server import RedisServer
-from tests.integration.health import ask, metrics, wait_for_metric, wait_until_ready
+from tests.integration.health import (
+    EXIT_FAILED,
+    STUCK_S,
+    ask,
+    assert_tells_of_a_standstill,
+    wait_for_metric,
+    wait_until_idle_for_redis,
+    wait_until_ready,
+)
 from tests.integration.scene import PARTITIONS, Scene
 from tests.parity.test_windows_parity import rules_of
 from tests.parity.window_oracle import judge
 
 pytestmark = pytest.mark.kafka
-EXIT_FAILED = 70
-STUCK_S = 8.0  # hardly a machine stops for so long, and a test can wait for it
 
 
 @pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path / "redis", persistent=True) as server:
-        yield server
-
-
-@pytest.fixture
-def scene(kafka_bootstrap: str, own_redis: RedisServer, project: str, tmp_path: Path) -> Iterator[Scene]:
-    made = Scene(kafka_bootstrap, own_redis.url, project, tmp_path)
-    yield made
-    made.stop()
+def redis_url(own_redis: RedisServer) -> str:
+    return own_redis.url
 
 
 def test_records_add_up_in_metrics_and_probes_tell_the_state(scene: Scene, free_port: int) -> None:
@@ -64,11 +60,7 @@ def test_waiting_for_redis_is_no_standstill(scene: Scene, own_redis: RedisServer
     scene.wait()
     own_redis.stop()
     scene.produce_random(random.Random(33), 500)
-    wait_for_metric(free_port, "headrace_waiting", lambda waiting: waiting.get(("redis",)) == 1)
-    wait_for_metric(free_port, "headrace_checkpoint_age_seconds", lambda age: age.get((), 0) > 1.2 * STUCK_S)
-    status, told = ask(free_port, "/healthz")
-    assert (status, told.endswith("waiting for redis\n")) == (200, True)
-    assert sum(metrics(free_port)["headrace_lag"].values()) > 0
+    wait_until_idle_for_redis(free_port)
     own_redis.start()
     scene.wait()
     scene.assert_equals_oracle()
@@ -85,8 +77,7 @@ def test_a_worker_that_stands_still_with_records_before_it_ends_and_says_why(sce
         scene.produce_random(rng, 50)
         time.sleep(0.05)
     assert worker.returncode == EXIT_FAILED
-    told = scene.log_file.read_text()
-    assert "makes no progress: it stands at offset" in told or "no checkpoint has ended for" in told
+    assert_tells_of_a_standstill(scene.log_file)
     scene.start_worker()
     scene.wait()
     scene.assert_equals_oracle()

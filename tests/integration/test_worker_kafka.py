@@ -6,8 +6,6 @@ import json
 import random
 import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,13 +16,6 @@ from tests.parity.test_windows_parity import is_empty, rules_of
 from tests.parity.window_oracle import OracleEvent, judge
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) -> Iterator[Scene]:
-    made = Scene(kafka_bootstrap, redis_url, project, tmp_path)
-    yield made
-    made.stop()
 
 
 def test_a_record_in_is_a_record_out(scene: Scene) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 from featurestore.online_writer import RedisOnlineSink
 from schemas.plan import Plan
 from streams.view_udf import Transform
-from streams.worker import Worker, WorkerConfig
+from streams.worker import Worker
+from streams.worker_config import WorkerConfig
 
 
 def main(

@@ -10,15 +10,15 @@ from typing import Any
 
 from learners.compile import compile_learners
 from learners.project import Project, load_project
-from schemas.plan import (
+from schemas.feature_specs import (
     AggregationSpec,
     FeatureRef,
     FeatureServiceSpec,
     FieldSpec,
-    Plan,
     SourceSpec,
     StreamViewSpec,
 )
+from schemas.plan import Plan
 from schemas.records import Closing, Example, Prediction
 
 HOUR_MS = 3_600_000

@@ -10,7 +10,7 @@ import pytest
 from learners.compile import compile_learners
 from learners.project import load_project
 from schemas.errors import DefinitionError
-from schemas.plan import FeatureRef
+from schemas.feature_specs import FeatureRef
 from tests.learners.flights import LEARNERS, feature_definitions, flights
 
 

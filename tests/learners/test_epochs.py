@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from learners.epochs import EpochKeeper
 from learners.rewards import rewards
-from schemas.plan import Plan, RouterSpec
+from schemas.plan import Plan
 from schemas.records import Closing, Epoch
+from schemas.router_specs import RouterSpec
 from tests.learners.flights import HOUR_MS, closings, flights
 
 QUALITY = {"base": 0.55, "static": 0.6, "streaming": 0.8, "crossed": 0.62, "tree": 0.5}

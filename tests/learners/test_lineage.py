@@ -15,20 +15,19 @@ from learners.lineage import FeatureLineage, LearnerUse, Lineage, ModelVersions,
 from learners.model_pointers import ModelPointer, ModelPointers
 from learners.model_store import LINEAGE, PublishedVersion
 from schemas.errors import UnknownNameError
-from schemas.plan import (
-    AboutSpec,
+from schemas.feature_specs import (
     AggregationSpec,
     BatchViewSpec,
     ColumnSpec,
     FeatureRef,
     FeatureServiceSpec,
     FieldSpec,
-    LearnerSpec,
     OnDemandViewSpec,
-    Plan,
     StreamViewSpec,
     UdfSpec,
 )
+from schemas.plan import AboutSpec, Plan
+from schemas.router_specs import LearnerSpec
 from tests.streams.plans import purchases_plan
 
 KEY = (FieldSpec(name="user", dtype="Int64"),)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from learners.policies import EpsilonGreedyPolicy, Policy, ThompsonPolicy, policy_of
-from schemas.plan import PolicySpec
+from schemas.router_specs import PolicySpec
 from tests.learners.checks import ARMS, POLICIES, checks_of, evidence
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import duckdb
 
-from schemas.plan import AggregationSpec, Plan, StreamViewSpec
+from schemas.feature_specs import AggregationSpec, StreamViewSpec
+from schemas.plan import Plan
 from tests.parity.window_oracle import OracleEvent
 
 TABLE = (

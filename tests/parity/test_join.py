@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.plan import RouterSpec
 from schemas.records import Closing, Example
+from schemas.router_specs import RouterSpec
 from streams.join import PartitionJoin
 from streams.join_state import (
     INPUTS,

@@ -19,6 +19,7 @@ from tests.parity.test_windows_parity import (
 from tests.parity.udfs import ROWS, transforms, udf_plan
 from tests.parity.window_oracle import judge
 from tests.streams.driver import StreamDriver
+from tests.streams.random_steps import drive
 
 PLAN = udf_plan()
 TRANSFORMS = transforms(PLAN)
@@ -32,19 +33,7 @@ def test_every_value_behind_a_udf_equals_the_oracle_however_batched_and_wherever
     judged = [judge(log, rules_of(PLAN, ROWS)) for log in partitions]
     records = [[record_of(e) for e in log] for log in partitions]
     driver = StreamDriver(PLAN, PLAN.sources[0], records, TRANSFORMS)
-    readers = [*driver.partitions, *driver.shards]
-    for _ in range(data.draw(st.integers(0, 12))):
-        reader = data.draw(st.sampled_from(readers))
-        action = data.draw(st.sampled_from(["read", "read", "checkpoint", "crash", "crash in checkpoint"]))
-        if action == "read":
-            driver.step(reader, data.draw(st.integers(1, 9)))
-        elif action == "checkpoint":
-            reader.checkpoint()
-        elif action == "crash":
-            reader.crash()
-        else:
-            reader.checkpoint(written=data.draw(st.integers(0, 4)))
-            reader.crash()
+    drive(data, driver, driver.readers)
     driver.drain(data.draw(st.sampled_from([1, 4, 100])))
     assert_rows_equal(driver.online, expected_rows(PLAN, judged, ROWS))
     for reader, log, one in zip(driver.partitions, partitions, judged, strict=True):

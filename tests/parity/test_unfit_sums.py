@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.plan import AggregationSpec, Plan
+from schemas.feature_specs import AggregationSpec
+from schemas.plan import Plan
 from streams.aggregations import AGGREGATIONS
 from tests.parity.test_windows_parity import (
     assert_rows_equal,
@@ -21,6 +22,7 @@ from tests.parity.test_windows_parity import (
 from tests.parity.window_oracle import Judged, OracleEvent, features_at, judge
 from tests.streams.driver import StreamDriver
 from tests.streams.plans import purchases_plan
+from tests.streams.random_steps import drive
 
 WINDOWS = [(60, 10), (30, 30), (0, 0)]
 SUMS = [
@@ -106,25 +108,13 @@ def test_a_sum_that_does_not_fit_is_null_counted_and_told_of_however_batched_and
     split_users(partitions)
     plan = plan_of_sums()
     driver = StreamDriver(plan, plan.sources[0], [[record_of(e) for e in log] for log in partitions])
-    readers = [*driver.partitions, *driver.shards]
-    for _ in range(data.draw(st.integers(0, 10))):
-        reader = data.draw(st.sampled_from(readers))
-        action = data.draw(st.sampled_from(["read", "read", "checkpoint", "crash", "crash in checkpoint"]))
-        if action == "read":
-            driver.step(reader, data.draw(st.integers(1, 90)))
-        elif action == "checkpoint":
-            reader.checkpoint()
-        elif action == "crash":
-            reader.crash()
-        else:
-            reader.checkpoint(written=data.draw(st.integers(0, 4)))
-            reader.crash()
+    drive(data, driver, driver.readers, steps=10, records=90)
     driver.drain(data.draw(st.sampled_from([1, 7, 1000])))
     judged = [judged_by_oracle(plan, log) for log in partitions]
     expected = expected_rows(plan, judged)
     assert_rows_equal(driver.online, expected)
     unfit = unfit_of(expected)
-    assert sum(reader.state.unfit_sums for reader in readers) == len(unfit), "the count"
+    assert sum(reader.state.unfit_sums for reader in driver.readers) == len(unfit), "the count"
     assert {(letter.feature, letter.entity) for letter in driver.unfit} >= unfit, "a letter of each"
     for reader, log, one in zip(driver.partitions, partitions, judged, strict=True):
         assert vars(reader.state.counts) == one.counts

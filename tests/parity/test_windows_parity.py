@@ -26,6 +26,7 @@ from tests.parity.window_oracle import (
 )
 from tests.streams.driver import StreamDriver
 from tests.streams.plans import EVENT_SCHEMA, purchases_plan
+from tests.streams.random_steps import drive
 
 NO_UDFS: Mapping[str, RowUdf] = MappingProxyType({})
 
@@ -168,19 +169,7 @@ def test_every_online_value_equals_the_oracle_however_batched_and_wherever_it_cr
     plan = purchases_plan(ever=data.draw(kept))
     judged = [judge(log, rules_of(plan)) for log in partitions]
     driver = StreamDriver(plan, plan.sources[0], [[record_of(e) for e in log] for log in partitions])
-    readers = [*driver.partitions, *driver.shards]
-    for _ in range(data.draw(st.integers(0, 12))):
-        reader = data.draw(st.sampled_from(readers))
-        action = data.draw(st.sampled_from(["read", "read", "checkpoint", "crash", "crash in checkpoint"]))
-        if action == "read":
-            driver.step(reader, data.draw(st.integers(1, 9)))
-        elif action == "checkpoint":
-            reader.checkpoint()
-        elif action == "crash":
-            reader.crash()
-        else:
-            reader.checkpoint(written=data.draw(st.integers(0, 4)))
-            reader.crash()
+    drive(data, driver, driver.readers)
     driver.drain(data.draw(st.sampled_from([1, 4, 100])))
     assert_rows_equal(driver.online, expected_rows(plan, judged))
     for reader, log, one in zip(driver.partitions, partitions, judged, strict=True):
@@ -210,17 +199,7 @@ def test_windows_empty_by_the_wall_clock_where_nothing_arrives(partitions, data)
     split_users(partitions)
     plan = purchases_plan()
     driver = StreamDriver(plan, plan.sources[0], [[record_of(e) for e in log] for log in partitions])
-    for _ in range(data.draw(st.integers(0, 12))):
-        reader = data.draw(st.sampled_from(driver.partitions))
-        action = data.draw(st.sampled_from(["read", "read", "pass time", "checkpoint", "crash"]))
-        if action == "read":
-            driver.step(reader, data.draw(st.integers(1, 9)))
-        elif action == "pass time":
-            driver.pass_time(reader, data.draw(st.integers(0, 3000)))
-        elif action == "checkpoint":
-            reader.checkpoint()
-        else:
-            reader.crash()
+    drive(data, driver, driver.partitions, ["read", "read", "pass time", "checkpoint", "crash"])
     driver.drain(data.draw(st.sampled_from([1, 100])))
     for reader in driver.partitions:
         driver.pass_time(reader, 4000)

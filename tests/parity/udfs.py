@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from featurestore.pandas_udf import PandasUdf
-from schemas.plan import ColumnSpec, Plan, StreamViewSpec, UdfSpec
+from schemas.feature_specs import ColumnSpec, StreamViewSpec, UdfSpec
+from schemas.plan import Plan
 from tests.parity.window_oracle import RowUdf
 from tests.streams.plans import purchases_plan
 

@@ -13,6 +13,7 @@ import pytest
 from schemas.avro import AvroDecoder, Decoded, encode_confluent
 from schemas.errors import SchemaError
 from schemas.json_events.decoder import JsonDecoder
+from tests.schemas.decoded import agreed, assert_only_the_second_is_bad, column
 
 COLOUR = {"type": "enum", "name": "Colour", "symbols": ["RED", "BLUE"]}
 FALLBACK = {**COLOUR, "default": "RED"}
@@ -30,15 +31,7 @@ def schema(**fields: Any) -> str:
 def decode(text: str, payloads: list[bytes | None], *fields: str) -> Decoded:
     """Decoded by the column and one by one, which is the same."""
     by_column, by_row = (JsonDecoder(text, fields, few).decode(payloads) for few in (0, 1000))
-    assert by_row.errors == by_column.errors
-    for name in fields:
-        assert repr(column(by_row, name)) == repr(column(by_column, name))
-    return by_column
-
-
-def column(decoded: Decoded, name: str) -> list[Any]:
-    found = decoded.columns[name]
-    return [v if ok else None for v, ok in zip(found.values.tolist(), found.valid.tolist(), strict=True)]
+    return agreed(by_column, by_row, *fields)
 
 
 SOUND = {
@@ -94,12 +87,7 @@ def test_a_wrong_value_is_named_and_its_neighbours_are_unharmed(kind: Any, value
     sound = b'{"other": {"a": [1, "x"]}, "field": ' + SOUND[word] + b"}"
     text = schema(field=kind)
     decoded = decode(text, [sound, b'{"field": ' + value + b"}", sound], "field")
-    assert list(decoded.errors) == [1]
-    assert decoded.errors[1].startswith(reason)
-    assert decoded.columns["field"].valid.tolist() == [True, False, True]
-    values = column(decoded, "field")
-    assert values[0] == values[2]
-    assert not decoded.columns["field"].values[1]
+    assert_only_the_second_is_bad(decoded, reason)
 
 
 @pytest.mark.parametrize(

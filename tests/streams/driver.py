@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.plan import Plan, SourceSpec
+from schemas.feature_specs import SourceSpec
+from schemas.plan import Plan
 from streams.log_records import LogRecord, LogRecords
 from streams.partition_state import Effects, Shard, SourcePartition
 from streams.sinks import OnlineRows
@@ -68,6 +69,10 @@ class StreamDriver:
         self.rejected: dict[tuple[int, int], Any] = {}
         self.unfit: list[Any] = []  # letters of sums
 
+    @property
+    def readers(self) -> list[Reader]:
+        return [*self.partitions, *self.shards]
+
     def step(self, reader: Reader, most: int) -> bool:
         """Process one range; False when there was nothing to read."""
         records = reader.fetch(most)
@@ -96,7 +101,7 @@ class StreamDriver:
             self._store(rows)
 
     def drain(self, most: int = 100) -> None:
-        for reader in [*self.partitions, *self.shards]:
+        for reader in self.readers:
             while self.step(reader, most):
                 pass
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from schemas.plan import AggregationSpec, FieldSpec, Plan, SourceSpec, StreamViewSpec
+from schemas.feature_specs import AggregationSpec, FieldSpec, SourceSpec, StreamViewSpec
+from schemas.plan import Plan
 
 EVENT_SCHEMA = json.dumps(
     {

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.avro import Column
-from schemas.plan import AggregationSpec, FieldSpec, StreamViewSpec, ValueType
+from schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec, ValueType
 from streams.aggregations import AGGREGATIONS, LAST_K
 from streams.batch import Batch
 from streams.group_state import GroupState

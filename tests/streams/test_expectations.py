@@ -11,15 +11,17 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from schemas.avro import encode_confluent
-from schemas.plan import ExpectationSpec, Plan, ViewExpectationsSpec
+from schemas.feature_specs import ExpectationSpec, ViewExpectationsSpec
+from schemas.plan import Plan
 from streams.expectations import Alerts, RowExpectations
 from streams.feature_progress import feature_progress
 from streams.health_server import serve_health
 from streams.log_records import LogRecord, LogRecords
 from streams.overseer import Overseer
-from streams.partition_state import SourcePartition, definition_of
+from streams.partition_state import SourcePartition
 from streams.progress import counts_key
 from streams.restore import Restoring
+from streams.state_definition import definition_of
 from streams.vitals import Vitals, vitals_of
 from tests.streams.plans import EVENT_SCHEMA, purchases_plan
 

@@ -22,6 +22,7 @@ from tests.parity.test_windows_parity import (
 from tests.parity.window_oracle import OracleEvent, judge
 from tests.streams.driver import StreamDriver
 from tests.streams.plans import purchases_plan
+from tests.streams.random_steps import drive
 
 SIZE = 7
 
@@ -91,13 +92,7 @@ def test_offsets_that_are_missing_are_neither_waited_for_nor_counted(partitions,
         gapped.append(kept)
     plan = purchases_plan()
     driver = StreamDriver(plan, plan.sources[0], [[record_of(e) for e in log] for log in gapped])
-    for _ in range(data.draw(st.integers(0, 8))):
-        reader = data.draw(st.sampled_from([*driver.partitions, *driver.shards]))
-        action = data.draw(st.sampled_from(["read", "read", "checkpoint", "crash"]))
-        if action == "read":
-            driver.step(reader, data.draw(st.integers(1, 9)))
-        else:
-            getattr(reader, action)()
+    drive(data, driver, driver.readers, ["read", "read", "checkpoint", "crash"], steps=8)
     driver.drain(data.draw(st.sampled_from([1, 100])))
     judged = [judge(log, rules_of(plan)) for log in gapped]
     assert_rows_equal(driver.online, expected_rows(plan, judged))

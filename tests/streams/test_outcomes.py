@@ -10,9 +10,10 @@ import pytest
 
 from schemas.avro import encode_confluent
 from schemas.errors import SchemaError
+from schemas.feature_specs import SourceSpec
 from schemas.marks import mark_headers
-from schemas.plan import OutcomeSpec, SourceSpec
 from schemas.records import Outcome
+from schemas.router_specs import OutcomeSpec
 from streams.log_records import LogRecord, LogRecords
 from streams.outcomes import ClockMark, MarkForwarder, OutcomeReader
 

@@ -9,25 +9,18 @@ import redis
 
 from schemas import topics
 from schemas.errors import ProgressTimeout, UnknownNameError
-from schemas.plan import (
-    FeatureServiceSpec,
-    LearnerSpec,
-    OutcomeSpec,
-    Plan,
-    PolicySpec,
-    RouterSpec,
-)
+from schemas.feature_specs import FeatureServiceSpec
+from schemas.plan import Plan
+from schemas.router_specs import LearnerSpec
 from streams.progress import EPOCHS, Progress, ProgressStore
+from tests.streams.join_builders import a_router
 from tests.streams.plans import purchases_plan
 
 
 def plan_with_router(project: str) -> Plan:
     base = purchases_plan(project)
-    router = RouterSpec(
-        name="r", arms=("a", "b"), champion="a", target="t", unit="user", entities=("user",), request=(),
-        outcome=OutcomeSpec(source="purchases", key_field="user", label_field="amount"), wait_ms=10,
-        policy=PolicySpec(), refresh_ms=1, publish_ms=1, partitions=1, salt="", default=0.5,
-    )  # fmt: skip
+    outcome = {"source": "purchases", "key_field": "user", "label_field": "amount"}
+    router = a_router(10, name="r", arms=("a", "b"), champion="a", entities=("user",), outcome=outcome)
     learners = tuple(LearnerSpec(name=n, service="s", target="t", definition=n) for n in ("a", "b"))
     services = (FeatureServiceSpec(name="s", features=()),)
     return base.model_copy(update={"routers": (router,), "learners": learners, "services": services})

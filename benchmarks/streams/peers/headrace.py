@@ -11,7 +11,8 @@ from benchmarks.streams.peers.job import Clock, Job, main
 from featurestore.online_writer import RedisOnlineSink
 from schemas.plan import Plan
 from streams.sinks import OnlineRows
-from streams.worker import Worker, WorkerConfig
+from streams.worker import Worker
+from streams.worker_config import WorkerConfig
 
 CHECKPOINT_MS = 1000  # the settings' defaults
 SESSION_S = 10.0

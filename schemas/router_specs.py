@@ -1,0 +1,61 @@
+"""Parts of the plan that `learners.py` declares: learners, and the routers that choose among them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.spec import Spec
+
+
+class LearnerSpec(Spec):
+    """A learner. `definition` is the hash of its model's class paths and parameters; `service` names the
+    feature service it reads and `request` the request features it reads besides."""
+
+    name: str
+    service: str | None
+    request: tuple[str, ...] = ()
+    target: str
+    definition: str
+
+
+class OutcomeSpec(Spec):
+    """Where labels come from: `label` of every record of `source`, matched to the prediction with the
+    same natural key. Without a source, outcomes come over HTTP alone."""
+
+    source: str
+    key_field: str
+    label_field: str
+    id_field: str | None = None
+
+
+class PolicySpec(Spec):
+    kind: Literal["thompson", "fixed", "epsilon_greedy"] = "thompson"
+    posterior: Literal["beta", "normal"] = "beta"
+    discount: float = 1.0  # per refresh, in (0, 1]
+    floor: float = 0.0  # least propensity of an eligible arm
+    epsilon: float = 0.1
+    shares: dict[str, float] = Field(default={})
+
+
+class RouterSpec(Spec):
+    name: str
+    arms: tuple[str, ...]
+    champion: str
+    target: str
+    unit: str  # entity or request field whose value is hashed for sticky assignment
+    entities: tuple[str, ...]  # join keys a request must bring
+    request: tuple[str, ...]  # request features a request must bring
+    outcome: OutcomeSpec | None
+    wait_ms: int
+    missing: Literal["drop", "negative", "censor"] = "drop"
+    duplicates: Literal["first", "last", "sum", "max"] = "first"
+    feedback: Literal["shared", "arm"] = "shared"
+    reward: Literal["brier", "accuracy", "label"] = "brier"
+    policy: PolicySpec
+    refresh_ms: int
+    publish_ms: int  # event time between two published model versions; 0: wall clock alone
+    partitions: int  # of the predictions and outcomes topics
+    salt: str
+    default: float  # the score when no arm can answer

@@ -1,0 +1,36 @@
+"""What gives the state of a source's views its meaning, in one hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from schemas.feature_specs import SourceSpec, StreamViewSpec
+from schemas.plan import Plan
+from streams.accumulators import Held
+from streams.aggregations import aggregation_of
+
+
+def definition_of(plan: Plan, source: SourceSpec) -> str:
+    """A hash of all that gives the state of a source's views its meaning.
+
+    State and blocks of another definition are ignored, so that a changed view is rebuilt from the topic.
+    """
+    views = [_meaning(view) for view in plan.views_of(source.name)]
+    # A writer schema says how bytes are read, not what views mean: one more must not empty their windows.
+    # Nor do expectations, unless they refuse records.
+    events = source.model_dump(mode="json", exclude={"writer_schemas", "expectations"})
+    refusing = [e.model_dump(mode="json") for e in source.expectations if e.quarantine]
+    formats = {one.kind.state_format for view in plan.views_of(source.name) for one in _held(view)} - {1}
+    text = json.dumps([events, views, *sorted(formats), *refusing], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _held(view: StreamViewSpec) -> list[Held]:
+    return [one for spec in view.aggregations for one in aggregation_of(spec).held]
+
+
+def _meaning(view: StreamViewSpec) -> dict[str, Any]:
+    without = {"ttl_ms"} if view.udf else {"ttl_ms", "udf"}  # views without one keep the definition they had
+    return view.model_dump(mode="json", exclude=without)

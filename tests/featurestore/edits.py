@@ -1,0 +1,20 @@
+"""Definitions that a test changes, and what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from featurestore.repository import compile_features
+from schemas.errors import DefinitionError
+
+Replace = Callable[[str, str], None]
+Append = Callable[[str], None]
+
+
+def refusal(repo: Path) -> DefinitionError:
+    with pytest.raises(DefinitionError) as caught:
+        compile_features(repo)
+    return caught.value
