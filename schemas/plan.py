@@ -25,6 +25,10 @@ ValueType = Literal[
     "Set(Int32)", "Set(Int64)", "Set(Float32)", "Set(Float64)", "Set(String)", "Set(Bool)",
     "Set(UnixTimestamp)", "Set(Bytes)", "Set(Uuid)", "Set(TimeUuid)", "Set(Decimal)",
 ]  # fmt: skip
+# What a model takes in, and the log of predictions holds; times there are epoch milliseconds.
+LOGGED_TYPES: tuple[ValueType, ...] = (
+    "Int32", "Int64", "Float32", "Float64", "String", "Bool", "UnixTimestamp",
+)  # fmt: skip
 ColumnKind = Literal["long", "double", "boolean", "string"]
 AboutKind = Literal[
     "entity", "source", "stream feature view", "feature view", "on demand feature view", "feature",
@@ -374,6 +378,17 @@ class Plan(Spec):
         on_demand = {view.name: view.inputs for view in self.on_demand_views}
         return tuple(dict.fromkeys(read for ref in refs for read in on_demand.get(ref.view, (ref,))))
 
+    def on_demand_of(self, refs: Iterable[FeatureRef]) -> tuple[OnDemandViewSpec, ...]:
+        """The on-demand views among those of these features."""
+        views = {ref.view for ref in refs}
+        return tuple(view for view in self.on_demand_views if view.name in views)
+
+    def dtype_of(self, ref: FeatureRef) -> ValueType:
+        """The type of a feature, stored or computed on demand."""
+        views = {view.name: view for view in self.on_demand_views}
+        features = (views.get(ref.view) or self.view(ref.view)).features
+        return _find(f"feature of view '{ref.view}'", features, ref.feature).dtype
+
     def service(self, name: str) -> FeatureServiceSpec:
         return _find("feature service", self.services, name)
 
@@ -399,6 +414,13 @@ class Plan(Spec):
             if service is not None:
                 seen.update(dict.fromkeys(self.service(service).features))
         return tuple(seen)
+
+    def logged_features(self, router: RouterSpec) -> tuple[FeatureRef, ...]:
+        """What the router reads and logs: the features of its arms, then what their on-demand views are
+        computed of, without lists and other values that a prediction cannot hold."""
+        refs = self.router_features(router)
+        inputs = (ref for ref in self.stored(refs) if self.dtype_of(ref) in LOGGED_TYPES)
+        return tuple(dict.fromkeys((*refs, *inputs)))
 
 
 class _Named(Protocol):
