@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploy.audit import _udfs as audited_udfs
 from featurestore.audit import Audit, AuditReport, SourceLog
 from featurestore.raw_events import heard_of_block, raw_table
+from schemas.errors import HeadraceError
 from schemas.plan import FeatureRef, FeatureServiceSpec, LearnerSpec, Plan
 from schemas.records import Prediction, Provenance
 from streams.partition_state import definition_of
 from streams.sinks import OnlineRows
 from tests.parity.test_windows_parity import kept, logs, record_of, split_users, thorough
+from tests.parity.udfs import PANDAS, by_user, transforms, udf_plan
 from tests.parity.window_oracle import OracleEvent
 from tests.streams.driver import StreamDriver, _plain
 from tests.streams.join_builders import a_prediction, a_router
@@ -23,7 +26,10 @@ from tests.streams.plans import purchases_plan
 
 def audited_plan(**more: Any) -> Plan:
     """Purchases, and a router with one arm that reads every feature."""
-    plan = purchases_plan(**more)
+    return with_router(purchases_plan(**more))
+
+
+def with_router(plan: Plan) -> Plan:
     refs = tuple(  # lists are not served to learners
         FeatureRef(view=view.name, feature=a.feature)
         for view in plan.stream_views
@@ -42,11 +48,11 @@ def audited_plan(**more: Any) -> Plan:
 class Scene(StreamDriver):
     """A stream and the predictions that were served from it."""
 
-    def __init__(self, plan: Plan, partitions: list[list[OracleEvent]]) -> None:
+    def __init__(self, plan: Plan, partitions: list[list[OracleEvent]], **more: Any) -> None:
         self.records = [[record_of(event) for event in log] for log in partitions]
         self.provenance: dict[tuple, Provenance] = {}
         self.predictions: list[Prediction] = []
-        super().__init__(plan, plan.sources[0], self.records)
+        super().__init__(plan, plan.sources[0], self.records, **more)
 
     def _store(self, rows: OnlineRows) -> None:
         super()._store(rows)
@@ -81,7 +87,7 @@ class Scene(StreamDriver):
             )
         )
 
-    def audit(self, sample: int = 100) -> AuditReport:
+    def audit(self, sample: int = 100, **more: Any) -> AuditReport:
         raw = [
             (p, r.offset, r.timestamp, r.value, r.headers) for p, log in enumerate(self.records) for r in log
         ]
@@ -93,7 +99,8 @@ class Scene(StreamDriver):
             if (found := heard_of_block(block.value or b"", definition)) is not None
         ]
         log = SourceLog(raw_table(self.plan, self.source, raw), heard)
-        return Audit(self.plan, "delays", {"purchases": log}, settle_ms=0).run(self.predictions, sample)
+        audit = Audit(self.plan, "delays", {"purchases": log}, settle_ms=0, **more)
+        return audit.run(self.predictions, sample)
 
 
 @settings(thorough, max_examples=40)
@@ -112,6 +119,43 @@ def test_nothing_is_different_or_missing_whatever_was_read_when(partitions, data
     kinds = {kind for counts in report.counts.values() for kind in counts}
     assert kinds == {"equal"}
     assert report.ok
+
+
+UDFS = with_router(udf_plan())
+
+
+@settings(thorough, max_examples=40)
+@given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
+def test_nothing_is_different_behind_a_udf_whatever_it_filters_derives_or_fails_on(partitions, data):
+    """On both sides of the shuffle; a record that one view's udf fails on is dead for the others too."""
+    split_users(partitions)
+    scene = Scene(UDFS, partitions, transforms=transforms(UDFS))
+    users = [e.fields["user"] for log in partitions for e in log if e.fields and e.fields["user"] is not None]
+    for _ in range(data.draw(st.integers(1, 15))):
+        reader = data.draw(st.sampled_from([*scene.partitions, *scene.shards]))
+        scene.step(reader, data.draw(st.integers(1, 9)))
+        scene.predict(data.draw(st.sampled_from([*users, 77])), data.draw(st.sampled_from(["a", "b", ""])))
+    report = scene.audit(udfs=PANDAS)
+    assert not report.examples
+    assert {kind for counts in report.counts.values() for kind in counts} == {"equal"}
+
+
+def test_a_skew_behind_a_udf_is_found_where_it_is_and_nowhere_else():
+    scene = Scene(UDFS, [[purchase(n, n % 2, 1000 + n) for n in range(20)]], transforms=transforms(UDFS))
+    scene.drain(4)
+    for user in (0, 1, 0):
+        scene.predict(user, "a")
+    assert scene.audit(udfs=PANDAS).ok
+    skewed = PANDAS | {"by_user": lambda df: by_user(df).assign(items=df["items"] * 4)}
+    different = counts_of(scene.audit(udfs=skewed), "different")
+    assert different
+    views = UDFS.stream_view("by_user").aggregations
+    assert {*different} <= {f"by_user__{a.feature}" for a in views if a.column == "items"}
+
+
+def test_a_udf_that_is_not_given_is_named():
+    with pytest.raises(HeadraceError, match="view 'by_user' has a udf"):
+        audited_udfs(UDFS, ["purchases"], None)
 
 
 def purchase(offset: int, user: int, event_ms: int, amount: float = 2.5) -> OracleEvent:
