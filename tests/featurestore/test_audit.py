@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
 from typing import Any
 
+import fastavro
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +15,14 @@ from deploy.audit import _udfs as audited_udfs
 from featurestore.audit import Audit, AuditReport, SourceLog
 from featurestore.raw_events import heard_of_block, raw_table
 from schemas.errors import HeadraceError
-from schemas.plan import FeatureRef, FeatureServiceSpec, LearnerSpec, Plan
+from schemas.plan import (
+    ExpectationSpec,
+    FeatureRef,
+    FeatureServiceSpec,
+    FieldSpec,
+    LearnerSpec,
+    Plan,
+)
 from schemas.records import Prediction, Provenance
 from streams.partition_state import definition_of
 from streams.sinks import OnlineRows
@@ -124,7 +134,7 @@ def test_nothing_is_different_or_missing_whatever_was_read_when(partitions, data
 UDFS = with_router(udf_plan())
 
 
-@settings(thorough, max_examples=40)
+@settings(thorough, max_examples=20)
 @given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
 def test_nothing_is_different_behind_a_udf_whatever_it_filters_derives_or_fails_on(partitions, data):
     """On both sides of the shuffle; a record that one view's udf fails on is dead for the others too."""
@@ -158,8 +168,73 @@ def test_a_udf_that_is_not_given_is_named():
         audited_udfs(UDFS, ["purchases"], None)
 
 
-def purchase(offset: int, user: int, event_ms: int, amount: float = 2.5) -> OracleEvent:
-    fields = {"user": user, "shop": "a", "amount": amount, "items": 3, "event_ms": event_ms}
+@settings(thorough, max_examples=25)
+@given(log=logs(), quarantine=st.booleans())
+def test_records_that_the_worker_refuses_for_an_expectation_are_dead_to_the_audit(log, quarantine):
+    """And those that it only counts are not."""
+    plan, rules = audited_plan(shards=1), {"quarantine": quarantine}
+    expected = (
+        ExpectationSpec(field="amount", least=0.0, most=1e6, null_share=0.0, **rules),
+        ExpectationSpec(field="shop", categories=("a", "größer"), **rules),
+        ExpectationSpec(field="items", most=2.0, **rules),
+    )
+    source = plan.sources[0].model_copy(update={"expectations": expected})
+    scene = Scene(plan.model_copy(update={"sources": (source,)}), [log])
+    scene.drain(5)
+    for user in {e.fields["user"] for e in log if e.fields and e.fields["user"] is not None}:
+        scene.predict(user, "a")
+    assert not scene.audit().examples
+
+
+def test_a_text_too_long_for_a_list_is_dead_to_both():
+    scene = Scene(audited_plan(shards=1), [[purchase(0, 1, 1000), purchase(1, 1, 1001, shop="a" * 65)]])
+    scene.drain(5)
+    scene.predict(1, "a")
+    report = scene.audit()
+    assert report.ok
+    assert scene.predictions[0].features["by_user__count_amount_60_10"] == 1
+
+
+def test_logical_types_are_read_as_the_worker_reads_them():
+    """Numbers as they are written; a time in microseconds is one."""
+    fields = [
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "day", "type": ["null", {"type": "int", "logicalType": "date"}]},
+        {"name": "id", "type": {"type": "string", "logicalType": "uuid"}},
+    ]
+    schema = json.dumps({"type": "record", "name": "E", "fields": fields})
+    plan = audited_plan()
+    key, column = FieldSpec(name="id", dtype="String"), {"column": "day", "function": "max"}
+    view = plan.stream_views[0]
+    view = view.model_copy(
+        update={
+            "join_keys": (key,),
+            "aggregations": (view.aggregations[0].model_copy(update=column),),
+        }
+    )
+    source = plan.sources[0].model_copy(
+        update={
+            "reader_schema": schema,
+            "writer_schemas": {1: schema},
+            "timestamp_field": "at",
+            "timestamp_unit": "us",
+        }
+    )
+    plan = plan.model_copy(update={"sources": (source,), "stream_views": (view,)})
+    event = {"at": 1_700_000_000_123_456, "day": 19_000, "id": "8b0f5a9e-5f4e-4a35-8f6f-0f6f7a1d2c3b"}
+    raw = fastavro_bytes(schema, event)
+    (row,) = raw_table(plan, source, [(0, 0, 5, raw, [])]).to_pylist()
+    assert (row["event_ms"], row["f_day"], row["f_id"]) == (1_700_000_000_123, 19_000, event["id"])
+
+
+def fastavro_bytes(schema: str, event: dict[str, Any]) -> bytes:
+    body = io.BytesIO()
+    fastavro.schemaless_writer(body, fastavro.parse_schema(json.loads(schema)), event)
+    return b"\x00\x00\x00\x00\x01" + body.getvalue()
+
+
+def purchase(offset: int, user: int, event_ms: int, amount: float = 2.5, shop: str = "a") -> OracleEvent:
+    fields = {"user": user, "shop": shop, "amount": amount, "items": 3, "event_ms": event_ms}
     return OracleEvent(offset, event_ms, fields)
 
 
