@@ -10,8 +10,6 @@ from __future__ import annotations
 import heapq
 import math
 import random
-import re
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,9 +20,10 @@ import duckdb
 import pyarrow as pa
 
 from featurestore import audit_sql
-from featurestore.audit_on_demand import Input, OnDemandAudit
+from featurestore.audit_on_demand import OnDemandAudit
+from featurestore.audit_values import Input, compared, is_exact
 from featurestore.on_demand import OnDemandFunctions
-from schemas.plan import AggregationSpec, Plan, SourceSpec, StreamViewSpec
+from schemas.plan import Plan, SourceSpec, StreamViewSpec
 from schemas.records import Prediction
 from streams.partitioning import partition_for
 
@@ -276,20 +275,12 @@ class Audit:
             if whole_from > first_ms:
                 yield name, Input(want, "unchecked")
             elif name in prediction.features:
-                yield name, _compared(a, there, prediction.features[name], want)
+                yield name, compared(a, there, prediction.features[name], want)
             elif name in self._served:
-                yield name, _compared(a, there, None, want)
+                yield name, compared(a, there, None, want)
             else:  # not logged: it counts as it should have been, where that is certain
                 want = None if not there and want in (None, 0) else want
-                yield name, Input(want, "equal" if _is_exact(a) else "unchecked")
-
-
-def _compared(a: AggregationSpec, there: bool, got: Any, want: Any) -> Input:
-    """What is equal within its stated error is taken to be as it was served."""
-    if not there:
-        missing = want not in (None, 0) or got is not None
-        return Input(want, "missing") if missing else Input(got, "equal")
-    return Input(got, "equal") if _same(a, got, want) else Input(want, "different")
+                yield name, Input(want, "equal" if is_exact(a) else "unchecked")
 
 
 def _heard(log: SourceLog, shard: int, offset: int) -> dict[int, int]:
@@ -321,20 +312,3 @@ def _recompute(
     clocks = dict(database.execute("SELECT sid, clock FROM clocks").fetchall())
     rows = database.execute(audit_sql.vectors(view)).fetchall()
     return {row[0]: (clocks[row[0]], row[1:]) for row in rows}
-
-
-def _is_exact(a: AggregationSpec) -> bool:
-    return a.function != "count_distinct" and not re.match(r"p\d|var|std", a.function)
-
-
-def _same(a: AggregationSpec, got: Any, want: Any) -> bool:
-    """Equal to the last bit; within their stated errors for sketches, and for what SQL rounds twice."""
-    if got is None or want is None:
-        return got is want
-    if a.function == "count_distinct":
-        return bool(abs(got - want) <= max(2, 4 * 1.04 / math.sqrt(2**a.precision) * want))
-    if a.function[0] == "p":
-        return bool(abs(got - want) <= 0.06 * abs(want) + sys.float_info.min)
-    if a.function.startswith(("var", "std")):
-        return math.isclose(got, want, rel_tol=1e-9)
-    return bool(got == want)

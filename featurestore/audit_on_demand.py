@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from featurestore.audit_values import Input
 from featurestore.logged_values import from_logged, to_logged
 from featurestore.on_demand import OnDemandFunctions
 from featurestore.retrieval import OnDemandStep
@@ -16,14 +17,6 @@ from schemas.plan import FeatureRef, OnDemandViewSpec, Plan
 from schemas.records import Prediction
 
 _REL = 1e-12  # a function of whole columns may round in the last place as that of one row does not
-
-
-@dataclass(frozen=True)
-class Input:
-    """What is known of an input: what it should have been, and how what was served compares with that."""
-
-    value: Any
-    kind: str
 
 
 @dataclass(frozen=True)

@@ -192,8 +192,8 @@ class RouterService:
 
     async def _read_at(self, moment: int, requests: Sequence[PredictRequest]) -> list[Served]:
         try:
-            asked = [self._entity_row(request) for request in requests]
-            response = await self._features.get_online_features(self.feature_names, asked, now_ms=moment)
+            rows = [self._entity_row(request) for request in requests]
+            response = await self._features.get_online_features(self.feature_names, rows, now_ms=moment)
         except ServiceUnavailable:
             raise
         except DefinitionError as error:
@@ -212,8 +212,10 @@ class RouterService:
 
     def _entity_row(self, request: PredictRequest) -> Mapping[str, Any]:
         """Join keys, and what on-demand views take from the request."""
-        asked = {name: from_logged(dtype, self._value(request, name)) for name, dtype in self._asked.items()}
-        return {**request.entities, **asked}
+        return {
+            **request.entities,
+            **{n: from_logged(t, self._value(request, n)) for n, t in self._asked.items()},
+        }
 
     def _moments(self, requests: Sequence[PredictRequest], now_ms: int) -> dict[int, list[int]]:
         moments: dict[int, list[int]] = {}
