@@ -169,9 +169,9 @@ class RouterService:
                     raise RequestError(f"requests[{index}].{place}.{name}", "it is missing", remedy)
         for name, dtype in self._asked.items():
             if not fits(dtype, value := self._value(request, name)):
-                place = "entities" if name in request.entities else "request"
+                where = f"requests[{index}].{'entities' if name in request.entities else 'request'}.{name}"
                 remedy = "Send such a value, times in epoch milliseconds, or null"
-                raise RequestError(f"requests[{index}].{place}.{name}", f"{value!r} is no {dtype}", remedy)
+                raise RequestError(where, f"{value!r} is no {dtype}", remedy)
         if self._value(request, self.spec.unit) is None:
             problem = "it is null, but traffic is split by it"
             raise RequestError(f"requests[{index}].{self.spec.unit}", problem, "Send its value")
@@ -212,10 +212,8 @@ class RouterService:
 
     def _entity_row(self, request: PredictRequest) -> Mapping[str, Any]:
         """Join keys, and what on-demand views take from the request."""
-        return {
-            **request.entities,
-            **{n: from_logged(t, self._value(request, n)) for n, t in self._asked.items()},
-        }
+        asked = {n: from_logged(dtype, self._value(request, n)) for n, dtype in self._asked.items()}
+        return {**request.entities, **asked}
 
     def _moments(self, requests: Sequence[PredictRequest], now_ms: int) -> dict[int, list[int]]:
         moments: dict[int, list[int]] = {}
