@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from types import FunctionType
 
 from deploy.datasets import read_predictions
 from featurestore.audit import Audit, AuditReport, SourceLog
 from featurestore.raw_events import RawRecord, heard_of_block, raw_table
 from schemas import topics
+from schemas.errors import HeadraceError
 from schemas.feature_specs import SourceSpec
 from schemas.plan import Plan
 from streams.kafka_access import Kafka
@@ -15,7 +18,9 @@ from streams.log_reader import partition_count, read_log
 from streams.state_definition import definition_of
 
 
-def audit(kafka: Kafka, plan: Plan, router: str, sample: int, seed: int = 0) -> AuditReport:
+def audit(
+    kafka: Kafka, plan: Plan, router: str, sample: int, seed: int = 0, repo_dir: Path | None = None
+) -> AuditReport:
     """Audit a sample of the predictions of a router against the event topics in Kafka.
 
     Parameters
@@ -30,13 +35,28 @@ def audit(kafka: Kafka, plan: Plan, router: str, sample: int, seed: int = 0) -> 
         How many of them.
     seed
         Of the sample.
+    repo_dir
+        The Feast repository, which has the functions of on-demand views and udfs; needed for those alone.
     """
     # First the predictions: the log then has all that they had seen.
     predictions = read_predictions(kafka, plan, plan.router(router))
-    used = {ref.view for ref in plan.router_features(plan.router(router))}
+    used = {ref.view for ref in plan.stored(plan.router_features(plan.router(router)))}
     sources = {view.source for view in plan.stream_views if view.name in used}
     logs = {name: _source_log(kafka, plan, plan.source(name)) for name in sorted(sources)}
-    return Audit(plan, router, logs).run(predictions, sample, seed)
+    udfs = _udfs(plan, sources, repo_dir)
+    return Audit(plan, router, logs, udfs=udfs, repo_dir=repo_dir).run(predictions, sample, seed)
+
+
+def _udfs(plan: Plan, sources: Collection[str], repo_dir: Path | None) -> dict[str, FunctionType]:
+    """Those of all views of the sources: what one of them fails on is dead for every view of its topic."""
+    found = [view.name for name in sources for view in plan.views_of(name) if view.udf is not None]
+    if not found:
+        return {}
+    if repo_dir is None:
+        raise HeadraceError(f"view '{found[0]}' has a udf, and no repository was named that has it; name it")
+    from featurestore.load_udfs import udf_functions
+
+    return udf_functions(repo_dir, plan)
 
 
 def _source_log(kafka: Kafka, plan: Plan, source: SourceSpec) -> SourceLog:

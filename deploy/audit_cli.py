@@ -26,7 +26,8 @@ def audit(
     settings = load_settings(project)
     _, plan = current_plan(settings)
     names = [router] if router is not None else [one.name for one in plan.routers]
-    reports = [run_audit(settings.kafka_access, plan, name, sample, seed) for name in names]
+    folder = settings.project_dir
+    reports = [run_audit(settings.kafka_access, plan, name, sample, seed, folder) for name in names]
     for name, report in zip(names, reports, strict=True):
         typer.echo(f"router '{name}'\n{render(report)}")
     if not reports or not all(report.ok for report in reports):

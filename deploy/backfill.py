@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import multiprocessing
 import queue
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deploy.offsets import end_offsets
-from featurestore.backfill import PartitionBackfill, Span, drop_other_rows, until
+from featurestore.backfill import PartitionBackfill, drop_other_rows, until
+from featurestore.backfill_state import Span
 from featurestore.past_events import EventFiles, from_kafka
+from featurestore.shard_backfill import ShardBackfill
 from schemas import topics
 from schemas.errors import HeadraceError
+from schemas.feature_specs import SourceSpec
 from schemas.plan import Plan
 from streams.kafka_access import Kafka
 from streams.log_reader import read_log
 from streams.log_records import LogRecord
 from streams.output import LogProducer
 from streams.state_definition import definition_of
+from streams.view_udf import Transform
 from streams.worker_group import workers_run
 
 Tell = Callable[[str], None]
@@ -28,27 +32,44 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class _Job:
-    """What one process does: a partition, up to an offset."""
+    """What the processes of a backfill share."""
 
-    plan: str
+    plan: Plan
     view: str
-    partition: int
     kafka: Kafka
-    end: int | None  # of the topic; None: events of files
     feature_log: Path
     work: Path
     span: Span
     events: Path | None
+    repo_dir: Path | None
 
-    def open(self) -> PartitionBackfill:
-        plan = Plan.from_json(self.plan)
-        return PartitionBackfill(plan, self.view, self.partition, self.feature_log, self.work, self.span)
+    @property
+    def source(self) -> SourceSpec:
+        return self.plan.source(self.plan.stream_view(self.view).source)
 
-    def records(self, plan: Plan, start: int) -> Iterable[LogRecord]:
-        source = plan.source(plan.stream_view(self.view).source)
+    def transforms(self) -> dict[str, Transform]:
+        """What executes the udfs of the views on the topic. Feast and pandas are imported for one only."""
+        found = [view.name for view in self.plan.views_of(self.source.name) if view.udf is not None]
+        if not found:
+            return {}
+        if self.repo_dir is None:
+            raise HeadraceError(f"view '{found[0]}' has a udf, and no repository was named that has it")
+        from featurestore.load_udfs import load_udfs
+
+        return load_udfs(self.repo_dir, self.plan)
+
+    def partition(self, number: int, transforms: dict[str, Transform]) -> PartitionBackfill:
+        return PartitionBackfill(
+            self.plan, self.view, number, self.feature_log, self.work, self.span, transforms
+        )
+
+    def shard(self, number: int, partitions: list[int]) -> ShardBackfill:
+        return ShardBackfill(self.plan, self.view, number, partitions, self.feature_log, self.work, self.span)
+
+    def records(self, partition: int, start: int, end: int | None) -> Iterable[LogRecord]:
         if self.events is not None:
-            return EventFiles(self.events, source).records(self.partition, start)
-        return from_kafka(self.kafka, source.topic, self.partition, start, self.end or 0)
+            return EventFiles(self.events, self.source).records(partition, start)
+        return from_kafka(self.kafka, self.source.topic, partition, start, end or 0)
 
 
 class Backfill:
@@ -70,6 +91,13 @@ class Backfill:
         Which rows are written.
     events
         File or folder of past events; None takes those in Kafka.
+    repo_dir
+        The Feast repository, which has the udfs of stream views; needed for those alone.
+
+    Raises
+    ------
+    HeadraceError
+        When a udf is not the one of the plan, or `work` holds a backfill of another span.
     """
 
     def __init__(
@@ -81,24 +109,25 @@ class Backfill:
         work: Path,
         span: Span,
         events: Path | None = None,
+        repo_dir: Path | None = None,
     ) -> None:
-        self._plan, self._view, self._kafka = plan, plan.stream_view(view), kafka
-        self._source = plan.source(self._view.source)
-        self._feature_log, self._work, self._span = feature_log, work, span
+        self._job = _Job(plan, view, kafka, feature_log, work, span, events, repo_dir)
+        self._plan, self._kafka, self._source = plan, kafka, self._job.source
         self._files = None if events is None else EventFiles(events, self._source)
+        self._ends: dict[int, int | None]  # of the partitions; None: events of files
         if self._files is not None:
-            ends: dict[int, int | None] = dict.fromkeys(self._files.partitions)
+            self._ends = dict.fromkeys(self._files.partitions)
         else:
             found = end_offsets(kafka, [self._source.topic])
-            ends = {partition: end for (_, partition), end in found.items()}
-        self._jobs = [
-            _Job(plan.to_json(), view, partition, kafka, end, feature_log, work, span, events)
-            for partition, end in sorted(ends.items())
-        ]
-        self._jobs[0].open()  # says at once what cannot be done
+            self._ends = {partition: end for (_, partition), end in sorted(found.items())}
+        self._transforms = self._job.transforms()
+        self._partition(next(iter(self._ends)))  # says at once what cannot be done
+
+    def _partition(self, number: int) -> PartitionBackfill:
+        return self._job.partition(number, self._transforms)
 
     def run(self, processes: int, tell: Tell) -> None:
-        """Run all partitions to their ends, so many at a time.
+        """Run all partitions to their ends, so many at a time, then what is behind the shuffle.
 
         Raises
         ------
@@ -108,14 +137,19 @@ class Backfill:
         context = multiprocessing.get_context("spawn")
         with context.Manager() as manager, ProcessPoolExecutor(processes, context) as pool:
             progress = manager.Queue()
-            futures = [pool.submit(_run, job, progress) for job in self._jobs]
-            while not all(future.done() for future in futures):
-                _report(progress, tell, wait_s=0.2)
-            _report(progress, tell, wait_s=0)
-            _raise_failures(futures)
+            partitions = [
+                pool.submit(_run_partition, self._job, number, end, progress)
+                for number, end in self._ends.items()
+            ]
+            _await(partitions, progress, tell)
+            shards = [
+                pool.submit(_run_shard, self._job, number, [*self._ends], progress)
+                for number in range(self._source.shards)
+            ]
+            _await(shards, progress, tell)
         if self._files is not None and not self._files.has_offsets:
-            span = Span(self._span.from_ms, self._span.to_ms)
-            dropped = drop_other_rows(self._feature_log, self._plan, self._view.name, span)
+            job = self._job
+            dropped = drop_other_rows(job.feature_log, self._plan, job.view, job.span)
             tell(f"{dropped:,} rows that a worker had written of that time have given way")
 
     def hand_over(self, tell: Tell) -> bool:
@@ -135,36 +169,63 @@ class Backfill:
             raise HeadraceError(
                 f"workers of project '{self._plan.project}' run; stop them, and run the same backfill again"
             )
-        changelog = topics.changelog(self._plan.project, self._source.name)
         producer = LogProducer(self._kafka)
-        for job in self._jobs:
-            done = job.open()
+        for number in range(self._source.shards):
+            self._hand_over_shard(producer, number, tell)
+        changelog = topics.changelog(self._plan.project, self._source.name)
+        for number in self._ends:  # last: who finds these positions finds what follows from them, too
+            done = self._partition(number)
             for key, value in done.entries():
-                producer.send(changelog, job.partition, key, value)
-            tell(f"{self._source.topic}[{job.partition}]: workers go on at offset {done.position}")
+                producer.send(changelog, number, key, value)
+            tell(f"{self._source.topic}[{number}]: workers go on at offset {done.position}")
         producer.flush_blocking()
         return True
+
+    def _hand_over_shard(self, producer: LogProducer, number: int, tell: Tell) -> None:
+        """Blocks into the shuffle topic, as a worker would have, then the state behind them."""
+        project, shard = self._plan.project, self._job.shard(number, [*self._ends])
+        topic = topics.shuffle(project, self._source.name)
+        for one in shard.blocks():
+            producer.send(topic, number, None, one.block)
+        producer.flush_blocking()
+        behind = end_offsets(self._kafka, [topic])[topic, number]
+        for key, value in shard.hand_over(behind):
+            producer.send(topics.shuffle_changelog(project, self._source.name), number, key, value)
+        producer.flush_blocking()
+        tell(f"{topic}[{number}]: workers go on at offset {behind}")
 
     def _no_hand_over(self) -> str | None:
         if self._files is not None and not self._files.has_offsets:
             return "these events have no offsets in the topic; workers read the topic from its beginning"
-        if self._source.shards:
-            return "other views of the topic are computed behind a shuffle, and need it from its beginning"
         position = f"p|{definition_of(self._plan, self._source)}".encode()
         changelog = topics.changelog(self._plan.project, self._source.name)
-        for job in self._jobs:
-            if any(m.key() == position for m in read_log(self._kafka, changelog, job.partition)):
+        for number in self._ends:
+            if any(m.key() == position for m in read_log(self._kafka, changelog, number)):
                 return "workers have begun by themselves, and have the state"
         return None
 
 
-def _run(job: _Job, progress: Any) -> None:
-    plan, work = Plan.from_json(job.plan), job.open()
-    name = f"{plan.stream_view(job.view).source}[{job.partition}]"
-    end = "" if job.end is None else f" of {job.end:,}"
-    for position in work.run(until(job.records(plan, work.position), job.span.to_ms)):
-        progress.put(f"{name}: {position:,}{end}")
+def _run_partition(job: _Job, number: int, end: int | None, progress: Any) -> None:
+    work = job.partition(number, job.transforms())
+    name, of = f"{job.source.name}[{number}]", "" if end is None else f" of {end:,}"
+    for position in work.run(until(job.records(number, work.position, end), job.span.to_ms)):
+        progress.put(f"{name}: {position:,}{of}")
     progress.put(f"{name}: done at {work.position:,}")
+
+
+def _run_shard(job: _Job, number: int, partitions: list[int], progress: Any) -> None:
+    work = job.shard(number, partitions)
+    name = f"{job.source.name}, shard {number}"
+    for position in work.run():
+        progress.put(f"{name}: {position:,} blocks")
+    progress.put(f"{name}: done at {work.position:,} blocks")
+
+
+def _await(futures: Sequence[Future[None]], progress: Any, tell: Tell) -> None:
+    while not all(future.done() for future in futures):
+        _report(progress, tell, wait_s=0.2)
+    _report(progress, tell, wait_s=0)
+    _raise_failures(futures)
 
 
 def _report(progress: Any, tell: Tell, wait_s: float) -> None:

@@ -36,7 +36,7 @@ def backfill(
     """Run the window code over past events into the feature log; run it again to go on where it stopped."""
     from deploy.backfill import Backfill
     from deploy.processes import current_plan, run_rebuild
-    from featurestore.backfill import Span
+    from featurestore.backfill_state import Span
 
     settings = load_settings(project)
     _, plan = current_plan(settings)
@@ -48,6 +48,7 @@ def backfill(
         settings.data / "backfill" / view,
         Span(_ms(start), _ms(end)),
         events,
+        settings.project_dir,
     )
     work.run(processes or os.cpu_count() or 1, typer.echo)
     if hand_over and work.hand_over(typer.echo):

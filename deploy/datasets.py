@@ -9,7 +9,14 @@ import pyarrow.compute as pc
 
 from deploy.processes import current_plan
 from deploy.settings import Settings
-from featurestore.dataset import as_of_event_time, as_served, join_keys_of, read_entities, router_of
+from featurestore.dataset import (
+    as_of_event_time,
+    as_served,
+    join_keys_of,
+    read_entities,
+    request_fields_of,
+    router_of,
+)
 from featurestore.feature_log import write_durably
 from schemas import topics
 from schemas.plan import Plan
@@ -31,7 +38,10 @@ def write_dataset(
 ) -> tuple[int, int]:
     """Write a training set; how many rows it has, and how many of them a feature that is not null."""
     _, plan = current_plan(settings)
-    asked = read_entities(entities, join_keys_of(plan, service))
+    fields = join_keys_of(plan, service)
+    if sense == "event-time":
+        fields += request_fields_of(plan, service)
+    asked = read_entities(entities, fields)
     if sense == "served":
         spec = router_of(plan, service, router)
         table = as_served(plan, service, asked, spec, _predictions(settings, plan, spec, predictions))

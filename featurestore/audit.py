@@ -10,17 +10,20 @@ from __future__ import annotations
 import heapq
 import math
 import random
-import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from featurestore import audit_sql
-from schemas.feature_specs import AggregationSpec, SourceSpec, StreamViewSpec
+from featurestore.audit_on_demand import OnDemandAudit
+from featurestore.audit_values import Input, compared, is_exact
+from featurestore.on_demand import OnDemandFunctions
+from schemas.feature_specs import SourceSpec, StreamViewSpec
 from schemas.plan import Plan
 from schemas.records import Prediction
 from streams.partitioning import partition_for
@@ -115,8 +118,7 @@ class Audit:
     Parameters
     ----------
     plan
-        The plan the predictions were served under; those of another are passed over. So are views with a udf,
-        which SQL cannot run.
+        The plan the predictions were served under; those of another are passed over.
     router
         Name of the router.
     logs
@@ -124,20 +126,31 @@ class Audit:
     settle_ms
         How much earlier (by ``ts_ms``) another prediction must have been made for this one to have seen at
         least as much of the log.
+    udfs
+        Those of the stream views, by the name of their view; see `featurestore.load_udfs.udf_functions`.
+    repo_dir
+        The Feast repository, which has the functions of on-demand views; needed for those alone.
     """
 
     def __init__(
-        self, plan: Plan, router: str, logs: Mapping[str, SourceLog], settle_ms: int = 30_000
+        self,
+        plan: Plan,
+        router: str,
+        logs: Mapping[str, SourceLog],
+        settle_ms: int = 30_000,
+        udfs: Mapping[str, Callable[[Any], Any]] | None = None,
+        repo_dir: Path | None = None,
     ) -> None:
         self._plan, self._logs, self._settle_ms = plan, logs, settle_ms
         self._router = plan.router(router)
         refs = plan.router_features(self._router)
-        stream = {view.name: view for view in plan.stream_views if view.udf is None}
-        self._features: dict[str, set[str]] = {}
-        for ref in refs:
-            if ref.view in stream:
-                self._features.setdefault(ref.view, set()).add(ref.feature)
-        self._views = [stream[name] for name in self._features]
+        stream = {view.name: view for view in plan.stream_views}
+        self._served = {ref.full_name for ref in refs}
+        self._views = [
+            stream[name] for name in dict.fromkeys(ref.view for ref in plan.stored(refs)) if name in stream
+        ]
+        self._on_demand = (plan, refs, OnDemandFunctions(repo_dir))
+        self._udfs = udfs or {}
 
     def run(self, predictions: Sequence[Prediction], sample: int, seed: int = 0) -> AuditReport:
         """Recompute the features of so many predictions, drawn at random.
@@ -152,12 +165,16 @@ class Audit:
         served = [p for p in predictions if p.plan_hash == self._plan.hash and p.features]
         chosen = set(random.Random(seed).sample(range(len(served)), min(sample, len(served))))
         report = AuditReport(predictions=len(chosen))
-        bounds = self._bounds(served, chosen)
+        bounds, numbers = self._bounds(served, chosen), sorted(chosen)
+        on_demand = OnDemandAudit(*self._on_demand)
         for source in self._plan.sources:
             views = [view for view in self._views if view.source == source.name]
             if views and source.name in self._logs:
-                drawn = [(served[n], bounds[n]) for n in sorted(chosen)]
-                self._check_source(source, views, drawn, report)
+                drawn = [(served[n], bounds[n]) for n in numbers]
+                self._check_source(source, views, drawn, report, on_demand)
+        for found in on_demand.verdicts([served[n] for n in numbers]):
+            one = served[numbers[found.number]]
+            report.add(one, found.name, found.kind, found.served, found.recomputed)
         return report
 
     def _bounds(self, served: Sequence[Prediction], chosen: set[int]) -> dict[int, dict[Any, int]]:
@@ -187,18 +204,33 @@ class Audit:
         views: Iterable[StreamViewSpec],
         drawn: Sequence[tuple[Prediction, Mapping[Any, int]]],
         report: AuditReport,
+        on_demand: OnDemandAudit,
     ) -> None:
         log = self._logs[source.name]
         database = duckdb.connect()
         database.register("log", log.events)
+        if any(view.udf is not None for view in self._plan.views_of(source.name)):
+            self._derive(database, source)
         database.execute(audit_sql.judged(self._plan, source))
         whole_from = self._whole_from(database, source)
         for view in views:
             asked = [self._ask(view, log, prediction, bounds) for prediction, bounds in drawn]
             recomputed = _recompute(database, view, asked)
             for number, one in enumerate(asked):
-                clock_ms, events, values = recomputed[number]
-                self._compare(view, one, clock_ms, events, values, whole_from, report)
+                clock_ms, values = recomputed[number]
+                for name, found in self._compare(view, one, clock_ms, values, whole_from):
+                    if name in self._served:
+                        got = one.prediction.features.get(name)
+                        report.add(one.prediction, name, found.kind, got, found.value)
+                    on_demand.note(number, name, found)
+
+    def _derive(self, database: duckdb.DuckDBPyConnection, source: SourceSpec) -> None:
+        from featurestore.audit_udf import derive  # pandas, which few audits need
+
+        derived = derive(self._plan, source, self._logs[source.name].events, self._udfs)
+        database.register("failed", derived.failed)
+        for name, rows in derived.rows.items():
+            database.register(audit_sql.derived_of(name), rows)
 
     @staticmethod
     def _whole_from(database: duckdb.DuckDBPyConnection, source: SourceSpec) -> float:
@@ -231,26 +263,25 @@ class Audit:
         view: StreamViewSpec,
         asked: _Asked,
         clock_ms: int | None,
-        events: int,
         values: Sequence[Any],
         whole_from: float,
-        report: AuditReport,
-    ) -> None:
+    ) -> Iterator[tuple[str, Input]]:
+        """For each feature what it should have been, and how what was served compares with that."""
         prediction, there = asked.prediction, asked.as_of_ms is not None
         expired = view.ttl_ms and there and asked.as_of_ms < prediction.ts_ms - view.ttl_ms  # type: ignore[operator]
         for a, value in zip(view.aggregations, values, strict=True):
-            if a.feature not in self._features[view.name]:
-                continue
             name = f"{view.name}__{a.feature}"
-            got, want = prediction.features.get(name), None if expired else value
+            want = None if expired else value
             first_ms = -math.inf if not a.window_ms or clock_ms is None else clock_ms - a.window_ms - a.hop_ms
             if whole_from > first_ms:
-                kind = "unchecked"
-            elif not there:
-                kind = "missing" if want not in (None, 0) or got is not None else "equal"
-            else:
-                kind = "equal" if _same(a, got, want) else "different"
-            report.add(prediction, name, kind, got, want)
+                yield name, Input(want, "unchecked")
+            elif name in prediction.features:
+                yield name, compared(a, there, prediction.features[name], want)
+            elif name in self._served:
+                yield name, compared(a, there, None, want)
+            else:  # not logged: it counts as it should have been, where that is certain
+                want = None if not there and want in (None, 0) else want
+                yield name, Input(want, "equal" if is_exact(a) else "unchecked")
 
 
 def _heard(log: SourceLog, shard: int, offset: int) -> dict[int, int]:
@@ -264,8 +295,8 @@ def _heard(log: SourceLog, shard: int, offset: int) -> dict[int, int]:
 
 def _recompute(
     database: duckdb.DuckDBPyConnection, view: StreamViewSpec, asked: Sequence[_Asked]
-) -> dict[int, tuple[int | None, int, tuple[Any, ...]]]:
-    """By number: the clock, how many events the key has had, and the features."""
+) -> dict[int, tuple[int | None, tuple[Any, ...]]]:
+    """By number: the clock and the features."""
     keys = {
         f"k_{key.name}": pa.array(
             [one.prediction.entities.get(key.name) for one in asked], _ARROW_KEYS[key.dtype]
@@ -281,17 +312,4 @@ def _recompute(
     database.execute(audit_sql.CLOCKS)
     clocks = dict(database.execute("SELECT sid, clock FROM clocks").fetchall())
     rows = database.execute(audit_sql.vectors(view)).fetchall()
-    return {row[0]: (clocks[row[0]], row[1], row[2:]) for row in rows}
-
-
-def _same(a: AggregationSpec, got: Any, want: Any) -> bool:
-    """Equal to the last bit; within their stated errors for sketches, and for what SQL rounds twice."""
-    if got is None or want is None:
-        return got is want
-    if a.function == "count_distinct":
-        return bool(abs(got - want) <= max(2, 4 * 1.04 / math.sqrt(2**a.precision) * want))
-    if a.function[0] == "p":
-        return bool(abs(got - want) <= 0.06 * abs(want) + sys.float_info.min)
-    if a.function.startswith(("var", "std")):
-        return math.isclose(got, want, rel_tol=1e-9)
-    return bool(got == want)
+    return {row[0]: (clocks[row[0]], row[1:]) for row in rows}

@@ -5,7 +5,7 @@ See ``docs/semantics.md``; nothing is shared with the stream engine but the plan
 
 from __future__ import annotations
 
-from schemas.feature_specs import AggregationSpec, SourceSpec, StreamViewSpec
+from schemas.feature_specs import AggregationSpec, ExpectationSpec, SourceSpec, StreamViewSpec
 from schemas.plan import Plan
 
 # {c}: the column where the window holds it; {q}: it in quanta; {u}: quanta in 1.
@@ -28,35 +28,66 @@ _FUNCTIONS = {
 _PERCENTILE = "list_sort(list({c}) FILTER (({c}) IS NOT NULL))[(count({c}) - 1) * {percent} // 100 + 1]"
 _LAST_K = "(list({c} ORDER BY event_ms DESC, pos DESC, part DESC) FILTER (({c}) IS NOT NULL))[1:{percent}]"
 _LIMIT = "2::DOUBLE ** 47"
+_LISTED_BYTES = 64  # of a text in a list
 
 
 def judged(plan: Plan, source: SourceSpec) -> str:
-    """Views ``judged`` and ``accepted`` over a table ``log`` of `featurestore.raw_events`.
+    """Views ``judged`` and ``accepted`` over a table ``log`` of `featurestore.raw_events`, and one of the
+    accepted events of each view with a udf over what `featurestore.audit_udf` made: table `derived_of` the
+    view, and ``failed``.
 
     ``judged`` has every record with its ``kind`` and ``clock``, that of its partition behind it.
     """
     views = plan.views_of(source.name)
     keys = sorted({key.name for view in views for key in view.join_keys})
-    no_key = " OR ".join(f"{_field(key)} IS NULL" for key in keys) or "false"
-    numbers = " OR ".join(
-        sorted({_too_large(a) for view in views if view.udf is None for a in view.aggregations if _summed(a)})
-    )
+    plain = [view for view in views if view.udf is None]
+    refused = [f"{_field(key)} IS NULL" for key in keys]
+    refused += sorted({_unheld(a) for view in plain for a in view.aggregations} - {""})
+    refused += [_unexpected(expected) for expected in source.expectations if expected.quarantine]
+    derived = [view for view in views if view.udf is not None]
+    failed = [f"SELECT part, pos FROM {'failed' if derived else 'log WHERE false'}"]
+    for view in derived:
+        if tests := sorted({_unheld(a) for a in view.aggregations} - {""}):
+            failed.append(f"SELECT part, pos FROM {derived_of(view.name)} WHERE {' OR '.join(tests)}")
     running = "OVER (PARTITION BY part ORDER BY pos ROWS BETWEEN UNBOUNDED PRECEDING AND"
     return f"""
         CREATE OR REPLACE TEMP TABLE judged AS
-        WITH kinds AS (
-            SELECT *, coalesce(mark, event_ms) AS moment,
-                CASE WHEN broken OR moment IS NULL OR (mark IS NULL AND ({no_key}))
-                          OR moment > appended + {source.max_future_ms}
-                          OR (mark IS NULL AND ({numbers or "false"})) THEN 'dead'
+        WITH unfit AS ({" UNION ".join(failed)}),
+        kinds AS (
+            SELECT log.*, coalesce(mark, event_ms) AS moment,
+                CASE WHEN broken OR moment IS NULL OR moment > appended + {source.max_future_ms}
+                          OR (mark IS NULL AND coalesce({" OR ".join(refused) or "false"}, false))
+                          OR unfit.pos IS NOT NULL THEN 'dead'
                      WHEN mark IS NULL THEN 'event' ELSE 'mark' END AS kind
-            FROM log)
+            FROM log LEFT JOIN unfit ON log.part = unfit.part AND log.pos = unfit.pos)
         SELECT *, max(moment) FILTER (kind <> 'dead') {running} CURRENT ROW) AS clock,
                   max(moment) FILTER (kind <> 'dead') {running} 1 PRECEDING) AS before
         FROM kinds;
         CREATE OR REPLACE TEMP VIEW accepted AS SELECT * FROM judged
         WHERE kind = 'event' AND (before IS NULL OR floor(event_ms / {source.tile_ms})
-              >= floor(before / {source.tile_ms}) - {source.late_tiles});"""
+              >= floor(before / {source.tile_ms}) - {source.late_tiles});
+        {"".join(_accepted_of(view) for view in derived)}"""
+
+
+def derived_of(view: str) -> str:
+    """Name of the table of what the udf of a view made."""
+    return f"derived_{view.encode().hex()}"
+
+
+def _accepted_of(view: StreamViewSpec) -> str:
+    """The accepted events that its udf keeps, with the columns it derives."""
+    assert view.udf is not None
+    keys = [key.name for key in view.join_keys]
+    fields = [f"accepted.{_field(name)}" for name in keys]
+    fields += [f"derived.{_field(column.name)}" for column in view.udf.outputs if column.name not in keys]
+    return f"""
+        CREATE OR REPLACE TEMP VIEW {_source_of(view)} AS
+        SELECT part, pos, event_ms, clock, moment, {", ".join(fields)}
+        FROM accepted JOIN {derived_of(view.name)} AS derived USING (part, pos);"""
+
+
+def _source_of(view: StreamViewSpec) -> str:
+    return "accepted" if view.udf is None else f"accepted_{view.name.encode().hex()}"
 
 
 # ``asked`` has a row per vector to be recomputed (`sid`, join keys `k_NAME`, `as_of`), ``prefixes`` the part
@@ -71,15 +102,16 @@ CLOCKS = """
 
 
 def vectors(view: StreamViewSpec) -> str:
-    """`sid`, how many events its key has in the prefix, and the features in the order of the view."""
+    """`sid` and the features in the order of the view."""
     keys = " AND ".join(f"e.{_field(key.name)} = asked.{_key(key.name)}" for key in view.join_keys)
     features = ", ".join(_feature(a) for a in view.aggregations)
     return f"""
         WITH rows AS (
             SELECT asked.sid, clocks.clock AS moment, e.* EXCLUDE (clock, moment)
             FROM asked JOIN clocks USING (sid) LEFT JOIN prefixes USING (sid)
-            LEFT JOIN accepted AS e ON e.part = prefixes.part AND e.pos < prefixes.next_offset AND {keys})
-        SELECT sid, count(event_ms), {features} FROM rows GROUP BY sid"""
+            LEFT JOIN {_source_of(view)} AS e
+            ON e.part = prefixes.part AND e.pos < prefixes.next_offset AND {keys})
+        SELECT sid, {features} FROM rows GROUP BY sid"""
 
 
 def _feature(a: AggregationSpec) -> str:
@@ -104,9 +136,25 @@ def _summed(a: AggregationSpec) -> bool:
     return a.function in ("sum", "mean") or a.function.startswith(("var", "std"))
 
 
-def _too_large(a: AggregationSpec) -> str:
-    field = f"{_field(a.column)}::DOUBLE"
-    return f"abs({_quanta(field, round(1 / a.quantum))}) >= {_LIMIT}"
+def _unheld(a: AggregationSpec) -> str:
+    """When a record has a value that a feature cannot hold; empty where it holds every one."""
+    if _summed(a):
+        return f"abs({_quanta(f'{_field(a.column)}::DOUBLE', round(1 / a.quantum))}) >= {_LIMIT}"
+    if a.function.startswith("last_") and a.dtype == "Array(String)":
+        return f"octet_length(encode({_field(a.column)})) > {_LISTED_BYTES}"
+    return ""
+
+
+def _unexpected(expected: ExpectationSpec) -> str:
+    """When a record is refused for what is expected of a field."""
+    field = _field(expected.field)
+    rules = [] if expected.least is None else [f"{field} < {expected.least!r}"]
+    rules += [] if expected.most is None else [f"{field} > {expected.most!r}"]
+    if expected.categories:
+        known = ", ".join("'" + name.replace("'", "''") + "'" for name in expected.categories)
+        rules.append(f"{field}::VARCHAR NOT IN ({known})")
+    rules += [f"{field} IS NULL"] if expected.null_share == 0 else []
+    return " OR ".join(f"coalesce({rule}, false)" for rule in rules) or "false"
 
 
 def _quanta(expression: str, units: int) -> str:

@@ -137,6 +137,18 @@ class AsyncFeatureClient:
         plan = await asyncio.to_thread(_load, redis_url, project, timeout_s)
         return cls(plan, redis_url, timeout_s, repo_dir)
 
+    def prepare(self, features: Features, full_feature_names: bool = True) -> None:
+        """Make a request ready, with the functions of its on-demand views, before it is first asked.
+
+        Raises
+        ------
+        UnknownNameError
+            When the service, a view or a feature is not in the plan.
+        DefinitionError
+            When the function of an on-demand view cannot be had.
+        """
+        self._retrievals.of(features, full_feature_names)
+
     async def get_online_features(
         self,
         features: Features,

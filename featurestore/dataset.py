@@ -15,33 +15,34 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from featurestore.feature_log import ViewLog, arrow_type
+from featurestore.on_demand_columns import add_on_demand, request_fields
 from featurestore.point_in_time import History, join_as_of
 from schemas.errors import HeadraceError
-from schemas.feature_specs import BatchViewSpec, FeatureRef, FieldSpec, ValueType
+from schemas.feature_specs import LOGGED_TYPES, BatchViewSpec, FeatureRef, FieldSpec
 from schemas.plan import Plan
 from schemas.router_specs import RouterSpec
 
 TIME = "event_timestamp"
-_TYPES: dict[ValueType, pa.DataType] = {"Int32": pa.int32(), "Int64": pa.int64(), "String": pa.string()}
+_MOMENT = arrow_type("UnixTimestamp")
 _SERVED = ("example_id", "prediction_id")
 
 
-def read_entities(file: Path, keys: Iterable[FieldSpec]) -> pa.Table:
-    """Entities with times from CSV or Parquet, their join keys in the types of the plan.
+def read_entities(file: Path, fields: Sequence[FieldSpec]) -> pa.Table:
+    """Entities with times from CSV or Parquet, their columns in the types of the plan.
 
     Parameters
     ----------
     file
         With a column ``event_timestamp`` (in CSV ISO 8601; without a zone it is UTC).
-    keys
-        The join keys that are needed.
+    fields
+        The join keys that are needed, and the fields of the request.
 
     Raises
     ------
     HeadraceError
         When the file cannot be read, or lacks a column.
     """
-    types = {key.name: _TYPES[key.dtype] for key in keys}
+    types = {f.name: arrow_type(f.dtype) for f in fields if f.dtype in LOGGED_TYPES}
     try:
         if file.suffix == ".csv":
             times = pa.timestamp("us", "UTC")
@@ -51,11 +52,12 @@ def read_entities(file: Path, keys: Iterable[FieldSpec]) -> pa.Table:
             try:
                 table = pyarrow.csv.read_csv(file, convert_options=options)
             except pa.ArrowInvalid:  # times without a zone
-                options.column_types = types | {TIME: pa.timestamp("us")}
+                zoneless = {name: pa.timestamp("us") for name, kind in types.items() if kind == _MOMENT}
+                options.column_types = types | zoneless | {TIME: pa.timestamp("us")}
                 table = pyarrow.csv.read_csv(file, convert_options=options)
         else:
             table = pq.read_table(file)
-        for name in [*types, TIME]:
+        for name in [*(field.name for field in fields), TIME]:
             if name not in table.column_names:
                 raise HeadraceError(
                     f"{file}: there is no column '{name}' (found: {', '.join(table.column_names)}); add it"
@@ -67,29 +69,15 @@ def read_entities(file: Path, keys: Iterable[FieldSpec]) -> pa.Table:
     return table
 
 
-def _stored(plan: Plan, service: str) -> tuple[FeatureRef, ...]:
-    """The features of a service, which logs and tables know."""
-    computed = {view.name for view in plan.on_demand_views}
-    features = plan.service(service).features
-    for ref in features:
-        if ref.view in computed:
-            raise HeadraceError(
-                f"service '{service}' has on-demand view '{ref.view}', which is not computed for training "
-                "sets yet; take a service of its inputs, and compute it from the set"
-            )
-    return features
-
-
 def join_keys_of(plan: Plan, service: str) -> list[FieldSpec]:
-    """The join keys of all views of a service, once.
-
-    Raises
-    ------
-    HeadraceError
-        When one of them is computed on demand.
-    """
-    views = (plan.view(ref.view) for ref in _stored(plan, service))
+    """The join keys of all views of a service, and of those its on-demand views take features of, once."""
+    views = (plan.view(ref.view) for ref in plan.stored(plan.service(service).features))
     return list({key.name: key for view in views for key in view.join_keys}.values())
+
+
+def request_fields_of(plan: Plan, service: str) -> list[FieldSpec]:
+    """What the on-demand views of a service take from the request, once."""
+    return request_fields(plan, plan.service(service).features)
 
 
 def as_of_event_time(
@@ -104,11 +92,12 @@ def as_of_event_time(
     service
         Name of a feature service.
     asked
-        Entities with ``event_timestamp``.
+        Entities with ``event_timestamp``, and the fields that on-demand views take from the request.
     feature_log
         Folder of the feature log.
     repo_dir
-        The Feast repository, which says where the tables of batch views are; needed for those alone.
+        The Feast repository, which says where the tables of batch views are and has the functions of
+        on-demand views; needed for those alone.
 
     Returns
     -------
@@ -118,21 +107,26 @@ def as_of_event_time(
     Raises
     ------
     HeadraceError
-        When a view has no rows or a table is not in files of this machine.
+        When a view has no rows, a table is not in files of this machine, or `asked` lacks a column.
+    DefinitionError
+        When the function of an on-demand view cannot be had, or fails.
     """
+    refs, computed = plan.service(service).features, plan.on_demand_of(plan.service(service).features)
     by_view: dict[str, list[FeatureRef]] = {}
-    for ref in _stored(plan, service):
+    for ref in plan.stored(refs):
         by_view.setdefault(ref.view, []).append(ref)
     batch = [view for view in by_view if isinstance(plan.view(view), BatchViewSpec)]
     histories = [_of_log(plan, refs, feature_log) for view, refs in by_view.items() if view not in batch]
-    if batch:
-        if repo_dir is None:
-            raise HeadraceError(
-                f"service '{service}' has batch views ({', '.join(batch)}); name the repository"
-            )
+    if (batch or computed) and repo_dir is None:
+        kind, names = ("batch", batch) if batch else ("on-demand", [view.name for view in computed])
+        raise HeadraceError(f"service '{service}' has {kind} views ({', '.join(names)}); name the repository")
+    if batch and repo_dir is not None:
         histories += _of_tables(plan, [by_view[view] for view in batch], repo_dir)
+    _require(asked, [field.name for field in request_fields(plan, refs)])
     joined = join_as_of(asked, TIME, histories)
-    return joined.select([*asked.column_names, *(r.full_name for r in _stored(plan, service))])
+    if repo_dir is not None:
+        joined = add_on_demand(plan, refs, joined, repo_dir)
+    return joined.select([*asked.column_names, *(ref.full_name for ref in refs)])
 
 
 def as_served(
@@ -157,19 +151,19 @@ def as_served(
     HeadraceError
         When the router does not serve a feature, or `asked` lacks one of its entities.
     """
-    kinds = _kinds(plan, service)
-    names = [*kinds]
-    served = {ref.full_name for ref in plan.router_features(router)}
+    names = [ref.full_name for ref in plan.service(service).features]
+    served = {ref.full_name for ref in plan.logged_features(router)}
     if missing := [name for name in names if name not in served]:
         raise HeadraceError(
             f"router '{router.name}' does not serve {', '.join(missing)} of service '{service}'; take a "
             "service of one of its arms, or build the set as of event time"
         )
+    kinds = {ref.full_name: arrow_type(plan.dtype_of(ref)) for ref in plan.service(service).features}
     name_of_id = next(name for name in _SERVED if name in predictions.column_names)
     served_at = pc.cast(predictions["ts_ms"], pa.timestamp("ms", "UTC"))
     rows = predictions.append_column("_served_at", served_at)
     columns = {f"feature.{name}": kind for name, kind in kinds.items()}
-    columns |= {f"entity.{key.name}": _TYPES[key.dtype] for key in _entities(plan, router)}
+    columns |= {f"entity.{key.name}": arrow_type(key.dtype) for key in _entities(plan, router)}
     for name, kind in columns.items():
         known = name in rows.column_names  # if not, no prediction had it
         values = rows[name].cast(kind) if known else pa.nulls(len(rows), kind)
@@ -203,18 +197,19 @@ def router_of(plan: Plan, service: str, name: str | None = None) -> RouterSpec:
     return found[0]
 
 
-def _kinds(plan: Plan, service: str) -> dict[str, pa.DataType]:
-    """Types of the features of a service."""
-    found = {}
-    for ref in _stored(plan, service):
-        (field,) = [field for field in plan.view(ref.view).features if field.name == ref.feature]
-        found[ref.full_name] = arrow_type(field.dtype)
-    return found
-
-
 def _entities(plan: Plan, router: RouterSpec) -> list[FieldSpec]:
-    keys = {k.name: k for ref in plan.router_features(router) for k in plan.view(ref.view).join_keys}
+    stored = plan.stored(plan.router_features(router))
+    keys = {key.name: key for ref in stored for key in plan.view(ref.view).join_keys}
     return [keys[name] for name in router.entities if name in keys]
+
+
+def _require(table: pa.Table, names: Iterable[str]) -> None:
+    for name in names:
+        if name not in table.column_names:
+            raise HeadraceError(
+                f"there is no column '{name}', which an on-demand view takes from the request (found: "
+                f"{', '.join(table.column_names)}); add it, or build the set as served"
+            )
 
 
 def _of_log(plan: Plan, refs: Sequence[FeatureRef], feature_log: Path) -> History:

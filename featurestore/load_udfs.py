@@ -27,7 +27,16 @@ def udf_of(view: Any) -> Any:
 
 
 def load_udfs(repo_dir: Path, plan: Plan) -> dict[str, Transform]:
-    """What executes the udfs of the plan's stream views, by the view's name.
+    """What executes the udfs of the plan's stream views, by the view's name; see `udf_functions`."""
+    views = {view.name: view for view in plan.stream_views}
+    return {
+        name: PandasUdf.of(views[name], plan.source(views[name].source), function)
+        for name, function in udf_functions(repo_dir, plan).items()
+    }
+
+
+def udf_functions(repo_dir: Path, plan: Plan) -> dict[str, FunctionType]:
+    """The udfs of the plan's stream views, by the view's name.
 
     Raises
     ------
@@ -40,12 +49,11 @@ def load_udfs(repo_dir: Path, plan: Plan) -> dict[str, Transform]:
         warnings.simplefilter("ignore", DeprecationWarning)
         repository = read_repository(repo_dir)
     views = {view.name: view for view in repository.contents.stream_feature_views}
-    found: dict[str, Transform] = {}
-    for spec in plan.stream_views:
-        if spec.udf is not None:
-            function = _function(views.get(spec.name), spec, repo_dir)
-            found[spec.name] = PandasUdf.of(spec, plan.source(spec.source), function)
-    return found
+    return {
+        spec.name: _function(views.get(spec.name), spec, repo_dir)
+        for spec in plan.stream_views
+        if spec.udf is not None
+    }
 
 
 def _function(view: Any, spec: StreamViewSpec, repo_dir: Path) -> FunctionType:

@@ -14,13 +14,19 @@ if TYPE_CHECKING:
 
 
 class OnDemandStep:
-    """Adds the features of one on-demand view to those that were read."""
+    """Adds the features of one on-demand view to those that were read.
+
+    Attributes
+    ----------
+    given
+        Join keys of what it is computed of, and its fields of the request.
+    """
 
     def __init__(self, plan: Plan, view: OnDemandViewSpec, functions: OnDemandFunctions) -> None:
         self._features = [(field.name, f"{view.name}__{field.name}") for field in view.features]
         self._inputs = [(ref.feature, ref.full_name) for ref in view.inputs]
         fields = [key for ref in view.inputs for key in plan.view(ref.view).join_keys] + [*view.request]
-        self._given = list(dict.fromkeys(field.name for field in fields))
+        self.given = list(dict.fromkeys(field.name for field in fields))
         dtypes: dict[str, ValueType] = {field.name: field.dtype for field in fields}
         for ref in view.inputs:
             (dtype,) = (f.dtype for f in plan.view(ref.view).features if f.name == ref.feature)
@@ -33,7 +39,7 @@ class OnDemandStep:
         columns: dict[str, list[Any]],
         statuses: dict[str, list[FieldStatus]],
     ) -> None:
-        inputs = {name: given[name] for name in self._given}
+        inputs = {name: given[name] for name in self.given}
         for short, full in self._inputs:
             inputs[short] = inputs[full] = columns[full]
         rows = len(next(iter(inputs.values())))

@@ -9,7 +9,6 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -74,8 +73,8 @@ def heard_of_block(raw: bytes, definition: str) -> tuple[int, int] | None:
 def _kinds(plan: Plan, source: SourceSpec) -> dict[str, pa.DataType]:
     """Types of the fields that the views on a source need."""
     views = plan.views_of(source.name)
-    needed = {key.name for view in views for key in view.join_keys}
-    needed |= {a.column for view in views if view.udf is None for a in view.aggregations}
+    needed = {name for view in views for name in view.reads}
+    needed |= {expected.field for expected in source.expectations if expected.quarantine}
     fields = {field["name"]: field["type"] for field in json.loads(source.reader_schema)["fields"]}
     return {name: _arrow(fields[name]) for name in sorted(needed)}
 
@@ -91,8 +90,8 @@ def _arrow(kind: Any) -> pa.DataType:
 def _decoder(source: SourceSpec) -> Callable[[bytes], Any]:
     if source.format == "json":
         return json.loads
-    reader = fastavro.parse_schema(json.loads(source.reader_schema))
-    writers = {n: fastavro.parse_schema(json.loads(text)) for n, text in source.writer_schemas.items()}
+    reader = fastavro.parse_schema(_raw(json.loads(source.reader_schema)))
+    writers = {n: fastavro.parse_schema(_raw(json.loads(text))) for n, text in source.writer_schemas.items()}
 
     def decode(value: bytes) -> Any:
         writer = writers[int.from_bytes(value[1:_HEADER_BYTES], "big")]
@@ -106,9 +105,17 @@ def _decoder(source: SourceSpec) -> Callable[[bytes], Any]:
     return decode
 
 
+def _raw(schema: Any) -> Any:
+    """The schema without logical types but decimals: views see the number or the text that was written."""
+    if isinstance(schema, list):
+        return [_raw(branch) for branch in schema]
+    if not isinstance(schema, dict):
+        return schema
+    logical = schema.get("logicalType") == "decimal"
+    return {name: _raw(part) for name, part in schema.items() if name != "logicalType" or logical}
+
+
 def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return round(value.timestamp() * 1000)
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, float) and math.isnan(value):

@@ -14,11 +14,20 @@ from learners.identity import definition_hash
 from learners.project import Project
 from learners.soundness import check_deterministic, fresh_model
 from schemas.errors import DefinitionError
-from schemas.feature_specs import BatchViewSpec, FeatureServiceSpec, SourceSpec, StreamViewSpec, ValueType
+from schemas.feature_specs import (
+    LOGGED_TYPES,
+    BatchViewSpec,
+    FeatureRef,
+    FeatureServiceSpec,
+    FieldSpec,
+    OnDemandViewSpec,
+    SourceSpec,
+    StreamViewSpec,
+    ValueType,
+)
 from schemas.router_specs import LearnerSpec, OutcomeSpec, PolicySpec, RouterSpec
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_INPUTS = ("Int32", "Int64", "Float32", "Float64", "String", "Bool", "UnixTimestamp")
 _AVRO: dict[str, ValueType] = {"string": "String", "boolean": "Bool", "int": "Int64", "long": "Int64"}
 
 
@@ -31,6 +40,8 @@ class FeatureParts(Protocol):
     def stream_views(self) -> tuple[StreamViewSpec, ...]: ...
     @property
     def batch_views(self) -> tuple[BatchViewSpec, ...]: ...
+    @property
+    def on_demand_views(self) -> tuple[OnDemandViewSpec, ...]: ...
     @property
     def services(self) -> tuple[FeatureServiceSpec, ...]: ...
 
@@ -54,6 +65,7 @@ class _Compiler:
         self._project = project
         self._services = {s.name: s for s in parts.services}
         self._views = {v.name: v for v in views}
+        self._on_demand = {v.name: v for v in parts.on_demand_views}
         self._sources = {s.name: s for s in parts.sources}
         self._learners = {learner.name: learner for learner in project.learners}
 
@@ -99,28 +111,37 @@ class _Compiler:
 
     def _inputs(self, learner: Learner) -> dict[str, ValueType]:
         """Names and types of what the model sees; a request feature has the type of its namesake."""
-        service = self._services.get(learner.service or "")
-        refs = service.features if service else ()
-        for ref in refs:
-            problem = (
-                f"its service '{learner.service}' has on-demand view '{ref.view}', which is not computed"
-            )
-            problem += " for predictions yet"
-            remedy = "Read a service without it; the SDK alone computes it"
-            self._require(ref.view in self._views, f"learner '{learner.name}'", problem, remedy)
-        types = {(v.name, f.name): f.dtype for v in self._views.values() for f in v.features}
-        inputs = {ref.full_name: types[ref.view, ref.feature] for ref in refs}
+        views = (*self._views.values(), *self._on_demand.values())
+        types = {(v.name, f.name): f.dtype for v in views for f in v.features}
+        inputs = {ref.full_name: types[ref.view, ref.feature] for ref in self._read(learner)}
         for name, dtype in inputs.items():
             problem = f"feature '{name}' of its service is {dtype}, which a model cannot take in"
             remedy = "Read a service without it; an online model takes numbers, booleans, text and times"
-            self._require(dtype in _INPUTS, f"learner '{learner.name}'", problem, remedy)
+            self._require(dtype in LOGGED_TYPES, f"learner '{learner.name}'", problem, remedy)
+        for view, field in self._asked(learner):
+            problem = f"on-demand view '{view}' takes the request field '{field.name}', a {field.dtype}"
+            remedy = "Read a service without it; requests bring numbers, booleans, text and times"
+            self._require(field.dtype in LOGGED_TYPES, f"learner '{learner.name}'", problem, remedy)
         return inputs | {name: self._request_type(name) for name in learner.request}
+
+    def _read(self, learner: Learner) -> tuple[FeatureRef, ...]:
+        service = self._services.get(learner.service or "")
+        return service.features if service else ()
+
+    def _asked(self, learner: Learner) -> list[tuple[str, FieldSpec]]:
+        """What the on-demand views of its service take from the request, with the view."""
+        views = dict.fromkeys(ref.view for ref in self._read(learner) if ref.view in self._on_demand)
+        return [(view, field) for view in views for field in self._on_demand[view].request]
 
     def _request_type(self, name: str) -> ValueType:
         for view in self._views.values():
             for key in view.join_keys:
                 if key.name == name:
                     return key.dtype
+        for on_demand in self._on_demand.values():
+            for field in on_demand.request:
+                if field.name == name:
+                    return field.dtype
         for source in self._sources.values():
             if name in (fields := _avro_fields(source)):
                 return fields[name]
@@ -172,14 +193,18 @@ class _Compiler:
             for name in learner.request:
                 problem = f"arm '{arm}' reads the request feature '{name}', which is not in `request`"
                 self._require(name in brought, where, problem, f"Add '{name}' to `request`")
+            for view, field in self._asked(learner):
+                problem = f"arm '{arm}' reads on-demand view '{view}', whose request field '{field.name}' is "
+                problem += "neither in `request` nor in `entities`"
+                self._require(field.name in brought, where, problem, f"Add '{field.name}' to `request`")
             for view, key in self._join_keys(learner):
                 problem = f"arm '{arm}' reads view '{view}', but its join key '{key}' is not in `entities`"
                 self._require(key in router.entities, where, problem, f"Add '{key}' to `entities`")
 
     def _join_keys(self, learner: Learner) -> list[tuple[str, str]]:
-        service = self._services.get(learner.service or "")
-        views = dict.fromkeys(ref.view for ref in service.features) if service else {}
-        return [(view, key.name) for view in views for key in self._views[view].join_keys]
+        inputs = {name: [ref.view for ref in view.inputs] for name, view in self._on_demand.items()}
+        read = [name for ref in self._read(learner) for name in inputs.get(ref.view, [ref.view])]
+        return [(view, key.name) for view in dict.fromkeys(read) for key in self._views[view].join_keys]
 
     def _check_numbers(self, where: str, router: Router) -> None:
         spans = {"wait": router.wait, "refresh": router.refresh, "publish": router.publish}

@@ -7,10 +7,10 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from featurestore.client import AsyncFeatureClient
+from featurestore.logged_values import fits, from_logged, to_logged
 from learners.api import (
     ArmState,
     LogPosition,
@@ -27,7 +27,7 @@ from learners.record_log import Entry, RecordLog
 from learners.scoring import score
 from learners.service_metrics import ServiceMetrics
 from schemas import topics
-from schemas.errors import HeadraceError, RequestError, ServiceUnavailable
+from schemas.errors import DefinitionError, HeadraceError, RequestError, ServiceUnavailable
 from schemas.plan import Plan
 from schemas.records import Outcome, Prediction, Provenance, Value
 from streams.partitioning import partition_for
@@ -77,9 +77,11 @@ class RouterService:
         self.models = models
         self._plan_hash = plan.hash
         self._features, self._log, self._metrics = features, log, metrics
-        refs = plan.router_features(self.spec)
-        self._names = [f"{ref.view}:{ref.feature}" for ref in refs]
-        self._expires = any(plan.view(ref.view).ttl_ms for ref in refs)
+        refs = plan.logged_features(self.spec)
+        self.feature_names = [f"{ref.view}:{ref.feature}" for ref in refs]
+        self._expires = any(plan.view(ref.view).ttl_ms for ref in plan.stored(refs))
+        fields = [field for view in plan.on_demand_of(refs) for field in view.request]
+        self._asked = {field.name: field.dtype for field in fields}
         self._reads_features = {arm: plan.learner(arm).service is not None for arm in self.spec.arms}
         self._predictions = topics.predictions(plan.project, router_name)
         self._outcomes = topics.outcomes(plan.project, router_name)
@@ -165,28 +167,53 @@ class RouterService:
                 if name not in given:
                     remedy = f"Router '{self.spec.name}' needs it; send null where it is not known"
                     raise RequestError(f"requests[{index}].{place}.{name}", "it is missing", remedy)
+        for name, dtype in self._asked.items():
+            if not fits(dtype, value := self._value(request, name)):
+                where = f"requests[{index}].{'entities' if name in request.entities else 'request'}.{name}"
+                remedy = "Send such a value, times in epoch milliseconds, or null"
+                raise RequestError(where, f"{value!r} is no {dtype}", remedy)
         if self._value(request, self.spec.unit) is None:
             problem = "it is null, but traffic is split by it"
             raise RequestError(f"requests[{index}].{self.spec.unit}", problem, "Send its value")
 
     async def _read(self, requests: Sequence[PredictRequest], now_ms: int) -> list[Served]:
         """All features of the batch: one read, or one per moment where features can expire."""
-        if not self._names:
+        if not self.feature_names:
             return [Served({}, {})] * len(requests)
         found: list[Served] = [Served(None, {})] * len(requests)
         try:
             for moment, rows in self._moments(requests, now_ms).items():
-                entities = [requests[row].entities for row in rows]
-                response = await self._features.get_online_features(self._names, entities, now_ms=moment)
-                for position, row in enumerate(rows):
-                    found[row] = _served(response.columns, response.provenance, position)
+                served = await self._read_at(moment, [requests[row] for row in rows])
+                for row, one in zip(rows, served, strict=True):
+                    found[row] = one
         except ServiceUnavailable as error:
-            _log.error("router '%s' answers without features: %s", self.spec.name, error)
-            self._metrics.feature_errors.inc()
-            return [Served(None, {})] * len(requests)
+            return self._without_features(requests, error)
+        return found
+
+    async def _read_at(self, moment: int, requests: Sequence[PredictRequest]) -> list[Served]:
+        try:
+            rows = [self._entity_row(request) for request in requests]
+            response = await self._features.get_online_features(self.feature_names, rows, now_ms=moment)
+        except ServiceUnavailable:
+            raise
+        except DefinitionError as error:
+            if len(requests) == 1:
+                return self._without_features(requests, error)
+            # A function that fails on one row must not take the features of the others away.
+            return [one for request in requests for one in await self._read_at(moment, [request])]
         except HeadraceError as error:
             raise RequestError("entities", str(error), "Send join keys of the declared types") from error
-        return found
+        return [_served(response.columns, response.provenance, row) for row in range(len(requests))]
+
+    def _without_features(self, requests: Sequence[PredictRequest], error: HeadraceError) -> list[Served]:
+        _log.error("router '%s' answers without features: %s", self.spec.name, error)
+        self._metrics.feature_errors.inc()
+        return [Served(None, {})] * len(requests)
+
+    def _entity_row(self, request: PredictRequest) -> Mapping[str, Any]:
+        """Join keys, and what on-demand views take from the request."""
+        asked = {n: from_logged(dtype, self._value(request, n)) for n, dtype in self._asked.items()}
+        return {**request.entities, **asked}
 
     def _moments(self, requests: Sequence[PredictRequest], now_ms: int) -> dict[int, list[int]]:
         moments: dict[int, list[int]] = {}
@@ -276,12 +303,7 @@ def _served(
         for view, places in provenance.items()
         if (at := places[row]) is not None
     }
-    return Served({name: _plain(values[row]) for name, values in columns.items()}, origins)
-
-
-def _plain(value: Any) -> Value:
-    """Times as epoch milliseconds; everything else as it is."""
-    return round(value.timestamp() * 1000) if isinstance(value, datetime) else value
+    return Served({name: to_logged(values[row]) for name, values in columns.items()}, origins)
 
 
 def _response(answer: Answer, position: LogPosition | None) -> PredictResponse:

@@ -56,6 +56,11 @@ def create_app(
         Name of this process, unique among the replicas.
     log_timeout_s
         How long an answer waits for the prediction log.
+
+    Raises
+    ------
+    DefinitionError
+        When a learner reads an on-demand view whose function is not in the repository as the plan has it.
     """
     return _Service(plan, project, kafka, redis_url, store, replica, log_timeout_s).app()
 
@@ -73,7 +78,7 @@ class _Service:
     ) -> None:
         self._metrics = ServiceMetrics()
         self._redis = redis_client(redis_url)
-        self._features = AsyncFeatureClient(plan, redis_url)
+        self._features = AsyncFeatureClient(plan, redis_url, repo_dir=project.file.parent)
         self._record_log = RecordLog(kafka, log_timeout_s)
         failed = self._metrics.load_errors
         self._routers: dict[str, RouterService] = {}
@@ -84,6 +89,7 @@ class _Service:
             self._routers[router.name] = RouterService(
                 plan, router.name, self._features, models, self._record_log, self._metrics
             )
+            self._features.prepare(self._routers[router.name].feature_names)
 
     def app(self) -> Starlette:
         endpoints: list[tuple[str, str, _Handler]] = [

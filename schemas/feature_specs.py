@@ -17,6 +17,10 @@ ValueType = Literal[
     "Set(Int32)", "Set(Int64)", "Set(Float32)", "Set(Float64)", "Set(String)", "Set(Bool)",
     "Set(UnixTimestamp)", "Set(Bytes)", "Set(Uuid)", "Set(TimeUuid)", "Set(Decimal)",
 ]  # fmt: skip
+# What a model takes in, and the log of predictions holds; times there are epoch milliseconds.
+LOGGED_TYPES: tuple[ValueType, ...] = (
+    "Int32", "Int64", "Float32", "Float64", "String", "Bool", "UnixTimestamp",
+)  # fmt: skip
 ColumnKind = Literal["long", "double", "boolean", "string"]
 
 

@@ -16,12 +16,14 @@ from pydantic import Field, ValidationError
 
 from schemas.errors import PlanError, UnknownNameError
 from schemas.feature_specs import (
+    LOGGED_TYPES,
     BatchViewSpec,
     FeatureRef,
     FeatureServiceSpec,
     OnDemandViewSpec,
     SourceSpec,
     StreamViewSpec,
+    ValueType,
     ViewExpectationsSpec,
 )
 from schemas.router_specs import LearnerSpec, RouterSpec
@@ -124,6 +126,17 @@ class Plan(Spec):
         on_demand = {view.name: view.inputs for view in self.on_demand_views}
         return tuple(dict.fromkeys(read for ref in refs for read in on_demand.get(ref.view, (ref,))))
 
+    def on_demand_of(self, refs: Iterable[FeatureRef]) -> tuple[OnDemandViewSpec, ...]:
+        """The on-demand views among those of these features."""
+        views = {ref.view for ref in refs}
+        return tuple(view for view in self.on_demand_views if view.name in views)
+
+    def dtype_of(self, ref: FeatureRef) -> ValueType:
+        """The type of a feature, stored or computed on demand."""
+        views = {view.name: view for view in self.on_demand_views}
+        features = (views.get(ref.view) or self.view(ref.view)).features
+        return _find(f"feature of view '{ref.view}'", features, ref.feature).dtype
+
     def service(self, name: str) -> FeatureServiceSpec:
         return _find("feature service", self.services, name)
 
@@ -149,6 +162,13 @@ class Plan(Spec):
             if service is not None:
                 seen.update(dict.fromkeys(self.service(service).features))
         return tuple(seen)
+
+    def logged_features(self, router: RouterSpec) -> tuple[FeatureRef, ...]:
+        """What the router reads and logs: the features of its arms, then what their on-demand views are
+        computed of, without lists and other values that a prediction cannot hold."""
+        refs = self.router_features(router)
+        inputs = (ref for ref in self.stored(refs) if self.dtype_of(ref) in LOGGED_TYPES)
+        return tuple(dict.fromkeys((*refs, *inputs)))
 
 
 class _Named(Protocol):

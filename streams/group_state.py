@@ -179,6 +179,12 @@ class GroupState:
             self._freed.append(encode_key(self.keys.key(slot)))
             self.keys.free(slot)
 
+    def move(self, by: int) -> None:
+        """Say of every key that what was applied last stands so many offsets further on."""
+        held = self._applied > 0
+        self._applied[held] += by
+        self._dirty |= held
+
     def take_freed(self) -> list[bytes]:
         """Encoded keys that were given up since the last call and have not come back.
 

@@ -273,6 +273,13 @@ class Shard(_Stateful):
         rows = self._emit()
         return Effects(self.next_offset, rows, self._unfit_letters())
 
+    def move(self, next_offset: int) -> None:
+        """Put what has been applied in front of `next_offset`, for blocks that came by another way than their
+        topic and then were put into it."""
+        for group in self.groups.values():
+            group.move(next_offset - self.next_offset)
+        self.next_offset = next_offset
+
     def _unheard(self, block: Block) -> dict[str, Batch]:
         """The rows of a block that have not been applied yet, by their offsets at the source."""
         if block.clock_ms is not None and (self.clock_ms is None or block.clock_ms > self.clock_ms):

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from deploy.cli import app
 from deploy.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,6 +99,32 @@ def test_learners_have_one_writer_and_the_service_only_reads_the_store(overlay: 
     assert (train["replicas"], train["strategy"]["type"]) == (1, "Recreate")
     mounts = serve["template"]["spec"]["containers"][0]["volumeMounts"]
     assert next(m for m in mounts if m["mountPath"] == "/data")["readOnly"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [("compact", ["compact"]), ("materialize", ["materialize", "--incremental", "--overlap", "6"])],
+)
+def test_what_is_to_be_done_again_and_again_is_scheduled_one_at_a_time(
+    overlay: str, name: str, command: list[str]
+) -> None:
+    jobs = {item["metadata"]["name"]: item["spec"] for item in build(overlay) if item["kind"] == "CronJob"}
+    job = jobs[f"headrace-{name}"]
+    assert len(job["schedule"].split()) == 5
+    assert (job["concurrencyPolicy"], job["timeZone"]) == ("Forbid", "Etc/UTC")
+    pod = job["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["args"] == command
+    parsed = CliRunner().invoke(app, [*command, "--help"])  # the command has these options
+    assert parsed.exit_code == 0, parsed.output
+    assert {one["mountPath"] for one in container["volumeMounts"]} >= {"/data"}
+    assert pod["restartPolicy"] == "OnFailure"
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["enableServiceLinks"] is False
+    assert not container["securityContext"]["allowPrivilegeEscalation"]
+    known = {f"HEADRACE_{setting.upper()}" for setting in Settings.model_fields}
+    assert {entry["name"] for entry in container["env"]} <= known
 
 
 def test_the_compose_file_runs_every_process_with_known_settings() -> None:

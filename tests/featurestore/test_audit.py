@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import io
+import json
 from typing import Any
 
+import fastavro
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploy.audit import _udfs as audited_udfs
 from featurestore.audit import Audit, AuditReport, SourceLog
 from featurestore.raw_events import heard_of_block, raw_table
-from schemas.feature_specs import FeatureRef, FeatureServiceSpec
+from schemas.errors import HeadraceError
+from schemas.feature_specs import ExpectationSpec, FeatureRef, FeatureServiceSpec, FieldSpec
 from schemas.plan import Plan
 from schemas.records import Prediction, Provenance
 from schemas.router_specs import LearnerSpec
 from streams.sinks import OnlineRows
 from streams.state_definition import definition_of
 from tests.parity.test_windows_parity import kept, logs, record_of, split_users, thorough
+from tests.parity.udfs import PANDAS, by_user, transforms, udf_plan
 from tests.parity.window_oracle import OracleEvent
 from tests.streams.driver import StreamDriver, _plain
 from tests.streams.join_builders import a_prediction, a_router
@@ -25,7 +31,10 @@ from tests.streams.plans import purchases_plan
 
 def audited_plan(**more: Any) -> Plan:
     """Purchases, and a router with one arm that reads every feature."""
-    plan = purchases_plan(**more)
+    return with_router(purchases_plan(**more))
+
+
+def with_router(plan: Plan) -> Plan:
     refs = tuple(  # lists are not served to learners
         FeatureRef(view=view.name, feature=a.feature)
         for view in plan.stream_views
@@ -44,11 +53,11 @@ def audited_plan(**more: Any) -> Plan:
 class Scene(StreamDriver):
     """A stream and the predictions that were served from it."""
 
-    def __init__(self, plan: Plan, partitions: list[list[OracleEvent]]) -> None:
+    def __init__(self, plan: Plan, partitions: list[list[OracleEvent]], **more: Any) -> None:
         self.records = [[record_of(event) for event in log] for log in partitions]
         self.provenance: dict[tuple, Provenance] = {}
         self.predictions: list[Prediction] = []
-        super().__init__(plan, plan.sources[0], self.records)
+        super().__init__(plan, plan.sources[0], self.records, **more)
 
     def _store(self, rows: OnlineRows) -> None:
         super()._store(rows)
@@ -83,7 +92,7 @@ class Scene(StreamDriver):
             )
         )
 
-    def audit(self, sample: int = 100) -> AuditReport:
+    def audit(self, sample: int = 100, **more: Any) -> AuditReport:
         raw = [
             (p, r.offset, r.timestamp, r.value, r.headers) for p, log in enumerate(self.records) for r in log
         ]
@@ -95,7 +104,8 @@ class Scene(StreamDriver):
             if (found := heard_of_block(block.value or b"", definition)) is not None
         ]
         log = SourceLog(raw_table(self.plan, self.source, raw), heard)
-        return Audit(self.plan, "delays", {"purchases": log}, settle_ms=0).run(self.predictions, sample)
+        audit = Audit(self.plan, "delays", {"purchases": log}, settle_ms=0, **more)
+        return audit.run(self.predictions, sample)
 
 
 @settings(thorough, max_examples=40)
@@ -116,8 +126,110 @@ def test_nothing_is_different_or_missing_whatever_was_read_when(partitions, data
     assert report.ok
 
 
-def purchase(offset: int, user: int, event_ms: int, amount: float = 2.5) -> OracleEvent:
-    fields = {"user": user, "shop": "a", "amount": amount, "items": 3, "event_ms": event_ms}
+UDFS = with_router(udf_plan())
+
+
+@settings(thorough, max_examples=20)
+@given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
+def test_nothing_is_different_behind_a_udf_whatever_it_filters_derives_or_fails_on(partitions, data):
+    """On both sides of the shuffle; a record that one view's udf fails on is dead for the others too."""
+    split_users(partitions)
+    scene = Scene(UDFS, partitions, transforms=transforms(UDFS))
+    users = [e.fields["user"] for log in partitions for e in log if e.fields and e.fields["user"] is not None]
+    for _ in range(data.draw(st.integers(1, 15))):
+        reader = data.draw(st.sampled_from([*scene.partitions, *scene.shards]))
+        scene.step(reader, data.draw(st.integers(1, 9)))
+        scene.predict(data.draw(st.sampled_from([*users, 77])), data.draw(st.sampled_from(["a", "b", ""])))
+    report = scene.audit(udfs=PANDAS)
+    assert not report.examples
+    assert {kind for counts in report.counts.values() for kind in counts} == {"equal"}
+
+
+def test_a_skew_behind_a_udf_is_found_where_it_is_and_nowhere_else():
+    scene = Scene(UDFS, [[purchase(n, n % 2, 1000 + n) for n in range(20)]], transforms=transforms(UDFS))
+    scene.drain(4)
+    for user in (0, 1, 0):
+        scene.predict(user, "a")
+    assert scene.audit(udfs=PANDAS).ok
+    skewed = PANDAS | {"by_user": lambda df: by_user(df).assign(items=df["items"] * 4)}
+    different = counts_of(scene.audit(udfs=skewed), "different")
+    assert different
+    views = UDFS.stream_view("by_user").aggregations
+    assert {*different} <= {f"by_user__{a.feature}" for a in views if a.column == "items"}
+
+
+def test_a_udf_that_is_not_given_is_named():
+    with pytest.raises(HeadraceError, match="view 'by_user' has a udf"):
+        audited_udfs(UDFS, ["purchases"], None)
+
+
+@settings(thorough, max_examples=25)
+@given(log=logs(), quarantine=st.booleans())
+def test_records_that_the_worker_refuses_for_an_expectation_are_dead_to_the_audit(log, quarantine):
+    """And those that it only counts are not."""
+    plan, rules = audited_plan(shards=1), {"quarantine": quarantine}
+    expected = (
+        ExpectationSpec(field="amount", least=0.0, most=1e6, null_share=0.0, **rules),
+        ExpectationSpec(field="shop", categories=("a", "größer"), **rules),
+        ExpectationSpec(field="items", most=2.0, **rules),
+    )
+    source = plan.sources[0].model_copy(update={"expectations": expected})
+    scene = Scene(plan.model_copy(update={"sources": (source,)}), [log])
+    scene.drain(5)
+    for user in {e.fields["user"] for e in log if e.fields and e.fields["user"] is not None}:
+        scene.predict(user, "a")
+    assert not scene.audit().examples
+
+
+def test_a_text_too_long_for_a_list_is_dead_to_both():
+    scene = Scene(audited_plan(shards=1), [[purchase(0, 1, 1000), purchase(1, 1, 1001, shop="a" * 65)]])
+    scene.drain(5)
+    scene.predict(1, "a")
+    report = scene.audit()
+    assert report.ok
+    assert scene.predictions[0].features["by_user__count_amount_60_10"] == 1
+
+
+def test_logical_types_are_read_as_the_worker_reads_them():
+    """Numbers as they are written; a time in microseconds is one."""
+    fields = [
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "day", "type": ["null", {"type": "int", "logicalType": "date"}]},
+        {"name": "id", "type": {"type": "string", "logicalType": "uuid"}},
+    ]
+    schema = json.dumps({"type": "record", "name": "E", "fields": fields})
+    plan = audited_plan()
+    key, column = FieldSpec(name="id", dtype="String"), {"column": "day", "function": "max"}
+    view = plan.stream_views[0]
+    view = view.model_copy(
+        update={
+            "join_keys": (key,),
+            "aggregations": (view.aggregations[0].model_copy(update=column),),
+        }
+    )
+    source = plan.sources[0].model_copy(
+        update={
+            "reader_schema": schema,
+            "writer_schemas": {1: schema},
+            "timestamp_field": "at",
+            "timestamp_unit": "us",
+        }
+    )
+    plan = plan.model_copy(update={"sources": (source,), "stream_views": (view,)})
+    event = {"at": 1_700_000_000_123_456, "day": 19_000, "id": "8b0f5a9e-5f4e-4a35-8f6f-0f6f7a1d2c3b"}
+    raw = fastavro_bytes(schema, event)
+    (row,) = raw_table(plan, source, [(0, 0, 5, raw, [])]).to_pylist()
+    assert (row["event_ms"], row["f_day"], row["f_id"]) == (1_700_000_000_123, 19_000, event["id"])
+
+
+def fastavro_bytes(schema: str, event: dict[str, Any]) -> bytes:
+    body = io.BytesIO()
+    fastavro.schemaless_writer(body, fastavro.parse_schema(json.loads(schema)), event)
+    return b"\x00\x00\x00\x00\x01" + body.getvalue()
+
+
+def purchase(offset: int, user: int, event_ms: int, amount: float = 2.5, shop: str = "a") -> OracleEvent:
+    fields = {"user": user, "shop": shop, "amount": amount, "items": 3, "event_ms": event_ms}
     return OracleEvent(offset, event_ms, fields)
 
 

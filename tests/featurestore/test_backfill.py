@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featurestore.backfill import PartitionBackfill, Span, drop_other_rows, until
+from featurestore.backfill import PartitionBackfill, drop_other_rows, until
+from featurestore.backfill_state import Span
 from featurestore.feature_log import ParquetFeatureLog, ViewLog
 from featurestore.log_compaction import latest_rows
 from featurestore.past_events import EventFiles
-from schemas.errors import HeadraceError, StateError
+from schemas.errors import StateError
 from schemas.plan import Plan
 from streams.log_records import LogRecord, LogRecords
 from streams.partition_state import SourcePartition
@@ -125,11 +126,6 @@ def test_only_rows_of_the_span_are_written_and_nothing_appended_after_it_is_read
     assert times == pytest.approx([1030, 1040, 1050])
     with pytest.raises(StateError, match="another span"):
         PartitionBackfill(plan, "by_user", 0, tmp_path / "log", tmp_path / "work", Span())
-
-
-def test_a_view_behind_a_shuffle_is_refused(tmp_path):
-    with pytest.raises(HeadraceError, match="'by_shop' is computed behind a shuffle"):
-        PartitionBackfill(purchases_plan(), "by_shop", 0, tmp_path, tmp_path, Span())
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])

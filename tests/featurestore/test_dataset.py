@@ -15,10 +15,18 @@ from feast import FeatureStore
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from featurestore.dataset import as_of_event_time, as_served, join_keys_of, read_entities, router_of
+from featurestore.dataset import (
+    as_of_event_time,
+    as_served,
+    join_keys_of,
+    read_entities,
+    request_fields_of,
+    router_of,
+)
 from featurestore.feature_log import ParquetFeatureLog
 from featurestore.repository import compile_features, register
 from schemas.errors import HeadraceError
+from schemas.feature_specs import FeatureRef
 from schemas.plan import Plan
 from schemas.router_specs import LearnerSpec
 from streams.archive import predictions_table
@@ -26,8 +34,10 @@ from tests.featurestore.conftest import ON_DEMAND
 from tests.featurestore.test_feature_log import START, delays
 from tests.streams.join_builders import a_prediction, a_router
 
+STORE = "featurestore.offline_store.DuckDBFileOfflineStore"
 CARRIERS = ("UA", "AA", "é")
 FEATURES = ["carrier_delays__n_1h", "carrier_delays__mean_1h", "carrier_delays__seats_max_1d"]
+SERVED_BY = a_router(1, arms=("a",), champion="a", unit="carrier", entities=("carrier",))
 
 
 @pytest.fixture
@@ -119,8 +129,7 @@ def test_what_is_missing_is_said(tmp_path: Path, repo: Path, plan: Plan) -> None
 
 def test_as_served_is_the_vector_of_the_last_prediction_not_what_the_log_knows_by_now(plan: Plan) -> None:
     learner = LearnerSpec(name="a", service="delays", target="late", definition="x")
-    served_by = a_router(1, arms=("a",), champion="a", unit="carrier", entities=("carrier",))
-    plan = plan.model_copy(update={"learners": (learner,), "routers": (served_by,)})
+    plan = plan.model_copy(update={"learners": (learner,), "routers": (SERVED_BY,)})
     router = router_of(plan, "delays")
     at_ms = int(START.timestamp() * 1000)
     predictions = [
@@ -160,16 +169,72 @@ def test_as_served_is_the_vector_of_the_last_prediction_not_what_the_log_knows_b
     assert np.isnan(found["carrier_delays__mean_1h"].to_pandas()).all()
 
 
-def test_a_service_with_an_on_demand_view_is_refused(repo: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def computed(repo: Path, plan: Plan) -> Plan:
+    """With a service of an on-demand view of a stream view, a table and the request."""
     with (repo / "features.py").open("a") as file:
         file.write(ON_DEMAND)
-    plan = compile_features(repo).plan()
-    asked = pa.table({"carrier": ["UA"], "event_timestamp": [START]})
-    for refused in (
-        lambda: join_keys_of(plan, "computed"),
-        lambda: as_of_event_time(plan, "computed", asked, tmp_path),
-    ):
-        with pytest.raises(
-            HeadraceError, match="has on-demand view 'shares', which is not computed for training sets"
-        ):
-            refused()
+    yaml = repo / "feature_store.yaml"
+    yaml.write_text(yaml.read_text().replace("type: dask", f"type: {STORE}"))
+    return compile_features(repo).plan()
+
+
+def a_log(repo: Path, plan: Plan) -> Path:
+    log = ParquetFeatureLog(repo / "data" / "log", plan)
+    for offset, (carrier, minute, mean) in enumerate([("UA", 0, 12.5), ("AA", 20, None), ("UA", 90, 4.0)]):
+        log.append(delays(minute, offset, **{carrier: (1, mean, 2)}))
+    log.flush()
+    return repo / "data" / "log"
+
+
+def test_on_demand_features_as_of_event_time_are_what_feasts_own_transformation_gives(
+    repo: Path, computed: Plan
+) -> None:
+    folder = a_log(repo, computed)
+    rows = pd.DataFrame(
+        [("UA", 5, 3), ("UA", 700, 30), ("AA", 30, 9), ("\u00e9", 9, 10), ("ZZ", 9, 1), ("UA", -5, 2)],
+        columns=["carrier", "minute", "row"],
+    )
+    rows["event_timestamp"] = [START + timedelta(minutes=int(minute)) for minute in rows.pop("minute")]
+    asked = pa.Table.from_pandas(rows)
+    found = as_of_event_time(computed, "computed", asked, folder, repo)
+    assert found.column_names == [*asked.column_names, "shares__per_plane", "shares__in_front"]
+    assert found["shares__per_plane"].to_pylist() == [12.5, 4.0 / 3, None, None, None, None]
+    register(repo)
+    store = FeatureStore(repo_path=str(repo))
+    job = store.get_historical_features(rows, store.get_feature_service("computed"), full_feature_names=True)
+    columns = ["shares__per_plane", "shares__in_front"]
+    assert by_entity(found.to_pandas(), columns) == by_entity(job.to_df(), columns)
+
+
+def test_request_fields_are_columns_of_what_is_asked(repo: Path, computed: Plan, tmp_path: Path) -> None:
+    folder = a_log(repo, computed)
+    fields = [*join_keys_of(computed, "computed"), *request_fields_of(computed, "computed")]
+    assert [field.name for field in fields] == ["carrier", "row"]
+    (tmp_path / "e.csv").write_text("carrier,event_timestamp,row\nUA,2013-01-01T12:05:00,9\n")
+    asked = read_entities(tmp_path / "e.csv", fields)
+    found = as_of_event_time(computed, "computed", asked, folder, repo)
+    assert found["shares__in_front"].to_pylist() == [True]
+    with pytest.raises(HeadraceError, match="no column 'row', which an on-demand view takes"):
+        as_of_event_time(computed, "computed", asked.drop_columns("row"), folder, repo)
+    with pytest.raises(HeadraceError, match="name the repository"):
+        as_of_event_time(computed, "computed", asked, folder)
+
+
+def test_on_demand_features_as_served_are_those_that_were_logged(computed: Plan) -> None:
+    learner = LearnerSpec(name="a", service="computed", target="late", definition="x")
+    plan = computed.model_copy(update={"learners": (learner,), "routers": (SERVED_BY,)})
+    at_ms = int(START.timestamp() * 1000)
+    features = {"shares__per_plane": 7.5, "shares__in_front": True, "carrier_delays__mean_1h": 2.0}
+    one = a_prediction("p", "k", at_ms, entities={"carrier": "UA"}, features=features)
+    asked = pa.table({"carrier": ["UA"], "event_timestamp": pa.array([START], pa.timestamp("us", "UTC"))})
+    table = predictions_table([one])
+    found = as_served(plan, "computed", asked, router_of(plan, "computed"), table)
+    assert found["shares__per_plane"].to_pylist() == [7.5]  # not what a function makes of anything
+    assert found["shares__in_front"].to_pylist() == [True]
+    inputs = plan.services[0].model_copy(
+        update={"name": "inputs", "features": (FeatureRef(view="carrier_delays", feature="mean_1h"),)}
+    )
+    plan = plan.model_copy(update={"services": (*plan.services, inputs)})
+    found = as_served(plan, "inputs", asked, plan.routers[0], table)
+    assert found["carrier_delays__mean_1h"].to_pylist() == [2.0]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.backfill import Backfill
-from featurestore.backfill import Span
+from featurestore.backfill_state import Span
 from featurestore.feature_log import ViewLog
 from featurestore.online_rebuild import RedisRebuildStore
 from schemas.errors import HeadraceError
@@ -17,7 +17,7 @@ from schemas.plan import Plan
 from streams.rebuild import Rebuild
 from tests.integration import scene as scenes
 from tests.integration.scene import Scene
-from tests.parity.test_windows_parity import assert_rows_equal, oracle_features, rules_of
+from tests.parity.test_windows_parity import assert_rows_equal, expected_rows, oracle_features, rules_of
 from tests.parity.window_oracle import features_at, judge
 from tests.streams.plans import purchases_plan
 
@@ -70,6 +70,40 @@ def test_a_worker_goes_on_where_the_backfill_ended(scene: Scene, tmp_path: Path)
     assert all(f"position {end}" in scene.log_file.read_text() for end in ends)
     assert not work.hand_over(told.append)
     assert told[-1].startswith("nothing is handed over: workers have begun by themselves")
+
+
+def test_views_behind_the_shuffle_are_handed_over_with_their_blocks(
+    kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path
+) -> None:
+    scene = Scene(kafka_bootstrap, redis_url, project, tmp_path)
+    try:
+        rng, told = random.Random(7), []
+        for count in (900, 400):  # the second goes on from the first
+            scene.produce_random(rng, count)
+            work = Backfill(
+                scene.plan, "by_shop", scene.bootstrap, tmp_path / "log", tmp_path / "work", Span()
+            )
+            work.run(2, told.append)
+        assert any(line.startswith("purchases, shard 1: done at") for line in told)
+        assert work.hand_over(told.append)
+        store = RedisRebuildStore(scene.redis_url, scene.plan)
+        Rebuild(scene.plan, scene.bootstrap, store, 1.0, 3_600_000, told.append).run()
+        assert_all_is_right(scene)
+        scene.start_worker()
+        scene.produce_random(rng, 300)
+        scene.wait()
+        assert_all_is_right(scene)
+        positions = [line for line in told if "shuffle" in line and "go on at offset" in line]
+        assert len(positions) == scene.plan.sources[0].shards
+        for line in positions:
+            assert f"position {line.split()[-1]}" in scene.log_file.read_text()
+    finally:
+        scene.stop()
+
+
+def assert_all_is_right(scene: Scene) -> None:
+    expected = expected_rows(scene.plan, [judge(log, rules_of(scene.plan)) for log in scene.logs])
+    assert_rows_equal(scene.online(expected), expected)
 
 
 def test_nothing_is_handed_over_beneath_a_running_worker(scene: Scene, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from schemas.feature_specs import (
     FeatureRef,
     FeatureServiceSpec,
     FieldSpec,
+    OnDemandViewSpec,
     SourceSpec,
     StreamViewSpec,
 )
@@ -73,6 +74,7 @@ class FeatureDefinitions:
     sources: tuple[SourceSpec, ...] = ()
     stream_views: tuple[StreamViewSpec, ...] = ()
     batch_views: tuple[Any, ...] = ()
+    on_demand_views: tuple[OnDemandViewSpec, ...] = ()
     services: tuple[FeatureServiceSpec, ...] = ()
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from learners.compile import compile_learners
 from learners.project import load_project
 from schemas.errors import DefinitionError
-from schemas.feature_specs import FeatureRef
-from tests.learners.flights import LEARNERS, feature_definitions, flights
+from schemas.feature_specs import FeatureRef, FieldSpec, OnDemandViewSpec
+from tests.learners.flights import LEARNERS, FeatureDefinitions, feature_definitions, flights
 
 
 def test_learners_and_routers_become_parts_of_the_plan(tmp_path: Path) -> None:
@@ -93,10 +94,52 @@ def test_a_repository_without_learners_is_an_empty_project(tmp_path: Path) -> No
     assert load_project(tmp_path).learners == ()
 
 
-def test_a_learner_cannot_read_on_demand_views_yet(tmp_path: Path) -> None:
-    (tmp_path / "learners.py").write_text(LEARNERS)
+def with_ratios(**more: Any) -> FeatureDefinitions:
+    """The service has an on-demand view besides, of a stored feature and a field of the request."""
     definitions = feature_definitions()
-    refs = (*definitions.services[0].features, FeatureRef(view="ratios", feature="mean"))
-    service = definitions.services[0].model_copy(update={"features": refs})
-    with pytest.raises(DefinitionError, match="has on-demand view 'ratios'"):
-        compile_learners(load_project(tmp_path), replace(definitions, services=(service,)))
+    view = OnDemandViewSpec.model_validate(
+        {
+            "name": "ratios",
+            "mode": "python",
+            "inputs": [FeatureRef(view="delays", feature="count")],
+            "request": [FieldSpec(name="distance", dtype="Int64")],
+            "features": [FieldSpec(name="mean", dtype="Float64")],
+            "file": "features.py",
+            "definition": "d",
+        }
+        | more
+    )
+    service = definitions.services[0]
+    one = service.model_copy(update={"features": (FeatureRef(view="ratios", feature="mean"),)})
+    return replace(definitions, services=(one,), on_demand_views=(view,))
+
+
+def test_a_learner_reads_on_demand_views_and_is_another_one_for_it(tmp_path: Path) -> None:
+    (tmp_path / "learners.py").write_text(LEARNERS)
+    before, _ = compile_learners(load_project(tmp_path), feature_definitions())
+    learners, (router,) = compile_learners(load_project(tmp_path), with_ratios())
+    assert router.request == ("distance", "flight")
+    changed = [
+        new.name for old, new in zip(before, learners, strict=True) if old.definition != new.definition
+    ]
+    assert changed == ["streaming", "crossed", "tree"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"request": [FieldSpec(name="bags", dtype="Int64")]}, "'bags' is neither in `request` nor in"),
+        ({"request": [FieldSpec(name="distance", dtype="Bytes")]}, "request field 'distance', a Bytes"),
+        ({"features": [FieldSpec(name="mean", dtype="Array(Float64)")]}, r"'ratios__mean' .* is Array"),
+    ],
+)
+def test_what_an_on_demand_view_needs_must_be_served(tmp_path: Path, more: dict, said: str) -> None:
+    (tmp_path / "learners.py").write_text(LEARNERS)
+    with pytest.raises(DefinitionError, match=said):
+        compile_learners(load_project(tmp_path), with_ratios(**more))
+
+
+def test_the_join_keys_of_what_an_on_demand_view_takes_are_entities(tmp_path: Path) -> None:
+    (tmp_path / "learners.py").write_text(LEARNERS.replace('entities=["origin"]', 'entities=["flight"]'))
+    with pytest.raises(DefinitionError, match="reads view 'delays', but its join key 'origin'"):
+        compile_learners(load_project(tmp_path), with_ratios())
