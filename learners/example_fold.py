@@ -130,6 +130,7 @@ class ExampleFold:
         every_ms = self._router.publish_ms
         crossed = [trainer for trainer in self._trainers if trainer.mark(offset, time_ms, every_ms)]
         self._publish([trainer for trainer in crossed if trainer.unpublished])
+        self._announce_learned()  # at once: with the next example it would have to wait for its version
 
     def reach(self, offset: int) -> None:
         """There is no record left before `offset`."""
@@ -139,7 +140,7 @@ class ExampleFold:
     def tick(self) -> None:
         """Publish what is due by wall clock, and the prefixes in which there was nothing to learn."""
         self._publish([trainer for trainer in self._trainers if trainer.unpublished and self._due(trainer)])
-        self._announce([trainer for trainer in self._trainers if not trainer.unpublished])
+        self._announce_learned()
 
     def tell(self) -> None:
         """Add what was published to the lineage, before anything more is learned.
@@ -173,6 +174,10 @@ class ExampleFold:
         for trainer in trainers:
             self._published_s[trainer.name] = time.monotonic()
             _log.info("%s@%s: %d examples", trainer.name, trainer.version, trainer.examples)
+
+    def _announce_learned(self) -> None:
+        """Say how far those are that have nothing left to publish."""
+        self._announce([trainer for trainer in self._trainers if not trainer.unpublished])
 
     def _announce(self, trainers: list[Trainer]) -> None:
         """Point to what these learners have published, wherever that is news."""

@@ -165,6 +165,16 @@ def test_by_marks_alone_versions_do_not_depend_on_how_the_records_arrive(scene: 
     assert {(p.version, p.offset) for p in pointers.values()} == {("1.3", 96)}
 
 
+def test_a_mark_before_which_nothing_was_learned_is_passed_although_an_example_follows(scene: Scene) -> None:
+    first, second, later = bodies(list(examples(scene.plan, 3)))
+    scene.write(scene.examples, first, HOUR_MS, 2 * HOUR_MS, second)
+    with running(scene.app(publish_every_s=None)):
+        scene.await_trained(3)
+        scene.write(scene.examples, 3 * HOUR_MS, 3 * HOUR_MS + 1, later)
+        scene.await_trained(6)
+    assert [h.offset for h in scene.store.lineage("tree")] == [0, 2, 5]
+
+
 def test_a_published_version_is_seen_within_the_wall_clock_interval(scene: Scene) -> None:
     stream = list(examples(scene.plan, 20))
     with running(scene.app(publish_every_s=0.05)):
