@@ -113,25 +113,18 @@ class ProgressStore:
         prefix: Mapping[int, int],
         until: Until = "features",
         timeout_s: float = 30.0,
-    ) -> dict[str, dict[int, int]]:
+    ) -> None:
         """Block until the effects of a prefix of a topic are visible.
 
         Parameters
         ----------
         topic
-            An event topic, or the predictions or outcomes topic of a router; for ``models`` and ``serve``
-            also its examples or closings topic.
+            An event topic, or the predictions or outcomes topic of a router.
         prefix
             Partition to next offset: everything before that offset counts.
         until
             How far downstream: ``features`` (online rows), ``examples`` (joined), ``models`` (in a published
             version) or ``serve`` (in the versions that answer).
-
-        Returns
-        -------
-        dict
-            For ``examples``: topic to prefix, what the join had written when the wait ended. Waiting for
-            that later does not wait for what has come since. Empty otherwise.
 
         Raises
         ------
@@ -157,9 +150,8 @@ class ProgressStore:
                         "See whether that process runs (`headrace status`) and what it logs"
                     )
                 time.sleep(min(max(_POLL_S[0], (now - began) / 10), _POLL_S[1]))
-            if stage == "join" or number + 1 < len(steps):
+            if number + 1 < len(steps):
                 targets = self._outputs(found, stage, targets)
-        return _by_topic(targets) if until == "examples" else {}
 
     def _look(
         self, stage: Stage, targets: Mapping[tuple[str, int], int]
@@ -185,9 +177,8 @@ class ProgressStore:
             for name in (topics.predictions, topics.outcomes)
         }
         event_topics = {s.topic for s in self._plan.sources}
-        learned = self._learned() if until in ("models", "serve") else set()
-        if topic not in joined | event_topics | learned:
-            raise UnknownNameError("topic", topic, sorted(joined | event_topics | learned))
+        if topic not in joined | event_topics:
+            raise UnknownNameError("topic", topic, sorted(joined | event_topics))
         if until == "features":
             if topic in joined:
                 raise UnknownNameError("event topic", topic, sorted(event_topics))
@@ -198,17 +189,11 @@ class ProgressStore:
                 fed = sorted(t for t in event_topics if self._members("outcomes", t))
                 raise UnknownNameError("outcome topic", topic, fed)
             yield "outcomes"
-        if topic not in learned:
-            yield "join"
+        yield "join"
         if until in ("models", "serve"):
             yield "train"
         if until == "serve":
             yield "serve"
-
-    def _learned(self) -> set[str]:
-        """The topics the trainer reads."""
-        names = (topics.examples, topics.closings)
-        return {name(self._plan.project, router.name) for router in self._plan.routers for name in names}
 
     def _members(self, stage: Stage, topic: str) -> list[str]:
         plan = self._plan
@@ -270,10 +255,3 @@ class ProgressStore:
                     where = (out_topic, int(out_partition))
                     ends[where] = max(end, ends.get(where, 0))
         return ends
-
-
-def _by_topic(ends: Mapping[tuple[str, int], int]) -> dict[str, dict[int, int]]:
-    found: dict[str, dict[int, int]] = {}
-    for (topic, partition), end in ends.items():
-        found.setdefault(topic, {})[partition] = end
-    return found

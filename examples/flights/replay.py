@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from schemas.router_specs import RouterSpec
 from streams.event_producer import EventProducer
 from streams.kafka_access import Kafka
 from streams.outbox import Outbox
-from streams.progress import ProgressStore, Until
+from streams.progress import ProgressStore
 from streams.topic_producer import TopicProducer
 
 WAIT_S = 120.0
@@ -81,7 +82,6 @@ class Replay:
         }
         self._requests = Rows(period.requests)
         self._asked_ms = period.requests["ts_ms"].to_numpy(np.int64)
-        self._taught: dict[str, dict[int, int]] = {}  # prefixes of topics that are being learned
         self.tally = Tally()
 
     def run(self) -> Tally:
@@ -89,11 +89,10 @@ class Replay:
         for step in steps([table.times_ms for table in self._tables.values()], self._asked_ms):
             self._produce(step)
             if step.has_requests or step.ends_hour:
-                self._settle(step.now_ms)
+                self._settle(step.now_ms, learned=step.ends_hour)
             if step.has_requests:
                 self._ask(step.now_ms)
             if step.ends_hour:
-                self._teach(step.now_ms)
                 self._on_hour(self.tally)
         self._close()
         return self.tally
@@ -104,31 +103,21 @@ class Replay:
             self.tally.produced[producer.topic] += producer.send_batch(events)
         self.tally.now_ms = step.now_ms
 
-    def _settle(self, now_ms: int) -> None:
-        """Wait until everything before `now_ms` can be read, and what is being learned is served."""
+    def _settle(self, now_ms: int, learned: bool) -> None:
+        """Wait until everything before `now_ms` can be read, and is learned and served if so wanted."""
         for producer in self._events.values():
             self.tally.marks[producer.topic] += producer.mark(now_ms)
+        if learned:
+            self._predictions.mark(now_ms)
         for producer in self._events.values():
-            self._wait(producer.topic, producer.flush(), "features")
-        self._await_taught()
+            self._wait(producer, "features")
+        if learned:
+            # Both inputs of the join: only then has the mark passed it and made the trainer publish.
+            self._wait(self._predictions, "serve")
+            self._wait(self._events["arrivals"], "serve")
 
-    def _await_taught(self) -> None:
-        for topic, prefix in self._taught.items():
-            self._wait(topic, prefix, "serve")
-        self._taught = {}
-
-    def _teach(self, now_ms: int) -> None:
-        """Have everything before `now_ms` learned, and served from the next step on.
-
-        The mark in both inputs of the join makes the trainer publish. Once it has passed the join, nothing
-        that comes later can get in before it; so the next events may be sent while models are trained.
-        """
-        self._predictions.mark(now_ms)
-        for one in (self._predictions, self._events["arrivals"]):
-            self._taught |= self._wait(one.topic, one.flush(), "examples")
-
-    def _wait(self, topic: str, prefix: Mapping[int, int], until: Until) -> dict[str, dict[int, int]]:
-        return self._progress.wait(topic, prefix, until, timeout_s=WAIT_S)
+    def _wait(self, producer: TopicProducer, until: Literal["features", "serve"]) -> None:
+        self._progress.wait(producer.topic, producer.flush(), until, timeout_s=WAIT_S)
 
     def _ask(self, now_ms: int) -> None:
         first, last = np.searchsorted(self._asked_ms, (now_ms, now_ms + STEP_MS))
@@ -141,8 +130,6 @@ class Replay:
         last_ms = int(max(self._asked_ms[-1], *(table.times_ms[-1] for table in self._tables.values())))
         end_ms = last_ms + 2 * self._router.wait_ms + HOUR_MS
         for now_ms in range(last_ms // HOUR_MS * HOUR_MS + HOUR_MS, end_ms + HOUR_MS, 6 * HOUR_MS):
-            self._settle(now_ms)
-            self._teach(now_ms)
-        self._await_taught()
+            self._settle(now_ms, learned=True)
         self.tally.now_ms = end_ms
         self._on_hour(self.tally)

@@ -73,27 +73,6 @@ def test_waiting_follows_the_outputs_from_stage_to_stage(store, project):
     store.wait(topic, {0: 5}, until="serve", timeout_s=0.01)
 
 
-def test_what_a_join_had_written_can_be_waited_for_later(store, project):
-    predictions, examples, closings = (
-        name(project, "r") for name in (topics.predictions, topics.examples, topics.closings)
-    )
-    store.publish("join", predictions, 0, Progress(3, {f"{examples}|0": 7, f"{closings}|0": 2}))
-    written = store.wait(predictions, {0: 3}, until="examples", timeout_s=0.01)
-    assert written == {examples: {0: 7}, closings: {0: 2}}
-    for arm in ("a", "b"):
-        store.publish("train", examples, 0, Progress(7), arm)
-    store.publish("join", predictions, 0, Progress(3, {f"{examples}|0": 8, f"{closings}|0": 2}))
-    with pytest.raises(ProgressTimeout, match="up to offset 7 of 8"):
-        store.wait(predictions, {0: 3}, until="models", timeout_s=0.01)
-    assert store.wait(examples, written[examples], until="models", timeout_s=0.01) == {}
-    with pytest.raises(ProgressTimeout, match="stage serve has no live replica"):
-        store.wait(examples, written[examples], until="serve", timeout_s=0.01)
-    with pytest.raises(ProgressTimeout, match=r"stage train \(epochs\)"):
-        store.wait(closings, written[closings], until="models", timeout_s=0.01)
-    with pytest.raises(UnknownNameError, match="examples"):
-        store.wait(examples, {0: 1}, until="examples", timeout_s=0.01)
-
-
 def test_a_wait_ends_as_soon_as_the_prefix_is_visible(store, project):
     topic = event_topic(project)
     for member in ("direct", "shard-0"):
