@@ -88,8 +88,10 @@ class Replay:
         """Replay the whole period, then let event time pass until every prediction is closed."""
         for step in steps([table.times_ms for table in self._tables.values()], self._asked_ms):
             self._produce(step)
-            if step.has_requests or step.ends_hour:
+            if step.has_requests or (step.ends_hour and step.hour_is_asked):
                 self._settle(step.now_ms, learned=step.ends_hour)
+            elif step.ends_hour:
+                self._pass_hour(step.now_ms)
             if step.has_requests:
                 self._ask(step.now_ms)
             if step.ends_hour:
@@ -105,10 +107,7 @@ class Replay:
 
     def _settle(self, now_ms: int, learned: bool) -> None:
         """Wait until everything before `now_ms` can be read, and is learned and served if so wanted."""
-        for producer in self._events.values():
-            self.tally.marks[producer.topic] += producer.mark(now_ms)
-        if learned:
-            self._predictions.mark(now_ms)
+        self._mark(now_ms, learned)
         for producer in self._events.values():
             self._wait(producer, "features")
         if learned:
@@ -116,7 +115,20 @@ class Replay:
             self._wait(self._predictions, "serve")
             self._wait(self._events["arrivals"], "serve")
 
-    def _wait(self, producer: TopicProducer, until: Literal["features", "serve"]) -> None:
+    def _pass_hour(self, now_ms: int) -> None:
+        """Have an hour learned in which nobody asks. The join alone is waited for: the marks of two hours
+        would be one to it, and one version would be published in place of two."""
+        self._mark(now_ms, learned=True)
+        for producer in (self._predictions, self._events["arrivals"]):
+            self._wait(producer, "examples")
+
+    def _mark(self, now_ms: int, learned: bool) -> None:
+        for producer in self._events.values():
+            self.tally.marks[producer.topic] += producer.mark(now_ms)
+        if learned:
+            self._predictions.mark(now_ms)
+
+    def _wait(self, producer: TopicProducer, until: Literal["features", "examples", "serve"]) -> None:
         self._progress.wait(producer.topic, producer.flush(), until, timeout_s=WAIT_S)
 
     def _ask(self, now_ms: int) -> None:

@@ -23,6 +23,7 @@ class Step:
     now_ms: int
     has_requests: bool
     ends_hour: bool
+    hour_is_asked: bool  # in this step, or in a later one of the same hour
 
 
 def steps(events: Sequence[NDArray[np.int64]], requests: NDArray[np.int64]) -> Iterator[Step]:
@@ -44,8 +45,10 @@ def steps(events: Sequence[NDArray[np.int64]], requests: NDArray[np.int64]) -> I
     hours = ticks // HOUR_MS
     first_of_hour = np.concatenate(([True], np.diff(hours) > 0))
     questions = np.isin(ticks // STEP_MS, asked)
-    for start, now, has_requests, ends_hour in zip(starts, ticks, questions, first_of_hour, strict=True):
-        yield Step(int(start), int(now), bool(has_requests), bool(ends_hour))
+    asked_hours = np.isin(hours, hours[questions])
+    columns = (starts, ticks, questions, first_of_hour, asked_hours)
+    for start, now, has_requests, ends_hour, is_asked in zip(*columns, strict=True):
+        yield Step(int(start), int(now), bool(has_requests), bool(ends_hour), bool(is_asked))
 
 
 @dataclass(frozen=True)
