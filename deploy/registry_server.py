@@ -37,7 +37,9 @@ def registry_jars(cache: Path | None = None) -> Path:
                 f"Maven fetched no archive of {_NAME} {REGISTRY_VERSION}; clear its cache"
             )
         with tarfile.open(archives[0]) as packed:
-            packed.extractall(folder / "jars", filter="data")
+            if hasattr(tarfile, "data_filter"):  # from Python 3.11.4 on
+                packed.extraction_filter = tarfile.data_filter
+            packed.extractall(folder / "jars")
     return jars
 
 
