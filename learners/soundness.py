@@ -62,7 +62,7 @@ def check_deterministic(file: str, learner: Learner, inputs: dict[str, ValueType
 
 
 def _trace(model: Any, inputs: dict[str, ValueType]) -> list[Any]:
-    from learners.scoring import learn, score
+    from learners.scoring import score_and_learn
     from learners.state_digest import state_digest
 
     source = random.Random(1)
@@ -70,8 +70,7 @@ def _trace(model: Any, inputs: dict[str, ValueType]) -> list[Any]:
     for _ in range(_EXAMPLES):
         x = {name: _value(source, inputs[name]) for name in sorted(inputs)}
         label = float(source.random() < 0.3 + 0.4 * source.random())
-        trace.append(score(model, x))
-        learn(model, x, label)
+        trace.append(score_and_learn(model, x, label))
     return [*trace, state_digest(model)]
 
 
