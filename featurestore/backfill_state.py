@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,7 @@ class BackfillState:
 
     def entries(self) -> list[Entry]:
         """The state as changelog records, the position last: it says that the others are there."""
-        return sorted(self._entries.items(), key=lambda entry: entry[0].startswith(b"p|"))
+        return position_last(self._entries)
 
     def save(self) -> None:
         """Make the state durable."""
@@ -76,6 +77,11 @@ class BackfillState:
             )
         self._entries = dict(zip(table["key"].to_pylist(), table["value"].to_pylist(), strict=True))
         self._state.restore(self._entries.items())
+
+
+def position_last(entries: Mapping[bytes, bytes | None]) -> list[Entry]:
+    """Entries of a state in the order they are to be written in."""
+    return sorted(entries.items(), key=lambda entry: entry[0].startswith(b"p|"))
 
 
 def _text(span: Span) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from featurestore.backfill import MARK
 from featurestore.backfill_blocks import SpooledBlock, merged
-from featurestore.backfill_state import BackfillState, Span
+from featurestore.backfill_state import BackfillState, Span, position_last
 from featurestore.feature_log import ParquetFeatureLog, ViewLog
 from schemas.plan import Plan
 from streams.log_records import LogRecord, LogRecords
@@ -107,4 +107,4 @@ class ShardBackfill:
         self.state.move(behind)
         moved = dict(self._saved.entries())
         moved.update(self.state.snapshot())
-        return sorted(moved.items(), key=lambda entry: entry[0].startswith(b"p|"))
+        return position_last(moved)
