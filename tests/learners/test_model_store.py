@@ -73,24 +73,24 @@ def test_an_unfinished_file_is_no_version(store: ModelStore) -> None:
     assert store.latest("static") is None
 
 
-@pytest.mark.parametrize("at", [0, 20, 60, -40, -1])
-def test_a_changed_byte_is_refused(store: ModelStore, at: int) -> None:
+def publish_with_a_changed_byte(store: ModelStore, at: int) -> None:
     store.publish(artifact())
     path = store.directory / "static" / "1.1.model"
     data = bytearray(path.read_bytes())
     data[at] ^= 1
     path.write_bytes(data)
+
+
+@pytest.mark.parametrize("at", [0, 20, 60, -40, -1])
+def test_a_changed_byte_is_refused(store: ModelStore, at: int) -> None:
+    publish_with_a_changed_byte(store, at)
     with pytest.raises(ModelError, match="not signed with this key"):
         store.resume("static", "1.1")
 
 
 @pytest.mark.parametrize("at", [0, 20, 40, 60, -80])
 def test_who_only_serves_refuses_what_it_reads(store: ModelStore, at: int) -> None:
-    store.publish(artifact())
-    path = store.directory / "static" / "1.1.model"
-    data = bytearray(path.read_bytes())
-    data[at] ^= 1
-    path.write_bytes(data)
+    publish_with_a_changed_byte(store, at)
     with pytest.raises(ModelError, match="not signed with this key"):
         store.load("static", "1.1")
 
