@@ -7,10 +7,10 @@ from pathlib import Path
 from types import FunctionType
 
 from deploy.datasets import read_predictions
+from deploy.udfs import udf_repository
 from featurestore.audit import Audit, AuditReport, SourceLog
 from featurestore.raw_events import RawRecord, heard_of_block, raw_table
 from schemas import topics
-from schemas.errors import HeadraceError
 from schemas.feature_specs import SourceSpec
 from schemas.plan import Plan
 from streams.kafka_access import Kafka
@@ -49,14 +49,12 @@ def audit(
 
 def _udfs(plan: Plan, sources: Collection[str], repo_dir: Path | None) -> dict[str, FunctionType]:
     """Those of all views of the sources: what one of them fails on is dead for every view of its topic."""
-    found = [view.name for name in sources for view in plan.views_of(name) if view.udf is not None]
-    if not found:
+    repository = udf_repository((view for name in sources for view in plan.views_of(name)), repo_dir)
+    if repository is None:
         return {}
-    if repo_dir is None:
-        raise HeadraceError(f"view '{found[0]}' has a udf, and no repository was named that has it; name it")
     from featurestore.load_udfs import udf_functions
 
-    return udf_functions(repo_dir, plan)
+    return udf_functions(repository, plan)
 
 
 def _source_log(kafka: Kafka, plan: Plan, source: SourceSpec) -> SourceLog:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.offsets import end_offsets
+from deploy.udfs import udf_repository
 from featurestore.backfill import PartitionBackfill, drop_other_rows, until
 from featurestore.backfill_state import Span
 from featurestore.past_events import EventFiles, from_kafka
@@ -49,14 +50,12 @@ class _Job:
 
     def transforms(self) -> dict[str, Transform]:
         """What executes the udfs of the views on the topic. Feast and pandas are imported for one only."""
-        found = [view.name for view in self.plan.views_of(self.source.name) if view.udf is not None]
-        if not found:
+        repository = udf_repository(self.plan.views_of(self.source.name), self.repo_dir)
+        if repository is None:
             return {}
-        if self.repo_dir is None:
-            raise HeadraceError(f"view '{found[0]}' has a udf, and no repository was named that has it")
         from featurestore.load_udfs import load_udfs
 
-        return load_udfs(self.repo_dir, self.plan)
+        return load_udfs(repository, self.plan)
 
     def partition(self, number: int, transforms: dict[str, Transform]) -> PartitionBackfill:
         return PartitionBackfill(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import redis
 
 from deploy.settings import Settings
+from deploy.udfs import udf_repository
 from featurestore.plan_store import PlanStore
 from schemas.errors import ServiceUnavailable
 from schemas.plan import Plan
@@ -78,11 +79,12 @@ def run_worker(settings: Settings) -> None:
 
 def _udfs(settings: Settings, plan: Plan) -> dict[str, Transform]:
     """What executes the udfs of stream views. Feast and pandas are imported where there is one only."""
-    if not any(view.udf for view in plan.stream_views):
+    repository = udf_repository(plan.stream_views, settings.project_dir)
+    if repository is None:
         return {}
     from featurestore.load_udfs import load_udfs
 
-    return load_udfs(settings.project_dir, plan)
+    return load_udfs(repository, plan)
 
 
 def run_join(settings: Settings) -> None:

@@ -1,0 +1,23 @@
+"""Where the udfs of stream views are found, without importing Feast for views that have none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from schemas.errors import HeadraceError
+from schemas.feature_specs import StreamViewSpec
+
+
+def udf_repository(views: Iterable[StreamViewSpec], repo_dir: Path | None) -> Path | None:
+    """The Feast repository, where one of these views has a udf; None where none has.
+
+    Raises
+    ------
+    HeadraceError
+        When one has, and no repository was named.
+    """
+    found = [view.name for view in views if view.udf is not None]
+    if found and repo_dir is None:
+        raise HeadraceError(f"view '{found[0]}' has a udf, and no repository was named that has it; name it")
+    return repo_dir if found else None
