@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from confluent_kafka import Producer
 
@@ -21,34 +20,20 @@ from deploy.stack import LocalStack
 from featurestore import FeatureClient
 from schemas.avro import encode_confluent
 from schemas.errors import ServiceUnavailable, SettingsError
+from tests.deploy.clicks_project import NOON_MS, make_clicks_project, post
 
 ROOT = Path(__file__).resolve().parents[2]
-NOON_MS = 1_700_000_000_000
 
 
 @pytest.fixture(scope="module")
 def project_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("project") / "clicks"
-    shutil.copytree(Path(__file__).parent / "clicks", folder)
-    (folder / "data").mkdir()
-    born = pd.DataFrame({"user": ["ada", "bob"], "age": [36, 41]})
-    born["event_timestamp"] = pd.Timestamp(NOON_MS - 1, unit="ms", tz="UTC")
-    born.to_parquet(folder / "data" / "profiles.parquet")
-    return folder
+    return make_clicks_project(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture(scope="module")
 def stack(project_dir: Path) -> Iterator[LocalStack]:
     with LocalStack(project_dir, publish_every_s=0.1) as running:
         yield running
-
-
-def post(stack: LocalStack, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    request = urllib.request.Request(
-        stack.serve_url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return dict(json.load(answer))
 
 
 def click(stack: LocalStack, user: str, price: int, time_ms: int) -> None:

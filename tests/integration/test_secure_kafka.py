@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 from confluent_kafka import Producer
 
@@ -24,10 +21,10 @@ from schemas.errors import ServiceUnavailable, SettingsError
 from streams.event_producer import EventProducer
 from streams.kafka_access import client_config
 from streams.log_reader import read_log
+from tests.deploy.clicks_project import NOON_MS, make_clicks_project, post
 from tests.integration.secure_kafka import PASSWORD, SecureKafka, secure_kafka
 
 pytestmark = pytest.mark.kafka
-NOON_MS = 1_700_000_000_000
 SOON_S = 60.0  # on a busy machine: starting Python and reading the definitions is most of it
 
 
@@ -39,13 +36,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
 
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("project") / "clicks"
-    shutil.copytree(Path(__file__).parents[1] / "deploy" / "clicks", folder)
-    (folder / "data").mkdir()
-    born = pd.DataFrame({"user": ["ada", "bob"], "age": [36, 41]})
-    born["event_timestamp"] = pd.Timestamp(NOON_MS - 1, unit="ms", tz="UTC")
-    born.to_parquet(folder / "data" / "profiles.parquet")
-    return folder
+    return make_clicks_project(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture(scope="module")
@@ -62,14 +53,6 @@ def headrace(stack: LocalStack, *words: str, **environment: str) -> subprocess.C
         cwd=stack.settings.project_dir, env=stack.settings.environment() | environment,
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-
-
-def post(stack: LocalStack, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    request = urllib.request.Request(
-        stack.serve_url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return dict(json.load(answer))
 
 
 def send_what_is_no_click(stack: LocalStack) -> None:

@@ -1,0 +1,34 @@
+"""The small project of clicks that stacks are tried with, and a request to one of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from deploy.stack import LocalStack
+
+NOON_MS = 1_700_000_000_000
+
+
+def make_clicks_project(parent: Path) -> Path:
+    """A copy of the project in a folder, with its table of people."""
+    folder = parent / "clicks"
+    shutil.copytree(Path(__file__).parent / "clicks", folder)
+    (folder / "data").mkdir()
+    born = pd.DataFrame({"user": ["ada", "bob"], "age": [36, 41]})
+    born["event_timestamp"] = pd.Timestamp(NOON_MS - 1, unit="ms", tz="UTC")
+    born.to_parquet(folder / "data" / "profiles.parquet")
+    return folder
+
+
+def post(stack: LocalStack, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    request = urllib.request.Request(
+        stack.serve_url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return dict(json.load(answer))
