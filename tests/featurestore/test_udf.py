@@ -237,7 +237,7 @@ from streams.partition_state import SourcePartition
 from tests.streams.test_intake import record
 
 plan = purchases_plan()
-assert deploy.processes._udfs(SimpleNamespace(), plan) == {}
+assert deploy.processes._udfs(SimpleNamespace(project_dir=None), plan) == {}
 SourcePartition(plan, plan.sources[0], 0, {}).process(LogRecords.of([record(0, 10)]))
 print(sorted({"pandas", "feast"} & set(sys.modules)))
 """
