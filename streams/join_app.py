@@ -22,13 +22,13 @@ from streams.hash_publisher import HashPublisher
 from streams.health_server import oversee
 from streams.join_checkpoint import Cut, JoinPartition, JoinWriter
 from streams.join_config import JoinConfig
+from streams.join_events import EventIntakes
 from streams.join_restore import restore_join
 from streams.join_state import Input
 from streams.join_vitals import JoinStanding
 from streams.kafka_access import Kafka
 from streams.offset_producer import OffsetProducer
-from streams.outcome_intake import OutcomeIntake, intake_published
-from streams.restore import Restoring
+from streams.restore import Restoring, restored_while
 from streams.schema_registry import WriterSchemas
 from streams.vitals import Vitals
 
@@ -57,19 +57,13 @@ class JoinApp:
         self._config = config or JoinConfig()
         self._publisher = HashPublisher(redis_url)
         self._inputs = dict(self._input_topics())
-        self._producer, self._events_producer = OffsetProducer(kafka), OffsetProducer(kafka)
+        self._producer = OffsetProducer(kafka)
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
-        self._intakes = [
-            OutcomeIntake(plan, router, kafka, self._events_producer)
-            for router in plan.routers
-            if router.outcome is not None
-        ]
+        self._events = EventIntakes(plan, kafka, self._publisher, self._writer_schemas, OffsetProducer(kafka))
         self._writer = JoinWriter(plan.project, self._producer)
         self._owned: dict[tuple[str, int], asyncio.Task[JoinPartition]] = {}
-        self._intake_restored: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[None] | None = None
         self._arrived, self._unsaved_records, self._saved_s = asyncio.Event(), 0, 0.0
-        self._unsaved_events: list[Any] = []
         self._standing = JoinStanding(plan.project)
         self._checkpoint_s = time.monotonic()  # when the last one ended
         self._app = self._build_app()
@@ -99,7 +93,7 @@ class JoinApp:
         """The vital signs at this moment; may be called from any thread."""
         waiting = "schema registry" if self._writer_schemas.waiting else None
         restored = {where: _outcome(task) for where, task in list(self._owned.items())}
-        intakes = self._intakes if _is_done(self._intake_restored) else []
+        intakes = self._events.restored()
         return Vitals(
             tuple(self._standing.partitions(restored, intakes)),
             self._writing is not None,
@@ -130,7 +124,6 @@ class JoinApp:
         return found
 
     def _build_app(self) -> Any:
-        events = sorted({intake.source.topic for intake in self._intakes})
         app = range_app(
             f"headrace.{self._plan.project}.join",
             self._kafka,
@@ -143,15 +136,14 @@ class JoinApp:
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
         app.on_before_shutdown.connect(self._on_shutdown, weak=False)
         add_agent(app, "join", list(self._inputs), self._on_input)
-        if events:
-            add_agent(app, "outcomes", events, self._on_events)
+        if self._events.topics:
+            add_agent(app, "outcomes", self._events.topics, self._on_events)
         return app
 
     async def _on_assigned(self, app: Any, assigned: Any = (), **_: Any) -> None:
         if self._writing is None:
             self._writing = asyncio.create_task(guarded(self._write_forever()))
-        if self._intakes:
-            self._intake_restored = asyncio.create_task(guarded(self._restore_intakes()))
+        self._events.start_restore()
         self._standing.events = {(tp.topic, tp.partition) for tp in assigned if tp.topic not in self._inputs}
         for tp in assigned:
             if tp.topic in self._inputs:
@@ -169,14 +161,20 @@ class JoinApp:
             )
 
     async def _on_shutdown(self, app: Any, **_: Any) -> None:
-        """Everything is acknowledged: end what Faust would wait two seconds for."""
+        """Nothing waits to be acknowledged: end what Faust would wait two seconds for."""
+        self._abandon()
         if self._writing is not None:
             self._writing.cancel()
 
     async def _on_revoked(self, app: Any, revoked: Any = (), **_: Any) -> None:
+        self._abandon()
         self._owned.clear()
         self._standing = JoinStanding(self._plan.project)
-        self._unsaved_events.clear()
+
+    def _abandon(self) -> None:
+        self._events.abandon()
+        for restoring in self._standing.restoring.values():
+            restoring.abandoned = True
 
     def _joined(self, router: RouterSpec, partition: int) -> asyncio.Task[JoinPartition]:
         where = router.name, partition
@@ -192,13 +190,13 @@ class JoinApp:
         log.info("join %s[%d]: restored, positions %s%s", router.name, partition, join.next_offsets, again)
         return JoinPartition(project, router, partition, join, ends, sent_ms=join.released_ms)
 
-    async def _restore_intakes(self) -> None:
-        for intake in self._intakes:
-            await _in_thread(intake.restore)
-
     async def _on_input(self, message: Any) -> None:
         router, source = self._inputs[message.topic]
-        part = await self._joined(router, message.partition)
+        restored = self._joined(router, message.partition)
+        if not await restored_while(restored, self._app.flow_control.is_active):
+            self._app.consumer.release(message)
+            return
+        part = restored.result()
         self._standing.ranges[message.topic, message.partition] += 1
         self._came(part.feed(source, message))
 
@@ -208,9 +206,11 @@ class JoinApp:
 
     async def _write_forever(self) -> None:
         while True:
-            if await self._pause():
-                if self._unsaved_records or self._unsaved_events:
-                    await self._save_events()
+            idle = await self._pause()
+            self._release_replayed()
+            if idle:
+                if self._unsaved_records or self._events.unsaved:
+                    await self._events.save(self._app)
                     await self._write(checkpoint=True)
             else:
                 await asyncio.sleep(self._config.gather_ms / 1000)
@@ -218,7 +218,7 @@ class JoinApp:
                 await self._write(checkpoint=due)
                 if not due:
                     continue
-                await self._save_events()
+                await self._events.save(self._app)
             self._checkpoint_s = time.monotonic()
 
     async def _pause(self) -> bool:
@@ -242,8 +242,7 @@ class JoinApp:
         self._arrived.clear()
         if checkpoint:
             self._unsaved_records, self._saved_s = 0, asyncio.get_running_loop().time()
-        done = [task for task in self._owned.values() if task.done() and not task.cancelled()]
-        owned = [task.result() for task in done]
+        owned = self._restored()
         cuts = [cut for cut in (part.cut(checkpoint) for part in owned) if cut is not None]
         if not cuts:
             return
@@ -251,7 +250,20 @@ class JoinApp:
         self._writer.send_marks(cuts, owned)
         await _in_thread(self._finish, cuts, checkpoint)
         self._standing.write(cuts)
-        self._acknowledge([message for cut in cuts for message in cut.messages])
+        for message in (message for cut in cuts for message in cut.messages):
+            self._app.consumer.ack(message)
+
+    def _restored(self) -> list[JoinPartition]:
+        done = [task for task in self._owned.values() if task.done() and not task.cancelled()]
+        return [task.result() for task in done]
+
+    def _release_replayed(self) -> None:
+        """No more records come before a stop or a rebalance: whoever is next begins the replay again."""
+        if self._app.flow_control.is_active():
+            return
+        for part in self._restored():
+            for message in part.take_replayed():
+                self._app.consumer.release(message)
 
     def _finish(self, cuts: list[Cut], checkpoint: bool) -> None:
         self._producer.flush_blocking()
@@ -260,66 +272,15 @@ class JoinApp:
             self._writer.send_changelog(cuts)
             self._producer.flush_blocking()
 
-    def _acknowledge(self, messages: list[Any]) -> None:
-        for message in messages:
-            self._app.consumer.ack(message)
-
     async def _on_events(self, message: Any) -> None:
-        """Send outcomes on, and with them the state that those before have led to."""
-        assert self._intake_restored is not None
-        await self._intake_restored
-        intakes = self._intakes_of(message)
-        if not await self._can_be_read(intakes, message):
-            return
-        saved = self._send_states()
-        for intake in intakes:
-            intake.send_outcomes(message.partition, message.value)
-        await _in_thread(self._finish_events, message)
-        for intake in intakes:
-            intake.keep_state(message.partition)
-        self._acknowledge(saved)
-        self._standing.ranges[message.topic, message.partition] += 1
-        self._unsaved_events.append(message)
-        self._came(len(message.value))
-
-    async def _save_events(self) -> None:
-        saved = self._send_states()
-        await self._events_producer.flush()
-        self._acknowledge(saved)
-
-    def _send_states(self) -> list[Any]:
-        """Send the states of the intakes; the ranges to acknowledge once they are in the log."""
-        for intake in self._intakes:
-            intake.send_states()
-        saved, self._unsaved_events = self._unsaved_events, []
-        return saved
-
-    def _finish_events(self, message: Any) -> None:
-        self._events_producer.flush_blocking()
-        intakes = self._intakes_of(message)
-        self._publisher.publish(intake_published(self._plan.project, intakes, message.partition))
-
-    def _intakes_of(self, message: Any) -> list[OutcomeIntake]:
-        return [one for one in self._intakes if one.source.topic == message.topic]
-
-    async def _can_be_read(self, intakes: list[OutcomeIntake], message: Any) -> bool:
-        """Wait for the writer schemas of a range; False when it is to be read again, after a rebalance."""
-        flows = self._app.flow_control.is_active
-        for intake in intakes:
-            decoder = intake.reader(message.partition).decoder
-            if not await self._writer_schemas.supply(decoder, message.value, flows):
-                self._app.consumer.release(message)
-                return False
-        return bool(message.generation_id == self._app.consumer_generation_id)
-
-
-def _is_done(task: asyncio.Task[Any] | None) -> bool:
-    """Whether it has ended well; may be asked from any thread."""
-    return task is not None and task.done() and not task.cancelled() and task.exception() is None
+        if await self._events.take(self._app, message):
+            self._standing.ranges[message.topic, message.partition] += 1
+            self._came(len(message.value))
 
 
 def _outcome(task: asyncio.Task[JoinPartition]) -> JoinPartition | None:
-    return task.result() if _is_done(task) else None
+    """What it has led to, once it has ended well; may be asked from any thread."""
+    return task.result() if task.done() and not task.cancelled() and task.exception() is None else None
 
 
 async def _in_thread(function: Any, *args: Any) -> Any:

@@ -73,6 +73,13 @@ class JoinPartition:
         self.heard = True
         return len(message.value)
 
+    def take_replayed(self) -> list[Any]:
+        """Ranges that cannot be acknowledged before a replay has ended, which ends with records to come."""
+        if not self.join.replaying:
+            return []
+        messages, self.messages = self.messages, []
+        return messages
+
     def cut(self, checkpoint: bool) -> Cut | None:
         """What is new to be written; None when there is nothing, or not yet."""
         if not (self.messages if checkpoint else self.heard) or self.join.replaying:

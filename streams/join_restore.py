@@ -22,7 +22,8 @@ def restore_join(
 
     What a crash left in the outputs behind that checkpoint is read too, so that it is not put there again.
     The join gives nothing out before its inputs are as far as they were then. `restoring` is told how far
-    this is: beyond the end of the changelog while the outputs are read.
+    this is: beyond the end of the changelog while the outputs are read. When it is
+    abandoned, reading ends with a `CancelledError`.
     """
     restoring = restoring or Restoring()
     name = topics.join_changelog(project, router.name)
@@ -45,6 +46,7 @@ def restore_join(
 
 def _told(messages: Iterator[Any], restoring: Restoring) -> Iterator[Any]:
     for message in messages:
+        restoring.check()
         restoring.next_offset += 1
         yield message
 

@@ -19,6 +19,7 @@ from streams.offset_producer import OffsetProducer
 from streams.outcomes import MarkForwarder, OutcomeReader
 from streams.partitioning import partition_for
 from streams.progress import Progress, counts_key, progress_field, progress_key
+from streams.restore import Restoring
 
 
 class OutcomeIntake:
@@ -50,12 +51,13 @@ class OutcomeIntake:
         self._ends: dict[int, int] = {}
         self._unsaved: dict[int, bytes] = {}
 
-    def restore(self) -> None:
-        """Read the state of all event partitions; blocks."""
+    def restore(self, restoring: Restoring) -> None:
+        """Read the state of all event partitions; blocks, until `restoring` is abandoned."""
         count = partition_count(self._kafka, self.source.topic)
         self._readers = {n: OutcomeReader(self.source, self._spec, n) for n in range(count)}
         by_key = {self._key(n): reader for n, reader in self._readers.items()}
         for message in read_log(self._kafka, self._changelog, 0):
+            restoring.check()
             if message.key() in by_key and message.value() is not None:
                 by_key[message.key()].restore(message.value())
         self._marks = MarkForwarder(count)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
+from typing import Any
 
 from streams.kafka_access import Kafka
 from streams.log_reader import end_offset, read_log
 from streams.partition_state import Entry, Shard, SourcePartition
+
+_LOOK_S = 0.1
 
 
 @dataclass
@@ -15,11 +21,32 @@ class Restoring:
 
     next_offset: int = 0
     end: int | None = None  # None: not known yet
+    abandoned: bool = False  # nobody waits for it any more
 
     @property
     def share(self) -> float:
         """From 0 to 1."""
         return 0.0 if self.end is None else min(1.0, self.next_offset / self.end) if self.end else 1.0
+
+    def check(self) -> None:
+        """End a thread that reads for nobody.
+
+        Raises
+        ------
+        CancelledError
+            When it has been abandoned.
+        """
+        if self.abandoned:
+            raise CancelledError
+
+
+async def restored_while(task: asyncio.Task[Any], wanted: Callable[[], bool]) -> bool:
+    """Wait for a restore; False once it is not `wanted` any more, or abandoned."""
+    while not task.done():
+        if not wanted():
+            return False
+        await asyncio.wait([task], timeout=_LOOK_S)
+    return not task.cancelled()
 
 
 def restore(
