@@ -1,0 +1,35 @@
+"""As `join_process`, taking its time over every record: of the changelog, of the outputs, of the inputs."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from streams import join_restore, range_reader
+from streams.join_app import JoinApp
+from streams.log_reader import read_log
+from tests.integration import join_process
+
+_RECORD_S, _RANGE_S = 0.1, 1.0
+
+
+def _read_slowly(*args: Any) -> Iterator[Any]:
+    for message in read_log(*args):
+        time.sleep(_RECORD_S)
+        yield message
+
+
+class _SlowJoin(JoinApp):
+    async def _on_input(self, message: Any) -> None:
+        await asyncio.sleep(_RANGE_S)
+        await super()._on_input(message)
+
+
+if __name__ == "__main__":
+    range_reader.MAX_RECORDS = 2
+    join_restore.read_log = _read_slowly  # type: ignore[assignment]
+    join_process.JoinApp = _SlowJoin  # type: ignore[misc]
+    join_process.main(*sys.argv[1:])

@@ -1,0 +1,65 @@
+"""SIGTERM to a join that is not where it was yet: it ends at once, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.integration.health import wait_for_metric
+from tests.integration.join_scene import Loop, a_log, oracles
+from tests.parity.join_oracle import M, O, P
+
+pytestmark = pytest.mark.kafka
+
+AT_ONCE_S = 8.0  # what is stopped here would take half a minute
+NEVER_MS = 3_600_000
+
+
+def assert_stops_at_once(run: Loop) -> None:
+    began_s = time.monotonic()
+    assert run.join.stop(60) == 0
+    assert time.monotonic() - began_s < AT_ONCE_S
+
+
+def test_a_join_stops_while_it_reads_its_changelog(loop: Callable[..., Loop], free_port: int) -> None:
+    log = a_log(500, seed=12)
+    first = loop()
+    for event in log[:-30]:
+        first.send_event(event)
+    first.wait()
+    first.join.kill()
+    for event in log[-30:]:
+        first.send_event(event)
+    first.producer.flush()
+    slow = loop(program="slow_join", metrics_port=free_port)
+    wait_for_metric(
+        free_port, "headrace_restored_ratio", lambda told: any(0 < share < 1 for share in told.values())
+    )
+    assert_stops_at_once(slow)
+    assert_goes_on_as_the_oracle(first, log)
+
+
+def test_a_join_stops_while_it_repeats_what_a_crash_interrupted(loop: Callable[..., Loop]) -> None:
+    log = a_log(40, seed=13)
+    first = loop(checkpoint_ms=NEVER_MS, checkpoint_records=NEVER_MS, pause_ms=NEVER_MS)
+    first.send_slowly(log[:1])
+    first.wait_for_life()  # with the one checkpoint, at the first input
+    for event in log[1:]:
+        first.send_event(event)
+    first.wait()
+    first.join.kill()
+    slow = loop(program="slow_join")
+    slow.join.wait_until(lambda: "repeating what a crash interrupted" in slow.join.last_lines(), 60)
+    time.sleep(2)
+    assert_stops_at_once(slow)
+    assert_goes_on_as_the_oracle(first, log)
+
+
+def assert_goes_on_as_the_oracle(run: Loop, log: list[P | O | M]) -> None:
+    run.join.start()
+    run.wait()
+    for partition, oracle in enumerate(oracles(log, "first", "negative")):
+        closed = sorted(c.prediction.prediction_id for c in run.closings(partition))
+        assert closed == sorted(row[0] for row in oracle.closings)
