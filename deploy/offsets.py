@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
-from schemas.errors import UnknownNameError
-from streams.kafka_access import Kafka, KafkaAdmin
+from streams.kafka_access import Kafka, KafkaAdmin, partitions_of
 
 _REQUEST_S = 10.0
 
@@ -24,16 +23,10 @@ def end_offsets(kafka: Kafka, names: Iterable[str]) -> dict[tuple[str, int], int
         When the brokers do not answer.
     """
     admin = KafkaAdmin(kafka)
-    known = admin.metadata(_REQUEST_S).topics
+    known = admin.metadata(_REQUEST_S)
     try:
-        wanted = [TopicPartition(name, partition) for name in names for partition in _partitions(name, known)]
+        wanted = [TopicPartition(name, number) for name in names for number in partitions_of(known, name)]
         answers = admin.list_offsets({tp: OffsetSpec.latest() for tp in wanted}, request_timeout=_REQUEST_S)
         return {(tp.topic, tp.partition): answer.result().offset for tp, answer in answers.items()}
     except KafkaException as error:
         raise admin.unreachable(error) from error
-
-
-def _partitions(name: str, known: dict[str, object]) -> Iterable[int]:
-    if name not in known:
-        raise UnknownNameError("topic", name, list(known))
-    return known[name].partitions  # type: ignore[attr-defined, no-any-return]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ClusterMetadata
 
-from schemas.errors import ServiceUnavailable
+from schemas.errors import ServiceUnavailable, UnknownNameError
 
 Kafka = str | Mapping[str, Any]  # bootstrap servers without TLS or SASL, or a configuration of librdkafka
 
@@ -131,6 +131,24 @@ def metadata_of(
             if trouble.refused or time.monotonic() >= deadline:
                 raise trouble.unreachable(kafka, error) from error
         wait_s *= 2
+
+
+def partitions_of(known: ClusterMetadata, topic: str) -> list[int]:
+    """The numbers of a topic's partitions.
+
+    Parameters
+    ----------
+    known
+        Of all topics: asking for one may make it.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such topic.
+    """
+    if topic not in known.topics:
+        raise UnknownNameError("topic", topic, sorted(known.topics))
+    return list(known.topics[topic].partitions)
 
 
 class KafkaAdmin(AdminClient):  # type: ignore[misc]

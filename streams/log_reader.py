@@ -8,7 +8,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.errors import ServiceUnavailable
-from streams.kafka_access import Kafka, KafkaAdmin, Trouble, client_config
+from streams.kafka_access import Kafka, KafkaAdmin, Trouble, client_config, partitions_of
 
 _FETCH_BYTES = 4 * 1024**2  # more of a partition at once: fewer round trips while a changelog is read
 _AT_ONCE = 2000
@@ -98,10 +98,9 @@ def partition_count(kafka: Kafka, topic: str) -> int:
 
     Raises
     ------
+    UnknownNameError
+        When there is no such topic.
     ServiceUnavailable
-        When there is no such topic, or Kafka does not answer.
+        When Kafka does not answer.
     """
-    known = KafkaAdmin(kafka).metadata(_SILENCE_S).topics  # of all: asking for one may make it
-    if topic not in known:
-        raise ServiceUnavailable(f"there is no topic '{topic}'; run `headrace apply` to have it made")
-    return len(known[topic].partitions)
+    return len(partitions_of(KafkaAdmin(kafka).metadata(_SILENCE_S), topic))

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from schemas.errors import DeliveryError, SettingsError, UnknownNameError
-from streams.kafka_access import Kafka, Trouble, client_config, metadata_of
+from schemas.errors import DeliveryError, SettingsError
+from streams.kafka_access import Kafka, Trouble, client_config, metadata_of, partitions_of
 
 Report = Callable[[KafkaError | None, Message], None]
 
@@ -154,11 +154,8 @@ class Outbox:
         ServiceUnavailable
             When no broker answers.
         """
-        # Of all: asking for one may make it.
-        known = metadata_of(self._producer, self._config, self._trouble, _REQUEST_S).topics
-        if topic not in known:
-            raise UnknownNameError("topic", topic, sorted(known))
-        return len(known[topic].partitions)
+        known = metadata_of(self._producer, self._config, self._trouble, _REQUEST_S)
+        return len(partitions_of(known, topic))
 
     def offer(self, topic: str, record: KafkaRecord, report: Report) -> bool:
         """Hand over a record; False when the queue is full."""

@@ -50,18 +50,35 @@ def assert_online_is_right(scene: Scene) -> None:
     assert_rows_equal(scene.online(expected), expected)
 
 
-def test_a_worker_goes_on_where_the_backfill_ended(scene: Scene, tmp_path: Path) -> None:
-    rng, told = random.Random(5), []
-    for count in (1500, 700):  # the second goes on from the first
+def backfill_of(scene: Scene, view: str, folder: Path) -> Backfill:
+    return Backfill(scene.plan, view, scene.bootstrap, folder / "log", folder / "work", Span())
+
+
+def backfill_twice(
+    scene: Scene, view: str, folder: Path, counts: tuple[int, int], rng: random.Random, told: list[str]
+) -> Backfill:
+    """Backfill so many random events, each time; the second goes on from the first."""
+    for count in counts:
         scene.produce_random(rng, count)
-        work = Backfill(scene.plan, "by_user", scene.bootstrap, tmp_path / "log", tmp_path / "work", Span())
+        work = backfill_of(scene, view, folder)
         work.run(2, told.append)
-    ends = [len(log) for log in scene.logs]
-    assert {f"purchases[{n}]: done at {end:,}" for n, end in enumerate(ends)} <= {*told}
-    assert sum(1 for _ in ViewLog(tmp_path / "log", scene.plan, "by_user").files()) >= 4
+    return work
+
+
+def hand_over(scene: Scene, work: Backfill, told: list[str]) -> None:
+    """Hand the state over, and write the online rows that it says."""
     assert work.hand_over(told.append)
     store = RedisRebuildStore(scene.redis_url, scene.plan)
     Rebuild(scene.plan, scene.bootstrap, store, 1.0, 3_600_000, told.append).run()
+
+
+def test_a_worker_goes_on_where_the_backfill_ended(scene: Scene, tmp_path: Path) -> None:
+    rng, told = random.Random(5), list[str]()
+    work = backfill_twice(scene, "by_user", tmp_path, (1500, 700), rng, told)
+    ends = [len(log) for log in scene.logs]
+    assert {f"purchases[{n}]: done at {end:,}" for n, end in enumerate(ends)} <= {*told}
+    assert sum(1 for _ in ViewLog(tmp_path / "log", scene.plan, "by_user").files()) >= 4
+    hand_over(scene, work, told)
     assert_online_is_right(scene)
     scene.start_worker()
     scene.produce_random(rng, 500)
@@ -77,17 +94,10 @@ def test_views_behind_the_shuffle_are_handed_over_with_their_blocks(
 ) -> None:
     scene = Scene(kafka_bootstrap, redis_url, project, tmp_path)
     try:
-        rng, told = random.Random(7), []
-        for count in (900, 400):  # the second goes on from the first
-            scene.produce_random(rng, count)
-            work = Backfill(
-                scene.plan, "by_shop", scene.bootstrap, tmp_path / "log", tmp_path / "work", Span()
-            )
-            work.run(2, told.append)
+        rng, told = random.Random(7), list[str]()
+        work = backfill_twice(scene, "by_shop", tmp_path, (900, 400), rng, told)
         assert any(line.startswith("purchases, shard 1: done at") for line in told)
-        assert work.hand_over(told.append)
-        store = RedisRebuildStore(scene.redis_url, scene.plan)
-        Rebuild(scene.plan, scene.bootstrap, store, 1.0, 3_600_000, told.append).run()
+        hand_over(scene, work, told)
         assert_all_is_right(scene)
         scene.start_worker()
         scene.produce_random(rng, 300)
@@ -108,7 +118,7 @@ def assert_all_is_right(scene: Scene) -> None:
 
 def test_nothing_is_handed_over_beneath_a_running_worker(scene: Scene, tmp_path: Path) -> None:
     scene.produce_random(random.Random(6), 100)
-    work = Backfill(scene.plan, "by_user", scene.bootstrap, tmp_path / "log", tmp_path / "work", Span())
+    work = backfill_of(scene, "by_user", tmp_path)
     work.run(1, print)
     scene.start_worker(checkpoint_ms=600_000)  # it has written no position yet
     scene.wait()
