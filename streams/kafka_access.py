@@ -19,6 +19,11 @@ _REFUSALS = {
     KafkaError._AUTHENTICATION: "see sasl.mechanism, sasl.username and sasl.password",
     KafkaError._SSL: "see security.protocol and ssl.ca.location, and whether the certificate has this name",
 }
+_ALERT = "SSL alert number"  # librdkafka's text of a connection that the broker's TLS has ended
+_CERTIFICATE = (
+    "see ssl.certificate.location and ssl.key.location: the broker wants a certificate of the client, of an "
+    "authority that it trusts"
+)
 _SILENCE = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN)
 _RIGHTS = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -74,7 +79,7 @@ class Trouble:
     @property
     def refused(self) -> bool:
         """Whether the account, or the certificate, is refused: waiting does not help."""
-        return self._error is not None and self._error.code() in _REFUSALS
+        return self._error is not None and _refusal(self._error) is not None
 
     def text(self) -> str | None:
         return None if self._error is None else self._error.str()
@@ -85,17 +90,21 @@ class Trouble:
         if cause.code() in _SILENCE and self._error is not None:
             cause = self._error
         return ServiceUnavailable(
-            f"Kafka at '{servers_of(kafka)}' does not answer: {cause.str()}; {_remedy(cause.code())}"
+            f"Kafka at '{servers_of(kafka)}' does not answer: {cause.str()}; {_remedy(cause)}"
         )
 
 
-def _remedy(code: int) -> str:
-    if code in _RIGHTS:
+def _refusal(error: KafkaError) -> str | None:
+    """The remedy where an account or a certificate is refused."""
+    return _CERTIFICATE if _ALERT in error.str() else _REFUSALS.get(error.code())
+
+
+def _remedy(error: KafkaError) -> str:
+    if error.code() in _RIGHTS:
         return "give this account the rights that docs/operations.md lists"
-    return _REFUSALS.get(
-        code,
+    return _refusal(error) or (
         "see whether it runs, HEADRACE_KAFKA is its address, and HEADRACE_KAFKA_CONFIG has the TLS and SASL "
-        "that it asks for",
+        "that it asks for"
     )
 
 

@@ -1,14 +1,15 @@
-"""A real Kafka that is reached with TLS and an account, and files that say how."""
+"""A real Kafka that is reached with TLS and an account, or a certificate, and files that say how."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.certificates import Authority, Certificate
 from deploy.kafka_server import KafkaServer
-from deploy.secure_listener import SecureListener, make_certificate
+from deploy.secure_listener import SecureListener
 from streams.kafka_access import KafkaAccess
 from streams.kafka_properties import read_kafka_properties
 
@@ -18,11 +19,13 @@ USER, PASSWORD = "app", "of-the-tests-alone"
 
 @dataclass(frozen=True)
 class SecureKafka:
-    """Where it listens, and whom clients have to trust."""
+    """Where it listens, whom clients have to trust, and a certificate that lets one in without an account."""
 
     server: KafkaServer
     bootstrap: str
+    certified_bootstrap: str
     authority: Path
+    client: Certificate
 
     def write(self, file: Path, mechanism: str = "SCRAM-SHA-512", **other: str | None) -> Path:
         """A file of properties that lets clients in, but for `other`: `_` is a dot, None leaves one out."""
@@ -34,9 +37,17 @@ class SecureKafka:
             "sasl.password": PASSWORD,
         }
         properties |= {name.replace("_", "."): value for name, value in other.items()}
-        lines = [f"{name}={value}\n" for name, value in properties.items() if value is not None]
-        file.write_text("# of the tests\n" + "".join(lines))
-        return file
+        return _write(file, properties)
+
+    def write_certified(self, file: Path, **other: str | None) -> Path:
+        """A file of properties that lets clients in by their certificate, but for `other` (see `write`)."""
+        properties: dict[str, str | None] = {
+            "security.protocol": "SSL",
+            "ssl.ca.location": str(self.authority),
+            "ssl.certificate.location": str(self.client.with_key),
+            "ssl.key.location": str(self.client.with_key),
+        }
+        return _write(file, properties | {name.replace("_", "."): value for name, value in other.items()})
 
     def access(self, file: Path) -> KafkaAccess:
         return read_kafka_properties(file, self.bootstrap)
@@ -44,7 +55,16 @@ class SecureKafka:
 
 @contextmanager
 def secure_kafka(folder: Path) -> Iterator[SecureKafka]:
-    certificate = make_certificate(folder, "changeit")
-    listener = SecureListener(certificate, {USER: PASSWORD})
+    authority = Authority(folder)
+    listener = SecureListener(authority.sign("broker"), {USER: PASSWORD})
+    client = authority.sign("client")
     with KafkaServer(cache=ROOT / ".cache" / "kafka", secure=listener) as server:
-        yield SecureKafka(server, listener.bootstrap, certificate.authority)
+        yield SecureKafka(
+            server, listener.bootstrap, listener.certified_bootstrap, authority.certificate, client
+        )
+
+
+def _write(file: Path, properties: Mapping[str, str | None]) -> Path:
+    lines = [f"{name}={value}\n" for name, value in properties.items() if value is not None]
+    file.write_text("# of the tests\n" + "".join(lines))
+    return file

@@ -13,13 +13,15 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
+from deploy.certificates import Authority
 from deploy.secure_listener import MECHANISMS
 from deploy.stack import LocalStack
 from featurestore import FeatureClient
 from schemas import topics
 from schemas.errors import ServiceUnavailable, SettingsError
 from streams.event_producer import EventProducer
-from streams.kafka_access import client_config
+from streams.kafka_access import client_config, refuse_wrong_access
+from streams.kafka_properties import read_kafka_properties
 from streams.log_reader import read_log
 from tests.deploy.clicks_project import NOON_MS, make_clicks_project, post
 from tests.integration.secure_kafka import PASSWORD, SecureKafka, secure_kafka
@@ -139,6 +141,35 @@ def test_a_certificate_of_an_unknown_authority_is_told(
         ServiceUnavailable, match=r"certificate.*see security\.protocol and ssl\.ca\.location"
     ):
         _ = EventProducer.from_plan(unknown, stack.plan, "clicks").partition_count
+
+
+def test_a_client_certificate_lets_a_command_in(
+    stack: LocalStack, kafka: SecureKafka, tmp_path: Path
+) -> None:
+    file = kafka.write_certified(tmp_path / "certified.properties")
+    at = {"HEADRACE_KAFKA": kafka.certified_bootstrap, "HEADRACE_KAFKA_CONFIG": str(file)}
+    done = headrace(stack, "status", **at)
+    assert done.returncode == 0, done.stderr
+    assert "clicks" in done.stdout
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "another authority's"])
+def test_without_a_client_certificate_that_is_trusted_a_command_ends_at_once_and_says_what_is_missing(
+    stack: LocalStack, kafka: SecureKafka, tmp_path: Path, whose: str
+) -> None:
+    shown = None if whose == "nobody's" else str(Authority(tmp_path).sign("client").with_key)
+    other = {"ssl_certificate_location": shown, "ssl_key_location": shown}
+    file = kafka.write_certified(tmp_path / "uncertified.properties", **other)
+    began_s = time.monotonic()
+    with pytest.raises(ServiceUnavailable, match=r"see ssl\.certificate\.location and ssl\.key\.location"):
+        refuse_wrong_access(read_kafka_properties(file, kafka.certified_bootstrap), SOON_S)
+    assert time.monotonic() - began_s < SOON_S / 2
+    at = {"HEADRACE_KAFKA": kafka.certified_bootstrap, "HEADRACE_KAFKA_CONFIG": str(file)}
+    done = headrace(stack, "status", **at)
+    assert done.returncode == 2
+    assert kafka.certified_bootstrap in done.stderr
+    assert "see ssl.certificate.location and ssl.key.location" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_without_the_setting_the_error_names_it(

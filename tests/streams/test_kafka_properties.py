@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import ServiceUnavailable, SettingsError
+from schemas.errors import ServiceUnavailable, SettingsError, UnknownNameError
 from streams.kafka_access import KafkaAdmin, client_config, refuse_wrong_access
 from streams.kafka_properties import _RESERVED, read_kafka_properties
 from streams.log_reader import partition_count
@@ -114,5 +114,5 @@ def test_an_empty_file_adds_nothing(file: Path, kafka_bootstrap: str, project: s
     file.write_text("")
     access = read_kafka_properties(file, kafka_bootstrap)
     assert client_config(access) == {"bootstrap.servers": kafka_bootstrap}
-    with pytest.raises(ServiceUnavailable, match=f"no topic '{project}'"):
+    with pytest.raises(UnknownNameError, match=f"topic not found: '{project}'"):
         partition_count(access, project)
