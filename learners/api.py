@@ -27,6 +27,10 @@ class PredictRequest(ApiModel):
     prediction_id: Id | None = None
     key: Id | None = None
 
+    def value(self, name: str) -> Value:
+        """Of an entity, else of a request feature; None where it is not given."""
+        return self.entities.get(name, self.request.get(name))
+
 
 class PredictBatch(ApiModel):
     requests: list[PredictRequest] = Field(min_length=1, max_length=MAX_BATCH)

@@ -7,10 +7,9 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from featurestore.client import AsyncFeatureClient
-from featurestore.logged_values import fits, from_logged, to_logged
+from featurestore.logged_values import fits
 from learners.api import (
     ArmState,
     LogPosition,
@@ -25,22 +24,15 @@ from learners.draw import draw
 from learners.live_models import Live, LiveArm, LiveModels
 from learners.record_log import Entry, RecordLog
 from learners.scoring import score
+from learners.served_features import Served, ServedFeatures
 from learners.service_metrics import ServiceMetrics
 from schemas import topics
-from schemas.errors import DefinitionError, HeadraceError, RequestError, ServiceUnavailable
+from schemas.errors import RequestError
 from schemas.plan import Plan
-from schemas.records import Outcome, Prediction, Provenance, Value
+from schemas.records import Outcome, Prediction
 from streams.partitioning import partition_for
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Served:
-    """The features of one request; None where they could not be read at all."""
-
-    features: dict[str, Value] | None
-    provenance: dict[str, Provenance]
 
 
 @dataclass(frozen=True)
@@ -76,15 +68,16 @@ class RouterService:
         self.spec = plan.router(router_name)
         self.models = models
         self._plan_hash = plan.hash
-        self._features, self._log, self._metrics = features, log, metrics
-        refs = plan.logged_features(self.spec)
-        self.feature_names = [f"{ref.view}:{ref.feature}" for ref in refs]
-        self._expires = any(plan.view(ref.view).ttl_ms for ref in plan.stored(refs))
-        fields = [field for view in plan.on_demand_of(refs) for field in view.request]
-        self._asked = {field.name: field.dtype for field in fields}
+        self._features = ServedFeatures(plan, self.spec, features, metrics)
+        self._log, self._metrics = log, metrics
         self._reads_features = {arm: plan.learner(arm).service is not None for arm in self.spec.arms}
         self._predictions = topics.predictions(plan.project, router_name)
         self._outcomes = topics.outcomes(plan.project, router_name)
+
+    @property
+    def feature_names(self) -> list[str]:
+        """What is read for a prediction, ``view:feature``."""
+        return self._features.names
 
     async def predict(self, requests: Sequence[PredictRequest]) -> list[PredictResponse]:
         """Answer a batch, in its order, once all of it is logged or the log's time is up.
@@ -98,7 +91,7 @@ class RouterService:
         for index, request in enumerate(requests):
             self._check(index, request)
         with self._metrics.seconds.labels("features").time():
-            served = await self._read(requests, now_ms)
+            served = await self._features.read(requests, now_ms)
         with self._metrics.seconds.labels("scores").time():
             live = self.models.live
             answers = [
@@ -167,64 +160,18 @@ class RouterService:
                 if name not in given:
                     remedy = f"Router '{self.spec.name}' needs it; send null where it is not known"
                     raise RequestError(f"requests[{index}].{place}.{name}", "it is missing", remedy)
-        for name, dtype in self._asked.items():
-            if not fits(dtype, value := self._value(request, name)):
+        for name, dtype in self._features.asked.items():
+            if not fits(dtype, value := request.value(name)):
                 where = f"requests[{index}].{'entities' if name in request.entities else 'request'}.{name}"
                 remedy = "Send such a value, times in epoch milliseconds, or null"
                 raise RequestError(where, f"{value!r} is no {dtype}", remedy)
-        if self._value(request, self.spec.unit) is None:
+        if request.value(self.spec.unit) is None:
             problem = "it is null, but traffic is split by it"
             raise RequestError(f"requests[{index}].{self.spec.unit}", problem, "Send its value")
 
-    async def _read(self, requests: Sequence[PredictRequest], now_ms: int) -> list[Served]:
-        """All features of the batch: one read, or one per moment where features can expire."""
-        if not self.feature_names:
-            return [Served({}, {})] * len(requests)
-        found: list[Served] = [Served(None, {})] * len(requests)
-        try:
-            for moment, rows in self._moments(requests, now_ms).items():
-                served = await self._read_at(moment, [requests[row] for row in rows])
-                for row, one in zip(rows, served, strict=True):
-                    found[row] = one
-        except ServiceUnavailable as error:
-            return self._without_features(requests, error)
-        return found
-
-    async def _read_at(self, moment: int, requests: Sequence[PredictRequest]) -> list[Served]:
-        try:
-            rows = [self._entity_row(request) for request in requests]
-            response = await self._features.get_online_features(self.feature_names, rows, now_ms=moment)
-        except ServiceUnavailable:
-            raise
-        except DefinitionError as error:
-            if len(requests) == 1:
-                return self._without_features(requests, error)
-            # A function that fails on one row must not take the features of the others away.
-            return [one for request in requests for one in await self._read_at(moment, [request])]
-        except HeadraceError as error:
-            raise RequestError("entities", str(error), "Send join keys of the declared types") from error
-        return [_served(response.columns, response.provenance, row) for row in range(len(requests))]
-
-    def _without_features(self, requests: Sequence[PredictRequest], error: HeadraceError) -> list[Served]:
-        _log.error("router '%s' answers without features: %s", self.spec.name, error)
-        self._metrics.feature_errors.inc()
-        return [Served(None, {})] * len(requests)
-
-    def _entity_row(self, request: PredictRequest) -> Mapping[str, Any]:
-        """Join keys, and what on-demand views take from the request."""
-        asked = {n: from_logged(dtype, self._value(request, n)) for n, dtype in self._asked.items()}
-        return {**request.entities, **asked}
-
-    def _moments(self, requests: Sequence[PredictRequest], now_ms: int) -> dict[int, list[int]]:
-        moments: dict[int, list[int]] = {}
-        for row, request in enumerate(requests):
-            moment = now_ms if request.ts_ms is None or not self._expires else request.ts_ms
-            moments.setdefault(moment, []).append(row)
-        return moments
-
     def _answer(self, live: Live, request: PredictRequest, served: Served, now_ms: int) -> Answer:
         spec, epoch = self.spec, live.epoch
-        unit = str(self._value(request, spec.unit))
+        unit = str(request.value(spec.unit))
         chosen = draw(spec.arms, epoch.propensities, spec.salt, epoch.epoch, unit)
         scores = {arm.name: self._score(arm, request, served) for arm in live.arms}
         answer, fallback = self._fall_back(scores, chosen)
@@ -273,12 +220,8 @@ class RouterService:
     def _natural_key(self, request: PredictRequest) -> str | None:
         if self.spec.outcome is None:
             return None
-        value = self._value(request, self.spec.outcome.key_field)
+        value = request.value(self.spec.outcome.key_field)
         return None if value is None else str(value)
-
-    @staticmethod
-    def _value(request: PredictRequest, name: str) -> Value:
-        return request.entities.get(name, request.request.get(name))
 
     async def _append(
         self, topic: str, records: Sequence[tuple[str, Prediction | Outcome, int]]
@@ -293,17 +236,6 @@ class RouterService:
             None if offset is None else LogPosition(topic=topic, partition=entry.partition, offset=offset)
             for entry, offset in zip(entries, offsets, strict=True)
         ]
-
-
-def _served(
-    columns: Mapping[str, Sequence[Any]], provenance: Mapping[str, Sequence[Any]], row: int
-) -> Served:
-    origins = {
-        view: Provenance.model_construct(partition=at.partition, offset=at.offset, as_of_ms=at.as_of_ms)
-        for view, places in provenance.items()
-        if (at := places[row]) is not None
-    }
-    return Served({name: to_logged(values[row]) for name, values in columns.items()}, origins)
 
 
 def _response(answer: Answer, position: LogPosition | None) -> PredictResponse:
