@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
+from typer.testing import CliRunner
 
 from deploy.certificates import Authority
+from deploy.cli import app
 from deploy.secure_listener import MECHANISMS
 from deploy.stack import LocalStack
 from featurestore import FeatureClient
@@ -100,10 +102,13 @@ def test_an_event_becomes_a_feature_a_prediction_an_example_and_a_model(stack: L
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_every_command_reaches_it(stack: LocalStack, command: list[str], says: str) -> None:
-    done = headrace(stack, *command)
-    assert done.returncode == 0, done.stderr
-    assert says in done.stdout
+def test_every_command_reaches_it(
+    stack: LocalStack, command: list[str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(stack.settings.project_dir)
+    done = CliRunner().invoke(app, command, env=stack.settings.environment())
+    assert done.exit_code == 0, done.output
+    assert says in done.output
 
 
 @pytest.mark.parametrize("command", ["apply", "status", "worker", "join", "train", "serve"])
