@@ -157,9 +157,7 @@ def split_users(partitions: list[list[OracleEvent]]) -> None:
                 event.fields["user"] = event.fields["user"] // len(partitions) * len(partitions) + number
 
 
-thorough = settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+thorough = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @thorough
