@@ -122,6 +122,8 @@ class AsyncEventProducer:
         if records:
             await batch.settled.wait()
         self._outbox.raise_failures(batch)
+        if batch.unplaced:
+            await asyncio.to_thread(self._outbox.place, batch)
         return batch.ends
 
     async def _partition_count(self) -> int:

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.errors import DeliveryError, SettingsError
 from streams.kafka_access import Kafka, Trouble, client_config, metadata_of, partitions_of
+from streams.log_reader import end_offset
 
 Report = Callable[[KafkaError | None, Message], None]
 
@@ -65,11 +66,15 @@ class Deliveries:
     ----------
     ends
         Partition to the next offset of what was acknowledged.
+    unplaced
+        Partitions with a record that is in the log at an offset Kafka did not tell: its first answer was
+        lost, and the next one only says that the record is there already.
     """
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
         self.ends: dict[int, int] = {}
+        self.unplaced: set[int] = set()
         self._failed: Counter[int] = Counter()
         self._first: KafkaError | None = None
         self._lock = threading.Lock()
@@ -80,8 +85,21 @@ class Deliveries:
         with self._lock:
             if error is not None:
                 self._fail(ANY_PARTITION if partition is None else partition, 1, error)
-            elif offset >= self.ends.get(partition, 0):
-                self.ends[partition] = offset + 1
+            elif offset is None:
+                self.unplaced.add(partition)
+            else:
+                self._reach(partition, offset + 1)
+
+    def place(self, kafka: Kafka) -> None:
+        """Count what is unplaced as reaching to the end of its partition; asks Kafka for it, and blocks."""
+        for partition in list(self.unplaced):
+            end = end_offset(kafka, self.topic, partition)
+            with self._lock:
+                self.unplaced.discard(partition)
+                self._reach(partition, end)
+
+    def _reach(self, partition: int, end: int) -> None:
+        self.ends[partition] = max(end, self.ends.get(partition, 0))
 
     def refuse(self, records: int, error: KafkaError) -> None:
         """Records that were not even handed over."""
@@ -124,7 +142,7 @@ class Outbox:
     """
 
     def __init__(self, kafka: Kafka) -> None:
-        given = client_config(kafka)
+        self._kafka, given = kafka, client_config(kafka)
         for name, value in _FIXED.items():
             if str(given.get(name, value)).lower() != str(value).lower():
                 raise SettingsError(
@@ -207,6 +225,11 @@ class Outbox:
         """
         self.settle()
         self.raise_failures(deliveries)
+        self.place(deliveries)
+
+    def place(self, deliveries: Deliveries) -> None:
+        """See `Deliveries.place`."""
+        deliveries.place(self._kafka)
 
     def settle(self) -> None:
         """Block until everything handed over is delivered or given up, whatever the topic."""

@@ -21,7 +21,7 @@ from streams.async_event_producer import AsyncEventProducer
 from streams.event_format import EventFormat
 from streams.event_producer import EventProducer
 from streams.log_reader import read_log
-from streams.outbox import Outbox
+from streams.outbox import Deliveries, Outbox
 from streams.partitioning import partition_for
 from tests.streams.plans import purchases_plan
 
@@ -148,6 +148,27 @@ def test_a_queue_of_ten_takes_a_thousand_events_in_order(kafka_bootstrap: str, c
     with EventProducer(kafka, clicks) as producer:
         producer.send_batch([click(n, "ada", f"page {n}") for n in range(1000)])
     assert pages(messages(kafka_bootstrap, clicks.topic)) == [f"page {n}" for n in range(1000)]
+
+
+class UnplacedRecord:
+    """As librdkafka tells of a record whose first answer was lost: it is there, at an offset unknown."""
+
+    def partition(self) -> int:
+        return partition_for(b"ada", PARTITIONS)
+
+    def offset(self) -> None:
+        return None
+
+
+def test_a_record_of_unknown_offset_reaches_to_the_end_of_its_partition(
+    kafka_bootstrap: str, clicks: EventFormat
+) -> None:
+    outbox, deliveries = Outbox(kafka_bootstrap), Deliveries(clicks.topic)
+    EventProducer(outbox, clicks).send(click(0, "ada"))
+    deliveries.report(None, UnplacedRecord())  # type: ignore[arg-type]
+    outbox.flush(deliveries)
+    assert deliveries.ends == {partition_for(b"ada", PARTITIONS): 1}
+    assert not deliveries.unplaced
 
 
 def test_producers_share_an_outbox(kafka_bootstrap: str, clicks: EventFormat) -> None:
