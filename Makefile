@@ -39,8 +39,9 @@ $(INSTALLED): pyproject.toml $(VENV)/.locked
 demo: setup ## run the whole loop on real flights (January to March; FULL=1: the year)
 	@$(BIN)/python -m examples.flights.demo $(if $(FULL),--full)
 
+# Two processes, with servers of their own: much of a test is waiting. A file stays in one of them.
 test: check ## lint, then every test, on real Kafka and Redis
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-faults: setup ## kill, stop, add and remove processes many times, compare every row (minutes)
 	@$(BIN)/python -m pytest -m faults

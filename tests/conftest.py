@@ -1,4 +1,7 @@
-"""Real servers for the tests, and a project of their own for each of them."""
+"""Real servers for the tests, and a project of their own for each of them.
+
+`make test` shares the files out to processes, each of which is a session with servers of its own.
+"""
 
 from __future__ import annotations
 
