@@ -114,7 +114,7 @@ def _value_encoder(feature: FieldSpec) -> Callable[[Any], list[bytes]]:
     """Values of a column as bulk strings of `ValueProto` bytes."""
     tag, wire = layout.value_tag(feature.dtype), layout.wire_of(feature.dtype)
     if layout.element_type(feature.dtype):
-        return lambda lists: [bulk(tag + _behind_length(body)) for body in _list_bodies(wire, lists)]
+        return lambda lists: [bulk(tag + behind_length(body)) for body in list_bodies(wire, lists)]
     if wire == "text":
         return lambda values: [bulk(tag + varint(len(text)) + text) for text in _texts(values)]
     if wire in _FIXED:
@@ -126,11 +126,11 @@ def _value_encoder(feature: FieldSpec) -> Callable[[Any], list[bytes]]:
     return lambda values: [bulk(tag + varint(n)) for n in np.asarray(values, np.int64).tolist()]
 
 
-def _list_bodies(wire: layout.Wire, lists: Lists) -> Iterator[bytes]:
+def list_bodies(wire: layout.Wire, lists: Lists) -> Iterator[bytes]:
     """What is in the message of each list: numbers packed, texts one by one."""
     ends = lists.ends.tolist()
     if wire == "text":
-        texts = [b"\x0a" + _behind_length(text) for text in _texts(lists.values)]
+        texts = [b"\x0a" + behind_length(text) for text in _texts(lists.values)]
         yield from (b"".join(texts[start:end]) for start, end in pairwise(ends))
         return
     if wire in _FIXED:
@@ -141,10 +141,10 @@ def _list_bodies(wire: layout.Wire, lists: Lists) -> Iterator[bytes]:
         whole = np.asarray(lists.values, np.int64).tolist()
         numbers = [varint(_seconds(number) if wire == "seconds" else number) for number in whole]
         packed = (b"".join(numbers[start:end]) for start, end in pairwise(ends))
-    yield from (body and b"\x0a" + _behind_length(body) for body in packed)
+    yield from (body and b"\x0a" + behind_length(body) for body in packed)
 
 
-def _behind_length(text: bytes) -> bytes:
+def behind_length(text: bytes) -> bytes:
     return varint(len(text)) + text
 
 

@@ -1,0 +1,216 @@
+"""Columns of maps, structs, lists in lists and zoned times, as Arrow gives them, to messages."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from featurestore.nested_values import message_of
+from schemas.feature_specs import ValueType
+from schemas.nested_types import TypeTree, parse_type
+
+_TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+_ZONED = re.compile(r"(.+)\[([^\]]+)\]")  # RFC 9557
+# Numbers in a list keep their width, as far as Feast has it.
+_WIDTHS: dict[str, type[Any]] = {
+    **dict.fromkeys(("int8", "int16", "int32", "uint8", "uint16"), np.int32),
+    **dict.fromkeys(("int64", "uint32"), np.int64),
+    "halffloat": np.float32,
+    "float": np.float32,
+    "double": np.float64,
+}
+
+
+def read_messages(dtype: ValueType, array: pa.Array) -> list[bytes]:
+    """The messages of a column's values, empty where it is null.
+
+    Parameters
+    ----------
+    dtype
+        A type whose outline is among `redis_layout.MESSAGES`.
+    array
+        Shape (n,): structs, maps, lists, timestamps, or texts: of JSON, and in ISO 8601 for zoned times (with
+        the zone behind them, ``2026-01-01T00:00+09:00[Asia/Tokyo]``, if it is to be kept by its name).
+
+    Raises
+    ------
+    ValueError
+        When a value is of another type, or Feast has no way to write it; the message says which row.
+    """
+    declared = parse_type(dtype)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    values = _texts(dtype, array) if any(is_text(array.type) for is_text in _TEXT) else _values(array)
+    return [_message(dtype, declared, row, value) for row, value in enumerate(values)]
+
+
+def _message(dtype: ValueType, declared: TypeTree, row: int, value: Any) -> bytes:
+    if value is None:
+        return b""
+    try:
+        if (problem := next(_misfits(declared, value), None)) is not None:
+            raise ValueError(problem)
+        return message_of(dtype, value)
+    except ValueError as error:
+        raise ValueError(f"row {row}: {error}") from None
+
+
+def _texts(dtype: ValueType, array: pa.Array) -> list[Any]:
+    if dtype == "ScalarMap":
+        raise ValueError(f"it is {array.type}, and JSON has no keys but texts: ScalarMap takes Arrow's maps")
+    read = _moment if dtype == "ZonedTimestamp" else json.loads
+    found = []
+    for row, text in enumerate(array.to_pylist()):
+        try:
+            found.append(None if text is None else read(text))
+        except ValueError:
+            raise ValueError(f"row {row} is {text!r}, which is no {dtype}") from None
+        if text is not None and found[-1] is None:
+            raise ValueError(f"row {row} is the JSON null; leave it out of the table")
+    return found
+
+
+def _moment(text: str) -> datetime:
+    if (zoned := _ZONED.fullmatch(text)) is None:
+        return datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(zoned[1])
+    try:
+        zone = ZoneInfo(zoned[2])
+    except (KeyError, OSError) as error:
+        raise ValueError(str(error)) from None
+    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
+
+
+def _values(array: pa.Array) -> list[Any]:
+    """Python's values, lists of numbers and times as numpy's."""
+    kind = array.type
+    if pa.types.is_struct(kind):
+        columns = [_values(column) for column in array.flatten()]
+        names = [kind.field(at).name for at in range(kind.num_fields)]
+        rows: Any = zip(*columns, strict=True) if columns else ((),) * len(array)
+        return _where_known(array, [dict(zip(names, row, strict=True)) for row in rows])
+    if pa.types.is_map(kind):
+        array = array.cast(pa.list_(pa.struct([kind.key_field, kind.item_field])))
+        keys, items = map(_values, array.flatten().flatten())
+        return _cut(array, list(zip(keys, items, strict=True)), dict)
+    if any(is_list(kind) for is_list in _LISTS):
+        return _cut(array, _elements(array.flatten()), lambda part: part)
+    return _leaves(array)
+
+
+def _leaves(array: pa.Array) -> list[Any]:
+    kind = array.type
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        zone = kind.tz if pa.types.is_timestamp(kind) else None
+        array = array.cast(pa.timestamp("us", zone), safe=False)
+    found: list[Any] = array.to_pylist()
+    return found
+
+
+def _elements(inside: pa.Array) -> list[Any] | NDArray[Any]:
+    """What is in lists: numbers with their width, if none is missing that has no way to be."""
+    kind = inside.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        zone = kind.tz if pa.types.is_timestamp(kind) else None
+        milliseconds = inside.cast(pa.timestamp("ms", zone), safe=False)
+        return np.asarray(milliseconds.to_numpy(zero_copy_only=False), "datetime64[ms]")
+    width = _WIDTHS.get(str(kind))
+    if pa.types.is_floating(kind):
+        return np.asarray(pc.fill_null(inside.cast(pa.float64()), np.nan), width)
+    if inside.null_count and not pa.types.is_nested(kind):
+        raise ValueError(f"there is a null in a list of {kind}, which Feast has no room for")
+    if width is not None:
+        return np.asarray(inside).astype(width)
+    return np.asarray(inside) if pa.types.is_boolean(kind) else _values(inside)
+
+
+def _cut(array: pa.Array, inside: Any, made: Callable[[Any], Any]) -> list[Any]:
+    """Each row's part of what is inside of all."""
+    found, at = [], 0
+    for length in pc.list_value_length(array).to_pylist():
+        end = at + (length or 0)
+        found.append(None if length is None else made(inside[at:end]))
+        at = end
+    return found
+
+
+def _where_known(array: pa.Array, values: list[Any]) -> list[Any]:
+    known = array.is_valid().to_pylist()
+    return [value if there else None for value, there in zip(values, known, strict=True)]
+
+
+def _misfits(declared: TypeTree, value: Any) -> Iterator[str]:
+    """What in a value is not of the declared type. A null is of any."""
+    if value is None:
+        return
+    if declared.name in ("Array", "Set"):
+        yield from _misfit_elements(declared, value)
+    elif declared.name == "Struct":
+        if not isinstance(value, Mapping):
+            yield f"{value!r} is no {declared}"
+            return
+        fields = dict(declared.parts)
+        for name, each in value.items():
+            if name not in fields:
+                yield f"'{name}' is no field of {declared}"
+            else:
+                yield from _misfits(fields[name], each)
+    elif not isinstance(value, _PYTHON[declared.name]) or (
+        isinstance(value, bool) and declared.name in _NUMBERS
+    ):
+        yield f"{value!r} is no {declared}"
+
+
+def _misfit_elements(declared: TypeTree, value: Any) -> Iterator[str]:
+    if isinstance(value, np.ndarray):
+        if declared.element.name not in _KINDS or value.dtype.kind not in _KINDS[declared.element.name]:
+            yield f"a list of {value.dtype} is no {declared}"
+    elif not isinstance(value, list):
+        yield f"{value!r} is no {declared}"
+    else:
+        for each in value:
+            yield from _misfits(declared.element, each)
+
+
+_NUMBERS = ("Int32", "Int64", "Float32", "Float64")
+_PYTHON: dict[str, tuple[type, ...]] = {
+    "Int32": (int,),
+    "Int64": (int,),
+    "Float32": (float, int),
+    "Float64": (float, int),
+    "Bool": (bool,),
+    "String": (str,),
+    "Json": (str,),
+    "Uuid": (str, UUID),
+    "TimeUuid": (str, UUID),
+    "Decimal": (str, Decimal),
+    "Bytes": (bytes,),
+    "PdfBytes": (bytes,),
+    "ImageBytes": (bytes,),
+    "UnixTimestamp": (datetime,),
+    "ZonedTimestamp": (datetime,),
+    "Map": (Mapping,),
+    "ScalarMap": (Mapping,),
+}
+# Numpy's kinds of lists of each.
+_KINDS = {
+    "Int32": "i",
+    "Int64": "i",
+    "Float32": "if",
+    "Float64": "if",
+    "Bool": "b",
+    "UnixTimestamp": "M",
+    "ZonedTimestamp": "M",
+}
