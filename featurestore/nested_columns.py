@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -24,12 +25,12 @@ _TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 _ZONED = re.compile(r"(.+)\[([^\]]+)\]")  # RFC 9557
 # Numbers in a list keep their width, as far as Feast has it.
-_WIDTHS: dict[str, type[Any]] = {
-    **dict.fromkeys(("int8", "int16", "int32", "uint8", "uint16"), np.int32),
-    **dict.fromkeys(("int64", "uint32"), np.int64),
-    "halffloat": np.float32,
-    "float": np.float32,
-    "double": np.float64,
+_WIDTHS: dict[str, pa.DataType] = {
+    **dict.fromkeys(("int8", "int16", "int32", "uint8", "uint16"), pa.int32()),
+    **dict.fromkeys(("int64", "uint32", "uint64"), pa.int64()),
+    **dict.fromkeys(("halffloat", "float"), pa.float32()),
+    "double": pa.float64(),
+    "bool": pa.bool_(),
 }
 
 
@@ -41,8 +42,9 @@ def read_messages(dtype: ValueType, array: pa.Array) -> list[bytes]:
     dtype
         A type whose outline is among `redis_layout.MESSAGES`.
     array
-        Shape (n,): structs, maps, lists, timestamps, or texts: of JSON, and in ISO 8601 for zoned times (with
-        the zone behind them, ``2026-01-01T00:00+09:00[Asia/Tokyo]``, if it is to be kept by its name).
+        Shape (n,): structs, maps (or lists of structs of key and value), lists, timestamps, or texts: JSON, and
+        for zoned times ISO 8601, with the name of the zone behind them if they have one
+        (``2026-01-01T00:00+09:00[Asia/Tokyo]``).
 
     Raises
     ------
@@ -60,16 +62,14 @@ def _message(dtype: ValueType, declared: TypeTree, row: int, value: Any) -> byte
     if value is None:
         return b""
     try:
-        if (problem := next(_misfits(declared, value), None)) is not None:
-            raise ValueError(problem)
-        return message_of(dtype, value)
+        return message_of(dtype, _fitted(declared, value))
     except ValueError as error:
         raise ValueError(f"row {row}: {error}") from None
 
 
 def _texts(dtype: ValueType, array: pa.Array) -> list[Any]:
     if dtype == "ScalarMap":
-        raise ValueError(f"it is {array.type}, and JSON has no keys but texts: ScalarMap takes Arrow's maps")
+        raise ValueError("it is text, and keys in JSON are: give a list of structs of key and value")
     read = _moment if dtype == "ZonedTimestamp" else json.loads
     found = []
     for row, text in enumerate(array.to_pylist()):
@@ -120,7 +120,7 @@ def _leaves(array: pa.Array) -> list[Any]:
 
 
 def _elements(inside: pa.Array) -> list[Any] | NDArray[Any]:
-    """What is in lists: numbers with their width, if none is missing that has no way to be."""
+    """What is in lists: numbers with their width, unless one is missing that has no way to be."""
     kind = inside.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         zone = kind.tz if pa.types.is_timestamp(kind) else None
@@ -128,12 +128,8 @@ def _elements(inside: pa.Array) -> list[Any] | NDArray[Any]:
         return np.asarray(milliseconds.to_numpy(zero_copy_only=False), "datetime64[ms]")
     width = _WIDTHS.get(str(kind))
     if pa.types.is_floating(kind):
-        return np.asarray(pc.fill_null(inside.cast(pa.float64()), np.nan), width)
-    if inside.null_count and not pa.types.is_nested(kind):
-        raise ValueError(f"there is a null in a list of {kind}, which Feast has no room for")
-    if width is not None:
-        return np.asarray(inside).astype(width)
-    return np.asarray(inside) if pa.types.is_boolean(kind) else _values(inside)
+        return np.asarray(pc.fill_null(inside.cast(width), math.nan))
+    return _values(inside) if width is None or inside.null_count else np.asarray(inside.cast(width))
 
 
 def _cut(array: pa.Array, inside: Any, made: Callable[[Any], Any]) -> list[Any]:
@@ -151,46 +147,64 @@ def _where_known(array: pa.Array, values: list[Any]) -> list[Any]:
     return [value if there else None for value, there in zip(values, known, strict=True)]
 
 
-def _misfits(declared: TypeTree, value: Any) -> Iterator[str]:
-    """What in a value is not of the declared type. A null is of any."""
+def _fitted(declared: TypeTree, value: Any) -> Any:
+    """The value, its maps as dicts, if it is of the declared type. A null is of any."""
     if value is None:
-        return
+        return None
     if declared.name in ("Array", "Set"):
-        yield from _misfit_elements(declared, value)
-    elif declared.name == "Struct":
-        if not isinstance(value, Mapping):
-            yield f"{value!r} is no {declared}"
-            return
+        return _fitted_list(declared, value)
+    if declared.name in ("Map", "ScalarMap"):
+        return _fitted_map(declared, value)
+    if declared.name == "Struct":
         fields = dict(declared.parts)
-        for name, each in value.items():
-            if name not in fields:
-                yield f"'{name}' is no field of {declared}"
-            else:
-                yield from _misfits(fields[name], each)
-    elif not isinstance(value, _PYTHON[declared.name]) or (
-        isinstance(value, bool) and declared.name in _NUMBERS
-    ):
-        yield f"{value!r} is no {declared}"
+        if not isinstance(value, dict) or not value.keys() <= fields.keys():
+            raise ValueError(f"{value!r} is no {declared}")
+        return {name: _fitted(fields[name], each) for name, each in value.items()}
+    if not _is_single(declared.name, value):
+        raise ValueError(f"{value!r} is no {declared}")
+    return value
 
 
-def _misfit_elements(declared: TypeTree, value: Any) -> Iterator[str]:
+def _is_single(name: str, value: Any) -> bool:
+    if isinstance(value, bool) or name == "Bool":
+        return isinstance(value, bool) and name == "Bool"
+    if name in _INTEGERS and isinstance(value, float):  # as pandas has those beside a null
+        return math.isnan(value) or value.is_integer()
+    return isinstance(value, _PYTHON[name])
+
+
+def _fitted_list(declared: TypeTree, value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        if declared.element.name not in _KINDS or value.dtype.kind not in _KINDS[declared.element.name]:
-            yield f"a list of {value.dtype} is no {declared}"
-    elif not isinstance(value, list):
-        yield f"{value!r} is no {declared}"
-    else:
-        for each in value:
-            yield from _misfits(declared.element, each)
+        kind, element = value.dtype.kind, declared.element.name
+        known = ~np.isnan(value) if kind == "f" else np.ones(len(value), np.bool_)
+        whole = kind != "f" or element not in _INTEGERS or (value[known] % 1 == 0).all()
+        if kind not in _KINDS.get(element, "") or not whole:
+            raise ValueError(f"{value.tolist()!r} is no {declared}")
+        return value
+    if not isinstance(value, list):
+        raise ValueError(f"{value!r} is no {declared}")
+    return [_fitted(declared.element, each) for each in value]
 
 
-_NUMBERS = ("Int32", "Int64", "Float32", "Float64")
+def _fitted_map(declared: TypeTree, value: Any) -> Any:
+    """Maps come as such, or as lists of their entries: structs of key and value, or pairs of texts, which is
+    what pandas makes of Arrow's maps of texts."""
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, list):
+        if all(isinstance(entry, dict) and entry.keys() == {"key", "value"} for entry in value):
+            return {entry["key"]: entry["value"] for entry in value}
+        if declared.name == "Map" and all(isinstance(entry, list) and len(entry) == 2 for entry in value):
+            return dict(value)
+    raise ValueError(f"{value!r} is no {declared}; give a map, or a list of structs of key and value")
+
+
+_INTEGERS = ("Int32", "Int64")
 _PYTHON: dict[str, tuple[type, ...]] = {
     "Int32": (int,),
     "Int64": (int,),
     "Float32": (float, int),
     "Float64": (float, int),
-    "Bool": (bool,),
     "String": (str,),
     "Json": (str,),
     "Uuid": (str, UUID),
@@ -201,16 +215,13 @@ _PYTHON: dict[str, tuple[type, ...]] = {
     "ImageBytes": (bytes,),
     "UnixTimestamp": (datetime,),
     "ZonedTimestamp": (datetime,),
-    "Map": (Mapping,),
-    "ScalarMap": (Mapping,),
 }
 # Numpy's kinds of lists of each.
 _KINDS = {
-    "Int32": "i",
-    "Int64": "i",
+    "Int32": "if",
+    "Int64": "if",
     "Float32": "if",
     "Float64": "if",
     "Bool": "b",
     "UnixTimestamp": "M",
-    "ZonedTimestamp": "M",
 }

@@ -133,7 +133,7 @@ _MAP_KEYS: dict[int, Callable[[Any], Any]] = {
     4: lambda raw: struct.unpack("<d", raw)[0],
     5: bool,
     6: instant,
-    7: bytes,
+    7: lambda raw: raw[:],
     8: lambda raw: UUID(raw.decode()),
     9: lambda raw: UUID(raw.decode()),
     10: lambda raw: Decimal(raw.decode()),

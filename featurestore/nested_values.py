@@ -158,7 +158,7 @@ def _type_of(value: Any) -> ValueType:
     for kind, dtype in _PYTHON_TYPES:
         if isinstance(value, kind):
             return dtype
-    raise ValueError(f"{value!r} has no place in a list, a map or a struct")
+    raise ValueError(f"{value!r} has no place in a list or a map")
 
 
 def _within(value: int) -> int:

@@ -19,7 +19,7 @@ from schemas.errors import HeadraceError
 if TYPE_CHECKING:
     from schemas.feature_specs import ValueType
 
-_UNREADABLE = (KeyError, IndexError, ValueError, ArithmeticError, OSError, struct.error)
+_UNREADABLE = (LookupError, ValueError, ArithmeticError, TypeError, AttributeError, OSError, struct.error)
 _ELEMENTS = b"\x0a"  # the tag of what is in the message of a list or a set
 _FEW_BYTES = 1000  # up to so many, whole numbers are read one by one
 _double = struct.Struct("<xd").unpack
