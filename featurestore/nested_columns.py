@@ -42,8 +42,8 @@ def read_messages(dtype: ValueType, array: pa.Array) -> list[bytes]:
     dtype
         A type whose outline is among `redis_layout.MESSAGES`.
     array
-        Shape (n,): structs, maps (or lists of structs of key and value), lists, timestamps, or texts: JSON, and
-        for zoned times ISO 8601, with the name of the zone behind them if they have one
+        Shape (n,): structs, maps (also lists of structs of key and value), lists, times, or texts: of JSON;
+        of zoned times in ISO 8601, with the name of the zone behind them if they have one
         (``2026-01-01T00:00+09:00[Asia/Tokyo]``).
 
     Raises

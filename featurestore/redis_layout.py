@@ -84,9 +84,10 @@ _WIRES: Final[dict[str, Wire]] = {
 }
 _WIRE_TYPES: Final[dict[Wire, int]] = {"text": 2, "double": 1, "float": 5}  # of protobuf; the others: varint
 NULL_SECONDS: Final = -(2**63)  # what Feast writes for a missing time
-# What Feast writes into an entity key, those that events may have first.
-EVENT_KEY_TYPES: Final[tuple[ValueType, ...]] = ("Int32", "Int64", "String")
-KEY_TYPES: Final = (*EVENT_KEY_TYPES, "UnixTimestamp", "Bytes", "PdfBytes", "ImageBytes")
+# What Feast writes into an entity key.
+KEY_TYPES: Final[tuple[ValueType, ...]] = (
+    "Int32", "Int64", "String", "UnixTimestamp", "Bytes", "PdfBytes", "ImageBytes",
+)  # fmt: skip
 PROVENANCE: Final = struct.Struct("<iqq")  # partition, offset, as_of_ms
 
 

@@ -103,10 +103,12 @@ def _known(cells: list[bytes], valid: NDArray[np.bool_]) -> list[bytes]:
 
 def _key_encoder(key: FieldSpec) -> Callable[[Any], list[bytes]]:
     kind = layout.FIELD_NUMBERS[key.dtype]
-    if key.dtype == "String":
+    if layout.wire_of(key.dtype) == "text":
         return lambda column: [struct.pack("<II", kind, len(text)) + text for text in _texts(column)]
     width = "<i4" if key.dtype == "Int32" else "<i8"
     start = struct.pack("<II", kind, np.dtype(width).itemsize)
+    if key.dtype == "UnixTimestamp":
+        return lambda column: [start + cell for cell in _cells(np.asarray(column, width) // 1000)]
     return lambda column: [start + cell for cell in _cells(np.asarray(column, width))]
 
 
