@@ -45,7 +45,7 @@ def _unwritable(tree: TypeTree, inside: str = "") -> tuple[str, str] | None:
     """What Feast cannot do with a type that is inside of another, or none, and the remedy."""
     lists = tree.name in ("Array", "Set")
     if tree.name == "Invalid":
-        return "has no values of it", "Write the type that the values have"
+        return "calls Invalid what has no type", "Write the type that the values have"
     if inside == "Struct" and tree.name == "ScalarMap":
         return "cannot write a ScalarMap in a Struct", "Make it a feature of its own"
     if inside == "Struct" and lists and tree.element.name in ("Array", "Set"):

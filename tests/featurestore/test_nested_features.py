@@ -15,17 +15,26 @@ import pyarrow.parquet as pq
 import pytest
 import redis
 from feast import FeatureStore
+from feast.protos.feast.types.Value_pb2 import Value
+from feast.type_map import feast_value_type_to_python_type, python_values_to_proto_values
+from feast.value_type import ValueType
+from pydantic import ValidationError
 
 from featurestore.client import AsyncFeatureClient, FeatureClient
 from featurestore.dataset import as_of_event_time
 from featurestore.materialize import materialize
-from featurestore.redis_layout import feature_field
+from featurestore.nested_values import message_of
+from featurestore.redis_decoder import decode_values
+from featurestore.redis_layout import feature_field, value_tag
+from featurestore.redis_rows import behind_length
 from featurestore.repository import compile_features, register
 from featurestore.response import FieldStatus
-from schemas.errors import DefinitionError
+from schemas.errors import DefinitionError, HeadraceError
+from schemas.feature_specs import FieldSpec
+from schemas.nested_types import parse_type
 from schemas.plan import Plan
 from tests.featurestore.feast_online import connection_string
-from tests.featurestore.values import in_order, shown
+from tests.featurestore.values import NESTED, in_order, shown
 
 DAY = datetime(2013, 1, 1, 12, tzinfo=UTC)
 # Name, type, what stands in the table, what Feast's client gives; and whether Feast can write such a column.
@@ -211,6 +220,16 @@ def test_both_clients_read_what_feast_reads(planes: Path, redis_url: str) -> Non
         assert shown(wanted) == shown(found.columns[f"planes__{name}"]), name
     assert found.statuses["planes__notes"] == [FieldStatus.PRESENT] * 3 + [FieldStatus.NULL_VALUE]
     assert found.rows()[1]["planes__labels"] == {}
+    objects = found.objects_to_numpy(["planes__matrix", "planes__notes"])
+    assert objects.shape == (4, 2)
+    assert objects[0].tolist() == [[[1, 2], None, None], {"a": 1, "b": [1.5], "c": {"d": None}}]
+    assert objects[3].tolist() == [None, None]
+    for name, said in [
+        ("planes__notes", "'planes__notes' is a dict"),
+        ("planes__matrix", "is a list in a list"),
+    ]:
+        with pytest.raises(HeadraceError, match=said):
+            found.lists_to_numpy(name) if "list" in said else found.to_numpy([name])
 
 
 def test_a_training_set_has_them_as_the_table_has_them(planes: Path, tmp_path: Path) -> None:
@@ -259,3 +278,42 @@ def test_what_does_not_fit_is_refused(
     with pytest.raises(DefinitionError, match=said) as caught:
         materialize(planes, compile_features(planes).plan(), redis_url)
     assert caught.value.name == "feature view 'planes', column 'x'"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (ValueType.STRUCT, {"a": {1: 2}}),
+        (ValueType.STRUCT, {"a": [[1], [2]]}),
+        (ValueType.STRUCT_LIST, [{"a": [[1]]}]),
+        (ValueType.MAP, {"a": []}),
+    ],
+)
+def test_what_plan_and_materialize_refuse_or_mend_is_what_feast_cannot_write(
+    kind: ValueType, value: Any
+) -> None:
+    """The last is written as an empty list of texts, which Feast reads as an empty list."""
+    with pytest.raises((TypeError, ValueError)):
+        python_values_to_proto_values([value], kind)
+    if kind == ValueType.MAP:
+        raw = value_tag("Map") + behind_length(message_of("Map", value))
+        assert decode_values([raw]) == [feast_value_type_to_python_type(Value.FromString(raw))] == [value]
+
+
+def test_types_of_several_parts_are_written_as_they_are_read() -> None:
+    for name in NESTED:
+        assert str(parse_type(name)) == name
+        assert FieldSpec(name="x", dtype=name).dtype == name
+    for name in [
+        "Array(",
+        "Array(Int64",
+        "Struct({})",
+        "Struct({a})",
+        "Set(Json)",
+        "Itn64",
+        "Map)",
+        "",
+        "Array()",
+    ]:
+        with pytest.raises(ValidationError, match="dtype"):
+            FieldSpec(name="x", dtype=name)
