@@ -159,6 +159,17 @@ VIEW = """
     planes_service = FeatureService(name="planes", features=[planes])
 """
 
+ON_DEMAND = """
+    from feast.on_demand_feature_view import on_demand_feature_view
+
+    @on_demand_feature_view(sources=[planes], schema=[Field(name="text", dtype=String)], mode="python")
+    def told(inputs):
+        names = ("labels", "counts", "matrix", "notes", "spoken")
+        return {"text": [" ".join(map(str, row)) for row in zip(*(inputs[name] for name in names))]}
+
+    told_service = FeatureService(name="told", features=[told])
+"""
+
 
 def write_view(repo: Path, fields: dict[str, str]) -> None:
     definitions = re.split(
@@ -239,6 +250,21 @@ def test_a_training_set_has_them_as_the_table_has_them(planes: Path, tmp_path: P
     for name, _, column, _, _ in FEATURES:
         own = column.cast(pa.timestamp("us", "UTC")) if name == "local" else column
         assert shown(found[f"planes__{name}"].to_pylist()) == shown(own.to_pylist()), name
+
+
+def test_a_function_gets_the_same_online_and_in_a_training_set(
+    planes: Path, redis_url: str, tmp_path: Path
+) -> None:
+    with (planes / "features.py").open("a") as file:
+        file.write(textwrap.dedent(ON_DEMAND))
+    plan = compile_features(planes).plan()
+    materialize(planes, plan, redis_url)
+    with FeatureClient(plan, redis_url, repo_dir=planes) as client:
+        online = client.get_online_features("told", ROWS).columns["told__text"]
+    asked = pa.table({**KEYS, "event_timestamp": pa.array([DAY] * 4, pa.timestamp("us", "UTC"))})
+    found = as_of_event_time(plan, "told", asked, tmp_path / "log", planes)
+    assert found["told__text"].to_pylist() == online
+    assert "{'a': 'b', 'c': None} {1: 'x', -2: None} [[1, 2], None, None]" in online[0]
 
 
 @pytest.mark.parametrize(
