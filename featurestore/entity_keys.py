@@ -38,15 +38,15 @@ def encoded_keys(key: FieldSpec, values: Sequence[Any]) -> list[bytes]:
         When a value is of another type.
     """
     try:
-        if layout.wire_of(key.dtype) == "text":
-            kind, pack = layout.FIELD_NUMBERS[key.dtype], struct.Struct("<II").pack
+        kind = layout.FIELD_NUMBERS[key.dtype]
+        if (number := _NUMBER_KEYS.get(key.dtype)) is None:
+            pack = struct.Struct("<II").pack
             if key.dtype == "String":
                 texts = [value.encode() for value in values]
             else:
                 texts = [b"" + value for value in values]  # which nothing but bytes can be
             return [pack(kind, len(text)) + text for text in texts]
-        number = _NUMBER_KEYS[key.dtype]
-        kind, size = layout.FIELD_NUMBERS[key.dtype], number.size - 8
+        size = number.size - 8
         if key.dtype == "UnixTimestamp":
             values = [_seconds(value) for value in values]
         return [number.pack(kind, size, value) for value in values]
