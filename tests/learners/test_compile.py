@@ -89,7 +89,7 @@ def test_requests_bring_no_times_and_no_bytes_as_join_keys(tmp_path: Path) -> No
     definitions = feature_definitions()
     (view,) = definitions.stream_views
     view = view.model_copy(update={"join_keys": (FieldSpec(name="origin", dtype="UnixTimestamp"),)})
-    with pytest.raises(DefinitionError, match="reads view 'delays', whose join key 'origin' is UnixTimestamp"):
+    with pytest.raises(DefinitionError, match="whose join key 'origin' is UnixTimestamp"):
         compile_learners(load_project(tmp_path), replace(definitions, stream_views=(view,)))
 
 
