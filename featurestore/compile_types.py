@@ -5,8 +5,6 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from feast.types import Array, Set, Struct
-
 from featurestore.definitions import Definition
 from schemas.feature_specs import FLAT_TYPES, NestedType, ValueType
 from schemas.nested_types import TypeTree
@@ -34,10 +32,11 @@ def stored_type(definition: Definition, field: str, dtype: Any) -> ValueType:
 
 
 def _tree(dtype: Any) -> TypeTree:
-    if isinstance(dtype, Struct):
-        return TypeTree("Struct", tuple((name, _tree(each)) for name, each in dtype.fields.items()))
-    if isinstance(dtype, Array | Set):
-        return TypeTree(type(dtype).__name__, (("", _tree(dtype.base_type)),))
+    kind = type(dtype).__name__  # not every Feast from 0.60 on has all of them
+    if kind == "Struct":
+        return TypeTree(kind, tuple((name, _tree(each)) for name, each in dtype.fields.items()))
+    if kind in ("Array", "Set"):
+        return TypeTree(kind, (("", _tree(dtype.base_type)),))
     return TypeTree(str(dtype))
 
 
