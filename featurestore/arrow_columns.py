@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from featurestore.redis_layout import NULL_SECONDS, element_type, wire_of
+from featurestore.nested_columns import read_messages
+from featurestore.redis_layout import MESSAGES, NULL_SECONDS, element_type, outline, wire_of
 from schemas.feature_specs import ValueType
 from streams.lists import Lists
 
@@ -49,8 +50,9 @@ def read_column(dtype: ValueType, values: pa.ChunkedArray) -> Column:
     Returns
     -------
     tuple
-        Values, `Lists` of them for lists and sets, and False where null. In a list of floating numbers a null
-        is NaN, in one of times a missing time, as Feast writes them; other lists have no room for nulls.
+        Values, `Lists` of them for lists and sets, messages of nested types, and False where null. In a list
+        of floating numbers a null is NaN, in one of times a missing time, as Feast writes them; other lists
+        have no room for nulls.
 
     Raises
     ------
@@ -60,6 +62,8 @@ def read_column(dtype: ValueType, values: pa.ChunkedArray) -> Column:
     array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     if isinstance(array, pa.ChunkedArray):  # what combining gives for no rows at all
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if outline(dtype) in MESSAGES:
+        return read_messages(dtype, array), np.asarray(pc.is_valid(array))
     element = element_type(dtype)
     if element is not None:
         return _read_lists(dtype, element, array), np.asarray(pc.is_valid(array))

@@ -8,6 +8,7 @@ from typing import Any
 
 from featurestore.compile_entities import JoinKeys
 from featurestore.compile_expectations import EXPECT
+from featurestore.compile_types import stored_type
 from featurestore.definitions import Definition, field_specs
 from schemas.feature_specs import BatchViewSpec
 
@@ -35,7 +36,7 @@ def compile_batch_view(definition: Definition, view: Any, join_keys: JoinKeys) -
     return BatchViewSpec(
         name=view.name,
         join_keys=keys,
-        features=field_specs((f.name, definition.value_type(f.name, f.dtype)) for f in view.features),
+        features=field_specs((f.name, stored_type(definition, f.name, f.dtype)) for f in view.features),
         ttl_ms=definition.milliseconds("ttl", view.ttl or timedelta(0)),
         table=_table_name(view.batch_source),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 from feast.feature_view import DUMMY_ENTITY_NAME
@@ -56,6 +57,11 @@ class JoinKeys:
                 f"Add Field(name='{key}', dtype=...) to the schema, or value_type to entity '{entity_name}'",
             )
         dtype = declared[key] if key in declared else from_value_type(entity.value_type)
+        if str(dtype) not in KEY_TYPES:
+            raise definition.error(
+                f"join key '{key}' has type {dtype}, which Feast {version('feast')} does not write into keys",
+                f"Use one of {', '.join(KEY_TYPES)}",
+            )
         kind = definition.value_type(key, dtype, KEY_TYPES)
         known, where = self._types.setdefault(key, (kind, definition.name))
         if known != kind:

@@ -124,6 +124,11 @@ class StreamViewCompiler:
             )
 
     def _check_join_key(self, name: str, dtype: ValueType) -> None:
+        if dtype not in _JOIN_KEY_KINDS:
+            raise self._definition.error(
+                f"join key '{name}' is {dtype}, which events do not bring as a key",
+                f"Make it one of {', '.join(_JOIN_KEY_KINDS)}",
+            )
         column = self._source.column(self._definition.part(f"join key '{name}'"), name)
         if column.kind not in _JOIN_KEY_KINDS[dtype]:
             raise self._definition.error(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any, get_args
+from typing import Any
 
+from featurestore.redis_layout import MESSAGES
 from schemas.errors import DefinitionError
-from schemas.feature_specs import FieldSpec, ValueType
+from schemas.feature_specs import FLAT_TYPES, FieldSpec, ValueType
 
 TAG_PREFIX = "headrace."
-VALUE_TYPES: tuple[ValueType, ...] = get_args(ValueType)
+VALUE_TYPES: tuple[ValueType, ...] = tuple(name for name in FLAT_TYPES if name not in MESSAGES)
 _MS = timedelta(milliseconds=1)
 
 
@@ -79,8 +80,6 @@ def _remedy(dtype: Any, allowed: tuple[ValueType, ...]) -> str:
     text = f"Use one of {', '.join(name for name in allowed if not name.endswith(')'))}"
     if allowed is not VALUE_TYPES:
         return text
-    if "Map" in str(dtype) or "Struct" in str(dtype):
-        text += "; what is in a map may be a feature each, or Json"
     return f"{text}, or an Array or Set of such"
 
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 from featurestore.feature_log import arrow_type
 from featurestore.on_demand import OnDemandFunctions
 from featurestore.on_demand_step import OnDemandStep
-from schemas.feature_specs import FeatureRef, FieldSpec
+from featurestore.served_values import served_values
+from schemas.feature_specs import LOGGED_TYPES, FeatureRef, FieldSpec
 from schemas.plan import Plan
 
 
@@ -19,6 +20,15 @@ def request_fields(plan: Plan, refs: Sequence[FeatureRef]) -> list[FieldSpec]:
     """What the on-demand views of these features take from the request, each once."""
     fields = [field for view in plan.on_demand_of(refs) for field in view.request]
     return list({field.name: field for field in fields}.values())
+
+
+def _values(plan: Plan, ref: FeatureRef, column: pa.ChunkedArray) -> list[Any]:
+    """Python's, as the function gets them where it serves."""
+    dtype = plan.dtype_of(ref)
+    if dtype in LOGGED_TYPES:
+        found: list[Any] = column.to_pylist()
+        return found
+    return served_values(ref.full_name, dtype, column)
 
 
 def add_on_demand(plan: Plan, refs: Sequence[FeatureRef], table: pa.Table, repo_dir: Path) -> pa.Table:
@@ -40,9 +50,7 @@ def add_on_demand(plan: Plan, refs: Sequence[FeatureRef], table: pa.Table, repo_
     for view in plan.on_demand_of(refs):
         step = OnDemandStep(plan, view, functions)
         given = {name: table[name].to_pylist() for name in step.given}
-        columns: dict[str, list[Any]] = {
-            ref.full_name: table[ref.full_name].to_pylist() for ref in view.inputs
-        }
+        columns = {ref.full_name: _values(plan, ref, table[ref.full_name]) for ref in view.inputs}
         step.add(given, columns, {})
         for field in view.features:
             name = f"{view.name}__{field.name}"

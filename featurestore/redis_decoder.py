@@ -7,18 +7,19 @@ import struct
 import sys
 from array import array
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import UUID
 
 from featurestore import redis_layout as layout
+from featurestore.nested_decoder import instant, message_readers, varint
 from schemas.errors import HeadraceError
 
 if TYPE_CHECKING:
     from schemas.feature_specs import ValueType
 
-_UNREADABLE = (KeyError, IndexError, ValueError, ArithmeticError, OSError, struct.error)
+_UNREADABLE = (LookupError, ValueError, ArithmeticError, TypeError, AttributeError, OSError, struct.error)
 _ELEMENTS = b"\x0a"  # the tag of what is in the message of a list or a set
 _FEW_BYTES = 1000  # up to so many, whole numbers are read one by one
 _double = struct.Struct("<xd").unpack
@@ -61,7 +62,7 @@ def decode_time_ms(raw: bytes) -> int:
     seconds = nanos = at = 0
     while at < len(raw):
         field = raw[at]
-        value, at = _varint(raw, at + 1)
+        value, at = varint(raw, at + 1)
         if field == 0x08:
             seconds = value
         else:
@@ -69,32 +70,16 @@ def decode_time_ms(raw: bytes) -> int:
     return seconds * 1000 + nanos // 1_000_000
 
 
-def _varint(raw: bytes, at: int) -> tuple[int, int]:
-    """A signed 64-bit varint, and the position after it."""
-    value = shift = 0
-    while True:
-        byte = raw[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return (value - (1 << 64) if value >> 63 else value), at
-        shift += 7
-
-
 def _integer(raw: bytes) -> int:
-    return raw[1] if len(raw) == 2 else _varint(raw, 1)[0]
+    return raw[1] if len(raw) == 2 else varint(raw, 1)[0]
 
 
 def _text(raw: bytes) -> str:
-    return raw[_varint(raw, 1)[1] :].decode()
+    return raw[varint(raw, 1)[1] :].decode()
 
 
 def _time(raw: bytes) -> datetime | None:
-    return _instant(_integer(raw))
-
-
-def _instant(seconds: int) -> datetime | None:
-    return None if seconds == layout.NULL_SECONDS else datetime.fromtimestamp(seconds, UTC)
+    return instant(_integer(raw))
 
 
 _Reader = Callable[[bytes], Any]
@@ -108,7 +93,7 @@ def _body(raw: bytes, start: int) -> bytes:
     ValueError
         When there is more or less.
     """
-    length, at = _varint(raw, start)
+    length, at = varint(raw, start)
     if len(raw) - at != length:
         raise ValueError(f"{length} bytes are declared and {len(raw) - at} are there")
     return raw[at:]
@@ -168,7 +153,7 @@ def _many_integers(packed: bytes) -> list[int]:
 
 
 def _instants(packed: bytes) -> list[datetime | None]:
-    return [_instant(seconds) for seconds in _integers(packed)]
+    return [instant(seconds) for seconds in _integers(packed)]
 
 
 def _packed(read: _Reader) -> _Reader:
@@ -188,7 +173,7 @@ def _each(read: _Reader) -> _Reader:
     def read_message(message: bytes) -> Any:
         found, at = [], 0
         while at < len(message):
-            length, start = _varint(message, at + 1)
+            length, start = varint(message, at + 1)
             if message[at : at + 1] != _ELEMENTS or length < 0 or start + length > len(message):
                 raise ValueError("not a list of Feast")
             at = start + length
@@ -215,8 +200,17 @@ _PACKED: dict[layout.Wire, _Reader] = {
 }
 
 
+def _value(raw: bytes) -> Any:
+    return _DECODERS[raw[0]](raw)
+
+
+_MESSAGES = message_readers(_value)
+
+
 def _message_reader(dtype: ValueType) -> _Reader:
-    """What reads text, or the message of a list or a set."""
+    """What reads text, or the message of a list, a set or a nested type."""
+    if dtype in _MESSAGES:
+        return _MESSAGES[dtype]
     element = layout.element_type(dtype)
     if element is None:
         return _TEXTS[dtype]
@@ -240,7 +234,8 @@ _DECODERS: dict[int, _Reader] = {
     layout.value_tag("Bool")[0]: lambda raw: raw[1] == 1,
     layout.value_tag("UnixTimestamp")[0]: _time,
 }
-for _dtype in layout.FIELD_NUMBERS:
+for _outline in layout.FIELD_NUMBERS:
+    _dtype = cast("ValueType", _outline)
     _tag = layout.value_tag(_dtype)
     if len(_tag) == 2:
         _LONG_TAGS[_tag] = _behind_tag(_dtype)
@@ -251,7 +246,7 @@ for _dtype in layout.FIELD_NUMBERS:
 
 def _is_readable(raw: bytes) -> bool:
     try:
-        _DECODERS[raw[0]](raw)
+        _value(raw)
     except _UNREADABLE:
         return False
     return True

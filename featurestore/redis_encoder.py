@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from featurestore import redis_layout as layout
 from featurestore.ragged import Padded, Ragged, join
 from featurestore.redis_rows import Column, RowEncoder, bulk, timestamp
-from featurestore.redis_values import encode_timestamps, encode_values, fixed, strings
+from featurestore.redis_values import encode_timestamps, encode_values, fixed, seconds, strings
 from schemas.feature_specs import BatchViewSpec, FieldSpec, StreamViewSpec, ValueType
 
 _FEW_ROWS = 48  # up to so many are encoded one by one
@@ -29,17 +29,19 @@ def encode_keys(project: str, join_keys: Sequence[FieldSpec], columns: Sequence[
     join_keys
         Sorted by name.
     columns
-        One per join key, shape (n,): integers, or UTF-8 in dtype S or as a list of bytes.
+        One per join key, shape (n,): integers, times in epoch milliseconds, or UTF-8 in dtype S or as a list
+        of bytes, as which bytes come as well.
     """
     pieces = [Ragged.constant(layout.key_prefix([key.name for key in join_keys]))]
     for key, column in zip(join_keys, columns, strict=True):
         kind = layout.FIELD_NUMBERS[key.dtype]
-        if key.dtype == "String":
+        if layout.wire_of(key.dtype) == "text":
             text = strings(column)
             pieces += [Ragged.constant(struct.pack("<I", kind)), fixed(text.lengths.astype("<u4")), text]
         else:
             width = "<i4" if key.dtype == "Int32" else "<i8"
-            value = fixed(np.asarray(column, width))
+            whole = seconds(column) if key.dtype == "UnixTimestamp" else column
+            value = fixed(np.asarray(whole, width))
             pieces += [Ragged.constant(struct.pack("<II", kind, value.cells.shape[1])), value]
     return [*pieces, Ragged.constant(project.encode())]
 

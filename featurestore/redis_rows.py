@@ -103,10 +103,12 @@ def _known(cells: list[bytes], valid: NDArray[np.bool_]) -> list[bytes]:
 
 def _key_encoder(key: FieldSpec) -> Callable[[Any], list[bytes]]:
     kind = layout.FIELD_NUMBERS[key.dtype]
-    if key.dtype == "String":
+    if layout.wire_of(key.dtype) == "text":
         return lambda column: [struct.pack("<II", kind, len(text)) + text for text in _texts(column)]
     width = "<i4" if key.dtype == "Int32" else "<i8"
     start = struct.pack("<II", kind, np.dtype(width).itemsize)
+    if key.dtype == "UnixTimestamp":
+        return lambda column: [start + cell for cell in _cells(np.asarray(column, width) // 1000)]
     return lambda column: [start + cell for cell in _cells(np.asarray(column, width))]
 
 
@@ -114,7 +116,7 @@ def _value_encoder(feature: FieldSpec) -> Callable[[Any], list[bytes]]:
     """Values of a column as bulk strings of `ValueProto` bytes."""
     tag, wire = layout.value_tag(feature.dtype), layout.wire_of(feature.dtype)
     if layout.element_type(feature.dtype):
-        return lambda lists: [bulk(tag + _behind_length(body)) for body in _list_bodies(wire, lists)]
+        return lambda lists: [bulk(tag + behind_length(body)) for body in list_bodies(wire, lists)]
     if wire == "text":
         return lambda values: [bulk(tag + varint(len(text)) + text) for text in _texts(values)]
     if wire in _FIXED:
@@ -126,11 +128,11 @@ def _value_encoder(feature: FieldSpec) -> Callable[[Any], list[bytes]]:
     return lambda values: [bulk(tag + varint(n)) for n in np.asarray(values, np.int64).tolist()]
 
 
-def _list_bodies(wire: layout.Wire, lists: Lists) -> Iterator[bytes]:
+def list_bodies(wire: layout.Wire, lists: Lists) -> Iterator[bytes]:
     """What is in the message of each list: numbers packed, texts one by one."""
     ends = lists.ends.tolist()
     if wire == "text":
-        texts = [b"\x0a" + _behind_length(text) for text in _texts(lists.values)]
+        texts = [b"\x0a" + behind_length(text) for text in _texts(lists.values)]
         yield from (b"".join(texts[start:end]) for start, end in pairwise(ends))
         return
     if wire in _FIXED:
@@ -141,10 +143,10 @@ def _list_bodies(wire: layout.Wire, lists: Lists) -> Iterator[bytes]:
         whole = np.asarray(lists.values, np.int64).tolist()
         numbers = [varint(_seconds(number) if wire == "seconds" else number) for number in whole]
         packed = (b"".join(numbers[start:end]) for start, end in pairwise(ends))
-    yield from (body and b"\x0a" + _behind_length(body) for body in packed)
+    yield from (body and b"\x0a" + behind_length(body) for body in packed)
 
 
-def _behind_length(text: bytes) -> bytes:
+def behind_length(text: bytes) -> bytes:
     return varint(len(text)) + text
 
 

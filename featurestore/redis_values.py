@@ -50,13 +50,13 @@ def encode_values(dtype: ValueType, values: Any, valid: NDArray[np.bool_]) -> li
 
 def encode_timestamps(times_us: NDArray[np.int64]) -> Ragged:
     """Protobuf `Timestamp` bytes of epoch microseconds; zeros are left out, as proto3 does."""
-    seconds, micros = np.divmod(times_us, 1_000_000)
-    first = tagged(b"\x08", varints(seconds)).where(seconds != 0)
+    whole, micros = np.divmod(times_us, 1_000_000)
+    first = tagged(b"\x08", varints(whole)).where(whole != 0)
     second = tagged(b"\x10", varints(micros * 1000)).where(micros != 0)
     return _concat(first, second)
 
 
-def _seconds(times_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+def seconds(times_ms: NDArray[np.int64]) -> NDArray[np.int64]:
     """Epoch milliseconds in whole seconds, rounded down; a missing time stays missing."""
     return np.where(times_ms == layout.NULL_SECONDS, times_ms, times_ms // 1000)
 
@@ -85,7 +85,7 @@ def _numbers(wire: layout.Wire, values: Any) -> Ragged:
     if wire in _FIXED:
         return fixed(np.asarray(values, _FIXED[wire]))
     whole = np.asarray(values, np.int64)
-    return varints(_seconds(whole) if wire == "seconds" else whole)
+    return varints(seconds(whole) if wire == "seconds" else whole)
 
 
 def _texts(tag: bytes, values: Any) -> Ragged:

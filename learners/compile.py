@@ -28,6 +28,7 @@ from schemas.feature_specs import (
 from schemas.router_specs import LearnerSpec, OutcomeSpec, PolicySpec, RouterSpec
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ENTITY_TYPES: tuple[ValueType, ...] = ("Int32", "Int64", "String")  # as requests bring them
 _AVRO: dict[str, ValueType] = {"string": "String", "boolean": "Bool", "int": "Int64", "long": "Int64"}
 
 
@@ -198,13 +199,18 @@ class _Compiler:
                 problem += "neither in `request` nor in `entities`"
                 self._require(field.name in brought, where, problem, f"Add '{field.name}' to `request`")
             for view, key in self._join_keys(learner):
-                problem = f"arm '{arm}' reads view '{view}', but its join key '{key}' is not in `entities`"
-                self._require(key in router.entities, where, problem, f"Add '{key}' to `entities`")
+                problem = (
+                    f"arm '{arm}' reads view '{view}', but its join key '{key.name}' is not in `entities`"
+                )
+                self._require(key.name in router.entities, where, problem, f"Add '{key.name}' to `entities`")
+                problem = f"arm '{arm}' reads view '{view}', whose join key '{key.name}' is {key.dtype}"
+                remedy = f"Read views whose join keys are {', '.join(_ENTITY_TYPES)}"
+                self._require(key.dtype in _ENTITY_TYPES, where, problem, remedy)
 
-    def _join_keys(self, learner: Learner) -> list[tuple[str, str]]:
+    def _join_keys(self, learner: Learner) -> list[tuple[str, FieldSpec]]:
         inputs = {name: [ref.view for ref in view.inputs] for name, view in self._on_demand.items()}
         read = [name for ref in self._read(learner) for name in inputs.get(ref.view, [ref.view])]
-        return [(view, key.name) for view in dict.fromkeys(read) for key in self._views[view].join_keys]
+        return [(view, key) for view in dict.fromkeys(read) for key in self._views[view].join_keys]
 
     def _check_numbers(self, where: str, router: Router) -> None:
         spans = {"wait": router.wait, "refresh": router.refresh, "publish": router.publish}

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import Annotated, Literal, NewType, get_args
+
+from pydantic import AfterValidator
 
 from schemas.errors import PlanError
+from schemas.nested_types import parse_type
 from schemas.spec import Spec
 
-# Feast's types by their names there. Its maps, structs, nested lists and zoned timestamps are not among them.
-ValueType = Literal[
+# Feast's types by their names there.
+FlatType = Literal[
     "Int32", "Int64", "Float32", "Float64", "String", "Bool", "UnixTimestamp",
     "Bytes", "PdfBytes", "ImageBytes", "Json", "Uuid", "TimeUuid", "Decimal",
     "Array(Int32)", "Array(Int64)", "Array(Float32)", "Array(Float64)", "Array(String)", "Array(Bool)",
     "Array(UnixTimestamp)", "Array(Bytes)", "Array(Json)", "Array(Uuid)", "Array(TimeUuid)", "Array(Decimal)",
     "Set(Int32)", "Set(Int64)", "Set(Float32)", "Set(Float64)", "Set(String)", "Set(Bool)",
     "Set(UnixTimestamp)", "Set(Bytes)", "Set(Uuid)", "Set(TimeUuid)", "Set(Decimal)",
+    "Map", "Array(Map)", "ScalarMap", "ZonedTimestamp",
 ]  # fmt: skip
+FLAT_TYPES: tuple[FlatType, ...] = get_args(FlatType)
+NestedType = NewType("NestedType", str)  # of a struct, or of lists in lists: see `schemas.nested_types`
+
+
+def _check_nested(name: NestedType) -> NestedType:
+    """Only a struct, or a list or set of what has parts itself: the others have names above."""
+    tree = parse_type(name)
+    if tree.name != "Struct" and not (tree.parts and tree.element.parts):
+        raise ValueError(f"'{name}' is no type")
+    return name
+
+
+ValueType = FlatType | Annotated[NestedType, AfterValidator(_check_nested)]
 # What a model takes in, and the log of predictions holds; times there are epoch milliseconds.
 LOGGED_TYPES: tuple[ValueType, ...] = (
     "Int32", "Int64", "Float32", "Float64", "String", "Bool", "UnixTimestamp",

@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlparse
 
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource
-from feast import types as feast_types
 from feast.repo_config import RepoConfig
 from feast.types import Int64, String
 from feast.value_type import ValueType as FeastValueType
 
 from featurestore.definitions import field_specs
-from schemas.feature_specs import BatchViewSpec, FeatureRef, FeatureServiceSpec, FieldSpec, ValueType
+from schemas.feature_specs import BatchViewSpec, FeatureRef, FeatureServiceSpec, FieldSpec
 from schemas.plan import Plan
-from tests.featurestore.values import TYPES, element_of
+from tests.featurestore.values import TYPES, feast_type
 
 FEATURES = field_specs((re.sub(r"\W+", "_", f"f_{dtype}").strip("_").lower(), dtype) for dtype in TYPES)
 USER = FieldSpec(name="user", dtype="Int64")
@@ -29,13 +27,6 @@ KEYS = {"by_user": (USER,), "by_place": (PLACE,), "by_both": (PLACE, USER)}  # s
 class FeastOnline:
     store: FeatureStore
     plan: Plan
-
-
-def feast_type(dtype: ValueType) -> Any:
-    element = element_of(dtype)
-    if element is None:
-        return getattr(feast_types, dtype)
-    return getattr(feast_types, dtype.split("(")[0])(getattr(feast_types, element))
 
 
 def connection_string(redis_url: str) -> str:

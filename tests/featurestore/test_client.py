@@ -257,7 +257,7 @@ def test_a_value_of_a_type_headrace_does_not_serve_is_an_error(client: FeatureCl
         for key in connection.scan_iter(b"*" + client.plan.project.encode(), count=10_000):
             for field in connection.hkeys(key):
                 if len(field) == 4:
-                    connection.hset(key, field, b"\xa2\x01\x00")  # map_val
+                    connection.hset(key, field, b"\x98\x01\x00")  # null_val
     with pytest.raises(HeadraceError, match="cannot be read"):
         client.get_online_features(["fresh:n"], ROWS)
 

@@ -19,11 +19,13 @@ from hypothesis import strategies as st
 
 from featurestore.client import AsyncFeatureClient, FeatureClient
 from featurestore.online_writer import RedisOnlineSink
+from featurestore.redis_layout import feature_field
 from featurestore.response import FieldStatus
 from tests.featurestore.feast_online import FEATURES, KEYS, FeastOnline, feast_online
-from tests.featurestore.values import NO_TIME, TEXT, column, proto, shown, values_of
+from tests.featurestore.values import NO_TIME, TEXT, column, in_order, proto, shown, values_of
 
 BY_NAME = {feature.name: feature.dtype for feature in FEATURES}
+FIELD_TYPES = {feature_field(view, f.name): f.dtype for view in KEYS for f in FEATURES}
 USERS, PLACES = (
     st.integers(-3, 3) | st.integers(-(2**63), 2**63 - 1),
     st.sampled_from(["", "é", "EWR"]) | TEXT,
@@ -36,7 +38,10 @@ Row = Mapping[str, Any]
 Table = Mapping[tuple[str, int], Row]
 EDGES: Table = {
     ("EWR", -1): dict.fromkeys(BY_NAME),
-    ("LGA", -2): {name: [] if "(" in dtype else None for name, dtype in BY_NAME.items()},
+    ("LGA", -2): {
+        name: {} if dtype.startswith("Struct") else [] if "(" in dtype else None
+        for name, dtype in BY_NAME.items()
+    },
     ("日本", 2**40): {
         **dict.fromkeys(BY_NAME),
         "f_bool": False,
@@ -117,7 +122,10 @@ def take_everything(redis_url: str, project: str) -> dict[bytes, Any]:
         found = {key: connection.hgetall(key) for key in keys}
         if keys:
             connection.delete(*keys)
-    return found
+    return {
+        key: {name: in_order(FIELD_TYPES.get(name, "Bytes"), raw) for name, raw in row.items()}
+        for key, row in found.items()
+    }
 
 
 def one_row_per_entity(table: Table) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import mmh3
 import numpy as np
@@ -18,13 +19,25 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from featurestore import redis_layout
+from featurestore.entity_keys import encoded_keys
 from featurestore.ragged import Ragged, join
 from featurestore.redis_decoder import decode_time_ms, decode_values
 from featurestore.redis_encoder import ViewEncoder, encode_keys
 from featurestore.redis_values import encode_timestamps, encode_values
 from schemas.errors import HeadraceError
 from schemas.feature_specs import BatchViewSpec, FieldSpec, ValueType
-from tests.featurestore.values import INT32, INT64, TEXT, TYPES, column, proto, shown, values_of
+from tests.featurestore.values import (
+    INT32,
+    INT64,
+    SECONDS,
+    TEXT,
+    TYPES,
+    column,
+    in_order,
+    proto,
+    shown,
+    values_of,
+)
 
 
 def rows(columns: Sequence[Ragged] | Ragged, count: int) -> list[bytes]:
@@ -43,7 +56,8 @@ def test_values_are_feasts_bytes_and_are_read_back(dtype: ValueType, data: st.Da
     valid = np.array([value is not None for value in values])
     found = rows(encode_values(dtype, column(dtype, values), valid), len(values))
     feasts = [proto(dtype, value) for value in values]
-    assert found == [value.SerializeToString() for value in feasts]
+    written = [value.SerializeToString() for value in feasts]
+    assert [in_order(dtype, raw) for raw in found] == [in_order(dtype, raw) for raw in written]
     read = decode_values(found)
     assert list(map(shown, read)) == [shown(feast_value_type_to_python_type(value)) for value in feasts]
 
@@ -76,25 +90,52 @@ def test_timestamps_are_feasts_bytes(times_us: list[int]) -> None:
         assert decode_time_ms(text) == time_us // 1000
 
 
+# Join keys of every type that Feast has for them: the field of its protobuf, and what is in it.
+KEYS: list[tuple[FieldSpec, str, st.SearchStrategy[Any]]] = [
+    (FieldSpec(name="a_number", dtype="Int64"), "int64_val", INT64),
+    (FieldSpec(name="b_text", dtype="String"), "string_val", TEXT),
+    (FieldSpec(name="c_moment", dtype="UnixTimestamp"), "unix_timestamp_val", SECONDS),
+    (FieldSpec(name="d_token", dtype="Bytes"), "bytes_val", st.binary(max_size=40)),
+    (FieldSpec(name="e_page", dtype="PdfBytes"), "bytes_val", st.binary(max_size=40)),
+    (FieldSpec(name="f_image", dtype="ImageBytes"), "bytes_val", st.binary(max_size=40)),
+    (FieldSpec(name="ç_small", dtype="Int32"), "int32_val", INT32),
+]
+
+
 @settings(deadline=None)
-@given(st.lists(st.tuples(INT64, TEXT, INT32), min_size=1, max_size=20), st.text("abcdé_", min_size=1))
-def test_composite_keys_are_feasts_bytes(entities: list[tuple[int, str, int]], project: str) -> None:
-    names: list[tuple[str, ValueType, str]] = [
-        ("a_number", "Int64", "int64_val"),
-        ("b_text", "String", "string_val"),
-        ("ç_small", "Int32", "int32_val"),
-    ]
-    specs = [FieldSpec(name=name, dtype=dtype) for name, dtype, _ in names]
-    columns = [list(part) for part in zip(*entities, strict=True)]
-    columns[1] = [text.encode() for text in columns[1]]
-    found = rows(encode_keys(project, specs, columns), len(entities))
-    # Feast sorts the keys itself: give it another order
-    order = [2, 0, 1]
-    for entity, key in zip(entities, found, strict=True):
-        values = [Value(**{names[i][2]: entity[i]}) for i in order]
-        assert key == _redis_key(
-            project, EntityKey(join_keys=[names[i][0] for i in order], entity_values=values)
+@given(
+    st.lists(st.sampled_from(KEYS), min_size=1, unique_by=lambda key: key[0].name),
+    st.text("abcdé_", min_size=1),
+    st.data(),
+)
+def test_composite_keys_are_feasts_bytes(
+    keys: list[tuple[FieldSpec, str, st.SearchStrategy[Any]]], project: str, data: st.DataObject
+) -> None:
+    entities = data.draw(st.lists(st.tuples(*(values for _, _, values in keys)), min_size=1, max_size=60))
+    feasts = [
+        _redis_key(
+            project,
+            EntityKey(
+                join_keys=[spec.name for spec, _, _ in keys],  # which Feast sorts itself
+                entity_values=[
+                    Value(**{field: part}) for (_, field, _), part in zip(keys, entity, strict=True)
+                ],
+            ),
         )
+        for entity in entities
+    ]
+    order = sorted(range(len(keys)), key=lambda at: keys[at][0].name)
+    specs = [keys[at][0] for at in order]
+    parts = [[entity[at] for entity in entities] for at in order]
+    columns = [column(spec.dtype, values) for spec, values in zip(specs, parts, strict=True)]
+    assert rows(encode_keys(project, specs, columns), len(entities)) == feasts
+    view = BatchViewSpec(name="v", join_keys=tuple(specs), features=(FieldSpec(name="f", dtype="Int64"),))
+    nothing = (np.zeros(len(entities), np.int64), np.ones(len(entities), np.bool_))
+    command = ViewEncoder(project, view).commands(columns, [nothing], np.zeros(len(entities), np.int64), None)
+    assert all(b"$%d\r\n%b\r\n" % (len(key), key) in command for key in feasts)
+    asked = zip(*(encoded_keys(spec, values) for spec, values in zip(specs, parts, strict=True)), strict=True)
+    prefix = redis_layout.key_prefix([spec.name for spec in specs])
+    assert [prefix + b"".join(parts) + project.encode() for parts in asked] == feasts
 
 
 def test_text_of_fixed_width_is_read_without_its_padding() -> None:

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, get_args
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
+from feast import types as feast_types
 from feast.protos.feast.types.Value_pb2 import Value
+from feast.type_map import python_values_to_proto_values
 from hypothesis import strategies as st
 
-from schemas.feature_specs import ValueType
+from featurestore.nested_values import message_of
+from featurestore.redis_layout import MESSAGES, outline
+from schemas.feature_specs import FLAT_TYPES, NestedType, ValueType
+from schemas.nested_types import TypeTree, parse_type
 from streams.lists import Lists
 
-TYPES: tuple[ValueType, ...] = get_args(ValueType)
+NESTED = [
+    "Array(Array(Int64))",
+    "Array(Array(Array(String)))",
+    "Array(Array(Map))",
+    "Array(Set(Float64))",
+    "Set(Array(String))",
+    "Struct({name: String, sizes: Array(Int64)})",
+    'Array(Struct({"a b": Struct({c: UnixTimestamp}), d: Map}))',
+]
+TYPES: tuple[ValueType, ...] = (*FLAT_TYPES, *map(NestedType, NESTED))
 NO_TIME = -(2**63)  # Feast's missing time, in a list
 INT32 = st.integers(-(2**31), 2**31 - 1)
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -39,13 +55,78 @@ _ELEMENTS: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
 }
 
 
+# Values of what is inside of maps, as Python has them. Feast cannot write an empty list or empty bytes there.
+_MOMENTS = st.integers(-2_000_000_000, 4_000_000_000).map(lambda s: datetime.fromtimestamp(s, UTC))
+_SINGLE = [
+    INT64,
+    st.floats(),
+    st.booleans(),
+    TEXT,
+    st.binary(min_size=1, max_size=20),
+    _MOMENTS,
+    st.decimals(allow_nan=False),
+    st.uuids(),
+]
+_LISTED = st.one_of([st.lists(each, min_size=1, max_size=4) for each in _SINGLE[:5]])
+_MAPS = st.recursive(
+    st.dictionaries(TEXT, st.none() | st.one_of(_SINGLE) | _LISTED, max_size=4),
+    lambda maps: st.dictionaries(TEXT, maps | st.lists(maps, min_size=1, max_size=3), max_size=3),
+    max_leaves=6,
+)
+_SCALAR_MAPS = st.dictionaries(
+    st.one_of([INT64, st.floats(allow_nan=False), *_SINGLE[2:3], *_SINGLE[4:]]),
+    st.none() | st.one_of(_SINGLE) | _LISTED | _MAPS.filter(bool),
+    max_size=4,
+)
+_ZONES = st.sampled_from(
+    [None, UTC, ZoneInfo("Asia/Tokyo"), ZoneInfo("UTC"), timezone(timedelta(hours=-7, minutes=-30))]
+)
+_INNER = st.none() | st.lists(INT64 | st.just(1), max_size=4) | _LISTED
+_LISTS = st.lists(
+    _INNER | st.lists(_MAPS, min_size=1, max_size=2) | st.lists(_INNER, max_size=3).filter(any), max_size=3
+)
+_MESSAGES = {
+    "Map": _MAPS,
+    "Struct": _MAPS,
+    "Array(Map)": st.lists(_MAPS, max_size=3),
+    "Array(Struct)": st.lists(_MAPS, max_size=3),
+    "Array(Array)": _LISTS,
+    "Set(Array)": _LISTS,
+    "ScalarMap": _SCALAR_MAPS,
+    "ZonedTimestamp": st.builds(
+        lambda moment, zone: moment.replace(tzinfo=None) if zone is None else moment.astimezone(zone),
+        _MOMENTS,
+        _ZONES,
+    ),
+}
+
+
+def feast_type(dtype: ValueType) -> Any:
+    """Feast's object for a type."""
+    return _feast_type(parse_type(dtype))
+
+
+def _feast_type(tree: TypeTree) -> Any:
+    if tree.name == "Struct":
+        return feast_types.Struct({name: _feast_type(part) for name, part in tree.parts})
+    kind = getattr(feast_types, tree.name)
+    return kind(_feast_type(tree.element)) if tree.parts else kind
+
+
+def is_message(dtype: ValueType) -> bool:
+    """Whether it is of a map, a struct, lists in lists or zoned times."""
+    return outline(dtype) in MESSAGES
+
+
 def element_of(dtype: ValueType) -> str | None:
     """What is in a list or a set, None for other types."""
-    return dtype.split("(")[1][:-1] if "(" in dtype else None
+    return dtype.split("(")[1][:-1] if "(" in dtype and not is_message(dtype) else None
 
 
 def values_of(dtype: ValueType) -> st.SearchStrategy[Any]:
     element = element_of(dtype)
+    if is_message(dtype):
+        return _MESSAGES[outline(dtype)]
     if element is None:
         return _ELEMENTS[dtype][1]
     values = _ELEMENTS[element][1]
@@ -60,6 +141,9 @@ def proto(dtype: ValueType, value: Any) -> Value:
     element = element_of(dtype)
     if value is None:
         return Value()
+    if is_message(dtype):
+        found: Value = python_values_to_proto_values([value], feast_type(dtype).to_value_type())[0]
+        return found
     if element is None:
         return Value(**{f"{_ELEMENTS[dtype][0]}_val": value})
     field = f"{_ELEMENTS[element][0]}_{'list' if dtype.startswith('Array') else 'set'}_val"
@@ -67,9 +151,20 @@ def proto(dtype: ValueType, value: Any) -> Value:
     return Value(**{field: message(val=value)})
 
 
-def column(dtype: str, values: Sequence[Any]) -> Any:
+def in_order(dtype: ValueType, raw: bytes) -> bytes:
+    """The bytes of a `ValueProto`, of maps with their entries in one order: Feast's has none."""
+    if not is_message(dtype):
+        return raw
+    ordered: bytes = Value.FromString(raw).SerializeToString(deterministic=True)
+    assert len(ordered) == len(raw)
+    return ordered
+
+
+def column(dtype: Any, values: Sequence[Any]) -> Any:
     """The column that Headrace takes."""
-    element = element_of(dtype)  # type: ignore[arg-type]
+    if is_message(dtype):
+        return [b"" if value is None else message_of(dtype, value) for value in values]
+    element = element_of(dtype)
     if element is not None:
         lists = [[] if value is None else value for value in values]
         lengths = np.array([len(value) for value in lists], np.int64)
@@ -83,5 +178,11 @@ def column(dtype: str, values: Sequence[Any]) -> Any:
 
 
 def shown(value: Any) -> Any:
-    """To compare by: type and every bit, and NaN is NaN."""
-    return sorted(map(repr, value)) if isinstance(value, set) else repr(value)
+    """To compare by: type and every bit, and NaN is NaN. Sets and dicts are in no order."""
+    if isinstance(value, set):
+        return sorted(map(repr, value))
+    if isinstance(value, dict):
+        return sorted((repr(key), shown(each)) for key, each in value.items())
+    if isinstance(value, list):
+        return list(map(shown, value))
+    return repr(value)

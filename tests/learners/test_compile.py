@@ -84,6 +84,15 @@ def test_a_learner_cannot_read_lists(tmp_path: Path) -> None:
         compile_learners(load_project(tmp_path), replace(definitions, stream_views=(view,)))
 
 
+def test_requests_bring_no_times_and_no_bytes_as_join_keys(tmp_path: Path) -> None:
+    (tmp_path / "learners.py").write_text(LEARNERS)
+    definitions = feature_definitions()
+    (view,) = definitions.stream_views
+    view = view.model_copy(update={"join_keys": (FieldSpec(name="origin", dtype="UnixTimestamp"),)})
+    with pytest.raises(DefinitionError, match="whose join key 'origin' is UnixTimestamp"):
+        compile_learners(load_project(tmp_path), replace(definitions, stream_views=(view,)))
+
+
 def test_a_learner_of_two_routers_is_refused(tmp_path: Path) -> None:
     text = LEARNERS + '\nfrom dataclasses import replace\nother = replace(delays, name="other")\n'
     with pytest.raises(DefinitionError, match="an arm of 2 routers"):
