@@ -309,8 +309,7 @@ class Worker:
         if self._feature_log is not None:
             self._feature_log.flush()
         for one in covered:
-            for key, value in one.entries:
-                self._producer.send(one.changelog, one.partition, key, value)
+            self._producer.send_all(one.changelog, one.partition, one.entries)
         await self._producer.flush()
         for one in covered:
             for message in one.messages:

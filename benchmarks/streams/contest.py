@@ -38,9 +38,7 @@ class Figure:
     wall_s: float  # from there to its last output
     cpu_s: float  # in that time, of its processes
     peak_bytes: int
-    written_s: float | None = (
-        None  # from the first record to the last row in a topic, where it goes to one first
-    )
+    written_s: float | None = None  # to the last row in a topic, where it goes to one on its way
 
     @property
     def rate(self) -> float:

@@ -46,7 +46,7 @@ def table(figures: Mapping[str, Sequence[Figure]]) -> str:
 def _topic_note(peer: str, runs: Sequence[Figure]) -> str:
     """How quick a peer would be if its topic were the end."""
     rate = median(run.events / run.written_s for run in runs if run.written_s)
-    return f"\n{peer}: its last row was in its topic after what makes {rate:,.0f} events/s, with the mover beside it"
+    return f"\n{peer}: {rate:,.0f} events/s to the last row in its topic, while they were taken on to Redis"
 
 
 def _row(peer: str, runs: Sequence[Figure], ours: Sequence[Figure] | None) -> list[str]:

@@ -1,5 +1,7 @@
-"""Flink SQL: a window aggregation over a bounded Kafka source, into another topic: it has no Redis sink. A program
-beside it takes its rows on to Redis while they come: `peers.flink_mover`."""
+"""Flink SQL: a window aggregation over a bounded Kafka source, into another topic: it has no Redis sink.
+
+`peers.flink_mover` beside it takes its rows on to Redis while they come.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Flink's rows from its topic to Redis: what a user of Flink SQL, which has no Redis sink, runs beside the job.
+"""Flink's rows from its topic to Redis: what users of Flink SQL, which has no Redis sink, run beside a job.
 
-It is read as the job writes it. Rows are packed by hand, thousands in one write, and the replies are read by hiredis.
+It is read as the job writes it. Rows are packed by hand, thousands in a write; hiredis reads the replies.
 `python -m benchmarks.streams.peers.flink_mover JOB`; standard input ends when Flink has ended.
 """
 
