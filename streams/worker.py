@@ -1,7 +1,7 @@
 """The worker: event topics in, online rows out, on Faust.
 
-Per range: judge and apply the records, write the rows and the progress that speaks of them, send blocks and
-rejected records. At a checkpoint: feature log, changelog of what was touched with the position behind it, and
+Per range: judge and apply the records, send blocks and rejected records, write the rows and the progress that
+speaks of them, while the next range is computed. At a checkpoint: feature log, changelog of what was touched with the position behind it, and
 then, only then, the acknowledgements. A crash anywhere repeats work whose effects are the same.
 """
 
@@ -36,6 +36,10 @@ from streams.worker_group import worker_group
 
 log = logging.getLogger(__name__)
 
+# A key that comes often in a range is written once, so a worker that is behind reads large ones. A shuffle's blocks
+# hold a range each, and have to fit into a message.
+_RANGE_RECORDS = 16_000
+
 
 @dataclass
 class _Owned:
@@ -49,6 +53,13 @@ class _Owned:
     ranges: int = 0
     heard_s: float = field(default_factory=time.monotonic)  # when there was something to process last
     alerts: Alerts | None = None
+    writing: asyncio.Task[None] | None = None  # the rows of the last range, while the next one is computed
+
+    async def written(self) -> None:
+        """Until the rows of all ranges so far are stored, and the progress that speaks of them."""
+        if self.writing is not None:
+            await self.writing
+            self.writing = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,7 @@ class Worker:
         self._owned: dict[Any, asyncio.Task[_Owned]] = {}
         self._restoring: dict[Any, Restoring] = {}
         self._checkpoint_s = time.monotonic()  # when the last one ended
+        self._room = asyncio.Semaphore(1)  # for ranges whose rows are being written
         self._producer = LogProducer(kafka)
         self._row_expectations = RowExpectations(plan)
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
@@ -156,6 +168,7 @@ class Worker:
             self._config.session_timeout_s,
             self._config.fetch_wait_ms,
             "roundrobin",
+            range_records=None if self._shuffles else _RANGE_RECORDS,
         )
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
@@ -222,18 +235,29 @@ class Worker:
                     f"{position}: records would be left out. If the changelog was lost, delete the consumer "
                     f"group {self._app.conf.id} so that the topic is read again"
                 )
-            await self._write(owned, owned.state.process(message.value))
+            effects = owned.state.process(message.value)
+            await self._start_writing(owned, effects)
             owned.messages.append(message)
             owned.ranges += 1
             owned.heard_s = time.monotonic()
             if isinstance(owned.state, SourcePartition):
                 owned.state.heard_ms = _now_ms()
 
-    async def _write(self, owned: _Owned, effects: Effects) -> None:
+    async def _start_writing(self, owned: _Owned, effects: Effects) -> None:
+        """Write while the next range is computed, of whatever partition; more ranges wait."""
+        published = self._published(owned)
+        await self._room.acquire()
+        await owned.written()
+        owned.writing = asyncio.create_task(guarded(self._write(owned, effects, published)))
+        owned.writing.add_done_callback(lambda _: self._room.release())
+
+    async def _write(
+        self, owned: _Owned, effects: Effects, published: Mapping[str, Mapping[str, str]]
+    ) -> None:
         self._send(owned, effects)
         for rows in effects.rows:
             self._row_expectations.check(rows.view, rows.features)
-        await self._sink.write(effects.rows, self._published(owned))
+        await self._sink.write(effects.rows, published)
         if self._feature_log is not None:
             for rows in effects.rows:
                 self._feature_log.append(rows)
@@ -252,7 +276,8 @@ class Worker:
                 if idle and isinstance(owned.state, SourcePartition):
                     effects = owned.state.pass_time(_now_ms())
                     if effects is not None:
-                        await self._write(owned, effects)
+                        await owned.written()
+                        await self._write(owned, effects, self._published(owned))
 
     async def _can_be_read(self, owned: _Owned, message: Any) -> bool:
         """Wait for the writer schemas of a range. False when the range is to be read again: a rebalance, or
@@ -317,6 +342,7 @@ class Worker:
 
     async def _snapshot(self, owned: _Owned) -> _Covered:
         async with owned.turn:
+            await owned.written()
             messages, owned.messages = owned.messages, []
             entries = owned.state.snapshot() if messages else []
             return _Covered(owned.changelog, owned.state.partition, entries, messages)
