@@ -20,7 +20,7 @@ from schemas.plan import Plan
 from streams.redis_nodes import RedisNodes
 from streams.sinks import OnlineRows
 
-_CHUNK_ROWS = 1000  # are packed at once
+_CHUNK_ROWS = 2000  # are packed at once
 _SENT_ROWS = 8000  # before their replies are read: Redis works while the next ones are packed
 _BACKOFF_S = (0.05, 2.0)  # first and longest pause while Redis is away
 # Redis is away, starting, out of memory, a replica for the moment, or cannot save: worth waiting for.
@@ -125,9 +125,11 @@ class RedisOnlineSink:
         while True:
             try:
                 await self._send(chunks)
+            except asyncio.CancelledError:
+                await self._disconnect()  # replies may be left in a connection
+                raise
             except (exceptions.RedisError, OSError) as error:
-                for connection in self._connections.values():
-                    await connection.disconnect(nowait=True)
+                await self._disconnect()
                 if not _passing(error):
                     raise ServiceUnavailable(f"Redis refuses the online rows: {error}") from error
                 self._lost = self._nodes.clustered
@@ -139,6 +141,10 @@ class RedisOnlineSink:
                     _log.warning("Redis takes online rows again")
                 self.waiting = False
                 return
+
+    async def _disconnect(self) -> None:
+        for connection in self._connections.values():
+            await connection.disconnect(nowait=True)
 
     def _complain(self, error: Exception) -> None:
         if not self.waiting:

@@ -1,8 +1,9 @@
 """The worker: event topics in, online rows out, on Faust.
 
-Per range: judge and apply the records, send blocks and rejected records, write the rows and the progress that
-speaks of them, while the next range is computed. At a checkpoint: feature log, changelog of what was touched with the position behind it, and
-then, only then, the acknowledgements. A crash anywhere repeats work whose effects are the same.
+Per range: judge and apply the records; then, while the next range is computed, send blocks and rejected
+records, write the rows and the progress that speaks of them. At a checkpoint: feature log, changelog of what
+was touched with the position behind it, and then, only then, the acknowledgements. A crash anywhere repeats
+work whose effects are the same.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from schemas import topics
@@ -25,7 +25,8 @@ from streams.health_server import oversee
 from streams.kafka_access import Kafka
 from streams.known_topics import refuse_missing_topics
 from streams.output import LogProducer
-from streams.partition_state import Effects, Entry, Shard, SourcePartition
+from streams.owned_partition import OwnedPartition
+from streams.partition_state import Effects, Shard, SourcePartition
 from streams.restore import Restoring, restore
 from streams.schema_registry import WriterSchemas
 from streams.sinks import FeatureLog, OnlineSink
@@ -36,40 +37,9 @@ from streams.worker_group import worker_group
 
 log = logging.getLogger(__name__)
 
-# A key that comes often in a range is written once, so a worker that is behind reads large ones. A shuffle's blocks
-# hold a range each, and have to fit into a message.
+# A key is written once per range, so a worker that is behind takes large ones. But a block of a shuffle holds
+# a whole range, and has to fit into a message.
 _RANGE_RECORDS = 16_000
-
-
-@dataclass
-class _Owned:
-    """A partition this worker has: its state, and what waits for the next checkpoint."""
-
-    state: SourcePartition | Shard
-    source: SourceSpec
-    changelog: str
-    messages: list[Any] = field(default_factory=list)
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # a range, or a checkpoint between two ranges
-    ranges: int = 0
-    heard_s: float = field(default_factory=time.monotonic)  # when there was something to process last
-    alerts: Alerts | None = None
-    writing: asyncio.Task[None] | None = None  # the rows of the last range, while the next one is computed
-
-    async def written(self) -> None:
-        """Until the rows of all ranges so far are stored, and the progress that speaks of them."""
-        if self.writing is not None:
-            await self.writing
-            self.writing = None
-
-
-@dataclass(frozen=True)
-class _Covered:
-    """What a checkpoint makes durable of one partition."""
-
-    changelog: str
-    partition: int
-    entries: list[Entry]
-    messages: list[Any]
 
 
 class Worker:
@@ -107,7 +77,7 @@ class Worker:
         self._config = config or WorkerConfig()
         self._events = {s.topic: s for s in plan.sources if plan.views_of(s.name)}
         self._shuffles = {topics.shuffle(plan.project, s.name): s for s in self._events.values() if s.shards}
-        self._owned: dict[Any, asyncio.Task[_Owned]] = {}
+        self._owned: dict[Any, asyncio.Task[OwnedPartition]] = {}
         self._restoring: dict[Any, Restoring] = {}
         self._checkpoint_s = time.monotonic()  # when the last one ended
         self._room = asyncio.Semaphore(1)  # for ranges whose rows are being written
@@ -148,7 +118,7 @@ class Worker:
             rows=self._row_expectations.counts,
         )
 
-    def _vitals_of(self, tp: Any, task: asyncio.Task[_Owned]) -> PartitionVitals:
+    def _vitals_of(self, tp: Any, task: asyncio.Task[OwnedPartition]) -> PartitionVitals:
         restoring = self._restoring.get(tp) or Restoring()
         if not task.done() or task.cancelled() or task.exception() is not None:
             return PartitionVitals(tp.topic, tp.partition, restoring=restoring)
@@ -184,7 +154,7 @@ class Worker:
             if tp.topic in self._events or tp.topic in self._shuffles:
                 self._restored(tp)
 
-    def _restored(self, tp: Any) -> asyncio.Task[_Owned]:
+    def _restored(self, tp: Any) -> asyncio.Task[OwnedPartition]:
         if tp not in self._owned:
             self._owned[tp] = asyncio.create_task(self._restore(tp))
         return self._owned[tp]
@@ -201,7 +171,7 @@ class Worker:
             if task is not None:
                 task.cancel()
 
-    async def _restore(self, tp: Any) -> _Owned:
+    async def _restore(self, tp: Any) -> OwnedPartition:
         owned = self._own(tp)
         restoring = self._restoring[tp] = Restoring()
         read = await asyncio.to_thread(
@@ -212,16 +182,16 @@ class Worker:
         await self._sink.write([], self._published(owned))
         return owned
 
-    def _own(self, tp: Any) -> _Owned:
+    def _own(self, tp: Any) -> OwnedPartition:
         project = self._plan.project
         if tp.topic in self._events:
             source = self._events[tp.topic]
             state = SourcePartition(self._plan, source, tp.partition, self._transforms)
             alerts = _alerts(tp, source)
-            return _Owned(state, source, topics.changelog(project, source.name), alerts=alerts)
+            return OwnedPartition(state, source, topics.changelog(project, source.name), alerts=alerts)
         source = self._shuffles[tp.topic]
         shard = Shard(self._plan, source, tp.partition)
-        return _Owned(shard, source, topics.shuffle_changelog(project, source.name))
+        return OwnedPartition(shard, source, topics.shuffle_changelog(project, source.name))
 
     async def _on_range(self, message: Any) -> None:
         owned = await self._restored(message.tp)
@@ -243,7 +213,7 @@ class Worker:
             if isinstance(owned.state, SourcePartition):
                 owned.state.heard_ms = _now_ms()
 
-    async def _start_writing(self, owned: _Owned, effects: Effects) -> None:
+    async def _start_writing(self, owned: OwnedPartition, effects: Effects) -> None:
         """Write while the next range is computed, of whatever partition; more ranges wait."""
         published = self._published(owned)
         await self._room.acquire()
@@ -252,7 +222,7 @@ class Worker:
         owned.writing.add_done_callback(lambda _: self._room.release())
 
     async def _write(
-        self, owned: _Owned, effects: Effects, published: Mapping[str, Mapping[str, str]]
+        self, owned: OwnedPartition, effects: Effects, published: Mapping[str, Mapping[str, str]]
     ) -> None:
         self._send(owned, effects)
         for rows in effects.rows:
@@ -279,7 +249,7 @@ class Worker:
                         await owned.written()
                         await self._write(owned, effects, self._published(owned))
 
-    async def _can_be_read(self, owned: _Owned, message: Any) -> bool:
+    async def _can_be_read(self, owned: OwnedPartition, message: Any) -> bool:
         """Wait for the writer schemas of a range. False when the range is to be read again: a rebalance, or
         the end of the process, does not wait for a registry."""
         if not isinstance(owned.state, SourcePartition):
@@ -290,7 +260,7 @@ class Worker:
         self._app.consumer.release(message)
         return False
 
-    def _send(self, owned: _Owned, effects: Effects) -> None:
+    def _send(self, owned: OwnedPartition, effects: Effects) -> None:
         project = self._plan.project
         for letter in effects.rejected:
             name = topics.late(project) if letter.kind == "late" else topics.dead_letters(project)
@@ -299,7 +269,7 @@ class Worker:
         for shard, block in enumerate(effects.blocks):
             self._producer.send(topics.shuffle(project, owned.source.name), shard, None, block)
 
-    def _published(self, owned: _Owned) -> Mapping[str, Mapping[str, str]]:
+    def _published(self, owned: OwnedPartition) -> Mapping[str, Mapping[str, str]]:
         return feature_progress(self._plan.project, owned.source.topic, owned.state)
 
     async def _checkpoint_forever(self) -> None:
@@ -328,7 +298,7 @@ class Worker:
         covered = []
         for task in list(self._owned.values()):
             if task.done() and not task.cancelled():
-                covered.append(await self._snapshot(task.result()))
+                covered.append(await task.result().cut())
         covered = [one for one in covered if one.messages]
         await self._producer.flush()
         if self._feature_log is not None:
@@ -339,13 +309,6 @@ class Worker:
         for one in covered:
             for message in one.messages:
                 self._app.consumer.ack(message)
-
-    async def _snapshot(self, owned: _Owned) -> _Covered:
-        async with owned.turn:
-            await owned.written()
-            messages, owned.messages = owned.messages, []
-            entries = owned.state.snapshot() if messages else []
-            return _Covered(owned.changelog, owned.state.partition, entries, messages)
 
 
 def _alerts(tp: Any, source: SourceSpec) -> Alerts | None:
