@@ -63,7 +63,7 @@ class RedisHashes:
 
 
 class FlinkRows(RedisHashes):
-    """Rows that were taken from Flink's topic to Redis. The broker's clock says when they were in that."""
+    """Rows taken from Flink's topic to Redis. The broker's clock says when the last was in the topic."""
 
     def __init__(self, job: Job, registry: str) -> None:
         super().__init__(job, {f"{job.name}-totals": {"message.timestamp.type": "LogAppendTime"}})
