@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -102,18 +103,18 @@ class KeyTable:
 
     def slots_of_keys(self, keys: Sequence[Key]) -> NDArray[np.int64]:
         """The slot of every key, shape (n,); keys not seen before get one."""
-        found = list(map(self._slots.get, keys))
-        fresh = dict.fromkeys(key for key, slot in zip(keys, found, strict=True) if slot is None)
-        if fresh:
-            self._add(list(fresh))
-            found = list(map(self._slots.get, keys))
-        return np.array(found, np.int64)
+        fresh = dict.fromkeys(keys)
+        if self._slots:
+            fresh = {key: None for key in fresh if key not in self._slots}
+        added = self._add(list(fresh)) if fresh else []
+        found = added if len(added) == len(keys) else map(self._slots.__getitem__, keys)
+        return np.fromiter(found, np.int64, len(keys))
 
     def slots_of(self, columns: KeyColumns) -> NDArray[np.int64]:
         """The slot of every row, shape (n,); keys not seen before get one."""
         return self.slots_of_keys(list(zip(*(column.tolist() for column in columns), strict=True)))
 
-    def _add(self, keys: list[Key]) -> None:
+    def _add(self, keys: list[Key]) -> list[int]:
         """Hand out slots to keys, none of which has one: what was freed last first."""
         kept = max(len(self._free) - len(keys), 0)
         slots = self._free[kept:][::-1]
@@ -126,7 +127,9 @@ class KeyTable:
         self._slots.update(zip(keys, slots, strict=True))
         if _are_integers(keys[0]):
             self._reserve(len(keys[0]))
-            self._numbers[slots] = keys
+            numbers = np.fromiter(chain.from_iterable(keys), np.int64, len(keys) * len(keys[0]))
+            self._numbers[slots] = numbers.reshape(len(keys), -1)
+        return slots
 
     def _reserve(self, parts: int) -> None:
         have = len(self._numbers)
