@@ -20,7 +20,8 @@ from schemas.plan import Plan
 from streams.redis_nodes import RedisNodes
 from streams.sinks import OnlineRows
 
-_CHUNK_ROWS = 1000
+_CHUNK_ROWS = 2000  # are packed at once
+_SENT_ROWS = 8000  # before their replies are read: Redis works while the next ones are packed
 _BACKOFF_S = (0.05, 2.0)  # first and longest pause while Redis is away
 # Redis is away, starting, out of memory, a replica for the moment, or cannot save: worth waiting for.
 _PASSING = (
@@ -106,14 +107,13 @@ class RedisOnlineSink:
         return (rows.part(part) for part in _parts(len(batch)))
 
     async def _store(self, chunks: Iterable[Chunk]) -> None:
-        """Send chunks of commands, small ones together: each that is sent is a round trip."""
         async with self._turn:
             gathered: list[Chunk] = []
             total = 0
             for chunk in chunks:
                 gathered.append(chunk)
                 total += len(chunk)
-                if total >= _CHUNK_ROWS:
+                if total >= _SENT_ROWS:
                     await self._send_until_stored(gathered)
                     gathered, total = [], 0
             if gathered:
@@ -125,9 +125,11 @@ class RedisOnlineSink:
         while True:
             try:
                 await self._send(chunks)
+            except asyncio.CancelledError:
+                await self._disconnect()  # replies may be left in a connection
+                raise
             except (exceptions.RedisError, OSError) as error:
-                for connection in self._connections.values():
-                    await connection.disconnect(nowait=True)
+                await self._disconnect()
                 if not _passing(error):
                     raise ServiceUnavailable(f"Redis refuses the online rows: {error}") from error
                 self._lost = self._nodes.clustered
@@ -140,6 +142,10 @@ class RedisOnlineSink:
                 self.waiting = False
                 return
 
+    async def _disconnect(self) -> None:
+        for connection in self._connections.values():
+            await connection.disconnect(nowait=True)
+
     def _complain(self, error: Exception) -> None:
         if not self.waiting:
             reason = str(error) or f"no answer within {self._timeout_s:g} s"
@@ -151,30 +157,46 @@ class RedisOnlineSink:
             if self._lost:
                 await asyncio.to_thread(self._nodes.refresh)
                 self._lost = False
-            batches = by_server(chunks, self._nodes)
-            if len(batches) == 1:
-                await self._send_to(*batches[0])
+            if not self._nodes.clustered:
+                packed = (by_server(some, self._nodes) for some in _together(chunks))
+                await self._send_to("", ((commands, count) for ((_, commands, count),) in packed))
                 return
             try:
                 async with asyncio.TaskGroup() as group:
-                    for batch in batches:
-                        group.create_task(self._send_to(*batch))
+                    for server, commands, count in by_server(chunks, self._nodes):
+                        group.create_task(self._send_to(server, [(commands, count)]))
             except ExceptionGroup as errors:
                 raise errors.exceptions[0] from None
 
-    async def _send_to(self, server: str, commands: bytes, count: int) -> None:
+    async def _send_to(self, server: str, packed: Iterable[tuple[bytes, int]]) -> None:
+        """Commands, and how many they are."""
         connection = self._connections.get(server)
         if connection is None:
             connection = self._connections[server] = self._nodes.async_connection(server)
         await connection.connect()  # which finds the master, where sentinels know it; sending alone does not
-        await connection.send_packed_command((commands,))
-        for _ in range(count):
+        sent = 0
+        for commands, count in packed:
+            await connection.send_packed_command((commands,))
+            sent += count
+        for _ in range(sent):
             await connection.read_response()
 
 
 def _parts(rows: int) -> Iterator[slice]:
     for start in range(0, rows, _CHUNK_ROWS):
         yield slice(start, min(start + _CHUNK_ROWS, rows))
+
+
+def _together(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
+    """Small chunks together: each that is sent is a system call."""
+    some: list[Chunk] = []
+    for chunk in chunks:
+        some.append(chunk)
+        if sum(map(len, some)) >= _CHUNK_ROWS:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def _passing(error: Exception) -> bool:

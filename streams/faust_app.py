@@ -35,6 +35,7 @@ def range_app(
     fetch_wait_ms: int,
     assignor: Assignor,
     instance_id: str = "",
+    range_records: int | None = None,
 ) -> Any:
     """A Faust app whose topics come in ranges (see `streams.transport`).
 
@@ -54,6 +55,8 @@ def range_app(
         spreads them.
     instance_id
         Makes the member a static one, which takes its partitions up again without a rebalance.
+    range_records
+        The most records of a range; None for `streams.range_reader.MAX_RECORDS`.
     """
     return RangeApp(
         group,
@@ -84,6 +87,7 @@ def range_app(
             **({"group.instance.id": instance_id} if instance_id else {}),
         },
         on_failure=die,
+        range_records=range_records,
     )
 
 

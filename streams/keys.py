@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,21 @@ def decode_keys(raws: Sequence[bytes]) -> list[Key]:
     ]
 
 
+def encode_keys(keys: Sequence[Key]) -> list[bytes]:
+    """`encode_key` of many keys of one kind, faster where they are integers alone."""
+    if not keys or not _are_integers(keys[0]):
+        return [encode_key(key) for key in keys]
+    cells = np.empty((len(keys), len(keys[0]), _INTEGER_BYTES), np.uint8)
+    cells[:, :, :5] = _INTEGER
+    cells[:, :, 5:] = np.array(keys, "<i8").view(np.uint8).reshape(len(keys), -1, 8)
+    raw, width = cells.tobytes(), cells[0].size
+    return [raw[start : start + width] for start in range(0, len(raw), width)]
+
+
+def _are_integers(key: Key) -> bool:
+    return all(isinstance(part, int) for part in key)
+
+
 class KeyTable:
     """A table of keys with slots that are handed out, freed and handed out again."""
 
@@ -72,6 +88,7 @@ class KeyTable:
         self._slots: dict[Key, int] = {}
         self._keys: list[Key | None] = []
         self._free: list[int] = []
+        self._numbers = np.zeros((0, 0), np.int64)  # (slots, parts) of keys that are integers alone
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -84,46 +101,64 @@ class KeyTable:
         """Slots in use or freed: what arrays must have room for."""
         return len(self._keys)
 
-    def slot(self, key: Key) -> int:
-        """The slot of a key, a new one when it has none."""
-        found = self._slots.get(key)
-        if found is not None:
-            return found
-        if self._free:
-            slot = self._free.pop()
-            self._keys[slot] = key
-        else:
-            slot = len(self._keys)
-            self._keys.append(key)
-        self._slots[key] = slot
-        return slot
-
     def slots_of_keys(self, keys: Sequence[Key]) -> NDArray[np.int64]:
         """The slot of every key, shape (n,); keys not seen before get one."""
-        if not self._keys and len(fresh := dict(zip(keys, range(len(keys)), strict=True))) == len(keys):
-            self._slots, self._keys = fresh, list(keys)
-            return np.arange(len(keys))
-        return np.fromiter(map(self.slot, keys), np.int64, len(keys))
+        fresh = dict.fromkeys(keys)
+        if self._slots:
+            fresh = {key: None for key in fresh if key not in self._slots}
+        added = self._add(list(fresh)) if fresh else []
+        found = added if len(added) == len(keys) else map(self._slots.__getitem__, keys)
+        return np.fromiter(found, np.int64, len(keys))
 
     def slots_of(self, columns: KeyColumns) -> NDArray[np.int64]:
         """The slot of every row, shape (n,); keys not seen before get one."""
-        rows = zip(*(column.tolist() for column in columns), strict=True)
-        return np.fromiter(map(self.slot, rows), np.int64, len(columns[0]))
+        return self.slots_of_keys(list(zip(*(column.tolist() for column in columns), strict=True)))
+
+    def _add(self, keys: list[Key]) -> list[int]:
+        """Hand out slots to keys, none of which has one: what was freed last first."""
+        kept = max(len(self._free) - len(keys), 0)
+        slots = self._free[kept:][::-1]
+        del self._free[kept:]
+        for slot, key in zip(slots, keys, strict=False):
+            self._keys[slot] = key
+        reused = len(slots)
+        slots += range(self.size, self.size + len(keys) - reused)
+        self._keys += keys[reused:]
+        self._slots.update(zip(keys, slots, strict=True))
+        if _are_integers(keys[0]):
+            self._reserve(len(keys[0]))
+            numbers = np.fromiter(chain.from_iterable(keys), np.int64, len(keys) * len(keys[0]))
+            self._numbers[slots] = numbers.reshape(len(keys), -1)
+        return slots
+
+    def _reserve(self, parts: int) -> None:
+        have = len(self._numbers)
+        if self.size > have:
+            more = max(self.size - have, have // 2, 64)
+            self._numbers = np.vstack([self._numbers.reshape(-1, parts), np.zeros((more, parts), np.int64)])
 
     def key(self, slot: int) -> Key:
         key = self._keys[slot]
         assert key is not None, f"slot {slot} is free"
         return key
 
+    def keys_of(self, slots: NDArray[np.int64]) -> list[Key]:
+        """The keys of slots."""
+        return [self.key(slot) for slot in slots.tolist()]
+
     def columns(self, slots: NDArray[np.int64]) -> KeyColumns:
         """The keys of slots as columns, shape (n,) each."""
-        rows: Sequence[Key] = [self.key(slot) for slot in slots.tolist()]
+        if self._numbers.size:
+            return tuple(np.ascontiguousarray(part) for part in self._numbers[slots].T)
         return tuple(
-            np.array(part, np.int64 if isinstance(part[0], int) else None) for part in zip(*rows, strict=True)
+            np.array(part, np.int64 if isinstance(part[0], int) else None)
+            for part in zip(*self.keys_of(slots), strict=True)
         )
 
-    def free(self, slot: int) -> None:
-        key = self.key(slot)
-        del self._slots[key]
-        self._keys[slot] = None
-        self._free.append(slot)
+    def free(self, slots: NDArray[np.int64]) -> None:
+        """Take slots back."""
+        for key in self.keys_of(slots):
+            del self._slots[key]
+        for slot in slots.tolist():
+            self._keys[slot] = None
+        self._free += slots.tolist()

@@ -11,6 +11,8 @@ from streams.output import LogProducer
 class OffsetProducer(LogProducer):
     """A `LogProducer` that remembers the offsets of what was delivered."""
 
+    _hears_of_all = True
+
     def __init__(self, kafka: Kafka) -> None:
         super().__init__(kafka)
         self._next_offsets: dict[tuple[str, int], int] = {}

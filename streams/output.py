@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from schemas.errors import ServiceUnavailable
 from streams.kafka_access import Kafka, client_config
 
 _MAX_BYTES = 8 * 1024**2  # a block holds a whole range; the topics allow as much
+_QUEUED, _AT_ONCE = 500_000, 10_000  # records
+_FULL_S = 0.1  # how long to wait for room in the queue
 _Headers = Sequence[tuple[str, bytes]]
 
 
@@ -24,6 +26,8 @@ class LogProducer:
         How to reach Kafka.
     """
 
+    _hears_of_all: ClassVar[bool] = False  # whether `_delivered` is called of more than failures
+
     def __init__(self, kafka: Kafka) -> None:
         self._producer = Producer(
             {
@@ -32,8 +36,9 @@ class LogProducer:
                 "compression.type": "lz4",
                 "linger.ms": 2,
                 "message.max.bytes": _MAX_BYTES,
-                "queue.buffering.max.messages": 500_000,
+                "queue.buffering.max.messages": _QUEUED,
                 "queue.buffering.max.kbytes": 256 * 1024,
+                "delivery.report.only.error": not self._hears_of_all,
             }
         )
         self._failure: str | None = None
@@ -53,10 +58,21 @@ class LogProducer:
                     topic, value, key, partition, on_delivery=self._delivered, headers=list(headers)
                 )
             except BufferError:
-                self._producer.poll(0.1)
+                self._producer.poll(_FULL_S)
             else:
                 self._producer.poll(0)
                 return
+
+    def send_all(self, topic: str, partition: int, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Queue keys and values, as `send` does, for half the cost of each."""
+        at = 0
+        while at < len(records):
+            part = [{"key": key, "value": value} for key, value in records[at : at + _AT_ONCE]]
+            sent = self._producer.produce_batch(topic, part, partition, on_delivery=self._delivered)
+            if sent < len(part) and part[sent]["_error"].code() != KafkaError._QUEUE_FULL:
+                raise KafkaException(part[sent]["_error"])
+            self._producer.poll(0 if sent == len(part) else _FULL_S)
+            at += sent  # behind one that has no room, none has been queued
 
     def _delivered(self, error: Any, message: Any) -> None:
         if error is not None:

@@ -22,7 +22,7 @@ from faust.types import TP
 
 log = logging.getLogger(__name__)
 
-MAX_RECORDS = 4000  # of a range
+MAX_RECORDS = 4000  # of a range, where nobody asks for more
 _HELD_RECORDS, _HELD_BYTES = 128_000, 64 * 1024**2  # of all partitions; each may have its share
 _RESUMED_AT = 0.25  # of its share: a pause throws away what had been fetched ahead, so there must be few
 _POLL_S, _PAUSED_POLL_S = 0.1, 0.005
@@ -49,10 +49,10 @@ class _Held:
         self.records += len(part)
         self.size += sum(map(len, part))
 
-    def take(self) -> list[Message]:
+    def take(self, most: int) -> list[Message]:
         """The first parts: as many as are a range together."""
         taken = self._parts.popleft()
-        while self._parts and len(taken) + len(self._parts[0]) <= MAX_RECORDS:
+        while self._parts and len(taken) + len(self._parts[0]) <= most:
             taken += self._parts.popleft()
         self.records -= len(taken)
         self.size -= sum(map(len, taken))
@@ -70,11 +70,18 @@ class RangeReader:
         Told of partitions that come and go.
     on_failure
         Called when nothing can be read any more; in the thread that reads.
+    most_records
+        Of a range, if not `MAX_RECORDS`, and not fewer.
     """
 
     def __init__(
-        self, settings: Mapping[str, Any], group: Group, on_failure: Callable[[BaseException], None]
+        self,
+        settings: Mapping[str, Any],
+        group: Group,
+        on_failure: Callable[[BaseException], None],
+        most_records: int | None = None,
     ) -> None:
+        self._most = most_records or MAX_RECORDS
         self._consumer = Consumer({**settings, "error_cb": _log_error}, logger=log)
         self._group, self._on_failure = group, on_failure
         self._held: dict[TP, _Held] = {}  # where something is, and who was taken from last comes last
@@ -110,14 +117,14 @@ class RangeReader:
             await asyncio.wait_for(self._arrived.wait(), timeout_s)
 
     def take(self, wanted: Collection[TP]) -> tuple[TP, list[Message]] | None:
-        """The next messages of one of these partitions, at most `MAX_RECORDS`, each partition in its turn."""
+        """The next messages of one of these partitions, at most a range, each partition in its turn."""
         self._arrived.clear()
         with self._lock:
             tp = next((tp for tp in self._held if tp in wanted), None)
             if tp is None:
                 return None
             held = self._held.pop(tp)
-            taken = held.take()
+            taken = held.take(self._most)
             if held.records:
                 self._held[tp] = held  # behind the others now
             return tp, taken

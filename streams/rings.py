@@ -10,6 +10,7 @@ A hop of 0 is that of lifetime windows: one tile, number 0, that holds all event
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Collection, Iterable
 from operator import itemgetter
 from typing import Any
@@ -45,7 +46,7 @@ class Ring:
         self.depth = self.windows_ms[-1] // hop_ms + 1 if hop_ms else 1
         self.accumulators = accumulators_of(sorted(held, key=lambda one: one.name), dtype)
         self.tiles = np.full((0, self.depth), EMPTY, np.int64)  # (slots, depth): tile number per position
-        self._holders: dict[int, list[int]] = {}  # tile number to slots that hold it
+        self._holders: dict[int, array[int]] = {}  # tile number to slots that hold it
 
     def reserve(self, slots: int) -> None:
         """Make room for `slots` slots, growing by half."""
@@ -90,15 +91,18 @@ class Ring:
         return places
 
     def _hold(self, slots: NDArray[np.int64], numbers: NDArray[np.int64]) -> None:
-        if not self.hop_ms:
+        if not self.hop_ms or not len(slots):
             return
-        for slot, number in zip(slots.tolist(), numbers.tolist(), strict=True):
-            self._holders.setdefault(number, []).append(slot)
+        by = np.argsort(numbers, kind="stable")
+        slots, numbers = slots[by], numbers[by]
+        first = np.flatnonzero(np.diff(numbers, prepend=EMPTY))
+        for number, part in zip(numbers[first].tolist(), np.split(slots, first[1:]), strict=True):
+            self._holders.setdefault(number, array("q")).frombytes(part.tobytes())
 
-    def expiring(self, window_ms: int, before_ms: int, clock_ms: int) -> list[int]:
+    def expiring(self, window_ms: int, before_ms: int, clock_ms: int) -> list[NDArray[np.int64]]:
         """Slots that held a tile which leaves a window as the clock moves from `before_ms` to `clock_ms`."""
         first, last = self.first_tile(window_ms, before_ms), self.first_tile(window_ms, clock_ms)
-        return [slot for number in self._numbers(first, last) for slot in self._holders[number]]
+        return [np.array(self._holders[number]) for number in self._numbers(first, last)]
 
     def forget(self, clock_ms: int) -> None:
         """Drop the bookkeeping of tiles that have left every window."""
@@ -158,12 +162,7 @@ class Ring:
     def reindex(self, slots: NDArray[np.int64]) -> None:
         """Rebuild the bookkeeping of tiles after a restore."""
         row, position = np.nonzero(self.tiles[slots] != EMPTY)
-        holding = slots[row]
-        numbers = self.tiles[holding, position]
-        by = np.argsort(numbers, kind="stable")
-        found, starts = np.unique(numbers[by], return_index=True)
-        for number, part in zip(found.tolist(), np.split(holding[by], starts[1:]), strict=False):
-            self._holders.setdefault(number, []).extend(part.tolist())
+        self._hold(slots[row], self.tiles[slots[row], position])
 
 
 def _starts(slots: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.int64]:

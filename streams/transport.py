@@ -1,7 +1,7 @@
 """A Faust transport that delivers one event per range of records of a topic partition.
 
 Faust handles a few thousand records a second because every record travels alone. Here what has been read of
-one partition, at most `streams.range_reader.MAX_RECORDS`, travels as one event whose value is
+one partition, at most so many records as the app says, travels as one event whose value is
 `streams.log_records.LogRecords`. Agents read
 
     async for event in stream.noack().events():
@@ -49,6 +49,8 @@ class RangeApp(faust.App):  # type: ignore[misc]
         Of confluent-kafka's consumer, but for the group.
     on_failure
         Called, in any thread, when nothing can be read any more.
+    range_records
+        The most records of a range; None for `streams.range_reader.MAX_RECORDS`.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class RangeApp(faust.App):  # type: ignore[misc]
         *args: Any,
         reader_settings: Mapping[str, Any],
         on_failure: Callable[[BaseException], None],
+        range_records: int | None = None,
         **options: Any,
     ) -> None:
+        self.range_records = range_records
         self.reader_settings, self.on_failure = reader_settings, on_failure
         super().__init__(*args, **options)
 
@@ -88,7 +92,7 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
 
     async def on_start(self) -> None:
         settings = {**self.app.reader_settings, "group.id": self.app.conf.id}
-        self._reader = RangeReader(settings, self, self.app.on_failure)
+        self._reader = RangeReader(settings, self, self.app.on_failure, self.app.range_records)
 
     async def on_stop(self) -> None:
         await super().on_stop()

@@ -1,8 +1,9 @@
 """The worker: event topics in, online rows out, on Faust.
 
-Per range: judge and apply the records, write the rows and the progress that speaks of them, send blocks and
-rejected records. At a checkpoint: feature log, changelog of what was touched with the position behind it, and
-then, only then, the acknowledgements. A crash anywhere repeats work whose effects are the same.
+Per range: judge and apply the records; then, while the next range is computed, send blocks and rejected
+records, write the rows and the progress that speaks of them. At a checkpoint: feature log, changelog of what
+was touched with the position behind it, and then, only then, the acknowledgements. A crash anywhere repeats
+work whose effects are the same.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from schemas import topics
@@ -25,7 +25,8 @@ from streams.health_server import oversee
 from streams.kafka_access import Kafka
 from streams.known_topics import refuse_missing_topics
 from streams.output import LogProducer
-from streams.partition_state import Effects, Entry, Shard, SourcePartition
+from streams.owned_partition import OwnedPartition
+from streams.partition_state import Effects, Shard, SourcePartition
 from streams.restore import Restoring, restore
 from streams.schema_registry import WriterSchemas
 from streams.sinks import FeatureLog, OnlineSink
@@ -36,29 +37,9 @@ from streams.worker_group import worker_group
 
 log = logging.getLogger(__name__)
 
-
-@dataclass
-class _Owned:
-    """A partition this worker has: its state, and what waits for the next checkpoint."""
-
-    state: SourcePartition | Shard
-    source: SourceSpec
-    changelog: str
-    messages: list[Any] = field(default_factory=list)
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # a range, or a checkpoint between two ranges
-    ranges: int = 0
-    heard_s: float = field(default_factory=time.monotonic)  # when there was something to process last
-    alerts: Alerts | None = None
-
-
-@dataclass(frozen=True)
-class _Covered:
-    """What a checkpoint makes durable of one partition."""
-
-    changelog: str
-    partition: int
-    entries: list[Entry]
-    messages: list[Any]
+# A key is written once per range, so a worker that is behind takes large ones. But a block of a shuffle holds
+# a whole range, and has to fit into a message.
+_RANGE_RECORDS = 16_000
 
 
 class Worker:
@@ -96,9 +77,10 @@ class Worker:
         self._config = config or WorkerConfig()
         self._events = {s.topic: s for s in plan.sources if plan.views_of(s.name)}
         self._shuffles = {topics.shuffle(plan.project, s.name): s for s in self._events.values() if s.shards}
-        self._owned: dict[Any, asyncio.Task[_Owned]] = {}
+        self._owned: dict[Any, asyncio.Task[OwnedPartition]] = {}
         self._restoring: dict[Any, Restoring] = {}
         self._checkpoint_s = time.monotonic()  # when the last one ended
+        self._room = asyncio.Semaphore(1)  # for ranges whose rows are being written
         self._producer = LogProducer(kafka)
         self._row_expectations = RowExpectations(plan)
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
@@ -136,7 +118,7 @@ class Worker:
             rows=self._row_expectations.counts,
         )
 
-    def _vitals_of(self, tp: Any, task: asyncio.Task[_Owned]) -> PartitionVitals:
+    def _vitals_of(self, tp: Any, task: asyncio.Task[OwnedPartition]) -> PartitionVitals:
         restoring = self._restoring.get(tp) or Restoring()
         if not task.done() or task.cancelled() or task.exception() is not None:
             return PartitionVitals(tp.topic, tp.partition, restoring=restoring)
@@ -156,6 +138,7 @@ class Worker:
             self._config.session_timeout_s,
             self._config.fetch_wait_ms,
             "roundrobin",
+            range_records=None if self._shuffles else _RANGE_RECORDS,
         )
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
@@ -171,7 +154,7 @@ class Worker:
             if tp.topic in self._events or tp.topic in self._shuffles:
                 self._restored(tp)
 
-    def _restored(self, tp: Any) -> asyncio.Task[_Owned]:
+    def _restored(self, tp: Any) -> asyncio.Task[OwnedPartition]:
         if tp not in self._owned:
             self._owned[tp] = asyncio.create_task(self._restore(tp))
         return self._owned[tp]
@@ -188,7 +171,7 @@ class Worker:
             if task is not None:
                 task.cancel()
 
-    async def _restore(self, tp: Any) -> _Owned:
+    async def _restore(self, tp: Any) -> OwnedPartition:
         owned = self._own(tp)
         restoring = self._restoring[tp] = Restoring()
         read = await asyncio.to_thread(
@@ -199,16 +182,16 @@ class Worker:
         await self._sink.write([], self._published(owned))
         return owned
 
-    def _own(self, tp: Any) -> _Owned:
+    def _own(self, tp: Any) -> OwnedPartition:
         project = self._plan.project
         if tp.topic in self._events:
             source = self._events[tp.topic]
             state = SourcePartition(self._plan, source, tp.partition, self._transforms)
             alerts = _alerts(tp, source)
-            return _Owned(state, source, topics.changelog(project, source.name), alerts=alerts)
+            return OwnedPartition(state, source, topics.changelog(project, source.name), alerts=alerts)
         source = self._shuffles[tp.topic]
         shard = Shard(self._plan, source, tp.partition)
-        return _Owned(shard, source, topics.shuffle_changelog(project, source.name))
+        return OwnedPartition(shard, source, topics.shuffle_changelog(project, source.name))
 
     async def _on_range(self, message: Any) -> None:
         owned = await self._restored(message.tp)
@@ -222,18 +205,29 @@ class Worker:
                     f"{position}: records would be left out. If the changelog was lost, delete the consumer "
                     f"group {self._app.conf.id} so that the topic is read again"
                 )
-            await self._write(owned, owned.state.process(message.value))
+            effects = owned.state.process(message.value)
+            await self._start_writing(owned, effects)
             owned.messages.append(message)
             owned.ranges += 1
             owned.heard_s = time.monotonic()
             if isinstance(owned.state, SourcePartition):
                 owned.state.heard_ms = _now_ms()
 
-    async def _write(self, owned: _Owned, effects: Effects) -> None:
+    async def _start_writing(self, owned: OwnedPartition, effects: Effects) -> None:
+        """Write while the next range is computed, of whatever partition; more ranges wait."""
+        published = self._published(owned)
+        await self._room.acquire()
+        await owned.written()
+        owned.writing = asyncio.create_task(guarded(self._write(owned, effects, published)))
+        owned.writing.add_done_callback(lambda _: self._room.release())
+
+    async def _write(
+        self, owned: OwnedPartition, effects: Effects, published: Mapping[str, Mapping[str, str]]
+    ) -> None:
         self._send(owned, effects)
         for rows in effects.rows:
             self._row_expectations.check(rows.view, rows.features)
-        await self._sink.write(effects.rows, self._published(owned))
+        await self._sink.write(effects.rows, published)
         if self._feature_log is not None:
             for rows in effects.rows:
                 self._feature_log.append(rows)
@@ -252,9 +246,10 @@ class Worker:
                 if idle and isinstance(owned.state, SourcePartition):
                     effects = owned.state.pass_time(_now_ms())
                     if effects is not None:
-                        await self._write(owned, effects)
+                        await owned.written()
+                        await self._write(owned, effects, self._published(owned))
 
-    async def _can_be_read(self, owned: _Owned, message: Any) -> bool:
+    async def _can_be_read(self, owned: OwnedPartition, message: Any) -> bool:
         """Wait for the writer schemas of a range. False when the range is to be read again: a rebalance, or
         the end of the process, does not wait for a registry."""
         if not isinstance(owned.state, SourcePartition):
@@ -265,7 +260,7 @@ class Worker:
         self._app.consumer.release(message)
         return False
 
-    def _send(self, owned: _Owned, effects: Effects) -> None:
+    def _send(self, owned: OwnedPartition, effects: Effects) -> None:
         project = self._plan.project
         for letter in effects.rejected:
             name = topics.late(project) if letter.kind == "late" else topics.dead_letters(project)
@@ -274,7 +269,7 @@ class Worker:
         for shard, block in enumerate(effects.blocks):
             self._producer.send(topics.shuffle(project, owned.source.name), shard, None, block)
 
-    def _published(self, owned: _Owned) -> Mapping[str, Mapping[str, str]]:
+    def _published(self, owned: OwnedPartition) -> Mapping[str, Mapping[str, str]]:
         return feature_progress(self._plan.project, owned.source.topic, owned.state)
 
     async def _checkpoint_forever(self) -> None:
@@ -303,24 +298,17 @@ class Worker:
         covered = []
         for task in list(self._owned.values()):
             if task.done() and not task.cancelled():
-                covered.append(await self._snapshot(task.result()))
+                covered.append(await task.result().cut())
         covered = [one for one in covered if one.messages]
         await self._producer.flush()
         if self._feature_log is not None:
             self._feature_log.flush()
         for one in covered:
-            for key, value in one.entries:
-                self._producer.send(one.changelog, one.partition, key, value)
+            self._producer.send_all(one.changelog, one.partition, one.entries)
         await self._producer.flush()
         for one in covered:
             for message in one.messages:
                 self._app.consumer.ack(message)
-
-    async def _snapshot(self, owned: _Owned) -> _Covered:
-        async with owned.turn:
-            messages, owned.messages = owned.messages, []
-            entries = owned.state.snapshot() if messages else []
-            return _Covered(owned.changelog, owned.state.partition, entries, messages)
 
 
 def _alerts(tp: Any, source: SourceSpec) -> Alerts | None:

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.streams.environments import python_of
 from benchmarks.streams.measure import Usage, wait_until
 from benchmarks.streams.outputs import Output, differences, make_output
-from benchmarks.streams.peers.job import Job, marks
+from benchmarks.streams.peers.job import Job, marks, written
 from benchmarks.streams.servers import ROOT, Servers
 from benchmarks.streams.topic_log import delete_topics, preload
 from benchmarks.streams.workload import ALLOWANCE_MS, PARTITIONS, SCHEMA, WINDOWS, Window, Workload
@@ -38,6 +38,7 @@ class Figure:
     wall_s: float  # from there to its last output
     cpu_s: float  # in that time, of its processes
     peak_bytes: int
+    written_s: float | None = None  # to the last row in a topic, where it goes to one on its way
 
     @property
     def rate(self) -> float:
@@ -77,13 +78,15 @@ def run_once(
         if problem:
             raise WrongResult(f"{peer}: {problem}")
         first, last = marks(folder)
+        in_topic = written(folder)
     finally:
         servers.empty_redis()
         delete_topics(servers.kafka, job.name)
         shutil.rmtree(folder, ignore_errors=True)
     accounts = len(np.unique(workload.payments.account))
     cpu_s = usage.cpu_s(first, last)
-    return Figure(workload.events, accounts, first - began, last - first, cpu_s, usage.peak_bytes)
+    written_s = None if in_topic is None else in_topic - first
+    return Figure(workload.events, accounts, first - began, last - first, cpu_s, usage.peak_bytes, written_s)
 
 
 class WrongResult(Exception):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -12,14 +12,14 @@ import redis
 
 from benchmarks.streams.definition import COUNT, SUM, VIEW, plan_for
 from benchmarks.streams.environments import flink_jars
-from benchmarks.streams.peers.job import Clock, Job
+from benchmarks.streams.peers.job import Job
 from benchmarks.streams.topic_log import create
 from benchmarks.streams.workload import END_MS, Totals, Window, Workload
 from deploy.child import free_port
 from deploy.topics_admin import ensure_topics
 from featurestore.client import FeatureClient
 from schemas.plan import Plan
-from streams.log_reader import end_offset, read_log
+from streams.log_reader import end_offset
 from streams.progress import ProgressStore
 
 _CHUNK = 5000
@@ -38,7 +38,7 @@ class Output(Protocol):
 
 
 class RedisHashes:
-    """Rows of the Python peers: see `peers.rows`."""
+    """Rows of all but Headrace: see `peers.rows`."""
 
     def __init__(self, job: Job, topics: Mapping[str, Mapping[str, str]]) -> None:
         self._job = job
@@ -62,30 +62,15 @@ class RedisHashes:
         return found
 
 
-class FlinkTopic:
-    """Rows of Flink's sink topic. The broker's own clock says when the last one was readable."""
+class FlinkRows(RedisHashes):
+    """Rows taken from Flink's topic to Redis. The broker's clock says when the last was in the topic."""
 
     def __init__(self, job: Job, registry: str) -> None:
-        self._job, self._topic = job, f"{job.name}-totals"
-        create(job.bootstrap, {self._topic: {"message.timestamp.type": "LogAppendTime"}})
-        extra = {"jars": [str(jar) for jar in flink_jars()], "registry": registry, "rest_port": free_port()}
+        super().__init__(job, {f"{job.name}-totals": {"message.timestamp.type": "LogAppendTime"}})
+        mover = [sys.executable, "-m", "benchmarks.streams.peers.flink_mover", f"{job.folder}/job.json"]
+        jars = [str(jar) for jar in flink_jars()]
+        extra = {"jars": jars, "registry": registry, "rest_port": free_port(), "mover": mover}
         (Path(job.folder) / "flink.json").write_text(json.dumps(extra))
-
-    def finished(self, exit_codes: list[int | None]) -> bool:
-        return exit_codes == [0] * len(exit_codes)
-
-    def totals(self) -> Totals:
-        found: Totals = {}
-        last_ms = 0
-        wanted = datetime.fromtimestamp(END_MS / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S").encode()
-        for partition in range(self._job.partitions):
-            for message in read_log(self._job.bootstrap, self._topic, partition):
-                last_ms = max(last_ms, message.timestamp()[1])
-                if wanted in message.value():  # of all windows, one
-                    row = json.loads(message.value())
-                    found[row["account"]] = (row["payments"], row["amount"])
-        Clock(self._job).last(last_ms / 1000)
-        return found
 
 
 class HeadraceRows:
@@ -126,7 +111,7 @@ def make_output(peer: str, job: Job, workload: Workload, window: Window, registr
     if peer == "headrace":
         return HeadraceRows(job, workload, window)
     if peer == "flink":
-        return FlinkTopic(job, registry)
+        return FlinkRows(job, registry)
     # Faust's worker dies when its changelog has no leader yet.
     changelog = {f"{job.name}-totals-changelog": {"cleanup.policy": "compact"}}
     return RedisHashes(job, changelog if peer == "faust" else {})

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from deploy.redis_server import RedisServer
-from featurestore import redis_layout
+from featurestore import online_writer, redis_layout
 from featurestore.client import FeatureClient
 from featurestore.online_writer import RedisOnlineSink
 from featurestore.redis_decoder import Provenance
@@ -59,6 +59,41 @@ async def test_more_rows_than_one_pipeline_holds_are_all_stored_in_order(
     with FeatureClient(plan_of(project), redis_url) as client:
         found = client.get_online_features(["v:n"], {"k": list(range(2500))}).columns["v__n"]
     assert found == [3] * 5 + [1] * 1195 + [2] * 100 + [1] * 1200
+
+
+@pytest.mark.parametrize(("packed", "sent"), [(7, 20), (20, 7), (1, 1)])
+async def test_whatever_is_packed_and_sent_at_once_the_same_is_stored(
+    redis_url: str, project: str, monkeypatch: pytest.MonkeyPatch, packed: int, sent: int
+) -> None:
+    monkeypatch.setattr(online_writer, "_CHUNK_ROWS", packed)
+    monkeypatch.setattr(online_writer, "_SENT_ROWS", sent)
+    sink = RedisOnlineSink(redis_url, plan_of(project))
+    await sink.write([counts(range(100), 1), counts(range(50, 53), 2), counts(range(60), 3)], {})
+    await sink.close()
+    with FeatureClient(plan_of(project), redis_url) as client:
+        found = client.get_online_features(["v:n"], {"k": list(range(100))}).columns["v__n"]
+    assert found == [3] * 60 + [1] * 40
+
+
+async def test_a_row_that_is_refused_behind_many_others_is_told_of(
+    redis_url: str, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(online_writer, "_CHUNK_ROWS", 10)
+    sink = RedisOnlineSink(redis_url, plan_of(project))
+    await sink.write([counts(range(73, 74), 1)], {})
+    with redis.Redis.from_url(redis_url) as connection:
+        (key,) = connection.scan_iter(f"*{project}", count=10_000)
+        connection.delete(key)
+        connection.set(key, "no hash")
+    with pytest.raises(ServiceUnavailable, match="WRONGTYPE"):
+        await sink.write([counts(range(100), 1)], {f"{project}:progress": {"a": "1"}})
+    with redis.Redis.from_url(redis_url) as connection:
+        assert not connection.exists(f"{project}:progress"), "progress speaks of rows that are stored"
+        connection.delete(key)
+    await sink.write([counts(range(100), 4)], {})
+    await sink.close()
+    with FeatureClient(plan_of(project), redis_url) as client:
+        assert client.get_online_features(["v:n"], {"k": [0, 73, 99]}).columns == {"v__n": [4, 4, 4]}
 
 
 async def test_a_correction_at_the_same_time_replaces_the_row(redis_url: str, project: str) -> None:

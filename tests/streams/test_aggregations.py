@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -119,6 +120,25 @@ def test_a_restored_state_goes_on_as_if_nothing_had_happened(function, kind, dat
         one.advance(75)
         one.add(batch_of([(75, 99, None)], kind, 99))
     assert all(map(same, result(state), result(restored)))
+
+
+@pytest.mark.parametrize(("function", "kind"), OFFERED)
+@thorough
+@given(data=st.data())
+def test_rows_stay_as_they_are_while_the_next_range_is_computed(function, kind, data):
+    """They are written meanwhile."""
+    events = data.draw(histories(kind))
+    state = state_of(function, kind)
+    state.advance(70)
+    state.add(batch_of(events, kind))
+    (rows,) = state.emit(0, 10**9)
+    before = copy.deepcopy(rows)
+    state.add(batch_of(data.draw(histories(kind)), kind, len(events)))
+    state.advance(200)
+    state.emit(0, 10**9)
+    for (values, valid), (old, known) in zip(rows.features, before.features, strict=True):
+        assert (values.tolist(), valid.tolist()) == (old.tolist(), known.tolist())
+    assert rows.keys[0].tolist() == before.keys[0].tolist()
 
 
 @pytest.mark.parametrize(("function", "kind"), OFFERED)

@@ -1,8 +1,12 @@
-"""Flink SQL: a window aggregation over a bounded Kafka source, into another topic: it has no Redis sink."""
+"""Flink SQL: a window aggregation over a bounded Kafka source, into another topic: it has no Redis sink.
+
+`peers.flink_mover` beside it takes its rows on to Redis while they come.
+"""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 import time
 import urllib.request
@@ -37,7 +41,19 @@ def run(job: Job) -> None:
     table.execute_sql(_sink(job))
     watch = threading.Thread(target=_mark_start, args=(Clock(job), extra["rest_port"]), daemon=True)
     watch.start()
+    mover = _start_mover(job, extra["mover"])
     table.execute_sql(_query(job)).wait()
+    mover.communicate()  # closes its input: there will be no more rows
+    if mover.returncode:
+        raise SystemExit(f"the mover ended with {mover.returncode}")
+
+
+def _start_mover(job: Job, command: list[str]) -> subprocess.Popen[bytes]:
+    """Ready to read before the job starts, so that its own start costs Flink nothing."""
+    mover = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert mover.stdout is not None
+    mover.stdout.readline()
+    return mover
 
 
 def _source(job: Job, registry: str) -> str:
@@ -58,7 +74,7 @@ def _source(job: Job, registry: str) -> str:
 
 def _sink(job: Job) -> str:
     return f"""CREATE TABLE totals (account BIGINT, window_end TIMESTAMP(3), payments BIGINT, amount DOUBLE)
-    WITH ('connector' = 'kafka', 'topic' = '{job.name}-totals', 'format' = 'json',
+    WITH ('connector' = 'kafka', 'topic' = '{job.name}-totals', 'format' = 'csv',
       'properties.bootstrap.servers' = '{job.bootstrap}')"""
 
 

@@ -57,6 +57,10 @@ class Clock:
         """The last call counts."""
         self._write("last", at or time.time())
 
+    def written(self, at: float) -> None:
+        """The last row was in the topic that the peer writes to, from which it is taken on."""
+        self._write("written", at)
+
     def _write(self, kind: str, at: float) -> None:
         (self._folder / f"{kind}-{os.getpid()}").write_text(f"{at:.6f}")
 
@@ -75,6 +79,11 @@ def marks(folder: Path) -> tuple[float, float]:
     if not first or not last:
         raise ValueError(f"{folder}: the peer did not mark its first record and its last output")
     return min(first), max(last)
+
+
+def written(folder: Path) -> float | None:
+    """When the last row was in the topic of a peer that writes to one."""
+    return max((float(mark.read_text()) for mark in folder.glob("written-*")), default=None)
 
 
 def main(run: Callable[[Job], None]) -> None:

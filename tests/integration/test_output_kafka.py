@@ -1,0 +1,59 @@
+"""The producer of the stream processes, on real Apache Kafka."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import KafkaException
+
+from benchmarks.streams.topic_log import create, delete_topics
+from schemas.errors import ServiceUnavailable
+from streams import output
+from streams.log_reader import end_offset, read_log
+from streams.offset_producer import OffsetProducer
+from streams.output import LogProducer
+
+pytestmark = pytest.mark.kafka
+RECORDS = [(b"%d" % n, b"value %d" % n if n % 3 else None) for n in range(2000)]
+
+
+@pytest.fixture
+def topic(kafka_bootstrap: str, project: str):
+    create(kafka_bootstrap, {project: {}})
+    yield project
+    delete_topics(kafka_bootstrap, project)
+
+
+@pytest.mark.parametrize("room", [7, 1000, 500_000])
+def test_many_records_arrive_in_their_order_however_little_room_there_is(
+    kafka_bootstrap: str, topic: str, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    monkeypatch.setattr(output, "_QUEUED", room)
+    monkeypatch.setattr(output, "_AT_ONCE", 600)
+    producer = LogProducer(kafka_bootstrap)
+    producer.send(topic, 0, b"first", b"1")
+    producer.send_all(topic, 0, RECORDS)
+    producer.send(topic, 0, b"last", b"1")
+    producer.flush_blocking()
+    arrived = [(message.key(), message.value()) for message in read_log(kafka_bootstrap, topic, 0)]
+    assert arrived == [(b"first", b"1"), *RECORDS, (b"last", b"1")]
+
+
+def test_a_record_that_is_too_large_is_no_silent_loss(kafka_bootstrap: str, topic: str) -> None:
+    with pytest.raises(KafkaException, match="too large"):
+        LogProducer(kafka_bootstrap).send_all(topic, 0, [(b"a", b"1"), (b"b", bytes(9 * 1024**2))])
+
+
+def test_a_record_that_cannot_be_delivered_is_told_of_at_the_flush(kafka_bootstrap: str, topic: str) -> None:
+    producer = LogProducer(kafka_bootstrap)
+    producer.send_all(f"{topic}-missing", 77, RECORDS[:3])
+    with pytest.raises(ServiceUnavailable, match="did not take a record"):
+        producer.flush_blocking()
+
+
+def test_the_producer_of_the_join_still_knows_where_a_partition_ends(
+    kafka_bootstrap: str, topic: str
+) -> None:
+    producer = OffsetProducer(kafka_bootstrap)
+    producer.send_all(topic, 0, RECORDS)
+    producer.flush_blocking()
+    assert producer.end(topic, 0, 0) == end_offset(kafka_bootstrap, topic, 0) == len(RECORDS)
