@@ -69,8 +69,9 @@ class LogProducer:
         while at < len(records):
             part = [{"key": key, "value": value} for key, value in records[at : at + _AT_ONCE]]
             sent = self._producer.produce_batch(topic, part, partition, on_delivery=self._delivered)
-            if sent < len(part) and part[sent]["_error"].code() != KafkaError._QUEUE_FULL:
-                raise KafkaException(part[sent]["_error"])
+            refused: Any = next((one["_error"] for one in part if "_error" in one), None)
+            if refused is not None and refused.code() != KafkaError._QUEUE_FULL:
+                raise KafkaException(refused)
             self._producer.poll(0 if sent == len(part) else _FULL_S)
             at += sent  # behind one that has no room, none has been queued
 

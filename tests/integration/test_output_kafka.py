@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from confluent_kafka import KafkaException
 
@@ -38,9 +40,12 @@ def test_many_records_arrive_in_their_order_however_little_room_there_is(
     assert arrived == [(b"first", b"1"), *RECORDS, (b"last", b"1")]
 
 
-def test_a_record_that_is_too_large_is_no_silent_loss(kafka_bootstrap: str, topic: str) -> None:
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_record_that_is_too_large_is_no_silent_loss(kafka_bootstrap: str, topic: str, place: int) -> None:
+    records = [(b"a", b"1"), (b"b", b"1")]
+    records.insert(place, (b"large", bytes(9 * 1024**2)))
     with pytest.raises(KafkaException, match="too large"):
-        LogProducer(kafka_bootstrap).send_all(topic, 0, [(b"a", b"1"), (b"b", bytes(9 * 1024**2))])
+        LogProducer(kafka_bootstrap).send_all(topic, 0, records)
 
 
 def test_a_record_that_cannot_be_delivered_is_told_of_at_the_flush(kafka_bootstrap: str, topic: str) -> None:
@@ -57,3 +62,12 @@ def test_the_producer_of_the_join_still_knows_where_a_partition_ends(
     producer.send_all(topic, 0, RECORDS)
     producer.flush_blocking()
     assert producer.end(topic, 0, 0) == end_offset(kafka_bootstrap, topic, 0) == len(RECORDS)
+
+
+def test_it_asks_where_a_partition_ends_when_kafka_did_not_tell(kafka_bootstrap: str, topic: str) -> None:
+    other, producer = LogProducer(kafka_bootstrap), OffsetProducer(kafka_bootstrap)
+    other.send_all(topic, 0, RECORDS)
+    other.flush_blocking()
+    untold = SimpleNamespace(topic=lambda: topic, partition=lambda: 0, offset=lambda: None)
+    producer._delivered(None, untold)
+    assert producer.end(topic, 0, 0) == len(RECORDS)
