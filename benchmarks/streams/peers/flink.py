@@ -42,8 +42,11 @@ def run(job: Job) -> None:
     watch = threading.Thread(target=_mark_start, args=(Clock(job), extra["rest_port"]), daemon=True)
     watch.start()
     mover = _start_mover(job, extra["mover"])
-    table.execute_sql(_query(job)).wait()
-    mover.communicate()  # closes its input: there will be no more rows
+    try:
+        table.execute_sql(_query(job)).wait()
+        mover.communicate()  # closes its input: there will be no more rows
+    finally:
+        mover.kill()
     if mover.returncode:
         raise SystemExit(f"the mover ended with {mover.returncode}")
 
