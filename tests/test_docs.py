@@ -71,7 +71,7 @@ def test_files_links_modules_and_targets_exist(document: Path) -> None:
             assert placeholder or (ROOT / name).exists(), f"{document.name}: {name}"
         for module in re.findall(r"python -m ([a-z_][\w.]*)", line):
             assert find_spec(module) is not None, f"{document.name}: {module}"
-        for target in re.findall(r"(?:^|\s)make ([a-z-]+)", line):
+        for target in re.findall(r"^make ([a-z-]+)", line.strip()):
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
 
 
