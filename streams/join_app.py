@@ -28,7 +28,7 @@ from streams.join_state import Input
 from streams.join_vitals import JoinStanding
 from streams.kafka_access import Kafka
 from streams.offset_producer import OffsetProducer
-from streams.restore import Restoring, restored_while
+from streams.restore import Restoring, is_restored, restored_while
 from streams.schema_registry import WriterSchemas
 from streams.vitals import Vitals
 
@@ -280,7 +280,7 @@ class JoinApp:
 
 def _outcome(task: asyncio.Task[JoinPartition]) -> JoinPartition | None:
     """What it has led to, once it has ended well; may be asked from any thread."""
-    return task.result() if task.done() and not task.cancelled() and task.exception() is None else None
+    return task.result() if is_restored(task) else None
 
 
 async def _in_thread(function: Any, *args: Any) -> Any:

@@ -12,7 +12,7 @@ from streams.hash_publisher import HashPublisher
 from streams.kafka_access import Kafka
 from streams.offset_producer import OffsetProducer
 from streams.outcome_intake import OutcomeIntake, intake_published
-from streams.restore import Restoring, restored_while
+from streams.restore import Restoring, is_restored, restored_while
 from streams.schema_registry import WriterSchemas
 
 
@@ -61,8 +61,7 @@ class EventIntakes:
     def restored(self) -> Sequence[OutcomeIntake]:
         """The intakes, once their states are here; may be asked from any thread."""
         task = self._restored
-        done = task is not None and task.done() and not task.cancelled() and task.exception() is None
-        return self._intakes if done else []
+        return self._intakes if task is not None and is_restored(task) else []
 
     def start_restore(self) -> None:
         """Begin to read the states of all event partitions."""

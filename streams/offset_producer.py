@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from streams.delivered_ends import DeliveredEnds
 from streams.kafka_access import Kafka
-from streams.log_reader import end_offset
 from streams.output import LogProducer
 
 
@@ -17,27 +17,20 @@ class OffsetProducer(LogProducer):
     def __init__(self, kafka: Kafka) -> None:
         super().__init__(kafka)
         self._kafka = kafka
-        self._next_offsets: dict[tuple[str, int], int] = {}
-        # Where a record is at an offset that Kafka did not tell: its first answer was lost.
-        self._unplaced: set[tuple[str, int]] = set()
+        self._topics: dict[str, DeliveredEnds] = {}
 
     def end(self, topic: str, partition: int, known: int) -> int:
         """The end offset of a partition after the last flush, at least `known`; blocks if it has to ask."""
-        where = (topic, partition)
-        if where in self._unplaced:
-            self._reach(where, end_offset(self._kafka, topic, partition))
-            self._unplaced.discard(where)
-        return max(known, self._next_offsets.get(where, 0))
+        found = self._topics.get(topic)
+        if found is None:
+            return known
+        if partition in found.unplaced:
+            found.place(self._kafka)
+        return max(known, found.ends.get(partition, 0))
 
     def _delivered(self, error: Any, message: Any) -> None:
         super()._delivered(error, message)
-        if error is not None:
-            return
-        where, offset = (message.topic(), message.partition()), message.offset()
-        if offset is None:
-            self._unplaced.add(where)
-        else:
-            self._reach(where, offset + 1)
-
-    def _reach(self, where: tuple[str, int], end: int) -> None:
-        self._next_offsets[where] = max(end, self._next_offsets.get(where, 0))
+        if error is None:
+            topic = message.topic()
+            found = self._topics.get(topic) or self._topics.setdefault(topic, DeliveredEnds(topic))
+            found.delivered(message.partition(), message.offset())

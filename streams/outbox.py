@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -10,8 +9,8 @@ from typing import NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.errors import DeliveryError, SettingsError
+from streams.delivered_ends import DeliveredEnds
 from streams.kafka_access import Kafka, Trouble, client_config, metadata_of, partitions_of
-from streams.log_reader import end_offset
 
 Report = Callable[[KafkaError | None, Message], None]
 
@@ -59,56 +58,30 @@ class KafkaRecord(NamedTuple):
         return len(self.value or b"") + len(self.key or b"") + headers
 
 
-class Deliveries:
-    """What became of the records handed over for one topic. Told by the producer's thread, asked by any.
-
-    Attributes
-    ----------
-    ends
-        Partition to the next offset of what was acknowledged.
-    unplaced
-        Partitions with a record that is in the log at an offset Kafka did not tell: its first answer was
-        lost, and the next one only says that the record is there already.
-    """
+class Deliveries(DeliveredEnds):
+    """What became of the records handed over for one topic. Told by the producer's thread, asked by any."""
 
     def __init__(self, topic: str) -> None:
-        self.topic = topic
-        self.ends: dict[int, int] = {}
-        self.unplaced: set[int] = set()
+        super().__init__(topic)
         self._failed: Counter[int] = Counter()
         self._first: KafkaError | None = None
-        self._lock = threading.Lock()
 
     def report(self, error: KafkaError | None, message: Message) -> None:
         """The delivery report of one record."""
-        partition, offset = message.partition(), message.offset()
-        with self._lock:
-            if error is not None:
-                self._fail(ANY_PARTITION if partition is None else partition, 1, error)
-            elif offset is None:
-                self.unplaced.add(partition)
-            else:
-                self._reach(partition, offset + 1)
-
-    def place(self, kafka: Kafka) -> None:
-        """Count what is unplaced as reaching to the end of its partition; asks Kafka for it, and blocks."""
-        for partition in list(self.unplaced):
-            end = end_offset(kafka, self.topic, partition)
-            with self._lock:
-                self.unplaced.discard(partition)
-                self._reach(partition, end)
-
-    def _reach(self, partition: int, end: int) -> None:
-        self.ends[partition] = max(end, self.ends.get(partition, 0))
+        partition = message.partition()
+        if error is None:
+            self.delivered(partition, message.offset())
+        else:
+            self._fail(ANY_PARTITION if partition is None else partition, 1, error)
 
     def refuse(self, records: int, error: KafkaError) -> None:
         """Records that were not even handed over."""
-        with self._lock:
-            self._fail(ANY_PARTITION, records, error)
+        self._fail(ANY_PARTITION, records, error)
 
     def _fail(self, partition: int, records: int, error: KafkaError) -> None:
-        self._failed[partition] += records
-        self._first = self._first or error
+        with self._lock:
+            self._failed[partition] += records
+            self._first = self._first or error
 
     @property
     def failed(self) -> bool:
@@ -228,7 +201,7 @@ class Outbox:
         self.place(deliveries)
 
     def place(self, deliveries: Deliveries) -> None:
-        """See `Deliveries.place`."""
+        """See `DeliveredEnds.place`."""
         deliveries.place(self._kafka)
 
     def settle(self) -> None:

@@ -40,6 +40,11 @@ class Restoring:
             raise CancelledError
 
 
+def is_restored(task: asyncio.Task[Any]) -> bool:
+    """Whether a restore has ended well; may be asked from any thread."""
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
 async def restored_while(task: asyncio.Task[Any], wanted: Callable[[], bool]) -> bool:
     """Wait for a restore; False once it is not `wanted` any more, or abandoned."""
     while not task.done():
@@ -56,12 +61,15 @@ def restore(
 
     Raises
     ------
+    CancelledError
+        When `restoring` has been abandoned.
     ServiceUnavailable
         When the broker stops answering.
     """
     restoring.end = end_offset(kafka, changelog, partition)
     entries: list[Entry] = []
     for message in read_log(kafka, changelog, partition):
+        restoring.check()
         entries.append((message.key(), message.value()))
         restoring.next_offset = message.offset() + 1
     state.restore(entries)

@@ -27,7 +27,7 @@ from streams.known_topics import refuse_missing_topics
 from streams.output import LogProducer
 from streams.owned_partition import OwnedPartition
 from streams.partition_state import Effects, Shard, SourcePartition
-from streams.restore import Restoring, restore
+from streams.restore import Restoring, is_restored, restore, restored_while
 from streams.schema_registry import WriterSchemas
 from streams.sinks import FeatureLog, OnlineSink
 from streams.view_udf import Transform, view_udfs
@@ -120,7 +120,7 @@ class Worker:
 
     def _vitals_of(self, tp: Any, task: asyncio.Task[OwnedPartition]) -> PartitionVitals:
         restoring = self._restoring.get(tp) or Restoring()
-        if not task.done() or task.cancelled() or task.exception() is not None:
+        if not is_restored(task):
             return PartitionVitals(tp.topic, tp.partition, restoring=restoring)
         owned = task.result()
         return vitals_of(tp.topic, owned.state, restoring, owned.ranges)
@@ -163,12 +163,14 @@ class Worker:
         """Everything is acknowledged: end what Faust would wait two seconds for."""
         if self._checkpoints is not None:
             self._checkpoints.cancel()
+        for restoring in self._restoring.values():
+            restoring.abandoned = True
 
     async def _on_revoked(self, app: Any, revoked: Any = (), **_: Any) -> None:
         for tp in revoked:
-            task = self._owned.pop(tp, None)
-            self._restoring.pop(tp, None)
-            if task is not None:
+            if (restoring := self._restoring.pop(tp, None)) is not None:
+                restoring.abandoned = True
+            if (task := self._owned.pop(tp, None)) is not None:
                 task.cancel()
 
     async def _restore(self, tp: Any) -> OwnedPartition:
@@ -194,7 +196,11 @@ class Worker:
         return OwnedPartition(shard, source, topics.shuffle_changelog(project, source.name))
 
     async def _on_range(self, message: Any) -> None:
-        owned = await self._restored(message.tp)
+        restoring = self._restored(message.tp)
+        if not await restored_while(restoring, self._app.flow_control.is_active):
+            self._app.consumer.release(message)
+            return
+        owned = restoring.result()
         if not await self._can_be_read(owned, message):
             return
         async with owned.turn:

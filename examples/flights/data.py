@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 
 from examples.flights import tables
+from streams.durable_files import finished_as
 
 HERE = Path(__file__).resolve().parent
 DATA_DIR = HERE / "data"
@@ -71,8 +75,17 @@ def load(directory: Path = DATA_DIR) -> Dataset:
 
 
 def write(dataset: Dataset, directory: Path) -> None:
-    """Write every table, the quality counts last, so that an interrupted build is done again."""
+    """Write every table, the quality counts last, so that an interrupted build is done again.
+
+    Each file appears whole: another process may read, or write, at the same time.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     for name, table in dataset.tables.items():
-        table.to_parquet(directory / f"{name}.parquet", index=False)
-    (directory / "data_quality.json").write_text(json.dumps(dataset.quality, indent=1) + "\n")
+        with _whole(directory / f"{name}.parquet") as file:
+            table.to_parquet(file, index=False)
+    with _whole(directory / "data_quality.json") as file:
+        file.write(json.dumps(dataset.quality, indent=1).encode() + b"\n")
+
+
+def _whole(path: Path) -> AbstractContextManager[BinaryIO]:
+    return finished_as(path, path.with_suffix(f".{os.getpid()}"))

@@ -88,9 +88,10 @@ def ask_again(stack: LocalStack, prediction: Prediction) -> None:
 def test_datasets_compaction_and_audit_of_a_running_loop(tmp_path: Path) -> None:
     start = pd.Timestamp("2013-01-01", tz=ORIGIN_ZONE)
     until_ms = int((start + pd.DateOffset(days=1)).timestamp() * 1000) - HOUR_MS
+    period = Period.of(data.load().tables, until_ms)  # before the stack, which reads the tables
     options = {"publish_every_s": 0, "checkpoint_ms": 500, "data_dir": tmp_path / "data"}
     with LocalStack(REPOSITORY, partitions=1, **options) as stack:
-        _, _, problems = replay(stack, Period.of(data.load().tables, until_ms))
+        _, _, problems = replay(stack, period)
         assert not problems
         router = stack.plan.routers[0]
         served = read_predictions(stack.bootstrap, stack.plan, router)

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 EXIT_FAILED = 70
 STUCK_S = 8.0  # hardly a machine stops for so long, and a test can wait for it
+AT_ONCE_S = 15.0  # on a busy machine; what is stopped would take three times as long
 Values = dict[tuple[str, ...], float]
 
 

@@ -7,13 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.health import wait_for_metric
+from tests.integration.health import AT_ONCE_S, wait_for_metric
 from tests.integration.join_scene import Loop, a_log, oracles
 from tests.parity.join_oracle import M, O, P
 
 pytestmark = pytest.mark.kafka
 
-AT_ONCE_S = 15.0  # on a busy machine; what is stopped here would take three times as long
 NEVER_MS = 3_600_000
 
 

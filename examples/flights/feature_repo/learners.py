@@ -222,9 +222,9 @@ def hoeffding_tree():
         grace_period=200,
         delta=0.01,
         tau=0.1,
-        max_depth=5,  # a version is published every hour: the tree must stay small
+        max_depth=4,  # a version is published every hour: the tree must stay small
         leaf_prediction="mc",
-        splitter=tree.splitter.HistogramSplitter(n_bins=12),
+        splitter=tree.splitter.HistogramSplitter(n_bins=8),
     )
     return compose.Pipeline(compose.FuncTransformer(cut), grown)
 
