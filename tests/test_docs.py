@@ -16,7 +16,7 @@ from deploy.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-_CODE = re.compile(r"```.*?```|^    \S.*$|``[^`]+``|`[^`]+`", re.DOTALL | re.MULTILINE)
+_CODE = re.compile(r"```.*?```|^    \S[^\n]*(?:(?<=\\)\n[^\n]*)*$|``[^`]+``|`[^`]+`", re.S | re.M)
 _LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 _PACKAGES = "deploy|streams|featurestore|learners|schemas|tests|docs|benchmarks|examples"
@@ -24,9 +24,10 @@ _FILE = re.compile(rf"(?<![\w./{{}}<-])(?:{_PACKAGES})/[\w./-]+\.[a-z]+\b")
 
 
 def code(document: Path) -> Iterator[str]:
-    """Spans and blocks of code, a line at a time; a line that ends in a backslash goes on."""
+    """Spans of code, and blocks of it a line at a time; a line that ends in a backslash goes on."""
     for found in _CODE.findall(document.read_text()):
-        yield from re.sub(r"\\\n", " ", found).strip("`").splitlines()
+        block = found.startswith(("```", " "))
+        yield from re.sub(r"\\\n" if block else r"\n", " ", found).strip("`").splitlines()
 
 
 def commands(document: Path) -> Iterator[str]:

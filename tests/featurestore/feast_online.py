@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlparse
 
+import redis
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource
 from feast.repo_config import RepoConfig
 from feast.types import Int64, String
 from feast.value_type import ValueType as FeastValueType
 
 from featurestore.definitions import field_specs
+from featurestore.materialize import materialize
+from featurestore.repository import compile_features, register
 from schemas.feature_specs import BatchViewSpec, FeatureRef, FeatureServiceSpec, FieldSpec
 from schemas.plan import Plan
 from tests.featurestore.values import TYPES, feast_type
@@ -21,6 +25,9 @@ FEATURES = field_specs((re.sub(r"\W+", "_", f"f_{dtype}").strip("_").lower(), dt
 USER = FieldSpec(name="user", dtype="Int64")
 PLACE = FieldSpec(name="place", dtype="String")
 KEYS = {"by_user": (USER,), "by_place": (PLACE,), "by_both": (PLACE, USER)}  # sorted by name
+
+
+Hashes = dict[bytes, dict[bytes, bytes]]  # of Redis, by key
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,34 @@ def connection_string(redis_url: str) -> str:
     """Feast's way to write a Redis URL."""
     url = urlparse(redis_url)
     return f"{url.hostname}:{url.port},db={url.path.strip('/') or 0}"
+
+
+def point_to(redis_url: str, repo: Path) -> None:
+    """The repository of the tests has this Redis for its online store."""
+    config = repo / "feature_store.yaml"
+    config.write_text(config.read_text().replace("127.0.0.1:1", connection_string(redis_url)))
+
+
+def take_hashes(redis_url: str, project: str) -> Hashes:
+    """Every hash of the project, which is deleted."""
+    with redis.Redis.from_url(redis_url) as connection:
+        keys = list(connection.scan_iter(b"*" + project.encode(), count=10_000))
+        found: Hashes = {key: connection.hgetall(key) for key in keys}
+        if keys:
+            connection.delete(*keys)
+    return found
+
+
+def taken_from_both(repo: Path, redis_url: str, view: str) -> tuple[Hashes, Hashes]:
+    """What `materialize` stores of a view, and what Feast's own does."""
+    register(repo)
+    plan = compile_features(repo).plan()
+    written = materialize(repo, plan, redis_url)
+    ours = take_hashes(redis_url, plan.project)
+    assert written == {view: len(ours)}
+    since, until = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+    FeatureStore(repo_path=str(repo)).materialize(since, until, feature_views=[view])
+    return ours, take_hashes(redis_url, plan.project)
 
 
 def feast_online(folder: Path, redis_url: str, project: str, ttl_ms: int = 0) -> FeastOnline:

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import redis
 from feast import FeatureStore
 
 from featurestore.client import FeatureClient
@@ -19,8 +18,7 @@ from featurestore.materialize import materialize
 from featurestore.repository import compile_features, register
 from featurestore.response import FeatureResponse, FieldStatus
 from schemas.errors import DefinitionError, HeadraceError, UnknownNameError
-from schemas.plan import Plan
-from tests.featurestore.feast_online import connection_string
+from tests.featurestore.feast_online import point_to, taken_from_both
 from tests.featurestore.values import shown
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
@@ -74,8 +72,7 @@ ROWS = pa.table({name: TABLE[name] for name in ("carrier", "origin")}).to_pylist
 
 @pytest.fixture
 def planes(repo: Path, redis_url: str) -> Path:
-    config = repo / "feature_store.yaml"
-    config.write_text(config.read_text().replace("127.0.0.1:1", connection_string(redis_url)))
+    point_to(redis_url, repo)
     definitions = (repo / "features.py").read_text()
     start, end = definitions.index("airlines = FeatureView("), definitions.index("service = FeatureService")
     (repo / "features.py").write_text(definitions[:start] + textwrap.dedent(VIEW))
@@ -84,24 +81,10 @@ def planes(repo: Path, redis_url: str) -> Path:
     return repo
 
 
-def stored(redis_url: str, plan: Plan) -> dict[bytes, dict[bytes, bytes]]:
-    """Every hash of the project, which is deleted."""
-    with redis.Redis.from_url(redis_url) as connection:
-        keys = list(connection.scan_iter(b"*" + plan.project.encode(), count=10_000))
-        found = {key: connection.hgetall(key) for key in keys}
-        connection.delete(*keys)
-    return found
-
-
 def test_what_is_stored_is_what_feast_stores_byte_for_byte(planes: Path, redis_url: str) -> None:
-    register(planes)
-    plan = compile_features(planes).plan()
-    assert materialize(planes, plan, redis_url) == {"planes": 4}
-    ours = stored(redis_url, plan)
-    store = FeatureStore(repo_path=str(planes))
-    store.materialize(DAY, datetime(2014, 1, 1, tzinfo=UTC), feature_views=["planes"])
+    ours, feasts = taken_from_both(planes, redis_url, "planes")
     assert len(ours) == 4
-    assert ours == stored(redis_url, plan)
+    assert ours == feasts
 
 
 def test_the_client_reads_what_the_table_has_and_what_feast_reads(planes: Path, redis_url: str) -> None:

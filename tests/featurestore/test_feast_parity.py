@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import redis
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from hypothesis import HealthCheck, example, given, settings
@@ -21,7 +20,7 @@ from featurestore.client import AsyncFeatureClient, FeatureClient
 from featurestore.online_writer import RedisOnlineSink
 from featurestore.redis_layout import feature_field
 from featurestore.response import FieldStatus
-from tests.featurestore.feast_online import FEATURES, KEYS, FeastOnline, feast_online
+from tests.featurestore.feast_online import FEATURES, KEYS, FeastOnline, feast_online, take_hashes
 from tests.featurestore.values import NO_TIME, TEXT, column, in_order, proto, shown, values_of
 
 BY_NAME = {feature.name: feature.dtype for feature in FEATURES}
@@ -117,14 +116,9 @@ def write_with_feast(online: FeastOnline, table: Table) -> None:
 
 def take_everything(redis_url: str, project: str) -> dict[bytes, Any]:
     """Every hash of the project, which is deleted."""
-    with redis.Redis.from_url(redis_url) as connection:
-        keys = list(connection.scan_iter(b"*" + project.encode(), count=10_000))
-        found = {key: connection.hgetall(key) for key in keys}
-        if keys:
-            connection.delete(*keys)
     return {
         key: {name: in_order(FIELD_TYPES.get(name, "Bytes"), raw) for name, raw in row.items()}
-        for key, row in found.items()
+        for key, row in take_hashes(redis_url, project).items()
     }
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import redis
 from feast import FeatureStore
 from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
@@ -22,9 +21,8 @@ from featurestore.client import FeatureClient
 from featurestore.materialize import materialize
 from featurestore.repository import compile_features, register
 from schemas.errors import DefinitionError, HeadraceError
-from schemas.plan import Plan
 from tests.featurestore.edits import refusal
-from tests.featurestore.feast_online import connection_string
+from tests.featurestore.feast_online import point_to, taken_from_both
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
 VIEW = """
@@ -59,8 +57,7 @@ ROWS = TABLE.select(["token", "moment", "carrier"]).to_pylist()
 
 @pytest.fixture
 def tokens(repo: Path, redis_url: str, append: Callable[[str], None]) -> Path:
-    config = repo / "feature_store.yaml"
-    config.write_text(config.read_text().replace("127.0.0.1:1", connection_string(redis_url)))
+    point_to(redis_url, repo)
     definitions = (repo / "features.py").read_text()
     (repo / "features.py").write_text(definitions[: definitions.index("airlines = FeatureView(")])
     append(textwrap.dedent(VIEW))
@@ -68,23 +65,10 @@ def tokens(repo: Path, redis_url: str, append: Callable[[str], None]) -> Path:
     return repo
 
 
-def stored(redis_url: str, plan: Plan) -> dict[bytes, dict[bytes, bytes]]:
-    """Every hash of the project, which is deleted."""
-    with redis.Redis.from_url(redis_url) as connection:
-        keys = list(connection.scan_iter(b"*" + plan.project.encode(), count=10_000))
-        found = {key: connection.hgetall(key) for key in keys}
-        connection.delete(*keys)
-    return found
-
-
 def test_what_is_stored_is_what_feast_stores_byte_for_byte(tokens: Path, redis_url: str) -> None:
-    register(tokens)
-    plan = compile_features(tokens).plan()
-    assert materialize(tokens, plan, redis_url) == {"tokens": 3}
-    ours = stored(redis_url, plan)
-    FeatureStore(repo_path=str(tokens)).materialize(DAY, datetime(2014, 1, 1, tzinfo=UTC), ["tokens"])
+    ours, feasts = taken_from_both(tokens, redis_url, "tokens")
     assert len(ours) == 3
-    assert ours == stored(redis_url, plan)
+    assert ours == feasts
 
 
 def test_the_client_reads_what_feast_reads(tokens: Path, redis_url: str) -> None:

@@ -17,7 +17,7 @@ from featurestore.materialize import materialize
 from featurestore.repository import compile_features, register
 from schemas.errors import DefinitionError
 from schemas.plan import Plan
-from tests.featurestore.feast_online import connection_string
+from tests.featurestore.feast_online import point_to
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
 TABLE = {
@@ -36,8 +36,7 @@ ROWS = [{"carrier": name} for name in ("UA", "AA", "ZZ", "none")]
 @pytest.fixture
 def airlines(repo: Path, redis_url: str) -> Path:
     """The repository with its table, its online store the Redis of the tests."""
-    config = repo / "feature_store.yaml"
-    config.write_text(config.read_text().replace("127.0.0.1:1", connection_string(redis_url)))
+    point_to(redis_url, repo)
     pq.write_table(pa.table(TABLE), repo / "data" / "airlines.parquet")
     return repo
 

@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import redis
 from feast import FeatureStore
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.type_map import feast_value_type_to_python_type, python_values_to_proto_values
@@ -32,8 +31,7 @@ from featurestore.response import FieldStatus
 from schemas.errors import DefinitionError, HeadraceError
 from schemas.feature_specs import FieldSpec
 from schemas.nested_types import parse_type
-from schemas.plan import Plan
-from tests.featurestore.feast_online import connection_string
+from tests.featurestore.feast_online import Hashes, point_to, taken_from_both
 from tests.featurestore.values import NESTED, in_order, shown
 
 DAY = datetime(2013, 1, 1, 12, tzinfo=UTC)
@@ -181,35 +179,26 @@ def write_view(repo: Path, fields: dict[str, str]) -> None:
 
 @pytest.fixture
 def planes(repo: Path, redis_url: str) -> Path:
-    config = repo / "feature_store.yaml"
-    config.write_text(config.read_text().replace("127.0.0.1:1", connection_string(redis_url)))
+    point_to(redis_url, repo)
     write_view(repo, {name: dtype for name, dtype, *_ in FEATURES})
     pq.write_table(pa.table(TABLE), repo / "data" / "planes.parquet")
     return repo
 
 
-def stored(redis_url: str, plan: Plan) -> dict[bytes, dict[str, bytes]]:
-    """The values of every hash of the project, which is deleted."""
-    fields = {f.name: (feature_field("planes", f.name), f.dtype) for f in plan.view("planes").features}
-    found = {}
-    with redis.Redis.from_url(redis_url) as connection:
-        keys = list(connection.scan_iter(b"*" + plan.project.encode(), count=10_000))
-        for key in keys:
-            row: Any = connection.hgetall(key)
-            found[key] = {name: in_order(dtype, row[field]) for name, (field, dtype) in fields.items()}
-        connection.delete(*keys)
-    return found
+def ordered(hashes: Hashes) -> dict[bytes, dict[str, bytes]]:
+    """The values of all hashes by feature, entries of maps in order."""
+    fields = {name: (feature_field("planes", name), dtype) for name, dtype, _, _, feast in FEATURES if feast}
+    return {
+        key: {name: in_order(dtype, row[field]) for name, (field, dtype) in fields.items()}
+        for key, row in hashes.items()
+    }
 
 
 def test_what_is_stored_is_what_feast_stores_byte_for_byte(planes: Path, redis_url: str) -> None:
     write_view(planes, {name: dtype for name, dtype, _, _, feast in FEATURES if feast})
-    register(planes)
-    plan = compile_features(planes).plan()
-    assert materialize(planes, plan, redis_url) == {"planes": 4}
-    ours = stored(redis_url, plan)
-    FeatureStore(repo_path=str(planes)).materialize(DAY, datetime(2014, 1, 1, tzinfo=UTC), ["planes"])
+    ours, feasts = taken_from_both(planes, redis_url, "planes")
     assert len(ours) == 4
-    assert ours == stored(redis_url, plan)
+    assert ordered(ours) == ordered(feasts)
 
 
 def test_both_clients_read_what_feast_reads(planes: Path, redis_url: str) -> None:

@@ -11,14 +11,13 @@ from feast import FeatureStore
 
 from featurestore.repository import compile_features, register
 from schemas.errors import DefinitionError
-from tests.featurestore.feast_online import connection_string
+from tests.featurestore.feast_online import point_to
 
 
 @pytest.fixture
 def reachable(repo: Path, redis_url: str) -> Path:
     """The repository, with an online store that Feast can reach."""
-    config = repo / "feature_store.yaml"
-    config.write_text(config.read_text().replace("127.0.0.1:1", connection_string(redis_url)))
+    point_to(redis_url, repo)
     return repo
 
 
