@@ -112,6 +112,7 @@ class KafkaServer(LocalServer):
         # A broker on a shared machine is to start quickly rather than to be the fastest after minutes.
         command = [java, "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         command += [f"-Dlog4j2.configurationFile={self._directory / 'log4j2.properties'}"]
+        command += self._secure.java_options() if self._secure else []
         command += ["-cp", classpath, "kafka.Kafka", str(properties)]
         return Child(_NAME, command, self.log)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from deploy.certificates import Certificate
 from deploy.child import free_port
 
 MECHANISMS = ("PLAIN", "SCRAM-SHA-512")
+AUDIENCE = "kafka"
 _ACCOUNTS, _CERTIFIED = "SASL_SSL", "SSL"
 _LOGIN = "org.apache.kafka.common.security"
 
@@ -23,6 +25,9 @@ class SecureListener:
         What it shows.
     users
         Name to password, for PLAIN and SCRAM-SHA-512.
+    token_keys
+        File of JSON web keys (RFC 7517): who has a token for "kafka" signed with one of them is let in by
+        OAUTHBEARER, and is the token's ``sub``. None for none.
     port
         Where it listens for users.
     certified_port
@@ -31,6 +36,7 @@ class SecureListener:
 
     certificate: Certificate
     users: Mapping[str, str] = field(repr=False)
+    token_keys: Path | None = None
     port: int = field(default_factory=free_port)
     certified_port: int = field(default_factory=free_port)
 
@@ -60,10 +66,37 @@ class SecureListener:
             "ssl.truststore.type": "PEM",
             "ssl.truststore.location": str(self.certificate.authority),
             f"listener.name.{_CERTIFIED.lower()}.ssl.client.auth": "required",
-            f"{prefix}.sasl.enabled.mechanisms": ",".join(MECHANISMS),
+            f"{prefix}.sasl.enabled.mechanisms": ",".join((*MECHANISMS, *self._tokens())),
             f"{prefix}.plain.sasl.jaas.config": f"{_LOGIN}.plain.PlainLoginModule required{users};",
             f"{prefix}.scram-sha-512.sasl.jaas.config": f"{_LOGIN}.scram.ScramLoginModule required;",
+            **{
+                f"{prefix}.{mechanism.lower()}.{name}": value
+                for mechanism, told in self._tokens().items()
+                for name, value in told.items()
+            },
         }
+
+    def _tokens(self) -> dict[str, dict[str, str]]:
+        """The mechanism of tokens and what it needs, where there are keys."""
+        if self.token_keys is None:
+            return {}
+        return {
+            "OAUTHBEARER": {
+                "sasl.jaas.config": f"{_LOGIN}.oauthbearer.OAuthBearerLoginModule required;",
+                "sasl.server.callback.handler.class": (
+                    f"{_LOGIN}.oauthbearer.OAuthBearerValidatorCallbackHandler"
+                ),
+                "sasl.oauthbearer.jwks.endpoint.url": self.token_keys.as_uri(),
+                "sasl.oauthbearer.expected.audience": AUDIENCE,
+                "connections.max.reauth.ms": "3600000",  # or until the token ends
+            }
+        }
+
+    def java_options(self) -> list[str]:
+        """For the broker's process."""
+        if self.token_keys is None:
+            return []
+        return [f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={self.token_keys.as_uri()}"]
 
     def format_options(self) -> list[str]:
         """For the tool that formats a broker's directory."""

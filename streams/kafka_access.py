@@ -24,6 +24,11 @@ _CERTIFICATE = (
     "see ssl.certificate.location and ssl.key.location: the broker wants a certificate of the client, of an "
     "authority that it trusts"
 )
+_NO_TOKEN = "Failed to acquire SASL OAUTHBEARER token"  # librdkafka's text, before the server's answer
+_TOKEN = (
+    "see sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret, and whether "
+    "sasl.oauthbearer.token.endpoint.url answers"
+)
 _SILENCE = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN)
 _RIGHTS = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -78,7 +83,7 @@ class Trouble:
 
     @property
     def refused(self) -> bool:
-        """Whether the account, or the certificate, is refused: waiting does not help."""
+        """Whether the account, the token or the certificate is refused: waiting does not help."""
         return self._error is not None and _refusal(self._error) is not None
 
     def text(self) -> str | None:
@@ -95,8 +100,10 @@ class Trouble:
 
 
 def _refusal(error: KafkaError) -> str | None:
-    """The remedy where an account or a certificate is refused."""
-    return _CERTIFICATE if _ALERT in error.str() else _REFUSALS.get(error.code())
+    """The remedy where an account, a token or a certificate is refused."""
+    told = {_ALERT: _CERTIFICATE, _NO_TOKEN: _TOKEN}
+    found = [remedy for text, remedy in told.items() if text in error.str()]
+    return found[0] if found else _REFUSALS.get(error.code())
 
 
 def _remedy(error: KafkaError) -> str:

@@ -1,4 +1,4 @@
-"""A real Kafka that is reached with TLS and an account, or a certificate, and files that say how."""
+"""A real Kafka that is reached with TLS and an account, a token or a certificate, and files that say how."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from deploy.kafka_server import KafkaServer
 from deploy.secure_listener import SecureListener
 from streams.kafka_access import KafkaAccess
 from streams.kafka_properties import read_kafka_properties
+from tests.integration.token_server import TokenServer
 
 ROOT = Path(__file__).resolve().parents[2]
 USER, PASSWORD = "app", "of-the-tests-alone"
@@ -26,6 +27,7 @@ class SecureKafka:
     certified_bootstrap: str
     authority: Path
     client: Certificate
+    tokens: TokenServer
 
     def write(self, file: Path, mechanism: str = "SCRAM-SHA-512", **other: str | None) -> Path:
         """A file of properties that lets clients in, but for `other`: `_` is a dot, None leaves one out."""
@@ -49,6 +51,19 @@ class SecureKafka:
         }
         return _write(file, properties | {name.replace("_", "."): value for name, value in other.items()})
 
+    def write_token(self, file: Path, **other: str | None) -> Path:
+        """A file of properties that lets clients in by tokens they ask for, but for `other` (see `write`)."""
+        properties: dict[str, str | None] = {
+            "security.protocol": "SASL_SSL",
+            "ssl.ca.location": str(self.authority),
+            "sasl.mechanism": "OAUTHBEARER",
+            "sasl.oauthbearer.method": "oidc",
+            "sasl.oauthbearer.client.id": USER,
+            "sasl.oauthbearer.client.secret": PASSWORD,
+            "sasl.oauthbearer.token.endpoint.url": self.tokens.url,
+        }
+        return _write(file, properties | {name.replace("_", "."): value for name, value in other.items()})
+
     def access(self, file: Path) -> KafkaAccess:
         return read_kafka_properties(file, self.bootstrap)
 
@@ -56,12 +71,18 @@ class SecureKafka:
 @contextmanager
 def secure_kafka(folder: Path) -> Iterator[SecureKafka]:
     authority = Authority(folder)
-    listener = SecureListener(authority.sign("broker"), {USER: PASSWORD})
     client = authority.sign("client")
-    with KafkaServer(cache=ROOT / ".cache" / "kafka", secure=listener) as server:
-        yield SecureKafka(
-            server, listener.bootstrap, listener.certified_bootstrap, authority.certificate, client
-        )
+    with TokenServer(folder, USER, PASSWORD) as tokens:
+        listener = SecureListener(authority.sign("broker"), {USER: PASSWORD}, tokens.keys)
+        with KafkaServer(cache=ROOT / ".cache" / "kafka", secure=listener) as server:
+            yield SecureKafka(
+                server,
+                listener.bootstrap,
+                listener.certified_bootstrap,
+                authority.certificate,
+                client,
+                tokens,
+            )
 
 
 def _write(file: Path, properties: Mapping[str, str | None]) -> Path:

@@ -27,6 +27,7 @@ from streams.kafka_properties import read_kafka_properties
 from streams.log_reader import read_log
 from tests.deploy.clicks_project import NOON_MS, make_clicks_project, post
 from tests.integration.secure_kafka import PASSWORD, SecureKafka, secure_kafka
+from tests.integration.token_server import LIFE_S
 
 pytestmark = pytest.mark.kafka
 SOON_S = 60.0  # on a busy machine: starting Python and reading the definitions is most of it
@@ -136,6 +137,42 @@ def test_a_producer_is_let_in_by_its_account_alone(
     wrong = kafka.access(kafka.write(tmp_path / "wrong.properties", mechanism, sasl_password="guessed"))
     with pytest.raises(ServiceUnavailable, match=r"uthentication.*sasl\.password"):
         _ = EventProducer.from_plan(wrong, stack.plan, "clicks").partition_count
+
+
+def test_processes_go_on_when_their_tokens_end(kafka: SecureKafka, tmp_path: Path) -> None:
+    repo = make_clicks_project(tmp_path)
+    config = repo / "feature_store.yaml"
+    config.write_text(config.read_text().replace("project: clicks", "project: tokens"))
+    file = kafka.write_token(tmp_path / "token.properties")
+    with (
+        LocalStack(repo, kafka.bootstrap, publish_every_s=0.1, kafka_config=file) as stack,
+        EventProducer.from_plan(stack.kafka, stack.plan, "clicks") as producer,
+        FeatureClient(stack.plan, stack.redis_url) as client,
+    ):
+        for price, spent in ((5, 5), (7, 12)):
+            producer.send({"user": "eve", "event_ms": NOON_MS, "price": price})
+            client.wait("clicks", producer.flush(), timeout_s=60)
+            found = client.get_online_features("everything", [{"user": "eve"}]).to_dict()
+            assert found["user_clicks__spent_1h"] == [spent]
+            log = post(stack, "/v1/predict", {"entities": {"user": "eve"}, "ts_ms": NOON_MS + 1})["log"]
+            client.wait(log["topic"], {log["partition"]: log["offset"] + 1}, "serve", 60)
+            given = kafka.tokens.given
+            time.sleep(2 * LIFE_S)  # the tokens end meanwhile, and with them connections that show no other
+        assert kafka.tokens.given > given
+        stack.check()
+
+
+@pytest.mark.parametrize("command", ["status", "worker"])
+def test_who_gets_no_token_is_told(
+    stack: LocalStack, kafka: SecureKafka, tmp_path: Path, command: str
+) -> None:
+    file = kafka.write_token(tmp_path / "wrong.properties", sasl_oauthbearer_client_secret="guessed-wrong")
+    done = headrace(stack, command, HEADRACE_KAFKA_CONFIG=str(file))
+    assert done.returncode == 2
+    assert kafka.bootstrap in done.stderr
+    assert "invalid_client" in done.stderr
+    assert "see sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret" in done.stderr
+    assert "guessed-wrong" not in done.stderr + done.stdout
 
 
 def test_a_certificate_of_an_unknown_authority_is_told(
