@@ -108,7 +108,7 @@ class Scene(StreamDriver):
         return audit.run(self.predictions, sample)
 
 
-@settings(thorough, max_examples=40)
+@settings(thorough, max_examples=25)
 @given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
 def test_nothing_is_different_or_missing_whatever_was_read_when(partitions, data):
     split_users(partitions)

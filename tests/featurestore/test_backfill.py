@@ -51,7 +51,7 @@ def logged(directory: Path, plan: Plan, view: str) -> list[dict]:
     return latest_rows(table, keys).to_pylist()
 
 
-@settings(thorough, max_examples=60)
+@settings(thorough, max_examples=35)
 @given(
     log=logs(),
     hand_over=st.integers(0, 25),

@@ -31,7 +31,7 @@ def near(function: str, got: float | None, want: float | None) -> bool:
     return got == want
 
 
-@settings(thorough, max_examples=60)
+@settings(thorough, max_examples=40)
 @given(partitions=st.lists(logs(), min_size=1, max_size=3), most=st.sampled_from([1, 4, 100]), ever=kept)
 def test_every_online_value_is_what_sql_says(partitions, most, ever):
     split_users(partitions)

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.avro import AvroDecoder
@@ -78,7 +78,7 @@ def test_a_record_the_decoder_fails_on_is_found_by_bisection(
     assert "a fault nobody thought of" in letter.reason
 
 
-@thorough
+@settings(thorough, max_examples=50)
 @given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
 def test_offsets_that_are_missing_are_neither_waited_for_nor_counted(partitions, data):
     """Transaction markers, aborted records, compaction: only what is read counts, crashes or none."""
