@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,3 +101,11 @@ class Padded:
 def join(columns: Sequence[Ragged], rows: int) -> bytes:
     """All columns of row 0, then of row 1, and so on, as one buffer."""
     return Padded.of(columns, rows).tobytes()
+
+
+def cut(columns: Sequence[Ragged], rows: int) -> list[bytes]:
+    """As `join`, each row by itself."""
+    lengths = sum((column.lengths for column in columns), np.zeros(rows, np.int64))
+    ends: list[int] = np.concatenate(([0], np.cumsum(lengths))).tolist()
+    joined = join(columns, rows)
+    return [joined[start:end] for start, end in pairwise(ends)]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore import redis_layout as layout
-from featurestore.ragged import Padded, Ragged, join
+from featurestore.ragged import Padded, Ragged, cut
 from featurestore.redis_rows import Column, RowEncoder, bulk, timestamp
 from featurestore.redis_values import encode_timestamps, encode_values, fixed, seconds, strings
 from schemas.feature_specs import BatchViewSpec, FieldSpec, StreamViewSpec, ValueType
@@ -113,11 +113,7 @@ class ViewEncoder:
 
     def redis_keys(self, columns: Sequence[Any]) -> list[bytes]:
         """The keys of rows, as `commands` takes their columns."""
-        rows = len(columns[0])
-        pieces = encode_keys(self._project, self._join_keys, columns)
-        ends = np.cumsum(np.zeros(rows, np.int64) + sum(piece.lengths for piece in pieces)).tolist()
-        packed = join(pieces, rows)
-        return [packed[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        return cut(encode_keys(self._project, self._join_keys, columns), len(columns[0]))
 
     def _times(self, times_us: NDArray[np.int64]) -> list[Ragged]:
         if len(times_us) == 1:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from featurestore.arrow_columns import read_column
-from featurestore.ragged import join
+from featurestore.ragged import cut
 from featurestore.redis_decoder import decode_values
 from featurestore.redis_values import encode_values
 from schemas.errors import HeadraceError
@@ -30,8 +28,4 @@ def served_values(name: str, dtype: ValueType, column: pa.ChunkedArray) -> list[
         raise HeadraceError(
             f"values of feature '{name}' do not fit type {dtype}: {error}; correct the table or the Field"
         ) from error
-    pieces = encode_values(dtype, values, valid)
-    lengths = sum((piece.lengths for piece in pieces), np.zeros(len(valid), np.int64))
-    raw = join(pieces, len(valid))
-    ends: list[int] = np.concatenate(([0], np.cumsum(lengths))).tolist()
-    return decode_values([raw[start:end] for start, end in pairwise(ends)])
+    return decode_values(cut(encode_values(dtype, values, valid), len(valid)))
