@@ -23,6 +23,7 @@ from streams.batch import Batch
 from streams.ragged_rows import RaggedRows
 
 EMPTY = -(2**62)  # the number of a position that holds no tile
+_FEW = 50  # as many slots a loop hands out sooner than numpy
 
 
 class Ring:
@@ -91,7 +92,11 @@ class Ring:
         return places
 
     def _hold(self, slots: NDArray[np.int64], numbers: NDArray[np.int64]) -> None:
-        if not self.hop_ms or not len(slots):
+        if not self.hop_ms:
+            return
+        if len(slots) < _FEW:
+            for slot, number in zip(slots.tolist(), numbers.tolist(), strict=True):
+                self._holders.setdefault(number, array("q")).append(slot)
             return
         by = np.argsort(numbers, kind="stable")
         slots, numbers = slots[by], numbers[by]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -186,6 +188,27 @@ def test_quiet_keys_are_emptied_as_the_clock_moves(log, cut):
     driver = StreamDriver(plan, plan.sources[0], [[record_of(e) for e in prefix]])
     driver.drain(1)
     assert_rows_equal(driver.online, expected_rows(plan, [judge(prefix, rules_of(plan))]))
+
+
+@pytest.mark.parametrize("most", [20, 1000])
+def test_many_keys_of_one_range_are_emptied_as_the_clock_moves(most: int) -> None:
+    """As many as are held tile by tile in columns, and fewer."""
+    plan, rng, log, now = purchases_plan(shards=1), random.Random(7), [], 1000
+    for _ in range(4):
+        for user in rng.sample(range(400), 200):
+            fields = {
+                "user": user,
+                "shop": "a",
+                "event_ms": now - rng.randrange(60),
+                "amount": 1.5,
+                "items": 2,
+            }
+            log.append(OracleEvent(len(log), now, fields))
+        now += rng.choice([30, 100, 250])
+        log.append(OracleEvent(len(log), now, mark_ms=now))
+        driver = StreamDriver(plan, plan.sources[0], [[record_of(event) for event in log]])
+        driver.drain(most)
+        assert_rows_equal(driver.online, expected_rows(plan, [judge(log, rules_of(plan))]))
 
 
 @thorough
