@@ -27,7 +27,7 @@ class SecureListener:
         Name to password, for PLAIN and SCRAM-SHA-512.
     token_keys
         File of JSON web keys (RFC 7517): who has a token for "kafka" signed with one of them is let in by
-        OAUTHBEARER, and is the token's ``sub``. None for none.
+        OAUTHBEARER, and is the token's ``sub``.
     port
         Where it listens for users.
     certified_port
@@ -36,7 +36,7 @@ class SecureListener:
 
     certificate: Certificate
     users: Mapping[str, str] = field(repr=False)
-    token_keys: Path | None = None
+    token_keys: Path
     port: int = field(default_factory=free_port)
     certified_port: int = field(default_factory=free_port)
 
@@ -53,6 +53,7 @@ class SecureListener:
         where = f",{_ACCOUNTS}://{self.bootstrap},{_CERTIFIED}://{self.certified_bootstrap}"
         users = "".join(f' user_{name}="{password}"' for name, password in self.users.items())
         prefix = f"listener.name.{_ACCOUNTS.lower()}"
+        tokens = f"{prefix}.oauthbearer"
         return {
             **properties,
             "listeners": f"{properties['listeners']}{where}",
@@ -66,36 +67,20 @@ class SecureListener:
             "ssl.truststore.type": "PEM",
             "ssl.truststore.location": str(self.certificate.authority),
             f"listener.name.{_CERTIFIED.lower()}.ssl.client.auth": "required",
-            f"{prefix}.sasl.enabled.mechanisms": ",".join((*MECHANISMS, *self._tokens())),
+            f"{prefix}.sasl.enabled.mechanisms": ",".join((*MECHANISMS, "OAUTHBEARER")),
             f"{prefix}.plain.sasl.jaas.config": f"{_LOGIN}.plain.PlainLoginModule required{users};",
             f"{prefix}.scram-sha-512.sasl.jaas.config": f"{_LOGIN}.scram.ScramLoginModule required;",
-            **{
-                f"{prefix}.{mechanism.lower()}.{name}": value
-                for mechanism, told in self._tokens().items()
-                for name, value in told.items()
-            },
-        }
-
-    def _tokens(self) -> dict[str, dict[str, str]]:
-        """The mechanism of tokens and what it needs, where there are keys."""
-        if self.token_keys is None:
-            return {}
-        return {
-            "OAUTHBEARER": {
-                "sasl.jaas.config": f"{_LOGIN}.oauthbearer.OAuthBearerLoginModule required;",
-                "sasl.server.callback.handler.class": (
-                    f"{_LOGIN}.oauthbearer.OAuthBearerValidatorCallbackHandler"
-                ),
-                "sasl.oauthbearer.jwks.endpoint.url": self.token_keys.as_uri(),
-                "sasl.oauthbearer.expected.audience": AUDIENCE,
-                "connections.max.reauth.ms": "3600000",  # or until the token ends
-            }
+            f"{tokens}.sasl.jaas.config": f"{_LOGIN}.oauthbearer.OAuthBearerLoginModule required;",
+            f"{tokens}.sasl.server.callback.handler.class": (
+                f"{_LOGIN}.oauthbearer.OAuthBearerValidatorCallbackHandler"
+            ),
+            f"{tokens}.sasl.oauthbearer.jwks.endpoint.url": self.token_keys.as_uri(),
+            f"{tokens}.sasl.oauthbearer.expected.audience": AUDIENCE,
+            f"{tokens}.connections.max.reauth.ms": "3600000",  # or until the token ends
         }
 
     def java_options(self) -> list[str]:
         """For the broker's process."""
-        if self.token_keys is None:
-            return []
         return [f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={self.token_keys.as_uri()}"]
 
     def format_options(self) -> list[str]:

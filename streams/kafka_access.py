@@ -19,16 +19,16 @@ _REFUSALS = {
     KafkaError._AUTHENTICATION: "see sasl.mechanism, sasl.username and sasl.password",
     KafkaError._SSL: "see security.protocol and ssl.ca.location, and whether the certificate has this name",
 }
-_ALERT = "SSL alert number"  # librdkafka's text of a connection that the broker's TLS has ended
-_CERTIFICATE = (
-    "see ssl.certificate.location and ssl.key.location: the broker wants a certificate of the client, of an "
-    "authority that it trusts"
-)
-_NO_TOKEN = "Failed to acquire SASL OAUTHBEARER token"  # librdkafka's text, before the server's answer
-_TOKEN = (
-    "see sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret, and whether "
-    "sasl.oauthbearer.token.endpoint.url answers"
-)
+_REFUSED_TEXTS = {  # of librdkafka, to be looked for before the code
+    "SSL alert number": (  # the broker's TLS has ended the connection
+        "see ssl.certificate.location and ssl.key.location: the broker wants a certificate of the client, of "
+        "an authority that it trusts"
+    ),
+    "Failed to acquire SASL OAUTHBEARER token": (
+        "see sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret, and whether "
+        "sasl.oauthbearer.token.endpoint.url answers"
+    ),
+}
 _SILENCE = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN)
 _RIGHTS = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -101,9 +101,9 @@ class Trouble:
 
 def _refusal(error: KafkaError) -> str | None:
     """The remedy where an account, a token or a certificate is refused."""
-    told = {_ALERT: _CERTIFICATE, _NO_TOKEN: _TOKEN}
-    found = [remedy for text, remedy in told.items() if text in error.str()]
-    return found[0] if found else _REFUSALS.get(error.code())
+    told = error.str()
+    by_text = (remedy for text, remedy in _REFUSED_TEXTS.items() if text in told)
+    return next(by_text, _REFUSALS.get(error.code()))
 
 
 def _remedy(error: KafkaError) -> str:

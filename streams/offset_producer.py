@@ -32,5 +32,6 @@ class OffsetProducer(LogProducer):
         super()._delivered(error, message)
         if error is None:
             topic = message.topic()
-            found = self._topics.get(topic) or self._topics.setdefault(topic, DeliveredEnds(topic))
-            found.delivered(message.partition(), message.offset())
+            if topic not in self._topics:
+                self._topics[topic] = DeliveredEnds(topic)
+            self._topics[topic].delivered(message.partition(), message.offset())

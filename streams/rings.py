@@ -23,7 +23,7 @@ from streams.batch import Batch
 from streams.ragged_rows import RaggedRows
 
 EMPTY = -(2**62)  # the number of a position that holds no tile
-_FEW = 50  # as many slots a loop hands out sooner than numpy
+_FEW = 50  # up to as many slots, a loop has noted them sooner than numpy's calls
 
 
 class Ring:

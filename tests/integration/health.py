@@ -17,6 +17,20 @@ AT_ONCE_S = 15.0  # on a busy machine; what is stopped would take three times as
 Values = dict[tuple[str, ...], float]
 
 
+def wait_until_restoring(port: int) -> None:
+    """Until a part of a changelog has been read, and not all of it."""
+    wait_for_metric(
+        port, "headrace_restored_ratio", lambda told: any(0 < share < 1 for share in told.values())
+    )
+
+
+def assert_stops_at_once(stop: Callable[[], int]) -> None:
+    """`stop` waits for the end after a SIGTERM, and gives the exit code."""
+    began_s = time.monotonic()
+    assert stop() == 0
+    assert time.monotonic() - began_s < AT_ONCE_S
+
+
 def ask(port: int, path: str) -> tuple[int, str]:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:

@@ -38,8 +38,7 @@ class SecureKafka:
             "sasl.username": USER,
             "sasl.password": PASSWORD,
         }
-        properties |= {name.replace("_", "."): value for name, value in other.items()}
-        return _write(file, properties)
+        return _write(file, properties, other)
 
     def write_certified(self, file: Path, **other: str | None) -> Path:
         """A file of properties that lets clients in by their certificate, but for `other` (see `write`)."""
@@ -49,7 +48,7 @@ class SecureKafka:
             "ssl.certificate.location": str(self.client.with_key),
             "ssl.key.location": str(self.client.with_key),
         }
-        return _write(file, properties | {name.replace("_", "."): value for name, value in other.items()})
+        return _write(file, properties, other)
 
     def write_token(self, file: Path, **other: str | None) -> Path:
         """A file of properties that lets clients in by tokens they ask for, but for `other` (see `write`)."""
@@ -62,7 +61,7 @@ class SecureKafka:
             "sasl.oauthbearer.client.secret": PASSWORD,
             "sasl.oauthbearer.token.endpoint.url": self.tokens.url,
         }
-        return _write(file, properties | {name.replace("_", "."): value for name, value in other.items()})
+        return _write(file, properties, other)
 
     def access(self, file: Path) -> KafkaAccess:
         return read_kafka_properties(file, self.bootstrap)
@@ -85,7 +84,8 @@ def secure_kafka(folder: Path) -> Iterator[SecureKafka]:
             )
 
 
-def _write(file: Path, properties: Mapping[str, str | None]) -> Path:
+def _write(file: Path, properties: dict[str, str | None], other: Mapping[str, str | None]) -> Path:
+    properties |= {name.replace("_", "."): value for name, value in other.items()}
     lines = [f"{name}={value}\n" for name, value in properties.items() if value is not None]
     file.write_text("# of the tests\n" + "".join(lines))
     return file

@@ -11,7 +11,7 @@ import pytest
 
 from schemas import topics
 from streams.progress import counts_key
-from tests.integration.health import AT_ONCE_S, wait_for_metric
+from tests.integration.health import assert_stops_at_once, wait_until_restoring
 from tests.integration.scene import Scene, letters_of
 from tests.parity.test_windows_parity import is_empty, rules_of
 from tests.parity.window_oracle import OracleEvent, judge
@@ -63,13 +63,9 @@ def test_a_worker_that_reads_its_changelog_stops_at_once(scene: Scene, free_port
     assert first.wait(120) == 0
     scene.produce_random(random.Random(10), 10)
     slow = scene.start_worker(program="slow_worker", metrics_port=free_port)
-    wait_for_metric(
-        free_port, "headrace_restored_ratio", lambda told: any(0 < share < 1 for share in told.values())
-    )
-    began_s = time.monotonic()
+    wait_until_restoring(free_port)
     slow.send_signal(signal.SIGTERM)
-    assert slow.wait(120) == 0
-    assert time.monotonic() - began_s < AT_ONCE_S
+    assert_stops_at_once(lambda: slow.wait(120))
     scene.start_worker()
     scene.wait()
     scene.assert_equals_oracle()
