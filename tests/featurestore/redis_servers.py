@@ -75,11 +75,19 @@ def running(*servers: Server) -> Iterator[None]:
 
 
 class Cluster:
-    """Three masters, which share the slots evenly."""
+    """Three masters, which share the slots evenly.
+
+    Each gets a free port for its bus as well: the one it would take, 10,000 above its own, is among those of
+    outgoing connections.
+    """
 
     def __init__(self, directory: Path) -> None:
         options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
-        self.nodes = [Server(directory / str(n), *options) for n in range(3)]
+        self._bus = [free_port() for _ in range(3)]
+        self.nodes = [
+            Server(directory / str(n), *options, "--cluster-port", str(port))
+            for n, port in enumerate(self._bus)
+        ]
 
     @property
     def url(self) -> str:
@@ -90,7 +98,7 @@ class Cluster:
         for node, first, end in zip(self.nodes, bounds[:-1], bounds[1:], strict=True):
             with node.client() as client:
                 client.execute_command("CLUSTER ADDSLOTSRANGE", first, end - 1)
-                client.execute_command("CLUSTER MEET", "127.0.0.1", self.nodes[0].port)
+                client.execute_command("CLUSTER MEET", "127.0.0.1", self.nodes[0].port, self._bus[0])
         wait_for(self.is_whole)
 
     def is_whole(self) -> bool:
