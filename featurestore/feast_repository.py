@@ -15,6 +15,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import featurestore.quick_feast  # noqa: F401  (before anything of Feast)
+
+# isort: split
 from feast import FileSource
 from feast.feature_store import FeatureStore
 from feast.repo_config import RepoConfig, load_repo_config

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import featurestore.quick_feast  # noqa: F401  (before anything of Feast)
+
+# isort: split
 from feast.stream_feature_view import StreamFeatureView
 
 from featurestore.compile_about import compile_about

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import deploy.child
+import featurestore.quick_feast  # noqa: F401  (before anything of Feast)
 from deploy.kafka_server import KafkaServer
 from deploy.redis_server import RedisServer
 from deploy.registry_server import RegistryServer
