@@ -13,7 +13,7 @@ import redis
 
 from deploy.topics_admin import event_topics, internal_topics
 from schemas.plan import Plan
-from streams.progress import Progress, ProgressStore, counts_key
+from streams.progress import Progress, ProgressStore, Where, counts_key
 
 _STAGES = ("features", "outcomes", "join", "train", "serve")
 _OF_PROCESS = {
@@ -22,7 +22,6 @@ _OF_PROCESS = {
     "train": ("train",),
     "serve": ("serve",),
 }
-_Where = tuple[str, str, int, str]  # stage, topic, partition, member
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def trouble_of(status: Status, process: str, longest_s: float) -> str | None:
 
 
 def _stages(
-    progress: Mapping[_Where, Progress], ends: Mapping[tuple[str, int], int]
+    progress: Mapping[Where, Progress], ends: Mapping[tuple[str, int], int]
 ) -> Iterator[StageStatus]:
     now = time.time_ns() // 1_000_000
     groups: dict[tuple[str, str, str], dict[int, Progress]] = {}

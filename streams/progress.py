@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,6 +31,7 @@ from schemas.errors import ProgressTimeout, UnknownNameError
 if TYPE_CHECKING:
     from schemas.plan import Plan
 
+Where = tuple[str, str, int, str]  # stage, input topic, partition, member
 Stage = Literal["features", "outcomes", "join", "train", "serve"]
 Until = Literal["features", "examples", "models", "serve"]
 EPOCHS = "epochs"  # the member of stage train that reads closings
@@ -97,15 +98,15 @@ class ProgressStore:
         """Take a member back that has gone for good, such as a replica that shuts down."""
         self._redis.hdel(self._key, progress_field(stage, topic, partition, member))
 
-    def read(self) -> dict[tuple[str, str, int, str], Progress]:
+    def read(self) -> dict[Where, Progress]:
         """Everything published: (stage, topic, partition, member) to progress."""
-        raw: Any = self._redis.hgetall(self._key)
-        found = {}
-        for name, value in raw.items():
-            text = name.decode() if isinstance(name, bytes) else name
-            stage, topic, partition, member = text.split("|")
-            found[stage, topic, int(partition), member] = Progress.decode(value)
-        return found
+        return {where: Progress.decode(raw) for where, raw in self._read_all()}
+
+    def _read_all(self) -> Iterator[tuple[Where, str | bytes]]:
+        fields: Any = self._redis.hgetall(self._key)
+        for name, raw in fields.items():
+            stage, topic, partition, member = (name.decode() if isinstance(name, bytes) else name).split("|")
+            yield (stage, topic, int(partition), member), raw
 
     def wait(
         self,
@@ -137,37 +138,43 @@ class ProgressStore:
         targets = {(topic, partition): offset for partition, offset in prefix.items() if offset > 0}
         steps = list(self._steps(topic, until))
         for number, stage in enumerate(steps):
-            began = time.monotonic()
-            while True:
-                found = self._look(stage, targets)
-                behind = list(self._behind(found, stage, targets))
-                if not behind:
-                    break
-                now = time.monotonic()
-                if now >= deadline:
-                    raise ProgressTimeout(
-                        f"not visible within {timeout_s:g} s: {'; '.join(sorted(set(behind))[:4])}. "
-                        "See whether that process runs (`headrace status`) and what it logs"
-                    )
-                time.sleep(min(max(_POLL_S[0], (now - began) / 10), _POLL_S[1]))
+            found = self._wait_for_stage(stage, targets, deadline, timeout_s)
             if number + 1 < len(steps):
                 targets = self._outputs(found, stage, targets)
 
-    def _look(
+    def _wait_for_stage(
+        self, stage: Stage, targets: Mapping[tuple[str, int], int], deadline: float, timeout_s: float
+    ) -> dict[Where, Progress]:
+        began, look, seen = time.monotonic(), self._looks(stage, targets), None
+        while True:
+            raw = look()
+            if raw != seen or stage == "serve":  # a replica is also behind when nothing is heard of it
+                seen, found = raw, {where: Progress.decode(value) for where, value in raw.items()}
+                behind = list(self._behind(found, stage, targets))
+            if not behind:
+                return found
+            now = time.monotonic()
+            if now >= deadline:
+                raise ProgressTimeout(
+                    f"not visible within {timeout_s:g} s: {'; '.join(sorted(set(behind))[:4])}. "
+                    "See whether that process runs (`headrace status`) and what it logs"
+                )
+            time.sleep(min(max(_POLL_S[0], (now - began) / 10), _POLL_S[1]))
+
+    def _looks(
         self, stage: Stage, targets: Mapping[tuple[str, int], int]
-    ) -> dict[tuple[str, str, int, str], Progress]:
-        """What a wait needs to know: the members' own fields, or everything where replicas come and go."""
+    ) -> Callable[[], dict[Where, str | bytes]]:
+        """Reads what a stage has published: its members' fields, or all where replicas come and go."""
         if stage == "serve":
-            return self.read()
+            return lambda: {where: raw for where, raw in self._read_all() if where[0] == stage}
         wanted = [(stage, topic, p, member) for topic, p in targets for member in self._members(stage, topic)]
-        if not wanted:
-            return {}
-        raw: Any = self._redis.hmget(self._key, [progress_field(*where) for where in wanted])
-        return {
-            where: Progress.decode(value)
-            for where, value in zip(wanted, raw, strict=True)
-            if value is not None
-        }
+        fields = [progress_field(*where) for where in wanted]
+
+        def look() -> dict[Where, str | bytes]:
+            values: Any = self._redis.hmget(self._key, fields) if fields else []
+            return {where: raw for where, raw in zip(wanted, values, strict=True) if raw is not None}
+
+        return look
 
     def _steps(self, topic: str, until: Until) -> Iterator[Stage]:
         """The stages a topic passes on its way to `until`, in order."""
@@ -214,7 +221,7 @@ class ProgressStore:
 
     def _behind(
         self,
-        found: Mapping[tuple[str, str, int, str], Progress],
+        found: Mapping[Where, Progress],
         stage: Stage,
         targets: Mapping[tuple[str, int], int],
     ) -> Iterator[str]:
@@ -241,7 +248,7 @@ class ProgressStore:
 
     def _outputs(
         self,
-        found: Mapping[tuple[str, str, int, str], Progress],
+        found: Mapping[Where, Progress],
         stage: Stage,
         targets: Mapping[tuple[str, int], int],
     ) -> dict[tuple[str, int], int]:
