@@ -93,9 +93,7 @@ def trouble_of(status: Status, process: str, longest_s: float) -> str | None:
     return None
 
 
-def _stages(
-    progress: Mapping[Where, Progress], ends: Mapping[tuple[str, int], int]
-) -> Iterator[StageStatus]:
+def _stages(progress: Mapping[Where, Progress], ends: Mapping[tuple[str, int], int]) -> Iterator[StageStatus]:
     now = time.time_ns() // 1_000_000
     groups: dict[tuple[str, str, str], dict[int, Progress]] = {}
     for (stage, topic, partition, member), seen in progress.items():
