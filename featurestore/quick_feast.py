@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from typeguard import _decorators
+try:
+    from typeguard import _decorators
+except ModuleNotFoundError:  # it comes with Feast, whose absence is told where that is imported
+    _decorators = None  # type: ignore[assignment]
 
 
 def _but_methods_of_feast(instrument: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -25,4 +28,5 @@ def _but_methods_of_feast(instrument: Callable[[Any], Any]) -> Callable[[Any], A
 
 
 _typeguard: Any = _decorators
-_typeguard.instrument = _but_methods_of_feast(_decorators.instrument)
+if _typeguard is not None:
+    _typeguard.instrument = _but_methods_of_feast(_typeguard.instrument)

@@ -17,6 +17,7 @@ from learners.model_store import Artifact, ModelHeader, PublishedVersion
 from learners.scoring import score_and_learn
 from learners.seen_ids import SeenIds
 from learners.state_digest import state_digest
+from schemas.marks import crosses
 from schemas.plan import Plan
 from schemas.records import Example
 
@@ -117,7 +118,7 @@ class Trainer:
             return False
         self.offset = offset + 1
         before, self.mark_ms = self.mark_ms, max(time_ms, self.mark_ms or time_ms)
-        return every_ms > 0 and (before is None or self.mark_ms // every_ms > before // every_ms)
+        return every_ms > 0 and crosses(before, self.mark_ms, every_ms)
 
     def reach(self, offset: int) -> None:
         """There is nothing more to learn before `offset`."""

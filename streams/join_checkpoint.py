@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from schemas import topics
-from schemas.marks import mark_headers
+from schemas.marks import crosses, mark_headers
 from schemas.records import DeadLetter
 from schemas.router_specs import RouterSpec
 from streams.join import PartitionJoin
@@ -57,7 +57,7 @@ class JoinPartition:
     heard: bool = False
     messages: list[Any] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
-    sent_ms: int | None = None  # the last mark that is behind everything it speaks of
+    sent_ms: int | None = None  # the clock up to which everything it speaks of has been sent
 
     def topic(self, source: Input) -> str:
         name = topics.predictions if source == "predictions" else topics.outcomes
@@ -125,7 +125,7 @@ class JoinWriter:
 
     def __init__(self, project: str, producer: OffsetProducer) -> None:
         self._project, self._producer = project, producer
-        self._marked_ms: dict[str, int] = {}  # router to the last mark of its examples
+        self._marked_ms: dict[str, int] = {}  # router to the last mark among its examples
 
     def send_outputs(self, cuts: Sequence[Cut]) -> None:
         """Dead letters, examples and closings."""
@@ -144,17 +144,20 @@ class JoinWriter:
                 self._producer.send(closings, partition, key, closing_json(closing), headers)
 
     def send_marks(self, cuts: Sequence[Cut], owned: Sequence[JoinPartition]) -> None:
-        """The clocks that advanced, behind what they released; `owned` are all partitions of this process."""
+        """The clocks that advanced, behind what they released: the closings hear of the end of a refresh, the
+        examples of the end of what one version learns. `owned` are all partitions of this process."""
         for cut in cuts:
             clock, of = cut.position.released_ms, cut.of
             if clock is not None and (of.sent_ms is None or clock > of.sent_ms):
-                of.sent_ms = clock
-                where = topics.closings(self._project, of.router.name), of.partition
-                self._producer.send(*where, None, None, mark_headers(clock))
+                before, of.sent_ms = of.sent_ms, clock
+                if crosses(before, clock, of.router.refresh_ms):
+                    where = topics.closings(self._project, of.router.name), of.partition
+                    self._producer.send(*where, None, None, mark_headers(clock))
         for router in {cut.of.router.name: cut.of.router for cut in cuts}.values():
             clocks = [one.sent_ms for one in owned if one.router.name == router.name]
             known = [clock for clock in clocks if clock is not None]
-            if len(known) == router.partitions and min(known) > self._marked_ms.get(router.name, -1):
+            marked_ms = self._marked_ms.get(router.name)
+            if len(known) == router.partitions and crosses(marked_ms, min(known), router.publish_ms or 1):
                 self._marked_ms[router.name] = min(known)
                 where = topics.examples(self._project, router.name), 0
                 self._producer.send(*where, None, None, mark_headers(min(known)))

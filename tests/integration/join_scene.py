@@ -27,6 +27,7 @@ from tests.streams.join_builders import a_prediction, a_router, an_outcome
 
 WAIT = 1000
 PARTITIONS = 2
+REFRESH, PUBLISH = 500, 2000
 SCHEMA = json.dumps(
     {
         "type": "record",
@@ -55,6 +56,7 @@ def a_plan(project: str, duplicates: str, missing: str) -> Plan:
     }
     outcome = {"source": "arrivals", "key_field": "flight", "label_field": "late"}
     more = {"partitions": PARTITIONS, "duplicates": duplicates, "missing": missing, "outcome": outcome}
+    more |= {"refresh_ms": REFRESH, "publish_ms": PUBLISH}
     router = a_router(WAIT, **more).model_dump()
     return Plan.model_validate({"project": project, "sources": [source], "routers": [router]})
 

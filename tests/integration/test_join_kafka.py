@@ -14,7 +14,7 @@ from schemas.marks import mark_headers
 from schemas.records import Closing
 from streams.archive import read_examples
 from streams.progress import ProgressStore, counts_key
-from tests.integration.join_scene import PARTITIONS, SCHEMA, Loop, a_log, oracles
+from tests.integration.join_scene import PARTITIONS, PUBLISH, REFRESH, SCHEMA, Loop, a_log, oracles
 from tests.parity.join_oracle import M, O, P
 
 pytestmark = pytest.mark.kafka
@@ -22,6 +22,13 @@ pytestmark = pytest.mark.kafka
 
 def closing_row(closing: Closing) -> tuple[str, str, float | None, int | None]:
     return closing.prediction.prediction_id, closing.status, closing.label, closing.label_ts_ms
+
+
+def assert_one_mark_per(every_ms: int, marks: list[int], until: int) -> None:
+    """The clock's marks, each across another multiple of `every_ms`, the last one across the last."""
+    crossed = [mark // every_ms for mark in marks]
+    assert crossed == sorted(set(crossed))
+    assert crossed[-1] == until // every_ms
 
 
 @pytest.mark.parametrize("missing", ["negative", "drop"])
@@ -42,9 +49,9 @@ def test_examples_and_closings_equal_the_oracle_and_everything_is_counted(
     assert counts["predictions"] == 400 == sum(counts[n] for n in ("matched", "negative", "censored"))
     ended = ("applied", "duplicate", "parked", "orphan", "late")
     assert counts["outcomes"] == sum(isinstance(e, O) for e in log) == sum(counts[n] for n in ended)
-    last = log[-1].ts
-    assert run.marks(run.names["examples"], 0)[-1] == last
-    assert [run.marks(run.names["closings"], p)[-1] for p in range(PARTITIONS)] == [last] * PARTITIONS
+    assert_one_mark_per(PUBLISH, run.marks(run.names["examples"], 0), until=log[-1].ts)
+    for partition in range(PARTITIONS):
+        assert_one_mark_per(REFRESH, run.marks(run.names["closings"], partition), until=log[-1].ts)
     assert run.join.stop() == 0
     archived = read_examples(run.folder / "archive" / "delays")
     assert archived["example_id"].to_pylist() == [e.example_id for e in run.examples()]
