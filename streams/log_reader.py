@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.errors import ServiceUnavailable
 from streams.kafka_access import Kafka, KafkaAdmin, Trouble, client_config, partitions_of
@@ -72,6 +72,9 @@ def end_offset(kafka: Kafka, topic: str, partition: int) -> int:
 def read_log(kafka: Kafka, topic: str, partition: int, start: int = 0) -> Iterator[Any]:
     """The records of a partition (confluent `Message`) from `start` to its end, in log order.
 
+    Where the log begins further on, it is read from there (`auto.offset.reset`). Sent to the beginning by
+    name, librdkafka asks where that is before it is connected, and again only after half a second.
+
     Raises
     ------
     ServiceUnavailable
@@ -80,7 +83,7 @@ def read_log(kafka: Kafka, topic: str, partition: int, start: int = 0) -> Iterat
     trouble = Trouble()
     consumer = open_consumer(kafka, fetch_wait_ms=10, trouble=trouble)
     try:
-        consumer.assign([TopicPartition(topic, partition, start or OFFSET_BEGINNING)])
+        consumer.assign([TopicPartition(topic, partition, start)])
         while (first := consumer.poll(_SILENCE_S)) is not None:
             # What has arrived, at once: each call hands the interpreter to another thread.
             for message in (first, *consumer.consume(_AT_ONCE, 0)):

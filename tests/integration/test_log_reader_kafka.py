@@ -1,0 +1,34 @@
+"""Reading a partition from an offset to its end, on real Kafka."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from streams.log_reader import read_log
+
+pytestmark = pytest.mark.kafka
+
+
+def test_a_log_is_read_from_an_offset_or_from_where_it_begins(kafka_bootstrap: str, project: str) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    admin.create_topics([NewTopic(project, 1, 1)])[project].result()
+    producer = Producer({"bootstrap.servers": kafka_bootstrap})
+
+    def offsets(start: int = 0) -> list[int]:
+        return [int(message.offset() or 0) for message in read_log(kafka_bootstrap, project, 0, start)]
+
+    assert offsets() == []
+    for n in range(10):
+        producer.produce(project, str(n))
+    producer.flush()
+    assert (offsets(), offsets(start=7), offsets(start=10)) == (list(range(10)), [7, 8, 9], [])
+
+    place = TopicPartition(project, 0, 4)
+    admin.delete_records([place])[place].result()  # as retention does
+    assert (offsets(), offsets(start=2), offsets(start=5)) == (
+        [*range(4, 10)],
+        [*range(4, 10)],
+        [*range(5, 10)],
+    )
