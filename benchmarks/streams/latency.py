@@ -115,7 +115,9 @@ class _Paced:
         """
         if time.time() > self.due[0]:
             raise SystemExit("this machine encodes too slowly; give a lower --rate or fewer --seconds")
-        producer = Producer({"bootstrap.servers": self.both.kafka, "linger.ms": 1, "log_level": 4})
+        producer = Producer(
+            {"bootstrap.servers": self.both.kafka, "enable.idempotence": True, "linger.ms": 1, "log_level": 4}
+        )
         at, count = 0, len(self.due)
         while sum(self._seen) < count:
             now = time.time()

@@ -27,7 +27,7 @@ def test_rows_are_moved_while_they_come_and_to_the_last(
     given = {"name": project, "folder": str(tmp_path), "bootstrap": kafka_bootstrap, "redis": redis_url}
     job = Job(**{**empty, **given, "partitions": PARTITIONS})  # type: ignore[arg-type]
     output = RedisHashes(job, {f"{project}-totals": {"message.timestamp.type": "LogAppendTime"}})
-    producer = Producer({"bootstrap.servers": kafka_bootstrap})
+    producer = Producer({"bootstrap.servers": kafka_bootstrap, "enable.idempotence": True})
 
     def produce(accounts: range) -> None:
         for account in accounts:

@@ -95,7 +95,8 @@ class Loop:
         self.join = _Join(
             "join", [*command, str(folder / "archive"), json.dumps(config)], folder / "join.log"
         )
-        self.producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 1})
+        # Idempotent, else what is sent again while a topic gets its leader may stand behind what came later.
+        self.producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 1})
         self.sent: dict[str, dict[int, int]] = {}
         self.store = ProgressStore(self.redis, plan)
         self.seen = self.store.read()

@@ -115,7 +115,7 @@ def compact(scene: Scene) -> None:
 def test_compaction_leaves_gaps_that_are_passed(scene: Scene) -> None:
     """Also where a worker goes on: the records around its position are gone when it comes back."""
     rng = random.Random(22)
-    producer = Producer({"bootstrap.servers": scene.bootstrap})
+    producer = Producer({"bootstrap.servers": scene.bootstrap, "enable.idempotence": True})
     ends = [0] * PARTITIONS
     seen: list[list[OracleEvent]] = [[] for _ in range(PARTITIONS)]
     for number in range(2):
@@ -141,7 +141,8 @@ def test_compaction_leaves_gaps_that_are_passed(scene: Scene) -> None:
 
 def test_poison_in_every_position_of_a_range(scene: Scene) -> None:
     scene.start_worker()
-    producer, size = Producer({"bootstrap.servers": scene.bootstrap, "linger.ms": 5}), 6
+    size = 6
+    producer = Producer({"bootstrap.servers": scene.bootstrap, "enable.idempotence": True, "linger.ms": 5})
     for position in range(size):
         for n in range(size):
             offset = len(scene.logs[0])

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.kafka
 def test_a_log_is_read_from_an_offset_or_from_where_it_begins(kafka_bootstrap: str, project: str) -> None:
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
     admin.create_topics([NewTopic(project, 1, 1)])[project].result()
-    producer = Producer({"bootstrap.servers": kafka_bootstrap})
+    producer = Producer({"bootstrap.servers": kafka_bootstrap, "enable.idempotence": True})
 
     def offsets(start: int = 0) -> list[int]:
         return [int(message.offset() or 0) for message in read_log(kafka_bootstrap, project, 0, start)]

@@ -80,7 +80,7 @@ def topic(kafka_bootstrap: str, project: str) -> str:
 
 
 def produce(bootstrap: str, topic: str, partition: int, count: int, size: int = 20) -> None:
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20})
+    producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 20})
     for number in range(count):
         producer.produce(topic, (b"%d" % number).ljust(size), partition=partition)
         if number % 1000 == 0:

@@ -76,7 +76,7 @@ def topic(kafka_bootstrap: str, project: str) -> str:
 
 
 def produce(bootstrap: str, topic: str, count: int) -> None:
-    producer = Producer({"bootstrap.servers": bootstrap})
+    producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True})
     for number in range(count):
         producer.produce(topic, b"%d" % number, partition=0)
     producer.flush()

@@ -46,7 +46,9 @@ class Scene:
         self.examples = topics.examples(project, self.router.name)
         self.closings = topics.closings(project, self.router.name)
         self._progress = ProgressStore(self.redis, self.plan)
-        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 1})
+        self._producer = Producer(
+            {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 1}
+        )
         ensure_topics(bootstrap, self.plan, event_partitions=1)
 
     def write(self, topic: str, *values: bytes | int, partition: int = 0) -> None:

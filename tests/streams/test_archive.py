@@ -34,7 +34,7 @@ def topic(kafka_bootstrap: str, project: str) -> str:
 
 @pytest.fixture
 def send(kafka_bootstrap: str, topic: str) -> Callable[[range], None]:
-    producer = Producer({"bootstrap.servers": kafka_bootstrap})
+    producer = Producer({"bootstrap.servers": kafka_bootstrap, "enable.idempotence": True})
 
     def send(numbers: range) -> None:
         for n in numbers:
