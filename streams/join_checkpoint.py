@@ -157,6 +157,7 @@ class JoinWriter:
             clocks = [one.sent_ms for one in owned if one.router.name == router.name]
             known = [clock for clock in clocks if clock is not None]
             marked_ms = self._marked_ms.get(router.name)
+            # Where no mark publishes (0), each of them still tells how far the examples are.
             if len(known) == router.partitions and crosses(marked_ms, min(known), router.publish_ms or 1):
                 self._marked_ms[router.name] = min(known)
                 where = topics.examples(self._project, router.name), 0
