@@ -7,13 +7,10 @@ checked, and so does everything that is not Feast's.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
-
-try:
-    from typeguard import _decorators
-except ModuleNotFoundError:  # it comes with Feast, whose absence is told where that is imported
-    _decorators = None  # type: ignore[assignment]
 
 
 def _but_methods_of_feast(instrument: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -27,6 +24,8 @@ def _but_methods_of_feast(instrument: Callable[[Any], Any]) -> Callable[[Any], A
     return instrumented
 
 
-_typeguard: Any = _decorators
-if _typeguard is not None:
-    _typeguard.instrument = _but_methods_of_feast(_typeguard.instrument)
+# Without Feast there is no typeguard, which is told where Feast is imported; with another one, that
+# import just takes its time.
+with contextlib.suppress(ModuleNotFoundError, AttributeError):
+    _decorators: Any = import_module("typeguard._decorators")
+    _decorators.instrument = _but_methods_of_feast(_decorators.instrument)
