@@ -100,13 +100,13 @@ class ProgressStore:
 
     def read(self) -> dict[Where, Progress]:
         """Everything published: (stage, topic, partition, member) to progress."""
-        return {where: Progress.decode(raw) for where, raw in self._read_all()}
-
-    def _read_all(self) -> Iterator[tuple[Where, str | bytes]]:
-        fields: Any = self._redis.hgetall(self._key)
-        for name, raw in fields.items():
-            stage, topic, partition, member = (name.decode() if isinstance(name, bytes) else name).split("|")
-            yield (stage, topic, int(partition), member), raw
+        raw: Any = self._redis.hgetall(self._key)
+        found = {}
+        for name, value in raw.items():
+            text = name.decode() if isinstance(name, bytes) else name
+            stage, topic, partition, member = text.split("|")
+            found[stage, topic, int(partition), member] = Progress.decode(value)
+        return found
 
     def wait(
         self,
@@ -138,41 +138,39 @@ class ProgressStore:
         targets = {(topic, partition): offset for partition, offset in prefix.items() if offset > 0}
         steps = list(self._steps(topic, until))
         for number, stage in enumerate(steps):
-            found = self._wait_for_stage(stage, targets, deadline, timeout_s)
+            began, look = time.monotonic(), self._looks(stage, targets)
+            while True:
+                found = look()
+                behind = list(self._behind(found, stage, targets))
+                if not behind:
+                    break
+                now = time.monotonic()
+                if now >= deadline:
+                    raise ProgressTimeout(
+                        f"not visible within {timeout_s:g} s: {'; '.join(sorted(set(behind))[:4])}. "
+                        "See whether that process runs (`headrace status`) and what it logs"
+                    )
+                time.sleep(min(max(_POLL_S[0], (now - began) / 10), _POLL_S[1]))
             if number + 1 < len(steps):
                 targets = self._outputs(found, stage, targets)
 
-    def _wait_for_stage(
-        self, stage: Stage, targets: Mapping[tuple[str, int], int], deadline: float, timeout_s: float
-    ) -> dict[Where, Progress]:
-        began, look, seen = time.monotonic(), self._looks(stage, targets), None
-        while True:
-            raw = look()
-            if raw != seen or stage == "serve":  # a replica is also behind when nothing is heard of it
-                seen, found = raw, {where: Progress.decode(value) for where, value in raw.items()}
-                behind = list(self._behind(found, stage, targets))
-            if not behind:
-                return found
-            now = time.monotonic()
-            if now >= deadline:
-                raise ProgressTimeout(
-                    f"not visible within {timeout_s:g} s: {'; '.join(sorted(set(behind))[:4])}. "
-                    "See whether that process runs (`headrace status`) and what it logs"
-                )
-            time.sleep(min(max(_POLL_S[0], (now - began) / 10), _POLL_S[1]))
-
     def _looks(
         self, stage: Stage, targets: Mapping[tuple[str, int], int]
-    ) -> Callable[[], dict[Where, str | bytes]]:
-        """Reads what a stage has published: its members' fields, or all where replicas come and go."""
+    ) -> Callable[[], dict[Where, Progress]]:
+        """Reads what a wait needs to know: the members' own fields, or everything where replicas come and
+        go. Waits look often, so what to ask for is put together once."""
         if stage == "serve":
-            return lambda: {where: raw for where, raw in self._read_all() if where[0] == stage}
+            return self.read
         wanted = [(stage, topic, p, member) for topic, p in targets for member in self._members(stage, topic)]
         fields = [progress_field(*where) for where in wanted]
 
-        def look() -> dict[Where, str | bytes]:
+        def look() -> dict[Where, Progress]:
             values: Any = self._redis.hmget(self._key, fields) if fields else []
-            return {where: raw for where, raw in zip(wanted, values, strict=True) if raw is not None}
+            return {
+                where: Progress.decode(value)
+                for where, value in zip(wanted, values, strict=True)
+                if value is not None
+            }
 
         return look
 
