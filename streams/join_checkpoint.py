@@ -148,11 +148,10 @@ class JoinWriter:
         examples of the end of what one version learns. `owned` are all partitions of this process."""
         for cut in cuts:
             clock, of = cut.position.released_ms, cut.of
-            if clock is not None and (of.sent_ms is None or clock > of.sent_ms):
-                before, of.sent_ms = of.sent_ms, clock
-                if crosses(before, clock, of.router.refresh_ms):
-                    where = topics.closings(self._project, of.router.name), of.partition
-                    self._producer.send(*where, None, None, mark_headers(clock))
+            before, of.sent_ms = of.sent_ms, clock
+            if clock is not None and crosses(before, clock, of.router.refresh_ms):
+                where = topics.closings(self._project, of.router.name), of.partition
+                self._producer.send(*where, None, None, mark_headers(clock))
         for router in {cut.of.router.name: cut.of.router for cut in cuts}.values():
             clocks = [one.sent_ms for one in owned if one.router.name == router.name]
             known = [clock for clock in clocks if clock is not None]
