@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import redis
-from confluent_kafka import Producer
 
 from benchmarks.streams.outputs import RedisHashes
 from benchmarks.streams.peers.job import Job, marks, written
 from benchmarks.streams.topic_log import delete_topics
 from benchmarks.streams.workload import END_MS, PARTITIONS
+from tests.ordered_producer import ordered_producer
 
 pytestmark = pytest.mark.kafka
 END = datetime.fromtimestamp(END_MS / 1000, UTC)
@@ -27,7 +27,7 @@ def test_rows_are_moved_while_they_come_and_to_the_last(
     given = {"name": project, "folder": str(tmp_path), "bootstrap": kafka_bootstrap, "redis": redis_url}
     job = Job(**{**empty, **given, "partitions": PARTITIONS})  # type: ignore[arg-type]
     output = RedisHashes(job, {f"{project}-totals": {"message.timestamp.type": "LogAppendTime"}})
-    producer = Producer({"bootstrap.servers": kafka_bootstrap, "enable.idempotence": True})
+    producer = ordered_producer(kafka_bootstrap)
 
     def produce(accounts: range) -> None:
         for account in accounts:

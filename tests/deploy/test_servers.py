@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from confluent_kafka import Producer
 
 from deploy.kafka_server import KafkaServer, broker_jars
 from deploy.mock_kafka import MockKafka
@@ -15,12 +14,13 @@ from deploy.redis_server import RedisServer
 from deploy.registry_server import registry_jars
 from schemas.errors import ServiceUnavailable, UnknownNameError
 from streams.log_reader import read_log
+from tests.ordered_producer import ordered_producer
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def produce(bootstrap: str, topic: str, values: list[bytes]) -> None:
-    producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "log_level": 0})
+    producer = ordered_producer(bootstrap, {"log_level": 0})
     for value in values:
         producer.produce(topic, value)
     assert producer.flush(20) == 0

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from confluent_kafka import Producer
 
 from deploy.child import Child
 from deploy.topics_admin import ensure_topics
@@ -22,6 +21,7 @@ from streams.log_reader import read_log
 from streams.partitioning import partition_for
 from streams.progress import ProgressStore, counts_key
 from tests.integration import nursery
+from tests.ordered_producer import ordered_producer
 from tests.parity.join_oracle import M, O, Oracle, P
 from tests.streams.join_builders import a_prediction, a_router, an_outcome
 
@@ -95,8 +95,7 @@ class Loop:
         self.join = _Join(
             "join", [*command, str(folder / "archive"), json.dumps(config)], folder / "join.log"
         )
-        # Idempotent, else what is sent again while a topic gets its leader may stand behind what came later.
-        self.producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 1})
+        self.producer = ordered_producer(bootstrap, {"linger.ms": 1})
         self.sent: dict[str, dict[int, int]] = {}
         self.store = ProgressStore(self.redis, plan)
         self.seen = self.store.read()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from deploy.topics_admin import ensure_topics
 from featurestore.client import FeatureClient
@@ -21,6 +21,7 @@ from schemas.records import DeadLetter
 from streams.progress import ProgressStore, counts_key
 from tests.integration import nursery
 from tests.integration.nursery import Forked
+from tests.ordered_producer import ordered_producer
 from tests.parity.test_windows_parity import NO_UDFS, assert_rows_equal, expected_rows, record_of, rules_of
 from tests.parity.window_oracle import OracleEvent, RowUdf, judge
 from tests.streams.plans import purchases_plan
@@ -56,9 +57,7 @@ class Scene:
         self.log_file = tmp_path / "worker.log"
         self.logs: list[list[OracleEvent]] = [[] for _ in range(PARTITIONS)]
         self.workers: list[Forked] = []
-        self._producer = Producer(
-            {"bootstrap.servers": bootstrap, "linger.ms": 1, "enable.idempotence": True}
-        )
+        self._producer = ordered_producer(bootstrap, {"linger.ms": 1})
         ensure_topics(bootstrap, self.plan, event_partitions=PARTITIONS)
 
     def start_worker(

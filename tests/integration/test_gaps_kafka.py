@@ -21,6 +21,7 @@ from confluent_kafka.admin import (
 from schemas import topics
 from streams.log_reader import read_log
 from tests.integration.scene import PARTITIONS, Scene, letters_of, random_event
+from tests.ordered_producer import ordered_producer
 from tests.parity.test_windows_parity import record_of
 from tests.parity.window_oracle import OracleEvent
 
@@ -115,7 +116,7 @@ def compact(scene: Scene) -> None:
 def test_compaction_leaves_gaps_that_are_passed(scene: Scene) -> None:
     """Also where a worker goes on: the records around its position are gone when it comes back."""
     rng = random.Random(22)
-    producer = Producer({"bootstrap.servers": scene.bootstrap, "enable.idempotence": True})
+    producer = ordered_producer(scene.bootstrap)
     ends = [0] * PARTITIONS
     seen: list[list[OracleEvent]] = [[] for _ in range(PARTITIONS)]
     for number in range(2):
@@ -142,7 +143,7 @@ def test_compaction_leaves_gaps_that_are_passed(scene: Scene) -> None:
 def test_poison_in_every_position_of_a_range(scene: Scene) -> None:
     scene.start_worker()
     size = 6
-    producer = Producer({"bootstrap.servers": scene.bootstrap, "enable.idempotence": True, "linger.ms": 5})
+    producer = ordered_producer(scene.bootstrap, {"linger.ms": 5})
     for position in range(size):
         for n in range(size):
             offset = len(scene.logs[0])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.log_reader import read_log
+from tests.ordered_producer import ordered_producer
 
 pytestmark = pytest.mark.kafka
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.kafka
 def test_a_log_is_read_from_an_offset_or_from_where_it_begins(kafka_bootstrap: str, project: str) -> None:
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
     admin.create_topics([NewTopic(project, 1, 1)])[project].result()
-    producer = Producer({"bootstrap.servers": kafka_bootstrap, "enable.idempotence": True})
+    producer = ordered_producer(kafka_bootstrap)
 
     def offsets(start: int = 0) -> list[int]:
         return [int(message.offset() or 0) for message in read_log(kafka_bootstrap, project, 0, start)]

@@ -9,13 +9,14 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from faust.types import TP
 
 from streams import range_reader
 from streams.faust_app import range_app
 from streams.range_reader import RangeReader
+from tests.ordered_producer import ordered_producer
 
 pytestmark = pytest.mark.kafka
 PATIENCE_S = 60
@@ -80,7 +81,7 @@ def topic(kafka_bootstrap: str, project: str) -> str:
 
 
 def produce(bootstrap: str, topic: str, partition: int, count: int, size: int = 20) -> None:
-    producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 20})
+    producer = ordered_producer(bootstrap, {"linger.ms": 20})
     for number in range(count):
         producer.produce(topic, (b"%d" % number).ljust(size), partition=partition)
         if number % 1000 == 0:

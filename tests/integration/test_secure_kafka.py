@@ -61,7 +61,7 @@ def headrace(stack: LocalStack, *words: str, **environment: str) -> subprocess.C
 
 
 def send_what_is_no_click(stack: LocalStack) -> None:
-    producer = Producer({**client_config(stack.kafka), "enable.idempotence": True, "log_level": 0})
+    producer = Producer({**client_config(stack.kafka), "log_level": 0})
     producer.produce("clicks", b"no click at all", b"bob")
     assert producer.flush(20) == 0
 

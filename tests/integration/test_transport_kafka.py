@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams import range_reader
 from streams.faust_app import range_app
+from tests.ordered_producer import ordered_producer
 
 pytestmark = pytest.mark.kafka
 
@@ -76,7 +77,7 @@ def topic(kafka_bootstrap: str, project: str) -> str:
 
 
 def produce(bootstrap: str, topic: str, count: int) -> None:
-    producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True})
+    producer = ordered_producer(bootstrap)
     for number in range(count):
         producer.produce(topic, b"%d" % number, partition=0)
     producer.flush()

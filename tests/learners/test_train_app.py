@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from deploy.redis_server import RedisServer
 from deploy.topics_admin import ensure_topics
@@ -28,6 +28,7 @@ from schemas.records import Closing, DeadLetter, Epoch, Example
 from streams.progress import ProgressStore
 from tests.learners.flights import HOUR_MS, closings, examples, flights
 from tests.learners.train_process import KEY
+from tests.ordered_producer import ordered_producer
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.kafka
@@ -46,9 +47,7 @@ class Scene:
         self.examples = topics.examples(project, self.router.name)
         self.closings = topics.closings(project, self.router.name)
         self._progress = ProgressStore(self.redis, self.plan)
-        self._producer = Producer(
-            {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 1}
-        )
+        self._producer = ordered_producer(bootstrap, {"linger.ms": 1})
         ensure_topics(bootstrap, self.plan, event_partitions=1)
 
     def write(self, topic: str, *values: bytes | int, partition: int = 0) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from schemas.marks import mark_headers
 from schemas.records import Example
 from streams.archive import ParquetArchive, next_offset, read_examples, to_table
+from tests.ordered_producer import ordered_producer
 from tests.streams.join_builders import a_prediction
 
 
@@ -34,7 +34,7 @@ def topic(kafka_bootstrap: str, project: str) -> str:
 
 @pytest.fixture
 def send(kafka_bootstrap: str, topic: str) -> Callable[[range], None]:
-    producer = Producer({"bootstrap.servers": kafka_bootstrap, "enable.idempotence": True})
+    producer = ordered_producer(kafka_bootstrap)
 
     def send(numbers: range) -> None:
         for n in numbers:
