@@ -57,9 +57,9 @@ def compile_project(project_dir: Path) -> CompiledProject:
 
 def apply_plan(settings: Settings, plan: Plan) -> None:
     """Register with Feast, make the topics, and last store the plan, which is what the processes look for."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redis_client(settings.redis) as online:
         warnings.simplefilter("ignore", DeprecationWarning)
-        register(settings.project_dir, settings.feature_log_dir)
+        register(settings.project_dir, settings.feature_log_dir, online)
     ensure_topics(
         settings.kafka_access,
         plan,

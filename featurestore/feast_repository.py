@@ -18,6 +18,7 @@ from typing import Any
 import featurestore.quick_feast  # noqa: F401  (before anything of Feast)
 
 # isort: split
+import redis
 from feast import FileSource
 from feast.feature_store import FeatureStore
 from feast.repo_config import RepoConfig, load_repo_config
@@ -91,7 +92,7 @@ def read_repository(path: Path) -> FeastRepository:
     return FeastRepository(path, config, contents, files)
 
 
-def register(path: Path, feature_log: Path | None = None) -> None:
+def register(path: Path, feature_log: Path | None = None, online: redis.Redis | None = None) -> None:
     """Apply a repository to Feast: registry and online store, as ``feast apply`` without its checks of
     data sources, since the tables may come later.
 
@@ -103,6 +104,9 @@ def register(path: Path, feature_log: Path | None = None) -> None:
         Folder of the feature log. Each stream view is registered with its own part of it as batch source,
         where the repository has a `FileSource`: views may share a Kafka source, and a Kafka source has one
         batch source for all. None leaves them as they are written.
+    online
+        The Redis from which Feast deletes the rows of views that are gone. None for the one that
+        ``feature_store.yaml`` names.
 
     Raises
     ------
@@ -114,6 +118,8 @@ def register(path: Path, feature_log: Path | None = None) -> None:
         read_from_feature_log(repository, feature_log)
     with _as_feast_runs(repository.path):
         store = repository.store()
+        if online is not None:
+            store._get_provider().online_store._client = online
         try:
             wanted, unwanted, _, _ = extract_objects_for_apply_delete(
                 repository.project, store.registry, repository.contents

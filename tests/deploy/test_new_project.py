@@ -6,9 +6,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+from feast import FeatureStore
 from typer.testing import CliRunner
 
 from deploy.apply import compile_plan, describe_changes
@@ -17,8 +19,10 @@ from deploy.new_project import write_project
 from deploy.offsets import end_offsets
 from deploy.stack import LocalStack
 from deploy.status import read_status, topics_read
+from featurestore import FeatureClient
 from learners.lineage import Lineage, ModelVersions
 from schemas.errors import SettingsError
+from tests.featurestore.feast_online import connection_string
 
 
 def test_a_new_project_is_planned_applied_and_run_once_around_the_loop(tmp_path: Path) -> None:
@@ -42,6 +46,10 @@ def test_a_new_project_is_planned_applied_and_run_once_around_the_loop(tmp_path:
             ends = end_offsets(stack.bootstrap, topics_read(plan))
             checked = read_status(client, plan, ends).expectations["web_shop.orders"]
             (spent,) = Lineage(plan, versions).find("customer_orders:spent_1h")
+        by_feast, by_headrace = read_with_both(folder, stack.redis_url)
+    assert by_feast == by_headrace
+    assert by_feast["customers__vip"] == [True, False, False]
+    assert all(by_feast["customer_orders__orders_1h"])
     told = tried.stdout.splitlines()
     assert [line.split(":")[0] for line in told] == ["features"] * 3 + ["prediction"] * 10 + ["model"] * 2
     assert "'customers__years': 7" in told[0]
@@ -50,6 +58,17 @@ def test_a_new_project_is_planned_applied_and_run_once_around_the_loop(tmp_path:
     assert checked == {"checked": 300}
     assert spent.learners[0].learner == "regression"
     assert spent.learners[0].serving is not None
+
+
+def read_with_both(folder: Path, redis_url: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same features of the same customers, by Feast alone and by the SDK."""
+    service, rows = "customer_features", [{"customer": name} for name in ("ada", "bob", "eve")]
+    store = FeatureStore(repo_path=str(folder))
+    assert store.config.online_store.connection_string == "127.0.0.1:6379"  # as HEADRACE_REDIS, unset
+    store.config.online_store.connection_string = connection_string(redis_url)
+    by_feast = store.get_online_features(store.get_feature_service(service), rows, full_feature_names=True)
+    with FeatureClient.connect(redis_url, store.project) as client:
+        return by_feast.to_dict(), client.get_online_features(service, rows).to_dict()
 
 
 def test_what_exists_is_never_overwritten(tmp_path: Path) -> None:

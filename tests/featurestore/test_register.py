@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from feast import FeatureStore
 
 from featurestore.repository import compile_features, register
 from schemas.errors import DefinitionError
-from tests.featurestore.feast_online import point_to
+from streams.redis_nodes import redis_client
+from tests.featurestore.feast_online import connection_string, point_to
 
 
 @pytest.fixture
@@ -43,6 +46,33 @@ def test_what_is_gone_from_the_files_is_gone_from_the_registry(
     register(reachable)
     store = FeatureStore(repo_path=str(reachable))
     assert [service.name for service in store.list_feature_services()] == ["others"]
+
+
+EXTRA = """
+fleets = FeatureView(
+    name="fleets",
+    entities=[carrier],
+    schema=[Field(name="carrier", dtype=String), Field(name="planes", dtype=Int64)],
+    source=FileSource(name="fleets_table", path="data/fleets.parquet", timestamp_field="valid_from"),
+)
+"""
+
+
+def test_rows_of_a_view_that_is_gone_are_deleted_in_the_redis_in_use(
+    repo: Path, append: Callable[[str], None], redis_url: str
+) -> None:
+    before = (repo / "features.py").read_text()
+    append(EXTRA)
+    with redis_client(redis_url) as online:  # the one that `feature_store.yaml` names is not there
+        register(repo, online=online)
+        store = FeatureStore(repo_path=str(repo))
+        store.config.online_store.connection_string = connection_string(redis_url)
+        row = {"carrier": ["UA"], "planes": [7], "valid_from": [datetime(2026, 1, 1, tzinfo=UTC)]}
+        store.write_to_online_store("fleets", pd.DataFrame(row))
+        (key,) = online.scan_iter(b"*" + store.project.encode())
+        (repo / "features.py").write_text(before)
+        register(repo, online=online)
+        assert not online.exists(key)
 
 
 def test_registration_does_not_change_the_plan(reachable: Path) -> None:
