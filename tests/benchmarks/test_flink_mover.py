@@ -14,7 +14,7 @@ from benchmarks.streams.outputs import RedisHashes
 from benchmarks.streams.peers.job import Job, marks, written
 from benchmarks.streams.topic_log import delete_topics
 from benchmarks.streams.workload import END_MS, PARTITIONS
-from tests.ordered_producer import ordered_producer
+from tests.support.ordered_producer import ordered_producer
 
 pytestmark = pytest.mark.kafka
 END = datetime.fromtimestamp(END_MS / 1000, UTC)

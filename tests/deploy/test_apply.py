@@ -14,6 +14,7 @@ from deploy.cli import app
 from featurestore.plan_store import PlanStore, plan_key
 from schemas.errors import PlanError
 from streams.redis_nodes import redis_client
+from tests.support.clicks_project import CLICKS
 
 Run = Callable[..., str]
 
@@ -21,7 +22,7 @@ Run = Callable[..., str]
 @pytest.fixture
 def repo(tmp_path: Path, project: str) -> Path:
     folder = tmp_path / "clicks"
-    shutil.copytree(Path(__file__).parent / "clicks", folder)
+    shutil.copytree(CLICKS, folder)
     config = folder / "feature_store.yaml"
     config.write_text(config.read_text().replace("project: clicks", f"project: {project}"))
     features = folder / "features.py"

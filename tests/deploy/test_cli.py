@@ -27,7 +27,7 @@ def test_a_command_without_redis_says_where_it_looked(
     tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HEADRACE_REDIS", f"redis://user:secret@127.0.0.1:{free_port}/0")
-    message = refused("worker", "tests/deploy/clicks")
+    message = refused("worker", "tests/support/clicks")
     assert f"127.0.0.1:{free_port}" in message
     assert "HEADRACE_REDIS" in message
     assert "secret" not in message
@@ -38,7 +38,7 @@ def test_a_project_that_was_never_applied_is_told_how(
 ) -> None:
     monkeypatch.setenv("HEADRACE_REDIS", redis_url)
     monkeypatch.setenv("HEADRACE_PROJECT", "never-applied")
-    assert "run `headrace apply`" in refused("train", "tests/deploy/clicks")
+    assert "run `headrace apply`" in refused("train", "tests/support/clicks")
 
 
 def test_arguments_that_mean_nothing_are_refused_with_what_is_meant(
@@ -46,5 +46,5 @@ def test_arguments_that_mean_nothing_are_refused_with_what_is_meant(
 ) -> None:
     monkeypatch.setenv("HEADRACE_REDIS", redis_url)
     assert "features, examples, models, serve" in refused("wait", "clicks", "--until", "tomorrow")
-    assert "worker, join, train" in refused("healthy", "serve", "tests/deploy/clicks")
+    assert "worker, join, train" in refused("healthy", "serve", "tests/support/clicks")
     assert "'nowhere' is no directory" in refused("apply", "nowhere")

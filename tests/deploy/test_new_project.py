@@ -22,7 +22,7 @@ from deploy.status import read_status, topics_read
 from featurestore import FeatureClient
 from learners.lineage import Lineage, ModelVersions
 from schemas.errors import SettingsError
-from tests.featurestore.feast_online import connection_string
+from tests.support.feast_online import connection_string
 
 
 def test_a_new_project_is_planned_applied_and_run_once_around_the_loop(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from deploy.redis_server import RedisServer
 from deploy.registry_server import registry_jars
 from schemas.errors import ServiceUnavailable, UnknownNameError
 from streams.log_reader import read_log
-from tests.ordered_producer import ordered_producer
+from tests.support.ordered_producer import ordered_producer
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -20,7 +20,7 @@ from deploy.stack import LocalStack
 from featurestore import FeatureClient
 from schemas.avro import encode_confluent
 from schemas.errors import ServiceUnavailable, SettingsError
-from tests.deploy.clicks_project import NOON_MS, make_clicks_project, post
+from tests.support.clicks_project import NOON_MS, make_clicks_project, post
 
 ROOT = Path(__file__).resolve().parents[2]
 

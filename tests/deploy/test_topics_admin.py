@@ -11,7 +11,7 @@ from schemas import topics
 from schemas.errors import ServiceUnavailable, SettingsError
 from schemas.feature_specs import SourceSpec
 from schemas.plan import Plan
-from tests.streams.join_builders import a_router
+from tests.support.join_builders import a_router
 
 
 def plan_of(project: str, shards: int = 3, partitions: int = 2) -> Plan:

@@ -14,7 +14,7 @@ from deploy.stack import LocalStack
 from featurestore import FeatureClient
 from featurestore.feature_log import ViewLog
 from streams.event_producer import EventProducer
-from tests.deploy.clicks_project import NOON_MS, make_clicks_project, post
+from tests.support.clicks_project import NOON_MS, make_clicks_project, post
 
 UDF = """)
 def user_clicks(df):

@@ -22,7 +22,7 @@ from schemas.marks import mark_headers
 from schemas.plan import Plan
 from streams.log_records import LogRecord, LogRecords
 from streams.partition_state import SourcePartition
-from tests.parity.window_oracle import OracleFeature, value_of
+from tests.support.window_oracle import OracleFeature, value_of
 
 START_MS = int(pd.Timestamp("2013-01-01 05:00", tz="UTC").timestamp() * 1000)
 STEP_MS = 15 * MINUTE_MS

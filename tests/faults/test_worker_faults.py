@@ -16,7 +16,7 @@ import pytest
 from deploy.kafka_server import KafkaServer
 from deploy.redis_server import RedisServer
 from streams.log_reader import end_offset
-from tests.integration.scene import PARTITIONS, ROOT, Load, Scene
+from tests.support.worker_scene import PARTITIONS, ROOT, Load, Scene
 
 pytestmark = pytest.mark.kafka
 

@@ -18,8 +18,8 @@ from featurestore.materialize import materialize
 from featurestore.repository import compile_features, register
 from featurestore.response import FeatureResponse, FieldStatus
 from schemas.errors import DefinitionError, HeadraceError, UnknownNameError
-from tests.featurestore.feast_online import point_to, taken_from_both
-from tests.featurestore.values import shown
+from tests.support.feast_online import point_to, taken_from_both
+from tests.support.feature_values import shown
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
 VIEW = """

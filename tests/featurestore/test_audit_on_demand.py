@@ -14,8 +14,8 @@ from featurestore.on_demand import OnDemandFunctions, definition_of
 from schemas.errors import DefinitionError
 from schemas.feature_specs import BatchViewSpec, FeatureRef, FeatureServiceSpec, FieldSpec, OnDemandViewSpec
 from schemas.plan import Plan
-from tests.featurestore.test_audit import Scene, audited_plan, counts_of, purchase
-from tests.parity.test_windows_parity import logs, split_users, thorough
+from tests.support.audit_scene import Scene, audited_plan, counts_of, purchase
+from tests.support.random_logs import logs, split_users, thorough
 
 FUNCTIONS = """
 class View:

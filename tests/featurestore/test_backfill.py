@@ -14,41 +14,23 @@ from hypothesis import strategies as st
 
 from featurestore.backfill import PartitionBackfill, drop_other_rows, until
 from featurestore.backfill_state import Span
-from featurestore.feature_log import ParquetFeatureLog, ViewLog
-from featurestore.log_compaction import latest_rows
+from featurestore.feature_log import ParquetFeatureLog
 from featurestore.past_events import EventFiles
 from schemas.errors import StateError
 from schemas.plan import Plan
-from streams.log_records import LogRecord, LogRecords
+from streams.log_records import LogRecords
 from streams.partition_state import SourcePartition
-from tests.parity.test_windows_parity import (
-    is_empty,
-    kept,
-    logs,
-    oracle_features,
-    record_of,
-    rules_of,
-    thorough,
-)
-from tests.parity.window_oracle import OracleEvent, features_at, judge
-from tests.streams.plans import purchases_plan
+from tests.support.backfill_logs import logged, past, purchase
+from tests.support.expected_rows import is_empty, oracle_features, rules_of
+from tests.support.purchases import purchases_plan
+from tests.support.random_logs import kept, logs, thorough
+from tests.support.window_oracle import OracleEvent, features_at, judge
 
 
 def direct_plan(**more) -> Plan:
     """All views of one partition, so that none needs a shuffle."""
     plan = purchases_plan(shards=0, **more)
     return plan.model_copy(update={"sources": (plan.sources[0].model_copy(update={"partitions": 1}),)})
-
-
-def past(log: list[OracleEvent]) -> list[LogRecord]:
-    return [record_of(event) for event in log]
-
-
-def logged(directory: Path, plan: Plan, view: str) -> list[dict]:
-    log = ViewLog(directory, plan, view)
-    keys = [key.name for key in log.view.join_keys]
-    table = pa.concat_tables([pq.ParquetFile(file).read() for file in log.files()])
-    return latest_rows(table, keys).to_pylist()
 
 
 @settings(thorough, max_examples=35)
@@ -110,11 +92,6 @@ def assert_row_is_right(plan: Plan, view: str, log: list[OracleEvent], key: tupl
     want = features_at(accepted, judged.clock_ms, names, oracle_features(plan, view)).get(key, {})
     got = {name: row[name] for name in want}
     assert got == want or (is_empty(got) and is_empty(want)), (key, row["_offset"])
-
-
-def purchase(offset: int, event_ms: int, user: int = 1) -> OracleEvent:
-    fields = {"user": user, "shop": "a", "amount": 2.5, "items": 3, "event_ms": event_ms}
-    return OracleEvent(offset, event_ms, fields)
 
 
 def test_only_rows_of_the_span_are_written_and_nothing_appended_after_it_is_read(tmp_path):

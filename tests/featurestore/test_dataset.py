@@ -30,9 +30,9 @@ from schemas.feature_specs import FeatureRef
 from schemas.plan import Plan
 from schemas.router_specs import LearnerSpec
 from streams.archive import predictions_table
-from tests.featurestore.conftest import ON_DEMAND
-from tests.featurestore.test_feature_log import START, delays
-from tests.streams.join_builders import a_prediction, a_router
+from tests.support.carrier_delays import START, delays
+from tests.support.carrier_repository import ON_DEMAND
+from tests.support.join_builders import a_prediction, a_router
 
 STORE = "featurestore.offline_store.DuckDBFileOfflineStore"
 CARRIERS = ("UA", "AA", "é")

@@ -14,7 +14,7 @@ from featurestore.plan_safety import unsafe_changes
 from featurestore.repository import compile_features
 from schemas.errors import DefinitionError
 from schemas.feature_specs import ExpectationSpec
-from tests.featurestore.edits import Replace
+from tests.support.edits import Replace
 
 COLUMNS = {
     column.name: column

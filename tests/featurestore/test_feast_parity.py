@@ -20,8 +20,8 @@ from featurestore.client import AsyncFeatureClient, FeatureClient
 from featurestore.online_writer import RedisOnlineSink
 from featurestore.redis_layout import feature_field
 from featurestore.response import FieldStatus
-from tests.featurestore.feast_online import FEATURES, KEYS, FeastOnline, feast_online, take_hashes
-from tests.featurestore.values import NO_TIME, TEXT, column, in_order, proto, shown, values_of
+from tests.support.feast_online import FEATURES, KEYS, FeastOnline, feast_online, take_hashes
+from tests.support.feature_values import NO_TIME, TEXT, column, in_order, proto, shown, values_of
 
 BY_NAME = {feature.name: feature.dtype for feature in FEATURES}
 FIELD_TYPES = {feature_field(view, f.name): f.dtype for view in KEYS for f in FEATURES}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from schemas.feature_specs import AggregationSpec, FieldSpec, SourceSpec, Stream
 from schemas.plan import Plan
 from streams.lists import Lists
 from streams.sinks import OnlineRows
+from tests.support.carrier_delays import START, at_ms, delays
 
-START = datetime(2013, 1, 1, 12, tzinfo=UTC)
 SOURCE = SourceSpec(
     name="s",
     topic="t",
@@ -30,25 +30,6 @@ SOURCE = SourceSpec(
     max_future_ms=0,
     shards=0,
 )
-
-
-def at_ms(minutes: int) -> int:
-    return int((START + timedelta(minutes=minutes)).timestamp() * 1000)
-
-
-def delays(minutes: int, offset: int, **carriers: tuple[int, float | None, int]) -> OnlineRows:
-    """Rows of `carrier_delays`: n_1h, mean_1h, seats_max_1d by carrier."""
-    columns = list(zip(*carriers.values(), strict=True))
-    valid = [np.array([value is not None for value in column]) for column in columns]
-    values = [
-        np.array(columns[0], np.int64),
-        np.array([value or 0.0 for value in columns[1]], np.float64),
-        np.array(columns[2], np.int64),
-    ]
-    keys = np.array([name.encode() for name in carriers])
-    return OnlineRows(
-        "carrier_delays", (keys,), tuple(zip(values, valid, strict=True)), 3, offset, at_ms(minutes)
-    )
 
 
 def files(folder: Path) -> list[Path]:

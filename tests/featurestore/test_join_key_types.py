@@ -21,8 +21,8 @@ from featurestore.client import FeatureClient
 from featurestore.materialize import materialize
 from featurestore.repository import compile_features, register
 from schemas.errors import DefinitionError, HeadraceError
-from tests.featurestore.edits import refusal
-from tests.featurestore.feast_online import point_to, taken_from_both
+from tests.support.edits import refusal
+from tests.support.feast_online import point_to, taken_from_both
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
 VIEW = """

@@ -19,7 +19,7 @@ from featurestore.log_compaction import compact, latest_rows
 from featurestore.point_in_time import History, join_as_of
 from schemas.plan import Plan
 from streams.sinks import OnlineRows
-from tests.streams.plans import purchases_plan
+from tests.support.purchases import purchases_plan
 
 
 def plain_plan(**more: int) -> Plan:

@@ -17,7 +17,7 @@ from featurestore.materialize import materialize
 from featurestore.repository import compile_features, register
 from schemas.errors import DefinitionError
 from schemas.plan import Plan
-from tests.featurestore.feast_online import point_to
+from tests.support.feast_online import point_to
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
 TABLE = {

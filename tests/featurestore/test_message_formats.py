@@ -15,7 +15,7 @@ from schemas.errors import PlanError
 from schemas.event_decoder import event_decoder
 from schemas.feature_specs import SourceSpec
 from streams.state_definition import definition_of
-from tests.featurestore.edits import Replace, refusal
+from tests.support.edits import Replace, refusal
 
 DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}
 SPARK = (

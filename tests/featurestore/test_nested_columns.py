@@ -16,7 +16,7 @@ from featurestore.redis_decoder import decode_values
 from featurestore.redis_layout import value_tag
 from featurestore.redis_rows import behind_length
 from schemas.feature_specs import NestedType, ValueType
-from tests.featurestore.values import INT32, INT64, TEXT, feast_type, in_order, shown
+from tests.support.feature_values import INT32, INT64, TEXT, feast_type, in_order, shown
 
 MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)).map(
     lambda moment: moment.replace(tzinfo=UTC)

@@ -31,8 +31,8 @@ from featurestore.response import FieldStatus
 from schemas.errors import DefinitionError, HeadraceError
 from schemas.feature_specs import FieldSpec
 from schemas.nested_types import parse_type
-from tests.featurestore.feast_online import Hashes, point_to, taken_from_both
-from tests.featurestore.values import NESTED, in_order, shown
+from tests.support.feast_online import Hashes, point_to, taken_from_both
+from tests.support.feature_values import NESTED, in_order, shown
 
 DAY = datetime(2013, 1, 1, 12, tzinfo=UTC)
 # Name, type, what stands in the table, what Feast's client gives; and whether Feast can write such a column.

@@ -23,7 +23,7 @@ from featurestore.response import FieldStatus
 from schemas.errors import DefinitionError, HeadraceError, UnknownNameError
 from schemas.feature_specs import OnDemandViewSpec
 from schemas.plan import Plan
-from tests.featurestore.feast_online import connection_string
+from tests.support.feast_online import connection_string
 
 NEIGHBOUR = "FACTOR = 10.0\n"
 DEFINITIONS = """

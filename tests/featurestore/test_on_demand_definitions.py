@@ -8,7 +8,7 @@ import pytest
 
 from featurestore.repository import compile_features
 from schemas.feature_specs import FeatureRef, FieldSpec
-from tests.featurestore.edits import Append, Replace, refusal
+from tests.support.edits import Append, Replace, refusal
 
 ON_DEMAND = """
 from feast.on_demand_feature_view import on_demand_feature_view

@@ -28,8 +28,8 @@ from schemas.plan import Plan
 from schemas.router_specs import LearnerSpec, PolicySpec
 from schemas.spec import Spec
 from streams.progress import Progress, ProgressStore, counts_key
-from tests.streams.join_builders import a_router
-from tests.streams.plans import purchases_plan
+from tests.support.join_builders import a_router
+from tests.support.purchases import purchases_plan
 
 KEY = (FieldSpec(name="user", dtype="Int64"),)
 SPENT = AggregationSpec(

@@ -9,8 +9,8 @@ from featurestore.repository import compile_features
 from schemas.feature_specs import ColumnSpec, UdfSpec
 from schemas.plan import AboutSpec, Plan
 from schemas.router_specs import LearnerSpec
-from tests.featurestore.conftest import ON_DEMAND
-from tests.featurestore.edits import Append, Replace
+from tests.support.carrier_repository import ON_DEMAND
+from tests.support.edits import Append, Replace
 
 
 def lines(old: Plan | None, new: Plan) -> list[str]:

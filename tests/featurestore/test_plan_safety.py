@@ -13,9 +13,9 @@ from featurestore.repository import compile_features
 from schemas.feature_specs import ColumnSpec, UdfSpec
 from schemas.plan import Plan
 from schemas.router_specs import LearnerSpec, OutcomeSpec, PolicySpec
-from tests.featurestore.conftest import CONFIG, DEFINITIONS, ON_DEMAND
-from tests.featurestore.edits import Append, Replace
-from tests.streams.join_builders import a_router
+from tests.support.carrier_repository import CONFIG, DEFINITIONS, ON_DEMAND
+from tests.support.edits import Append, Replace
+from tests.support.join_builders import a_router
 
 LEARNER = LearnerSpec(name="logistic", service="delays", target="late", definition="abc")
 ROUTER = a_router(

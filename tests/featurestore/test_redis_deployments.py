@@ -23,7 +23,7 @@ from streams.progress import Progress, ProgressStore, progress_field, progress_k
 from streams.redis_nodes import redis_client
 from streams.redis_url import RedisUrl
 from streams.sinks import OnlineRows
-from tests.featurestore.redis_servers import Cluster, Server, certificates, running, tls_before, wait_for
+from tests.support.redis_servers import Cluster, Server, certificates, running, tls_before, wait_for
 
 
 def make_plan() -> Plan:

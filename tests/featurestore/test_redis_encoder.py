@@ -26,7 +26,7 @@ from featurestore.redis_encoder import ViewEncoder, encode_keys
 from featurestore.redis_values import encode_timestamps, encode_values
 from schemas.errors import HeadraceError
 from schemas.feature_specs import BatchViewSpec, FieldSpec, ValueType
-from tests.featurestore.values import (
+from tests.support.feature_values import (
     INT32,
     INT64,
     SECONDS,

@@ -14,7 +14,7 @@ from feast import FeatureStore
 from featurestore.repository import compile_features, register
 from schemas.errors import DefinitionError
 from streams.redis_nodes import redis_client
-from tests.featurestore.feast_online import connection_string, point_to
+from tests.support.feast_online import connection_string, point_to
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from featurestore.repository import compile_features
 from schemas.feature_specs import FeatureRef, FieldSpec
 from schemas.plan import Plan
-from tests.featurestore.edits import Append, Replace
+from tests.support.edits import Append, Replace
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.featurestore.edits import Append, Replace, refusal
+from tests.support.edits import Append, Replace, refusal
 
 REFUSED = {
     "window not a multiple of the hop": (

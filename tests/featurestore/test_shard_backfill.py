@@ -21,20 +21,13 @@ from schemas.plan import Plan
 from streams.log_records import LogRecord
 from streams.shuffle import Block, encode_block
 from streams.state_definition import definition_of
-from tests.featurestore.test_backfill import logged, past, purchase
-from tests.parity.test_windows_parity import (
-    NO_UDFS,
-    assert_rows_equal,
-    expected_rows,
-    logs,
-    rules_of,
-    split_users,
-    thorough,
-)
-from tests.parity.udfs import ROWS, transforms, udf_plan
-from tests.parity.window_oracle import OracleEvent, RowUdf, judge
-from tests.streams.driver import StreamDriver
-from tests.streams.plans import purchases_plan
+from tests.support.backfill_logs import logged, past, purchase
+from tests.support.expected_rows import NO_UDFS, assert_rows_equal, expected_rows, rules_of
+from tests.support.purchase_udfs import ROWS, transforms, udf_plan
+from tests.support.purchases import purchases_plan
+from tests.support.random_logs import logs, split_users, thorough
+from tests.support.stream_driver import StreamDriver
+from tests.support.window_oracle import OracleEvent, RowUdf, judge
 
 UDFS = udf_plan()
 TRANSFORMS = transforms(UDFS)

@@ -17,7 +17,7 @@ from schemas.avro import Column
 from schemas.errors import DefinitionError, PlanError
 from schemas.feature_specs import ColumnSpec, UdfSpec
 from schemas.plan import Plan
-from tests.featurestore.edits import Replace
+from tests.support.edits import Replace
 
 GOOD = """
     df = df[df["seats"] > LEAST]
@@ -231,10 +231,10 @@ import sys
 from types import SimpleNamespace
 import deploy.processes, streams.worker, streams.rebuild, featurestore.online_writer
 import featurestore.feature_log
-from tests.streams.plans import purchases_plan
+from tests.support.purchases import purchases_plan
 from streams.log_records import LogRecords
 from streams.partition_state import SourcePartition
-from tests.streams.test_intake import record
+from tests.support.purchase_record import record
 
 plan = purchases_plan()
 assert deploy.processes._udfs(SimpleNamespace(project_dir=None), plan) == {}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from deploy.redis_server import RedisServer
-from tests.integration.join_scene import Loop, a_plan
-from tests.integration.scene import Scene
+from tests.support.join_scene import Loop, a_plan
+from tests.support.worker_scene import Scene
 
 
 @pytest.fixture

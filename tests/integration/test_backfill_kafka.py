@@ -15,11 +15,11 @@ from featurestore.online_rebuild import RedisRebuildStore
 from schemas.errors import HeadraceError
 from schemas.plan import Plan
 from streams.rebuild import Rebuild
-from tests.integration import scene as scenes
-from tests.integration.scene import Scene
-from tests.parity.test_windows_parity import assert_rows_equal, expected_rows, oracle_features, rules_of
-from tests.parity.window_oracle import features_at, judge
-from tests.streams.plans import purchases_plan
+from tests.support import worker_scene as scenes
+from tests.support.expected_rows import assert_rows_equal, expected_rows, oracle_features, rules_of
+from tests.support.purchases import purchases_plan
+from tests.support.window_oracle import features_at, judge
+from tests.support.worker_scene import Scene
 
 pytestmark = pytest.mark.kafka
 

@@ -26,10 +26,10 @@ from schemas.records import DeadLetter
 from streams.log_reader import read_log
 from streams.outbox import Deliveries, KafkaRecord, Outbox
 from streams.progress import counts_key, progress_key
-from tests.integration.scene import Scene
-from tests.parity.test_windows_parity import record_of
-from tests.parity.window_oracle import OracleEvent
-from tests.streams.plans import EVENT_SCHEMA
+from tests.support.expected_rows import record_of
+from tests.support.purchases import EVENT_SCHEMA
+from tests.support.window_oracle import OracleEvent
+from tests.support.worker_scene import Scene
 
 NOON_MS = 1_700_000_000_000
 MINUTE_MS = 60_000

@@ -23,7 +23,7 @@ from streams.event_producer import EventProducer
 from streams.log_reader import read_log
 from streams.outbox import Deliveries, Outbox
 from streams.partitioning import partition_for
-from tests.streams.plans import purchases_plan
+from tests.support.purchases import purchases_plan
 
 PARTITIONS = 4
 NOON_MS = 1_700_000_000_000

@@ -15,11 +15,11 @@ import pytest
 from schemas import topics
 from schemas.avro import encode_confluent
 from streams.progress import counts_key
-from tests.integration.nursery import Forked
-from tests.integration.registry import StandIn, register
-from tests.integration.scene import PARTITIONS, Scene, letters_of, random_event
-from tests.parity.window_oracle import OracleEvent
-from tests.streams.plans import EVENT_SCHEMA
+from tests.support.nursery import Forked
+from tests.support.purchases import EVENT_SCHEMA
+from tests.support.registry_stand_in import StandIn, register
+from tests.support.window_oracle import OracleEvent
+from tests.support.worker_scene import PARTITIONS, Scene, letters_of, random_event
 
 pytestmark = pytest.mark.kafka
 Encode = Callable[[dict[str, Any]], bytes]

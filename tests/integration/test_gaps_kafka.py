@@ -20,10 +20,10 @@ from confluent_kafka.admin import (
 
 from schemas import topics
 from streams.log_reader import read_log
-from tests.integration.scene import PARTITIONS, Scene, letters_of, random_event
-from tests.ordered_producer import ordered_producer
-from tests.parity.test_windows_parity import record_of
-from tests.parity.window_oracle import OracleEvent
+from tests.support.expected_rows import record_of
+from tests.support.ordered_producer import ordered_producer
+from tests.support.window_oracle import OracleEvent
+from tests.support.worker_scene import PARTITIONS, Scene, letters_of, random_event
 
 pytestmark = pytest.mark.kafka
 NOW_MS = 1_700_000_000_000

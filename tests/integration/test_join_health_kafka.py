@@ -10,7 +10,9 @@ import pytest
 
 from deploy.redis_server import RedisServer
 from schemas.avro import encode_confluent
-from tests.integration.health import (
+from tests.support.join_oracle import O, P
+from tests.support.join_scene import PARTITIONS, SCHEMA, Loop, a_log, oracles
+from tests.support.process_health import (
     EXIT_FAILED,
     STUCK_S,
     Values,
@@ -20,8 +22,6 @@ from tests.integration.health import (
     wait_until_idle_for_redis,
     wait_until_ready,
 )
-from tests.integration.join_scene import PARTITIONS, SCHEMA, Loop, a_log, oracles
-from tests.parity.join_oracle import O, P
 
 pytestmark = pytest.mark.kafka
 

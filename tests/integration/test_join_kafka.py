@@ -14,8 +14,8 @@ from schemas.marks import mark_headers
 from schemas.records import Closing
 from streams.archive import read_examples
 from streams.progress import ProgressStore, counts_key
-from tests.integration.join_scene import PARTITIONS, PUBLISH, REFRESH, SCHEMA, Loop, a_log, oracles
-from tests.parity.join_oracle import M, O, P
+from tests.support.join_oracle import M, O, P
+from tests.support.join_scene import PARTITIONS, PUBLISH, REFRESH, SCHEMA, Loop, a_log, oracles
 
 pytestmark = pytest.mark.kafka
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.health import assert_stops_at_once, wait_until_restoring
-from tests.integration.join_scene import Loop, a_log, oracles
-from tests.parity.join_oracle import M, O, P
+from tests.support.join_oracle import M, O, P
+from tests.support.join_scene import Loop, a_log, oracles
+from tests.support.process_health import assert_stops_at_once, wait_until_restoring
 
 pytestmark = pytest.mark.kafka
 

@@ -7,7 +7,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.log_reader import read_log
-from tests.ordered_producer import ordered_producer
+from tests.support.ordered_producer import ordered_producer
 
 pytestmark = pytest.mark.kafka
 

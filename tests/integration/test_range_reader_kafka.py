@@ -16,7 +16,7 @@ from faust.types import TP
 from streams import range_reader
 from streams.faust_app import range_app
 from streams.range_reader import RangeReader
-from tests.ordered_producer import ordered_producer
+from tests.support.ordered_producer import ordered_producer
 
 pytestmark = pytest.mark.kafka
 PATIENCE_S = 60

@@ -17,10 +17,10 @@ from streams.lists import Lists
 from streams.progress import counts_key, progress_key
 from streams.rebuild import Rebuild
 from streams.sinks import OnlineRows
-from tests.integration.scene import Scene
-from tests.parity.test_windows_parity import is_empty
-from tests.parity.window_oracle import OracleEvent
-from tests.streams.plans import purchases_plan
+from tests.support.expected_rows import is_empty
+from tests.support.purchases import purchases_plan
+from tests.support.window_oracle import OracleEvent
+from tests.support.worker_scene import Scene
 
 pytestmark = pytest.mark.kafka
 NOW_MS = 1_700_000_000_000

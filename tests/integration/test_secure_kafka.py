@@ -25,9 +25,9 @@ from streams.event_producer import EventProducer
 from streams.kafka_access import client_config, refuse_wrong_access
 from streams.kafka_properties import read_kafka_properties
 from streams.log_reader import read_log
-from tests.deploy.clicks_project import NOON_MS, make_clicks_project, post
-from tests.integration.secure_kafka import PASSWORD, SecureKafka, secure_kafka
-from tests.integration.token_server import LIFE_S
+from tests.support.clicks_project import NOON_MS, make_clicks_project, post
+from tests.support.secure_kafka import PASSWORD, SecureKafka, secure_kafka
+from tests.support.token_server import LIFE_S
 
 pytestmark = pytest.mark.kafka
 SOON_S = 60.0  # on a busy machine: starting Python and reading the definitions is most of it

@@ -10,9 +10,9 @@ import pytest
 from learners.train_app import TrainApp
 from streams.health_server import serve_health
 from streams.overseer import Overseer
-from tests.integration.health import ask, metrics, wait_for_metric
-from tests.learners.flights import HOUR_MS, closings, examples
-from tests.learners.test_train_app import Scene, bodies, running
+from tests.support.flight_learners import HOUR_MS, closings, examples
+from tests.support.process_health import ask, metrics, wait_for_metric
+from tests.support.train_scene import Scene, bodies, running
 
 pytestmark = pytest.mark.kafka
 

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams import range_reader
 from streams.faust_app import range_app
-from tests.ordered_producer import ordered_producer
+from tests.support.ordered_producer import ordered_producer
 
 pytestmark = pytest.mark.kafka
 

@@ -15,11 +15,11 @@ from featurestore.repository import compile_features
 from schemas import topics
 from streams.progress import counts_key
 from streams.rebuild import Rebuild
-from tests.featurestore.conftest import CONFIG
-from tests.integration.scene import PARTITIONS, Scene, letters_of
-from tests.parity.test_windows_parity import rules_of
-from tests.parity.window_oracle import OracleEvent, judge
-from tests.streams.plans import EVENT_SCHEMA
+from tests.support.carrier_repository import CONFIG
+from tests.support.expected_rows import rules_of
+from tests.support.purchases import EVENT_SCHEMA
+from tests.support.window_oracle import OracleEvent, judge
+from tests.support.worker_scene import PARTITIONS, Scene, letters_of
 
 pytestmark = pytest.mark.kafka
 START_MS = 1_700_000_000_000

@@ -14,10 +14,10 @@ from deploy.replay import objection
 from deploy.status import read_status, render_status
 from schemas import topics
 from streams.progress import counts_key
-from tests.integration.scene import PARTITIONS, Scene, letters_of
-from tests.parity.test_unfit_sums import LARGEST, judged_by_oracle, plan_of_sums, unfit_of
-from tests.parity.test_windows_parity import assert_rows_equal, expected_rows
-from tests.parity.window_oracle import OracleEvent
+from tests.support.expected_rows import assert_rows_equal, expected_rows
+from tests.support.overflowing_sums import LARGEST, judged_by_oracle, plan_of_sums, unfit_of
+from tests.support.window_oracle import OracleEvent
+from tests.support.worker_scene import PARTITIONS, Scene, letters_of
 
 NOON_MS = 1_700_000_000_000
 pytestmark = pytest.mark.kafka

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from deploy.redis_server import RedisServer
-from tests.integration.health import (
+from tests.support.expected_rows import rules_of
+from tests.support.process_health import (
     EXIT_FAILED,
     STUCK_S,
     ask,
@@ -17,9 +18,8 @@ from tests.integration.health import (
     wait_until_idle_for_redis,
     wait_until_ready,
 )
-from tests.integration.scene import PARTITIONS, Scene
-from tests.parity.test_windows_parity import rules_of
-from tests.parity.window_oracle import judge
+from tests.support.window_oracle import judge
+from tests.support.worker_scene import PARTITIONS, Scene
 
 pytestmark = pytest.mark.kafka
 

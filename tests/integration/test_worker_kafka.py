@@ -11,10 +11,10 @@ import pytest
 
 from schemas import topics
 from streams.progress import counts_key
-from tests.integration.health import assert_stops_at_once, wait_until_restoring
-from tests.integration.scene import Scene, letters_of
-from tests.parity.test_windows_parity import is_empty, rules_of
-from tests.parity.window_oracle import OracleEvent, judge
+from tests.support.expected_rows import is_empty, rules_of
+from tests.support.process_health import assert_stops_at_once, wait_until_restoring
+from tests.support.window_oracle import OracleEvent, judge
+from tests.support.worker_scene import Scene, letters_of
 
 pytestmark = pytest.mark.kafka
 

@@ -12,7 +12,7 @@ from learners.compile import compile_learners
 from learners.project import load_project
 from schemas.errors import DefinitionError
 from schemas.feature_specs import FeatureRef, FieldSpec, OnDemandViewSpec
-from tests.learners.flights import LEARNERS, FeatureDefinitions, feature_definitions, flights
+from tests.support.flight_learners import LEARNERS, FeatureDefinitions, feature_definitions, flights
 
 
 def test_learners_and_routers_become_parts_of_the_plan(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from learners.rewards import rewards
 from schemas.plan import Plan
 from schemas.records import Closing, Epoch
 from schemas.router_specs import RouterSpec
-from tests.learners.flights import HOUR_MS, closings, flights
+from tests.support.flight_learners import HOUR_MS, closings, flights
 
 QUALITY = {"base": 0.55, "static": 0.6, "streaming": 0.8, "crossed": 0.62, "tree": 0.5}
 Record = tuple[int, Closing | int]  # offset, closing or time of a mark

@@ -28,7 +28,7 @@ from schemas.feature_specs import (
 )
 from schemas.plan import AboutSpec, Plan
 from schemas.router_specs import LearnerSpec
-from tests.streams.plans import purchases_plan
+from tests.support.purchases import purchases_plan
 
 KEY = (FieldSpec(name="user", dtype="Int64"),)
 HOUR_MS = 3_600_000

@@ -8,7 +8,7 @@ import pytest
 
 from learners.policies import EpsilonGreedyPolicy, Policy, ThompsonPolicy, policy_of
 from schemas.router_specs import PolicySpec
-from tests.learners.checks import ARMS, POLICIES, checks_of, evidence
+from tests.support.policy_checks import ARMS, POLICIES, checks_of, evidence
 
 
 @pytest.mark.parametrize(

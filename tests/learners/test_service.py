@@ -2,111 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import redis
-from confluent_kafka import Consumer, TopicPartition
-from starlette.testclient import TestClient
 
 from deploy.redis_server import RedisServer
 from deploy.topics_admin import ensure_topics
-from featurestore.online_writer import RedisOnlineSink
 from learners.draw import draw
 from learners.inputs import Inputs
-from learners.model_pointers import ModelPointer, ModelPointers
-from learners.model_store import ModelStore
+from learners.model_pointers import ModelPointer
 from learners.scoring import score
-from learners.service import create_app
-from learners.trainer import Trainer
 from schemas import topics
-from schemas.plan import Plan
-from schemas.records import Epoch, Outcome, Prediction, Provenance
+from schemas.records import Outcome, Prediction, Provenance
 from streams.partitioning import partition_for
 from streams.progress import ProgressStore
-from streams.sinks import OnlineRows
-from tests.learners.flights import LEARNERS, examples, flights
-from tests.learners.train_process import KEY
+from tests.support.flight_learners import LEARNERS
+from tests.support.service_scene import AS_OF_MS, Scene, question, until
 
 pytestmark = pytest.mark.kafka
-AS_OF_MS = 1_000_000
-
-
-class Scene:
-    """A project with online rows of two origins, and its service."""
-
-    def __init__(
-        self, bootstrap: str, redis_url: str, project: str, folder: Path, text: str = LEARNERS
-    ) -> None:
-        self.bootstrap, self.redis_url = bootstrap, redis_url
-        self.plan, self.project = flights(folder, project, text)
-        self.redis = redis.Redis.from_url(redis_url)
-        self.pointers = ModelPointers(self.redis, project)
-        self.store = ModelStore(folder / "models", KEY)
-        self.predictions = topics.predictions(project, "delays")
-        self.examples = topics.examples(project, "delays")
-        asyncio.run(self._write_rows())
-
-    async def _write_rows(self) -> None:
-        rows = OnlineRows(
-            view="delays",
-            keys=(np.array([b"EWR", b"JFK"]),),
-            features=(
-                (np.array([12.5, 3.0]), np.array([True, False])),
-                (np.array([7, 9]), np.array([True, True])),
-            ),
-            partition=3,
-            offset=42,
-            as_of_ms=AS_OF_MS,
-        )
-        sink = RedisOnlineSink(self.redis_url, self.plan)
-        await sink.write([rows], {})
-        await sink.close()
-
-    @contextlib.contextmanager
-    def serving(self, plan: Plan | None = None, log_timeout_s: float = 60.0) -> Iterator[TestClient]:
-        kafka = {"bootstrap.servers": self.bootstrap, "log_level": 0}
-        app = create_app(
-            plan or self.plan, self.project, kafka, self.redis_url, self.store, "r1", log_timeout_s
-        )
-        with TestClient(app) as client:
-            yield client
-
-    def set_epoch(self, number: int, **propensities: float) -> Epoch:
-        vector = dict.fromkeys(self.plan.routers[0].arms, 0.0) | propensities
-        epoch = Epoch(
-            router="delays", epoch=number, ts_ms=0, offset=0, propensities=vector, posteriors={},
-            plan_hash=self.plan.hash,
-        )  # fmt: skip
-        self.pointers.put_in_force(epoch, topics.closings(self.plan.project, "delays"), {0: 0})
-        return epoch
-
-    def train(self, count: int) -> dict[str, Trainer]:
-        """Publish a version of every learner that has learned `count` examples."""
-        trainers = {}
-        for arm in self.plan.routers[0].arms:
-            trainer = trainers[arm] = Trainer(self.plan, self.project.learner(arm))
-            for offset, example in enumerate(examples(self.plan, count)):
-                trainer.take(offset, example)
-            artifact = trainer.checkpoint()
-            self.store.publish(artifact)
-            pointer = ModelPointer(artifact.header.version, artifact.header.offset)
-            self.pointers.point(self.examples, {arm: pointer})
-        return trainers
-
-    def logged(self, log: dict[str, Any]) -> tuple[bytes, bytes]:
-        """Key and value of a record the service has answered for."""
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "none"})
-        consumer.assign([TopicPartition(log["topic"], log["partition"], log["offset"])])
-        message = consumer.consume(1, 20.0)[0]
-        consumer.close()
-        return message.key() or b"", message.value() or b""
 
 
 @pytest.fixture
@@ -114,17 +28,6 @@ def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) ->
     found = Scene(kafka_bootstrap, redis_url, project, tmp_path)
     ensure_topics(kafka_bootstrap, found.plan, event_partitions=1)
     return found
-
-
-def question(flight: str = "UA1", origin: str = "EWR", **more: Any) -> dict[str, Any]:
-    return {"entities": {"origin": origin}, "request": {"distance": 700, "flight": flight}, **more}
-
-
-def until(holds: Callable[[], bool], timeout_s: float = 90.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_a_prediction_is_answered_and_logged_as_served(scene: Scene) -> None:

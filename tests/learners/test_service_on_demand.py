@@ -18,7 +18,7 @@ from schemas.errors import DefinitionError
 from schemas.feature_specs import FeatureRef, FieldSpec, OnDemandViewSpec
 from schemas.plan import Plan
 from schemas.records import Example, Prediction
-from tests.learners.test_service import AS_OF_MS, Scene, until
+from tests.support.service_scene import AS_OF_MS, Scene, until
 
 pytestmark = pytest.mark.kafka
 FEATURES = """

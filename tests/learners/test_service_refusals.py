@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tests.learners.test_service import Scene, question
+from tests.support.service_scene import Scene, question
 
 
 @pytest.mark.parametrize(

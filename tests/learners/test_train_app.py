@@ -2,124 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
-from confluent_kafka import Consumer, TopicPartition
 
 from deploy.redis_server import RedisServer
-from deploy.topics_admin import ensure_topics
 from learners.epochs import EpochKeeper
-from learners.model_pointers import ModelPointers
-from learners.model_store import Artifact, ModelStore
 from learners.state_digest import state_digest
-from learners.train_app import TrainApp
 from learners.trainer import Trainer, replay
 from schemas import topics
-from schemas.marks import mark_headers
-from schemas.records import Closing, DeadLetter, Epoch, Example
-from streams.progress import ProgressStore
-from tests.learners.flights import HOUR_MS, closings, examples, flights
-from tests.learners.train_process import KEY
-from tests.ordered_producer import ordered_producer
+from schemas.records import Closing, DeadLetter, Epoch
+from tests.support.flight_learners import HOUR_MS, closings, examples
+from tests.support.train_scene import ROOT, Scene, bodies, running
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.kafka
-
-
-class Scene:
-    """A project with its topics, what was written to them, and trainers to start, stop and kill."""
-
-    def __init__(self, bootstrap: str, redis_url: str, project: str, folder: Path) -> None:
-        self.bootstrap, self.redis_url, self.folder = bootstrap, redis_url, folder
-        self.plan, self.project = flights(folder, project)
-        self.router = self.plan.routers[0]
-        self.redis = redis.Redis.from_url(redis_url)
-        self.pointers = ModelPointers(self.redis, project)
-        self.store = ModelStore(folder / "models", KEY)
-        self.examples = topics.examples(project, self.router.name)
-        self.closings = topics.closings(project, self.router.name)
-        self._progress = ProgressStore(self.redis, self.plan)
-        self._producer = ordered_producer(bootstrap, {"linger.ms": 1})
-        ensure_topics(bootstrap, self.plan, event_partitions=1)
-
-    def write(self, topic: str, *values: bytes | int, partition: int = 0) -> None:
-        """Records, or time marks where a value is a number."""
-        for value in values:
-            if isinstance(value, int):
-                self._producer.produce(topic, None, partition=partition, headers=mark_headers(value))
-            else:
-                self._producer.produce(topic, value, partition=partition)
-        assert self._producer.flush(30) == 0
-
-    def app(self, publish_every_s: float | None = 1.0) -> TrainApp:
-        kafka = {"bootstrap.servers": self.bootstrap}
-        return TrainApp(self.plan, self.project, kafka, self.redis, self.store, publish_every_s)
-
-    def await_trained(self, offset: int, timeout_s: float = 180.0) -> None:
-        """Until every learner has published the prefix."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            found = self._progress.read()
-            reached = [found.get(("train", self.examples, 0, arm)) for arm in self.router.arms]
-            if all(progress is not None and progress.next_offset >= offset for progress in reached):
-                return
-            assert time.monotonic() < deadline, reached
-            time.sleep(0.01)
-
-    def await_epoch(self, number: int, timeout_s: float = 180.0) -> Epoch:
-        deadline = time.monotonic() + timeout_s
-        while True:
-            epoch = self.pointers.read(self.router).epoch
-            if epoch is not None and epoch.epoch >= number:
-                return epoch
-            assert time.monotonic() < deadline, epoch
-            time.sleep(0.01)
-
-    def read(self, topic: str, count: int) -> list[bytes]:
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "none"})
-        consumer.assign([TopicPartition(topic, 0, 0)])
-        found: list[bytes] = []
-        while len(found) < count:
-            messages = consumer.consume(count - len(found), 60.0)
-            assert messages, f"{len(found)} of {count} in {topic}"
-            found += [message.value() or b"" for message in messages]
-        consumer.close()
-        return found
-
-    def digests(self) -> dict[str, str]:
-        return {arm: state_digest(self.newest(arm).model) for arm in self.router.arms}
-
-    def newest(self, arm: str) -> Artifact:
-        return self.store.resume(arm, self.store.latest(arm) or "")
 
 
 @pytest.fixture
 def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) -> Scene:
     return Scene(kafka_bootstrap, redis_url, project, tmp_path)
-
-
-@contextlib.contextmanager
-def running(app: TrainApp) -> Iterator[None]:
-    thread = threading.Thread(target=app.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        app.stop()
-        thread.join(120)
-        assert not thread.is_alive()
-
-
-def bodies(found: list[Example] | list[Closing]) -> list[bytes]:
-    return [record.to_bytes() for record in found]
 
 
 def test_killed_at_any_moment_it_ends_in_the_same_state_as_without(scene: Scene) -> None:
@@ -128,7 +31,7 @@ def test_killed_at_any_moment_it_ends_in_the_same_state_as_without(scene: Scene)
     plan_file = scene.folder / "plan.json"
     plan_file.write_text(scene.plan.to_json())
     command = [
-        sys.executable, "-m", "tests.learners.train_process", str(plan_file), str(scene.folder),
+        sys.executable, "-m", "tests.support.train_process", str(plan_file), str(scene.folder),
         scene.bootstrap, scene.redis_url, str(scene.store.directory),
     ]  # fmt: skip
     for kill_at in (1, 300, None):

@@ -17,7 +17,7 @@ from learners.seen_ids import CAPACITY, SeenIds
 from learners.trainer import Trainer, replay
 from schemas.plan import Plan
 from schemas.records import Example
-from tests.learners.flights import LEARNERS, examples, flights
+from tests.support.flight_learners import LEARNERS, examples, flights
 
 
 @pytest.fixture(scope="module")

@@ -14,17 +14,9 @@ from hypothesis import strategies as st
 from schemas.records import Closing, Example
 from schemas.router_specs import RouterSpec
 from streams.join import PartitionJoin
-from streams.join_state import (
-    INPUTS,
-    POSITION,
-    Emitted,
-    Input,
-    changelog_key,
-    encode_key,
-    fold_changelog,
-)
-from tests.parity.join_oracle import M, O, Oracle, P
-from tests.streams.join_builders import a_prediction, a_router, an_outcome
+from streams.join_state import INPUTS, POSITION, Emitted, Input, changelog_key, encode_key, fold_changelog
+from tests.support.join_builders import a_prediction, a_router, an_outcome
+from tests.support.join_oracle import M, O, Oracle, P
 
 Event = P | O | M
 WAIT = 10

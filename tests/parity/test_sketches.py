@@ -14,7 +14,7 @@ from streams.aggregations.distinct import Precision, Registers
 from streams.aggregations.percentile import Buckets
 from streams.batch import Batch
 from streams.ragged_rows import RaggedRows
-from tests.parity.sketch_oracle import buckets_of, registers_of
+from tests.support.sketch_oracle import buckets_of, registers_of
 
 KEYS, DEPTH = 3, 4
 PLACES = KEYS * DEPTH

@@ -7,19 +7,12 @@ from itertools import cycle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.parity.test_windows_parity import (
-    assert_rows_equal,
-    expected_rows,
-    logs,
-    record_of,
-    rules_of,
-    split_users,
-    thorough,
-)
-from tests.parity.udfs import ROWS, transforms, udf_plan
-from tests.parity.window_oracle import judge
-from tests.streams.driver import StreamDriver
-from tests.streams.random_steps import drive
+from tests.support.expected_rows import assert_rows_equal, expected_rows, record_of, rules_of
+from tests.support.purchase_udfs import ROWS, transforms, udf_plan
+from tests.support.random_logs import logs, split_users, thorough
+from tests.support.random_steps import drive
+from tests.support.stream_driver import StreamDriver
+from tests.support.window_oracle import judge
 
 PLAN = udf_plan()
 TRANSFORMS = transforms(PLAN)

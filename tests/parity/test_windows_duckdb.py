@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.aggregations import AGGREGATIONS
-from tests.parity.duckdb_oracle import EXPRESSIONS, DuckDbOracle
-from tests.parity.test_windows_parity import is_empty, kept, logs, record_of, split_users, thorough
-from tests.streams.driver import StreamDriver
-from tests.streams.plans import EVERY, purchases_plan
-from tests.streams.test_aggregations import over
+from tests.support.aggregation_states import over
+from tests.support.duckdb_oracle import EXPRESSIONS, DuckDbOracle
+from tests.support.expected_rows import is_empty, record_of
+from tests.support.purchases import EVERY, purchases_plan
+from tests.support.random_logs import kept, logs, split_users, thorough
+from tests.support.stream_driver import StreamDriver
 
 
 def near(function: str, got: float | None, want: float | None) -> bool:

@@ -2,164 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.avro import encode_confluent
 from schemas.marks import mark_headers
-from schemas.plan import Plan
 from streams.log_records import LogRecord
-from tests.parity.window_oracle import (
-    Judged,
-    OracleEvent,
-    OracleFeature,
-    OracleRules,
-    RowUdf,
-    features_at,
-    judge,
-    rows_of,
-)
-from tests.streams.driver import StreamDriver
-from tests.streams.plans import EVENT_SCHEMA, purchases_plan
-from tests.streams.random_steps import drive
-
-NO_UDFS: Mapping[str, RowUdf] = MappingProxyType({})
-
-amounts = st.one_of(
-    st.none(),
-    st.floats(-1e6, 1e6),
-    st.sampled_from([0.0, -0.0, 0.005, 0.015, 1e9, -1e9, 1.4e12, -1.4e12, float("nan")]),
-)
-kept = st.sampled_from([(), (), ("by_user",), ("by_shop", "by_both")])  # views with lifetime windows
-events = st.fixed_dictionaries(
-    {
-        "user": st.one_of(st.integers(-2, 2), st.just(2**62)),
-        "shop": st.sampled_from(["a", "b", "", "größer"]),
-        "amount": amounts,
-        "items": st.one_of(st.none(), st.integers(-(2**31), 2**31 - 1), st.integers(-3, 3)),
-    }
-)
-
-
-@st.composite
-def logs(draw: st.DrawFn) -> list[OracleEvent]:
-    """One partition: time runs on with jitter; late and future records, marks, broken records."""
-    log: list[OracleEvent] = []
-    now = draw(st.integers(-200, 200))
-    for offset in range(draw(st.integers(0, 25))):
-        now += draw(st.sampled_from([0, 0, 1, 3, 10, 25, 300]))
-        kind = draw(st.sampled_from(["event"] * 8 + ["mark", "broken", "null key", "null time"]))
-        appended = now + draw(st.sampled_from([0, 5, -900]))
-        if kind == "mark":
-            log.append(OracleEvent(offset, appended, mark_ms=now + draw(st.sampled_from([0, 40, 5000]))))
-            continue
-        if kind == "broken":
-            log.append(OracleEvent(offset, appended, broken=True))
-            continue
-        fields = dict(draw(events))
-        fields["event_ms"] = now + draw(st.sampled_from([0, 0, 0, -7, -25, -60, -1000, 200, 1500, 10**12]))
-        if kind == "null key":
-            fields[draw(st.sampled_from(["user", "shop"]))] = None
-        if kind == "null time":
-            fields["event_ms"] = None
-        log.append(OracleEvent(offset, appended, fields))
-    return log
-
-
-def record_of(event: OracleEvent) -> LogRecord:
-    if event.mark_ms is not None:
-        return LogRecord(event.offset, event.appended_ms, None, None, mark_headers(event.mark_ms))
-    if event.broken:
-        return LogRecord(event.offset, event.appended_ms, b"k", b"\x00\x00\x00\x00\x07\xff")
-    value = encode_confluent(EVENT_SCHEMA, 7, {**event.fields, "note": "n"})
-    return LogRecord(event.offset, event.appended_ms, b"k", value)
-
-
-def oracle_features(plan: Plan, view: str) -> list[OracleFeature]:
-    return [
-        OracleFeature(
-            a.feature,
-            a.function,
-            a.column,
-            a.window_ms,
-            a.hop_ms,
-            round(1 / a.quantum),
-            a.dtype,
-            a.precision,
-        )
-        for a in plan.stream_view(view).aggregations
-    ]
-
-
-def expected_rows(
-    plan: Plan, judged: list[Judged], udfs: Mapping[str, RowUdf] = NO_UDFS
-) -> dict[tuple[str, tuple], dict[str, Any]]:
-    """What every online row must be: views by the topic's key per partition, the others over all."""
-    rows: dict[tuple[str, tuple], dict[str, Any]] = {}
-    for one in judged:
-        if one.clock_ms is not None:
-            accepted = [(t, (offset,), fields) for t, offset, fields in one.accepted]
-            accepted = rows_of(accepted, udfs.get("by_user"))
-            found = features_at(accepted, one.clock_ms, ("user",), oracle_features(plan, "by_user"))
-            rows.update({("by_user", key): values for key, values in found.items()})
-    everything = [
-        (t, (offset, p), fields) for p, one in enumerate(judged) for t, offset, fields in one.accepted
-    ]
-    clocks = [one.clock_ms for one in judged if one.clock_ms is not None]
-    for view, keys in (("by_shop", ("shop",)), ("by_both", ("shop", "user"))):
-        if clocks:
-            accepted = rows_of(everything, udfs.get(view))
-            found = features_at(accepted, max(clocks), keys, oracle_features(plan, view))
-            rows.update({(view, key): values for key, values in found.items()})
-    return rows
-
-
-def is_empty(values: dict[str, Any]) -> bool:
-    return all(value is None or (value == 0 and name.startswith("count")) for name, value in values.items())
-
-
-def assert_rows_equal(online: dict, expected: dict) -> None:
-    """Equal to the last bit; a key with nothing left in any window may be absent."""
-    for key in online.keys() | expected.keys():
-        got, want = online.get(key), expected.get(key)
-        if got is None:
-            assert is_empty(want), f"{key}: no row, expected {want}"
-            continue
-        assert want is not None, f"{key}: unexpected row {got}"
-        for name, value in want.items():
-            assert same(got[name], value), f"{key} {name}: {got[name]} != {value}"
-
-
-def same(one: Any, other: Any) -> bool:
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    if one is None or other is None or isinstance(one, str):
-        return one == other
-    return one == other and math.copysign(1, one) == math.copysign(1, other)
-
-
-def rules_of(plan: Plan, udfs: Mapping[str, RowUdf] = NO_UDFS) -> OracleRules:
-    source = plan.sources[0]
-    keys, every = ("user", "shop"), tuple(udfs.values())
-    return OracleRules("event_ms", source.tile_ms, source.late_tiles, source.max_future_ms, keys, every)
-
-
-def split_users(partitions: list[list[OracleEvent]]) -> None:
-    """A key lives in one partition only, as its producer's partitioner has it."""
-    for number, log in enumerate(partitions):
-        for event in log:
-            if event.fields and event.fields["user"] is not None:
-                event.fields["user"] = event.fields["user"] // len(partitions) * len(partitions) + number
-
-
-thorough = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+from tests.support.expected_rows import assert_rows_equal, expected_rows, record_of, rules_of
+from tests.support.purchases import purchases_plan
+from tests.support.random_logs import kept, logs, split_users, thorough
+from tests.support.random_steps import drive
+from tests.support.stream_driver import StreamDriver
+from tests.support.window_oracle import OracleEvent, judge
 
 
 @thorough

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from schemas.avro import AvroDecoder, encode_confluent
-from tests.schemas.avro_records import COLOUR, HUGE, NEIGHBOUR, Json, decode, framed, record
-from tests.schemas.decoded import assert_only_the_second_is_bad, column
+from tests.support.avro_records import COLOUR, HUGE, NEIGHBOUR, Json, decode, framed, record
+from tests.support.decoded import assert_only_the_second_is_bad, column
 
 SOUND = {
     "boolean": b"\x01",

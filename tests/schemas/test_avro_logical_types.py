@@ -9,8 +9,8 @@ import pytest
 
 from schemas.avro import AvroDecoder, encode_confluent
 from schemas.errors import SchemaError
-from tests.schemas.avro_records import Json, decode, framed, record, varint
-from tests.schemas.decoded import column
+from tests.support.avro_records import Json, decode, framed, record, varint
+from tests.support.decoded import column
 
 MILLIS = {"type": "long", "logicalType": "timestamp-millis"}
 MICROS = {"type": "long", "logicalType": "timestamp-micros"}

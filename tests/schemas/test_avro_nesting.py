@@ -7,8 +7,8 @@ import json
 import pytest
 
 from schemas.avro import encode_confluent
-from tests.schemas.avro_records import HUGE, decode, framed, record, varint
-from tests.schemas.decoded import column
+from tests.support.avro_records import HUGE, decode, framed, record, varint
+from tests.support.decoded import column
 
 NESTED = json.dumps(
     {

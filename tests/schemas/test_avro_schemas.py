@@ -8,8 +8,8 @@ import pytest
 
 from schemas.avro import AvroDecoder, encode_confluent
 from schemas.errors import SchemaError
-from tests.schemas.avro_records import COLOUR, NEIGHBOUR, Json, framed, record
-from tests.schemas.decoded import column
+from tests.support.avro_records import COLOUR, NEIGHBOUR, Json, framed, record
+from tests.support.decoded import column
 
 
 def test_writers_are_added_and_unknown_ids_are_told_apart() -> None:

@@ -13,7 +13,7 @@ import pytest
 from schemas.avro import AvroDecoder, Decoded, encode_confluent
 from schemas.errors import SchemaError
 from schemas.json_events.decoder import JsonDecoder
-from tests.schemas.decoded import agreed, assert_only_the_second_is_bad, column
+from tests.support.decoded import agreed, assert_only_the_second_is_bad, column
 
 COLOUR = {"type": "enum", "name": "Colour", "symbols": ["RED", "BLUE"]}
 FALLBACK = {**COLOUR, "default": "RED"}

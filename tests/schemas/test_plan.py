@@ -9,7 +9,7 @@ import pytest
 
 from schemas.errors import PlanError
 from schemas.plan import Plan
-from tests.streams.plans import purchases_plan
+from tests.support.purchases import purchases_plan
 
 
 def test_equal_plans_have_one_hash_and_a_changed_copy_another() -> None:

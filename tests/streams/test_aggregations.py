@@ -10,61 +10,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.avro import Column
-from schemas.feature_specs import FLAT_TYPES, AggregationSpec, FieldSpec, StreamViewSpec
+from schemas.feature_specs import FLAT_TYPES, FieldSpec, StreamViewSpec
 from streams.aggregations import AGGREGATIONS, LAST_K
-from streams.batch import Batch
 from streams.group_state import GroupState
 from streams.hashes import hash_values
-from tests.parity.sketch_oracle import buckets_of, distinct_of, hash_of, percentile_of
-from tests.parity.window_oracle import OracleFeature, value_of
+from tests.support.aggregation_states import (
+    INTEGERS,
+    QUANTUM,
+    REALS,
+    WINDOWS,
+    batch_of,
+    over,
+    result,
+    specs,
+    state_of,
+)
+from tests.support.sketch_oracle import buckets_of, distinct_of, hash_of, percentile_of
+from tests.support.window_oracle import OracleFeature, value_of
 
-INTEGERS, REALS = "long", "double"
 FUNCTIONS = [name for name in AGGREGATIONS if name not in LAST_K or name in ("last_1", "last_3", "last_100")]
 OFFERED = [(name, kind) for name in FUNCTIONS for kind in (INTEGERS, REALS)]
-WINDOWS = [(60, 10), (30, 30), (0, 0)]
-QUANTUM = {INTEGERS: 1.0, REALS: 0.01}
 limit = 2**47 - 1
 values = {
     INTEGERS: st.none() | st.integers(-limit, limit) | st.integers(-5, 5),
     REALS: st.none() | st.floats(-1.4e12, 1.4e12) | st.integers(-500, 500).map(lambda q: q / 100),
 }
 thorough = settings(deadline=None, max_examples=60)
-
-
-def specs(function: str, kind: str, precision: int = 6, dtype: str | None = None) -> list[AggregationSpec]:
-    dtype = dtype or AGGREGATIONS[function].types(kind)[0]
-    return [
-        AggregationSpec(
-            feature=f"{w}_{h}", function=function, column="x", window_ms=w, hop_ms=h, dtype=dtype,
-            quantum=QUANTUM[kind], precision=precision,
-        )
-        for w, h in WINDOWS
-    ]  # fmt: skip
-
-
-def state_of(function: str, kind: str, precision: int = 6, dtype: str | None = None) -> GroupState:
-    key = FieldSpec(name="key", dtype="Int64")
-    view = StreamViewSpec(
-        name="v", source="s", join_keys=(key,), aggregations=tuple(specs(function, kind, precision, dtype))
-    )
-    return GroupState([view], lambda _: np.int64 if kind == INTEGERS else np.float64)
-
-
-def batch_of(events: list[tuple[int, int, object]], kind: str, first: int = 0) -> Batch:
-    """Events of one key: (event time, order, value)."""
-    known = np.array([value is not None for _, _, value in events], np.bool_)
-    dtype = np.int64 if kind == INTEGERS else np.float64
-    cells = np.array([0 if value is None else value for _, _, value in events], dtype)
-    times, order = np.array([event[:2] for event in events], np.int64).reshape(-1, 2).T
-    key = Column(np.zeros(len(events), np.int64), np.ones(len(events), np.bool_))
-    offset = np.arange(first, first + len(events))
-    return Batch(times, order, offset, {"key": key, "x": Column(cells, known)})
-
-
-def result(state: GroupState) -> list[object]:
-    (rows,) = state.emit(0, 10**9)
-    return [v[:1].tolist()[0] if ok[0] else None for v, ok in rows.features]
 
 
 @st.composite
@@ -153,16 +124,6 @@ def test_over_nothing_it_is_null_or_a_count_of_zero(function, kind):
 def test_types_that_are_offered_are_types_of_features(function):
     for kind in ("int", "long", "float", "double", "string", "boolean", "other"):
         assert set(AGGREGATIONS[function].types(kind)) <= set(FLAT_TYPES)
-
-
-def over(function: str, numbers: np.ndarray, precision: int = 10) -> float:
-    """The value of a function of many values of one moment, added in several batches."""
-    state = state_of(function, REALS, precision)
-    state.advance(0)
-    for start in range(0, len(numbers), 7000):
-        events = [(0, start + n, value) for n, value in enumerate(numbers[start : start + 7000].tolist())]
-        state.add(batch_of(events, REALS, start))
-    return result(state)[0]
 
 
 @pytest.mark.parametrize("function", ["min", "max"])

@@ -11,8 +11,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from schemas.marks import mark_headers
 from schemas.records import Example
 from streams.archive import ParquetArchive, next_offset, read_examples, to_table
-from tests.ordered_producer import ordered_producer
-from tests.streams.join_builders import a_prediction
+from tests.support.join_builders import a_prediction
+from tests.support.ordered_producer import ordered_producer
 
 
 def an_example(n: int) -> Example:

@@ -21,7 +21,7 @@ from schemas.errors import RecordError, SchemaError
 from schemas.json_events.decoder import JsonDecoder
 from streams.event_encoder import EventEncoder
 from streams.event_format import EventFormat
-from tests.streams.plans import purchases_plan
+from tests.support.purchases import purchases_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.dumps(

@@ -23,7 +23,7 @@ from streams.progress import counts_key
 from streams.restore import Restoring
 from streams.state_definition import definition_of
 from streams.vitals import Vitals, vitals_of
-from tests.streams.plans import EVENT_SCHEMA, purchases_plan
+from tests.support.purchases import EVENT_SCHEMA, purchases_plan
 
 AMOUNT = ExpectationSpec(field="amount", least=0.0, most=100.0, quarantine=True)
 SHOP = ExpectationSpec(field="shop", categories=("a", "Zürich"), null_share=0.1)

@@ -10,19 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.avro import AvroDecoder
-from tests.parity.test_windows_parity import (
-    assert_rows_equal,
-    expected_rows,
-    logs,
-    record_of,
-    rules_of,
-    split_users,
-    thorough,
-)
-from tests.parity.window_oracle import OracleEvent, judge
-from tests.streams.driver import StreamDriver
-from tests.streams.plans import purchases_plan
-from tests.streams.random_steps import drive
+from tests.support.expected_rows import assert_rows_equal, expected_rows, record_of, rules_of
+from tests.support.purchases import purchases_plan
+from tests.support.random_logs import logs, split_users, thorough
+from tests.support.random_steps import drive
+from tests.support.stream_driver import StreamDriver
+from tests.support.window_oracle import OracleEvent, judge
 
 SIZE = 7
 

@@ -11,7 +11,7 @@ from schemas.errors import SettingsError
 from streams.health_server import serve_health
 from streams.overseer import Overseer
 from streams.vitals import PartitionVitals, Sample, Vitals
-from tests.integration.health import ask
+from tests.support.process_health import ask
 
 
 def overseer_of(*samples: Sample) -> Overseer:

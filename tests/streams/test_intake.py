@@ -11,22 +11,13 @@ from schemas.avro import AvroDecoder, Decoded, encode_confluent
 from schemas.marks import mark_headers
 from streams.intake import Intake
 from streams.log_records import LogRecord, LogRecords
-from tests.streams.plans import EVENT_SCHEMA, purchases_plan
+from tests.support.purchase_record import record
+from tests.support.purchases import EVENT_SCHEMA, purchases_plan
 
 
 def intake() -> Intake:
     plan = purchases_plan(late_tiles=1, max_future_ms=100)
     return Intake(plan.sources[0], plan.stream_views, 3)
-
-
-def record(offset: int, event_ms: int | None, appended_ms: int | None = None, **fields: object) -> LogRecord:
-    values = {"user": 1, "shop": "a", "amount": 1.0, "items": 1, "note": "", "event_ms": event_ms, **fields}
-    return LogRecord(
-        offset,
-        appended_ms if appended_ms is not None else (event_ms or 0),
-        b"k",
-        encode_confluent(EVENT_SCHEMA, 7, values),
-    )
 
 
 def kinds(taken: object) -> dict[int, str]:

@@ -9,7 +9,7 @@ import pytest
 from streams.join import PartitionJoin
 from streams.join_release import Released
 from streams.join_state import Counts, Input
-from tests.streams.join_builders import a_prediction, a_router, an_outcome
+from tests.support.join_builders import a_prediction, a_router, an_outcome
 
 WAIT = 100
 

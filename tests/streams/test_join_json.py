@@ -6,7 +6,7 @@ import pytest
 
 from schemas.records import Closing, Example
 from streams.join_json import LoggedPrediction, closing_json, example_json
-from tests.streams.join_builders import a_prediction
+from tests.support.join_builders import a_prediction
 
 ODD = a_prediction('p"ä', 'k"', 5, features={"f": 0.1 + 0.2, "g": None, "h": True, "i": "\n", "j": 1.0})
 

@@ -17,7 +17,7 @@ from streams.join_state import (
     reached,
     reached_headers,
 )
-from tests.streams.join_builders import a_prediction, a_router, an_outcome
+from tests.support.join_builders import a_prediction, a_router, an_outcome
 
 Records = list[tuple[bytes, bytes | None]]
 

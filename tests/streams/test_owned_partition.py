@@ -9,7 +9,7 @@ import pytest
 
 from streams.owned_partition import OwnedPartition
 from streams.partition_state import SourcePartition
-from tests.streams.plans import purchases_plan
+from tests.support.purchases import purchases_plan
 
 
 def owned() -> OwnedPartition:

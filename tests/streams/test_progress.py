@@ -13,8 +13,8 @@ from schemas.feature_specs import FeatureServiceSpec
 from schemas.plan import Plan
 from schemas.router_specs import LearnerSpec
 from streams.progress import EPOCHS, Progress, ProgressStore
-from tests.streams.join_builders import a_router
-from tests.streams.plans import purchases_plan
+from tests.support.join_builders import a_router
+from tests.support.purchases import purchases_plan
 
 
 def plan_with_router(project: str) -> Plan:

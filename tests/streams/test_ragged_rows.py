@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import StateError
 from streams.ragged_rows import RaggedRows, spans
-from tests.streams.test_aggregations import REALS, batch_of, state_of
+from tests.support.aggregation_states import REALS, batch_of, state_of
 
 MOST, DEPTH = 16, 3
 contents = st.dictionaries(st.integers(0, 11), st.lists(st.integers(0, 2**32 - 1), max_size=MOST), min_size=1)

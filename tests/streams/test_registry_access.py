@@ -16,7 +16,7 @@ from schemas.avro import AvroDecoder, encode_confluent
 from schemas.errors import ServiceUnavailable, SettingsError
 from streams.log_records import LogRecord, LogRecords
 from streams.schema_registry import RegistryAccess, SchemaRegistry, WriterSchemas
-from tests.integration.registry import StandIn
+from tests.support.registry_stand_in import StandIn
 
 SCHEMA = {"type": "record", "name": "E", "fields": [{"name": "a", "type": "long"}]}
 TOKEN = "s3cret-token"

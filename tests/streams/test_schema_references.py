@@ -16,7 +16,7 @@ from schemas.errors import SchemaError
 from streams.log_records import LogRecord, LogRecords
 from streams.schema_references import written_out
 from streams.schema_registry import SchemaRegistry, WriterSchemas
-from tests.integration.registry import StandIn, register
+from tests.support.registry_stand_in import StandIn, register
 
 
 def record(name: str, **fields: Any) -> dict[str, Any]:

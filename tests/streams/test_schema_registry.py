@@ -15,7 +15,7 @@ from schemas.errors import SchemaError, ServiceUnavailable
 from schemas.json_events.decoder import JsonDecoder
 from streams.log_records import LogRecord, LogRecords
 from streams.schema_registry import SchemaRegistry, WriterSchemas
-from tests.integration.registry import StandIn, register
+from tests.support.registry_stand_in import StandIn, register
 
 
 def event(*names: str) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from streams import restore
 from streams.log_reader import read_log
-from tests.integration import worker_process
+from tests.support import worker_process
 
 _RECORD_S = 5.0
 

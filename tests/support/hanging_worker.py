@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from featurestore.online_writer import RedisOnlineSink
-from tests.integration import worker_process
+from tests.support import worker_process
 
 _WRITES = 20
 

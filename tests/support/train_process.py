@@ -1,4 +1,4 @@
-"""Trains as a process: `python -m tests.learners.train_process PLAN REPOSITORY KAFKA REDIS STORE`."""
+"""Trains as a process: `python -m tests.support.train_process PLAN REPOSITORY KAFKA REDIS STORE`."""
 
 from __future__ import annotations
 

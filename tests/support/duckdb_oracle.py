@@ -8,7 +8,7 @@ import duckdb
 
 from schemas.feature_specs import AggregationSpec, StreamViewSpec
 from schemas.plan import Plan
-from tests.parity.window_oracle import OracleEvent
+from tests.support.window_oracle import OracleEvent
 
 TABLE = (
     "CREATE TABLE log (p INT, o BIGINT, appended BIGINT, broken BOOL, mark BIGINT, "

@@ -13,12 +13,13 @@ import pandas as pd
 from deploy.stack import LocalStack
 
 NOON_MS = 1_700_000_000_000
+CLICKS = Path(__file__).parent / "clicks"
 
 
 def make_clicks_project(parent: Path) -> Path:
     """A copy of the project in a folder, with its table of people."""
     folder = parent / "clicks"
-    shutil.copytree(Path(__file__).parent / "clicks", folder)
+    shutil.copytree(CLICKS, folder)
     (folder / "data").mkdir()
     born = pd.DataFrame({"user": ["ada", "bob"], "age": [36, 41]})
     born["event_timestamp"] = pd.Timestamp(NOON_MS - 1, unit="ms", tz="UTC")

@@ -12,7 +12,7 @@ from deploy.kafka_server import KafkaServer
 from deploy.secure_listener import SecureListener
 from streams.kafka_access import KafkaAccess
 from streams.kafka_properties import read_kafka_properties
-from tests.integration.token_server import TokenServer
+from tests.support.token_server import TokenServer
 
 ROOT = Path(__file__).resolve().parents[2]
 USER, PASSWORD = "app", "of-the-tests-alone"

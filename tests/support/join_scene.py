@@ -20,10 +20,10 @@ from schemas.records import Closing, DeadLetter, Example
 from streams.log_reader import read_log
 from streams.partitioning import partition_for
 from streams.progress import ProgressStore, counts_key
-from tests.integration import nursery
-from tests.ordered_producer import ordered_producer
-from tests.parity.join_oracle import M, O, Oracle, P
-from tests.streams.join_builders import a_prediction, a_router, an_outcome
+from tests.support import nursery
+from tests.support.join_builders import a_prediction, a_router, an_outcome
+from tests.support.join_oracle import M, O, Oracle, P
+from tests.support.ordered_producer import ordered_producer
 
 WAIT = 1000
 PARTITIONS = 2
@@ -91,7 +91,7 @@ class Loop:
         }
         ensure_topics(bootstrap, plan, event_partitions=PARTITIONS)
         (folder / "plan.json").write_text(plan.to_json())
-        command = [f"tests.integration.{program}", str(folder / "plan.json"), bootstrap, redis_url]
+        command = [f"tests.support.{program}", str(folder / "plan.json"), bootstrap, redis_url]
         self.join = _Join(
             "join", [*command, str(folder / "archive"), json.dumps(config)], folder / "join.log"
         )

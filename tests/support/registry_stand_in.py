@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.integration.http_stand_in import HttpStandIn
+from tests.support.http_stand_in import HttpStandIn
 
 
 def register(

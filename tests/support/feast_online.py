@@ -19,7 +19,7 @@ from featurestore.materialize import materialize
 from featurestore.repository import compile_features, register
 from schemas.feature_specs import BatchViewSpec, FeatureRef, FeatureServiceSpec, FieldSpec
 from schemas.plan import Plan
-from tests.featurestore.values import TYPES, feast_type
+from tests.support.feature_values import TYPES, feast_type
 
 FEATURES = field_specs((re.sub(r"\W+", "_", f"f_{dtype}").strip("_").lower(), dtype) for dtype in TYPES)
 USER = FieldSpec(name="user", dtype="Int64")

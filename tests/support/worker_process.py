@@ -1,6 +1,6 @@
 """A worker as a process.
 
-`python -m tests.integration.worker_process PLAN KAFKA REDIS IDLE_MS [REGISTRY [CONFIG]]`
+`python -m tests.support.worker_process PLAN KAFKA REDIS IDLE_MS [REGISTRY [CONFIG]]`
 """
 
 from __future__ import annotations

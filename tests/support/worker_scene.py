@@ -19,12 +19,12 @@ from featurestore.client import FeatureClient
 from schemas.plan import Plan
 from schemas.records import DeadLetter
 from streams.progress import ProgressStore, counts_key
-from tests.integration import nursery
-from tests.integration.nursery import Forked
-from tests.ordered_producer import ordered_producer
-from tests.parity.test_windows_parity import NO_UDFS, assert_rows_equal, expected_rows, record_of, rules_of
-from tests.parity.window_oracle import OracleEvent, RowUdf, judge
-from tests.streams.plans import purchases_plan
+from tests.support import nursery
+from tests.support.expected_rows import NO_UDFS, assert_rows_equal, expected_rows, record_of, rules_of
+from tests.support.nursery import Forked
+from tests.support.ordered_producer import ordered_producer
+from tests.support.purchases import purchases_plan
+from tests.support.window_oracle import OracleEvent, RowUdf, judge
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTITIONS = 2
@@ -71,7 +71,7 @@ class Scene:
             self.registry,
             json.dumps(config),
         ]
-        worker = nursery.start(f"tests.integration.{program}", arguments, self.log_file)
+        worker = nursery.start(f"tests.support.{program}", arguments, self.log_file)
         self.workers.append(worker)
         return worker
 

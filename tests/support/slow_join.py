@@ -11,7 +11,7 @@ from typing import Any
 from streams import join_restore, range_reader
 from streams.join_app import JoinApp
 from streams.log_reader import read_log
-from tests.integration import join_process
+from tests.support import join_process
 
 _RECORD_S, _RANGE_S = 0.1, 1.0
 

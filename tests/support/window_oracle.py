@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from tests.parity.sketch_oracle import distinct_of, percentile_of
+from tests.support.sketch_oracle import distinct_of, percentile_of
 
 RowUdf = Callable[[dict], dict | None]  # an event to a row of a view, None: filtered out; or it raises
 

@@ -61,7 +61,7 @@ class Nursery:
         self._news, self._turn = threading.Condition(), threading.Lock()
         self._begun: list[Forked] = []
         self._running: dict[int, Forked] = {}
-        command = [sys.executable, "-m", "tests.integration.nursery"]
+        command = [sys.executable, "-m", "tests.support.nursery"]
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # threads do not survive a fork
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from tests.streams.driver import Reader, StreamDriver
+from tests.support.stream_driver import Reader, StreamDriver
 
 ACTIONS = ("read", "read", "checkpoint", "crash", "crash in checkpoint")
 

@@ -8,8 +8,8 @@ from typing import Any
 from featurestore.pandas_udf import PandasUdf
 from schemas.feature_specs import ColumnSpec, StreamViewSpec, UdfSpec
 from schemas.plan import Plan
-from tests.parity.window_oracle import RowUdf
-from tests.streams.plans import purchases_plan
+from tests.support.purchases import purchases_plan
+from tests.support.window_oracle import RowUdf
 
 INPUTS = (
     ColumnSpec(name="user", kind="long"),

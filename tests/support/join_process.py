@@ -1,4 +1,4 @@
-"""A join as a process: `python -m tests.integration.join_process PLAN KAFKA REDIS ARCHIVE [CONFIG]`."""
+"""A join as a process: `python -m tests.support.join_process PLAN KAFKA REDIS ARCHIVE [CONFIG]`."""
 
 from __future__ import annotations
 

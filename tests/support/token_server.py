@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from deploy.secure_listener import AUDIENCE
-from tests.integration.http_stand_in import HttpStandIn
+from tests.support.http_stand_in import HttpStandIn
 
 LIFE_S = 5
 

@@ -7,7 +7,7 @@ import threading
 
 from streams import join_app
 from streams.offset_producer import OffsetProducer
-from tests.integration import join_process
+from tests.support import join_process
 
 _FLUSHES = 20
 

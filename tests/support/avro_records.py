@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from schemas.avro import AvroDecoder, Decoded
-from tests.schemas.decoded import agreed
+from tests.support.decoded import agreed
 
 Json = Any
 COLOUR = {"type": "enum", "name": "Colour", "symbols": ["RED", "BLUE"]}

@@ -1,0 +1,60 @@
+"""States of one aggregation, and batches to add to them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from schemas.avro import Column
+from schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec
+from streams.aggregations import AGGREGATIONS
+from streams.batch import Batch
+from streams.group_state import GroupState
+
+INTEGERS, REALS = "long", "double"
+WINDOWS = [(60, 10), (30, 30), (0, 0)]
+QUANTUM = {INTEGERS: 1.0, REALS: 0.01}
+
+
+def specs(function: str, kind: str, precision: int = 6, dtype: str | None = None) -> list[AggregationSpec]:
+    dtype = dtype or AGGREGATIONS[function].types(kind)[0]
+    return [
+        AggregationSpec(
+            feature=f"{w}_{h}", function=function, column="x", window_ms=w, hop_ms=h, dtype=dtype,
+            quantum=QUANTUM[kind], precision=precision,
+        )
+        for w, h in WINDOWS
+    ]  # fmt: skip
+
+
+def state_of(function: str, kind: str, precision: int = 6, dtype: str | None = None) -> GroupState:
+    key = FieldSpec(name="key", dtype="Int64")
+    view = StreamViewSpec(
+        name="v", source="s", join_keys=(key,), aggregations=tuple(specs(function, kind, precision, dtype))
+    )
+    return GroupState([view], lambda _: np.int64 if kind == INTEGERS else np.float64)
+
+
+def batch_of(events: list[tuple[int, int, object]], kind: str, first: int = 0) -> Batch:
+    """Events of one key: (event time, order, value)."""
+    known = np.array([value is not None for _, _, value in events], np.bool_)
+    dtype = np.int64 if kind == INTEGERS else np.float64
+    cells = np.array([0 if value is None else value for _, _, value in events], dtype)
+    times, order = np.array([event[:2] for event in events], np.int64).reshape(-1, 2).T
+    key = Column(np.zeros(len(events), np.int64), np.ones(len(events), np.bool_))
+    offset = np.arange(first, first + len(events))
+    return Batch(times, order, offset, {"key": key, "x": Column(cells, known)})
+
+
+def result(state: GroupState) -> list[object]:
+    (rows,) = state.emit(0, 10**9)
+    return [v[:1].tolist()[0] if ok[0] else None for v, ok in rows.features]
+
+
+def over(function: str, numbers: np.ndarray, precision: int = 10) -> float:
+    """The value of a function of many values of one moment, added in several batches."""
+    state = state_of(function, REALS, precision)
+    state.advance(0)
+    for start in range(0, len(numbers), 7000):
+        events = [(0, start + n, value) for n, value in enumerate(numbers[start : start + 7000].tolist())]
+        state.add(batch_of(events, REALS, start))
+    return result(state)[0]

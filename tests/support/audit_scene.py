@@ -1,0 +1,107 @@
+"""A stream, predictions served from it, and their audit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from featurestore.audit import Audit, AuditReport, SourceLog
+from featurestore.raw_events import heard_of_block, raw_table
+from schemas.feature_specs import FeatureRef, FeatureServiceSpec
+from schemas.plan import Plan
+from schemas.records import Prediction, Provenance
+from schemas.router_specs import LearnerSpec
+from streams.sinks import OnlineRows
+from streams.state_definition import definition_of
+from tests.support.expected_rows import record_of
+from tests.support.join_builders import a_prediction, a_router
+from tests.support.purchases import purchases_plan
+from tests.support.stream_driver import StreamDriver, _plain
+from tests.support.window_oracle import OracleEvent
+
+
+def audited_plan(**more: Any) -> Plan:
+    """Purchases, and a router with one arm that reads every feature."""
+    return with_router(purchases_plan(**more))
+
+
+def with_router(plan: Plan) -> Plan:
+    refs = tuple(  # lists are not served to learners
+        FeatureRef(view=view.name, feature=a.feature)
+        for view in plan.stream_views
+        for a in view.aggregations
+        if not a.dtype.startswith("Array")
+    )
+    return plan.model_copy(
+        update={
+            "services": (FeatureServiceSpec(name="all", features=refs),),
+            "learners": (LearnerSpec(name="m", service="all", target="late", definition="d"),),
+            "routers": (a_router(1, entities=("shop", "user")),),
+        }
+    )
+
+
+class Scene(StreamDriver):
+    """A stream and the predictions that were served from it."""
+
+    def __init__(self, plan: Plan, partitions: list[list[OracleEvent]], **more: Any) -> None:
+        self.records = [[record_of(event) for event in log] for log in partitions]
+        self.provenance: dict[tuple, Provenance] = {}
+        self.predictions: list[Prediction] = []
+        super().__init__(plan, plan.sources[0], self.records, **more)
+
+    def _store(self, rows: OnlineRows) -> None:
+        super()._store(rows)
+        at = Provenance(partition=rows.partition, offset=rows.offset, as_of_ms=rows.as_of_ms)
+        for row in range(len(rows)):
+            self.provenance[rows.view, tuple(_plain(column, row) for column in rows.keys)] = at
+
+    def predict(self, user: int, shop: str) -> None:
+        entities = {"user": user, "shop": shop}
+        features: dict[str, Any] = {}
+        provenance = {}
+        for view in self.plan.stream_views:
+            key = tuple(entities[k.name] for k in view.join_keys)
+            row = self.online.get((view.name, key), {})
+            features |= {
+                f"{view.name}__{a.feature}": row.get(a.feature)
+                for a in view.aggregations
+                if a.dtype[:5] != "Array"
+            }
+            if (view.name, key) in self.provenance:
+                provenance[view.name] = self.provenance[view.name, key]
+        number = len(self.predictions)
+        self.predictions.append(
+            a_prediction(
+                f"p{number}",
+                "k",
+                number,
+                entities=entities,
+                features=features,
+                provenance=provenance,
+                plan_hash=self.plan.hash,
+            )
+        )
+
+    def audit(self, sample: int = 100, **more: Any) -> AuditReport:
+        raw = [
+            (p, r.offset, r.timestamp, r.value, r.headers) for p, log in enumerate(self.records) for r in log
+        ]
+        definition = definition_of(self.plan, self.source)
+        heard = [
+            (shard, block.offset, *found)
+            for shard, reader in enumerate(self.shards)
+            for block in reader.log
+            if (found := heard_of_block(block.value or b"", definition)) is not None
+        ]
+        log = SourceLog(raw_table(self.plan, self.source, raw), heard)
+        audit = Audit(self.plan, "delays", {"purchases": log}, settle_ms=0, **more)
+        return audit.run(self.predictions, sample)
+
+
+def purchase(offset: int, user: int, event_ms: int, amount: float = 2.5, shop: str = "a") -> OracleEvent:
+    fields = {"user": user, "shop": shop, "amount": amount, "items": 3, "event_ms": event_ms}
+    return OracleEvent(offset, event_ms, fields)
+
+
+def counts_of(report: AuditReport, kind: str) -> dict[str, int]:
+    return {name: counts[kind] for name, counts in report.counts.items() if counts[kind]}

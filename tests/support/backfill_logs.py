@@ -1,0 +1,32 @@
+"""Past events for a backfill, and the rows it logged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from featurestore.feature_log import ViewLog
+from featurestore.log_compaction import latest_rows
+from schemas.plan import Plan
+from streams.log_records import LogRecord
+from tests.support.expected_rows import record_of
+from tests.support.window_oracle import OracleEvent
+
+
+def past(log: list[OracleEvent]) -> list[LogRecord]:
+    return [record_of(event) for event in log]
+
+
+def logged(directory: Path, plan: Plan, view: str) -> list[dict]:
+    log = ViewLog(directory, plan, view)
+    keys = [key.name for key in log.view.join_keys]
+    table = pa.concat_tables([pq.ParquetFile(file).read() for file in log.files()])
+    return latest_rows(table, keys).to_pylist()
+
+
+def purchase(offset: int, event_ms: int, user: int = 1) -> OracleEvent:
+    fields = {"user": user, "shop": "a", "amount": 2.5, "items": 3, "event_ms": event_ms}
+    return OracleEvent(offset, event_ms, fields)
