@@ -1,6 +1,6 @@
 """The udfs of stream views for the audit: in pandas, on all events of a partition, before SQL sees them.
 
-What a udf is given and must return is in ``docs/udfs.md``; of the engine nothing is used.
+What a udf is given and must return is in ``docs/guides/udfs.md``; of the engine nothing is used.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ Conventions, all in plain Feast objects::
         aggregations=[
             Aggregation(
                 column="dep_delay",
-                function="mean",                # see docs/aggregations.md
+                function="mean",                # see docs/guides/aggregations.md
                 time_window=timedelta(hours=1),         # without it, the lifetime of the key
                 slide_interval=timedelta(minutes=5),    # the hop; without it, a tumbling window
                 name="dep_delay_mean_1h",       # without it, Feast's {function}_{column}_{seconds}s

@@ -1,7 +1,8 @@
 """Training sets: the features of a service for entities at times, in one of two senses.
 
 *As served*: the vector that was answered with when a prediction was last made for these entities. *As of
-event time*: what the feature log, and the tables of batch views, say of that time. See ``docs/offline.md``.
+event time*: what the feature log, and the tables of batch views, say of that time. See
+``docs/guides/offline.md``.
 """
 
 from __future__ import annotations

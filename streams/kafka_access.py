@@ -108,7 +108,7 @@ def _refusal(error: KafkaError) -> str | None:
 
 def _remedy(error: KafkaError) -> str:
     if error.code() in _RIGHTS:
-        return "give this account the rights that docs/operations.md lists"
+        return "give this account the rights that docs/operations/security.md lists"
     return _refusal(error) or (
         "see whether it runs, HEADRACE_KAFKA is its address, and HEADRACE_KAFKA_CONFIG has the TLS and SASL "
         "that it asks for"

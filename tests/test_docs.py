@@ -90,7 +90,7 @@ def test_settings_are_those_there_are_and_all_of_them() -> None:
     assert told - fields <= {
         f"HEADRACE_{name}" for name in ("NAME", "TEST_KAFKA", "TEST_REDIS", "TEST_REGISTRY")
     }
-    operations = (ROOT / "docs/operations.md").read_text()
+    operations = (ROOT / "docs/operations/settings.md").read_text()
     assert [
         name
         for name in Settings.model_fields

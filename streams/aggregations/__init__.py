@@ -1,4 +1,4 @@
-"""The aggregations, one in a file: see docs/aggregations.md for how to add one."""
+"""The aggregations, one in a file: see docs/guides/aggregations.md for how to add one."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def keep_running(scene: Scene) -> None:
 @rounds(2, 15)
 def test_the_broker_goes_and_comes_back(redis_url: str, project: str, tmp_path: Path, rounds: int) -> None:
     """The events are of today: a broker that starts forgets idempotent producers whose records have old
-    timestamps, and takes what they send again for new (docs/operations.md)."""
+    timestamps, and takes what they send again for new (docs/operations/install.md)."""
     rng = random.Random(15)
     with KafkaServer(tmp_path / "kafka", cache=ROOT / ".cache" / "kafka") as kafka:
         scene = Scene(kafka.bootstrap, redis_url, project, tmp_path, start_ms=time.time_ns() // 1_000_000)
