@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,29 @@ Indices = NDArray[np.int64]
 Dtype = Callable[[str], type]  # numpy type of a column by its name
 
 
+class Parameter(Protocol):
+    """Tells a kind of state from others of its kind.
+
+    Attributes
+    ----------
+    code
+        Persisted name of the kind of parameter, never that of a class.
+    text
+        Persisted form of the parameter, the code first.
+    """
+
+    code: ClassVar[str]
+
+    @property
+    def text(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Held:
-    """What a tile holds of one column: a kind of state, and what tells it from others of its kind."""
+    """What a tile holds of one column: a kind of state, and what tells it from others of its kind.
+
+    `parameter` is a `Parameter`, a whole number, or None.
+    """
 
     kind: type[Accumulator]
     column: str
@@ -32,8 +52,15 @@ class Held:
 
     @cached_property
     def name(self) -> str:
-        """Tells it from the others of a tile, and orders them in the changelog."""
-        return f"{self.kind.__name__}({self.column}, {self.parameter})"
+        """Tell it from the others of a tile, and order them in the changelog: persisted."""
+        plain = self.parameter is None or isinstance(self.parameter, int)
+        return f"{self.kind.code}({self.column}, {self.parameter if plain else self.parameter.text})"
+
+    @property
+    def codes(self) -> set[str]:
+        """Persisted codes that the name is made of."""
+        plain = self.parameter is None or isinstance(self.parameter, int)
+        return {self.kind.code} if plain else {self.kind.code, self.parameter.code}
 
 
 class Accumulator(ABC):
@@ -45,9 +72,17 @@ class Accumulator(ABC):
         The k things to be held.
     dtype
         Numpy type of their columns.
+
+    Attributes
+    ----------
+    code
+        Persisted name of the kind of state: it orders the arrays in the changelog, and never changes.
+    state_format
+        Version of the state in the changelog: another one is another definition.
     """
 
-    state_format: ClassVar[int] = 1  # of the state in the changelog: another one is another definition
+    code: ClassVar[str]
+    state_format: ClassVar[int] = 1
 
     def __init__(self, held: Sequence[Held], dtype: type) -> None:
         self.held = held

@@ -26,6 +26,11 @@ class FixedPoint:
 
     quantum: float
 
+    @property
+    def text(self) -> str:
+        """Persisted form, in what names sums in the changelog."""
+        return f"FixedPoint(quantum={self.quantum!r})"
+
     @cached_property
     def _inverse(self) -> float | None:
         inverse = round(1 / self.quantum)

@@ -11,6 +11,15 @@ from schemas.plan import Plan
 from streams.accumulators import Held
 from streams.aggregations import aggregation_of
 
+STATE_LAYOUT = 1  # version of the state of a key: the order of its arrays, whatever they hold
+# Of the first layout: definitions that were hashed before codes went into the hash keep their state.
+_FIRST_CODES = frozenset(
+    {
+        "Buckets", "Counted", "Earliest", "Greatest", "Latest", "Least", "Precision", "Quanta", "Recent",
+        "Registers", "Squares", "Totals",
+    }
+)  # fmt: skip
+
 
 def definition_of(plan: Plan, source: SourceSpec) -> str:
     """A hash of all that gives the state of a source's views its meaning.
@@ -22,8 +31,11 @@ def definition_of(plan: Plan, source: SourceSpec) -> str:
     # Nor do expectations, unless they refuse records.
     events = source.model_dump(mode="json", exclude={"writer_schemas", "expectations"})
     refusing = [e.model_dump(mode="json") for e in source.expectations if e.quarantine]
-    formats = {one.kind.state_format for view in plan.views_of(source.name) for one in _held(view)} - {1}
-    text = json.dumps([events, views, *sorted(formats), *refusing], sort_keys=True)
+    held = [one for view in plan.views_of(source.name) for one in _held(view)]
+    formats = sorted({one.kind.state_format for one in held} - {1})
+    codes = sorted({code for one in held for code in one.codes} - _FIRST_CODES)
+    layout = [f"layout {number}" for number in {STATE_LAYOUT} - {1}]
+    text = json.dumps([events, views, *formats, *codes, *layout, *refusing], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

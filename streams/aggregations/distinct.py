@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,12 @@ _CODE_MASK = (1 << _CODE_BITS) - 1
 class Precision:
     """Of a sketch with 2^bits registers."""
 
+    code: ClassVar[str] = "Precision"
     bits: int
+
+    @property
+    def text(self) -> str:
+        return f"Precision(bits={self.bits})"
 
     def of(self, column: Column) -> NDArray[np.int64]:
         """Register and rank of every row in one number, shape (1, n); rank 0 for nulls."""
@@ -57,6 +62,7 @@ class Registers(RaggedAccumulator):
     all, it holds all, a byte each.
     """
 
+    code = "Registers"
     state_format = 2
 
     def __init__(self, held: Sequence[Held], dtype: type) -> None:

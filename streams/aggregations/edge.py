@@ -71,6 +71,7 @@ class Edge(Accumulator):
 
 
 class Latest(Edge):
+    code = "Latest"
     never, no_order = np.iinfo(np.int64).min, -1
 
     def _rows(self, valid: NDArray[np.bool_], starts: Indices) -> Indices:
@@ -86,6 +87,7 @@ class Latest(Edge):
 
 
 class Earliest(Edge):
+    code = "Earliest"
     never, no_order = np.iinfo(np.int64).max, np.iinfo(np.int64).max
 
     def _rows(self, valid: NDArray[np.bool_], starts: Indices) -> Indices:

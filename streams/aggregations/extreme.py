@@ -49,10 +49,12 @@ class Extreme(Accumulator):
 
 
 class Least(Extreme):
+    code = "Least"
     ufunc, end = np.minimum, 1
 
 
 class Greatest(Extreme):
+    code = "Greatest"
     ufunc, end = np.maximum, 0
 
 

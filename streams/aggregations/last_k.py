@@ -32,6 +32,8 @@ class Recent(Accumulator):
     Three arrays of shape (slots, depth, k) for each of those held, which have one k.
     """
 
+    code = "Recent"
+
     def __init__(self, held: Sequence[Held], dtype: type) -> None:
         super().__init__(held, dtype)
         self._k: int = held[0].parameter

@@ -86,6 +86,7 @@ def _merged(row: Whole, bucket: Whole, count: Whole, level: Whole) -> tuple[Whol
 class Buckets(RaggedAccumulator):
     """Buckets of every tile that hold something, one set of rows for each of the k."""
 
+    code = "Buckets"
     state_format = 2
 
     def __init__(self, held: Sequence[Held], dtype: type) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,13 @@ _WHOLE: dict[str, type] = {"Int32": np.int32, "Int64": np.int64}
 class Quanta:
     """The values in quanta."""
 
+    code: ClassVar[str] = "Quanta"
     fixed: FixedPoint
     limbs = 2
+
+    @property
+    def text(self) -> str:
+        return f"Quanta(fixed={self.fixed.text})"
 
     def of(self, column: Column) -> NDArray[np.int64]:
         quanta = self.fixed.quanta_of(column)

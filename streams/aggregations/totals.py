@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,12 @@ class Term(Protocol):
 class Counted:
     """One for every value that is not null."""
 
+    code: ClassVar[str] = "Counted"
     limbs = 1
+
+    @property
+    def text(self) -> str:
+        return "Counted()"
 
     def of(self, column: Column) -> NDArray[np.int64]:
         return column.valid.astype(np.int64)[None]
@@ -47,6 +52,8 @@ COUNTED = Counted()
 
 class Totals(Accumulator):
     """Sums of terms; every limb of every term is a column of one array."""
+
+    code = "Totals"
 
     def __init__(self, held: Sequence[Held], dtype: type) -> None:
         super().__init__(held, dtype)

@@ -29,8 +29,13 @@ _HALF_MASK = (1 << _HALF_BITS) - 1
 class Squares:
     """The squares of the quanta, of 94 bits."""
 
+    code: ClassVar[str] = "Squares"
     fixed: FixedPoint
     limbs = 3
+
+    @property
+    def text(self) -> str:
+        return f"Squares(fixed={self.fixed.text})"
 
     def of(self, column: Column) -> NDArray[np.int64]:
         quanta = np.abs(self.fixed.quanta_of(column))
