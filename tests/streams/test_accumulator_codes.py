@@ -17,8 +17,8 @@ from streams.aggregations.edge import Earliest, Latest
 from streams.log_records import LogRecord
 from streams.partition_state import SourcePartition
 from streams.state_definition import definition_of
-from tests.streams.driver import StreamDriver
-from tests.streams.plans import EVENT_SCHEMA, purchases_plan
+from tests.support.purchases import EVENT_SCHEMA, purchases_plan
+from tests.support.stream_driver import StreamDriver
 
 FUNCTIONS = [*sorted(AGGREGATIONS.keys() - LAST_K.keys()), "last_3"]
 NAMES = [
