@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from deploy.offsets import end_offsets
-from schemas.records import DeadLetter
+from schemas.errors import StateError
+from schemas.records import DeadLetter, misfit
 from streams.kafka_access import Kafka
 from streams.log_reader import read_log
 
@@ -95,12 +98,18 @@ class DeadLetterLog:
 
     def find(self, selection: Selection, replayed: bool = False) -> Iterator[FoundLetter]:
         """Letters in log order, those of replayed records too if so wanted. A letter that a crash wrote twice
-        comes once."""
+        comes once.
+
+        Raises
+        ------
+        StateError
+            When one is of a newer Headrace.
+        """
         seen: set[int] = set()
         for message in self._messages():
             if message.value() is None:
                 continue
-            letter, at_ms = DeadLetter.model_validate_json(message.value()), message.timestamp()[1]
+            letter, at_ms = self._letter(message), message.timestamp()[1]
             now_at = self._markers.replayed.get(letter.id)
             same = hash((letter.id, letter.reason, letter.definition))
             if same in seen or (now_at and not replayed) or not selection.takes(letter, at_ms):
@@ -113,6 +122,13 @@ class DeadLetterLog:
             if message.offset() >= self._end:
                 return
             yield message
+
+    def _letter(self, message: Any) -> DeadLetter:
+        try:
+            return DeadLetter.model_validate_json(message.value())
+        except ValidationError as error:
+            where = f"{self.topic}[0]@{message.offset()}"
+            raise StateError(f"the dead letter {where} cannot be read: {misfit(error)}") from error
 
     def _take_marker(self, message: Any) -> None:
         letter, headers = message.key().decode(), dict(message.headers() or ())

@@ -15,8 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from featurestore.feature_log import write_durably
+from schemas.encodings import UNVERSIONED, Encoding
 
 _SCHEMA = pa.schema([("appended", pa.int64()), ("shard", pa.int32()), ("block", pa.large_binary())])
+FILE = Encoding(
+    version=1,
+    older=(UNVERSIONED,),
+    remedy="finish the backfill with that version, or remove the folder",
+)
 _AT_ONCE = 64  # blocks in memory, of each partition
 
 
@@ -61,13 +67,21 @@ class BlockFiles:
             columns = [list(column) for column in zip(*blocks, strict=True)]
             arrays = [pa.array(values, kind) for values, kind in zip(columns, _SCHEMA.types, strict=True)]
             file = self._work / f"{self._prefix}{first:015d}.parquet"
-            write_durably(file, pa.Table.from_arrays(arrays, schema=_SCHEMA))
+            write_durably(file, pa.Table.from_arrays(arrays, schema=_SCHEMA.with_metadata(FILE.metadata())))
 
     def of(self, shard: int) -> Iterator[SpooledBlock]:
-        """Those of one shard, in the order of the log; their append times ascend."""
+        """Those of one shard, in the order of the log; their append times ascend.
+
+        Raises
+        ------
+        StateError
+            When a file has a version that is not read.
+        """
         number, latest_ms = 0, 0
         for path in sorted(self._work.glob(f"{self._prefix}*.parquet")):
-            for batch in pq.ParquetFile(path).iter_batches(_AT_ONCE):
+            blocks = pq.ParquetFile(path)
+            FILE.check_metadata(blocks.schema_arrow.metadata, f"the file of blocks {path}")
+            for batch in blocks.iter_batches(_AT_ONCE):
                 for row in batch.to_pylist():
                     if row["shard"] == shard:
                         latest_ms = max(latest_ms, row["appended"])

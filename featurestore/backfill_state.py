@@ -11,8 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from featurestore.feature_log import write_durably
+from schemas.encodings import UNVERSIONED, Encoding
 from schemas.errors import StateError
 from streams.partition_state import Entry, Shard, SourcePartition
+
+FILE = Encoding(
+    version=1,
+    older=(UNVERSIONED,),
+    remedy="finish the backfill with that version, or remove the folder",
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class BackfillState:
     Raises
     ------
     StateError
-        When the file is of a backfill of another span.
+        When the file is of a backfill of another span, or has a version that is not read.
     """
 
     def __init__(self, file: Path, state: SourcePartition | Shard, span: Span) -> None:
@@ -65,11 +72,15 @@ class BackfillState:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         columns = {"key": [*self._entries], "value": [*self._entries.values()]}
         table = pa.table({name: pa.array(values, pa.large_binary()) for name, values in columns.items()})
-        write_durably(self._file, table.replace_schema_metadata({"span": _text(self._span)}))
+        write_durably(
+            self._file, table.replace_schema_metadata(FILE.metadata() | {"span": _text(self._span)})
+        )
 
     def _take_up(self) -> None:
         table = pq.read_table(self._file)
-        span = (table.schema.metadata or {}).get(b"span", b"").decode()
+        metadata = table.schema.metadata or {}
+        FILE.check_metadata(metadata, f"the state of a backfill in {self._file}")
+        span = metadata.get(b"span", b"").decode()
         if span != _text(self._span):
             raise StateError(
                 f"{self._file.parent} holds a backfill of another span ({span}); finish that, or remove "

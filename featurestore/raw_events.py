@@ -18,6 +18,7 @@ import pyarrow as pa
 from schemas.feature_specs import SourceSpec
 from schemas.marks import mark_time_ms
 from schemas.plan import Plan
+from streams.shuffle import check_header
 
 _ARROW = {"int": pa.int64(), "long": pa.int64(), "float": pa.float64(), "double": pa.float64()}
 _HEADER_BYTES = 5  # of Confluent's wire format
@@ -67,6 +68,7 @@ def heard_of_block(raw: bytes, definition: str) -> tuple[int, int] | None:
     """Source partition and the offset behind the records of a block of the shuffle; None when it was made for
     views of another definition."""
     header = json.loads(raw[4 : 4 + int.from_bytes(raw[:4], "little")])
+    check_header(header)
     return (header["partition"], header["next"]) if header["definition"] == definition else None
 
 

@@ -15,7 +15,7 @@ from learners.model_pointers import ModelPointers
 from schemas import topics
 from schemas.marks import mark_time_ms
 from schemas.plan import Plan
-from schemas.records import Closing, Epoch
+from schemas.records import Closing, Epoch, misfit
 from schemas.router_specs import RouterSpec
 from streams.durable_files import write_atomically
 from streams.vitals import Sample
@@ -91,7 +91,7 @@ class ClosingFold:
         try:
             closing = Closing.model_validate_json(value)
         except ValidationError as error:
-            reason = f"no closing: {error.errors()[0]['msg']}"
+            reason = f"no closing: {misfit(error)}"
             self._dead_letters.send(message, reason, "malformed")
             self._keeper.reach(partition, offset + 1)
             return []

@@ -10,10 +10,16 @@ from typing import Any
 from learners.policies import policy_of
 from learners.posteriors import Evidence
 from learners.rewards import rewards
+from schemas.encodings import UNVERSIONED, Encoding
 from schemas.records import Closing, Epoch
 from schemas.router_specs import PolicySpec, RouterSpec
 
 Gathered = dict[str, Evidence]
+STATE = Encoding(
+    version=1,
+    older=(UNVERSIONED,),
+    remedy="run the trainer of that version, or remove the file: the epochs are then computed anew",
+)
 
 
 @dataclass
@@ -129,6 +135,7 @@ class EpochKeeper:
         """Everything needed to go on."""
         return json.dumps(
             {
+                **STATE.stamp(),
                 "rules": _rules(self._router),
                 "refresh": self._refresh,
                 "epoch": self.current.model_dump(),
@@ -147,8 +154,15 @@ class EpochKeeper:
         )
 
     def restore(self, text: str) -> bool:
-        """Go on from `to_json`; False, and nothing done, when it was written under other rules."""
+        """Go on from `to_json`; False, and nothing done, when it was written under other rules.
+
+        Raises
+        ------
+        StateError
+            When it has a version that is not read.
+        """
         raw = json.loads(text)
+        STATE.check(raw, f"the file of the epochs of router '{self._router.name}'")
         if raw["rules"] != _rules(self._router) or len(raw["partitions"]) != len(self._partitions):
             return False
         self._refresh = raw["refresh"]

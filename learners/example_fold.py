@@ -18,7 +18,7 @@ from learners.trainer import Trainer
 from schemas import topics
 from schemas.marks import mark_time_ms
 from schemas.plan import Plan
-from schemas.records import Example
+from schemas.records import Example, misfit
 from schemas.router_specs import RouterSpec
 from streams.vitals import Sample
 
@@ -114,7 +114,7 @@ class ExampleFold:
         try:
             example = Example.model_validate_json(value)
         except ValidationError as error:
-            reason = f"no training example: {error.errors()[0]['msg']}"
+            reason = f"no training example: {misfit(error)}"
             self._dead_letters.send(message, reason, "malformed")
             self.reach(offset + 1)
             return

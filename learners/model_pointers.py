@@ -11,11 +11,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
+from pydantic import ValidationError
 
 from schemas import topics
-from schemas.records import Epoch
+from schemas.encodings import UNVERSIONED, Encoding
+from schemas.errors import StateError
+from schemas.records import Epoch, misfit
 from schemas.router_specs import RouterSpec
 from streams.progress import EPOCHS, Progress, progress_field, progress_key
+
+POINTER = Encoding(
+    version=1,
+    older=(UNVERSIONED,),
+    remedy="run this process with that version, or the trainer with this one",
+)
 
 
 def models_key(project: str) -> str:
@@ -35,11 +44,19 @@ class ModelPointer:
     offset: int
 
     def encode(self) -> str:
-        return json.dumps({"version": self.version, "offset": self.offset})
+        return json.dumps({**POINTER.stamp(), "version": self.version, "offset": self.offset})
 
     @classmethod
     def decode(cls, text: str | bytes) -> ModelPointer:
+        """Read a pointer.
+
+        Raises
+        ------
+        StateError
+            When it has a version that is not read.
+        """
         raw = json.loads(text)
+        POINTER.check(raw, f"the pointer to model version {raw.get('version')} in Redis")
         return cls(str(raw["version"]), int(raw["offset"]))
 
 
@@ -107,7 +124,7 @@ class ModelPointers:
         prefixes, versions, epoch = pipeline.execute()
         return InForce(
             {_text(name): ModelPointer.decode(value) for name, value in versions.items()},
-            None if epoch is None else Epoch.model_validate_json(epoch),
+            None if epoch is None else _epoch(epoch),
             [0 if raw is None else Progress.decode(raw).next_offset for raw in prefixes],
         )
 
@@ -130,6 +147,13 @@ class News:
 
     def close(self) -> None:
         self._subscription.close()
+
+
+def _epoch(raw: str | bytes) -> Epoch:
+    try:
+        return Epoch.model_validate_json(raw)
+    except ValidationError as error:
+        raise StateError(f"the epoch in Redis cannot be read: {misfit(error)}; {POINTER.remedy}") from error
 
 
 def _text(name: str | bytes) -> str:

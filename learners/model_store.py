@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -19,10 +20,23 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from learners.safe_pickle import dump_model, load_model
+from schemas.encodings import UNVERSIONED, Encoding
 from schemas.errors import ModelError, UnknownNameError
 from streams.durable_files import write_atomically
 
-_MAGIC = b"HEADRACE-MODEL-2\n"
+ARTIFACT = Encoding(
+    version=2,
+    remedy="load it with that version, or remove the file to train again",
+    error=ModelError,
+)
+LINEAGE_LINE = Encoding(
+    version=1,
+    older=(UNVERSIONED,),
+    remedy="read it with that version",
+    error=ModelError,
+)
+_MAGIC = b"HEADRACE-MODEL-%d\n" % ARTIFACT.version
+_ANY_MAGIC = re.compile(rb"HEADRACE-MODEL-(\d{1,9})\n")
 _LENGTHS = struct.Struct("<QQQ")  # of header, model, memory
 _PREFIX = len(_MAGIC) + _LENGTHS.size
 _SIGNATURE = hashlib.sha256().digest_size
@@ -104,7 +118,7 @@ class ModelStore:
     def record(self, version: PublishedVersion) -> None:
         """Add a version that was published to the lineage; then drop the oldest beyond the retention."""
         with (self.directory / version.name / LINEAGE).open("a") as lineage:
-            lineage.write(json.dumps(vars(version)) + "\n")
+            lineage.write(json.dumps(LINEAGE_LINE.stamp() | vars(version)) + "\n")
         for old in self._versions(version.name)[: -self._keep]:
             self._path(version.name, old).unlink(missing_ok=True)
 
@@ -121,7 +135,7 @@ class ModelStore:
         UnknownNameError
             When it is not there (any more).
         ModelError
-            When its signature does not fit, or it holds what may not be loaded.
+            When its signature does not fit, its version is not read, or it holds what may not be loaded.
         """
         with self._open(name, version) as file:
             return self._read_model(file, name, version)[0]
@@ -155,6 +169,8 @@ class ModelStore:
     def _read_model(self, file: BinaryIO, name: str, version: str) -> tuple[Artifact, bytes]:
         """The artifact without its memory, and the signature: nothing is interpreted before that fits."""
         what, prefix = f"model {name}@{version}", file.read(_PREFIX)
+        if magic := _ANY_MAGIC.match(prefix):
+            ARTIFACT.check_version(int(magic[1]), f"the artifact of {what}")
         lengths = _LENGTHS.unpack(prefix[len(_MAGIC) :]) if len(prefix) == _PREFIX else (0, 0, 0)
         if _PREFIX + sum(lengths) + 2 * _SIGNATURE != os.fstat(file.fileno()).st_size:
             lengths = (0, 0, 0)  # damaged: there is no signature that fits
@@ -185,16 +201,25 @@ class ModelStore:
 
 
 def read_lineage(directory: Path, name: str) -> list[PublishedVersion]:
-    """All versions of a learner ever published, oldest first. Needs no key, for nothing of it is run."""
+    """All versions of a learner ever published, oldest first. Needs no key, for nothing of it is run.
+
+    Raises
+    ------
+    ModelError
+        When a line of it has a version that is not read.
+    """
     path = directory / name / LINEAGE
     lines = path.read_text().splitlines() if path.exists() else []
-    headers = {header.version: header for line in lines for header in _parse(line)}
+    headers = {header.version: header for line in lines for header in _parse(line, name)}
     return sorted(headers.values(), key=lambda header: (header.major, header.minor))
 
 
-def _parse(line: str) -> Iterator[PublishedVersion]:
+def _parse(line: str, name: str) -> Iterator[PublishedVersion]:
     """The version in a line of the lineage; none when a crash has torn it."""
     try:
-        yield PublishedVersion(**json.loads(line))
+        raw = json.loads(line)
+        of = f"version {raw.get('major')}.{raw.get('minor')}"
+        LINEAGE_LINE.check(raw, f"the line of {of} in the lineage of learner '{name}'")
+        yield PublishedVersion(**{field: value for field, value in raw.items() if field not in ("v", "by")})
     except (ValueError, TypeError):
         return

@@ -177,4 +177,6 @@ def replay(plan: Plan, learner: Learner, examples: Iterable[tuple[int, Example]]
 
 @functools.cache
 def _libraries() -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: version(name) for name in ("river", "numpy")}
+    return {"python": platform.python_version()} | {
+        name: version(name) for name in ("headrace", "river", "numpy")
+    }

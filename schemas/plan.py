@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
+from schemas.encodings import Encoding
 from schemas.errors import PlanError, UnknownNameError
 from schemas.feature_specs import (
     LOGGED_TYPES,
@@ -33,7 +34,11 @@ AboutKind = Literal[
     "entity", "source", "stream feature view", "feature view", "on demand feature view", "feature",
     "feature service",
 ]  # fmt: skip
-PLAN_VERSION = 1
+PLAN = Encoding(
+    version=1,
+    remedy="run `headrace apply` with the installed version",
+    error=PlanError,
+)
 
 
 class AboutSpec(Spec):
@@ -51,7 +56,7 @@ class AboutSpec(Spec):
 class Plan(Spec):
     """Everything the processes need to know, compiled from the repository."""
 
-    version: int = PLAN_VERSION
+    version: int = PLAN.version
     project: str
     sources: tuple[SourceSpec, ...] = ()
     stream_views: tuple[StreamViewSpec, ...] = ()
@@ -93,11 +98,7 @@ class Plan(Spec):
             raise PlanError(f"the plan is not JSON ({error}); run `headrace apply` again") from error
         if not isinstance(raw, dict):
             raise PlanError(f"the plan is a {type(raw).__name__}, not an object; run `headrace apply` again")
-        if raw.get("version") != PLAN_VERSION:
-            raise PlanError(
-                f"the plan has version {raw.get('version')!r}, this Headrace reads {PLAN_VERSION}; "
-                "run `headrace apply` with the installed version"
-            )
+        PLAN.check_version(raw.get("version"), "the plan")
         try:
             return cls.model_validate(raw)
         except ValidationError as error:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 Value = bool | int | float | str | None
 
@@ -17,6 +17,20 @@ class Record(BaseModel):
 
     def to_bytes(self) -> bytes:
         return self.model_dump_json().encode()
+
+
+def misfit(error: ValidationError, most: int = 3) -> str:
+    """Say why bytes are no record. Records have no version: a field that is not known is that of a newer
+    Headrace."""
+    faults = error.errors(include_url=False)
+    unknown = [".".join(map(str, fault["loc"])) for fault in faults if fault["type"] == "extra_forbidden"]
+    if unknown:
+        return (
+            f"fields that this Headrace does not know: {', '.join(unknown)}; it was written by a newer one: "
+            "run that one"
+        )
+    found = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}".strip(": ") for fault in faults[:most])
+    return "; ".join(found)
 
 
 def base64_headers(headers: Iterable[tuple[str, bytes | None]] | None) -> tuple[tuple[str, str | None], ...]:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from schemas.errors import RecordError
 from schemas.marks import mark_time_ms
-from schemas.records import DeadLetter, Outcome, base64_headers
+from schemas.records import DeadLetter, Outcome, base64_headers, misfit
 from streams.join import PartitionJoin
 from streams.join_json import LoggedPrediction
 from streams.join_release import Refused
@@ -75,8 +75,7 @@ def _parsed(read: Callable[[bytes], _R], value: bytes) -> _R:
     try:
         return read(value)
     except ValidationError as error:
-        found = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}".strip(": ") for e in error.errors()[:3]]
-        raise RecordError(f"no {error.title}: {'; '.join(found)}") from error
+        raise RecordError(f"no {error.title}: {misfit(error)}") from error
 
 
 def _finite(outcome: Outcome) -> Outcome:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from schemas.errors import StateError
+from schemas.encodings import Encoding
 from schemas.records import Example, Outcome, Prediction
 from streams.join_json import compact, prediction_json
 
@@ -21,7 +21,9 @@ Fate = Literal["parked", "duplicate", "applied", "orphan", "late"]
 POSITION = b"p"
 _KEY = b"k"
 _REACHED = "headrace.reached"
-_VERSION = 1
+_REMEDY = "finish with the version that wrote it, or start a new project"
+POSITIONS = Encoding(version=2, older=(1,), remedy=_REMEDY)
+KEYS = Encoding(version=1, remedy=_REMEDY)
 
 
 @dataclass(slots=True)
@@ -121,12 +123,20 @@ class Position:
     ends: Mapping[str, int] = field(default_factory=dict)
 
     def encode(self) -> bytes:
-        raw = {"v": _VERSION, **{k: v for k, v in vars(self).items() if k != "counts"}}
-        return compact({**raw, "counts": asdict(self.counts)})
+        return compact(
+            {
+                **POSITIONS.stamp(),
+                "next_offsets": self.next_offsets,
+                "clocks": self.clocks,
+                "released_ms": self.released_ms,
+                "ends": self.ends,
+                "counts": asdict(self.counts),
+            }
+        )
 
     @classmethod
     def decode(cls, value: bytes) -> Position:
-        raw = _versioned(value, "position")
+        raw = _versioned(value, POSITIONS, "the position")
         counts = Counts(**raw["counts"])
         return cls(raw["next_offsets"], raw["clocks"], raw["released_ms"], counts, raw["ends"])
 
@@ -195,7 +205,7 @@ def encode_key(state: KeyState) -> bytes:
         [a.outcome.outcome_id, a.outcome.label, a.outcome.ts_ms, a.offset, a.seen_ms, a.fate, a.missed]
         for a in state.outcomes.values()
     ]
-    return b'{"v":%d,"p":[%b],"o":%b}' % (_VERSION, predictions, compact(outcomes))
+    return b'{"v":%d,"p":[%b],"o":%b}' % (KEYS.version, predictions, compact(outcomes))
 
 
 def _prediction_row(waiting: Waiting) -> bytes:
@@ -206,7 +216,7 @@ def _prediction_row(waiting: Waiting) -> bytes:
 
 
 def decode_key(key: str, value: bytes) -> KeyState:
-    raw = _versioned(value, f"key {key!r}")
+    raw = _versioned(value, KEYS, f"key {key!r}")
     state = KeyState()
     for prediction_id, ts_ms, seen_ms, examples, label, prediction in raw["p"]:
         whole = None if prediction is None else Prediction.model_validate(prediction)
@@ -237,11 +247,7 @@ def fold_changelog(records: Iterable[tuple[bytes, bytes | None]]) -> Snapshot:
     return Snapshot(position, keys, frozenset(begun))
 
 
-def _versioned(value: bytes, what: str) -> dict[str, Any]:
+def _versioned(value: bytes, encoding: Encoding, what: str) -> dict[str, Any]:
     raw: dict[str, Any] = json.loads(value)
-    if raw.get("v") != _VERSION:
-        raise StateError(
-            f"join changelog: {what} has version {raw.get('v')!r}, this Headrace reads {_VERSION}; "
-            "finish with the version that wrote it, or start a new project"
-        )
+    encoding.check(raw, f"join changelog: {what}")
     return raw

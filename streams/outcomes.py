@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.avro import Column
+from schemas.encodings import UNVERSIONED, Encoding
 from schemas.errors import SchemaError
 from schemas.event_decoder import event_decoder
 from schemas.feature_specs import SourceSpec
@@ -23,6 +24,12 @@ from schemas.marks import mark_time_ms
 from schemas.records import Outcome
 from schemas.router_specs import OutcomeSpec
 from streams.log_records import LogRecord, LogRecords
+
+STATE = Encoding(
+    version=1,
+    older=(UNVERSIONED,),
+    remedy="run the join of that version, or start a new project",
+)
 
 
 @dataclass(frozen=True)
@@ -77,10 +84,19 @@ class OutcomeReader:
     def encode(self) -> bytes:
         """State for the changelog."""
         state = {"next": self.next_offset, "clock_ms": self.clock_ms, "counts": asdict(self.counts)}
-        return json.dumps(state, separators=(",", ":")).encode()
+        return json.dumps({**STATE.stamp(), **state}, separators=(",", ":")).encode()
 
     def restore(self, state: bytes) -> None:
+        """Take up what `encode` gave.
+
+        Raises
+        ------
+        StateError
+            When it has a version that is not read.
+        """
         raw: dict[str, Any] = json.loads(state)
+        where = f"{self._source.topic}[{self._partition}]"
+        STATE.check(raw, f"the state of the outcome intake of {where} in the join's changelog")
         self.next_offset, self.clock_ms = raw["next"], raw["clock_ms"]
         self.counts = IntakeCounts(**raw["counts"])
 

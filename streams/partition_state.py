@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from schemas import topics
+from schemas.encodings import UNVERSIONED, Encoding
 from schemas.feature_specs import SourceSpec, StreamViewSpec
 from schemas.plan import Plan
 from schemas.records import DeadLetter
@@ -28,6 +29,13 @@ from streams.state_definition import definition_of
 from streams.view_udf import Transform
 
 MAX_PARTITIONS = 4096  # of an event topic: ties between partitions are broken by (offset, partition)
+
+POSITION = Encoding(
+    version=1,
+    older=(UNVERSIONED,),
+    remedy="run workers of that version; or delete the changelog topics and the consumer group, so that "
+    "workers of this one read the event topic from its beginning",
+)
 
 Entry = tuple[bytes, bytes | None]  # key and value of a changelog record; None deletes
 
@@ -64,7 +72,15 @@ class _Stateful:
         self._position_key = f"p|{definition}".encode()
 
     def _position(self) -> dict[str, Any]:
-        return {"next": self.next_offset}
+        raise NotImplementedError
+
+    def _encoded_position(self) -> bytes:
+        return json.dumps({**POSITION.stamp(), **self._position()}).encode()
+
+    def _decoded_position(self, value: bytes) -> dict[str, Any]:
+        raw: dict[str, Any] = json.loads(value)
+        POSITION.check(raw, f"the position of {self.topic}[{self.partition}] in its changelog")
+        return raw
 
     def _take_position(self, position: dict[str, Any]) -> int | None:
         """Take up a position; returns the clock of the groups."""
@@ -78,14 +94,20 @@ class _Stateful:
             prefix = self._prefix + name.encode() + b"|"
             entries += [(prefix + key, state) for key, state in group.snapshot()]
             gone += [(prefix + key, None) for key in group.take_freed()]
-        entries.append((self._position_key, json.dumps(self._position()).encode()))
+        entries.append((self._position_key, self._encoded_position()))
         return entries + gone
 
     def restore(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """Take up a changelog, read from its beginning to its end. Other definitions are passed over."""
+        """Take up a changelog, read from its beginning to its end. Other definitions are passed over.
+
+        Raises
+        ------
+        StateError
+            When the position has a version that is not read, or the state of a key another size.
+        """
         latest = dict(entries)
         raw = latest.pop(self._position_key, None)
-        clock_ms = None if raw is None else self._take_position(json.loads(raw))
+        clock_ms = None if raw is None else self._take_position(self._decoded_position(raw))
         for name, group in self.groups.items():
             prefix = self._prefix + name.encode() + b"|"
             start = len(prefix)
@@ -96,7 +118,7 @@ class _Stateful:
         """Take up what came into the changelog since `restore`. Keys given up stay, and are found empty."""
         kept = [(key, value) for key, value in entries if value is not None]
         if kept:
-            self.restore([(self._position_key, json.dumps(self._position()).encode()), *kept])
+            self.restore([(self._position_key, self._encoded_position()), *kept])
 
     def _apply(self, batches: dict[str, Batch], clock_ms: int | None) -> None:
         for name, group in self.groups.items():

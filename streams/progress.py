@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import redis
 
 from schemas import topics
+from schemas.encodings import UNVERSIONED
 from schemas.errors import ProgressTimeout, UnknownNameError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ Stage = Literal["features", "outcomes", "join", "train", "serve"]
 Until = Literal["features", "examples", "models", "serve"]
 EPOCHS = "epochs"  # the member of stage train that reads closings
 REPLICA_TIMEOUT_MS = 15_000
+VERSION = 1  # of a record of progress
 _POLL_S = (0.002, 0.02)  # shortest and longest pause between two looks: a tenth of the time waited
 
 
@@ -67,11 +69,16 @@ class Progress:
 
     def encode(self) -> str:
         at = self.at_ms or time.time_ns() // 1_000_000
-        return json.dumps({"next": self.next_offset, "out": dict(self.out), "at": at}, separators=(",", ":"))
+        raw = {"v": VERSION, "next": self.next_offset, "out": dict(self.out), "at": at}
+        return json.dumps(raw, separators=(",", ":"))
 
     @classmethod
     def decode(cls, text: str | bytes) -> Progress:
+        """Read a record. One of a version that is not known says nothing, as if it were not there: whoever
+        writes it next overwrites it."""
         raw = json.loads(text)
+        if raw.get("v", UNVERSIONED) not in (UNVERSIONED, VERSION):
+            return cls(0)
         return cls(int(raw["next"]), raw["out"], int(raw["at"]))
 
 

@@ -17,10 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.avro import Column
+from schemas.encodings import UNVERSIONED, Encoding
 from schemas.errors import RecordError
 from streams.batch import Batch
 from streams.keys import distinct, encode_key, key_at
 from streams.partitioning import partition_for
+
+BLOCK = Encoding(
+    version=1,
+    older=(UNVERSIONED,),
+    remedy="run workers of that version until they have read the shuffle topic to its end",
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ def encode_block(block: Block) -> bytes:
         bodies += [np.ascontiguousarray(array).tobytes() for array in arrays]
     header = json.dumps(
         {
+            "v": BLOCK.version,
             "definition": block.definition,
             "partition": block.partition,
             "first": block.first,
@@ -75,11 +83,14 @@ def decode_block(raw: bytes | None, offset: int) -> Block:
     ------
     RecordError
         When the bytes are no block.
+    StateError
+        When it has a version that is not read.
     """
     try:
         view = memoryview(raw or b"")
         body = 4 + int.from_bytes(view[:4], "little")
         header = json.loads(bytes(view[4:body]))
+        check_header(header)
         groups = {}
         for name, columns, dtypes, rows in header["groups"]:
             groups[name] = _decode_batch(columns, dtypes, rows, view[body:], offset)
@@ -94,6 +105,12 @@ def decode_block(raw: bytes | None, offset: int) -> Block:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise RecordError(f"not a shuffle block: {type(error).__name__}: {error}") from error
+
+
+def check_header(header: Mapping[str, Any]) -> None:
+    """Raise StateError for the header of a block whose version is not read."""
+    where = f"partition {header.get('partition')}, offset {header.get('first')}"
+    BLOCK.check(header, f"the shuffle block that begins at the source's {where},")
 
 
 def _arrays(batch: Batch) -> list[NDArray[Any]]:
