@@ -14,9 +14,9 @@ from typing import Any
 
 import fastavro
 
-from schemas.avro import AvroDecoder, ConfluentEncoder
-from schemas.event_decoder import EventDecoder
-from schemas.json_events.decoder import JsonDecoder
+from headrace.schemas.avro import AvroDecoder, ConfluentEncoder
+from headrace.schemas.event_decoder import EventDecoder
+from headrace.schemas.json_events.decoder import JsonDecoder
 
 RECORDS = 10_000
 ROUNDS = 25

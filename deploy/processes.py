@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from deploy.settings import Settings
-from deploy.udfs import udf_repository
-from featurestore.plan_store import PlanStore
-from schemas.errors import ServiceUnavailable
-from schemas.plan import Plan
-from streams.kafka_access import refuse_wrong_access
-from streams.redis_nodes import redis_client
+from headrace.deploy.settings import Settings
+from headrace.deploy.udfs import udf_repository
+from headrace.featurestore.plans.store import PlanStore
+from headrace.schemas.errors import ServiceUnavailable
+from headrace.schemas.plan import Plan
+from headrace.streams.connections.kafka import refuse_wrong_access
+from headrace.streams.connections.redis import redis_client
 
 if TYPE_CHECKING:
-    from streams.schema_registry import RegistryAccess
-    from streams.view_udf import Transform
+    from headrace.streams.connections.schema_registry import RegistryAccess
+    from headrace.streams.intake.udf import Transform
 
 _SETTLE_S = 2.0  # how long a range in hand may hold a checkpoint up
 
@@ -49,10 +49,10 @@ def run_worker(settings: Settings) -> None:
     """Event topics to the online store, until SIGTERM."""
     import uvloop
 
-    from featurestore.feature_log import ParquetFeatureLog
-    from featurestore.online_writer import RedisOnlineSink
-    from streams.worker import Worker
-    from streams.worker_config import WorkerConfig
+    from headrace.featurestore.offline.feature_log import ParquetFeatureLog
+    from headrace.featurestore.online.writer import RedisOnlineSink
+    from headrace.streams.worker.worker import Worker
+    from headrace.streams.worker.config import WorkerConfig
 
     _, plan = _begin(settings)
     transforms = _udfs(settings, plan)
@@ -82,7 +82,7 @@ def _udfs(settings: Settings, plan: Plan) -> dict[str, Transform]:
     repository = udf_repository(plan.stream_views, settings.project_dir)
     if repository is None:
         return {}
-    from featurestore.load_udfs import load_udfs
+    from headrace.featurestore.udfs.loading import load_udfs
 
     return load_udfs(repository, plan)
 
@@ -91,8 +91,8 @@ def run_join(settings: Settings) -> None:
     """Predictions and outcomes to training examples, until SIGTERM."""
     import uvloop
 
-    from streams.join_app import JoinApp
-    from streams.join_config import JoinConfig
+    from headrace.streams.join.app import JoinApp
+    from headrace.streams.join.config import JoinConfig
 
     _, plan = _begin(settings)
     uvloop.install()
@@ -112,10 +112,10 @@ def run_join(settings: Settings) -> None:
 
 def run_train(settings: Settings) -> None:
     """Examples to published models, closings to epochs, until SIGTERM."""
-    from learners.model_store import ModelStore
-    from learners.project import load_project
-    from learners.train_app import TrainApp
-    from streams.health_server import oversee
+    from headrace.learners.models.store import ModelStore
+    from headrace.learners.project import load_project
+    from headrace.learners.training.app import TrainApp
+    from headrace.streams.runtime.health_server import oversee
 
     client, plan = _begin(settings)
     project, store = (
@@ -141,9 +141,9 @@ def run_serve(settings: Settings) -> None:
     """Prediction requests over HTTP, until SIGTERM."""
     import uvicorn
 
-    from learners.model_store import ModelStore
-    from learners.project import load_project
-    from learners.service import create_app
+    from headrace.learners.models.store import ModelStore
+    from headrace.learners.project import load_project
+    from headrace.learners.serving.app import create_app
 
     _, plan = _begin(settings)
     project, store = (
@@ -164,7 +164,7 @@ def run_materialize(
     overlap: timedelta = timedelta(0),
 ) -> dict[str, int]:
     """Batch views to the online store; rows written per view."""
-    from featurestore.materialize import materialize
+    from headrace.featurestore.batch.materialize import materialize
 
     _, plan = current_plan(settings)
     moment = end or datetime.now(UTC)
@@ -179,8 +179,8 @@ def run_rebuild(settings: Settings, tell: Callable[[str], None]) -> dict[str, in
     dict
         Rows of stream views that were ``missing``, ``older`` or ``current``, and those ``materialized``.
     """
-    from featurestore.online_rebuild import RedisRebuildStore
-    from streams.rebuild import Rebuild
+    from headrace.featurestore.online.rebuild import RedisRebuildStore
+    from headrace.streams.worker.rebuild import Rebuild
 
     _, plan = current_plan(settings)
     store = RedisRebuildStore(settings.redis, plan)
@@ -209,7 +209,7 @@ def _collect_rarely() -> None:
 
 
 def _registry(settings: Settings) -> RegistryAccess | None:
-    from streams.schema_registry import RegistryAccess
+    from headrace.streams.connections.schema_registry import RegistryAccess
 
     if settings.schema_registry is None:
         return None

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from schemas.errors import SettingsError
-from streams.redis_url import SCHEMES
+from headrace.schemas.errors import SettingsError
+from headrace.streams.connections.redis_url import SCHEMES
 
 if TYPE_CHECKING:
-    from streams.kafka_access import Kafka
+    from headrace.streams.connections.kafka import Kafka
 
 FILE = "headrace.toml"
 _PREFIX = "HEADRACE_"
@@ -173,7 +173,7 @@ class Settings(BaseSettings):
         """
         if self.kafka_config is None:
             return self.kafka
-        from streams.kafka_properties import read_kafka_properties
+        from headrace.streams.connections.kafka_properties import read_kafka_properties
 
         return read_kafka_properties(self.kafka_config, self.kafka)
 

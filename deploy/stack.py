@@ -14,19 +14,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from deploy.apply import apply_plan, compile_plan
-from deploy.child import Child, free_port
-from deploy.offsets import end_offsets
-from deploy.redis_server import RedisServer
-from deploy.settings import Settings, load_settings
-from deploy.supervisor import Supervisor
-from deploy.topics_admin import all_topics
-from featurestore.materialize import materialize
-from schemas.errors import SettingsError
-from schemas.plan import Plan
-from streams.kafka_access import Kafka
-from streams.progress import ProgressStore
-from streams.redis_nodes import redis_client
+from headrace.deploy.commands.apply import apply_plan, compile_plan
+from headrace.deploy.local.child import Child, free_port
+from headrace.deploy.commands.offsets import end_offsets
+from headrace.deploy.local.redis_server import RedisServer
+from headrace.deploy.settings import Settings, load_settings
+from headrace.deploy.local.supervisor import Supervisor
+from headrace.deploy.commands.topics import all_topics
+from headrace.featurestore.batch.materialize import materialize
+from headrace.schemas.errors import SettingsError
+from headrace.schemas.plan import Plan
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.progress import ProgressStore
+from headrace.streams.connections.redis import redis_client
 
 Process = Literal["worker", "join", "train", "serve"]
 _MOCK_FETCH_WAIT_MS = 3  # it answers no sooner, whatever arrives
@@ -182,7 +182,7 @@ class LocalStack:
     def _process(self, name: Process) -> Child:
         project_dir = self._settings.project_dir
         # -P: a `learners.py` in the working directory must not be taken for our package.
-        command = [sys.executable, "-P", "-m", "deploy.cli", name, str(project_dir)]
+        command = [sys.executable, "-P", "-m", "headrace", name, str(project_dir)]
         return Child(name, command, self._log(name), project_dir, self._environment(name))
 
     def _environment(self, name: Process) -> dict[str, str]:
@@ -218,7 +218,7 @@ class LocalStack:
         counts = all_topics(self.plan, settings.event_partitions, settings.topic_partitions)
         topics = [word for name, count in counts.items() for word in ("--topic", f"{name}={count}")]
         log = self._log("kafka")
-        command = [sys.executable, "-m", "deploy.mock_kafka", *topics]
+        command = [sys.executable, "-m", "headrace.deploy.local.mock_kafka", *topics]
         child = Child("kafka", command, log, env=self._settings.environment())
         self._supervisor.start(child, lambda: log.read_text().endswith("\n"))
         return log.read_text().split()[-1]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from schemas.errors import HeadraceError
-from schemas.feature_specs import StreamViewSpec
+from headrace.schemas.errors import HeadraceError
+from headrace.schemas.feature_specs import StreamViewSpec
 
 
 def udf_repository(views: Iterable[StreamViewSpec], repo_dir: Path | None) -> Path | None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from featurestore.client import AsyncFeatureClient, FeatureClient
+    from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
 
 __all__ = ["AsyncFeatureClient", "FeatureClient"]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from featurestore import client
+        from headrace.featurestore.online import client
 
         return getattr(client, name)
     raise AttributeError(f"module 'featurestore' has no attribute '{name}'")

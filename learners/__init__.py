@@ -3,7 +3,7 @@
 A repository's ``learners.py`` needs only ``from learners import Learner, Router, ...``.
 """
 
-from learners.definitions import (
+from headrace.learners.definitions import (
     EpsilonGreedy,
     FixedSplit,
     Learner,

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import redis
 
-from featurestore.plan_diff import aggregation_text
-from featurestore.plan_safety import kind_of
-from featurestore.plan_store import PlanStore
-from featurestore.readers import read_by, readers_of
-from learners.model_pointers import ModelPointers
-from learners.model_store import LINEAGE, read_lineage
-from schemas.errors import PlanError, UnknownNameError
-from schemas.feature_specs import BatchViewSpec, FeatureRef, OnDemandViewSpec, StreamViewSpec
-from schemas.plan import Plan
+from headrace.featurestore.plans.diff import aggregation_text
+from headrace.featurestore.plans.safety import kind_of
+from headrace.featurestore.plans.store import PlanStore
+from headrace.featurestore.plans.consumers import read_by, readers_of
+from headrace.learners.models.pointers import ModelPointers
+from headrace.learners.models.store import LINEAGE, read_lineage
+from headrace.schemas.errors import PlanError, UnknownNameError
+from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef, OnDemandViewSpec, StreamViewSpec
+from headrace.schemas.plan import Plan
 
 _DIGEST = 12  # characters of a hash that tell it from others
 Stored = StreamViewSpec | BatchViewSpec

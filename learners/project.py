@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from learners.definitions import Learner, Router
-from learners.identity import PROJECT_MODULE
-from schemas.errors import DefinitionError, UnknownNameError
+from headrace.learners.definitions import Learner, Router
+from headrace.learners.models.definition_hash import PROJECT_MODULE
+from headrace.schemas.errors import DefinitionError, UnknownNameError
 
 FILE = "learners.py"
 

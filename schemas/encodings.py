@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from schemas.errors import HeadraceError, StateError
+from headrace.schemas.errors import HeadraceError, StateError
 
 UNVERSIONED = 0  # bytes of before there were versions
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from schemas.avro import AvroDecoder, Decoded
-from schemas.avro.columns import Kind
-from schemas.feature_specs import SourceSpec
+from headrace.schemas.avro import AvroDecoder, Decoded
+from headrace.schemas.avro.columns import Kind
+from headrace.schemas.feature_specs import SourceSpec
 
 
 class EventDecoder(Protocol):
@@ -29,7 +29,7 @@ def event_decoder(source: SourceSpec, fields: Sequence[str]) -> EventDecoder:
         Names what is wrong with the schema or a field, and the remedy.
     """
     if source.format == "json":
-        from schemas.json_events.decoder import JsonDecoder  # only the stream processes have its parser
+        from headrace.schemas.json_events.decoder import JsonDecoder  # only the stream processes have its parser
 
         return JsonDecoder(source.reader_schema, fields)
     return AvroDecoder(source.reader_schema, source.writer_schemas, fields)

@@ -14,9 +14,9 @@ from typing import Any, Literal, Protocol, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
-from schemas.encodings import Encoding
-from schemas.errors import PlanError, UnknownNameError
-from schemas.feature_specs import (
+from headrace.schemas.encodings import Encoding
+from headrace.schemas.errors import PlanError, UnknownNameError
+from headrace.schemas.feature_specs import (
     LOGGED_TYPES,
     BatchViewSpec,
     FeatureRef,
@@ -27,8 +27,8 @@ from schemas.feature_specs import (
     ValueType,
     ViewExpectationsSpec,
 )
-from schemas.router_specs import LearnerSpec, RouterSpec
-from schemas.spec import Spec
+from headrace.schemas.router_specs import LearnerSpec, RouterSpec
+from headrace.schemas.spec import Spec
 
 AboutKind = Literal[
     "entity", "source", "stream feature view", "feature view", "on demand feature view", "feature",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.spec import Spec
+from headrace.schemas.spec import Spec
 
 
 class LearnerSpec(Spec):

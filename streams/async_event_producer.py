@@ -10,12 +10,12 @@ from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from schemas.plan import Plan
-from streams.event_encoder import EventEncoder, SerializeKey, text_key
-from streams.event_format import EventFormat
-from streams.kafka_access import Kafka
-from streams.outbox import Deliveries, KafkaRecord, Outbox
-from streams.topic_producer import mark_records
+from headrace.schemas.plan import Plan
+from headrace.streams.producers.event_encoder import EventEncoder, SerializeKey, text_key
+from headrace.streams.producers.event_format import EventFormat
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.producers.outbox import Deliveries, KafkaRecord, Outbox
+from headrace.streams.producers.topic_producer import mark_records
 
 _FULL_S = 0.01
 _SERVE_S = 0.1

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
-from schemas.plan import Plan
-from streams.event_encoder import EventEncoder, SerializeKey, text_key
-from streams.event_format import EventFormat
-from streams.kafka_access import Kafka
-from streams.outbox import Outbox
-from streams.topic_producer import TopicProducer
+from headrace.schemas.plan import Plan
+from headrace.streams.producers.event_encoder import EventEncoder, SerializeKey, text_key
+from headrace.streams.producers.event_format import EventFormat
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.producers.outbox import Outbox
+from headrace.streams.producers.topic_producer import TopicProducer
 
 __all__ = ["EventFormat", "EventProducer", "Outbox"]
 

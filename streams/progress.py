@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import redis
 
-from schemas import topics
-from schemas.encodings import UNVERSIONED
-from schemas.errors import ProgressTimeout, UnknownNameError
+from headrace.schemas import topics
+from headrace.schemas.encodings import UNVERSIONED
+from headrace.schemas.errors import ProgressTimeout, UnknownNameError
 
 if TYPE_CHECKING:
-    from schemas.plan import Plan
+    from headrace.schemas.plan import Plan
 
 Where = tuple[str, str, int, str]  # stage, input topic, partition, member
 Stage = Literal["features", "outcomes", "join", "train", "serve"]

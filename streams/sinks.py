@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.lists import Lists
+from headrace.streams.columnar.lists import Lists
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-import deploy.child
-import featurestore.quick_feast  # noqa: F401  (before anything of Feast)
-from deploy.kafka_server import KafkaServer
-from deploy.redis_server import RedisServer
-from deploy.registry_server import RegistryServer
+import headrace.deploy.local.child
+import headrace.featurestore.feast_repo.fast_import  # noqa: F401  (before anything of Feast)
+from headrace.deploy.local.kafka_server import KafkaServer
+from headrace.deploy.local.redis_server import RedisServer
+from headrace.deploy.local.registry_server import RegistryServer
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -69,4 +69,4 @@ def project() -> str:
 @pytest.fixture
 def free_port() -> int:
     """A free loopback port."""
-    return deploy.child.free_port()
+    return headrace.deploy.local.child.free_port()

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import typer.main
 
-from deploy.cli import app
-from deploy.settings import Settings
+from headrace.deploy.cli.main import app
+from headrace.deploy.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])

@@ -76,8 +76,8 @@ def test_the_sdk_imports_with_the_core(environment: Path) -> None:
 
 def test_the_producers_import_with_the_core(environment: Path) -> None:
     program = (
-        "from streams.async_event_producer import AsyncEventProducer\n"
-        "from streams.event_producer import EventProducer; print(EventProducer.__name__)"
+        "from headrace.streams.async_event_producer import AsyncEventProducer\n"
+        "from headrace.streams.event_producer import EventProducer; print(EventProducer.__name__)"
     )
     told = run(environment / "python", "-c", program, cwd=environment)
     assert (told.stdout.strip(), told.stderr) == ("EventProducer", "")

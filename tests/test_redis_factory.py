@@ -25,7 +25,7 @@ def test_no_other_file_makes_a_client() -> None:
         for file in files
         for hit in MADE.finditer(file.read_text())
     }
-    assert found == set(), "use streams.redis_nodes.redis_client"
+    assert found == set(), "use headrace.streams.connections.redis.redis_client"
 
 
 @pytest.mark.parametrize(

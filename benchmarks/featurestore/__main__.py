@@ -26,13 +26,13 @@ import redis
 from benchmarks.featurestore.peers import Feast, Headrace, Peer, Raw
 from benchmarks.featurestore.workload import FIELDS, Workload
 from benchmarks.streams.report import machine
-from deploy.redis_server import RedisServer
+from headrace.deploy.local.redis_server import RedisServer
 
 _IMPORTS = {
     "nothing": "pass",
     "redis-py": "import redis",
     "the SDK": "from featurestore import FeatureClient",
-    "the SDK and a plan": "from featurestore import FeatureClient; import schemas.plan",
+    "the SDK and a plan": "from featurestore import FeatureClient; import headrace.schemas.plan",
     "feast": "from feast import FeatureStore",
 }
 

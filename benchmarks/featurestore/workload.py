@@ -17,8 +17,8 @@ from feast.repo_config import RepoConfig
 from feast.types import Bool, Float64, Int64, String
 from feast.value_type import ValueType
 
-from schemas.feature_specs import BatchViewSpec, FieldSpec
-from schemas.plan import Plan
+from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec
+from headrace.schemas.plan import Plan
 
 VIEW = "account_stats"
 TYPES = (*("Float64",) * 12, *("Int64",) * 5, *("String",) * 2, "Bool")

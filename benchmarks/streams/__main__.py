@@ -16,7 +16,7 @@ from benchmarks.streams.registry import schema_registry
 from benchmarks.streams.report import machine, table
 from benchmarks.streams.servers import Servers, servers
 from benchmarks.streams.workload import WINDOWS, Window, Workload
-from schemas.errors import HeadraceError
+from headrace.schemas.errors import HeadraceError
 
 _RESULTS = Path(__file__).resolve().parent / "results"
 

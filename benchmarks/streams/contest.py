@@ -20,7 +20,7 @@ from benchmarks.streams.peers.job import Job, marks, written
 from benchmarks.streams.servers import ROOT, Servers
 from benchmarks.streams.topic_log import delete_topics, preload
 from benchmarks.streams.workload import ALLOWANCE_MS, PARTITIONS, SCHEMA, WINDOWS, Window, Workload
-from deploy.child import Child
+from headrace.deploy.local.child import Child
 
 # Slow peers get fewer events of the same workload; what counts is their rate.
 DIVISORS = {"headrace": 1, "flink": 1, "quix": 20, "bytewax": 40, "faust": 100}

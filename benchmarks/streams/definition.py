@@ -9,8 +9,8 @@ from pathlib import Path
 from string import Template
 
 from benchmarks.streams.workload import ALLOWANCE_MS, SCHEMA, SCHEMA_ID, WINDOWS, Format, Window
-from featurestore.repository import compile_features
-from schemas.plan import Plan
+from headrace.featurestore.compile.features import compile_features
+from headrace.schemas.plan import Plan
 
 VIEW = "account_payments"
 COUNT, SUM = "payments", "amount"

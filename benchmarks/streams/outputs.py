@@ -15,12 +15,12 @@ from benchmarks.streams.environments import flink_jars
 from benchmarks.streams.peers.job import Job
 from benchmarks.streams.topic_log import create
 from benchmarks.streams.workload import END_MS, Totals, Window, Workload
-from deploy.child import free_port
-from deploy.topics_admin import ensure_topics
-from featurestore.client import FeatureClient
-from schemas.plan import Plan
-from streams.log_reader import end_offset
-from streams.progress import ProgressStore
+from headrace.deploy.local.child import free_port
+from headrace.deploy.commands.topics import ensure_topics
+from headrace.featurestore.online.client import FeatureClient
+from headrace.schemas.plan import Plan
+from headrace.streams.log.reader import end_offset
+from headrace.streams.progress import ProgressStore
 
 _CHUNK = 5000
 

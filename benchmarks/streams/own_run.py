@@ -16,11 +16,11 @@ from benchmarks.streams.measure import wait_until
 from benchmarks.streams.servers import Servers
 from benchmarks.streams.topic_log import create, delete_topics
 from benchmarks.streams.workload import PARTITIONS, Format, Workload
-from deploy.child import Child
-from deploy.topics_admin import ensure_topics
-from schemas import topics
-from streams.log_reader import end_offset
-from streams.progress import Progress, ProgressStore
+from headrace.deploy.local.child import Child
+from headrace.deploy.commands.topics import ensure_topics
+from headrace.schemas import topics
+from headrace.streams.log.reader import end_offset
+from headrace.streams.progress import Progress, ProgressStore
 
 
 class OwnRun:

@@ -23,7 +23,7 @@ from benchmarks.streams.report import machine
 from benchmarks.streams.servers import Servers, servers
 from benchmarks.streams.topic_log import produce
 from benchmarks.streams.workload import END_MS, PARTITIONS, WINDOWS, Encoder, Payments, Record
-from deploy.child import Child
+from headrace.deploy.local.child import Child
 
 _FEW = 1000  # keys of the run that tells what a worker is without keys; also how many are checked at the end
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import redis
 
-from deploy.kafka_server import KafkaServer
-from deploy.redis_server import RedisServer
+from headrace.deploy.local.kafka_server import KafkaServer
+from headrace.deploy.local.redis_server import RedisServer
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache"

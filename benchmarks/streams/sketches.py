@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.avro import Column
-from schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec
-from streams.batch import Batch
-from streams.group_state import GroupState
+from headrace.schemas.avro import Column
+from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec
+from headrace.streams.columnar.batch import Batch
+from headrace.streams.state.view_group import GroupState
 
 WINDOW_MS, HOP_MS = 3_600_000, 300_000
 RANGE, ROUNDS = 4_000, 12

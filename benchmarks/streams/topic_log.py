@@ -8,7 +8,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from benchmarks.streams.workload import PARTITIONS, Record, Workload
-from streams.log_reader import end_offset
+from headrace.streams.log.reader import end_offset
 
 _REQUEST_S = 30.0
 _ERRORS = 3

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.avro import ConfluentEncoder
+from headrace.schemas.avro import ConfluentEncoder
 
 Format = Literal["avro", "json"]
 Window = Literal["tumbling", "sliding"]

@@ -5,7 +5,7 @@ from typing import Any
 
 from river import dummy, linear_model, preprocessing
 
-from learners.definitions import Learner, Router, ThompsonSampling
+from headrace.learners.definitions import Learner, Router, ThompsonSampling
 
 
 def base_rate() -> Any:

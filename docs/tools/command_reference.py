@@ -7,7 +7,7 @@ from typing import Any
 
 import typer.main
 
-from deploy.cli import app
+from headrace.deploy.cli.main import app
 
 
 def command_reference() -> str:

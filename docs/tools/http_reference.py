@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from learners.openapi import openapi
+from headrace.learners.serving.openapi import openapi
 
 
 def http_reference() -> str:

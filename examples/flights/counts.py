@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from streams.progress import counts_key
+from headrace.streams.progress import counts_key
 
 Counts = dict[str, Counter[str]]
 

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import pandas as pd
 
 from examples.flights import tables
-from streams.durable_files import finished_as
+from headrace.streams.durable_files import finished_as
 
 HERE = Path(__file__).resolve().parent
 DATA_DIR = HERE / "data"

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from confluent_kafka import Consumer, TopicPartition
 
-from deploy.audit import audit
-from deploy.audit import render as audit_table
-from deploy.audit import summary as audit_summary
-from deploy.offsets import end_offsets
-from deploy.stack import LocalStack
+from headrace.deploy.commands.audit import audit
+from headrace.deploy.commands.audit import render as audit_table
+from headrace.deploy.commands.audit import summary as audit_summary
+from headrace.deploy.commands.offsets import end_offsets
+from headrace.deploy.stack import LocalStack
 from examples.flights import data
 from examples.flights.comparison import compare, score_arms
 from examples.flights.counts import Counts, discrepancies, read_counts
@@ -28,12 +28,12 @@ from examples.flights.replay import Replay, Tally
 from examples.flights.service import PredictionService
 from examples.flights.steps import Period
 from examples.flights.times import HOUR_MS, ORIGIN_ZONE
-from schemas import topics
-from schemas.errors import HeadraceError, SettingsError
-from streams.archive import read_examples
-from streams.kafka_access import Kafka, client_config
-from streams.progress import ProgressStore
-from streams.redis_nodes import redis_client
+from headrace.schemas import topics
+from headrace.schemas.errors import HeadraceError, SettingsError
+from headrace.streams.join.example_archive import read_examples
+from headrace.streams.connections.kafka import Kafka, client_config
+from headrace.streams.progress import ProgressStore
+from headrace.streams.connections.redis import redis_client
 
 if TYPE_CHECKING:
     from examples.flights.report import Run

@@ -13,14 +13,14 @@ from examples.flights.events import EventTable, Rows
 from examples.flights.service import PredictionService
 from examples.flights.steps import STEP_MS, Period, Step, steps
 from examples.flights.times import HOUR_MS
-from schemas import topics
-from schemas.plan import Plan
-from schemas.router_specs import RouterSpec
-from streams.event_producer import EventProducer
-from streams.kafka_access import Kafka
-from streams.outbox import Outbox
-from streams.progress import ProgressStore
-from streams.topic_producer import TopicProducer
+from headrace.schemas import topics
+from headrace.schemas.plan import Plan
+from headrace.schemas.router_specs import RouterSpec
+from headrace.streams.event_producer import EventProducer
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.producers.outbox import Outbox
+from headrace.streams.progress import ProgressStore
+from headrace.streams.producers.topic_producer import TopicProducer
 
 WAIT_S = 120.0
 

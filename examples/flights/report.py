@@ -73,7 +73,7 @@ class Run:
 
 
 def render(examples: pd.DataFrame, run: Run) -> str:
-    """The page for the examples of a run (columns of `streams.archive.read_examples`).
+    """The page for the examples of a run (columns of `headrace.streams.join.example_archive.read_examples`).
 
     A year that goes beyond September gets the comparison with batch models, which takes a minute.
     """

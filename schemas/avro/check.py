@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from schemas.avro.columns import MAX_STRING
-from schemas.avro.resolution import Needed, match
-from schemas.avro.schema import RecordSchema, Type, type_name
-from schemas.errors import RecordError
+from headrace.schemas.avro.columns import MAX_STRING
+from headrace.schemas.avro.resolution import Needed, match
+from headrace.schemas.avro.schema import RecordSchema, Type, type_name
+from headrace.schemas.errors import RecordError
 
 _MAX_DEPTH = 64
 _FREE_ITEMS = 1 << 16  # items of arrays that occupy no bytes, such as nulls, in one record

@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.avro.columns import Rows
+from headrace.schemas.avro.columns import Rows
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.avro.columns import Column, Decoded, Kind, Rows, from_objects, merge
-from schemas.avro.cursor import Cursor, Joined, join
-from schemas.avro.program import Program, compile_program
-from schemas.avro.reference import ReferenceDecoder
-from schemas.avro.resolution import Needed, match_fields, needed_fields
-from schemas.avro.rows import Doubtful, RowProgram
-from schemas.avro.schema import RecordSchema, nearest, parse_record
-from schemas.errors import RecordError, SchemaError
+from headrace.schemas.avro.columns import Column, Decoded, Kind, Rows, from_objects, merge
+from headrace.schemas.avro.cursor import Cursor, Joined, join
+from headrace.schemas.avro.program import Program, compile_program
+from headrace.schemas.avro.reference import ReferenceDecoder
+from headrace.schemas.avro.resolution import Needed, match_fields, needed_fields
+from headrace.schemas.avro.rows import Doubtful, RowProgram
+from headrace.schemas.avro.schema import RecordSchema, nearest, parse_record
+from headrace.schemas.errors import RecordError, SchemaError
 
 HEADER_BYTES = 5  # a zero, then the schema id, four bytes, big-endian
 

@@ -10,8 +10,8 @@ from typing import Any
 import fastavro
 from fastavro.validation import ValidationError, validate
 
-from schemas.avro.schema import parse, parse_record
-from schemas.errors import RecordError, SchemaError
+from headrace.schemas.avro.schema import parse, parse_record
+from headrace.schemas.errors import RecordError, SchemaError
 
 
 class ConfluentEncoder:

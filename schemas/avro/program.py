@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from schemas.avro.columns import Column
-from schemas.avro.cursor import Cursor
-from schemas.avro.resolution import Needed, match
-from schemas.avro.schema import RecordSchema, Type, type_name
-from schemas.avro.types import (
+from headrace.schemas.avro.columns import Column
+from headrace.schemas.avro.cursor import Cursor
+from headrace.schemas.avro.resolution import Needed, match
+from headrace.schemas.avro.schema import RecordSchema, Type, type_name
+from headrace.schemas.avro.types import (
     Boolean,
     Decimal,
     Enum,

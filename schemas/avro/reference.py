@@ -8,11 +8,11 @@ from typing import Any
 
 import fastavro
 
-from schemas.avro.check import Checker
-from schemas.avro.logical import decimal_value
-from schemas.avro.resolution import Needed
-from schemas.avro.schema import RecordSchema, Type
-from schemas.errors import RecordError
+from headrace.schemas.avro.check import Checker
+from headrace.schemas.avro.logical import decimal_value
+from headrace.schemas.avro.resolution import Needed
+from headrace.schemas.avro.schema import RecordSchema, Type
+from headrace.schemas.errors import RecordError
 
 
 class ReferenceDecoder:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from schemas.avro.columns import MAX_STRING, Column, Kind, from_objects
-from schemas.avro.logical import Logical, decimal_scale, decimal_value, same_meaning
-from schemas.avro.schema import PRIMITIVES, RecordSchema, Type, nearest, type_name
-from schemas.errors import SchemaError
+from headrace.schemas.avro.columns import MAX_STRING, Column, Kind, from_objects
+from headrace.schemas.avro.logical import Logical, decimal_scale, decimal_value, same_meaning
+from headrace.schemas.avro.schema import PRIMITIVES, RecordSchema, Type, nearest, type_name
+from headrace.schemas.errors import SchemaError
 
 _KINDS: dict[str, Kind] = {
     "boolean": "boolean",

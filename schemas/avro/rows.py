@@ -10,10 +10,10 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from schemas.avro.columns import MAX_STRING
-from schemas.avro.logical import decimal_value
-from schemas.avro.program import Program
-from schemas.avro.types import (
+from headrace.schemas.avro.columns import MAX_STRING
+from headrace.schemas.avro.logical import decimal_value
+from headrace.schemas.avro.program import Program
+from headrace.schemas.avro.types import (
     MAX_ITEMS,
     Boolean,
     Decimal,

@@ -12,8 +12,8 @@ from typing import Any
 import fastavro
 from fastavro.schema import to_parsing_canonical_form
 
-from schemas.avro.logical import Logical, every_logical_type, logical_types
-from schemas.errors import SchemaError
+from headrace.schemas.avro.logical import Logical, every_logical_type, logical_types
+from headrace.schemas.errors import SchemaError
 
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 _KEPT = ("type", "name", "aliases", "symbols", "size", "items", "values", "fields", "default")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.avro.columns import MAX_STRING, Rows
-from schemas.avro.cursor import Cursor, Mask, Words
+from headrace.schemas.avro.columns import MAX_STRING, Rows
+from headrace.schemas.avro.cursor import Cursor, Mask, Words
 
 _HIGH = np.uint64(0x8080_8080_8080_8080)
 _KEEP = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)  # element n keeps a word's first n bytes

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.avro.columns import Column, Kind, Rows, blank, merge
-from schemas.avro.cursor import Cursor, read_byte, read_long, read_words
-from schemas.avro.text import gather_text
+from headrace.schemas.avro.columns import Column, Kind, Rows, blank, merge
+from headrace.schemas.avro.cursor import Cursor, read_byte, read_long, read_words
+from headrace.schemas.avro.text import gather_text
 
 _EXACT = 1 << 53  # up to here, and up to this power of ten, a double is exact, and a division rounds once
 _EXACT_SCALE = 22

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.avro.columns import MAX_STRING, Column, from_objects
-from schemas.avro.cursor import Cursor, join
-from schemas.avro.text import gather_text
-from schemas.json_events.fields import BITS, EPOCH, JsonField
+from headrace.schemas.avro.columns import MAX_STRING, Column, from_objects
+from headrace.schemas.avro.cursor import Cursor, join
+from headrace.schemas.avro.text import gather_text
+from headrace.schemas.json_events.fields import BITS, EPOCH, JsonField
 
 Mask = NDArray[np.bool_]
 _Read = Callable[[JsonField, list[Any], Mask], Column]

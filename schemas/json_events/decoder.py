@@ -13,12 +13,12 @@ from typing import Any, Literal, cast
 import msgspec
 import numpy as np
 
-from schemas.avro.columns import Column, Decoded, Kind, Rows, from_objects, merge
-from schemas.avro.schema import nearest
-from schemas.errors import RecordError, SchemaError
-from schemas.json_events.columns import READERS
-from schemas.json_events.fields import JsonField, json_fields
-from schemas.json_events.reference import MAX_DEPTH, Instant, RecordReader, nested_too_deep
+from headrace.schemas.avro.columns import Column, Decoded, Kind, Rows, from_objects, merge
+from headrace.schemas.avro.schema import nearest
+from headrace.schemas.errors import RecordError, SchemaError
+from headrace.schemas.json_events.columns import READERS
+from headrace.schemas.json_events.fields import JsonField, json_fields
+from headrace.schemas.json_events.reference import MAX_DEPTH, Instant, RecordReader, nested_too_deep
 
 _Part = tuple[Rows, dict[str, Column]]
 _TYPES: dict[str, Any] = {

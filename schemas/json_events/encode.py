@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from schemas.errors import RecordError
+from headrace.schemas.errors import RecordError
 
 
 class JsonEncoder:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from schemas.avro.columns import MAX_STRING, Kind
-from schemas.avro.resolution import Needed, needed_fields
-from schemas.avro.schema import parse_record, type_name
-from schemas.errors import RecordError, SchemaError
+from headrace.schemas.avro.columns import MAX_STRING, Kind
+from headrace.schemas.avro.resolution import Needed, needed_fields
+from headrace.schemas.avro.schema import parse_record, type_name
+from headrace.schemas.errors import RecordError, SchemaError
 
 Word = Literal["boolean", "int", "long", "float", "double", "string", "enum"]
 Value = bool | int | float | str | None

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from schemas.errors import RecordError
-from schemas.json_events.fields import JsonField, read_value
+from headrace.schemas.errors import RecordError
+from headrace.schemas.json_events.fields import JsonField, read_value
 
 MAX_DEPTH = 256
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from schemas.errors import PlanError
-from schemas.feature_specs import AggregationSpec
-from streams.aggregations.aggregation import Aggregation, ListValues, Reading, Values
-from streams.aggregations.count import Count
-from streams.aggregations.distinct import DEFAULT_PRECISION, PRECISIONS, CountDistinct
-from streams.aggregations.edge import First, Last
-from streams.aggregations.extreme import Max, Min
-from streams.aggregations.last_k import FUNCTIONS as LAST_K
-from streams.aggregations.percentile import P50, P75, P90, P95, P99
-from streams.aggregations.sum import Mean, Sum
-from streams.aggregations.variance import Deviation, PopulationDeviation, PopulationVariance, Variance
+from headrace.schemas.errors import PlanError
+from headrace.schemas.feature_specs import AggregationSpec
+from headrace.streams.aggregations.aggregation import Aggregation, ListValues, Reading, Values
+from headrace.streams.aggregations.count import Count
+from headrace.streams.aggregations.distinct import DEFAULT_PRECISION, PRECISIONS, CountDistinct
+from headrace.streams.aggregations.edge import First, Last
+from headrace.streams.aggregations.extreme import Max, Min
+from headrace.streams.aggregations.last_k import FUNCTIONS as LAST_K
+from headrace.streams.aggregations.percentile import P50, P75, P90, P95, P99
+from headrace.streams.aggregations.sum import Mean, Sum
+from headrace.streams.aggregations.variance import Deviation, PopulationDeviation, PopulationVariance, Variance
 
 __all__ = [
     "AGGREGATIONS",

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.feature_specs import AggregationSpec, ValueType
-from streams.accumulators import Held
-from streams.aggregations.totals import COUNTED, Totals
-from streams.lists import Lists
+from headrace.schemas.feature_specs import AggregationSpec, ValueType
+from headrace.streams.aggregations.accumulator import Held
+from headrace.streams.aggregations.totals import COUNTED, Totals
+from headrace.streams.columnar.lists import Lists
 
 Values = tuple[NDArray[Any], NDArray[np.bool_]]  # values and validity, shape (n,)
 ListValues = tuple[Lists, NDArray[np.bool_]]  # n lists and their validity

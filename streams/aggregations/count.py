@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from schemas.feature_specs import ValueType
-from streams.aggregations.aggregation import Aggregation, Reading, Values
+from headrace.schemas.feature_specs import ValueType
+from headrace.streams.aggregations.aggregation import Aggregation, Reading, Values
 
 
 class Count(Aggregation):

@@ -16,14 +16,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.avro import Column
-from schemas.feature_specs import AggregationSpec, ValueType
-from streams.accumulators import Held, Indices
-from streams.aggregations.aggregation import Aggregation, Reading, Values
-from streams.aggregations.ragged import RaggedAccumulator
-from streams.batch import Batch
-from streams.hashes import hash_values
-from streams.ragged_rows import RaggedRows
+from headrace.schemas.avro import Column
+from headrace.schemas.feature_specs import AggregationSpec, ValueType
+from headrace.streams.aggregations.accumulator import Held, Indices
+from headrace.streams.aggregations.aggregation import Aggregation, Reading, Values
+from headrace.streams.aggregations.ragged import RaggedAccumulator
+from headrace.streams.columnar.batch import Batch
+from headrace.streams.columnar.hashing import hash_values
+from headrace.streams.columnar.ragged_rows import RaggedRows
 
 PRECISIONS = range(6, 15)
 DEFAULT_PRECISION = 10

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.accumulators import Accumulator, Held, Indices, grow, stacked, tiles_of
-from streams.aggregations.extreme import Chosen
-from streams.batch import Batch
+from headrace.streams.aggregations.accumulator import Accumulator, Held, Indices, grow, stacked, tiles_of
+from headrace.streams.aggregations.extreme import Chosen
+from headrace.streams.columnar.batch import Batch
 
 
 class Edge(Accumulator):

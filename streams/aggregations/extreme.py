@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.feature_specs import AggregationSpec
-from streams.accumulators import Accumulator, Held, Indices, grow, stacked, tiles_of
-from streams.aggregations.aggregation import Aggregation, Reading, Values
-from streams.batch import Batch
+from headrace.schemas.feature_specs import AggregationSpec
+from headrace.streams.aggregations.accumulator import Accumulator, Held, Indices, grow, stacked, tiles_of
+from headrace.streams.aggregations.aggregation import Aggregation, Reading, Values
+from headrace.streams.columnar.batch import Batch
 
 
 class Extreme(Accumulator):

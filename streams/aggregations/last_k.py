@@ -12,11 +12,11 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.feature_specs import AggregationSpec, ValueType
-from streams.accumulators import Accumulator, Held, Indices, grow, tiles_of
-from streams.aggregations.aggregation import LOSSLESS, Aggregation, ListValues, Reading
-from streams.batch import Batch
-from streams.lists import Lists
+from headrace.schemas.feature_specs import AggregationSpec, ValueType
+from headrace.streams.aggregations.accumulator import Accumulator, Held, Indices, grow, tiles_of
+from headrace.streams.aggregations.aggregation import LOSSLESS, Aggregation, ListValues, Reading
+from headrace.streams.columnar.batch import Batch
+from headrace.streams.columnar.lists import Lists
 
 MOST = 100  # the greatest k
 TEXT_BYTES = 64  # the longest text that is held

@@ -16,12 +16,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.feature_specs import AggregationSpec, ValueType
-from streams.accumulators import Held, Indices
-from streams.aggregations.aggregation import Aggregation, Reading, Values
-from streams.aggregations.ragged import RaggedAccumulator
-from streams.batch import Batch
-from streams.ragged_rows import RaggedRows, spans
+from headrace.schemas.feature_specs import AggregationSpec, ValueType
+from headrace.streams.aggregations.accumulator import Held, Indices
+from headrace.streams.aggregations.aggregation import Aggregation, Reading, Values
+from headrace.streams.aggregations.ragged import RaggedAccumulator
+from headrace.streams.columnar.batch import Batch
+from headrace.streams.columnar.ragged_rows import RaggedRows, spans
 
 MOST = 256  # buckets
 _PARTS = 64  # buckets of level 0 from one power of two to the next

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.accumulators import Accumulator, Held, Indices
-from streams.ragged_rows import RaggedRows
+from headrace.streams.aggregations.accumulator import Accumulator, Held, Indices
+from headrace.streams.columnar.ragged_rows import RaggedRows
 
 
 class RaggedAccumulator(Accumulator):

@@ -9,12 +9,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.avro import Column
-from schemas.feature_specs import AggregationSpec, ValueType
-from streams.accumulators import Held
-from streams.aggregations.aggregation import Aggregation, Reading, Values
-from streams.aggregations.totals import LIMB_BITS, LIMB_MASK, Totals, carried
-from streams.fixed_point import EXACT, LIMIT, FixedPoint
+from headrace.schemas.avro import Column
+from headrace.schemas.feature_specs import AggregationSpec, ValueType
+from headrace.streams.aggregations.accumulator import Held
+from headrace.streams.aggregations.aggregation import Aggregation, Reading, Values
+from headrace.streams.aggregations.totals import LIMB_BITS, LIMB_MASK, Totals, carried
+from headrace.streams.columnar.fixed_point import EXACT, LIMIT, FixedPoint
 
 MOST_VALUES = 1 << 31  # in a window: so many of 32 bits do not overflow a limb
 _HIGH = float(1 << LIMB_BITS)

@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.avro import Column
-from streams.accumulators import Accumulator, Held, Indices, grow, tiles_of
-from streams.batch import Batch
+from headrace.schemas.avro import Column
+from headrace.streams.aggregations.accumulator import Accumulator, Held, Indices, grow, tiles_of
+from headrace.streams.columnar.batch import Batch
 
 LIMB_BITS = 32
 LIMB_MASK = (1 << LIMB_BITS) - 1

@@ -12,13 +12,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.avro import Column
-from schemas.feature_specs import AggregationSpec
-from streams.accumulators import Held
-from streams.aggregations.aggregation import Reading, Values
-from streams.aggregations.sum import Mean
-from streams.aggregations.totals import LIMB_BITS, LIMB_MASK, Totals, carried
-from streams.fixed_point import LIMIT, FixedPoint
+from headrace.schemas.avro import Column
+from headrace.schemas.feature_specs import AggregationSpec
+from headrace.streams.aggregations.accumulator import Held
+from headrace.streams.aggregations.aggregation import Reading, Values
+from headrace.streams.aggregations.sum import Mean
+from headrace.streams.aggregations.totals import LIMB_BITS, LIMB_MASK, Totals, carried
+from headrace.streams.columnar.fixed_point import LIMIT, FixedPoint
 
 _EXACT = 2.0**53  # whole numbers below are exact in float64
 _HALF_BITS = 24  # of a value's 47

@@ -8,7 +8,7 @@ from benchmarks.streams.definition import COUNT, SUM, plan_for
 from benchmarks.streams.outputs import differences
 from benchmarks.streams.peers.job import Clock, Job, marks
 from benchmarks.streams.workload import CLOSING_MS, PARTITIONS, WINDOWS, Totals, Window, Workload
-from streams.log_records import LogRecord
+from headrace.streams.log.records import LogRecord
 from tests.support.stream_driver import StreamDriver
 
 WORKLOAD = Workload(events=3000, keys=70, format="avro")

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from deploy.cli import app
-from deploy.settings import Settings
+from headrace.deploy.cli.main import app
+from headrace.deploy.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"

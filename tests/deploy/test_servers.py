@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import redis
 
-from deploy.kafka_server import KafkaServer, broker_jars
-from deploy.mock_kafka import MockKafka
-from deploy.offsets import end_offsets
-from deploy.redis_server import RedisServer
-from deploy.registry_server import registry_jars
-from schemas.errors import ServiceUnavailable, UnknownNameError
-from streams.log_reader import read_log
+from headrace.deploy.local.kafka_server import KafkaServer, broker_jars
+from headrace.deploy.local.mock_kafka import MockKafka
+from headrace.deploy.commands.offsets import end_offsets
+from headrace.deploy.local.redis_server import RedisServer
+from headrace.deploy.local.registry_server import registry_jars
+from headrace.schemas.errors import ServiceUnavailable, UnknownNameError
+from headrace.streams.log.reader import read_log
 from tests.support.ordered_producer import ordered_producer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,7 +87,7 @@ def test_the_built_in_broker_makes_topics_with_the_partitions_asked_for() -> Non
 
 
 def test_the_built_in_broker_as_a_process_tells_its_address_and_stops_when_asked() -> None:
-    command = [sys.executable, "-m", "deploy.mock_kafka", "--topic", "events=2"]
+    command = [sys.executable, "-m", "headrace.deploy.local.mock_kafka", "--topic", "events=2"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert process.stdout is not None
     address = process.stdout.readline().strip()

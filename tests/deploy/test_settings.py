@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.settings import load_settings
-from schemas.errors import SettingsError
+from headrace.deploy.settings import load_settings
+from headrace.schemas.errors import SettingsError
 
 KEY = "0123456789abcdef0123456789abcdef"
 
@@ -128,7 +128,7 @@ def test_a_child_process_gets_the_same_settings(tmp_path: Path) -> None:
         tmp_path, port=1234, feature_log=False, model_key=KEY, topic_partitions={"a.b": 1}
     )
     program = (
-        "import sys; from pathlib import Path; from deploy.settings import load_settings;"
+        "import sys; from pathlib import Path; from headrace.deploy.settings import load_settings;"
         "s = load_settings(Path(sys.argv[1]));"
         "print(s.port, s.feature_log, s.signing_key().decode(), s.topic_partitions)"
     )

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from deploy.stack import LocalStack
-from featurestore import FeatureClient
-from schemas.avro import encode_confluent
-from schemas.errors import ServiceUnavailable, SettingsError
+from headrace.deploy.stack import LocalStack
+from headrace import FeatureClient
+from headrace.schemas.avro import encode_confluent
+from headrace.schemas.errors import ServiceUnavailable, SettingsError
 from tests.support.clicks_project import NOON_MS, make_clicks_project, post
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +53,7 @@ def send(stack: LocalStack, key: bytes, value: bytes) -> None:
 
 
 def headrace(stack: LocalStack, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "deploy.cli", *words]
+    command = [sys.executable, "-P", "-m", "headrace", *words]
     environment = stack.settings.environment()
     return subprocess.run(
         command, cwd=stack.settings.project_dir, env=environment, capture_output=True, text=True
@@ -126,7 +126,7 @@ def test_control_c_stops_the_command_and_all_it_started(project_dir: Path, tmp_p
     folder = tmp_path / "clicks"
     shutil.copytree(project_dir, folder, ignore=shutil.ignore_patterns("learners.py", ".headrace"))
     up = subprocess.Popen(
-        [sys.executable, "-P", "-m", "deploy.cli", "up"],
+        [sys.executable, "-P", "-m", "headrace", "up"],
         cwd=folder, env=dict(os.environ, PYTHONPATH=str(ROOT)), stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert up.stdout is not None

@@ -10,10 +10,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from deploy.stack import LocalStack
-from featurestore import FeatureClient
-from featurestore.feature_log import ViewLog
-from streams.event_producer import EventProducer
+from headrace.deploy.stack import LocalStack
+from headrace import FeatureClient
+from headrace.featurestore.offline.feature_log import ViewLog
+from headrace.streams.event_producer import EventProducer
 from tests.support.clicks_project import NOON_MS, make_clicks_project, post
 
 UDF = """)
@@ -47,7 +47,7 @@ def stack(project_dir: Path) -> Iterator[LocalStack]:
 
 def headrace(stack: LocalStack, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-P", "-m", "deploy.cli", *words],
+        [sys.executable, "-P", "-m", "headrace", *words],
         cwd=stack.settings.project_dir, env=stack.settings.environment(), capture_output=True, text=True,
     )  # fmt: skip
 

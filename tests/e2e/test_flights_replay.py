@@ -35,7 +35,7 @@ def run_demo(data_dir: Path, disturb: bool) -> pd.DataFrame:
     assert demo.returncode == 0, output
     assert re.search(r"3,668 events, 1,785 predictions, 1,759 labels", output), output
     assert re.search(r"audit of 500 predictions: 14,500 equal, 0 different, 0 missing", output), output
-    from streams.archive import read_examples
+    from headrace.streams.join.example_archive import read_examples
 
     return read_examples(data_dir / "examples" / "delays").to_pandas().set_index("example_id")
 

@@ -14,16 +14,16 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from deploy.datasets import read_predictions
-from deploy.stack import LocalStack
+from headrace.deploy.commands.dataset import read_predictions
+from headrace.deploy.stack import LocalStack
 from examples.flights import data
 from examples.flights.demo import REPOSITORY, replay
 from examples.flights.steps import Period
 from examples.flights.times import HOUR_MS, MINUTE_MS, ORIGIN_ZONE
-from featurestore.feature_log import ViewLog
-from featurestore.online_writer import RedisOnlineSink
-from schemas.records import Prediction
-from streams.sinks import OnlineRows
+from headrace.featurestore.offline.feature_log import ViewLog
+from headrace.featurestore.online.writer import RedisOnlineSink
+from headrace.schemas.records import Prediction
+from headrace.streams.sinks import OnlineRows
 
 ROOT = Path(__file__).resolve().parents[2]
 STEP_MS = 15 * MINUTE_MS
@@ -32,7 +32,7 @@ STEP_MS = 15 * MINUTE_MS
 def headrace(stack: LocalStack, *words: str) -> subprocess.CompletedProcess[str]:
     told = {"KAFKA": stack.bootstrap, "REDIS": stack.redis_url, "DATA_DIR": str(stack.data_dir)}
     environment = os.environ | {f"HEADRACE_{name}": value for name, value in told.items()}
-    command = [sys.executable, "-m", "deploy.cli", *words]
+    command = [sys.executable, "-m", "headrace", *words]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from examples.flights.data import Dataset
 from examples.flights.events import rows
-from featurestore.repository import compile_features
-from learners.compile import compile_learners
-from learners.definitions import Learner
-from learners.project import load_project
-from learners.scoring import learn, score
-from learners.state_digest import state_digest
+from headrace.featurestore.compile.features import compile_features
+from headrace.learners.compile.plan import compile_learners
+from headrace.learners.definitions import Learner
+from headrace.learners.project import load_project
+from headrace.learners.models.scoring import learn, score
+from headrace.learners.models.state_digest import state_digest
 
 ARMS = ("base_rate", "static_regression", "streaming_regression", "hoeffding_tree", "binned_regression")
 

@@ -14,11 +14,11 @@ from examples.flights import data, tables
 from examples.flights.data import Dataset
 from examples.flights.events import rows
 from examples.flights.times import HOUR_MS
-from featurestore.repository import compile_features
-from learners.project import load_project
-from schemas.avro import AvroDecoder, Column
-from streams.event_encoder import EventEncoder
-from streams.event_format import EventFormat
+from headrace.featurestore.compile.features import compile_features
+from headrace.learners.project import load_project
+from headrace.schemas.avro import AvroDecoder, Column
+from headrace.streams.producers.event_encoder import EventEncoder
+from headrace.streams.producers.event_format import EventFormat
 
 ACTUALS = ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"]
 

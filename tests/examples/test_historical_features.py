@@ -13,15 +13,15 @@ from feast import FeatureStore
 from examples.flights import data
 from examples.flights.events import EventTable
 from examples.flights.times import HOUR_MS, MINUTE_MS
-from featurestore.feature_log import ParquetFeatureLog
-from featurestore.log_compaction import compact
-from featurestore.repository import compile_features, register
-from schemas.avro import encode_confluent
-from schemas.feature_specs import SourceSpec
-from schemas.marks import mark_headers
-from schemas.plan import Plan
-from streams.log_records import LogRecord, LogRecords
-from streams.partition_state import SourcePartition
+from headrace.featurestore.offline.feature_log import ParquetFeatureLog
+from headrace.featurestore.offline.compaction import compact
+from headrace.featurestore.compile.features import compile_features, register
+from headrace.schemas.avro import encode_confluent
+from headrace.schemas.feature_specs import SourceSpec
+from headrace.schemas.marks import mark_headers
+from headrace.schemas.plan import Plan
+from headrace.streams.log.records import LogRecord, LogRecords
+from headrace.streams.state.partition import SourcePartition
 from tests.support.window_oracle import OracleFeature, value_of
 
 START_MS = int(pd.Timestamp("2013-01-01 05:00", tz="UTC").timestamp() * 1000)

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from deploy.kafka_server import KafkaServer
-from deploy.redis_server import RedisServer
-from streams.log_reader import end_offset
+from headrace.deploy.local.kafka_server import KafkaServer
+from headrace.deploy.local.redis_server import RedisServer
+from headrace.streams.log.reader import end_offset
 from tests.support.worker_scene import PARTITIONS, ROOT, Load, Scene
 
 pytestmark = pytest.mark.kafka

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from featurestore.compile_expectations import compile_expectations
-from featurestore.definitions import Definition
-from featurestore.event_schema import EventColumn
-from featurestore.plan_diff import plan_changes
-from featurestore.plan_safety import unsafe_changes
-from featurestore.repository import compile_features
-from schemas.errors import DefinitionError
-from schemas.feature_specs import ExpectationSpec
+from headrace.featurestore.compile.expectations import compile_expectations
+from headrace.featurestore.compile.definition import Definition
+from headrace.featurestore.compile.event_schema import EventColumn
+from headrace.featurestore.plans.diff import plan_changes
+from headrace.featurestore.plans.safety import unsafe_changes
+from headrace.featurestore.compile.features import compile_features
+from headrace.schemas.errors import DefinitionError
+from headrace.schemas.feature_specs import ExpectationSpec
 from tests.support.edits import Replace
 
 COLUMNS = {

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from featurestore.repository import compile_features
-from featurestore.spark_schema import avro_schema_of
-from schemas.avro import schema_fingerprint
-from schemas.errors import PlanError
-from schemas.event_decoder import event_decoder
-from schemas.feature_specs import SourceSpec
-from streams.state_definition import definition_of
+from headrace.featurestore.compile.features import compile_features
+from headrace.featurestore.compile.spark_schema import avro_schema_of
+from headrace.schemas.avro import schema_fingerprint
+from headrace.schemas.errors import PlanError
+from headrace.schemas.event_decoder import event_decoder
+from headrace.schemas.feature_specs import SourceSpec
+from headrace.streams.state.fingerprint import definition_of
 from tests.support.edits import Replace, refusal
 
 DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}

@@ -19,18 +19,18 @@ from feast.type_map import feast_value_type_to_python_type, python_values_to_pro
 from feast.value_type import ValueType
 from pydantic import ValidationError
 
-from featurestore.client import AsyncFeatureClient, FeatureClient
-from featurestore.dataset import as_of_event_time
-from featurestore.materialize import materialize
-from featurestore.nested_values import message_of
-from featurestore.redis_decoder import decode_values
-from featurestore.redis_layout import feature_field, value_tag
-from featurestore.redis_rows import behind_length
-from featurestore.repository import compile_features, register
-from featurestore.response import FieldStatus
-from schemas.errors import DefinitionError, HeadraceError
-from schemas.feature_specs import FieldSpec
-from schemas.nested_types import parse_type
+from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
+from headrace.featurestore.offline.dataset import as_of_event_time
+from headrace.featurestore.batch.materialize import materialize
+from headrace.featurestore.redis_codec.nested_encoder import message_of
+from headrace.featurestore.redis_codec.decoder import decode_values
+from headrace.featurestore.redis_codec.layout import feature_field, value_tag
+from headrace.featurestore.redis_codec.row_encoder import behind_length
+from headrace.featurestore.compile.features import compile_features, register
+from headrace.featurestore.online.response import FieldStatus
+from headrace.schemas.errors import DefinitionError, HeadraceError
+from headrace.schemas.feature_specs import FieldSpec
+from headrace.schemas.nested_types import parse_type
 from tests.support.feast_online import Hashes, point_to, taken_from_both
 from tests.support.feature_values import NESTED, in_order, shown
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from featurestore.repository import compile_features
-from schemas.feature_specs import FeatureRef, FieldSpec
+from headrace.featurestore.compile.features import compile_features
+from headrace.schemas.feature_specs import FeatureRef, FieldSpec
 from tests.support.edits import Append, Replace, refusal
 
 ON_DEMAND = """

@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featurestore.client import AsyncFeatureClient, FeatureClient
-from featurestore.online_rebuild import RedisRebuildStore
-from featurestore.online_writer import RedisOnlineSink
-from featurestore.plan_facts import Amount, RedisPlanFacts
-from featurestore.plan_store import PlanStore
-from learners.model_pointers import ModelPointer, ModelPointers
-from schemas.errors import ServiceUnavailable, SettingsError
-from schemas.feature_specs import AggregationSpec, FieldSpec, SourceSpec, StreamViewSpec
-from schemas.plan import Plan
-from streams.progress import Progress, ProgressStore, progress_field, progress_key
-from streams.redis_nodes import redis_client
-from streams.redis_url import RedisUrl
-from streams.sinks import OnlineRows
+from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
+from headrace.featurestore.online.rebuild import RedisRebuildStore
+from headrace.featurestore.online.writer import RedisOnlineSink
+from headrace.featurestore.plans.usage import Amount, RedisPlanFacts
+from headrace.featurestore.plans.store import PlanStore
+from headrace.learners.models.pointers import ModelPointer, ModelPointers
+from headrace.schemas.errors import ServiceUnavailable, SettingsError
+from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, SourceSpec, StreamViewSpec
+from headrace.schemas.plan import Plan
+from headrace.streams.progress import Progress, ProgressStore, progress_field, progress_key
+from headrace.streams.connections.redis import redis_client
+from headrace.streams.connections.redis_url import RedisUrl
+from headrace.streams.sinks import OnlineRows
 from tests.support.redis_servers import Cluster, Server, certificates, running, tls_before, wait_for
 
 

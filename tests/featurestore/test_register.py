@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from feast import FeatureStore
 
-from featurestore.repository import compile_features, register
-from schemas.errors import DefinitionError
-from streams.redis_nodes import redis_client
+from headrace.featurestore.compile.features import compile_features, register
+from headrace.schemas.errors import DefinitionError
+from headrace.streams.connections.redis import redis_client
 from tests.support.feast_online import connection_string, point_to
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featurestore.load_udfs import load_udfs
-from featurestore.repository import compile_features, register
-from schemas.avro import Column
-from schemas.errors import DefinitionError, PlanError
-from schemas.feature_specs import ColumnSpec, UdfSpec
-from schemas.plan import Plan
+from headrace.featurestore.udfs.loading import load_udfs
+from headrace.featurestore.compile.features import compile_features, register
+from headrace.schemas.avro import Column
+from headrace.schemas.errors import DefinitionError, PlanError
+from headrace.schemas.feature_specs import ColumnSpec, UdfSpec
+from headrace.schemas.plan import Plan
 from tests.support.edits import Replace
 
 GOOD = """
@@ -71,7 +71,7 @@ def test_the_plan_has_its_text_with_what_it_names_its_inputs_and_derived_columns
     "change", [('seats"] >', 'seats"] >='), ("LEAST = 1", "LEAST = 2"), ("/ 60", "/ 61")]
 )
 def test_another_text_is_another_definition(repo: Path, write: Any, replace: Replace, change: Any) -> None:
-    from streams.state_definition import definition_of
+    from headrace.streams.state.fingerprint import definition_of
 
     write(GOOD)
     before = compile_features(repo).plan()
@@ -229,15 +229,15 @@ def test_a_worker_without_udfs_imports_neither_pandas_nor_feast() -> None:
     program = """
 import sys
 from types import SimpleNamespace
-import deploy.processes, streams.worker, streams.rebuild, featurestore.online_writer
-import featurestore.feature_log
+import headrace.deploy.processes, headrace.streams.worker.worker, headrace.streams.worker.rebuild, headrace.featurestore.online.writer
+import headrace.featurestore.offline.feature_log
 from tests.support.purchases import purchases_plan
-from streams.log_records import LogRecords
-from streams.partition_state import SourcePartition
+from headrace.streams.log.records import LogRecords
+from headrace.streams.state.partition import SourcePartition
 from tests.support.purchase_record import record
 
 plan = purchases_plan()
-assert deploy.processes._udfs(SimpleNamespace(project_dir=None), plan) == {}
+assert headrace.deploy.processes._udfs(SimpleNamespace(project_dir=None), plan) == {}
 SourcePartition(plan, plan.sources[0], 0, {}).process(LogRecords.of([record(0, 10)]))
 print(sorted({"pandas", "feast"} & set(sys.modules)))
 """

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deploy.redis_server import RedisServer
+from headrace.deploy.local.redis_server import RedisServer
 from tests.support.join_scene import Loop, a_plan
 from tests.support.worker_scene import Scene
 

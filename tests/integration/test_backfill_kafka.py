@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.backfill import Backfill
-from featurestore.backfill_state import Span
-from featurestore.feature_log import ViewLog
-from featurestore.online_rebuild import RedisRebuildStore
-from schemas.errors import HeadraceError
-from schemas.plan import Plan
-from streams.rebuild import Rebuild
+from headrace.deploy.commands.backfill import Backfill
+from headrace.featurestore.backfill.state import Span
+from headrace.featurestore.offline.feature_log import ViewLog
+from headrace.featurestore.online.rebuild import RedisRebuildStore
+from headrace.schemas.errors import HeadraceError
+from headrace.schemas.plan import Plan
+from headrace.streams.worker.rebuild import Rebuild
 from tests.support import worker_scene as scenes
 from tests.support.expected_rows import assert_rows_equal, expected_rows, oracle_features, rules_of
 from tests.support.purchases import purchases_plan

@@ -14,18 +14,18 @@ import pytest
 from confluent_kafka import Message
 from typer.testing import CliRunner
 
-from deploy.cli import app
-from deploy.dead_letters import REPLAYED, DeadLetterLog, FoundLetter, Selection
-from deploy.replay import Replay, objection
-from featurestore.plan_store import PlanStore
-from schemas import topics
-from schemas.errors import DeliveryError
-from schemas.marks import mark_headers
-from schemas.plan import Plan
-from schemas.records import DeadLetter
-from streams.log_reader import read_log
-from streams.outbox import Deliveries, KafkaRecord, Outbox
-from streams.progress import counts_key, progress_key
+from headrace.deploy.cli.main import app
+from headrace.deploy.commands.dead_letters import REPLAYED, DeadLetterLog, FoundLetter, Selection
+from headrace.deploy.commands.replay import Replay, objection
+from headrace.featurestore.plans.store import PlanStore
+from headrace.schemas import topics
+from headrace.schemas.errors import DeliveryError
+from headrace.schemas.marks import mark_headers
+from headrace.schemas.plan import Plan
+from headrace.schemas.records import DeadLetter
+from headrace.streams.log.reader import read_log
+from headrace.streams.producers.outbox import Deliveries, KafkaRecord, Outbox
+from headrace.streams.progress import counts_key, progress_key
 from tests.support.expected_rows import record_of
 from tests.support.purchases import EVENT_SCHEMA
 from tests.support.window_oracle import OracleEvent

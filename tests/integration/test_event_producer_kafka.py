@@ -13,16 +13,16 @@ import pytest
 from confluent_kafka import Message
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from deploy.mock_kafka import MockKafka
-from schemas.avro import AvroDecoder, schema_fingerprint
-from schemas.errors import DeliveryError, RecordError, ServiceUnavailable, SettingsError, UnknownNameError
-from schemas.marks import mark_time_ms
-from streams.async_event_producer import AsyncEventProducer
-from streams.event_format import EventFormat
-from streams.event_producer import EventProducer
-from streams.log_reader import read_log
-from streams.outbox import Deliveries, Outbox
-from streams.partitioning import partition_for
+from headrace.deploy.local.mock_kafka import MockKafka
+from headrace.schemas.avro import AvroDecoder, schema_fingerprint
+from headrace.schemas.errors import DeliveryError, RecordError, ServiceUnavailable, SettingsError, UnknownNameError
+from headrace.schemas.marks import mark_time_ms
+from headrace.streams.async_event_producer import AsyncEventProducer
+from headrace.streams.producers.event_format import EventFormat
+from headrace.streams.event_producer import EventProducer
+from headrace.streams.log.reader import read_log
+from headrace.streams.producers.outbox import Deliveries, Outbox
+from headrace.streams.log.partitioner import partition_for
 from tests.support.purchases import purchases_plan
 
 PARTITIONS = 4
@@ -247,7 +247,7 @@ def test_a_broker_that_went_away_is_told_with_its_address(vanishing: MockKafka) 
 
 
 def test_a_broker_that_was_never_there_is_told(free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.outbox._REQUEST_S", 1.0)
+    monkeypatch.setattr("headrace.streams.producers.outbox._REQUEST_S", 1.0)
     producer = EventProducer(f"127.0.0.1:{free_port}", EventFormat("clicks", SCHEMA))
     with pytest.raises(ServiceUnavailable, match=f"127.0.0.1:{free_port}.*see whether it runs"):
         producer.send(click(0))

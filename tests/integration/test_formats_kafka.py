@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from schemas import topics
-from schemas.avro import encode_confluent
-from streams.progress import counts_key
+from headrace.schemas import topics
+from headrace.schemas.avro import encode_confluent
+from headrace.streams.progress import counts_key
 from tests.support.nursery import Forked
 from tests.support.purchases import EVENT_SCHEMA
 from tests.support.registry_stand_in import StandIn, register

@@ -18,8 +18,8 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from schemas import topics
-from streams.log_reader import read_log
+from headrace.schemas import topics
+from headrace.streams.log.reader import read_log
 from tests.support.expected_rows import record_of
 from tests.support.ordered_producer import ordered_producer
 from tests.support.window_oracle import OracleEvent

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.redis_server import RedisServer
-from schemas.avro import encode_confluent
+from headrace.deploy.local.redis_server import RedisServer
+from headrace.schemas.avro import encode_confluent
 from tests.support.join_oracle import O, P
 from tests.support.join_scene import PARTITIONS, SCHEMA, Loop, a_log, oracles
 from tests.support.process_health import (

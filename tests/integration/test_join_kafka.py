@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from schemas.avro import encode_confluent
-from schemas.marks import mark_headers
-from schemas.records import Closing
-from streams.archive import read_examples
-from streams.progress import ProgressStore, counts_key
+from headrace.schemas.avro import encode_confluent
+from headrace.schemas.marks import mark_headers
+from headrace.schemas.records import Closing
+from headrace.streams.join.example_archive import read_examples
+from headrace.streams.progress import ProgressStore, counts_key
 from tests.support.join_oracle import M, O, P
 from tests.support.join_scene import PARTITIONS, PUBLISH, REFRESH, SCHEMA, Loop, a_log, oracles
 

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from streams.log_reader import read_log
+from headrace.streams.log.reader import read_log
 from tests.support.ordered_producer import ordered_producer
 
 pytestmark = pytest.mark.kafka

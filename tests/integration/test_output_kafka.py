@@ -8,11 +8,11 @@ import pytest
 from confluent_kafka import KafkaException
 
 from benchmarks.streams.topic_log import create, delete_topics
-from schemas.errors import ServiceUnavailable
-from streams import output
-from streams.log_reader import end_offset, read_log
-from streams.offset_producer import OffsetProducer
-from streams.output import LogProducer
+from headrace.schemas.errors import ServiceUnavailable
+from headrace.streams.log import producer as output
+from headrace.streams.log.reader import end_offset, read_log
+from headrace.streams.log.offset_producer import OffsetProducer
+from headrace.streams.log.producer import LogProducer
 
 pytestmark = pytest.mark.kafka
 RECORDS = [(b"%d" % n, b"value %d" % n if n % 3 else None) for n in range(2000)]

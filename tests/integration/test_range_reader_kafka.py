@@ -13,9 +13,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from faust.types import TP
 
-from streams import range_reader
-from streams.faust_app import range_app
-from streams.range_reader import RangeReader
+from headrace.streams.runtime import range_reader
+from headrace.streams.runtime.app import range_app
+from headrace.streams.runtime.range_reader import RangeReader
 from tests.support.ordered_producer import ordered_producer
 
 pytestmark = pytest.mark.kafka

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy.redis_server import RedisServer
-from featurestore.online_rebuild import RedisRebuildStore
-from schemas.errors import HeadraceError
-from streams.lists import Lists
-from streams.progress import counts_key, progress_key
-from streams.rebuild import Rebuild
-from streams.sinks import OnlineRows
+from headrace.deploy.local.redis_server import RedisServer
+from headrace.featurestore.online.rebuild import RedisRebuildStore
+from headrace.schemas.errors import HeadraceError
+from headrace.streams.columnar.lists import Lists
+from headrace.streams.progress import counts_key, progress_key
+from headrace.streams.worker.rebuild import Rebuild
+from headrace.streams.sinks import OnlineRows
 from tests.support.expected_rows import is_empty
 from tests.support.purchases import purchases_plan
 from tests.support.window_oracle import OracleEvent

@@ -14,17 +14,17 @@ import pytest
 from confluent_kafka import Producer
 from typer.testing import CliRunner
 
-from deploy.certificates import Authority
-from deploy.cli import app
-from deploy.secure_listener import MECHANISMS
-from deploy.stack import LocalStack
-from featurestore import FeatureClient
-from schemas import topics
-from schemas.errors import ServiceUnavailable, SettingsError
-from streams.event_producer import EventProducer
-from streams.kafka_access import client_config, refuse_wrong_access
-from streams.kafka_properties import read_kafka_properties
-from streams.log_reader import read_log
+from headrace.deploy.local.certificates import Authority
+from headrace.deploy.cli.main import app
+from headrace.deploy.local.tls_listener import MECHANISMS
+from headrace.deploy.stack import LocalStack
+from headrace import FeatureClient
+from headrace.schemas import topics
+from headrace.schemas.errors import ServiceUnavailable, SettingsError
+from headrace.streams.event_producer import EventProducer
+from headrace.streams.connections.kafka import client_config, refuse_wrong_access
+from headrace.streams.connections.kafka_properties import read_kafka_properties
+from headrace.streams.log.reader import read_log
 from tests.support.clicks_project import NOON_MS, make_clicks_project, post
 from tests.support.secure_kafka import PASSWORD, SecureKafka, secure_kafka
 from tests.support.token_server import LIFE_S
@@ -52,7 +52,7 @@ def stack(kafka: SecureKafka, repo: Path, tmp_path_factory: pytest.TempPathFacto
 
 
 def headrace(stack: LocalStack, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "deploy.cli", *words]
+    command = [sys.executable, "-P", "-m", "headrace", *words]
     return subprocess.run(
         command,
         cwd=stack.settings.project_dir, env=stack.settings.environment() | environment,
@@ -217,7 +217,7 @@ def test_without_a_client_certificate_that_is_trusted_a_command_ends_at_once_and
 def test_without_the_setting_the_error_names_it(
     stack: LocalStack, kafka: SecureKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.outbox._REQUEST_S", 2.0)
+    monkeypatch.setattr("headrace.streams.producers.outbox._REQUEST_S", 2.0)
     with pytest.raises(ServiceUnavailable, match="HEADRACE_KAFKA_CONFIG has the TLS and SASL"):
         _ = EventProducer.from_plan(kafka.bootstrap, stack.plan, "clicks").partition_count
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from learners.train_app import TrainApp
-from streams.health_server import serve_health
-from streams.overseer import Overseer
+from headrace.learners.training.app import TrainApp
+from headrace.streams.runtime.health_server import serve_health
+from headrace.streams.runtime.watchdog import Overseer
 from tests.support.flight_learners import HOUR_MS, closings, examples
 from tests.support.process_health import ask, metrics, wait_for_metric
 from tests.support.train_scene import Scene, bodies, running

@@ -11,8 +11,8 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from streams import range_reader
-from streams.faust_app import range_app
+from headrace.streams.runtime import range_reader
+from headrace.streams.runtime.app import range_app
 from tests.support.ordered_producer import ordered_producer
 
 pytestmark = pytest.mark.kafka

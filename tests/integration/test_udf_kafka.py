@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from featurestore.online_rebuild import RedisRebuildStore
-from featurestore.repository import compile_features
-from schemas import topics
-from streams.progress import counts_key
-from streams.rebuild import Rebuild
+from headrace.featurestore.online.rebuild import RedisRebuildStore
+from headrace.featurestore.compile.features import compile_features
+from headrace.schemas import topics
+from headrace.streams.progress import counts_key
+from headrace.streams.worker.rebuild import Rebuild
 from tests.support.carrier_repository import CONFIG
 from tests.support.expected_rows import rules_of
 from tests.support.purchases import EVENT_SCHEMA

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy.replay import objection
-from deploy.status import read_status, render_status
-from schemas import topics
-from streams.progress import counts_key
+from headrace.deploy.commands.replay import objection
+from headrace.deploy.commands.status import read_status, render_status
+from headrace.schemas import topics
+from headrace.streams.progress import counts_key
 from tests.support.expected_rows import assert_rows_equal, expected_rows
 from tests.support.overflowing_sums import LARGEST, judged_by_oracle, plan_of_sums, unfit_of
 from tests.support.window_oracle import OracleEvent

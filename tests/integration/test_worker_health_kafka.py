@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from deploy.redis_server import RedisServer
+from headrace.deploy.local.redis_server import RedisServer
 from tests.support.expected_rows import rules_of
 from tests.support.process_health import (
     EXIT_FAILED,

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from schemas import topics
-from streams.progress import counts_key
+from headrace.schemas import topics
+from headrace.streams.progress import counts_key
 from tests.support.expected_rows import is_empty, rules_of
 from tests.support.process_health import assert_stops_at_once, wait_until_restoring
 from tests.support.window_oracle import OracleEvent, judge

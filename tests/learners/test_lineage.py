@@ -9,13 +9,13 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
-from deploy.cli import app
-from featurestore.plan_store import PlanStore
-from learners.lineage import FeatureLineage, LearnerUse, Lineage, ModelVersions, VersionSpan
-from learners.model_pointers import ModelPointer, ModelPointers
-from learners.model_store import LINEAGE, PublishedVersion
-from schemas.errors import UnknownNameError
-from schemas.feature_specs import (
+from headrace.deploy.cli.main import app
+from headrace.featurestore.plans.store import PlanStore
+from headrace.learners.lineage import FeatureLineage, LearnerUse, Lineage, ModelVersions, VersionSpan
+from headrace.learners.models.pointers import ModelPointer, ModelPointers
+from headrace.learners.models.store import LINEAGE, PublishedVersion
+from headrace.schemas.errors import UnknownNameError
+from headrace.schemas.feature_specs import (
     AggregationSpec,
     BatchViewSpec,
     ColumnSpec,
@@ -26,8 +26,8 @@ from schemas.feature_specs import (
     StreamViewSpec,
     UdfSpec,
 )
-from schemas.plan import AboutSpec, Plan
-from schemas.router_specs import LearnerSpec
+from headrace.schemas.plan import AboutSpec, Plan
+from headrace.schemas.router_specs import LearnerSpec
 from tests.support.purchases import purchases_plan
 
 KEY = (FieldSpec(name="user", dtype="Int64"),)

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from deploy.topics_admin import ensure_topics
-from featurestore.on_demand import OnDemandFunctions, definition_of
-from learners.inputs import Inputs
-from learners.scoring import score
-from learners.trainer import Trainer
-from schemas.errors import DefinitionError
-from schemas.feature_specs import FeatureRef, FieldSpec, OnDemandViewSpec
-from schemas.plan import Plan
-from schemas.records import Example, Prediction
+from headrace.deploy.commands.topics import ensure_topics
+from headrace.featurestore.on_demand.functions import OnDemandFunctions, definition_of
+from headrace.learners.models.inputs import Inputs
+from headrace.learners.models.scoring import score
+from headrace.learners.training.trainer import Trainer
+from headrace.schemas.errors import DefinitionError
+from headrace.schemas.feature_specs import FeatureRef, FieldSpec, OnDemandViewSpec
+from headrace.schemas.plan import Plan
+from headrace.schemas.records import Example, Prediction
 from tests.support.service_scene import AS_OF_MS, Scene, until
 
 pytestmark = pytest.mark.kafka
@@ -164,6 +164,6 @@ def test_serve_does_not_start_with_a_function_that_is_not_the_plans(scene: Scene
 
 
 def test_the_service_loads_feast_where_a_learner_needs_it_only() -> None:
-    program = "import sys, learners.service; print([m for m in ('pandas', 'feast') if m in sys.modules])"
+    program = "import sys, headrace.learners.serving.app; print([m for m in ('pandas', 'feast') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

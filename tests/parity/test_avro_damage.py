@@ -11,7 +11,7 @@ from typing import Any
 import fastavro
 import pytest
 
-from schemas.avro import AvroDecoder, encode_confluent
+from headrace.schemas.avro import AvroDecoder, encode_confluent
 
 SCHEMA = {
     "type": "record",

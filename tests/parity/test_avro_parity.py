@@ -14,11 +14,11 @@ import fastavro
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.avro import AvroDecoder, Decoded, encode_confluent
-from schemas.avro.reference import ReferenceDecoder
-from schemas.avro.resolution import match_fields, needed_fields
-from schemas.avro.schema import parse_record
-from schemas.errors import RecordError
+from headrace.schemas.avro import AvroDecoder, Decoded, encode_confluent
+from headrace.schemas.avro.reference import ReferenceDecoder
+from headrace.schemas.avro.resolution import match_fields, needed_fields
+from headrace.schemas.avro.schema import parse_record
+from headrace.schemas.errors import RecordError
 
 Json = Any
 LONGS = st.integers(-(1 << 63), (1 << 63) - 1) | st.sampled_from([0, -1, 63, 64, -65, 1 << 56, 1 << 62])

@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.avro import AvroDecoder, Decoded, encode_confluent
-from schemas.json_events.decoder import JsonDecoder
+from headrace.schemas.avro import AvroDecoder, Decoded, encode_confluent
+from headrace.schemas.json_events.decoder import JsonDecoder
 
 Json = Any
 SYMBOLS = ["A", "BB", "C_1"]

@@ -8,12 +8,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.avro import Column
-from streams.accumulators import Held
-from streams.aggregations.distinct import Precision, Registers
-from streams.aggregations.percentile import Buckets
-from streams.batch import Batch
-from streams.ragged_rows import RaggedRows
+from headrace.schemas.avro import Column
+from headrace.streams.aggregations.accumulator import Held
+from headrace.streams.aggregations.distinct import Precision, Registers
+from headrace.streams.aggregations.percentile import Buckets
+from headrace.streams.columnar.batch import Batch
+from headrace.streams.columnar.ragged_rows import RaggedRows
 from tests.support.sketch_oracle import buckets_of, registers_of
 
 KEYS, DEPTH = 3, 4

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.plan import Plan
-from streams.aggregations import AGGREGATIONS
+from headrace.schemas.plan import Plan
+from headrace.streams.aggregations import AGGREGATIONS
 from tests.support.expected_rows import assert_rows_equal, expected_rows, oracle_features, record_of
 from tests.support.overflowing_sums import LARGEST, is_unfit, judged_by_oracle, plan_of_sums, unfit_of
 from tests.support.random_logs import split_users, thorough

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.aggregations import AGGREGATIONS
+from headrace.streams.aggregations import AGGREGATIONS
 from tests.support.aggregation_states import over
 from tests.support.duckdb_oracle import EXPRESSIONS, DuckDbOracle
 from tests.support.expected_rows import is_empty, record_of

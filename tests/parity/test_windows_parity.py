@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.marks import mark_headers
-from streams.log_records import LogRecord
+from headrace.schemas.marks import mark_headers
+from headrace.streams.log.records import LogRecord
 from tests.support.expected_rows import assert_rows_equal, expected_rows, record_of, rules_of
 from tests.support.purchases import purchases_plan
 from tests.support.random_logs import kept, logs, split_users, thorough

@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from schemas.avro import AvroDecoder, encode_confluent
+from headrace.schemas.avro import AvroDecoder, encode_confluent
 from tests.support.avro_records import COLOUR, HUGE, NEIGHBOUR, Json, decode, framed, record
 from tests.support.decoded import assert_only_the_second_is_bad, column
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from schemas.avro import AvroDecoder, ConfluentEncoder, encode_confluent, schema_fingerprint
-from schemas.errors import RecordError, SchemaError
+from headrace.schemas.avro import AvroDecoder, ConfluentEncoder, encode_confluent, schema_fingerprint
+from headrace.schemas.errors import RecordError, SchemaError
 
 FIELDS = [
     {"name": "key", "type": "string"},

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from schemas.avro import AvroDecoder, encode_confluent
-from schemas.errors import SchemaError
+from headrace.schemas.avro import AvroDecoder, encode_confluent
+from headrace.schemas.errors import SchemaError
 from tests.support.avro_records import Json, decode, framed, record, varint
 from tests.support.decoded import column
 

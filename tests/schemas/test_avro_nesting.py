@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from schemas.avro import encode_confluent
+from headrace.schemas.avro import encode_confluent
 from tests.support.avro_records import HUGE, decode, framed, record, varint
 from tests.support.decoded import column
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from schemas.avro import AvroDecoder, encode_confluent
-from schemas.errors import SchemaError
+from headrace.schemas.avro import AvroDecoder, encode_confluent
+from headrace.schemas.errors import SchemaError
 from tests.support.avro_records import COLOUR, NEIGHBOUR, Json, framed, record
 from tests.support.decoded import column
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.encodings import UNVERSIONED, Encoding, headrace_version
-from schemas.errors import ModelError, StateError
+from headrace.schemas.encodings import UNVERSIONED, Encoding, headrace_version
+from headrace.schemas.errors import ModelError, StateError
 
 POSITION = Encoding(version=2, older=(UNVERSIONED, 1), remedy="run that version")
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schemas.avro import AvroDecoder, Decoded, encode_confluent
-from schemas.errors import SchemaError
-from schemas.json_events.decoder import JsonDecoder
+from headrace.schemas.avro import AvroDecoder, Decoded, encode_confluent
+from headrace.schemas.errors import SchemaError
+from headrace.schemas.json_events.decoder import JsonDecoder
 from tests.support.decoded import agreed, assert_only_the_second_is_bad, column
 
 COLOUR = {"type": "enum", "name": "Colour", "symbols": ["RED", "BLUE"]}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from schemas.errors import PlanError
-from schemas.plan import Plan
+from headrace.schemas.errors import PlanError
+from headrace.schemas.plan import Plan
 from tests.support.purchases import purchases_plan
 
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from schemas.avro import encode_confluent
-from schemas.feature_specs import AggregationSpec
-from streams.accumulators import Accumulator, Held
-from streams.aggregations import AGGREGATIONS, LAST_K, aggregation_of
-from streams.aggregations.edge import Earliest, Latest
-from streams.log_records import LogRecord
-from streams.partition_state import SourcePartition
-from streams.state_definition import definition_of
+from headrace.schemas.avro import encode_confluent
+from headrace.schemas.feature_specs import AggregationSpec
+from headrace.streams.aggregations.accumulator import Accumulator, Held
+from headrace.streams.aggregations import AGGREGATIONS, LAST_K, aggregation_of
+from headrace.streams.aggregations.edge import Earliest, Latest
+from headrace.streams.log.records import LogRecord
+from headrace.streams.state.partition import SourcePartition
+from headrace.streams.state.fingerprint import definition_of
 from tests.support.purchases import EVENT_SCHEMA, purchases_plan
 from tests.support.stream_driver import StreamDriver
 

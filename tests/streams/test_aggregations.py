@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.feature_specs import FLAT_TYPES, FieldSpec, StreamViewSpec
-from streams.aggregations import AGGREGATIONS, LAST_K
-from streams.group_state import GroupState
-from streams.hashes import hash_values
+from headrace.schemas.feature_specs import FLAT_TYPES, FieldSpec, StreamViewSpec
+from headrace.streams.aggregations import AGGREGATIONS, LAST_K
+from headrace.streams.state.view_group import GroupState
+from headrace.streams.columnar.hashing import hash_values
 from tests.support.aggregation_states import (
     INTEGERS,
     QUANTUM,

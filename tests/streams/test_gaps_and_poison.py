@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.avro import AvroDecoder
+from headrace.schemas.avro import AvroDecoder
 from tests.support.expected_rows import assert_rows_equal, expected_rows, record_of, rules_of
 from tests.support.purchases import purchases_plan
 from tests.support.random_logs import logs, split_users, thorough

@@ -7,12 +7,12 @@ import threading
 import pytest
 import redis
 
-from schemas import topics
-from schemas.errors import ProgressTimeout, UnknownNameError
-from schemas.feature_specs import FeatureServiceSpec
-from schemas.plan import Plan
-from schemas.router_specs import LearnerSpec
-from streams.progress import EPOCHS, Progress, ProgressStore
+from headrace.schemas import topics
+from headrace.schemas.errors import ProgressTimeout, UnknownNameError
+from headrace.schemas.feature_specs import FeatureServiceSpec
+from headrace.schemas.plan import Plan
+from headrace.schemas.router_specs import LearnerSpec
+from headrace.streams.progress import EPOCHS, Progress, ProgressStore
 from tests.support.join_builders import a_router
 from tests.support.purchases import purchases_plan
 

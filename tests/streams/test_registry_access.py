@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from schemas.avro import AvroDecoder, encode_confluent
-from schemas.errors import ServiceUnavailable, SettingsError
-from streams.log_records import LogRecord, LogRecords
-from streams.schema_registry import RegistryAccess, SchemaRegistry, WriterSchemas
+from headrace.schemas.avro import AvroDecoder, encode_confluent
+from headrace.schemas.errors import ServiceUnavailable, SettingsError
+from headrace.streams.log.records import LogRecord, LogRecords
+from headrace.streams.connections.schema_registry import RegistryAccess, SchemaRegistry, WriterSchemas
 from tests.support.registry_stand_in import StandIn
 
 SCHEMA = {"type": "record", "name": "E", "fields": [{"name": "a", "type": "long"}]}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from schemas.avro import Column
-from schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec
-from streams.aggregations import AGGREGATIONS
-from streams.batch import Batch
-from streams.group_state import GroupState
+from headrace.schemas.avro import Column
+from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec
+from headrace.streams.aggregations import AGGREGATIONS
+from headrace.streams.columnar.batch import Batch
+from headrace.streams.state.view_group import GroupState
 
 INTEGERS, REALS = "long", "double"
 WINDOWS = [(60, 10), (30, 30), (0, 0)]

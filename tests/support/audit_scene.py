@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from featurestore.audit import Audit, AuditReport, SourceLog
-from featurestore.raw_events import heard_of_block, raw_table
-from schemas.feature_specs import FeatureRef, FeatureServiceSpec
-from schemas.plan import Plan
-from schemas.records import Prediction, Provenance
-from schemas.router_specs import LearnerSpec
-from streams.sinks import OnlineRows
-from streams.state_definition import definition_of
+from headrace.featurestore.audit.audit import Audit, AuditReport, SourceLog
+from headrace.featurestore.audit.raw_events import heard_of_block, raw_table
+from headrace.schemas.feature_specs import FeatureRef, FeatureServiceSpec
+from headrace.schemas.plan import Plan
+from headrace.schemas.records import Prediction, Provenance
+from headrace.schemas.router_specs import LearnerSpec
+from headrace.streams.sinks import OnlineRows
+from headrace.streams.state.fingerprint import definition_of
 from tests.support.expected_rows import record_of
 from tests.support.join_builders import a_prediction, a_router
 from tests.support.purchases import purchases_plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from schemas.avro import AvroDecoder, Decoded
+from headrace.schemas.avro import AvroDecoder, Decoded
 from tests.support.decoded import agreed
 
 Json = Any

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from featurestore.feature_log import ViewLog
-from featurestore.log_compaction import latest_rows
-from schemas.plan import Plan
-from streams.log_records import LogRecord
+from headrace.featurestore.offline.feature_log import ViewLog
+from headrace.featurestore.offline.compaction import latest_rows
+from headrace.schemas.plan import Plan
+from headrace.streams.log.records import LogRecord
 from tests.support.expected_rows import record_of
 from tests.support.window_oracle import OracleEvent
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from streams.sinks import OnlineRows
+from headrace.streams.sinks import OnlineRows
 
 START = datetime(2013, 1, 1, 12, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from deploy.stack import LocalStack
+from headrace.deploy.stack import LocalStack
 
 NOON_MS = 1_700_000_000_000
 CLICKS = Path(__file__).parent / "clicks"

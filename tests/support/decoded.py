@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.avro import Decoded
+from headrace.schemas.avro import Decoded
 
 
 def column(decoded: Decoded, name: str) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from river import compose, ensemble, facto, forest, linear_model, naive_bayes, optim, preprocessing, tree
 
-from learners.state_digest import state_digest
+from headrace.learners.models.state_digest import state_digest
 
 
 def mixed() -> Any:

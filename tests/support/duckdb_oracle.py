@@ -6,8 +6,8 @@ from typing import Any
 
 import duckdb
 
-from schemas.feature_specs import AggregationSpec, StreamViewSpec
-from schemas.plan import Plan
+from headrace.schemas.feature_specs import AggregationSpec, StreamViewSpec
+from headrace.schemas.plan import Plan
 from tests.support.window_oracle import OracleEvent
 
 TABLE = (

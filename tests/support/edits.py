@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from featurestore.repository import compile_features
-from schemas.errors import DefinitionError
+from headrace.featurestore.compile.features import compile_features
+from headrace.schemas.errors import DefinitionError
 
 Replace = Callable[[str, str], None]
 Append = Callable[[str], None]

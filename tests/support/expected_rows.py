@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from schemas.avro import encode_confluent
-from schemas.marks import mark_headers
-from schemas.plan import Plan
-from streams.log_records import LogRecord
+from headrace.schemas.avro import encode_confluent
+from headrace.schemas.marks import mark_headers
+from headrace.schemas.plan import Plan
+from headrace.streams.log.records import LogRecord
 from tests.support.purchases import EVENT_SCHEMA
 from tests.support.window_oracle import (
     Judged,

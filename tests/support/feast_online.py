@@ -14,11 +14,11 @@ from feast.repo_config import RepoConfig
 from feast.types import Int64, String
 from feast.value_type import ValueType as FeastValueType
 
-from featurestore.definitions import field_specs
-from featurestore.materialize import materialize
-from featurestore.repository import compile_features, register
-from schemas.feature_specs import BatchViewSpec, FeatureRef, FeatureServiceSpec, FieldSpec
-from schemas.plan import Plan
+from headrace.featurestore.compile.definition import field_specs
+from headrace.featurestore.batch.materialize import materialize
+from headrace.featurestore.compile.features import compile_features, register
+from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef, FeatureServiceSpec, FieldSpec
+from headrace.schemas.plan import Plan
 from tests.support.feature_values import TYPES, feast_type
 
 FEATURES = field_specs((re.sub(r"\W+", "_", f"f_{dtype}").strip("_").lower(), dtype) for dtype in TYPES)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from learners.compile import compile_learners
-from learners.project import Project, load_project
-from schemas.feature_specs import (
+from headrace.learners.compile.plan import compile_learners
+from headrace.learners.project import Project, load_project
+from headrace.schemas.feature_specs import (
     AggregationSpec,
     FeatureRef,
     FeatureServiceSpec,
@@ -19,8 +19,8 @@ from schemas.feature_specs import (
     SourceSpec,
     StreamViewSpec,
 )
-from schemas.plan import Plan
-from schemas.records import Closing, Example, Prediction
+from headrace.schemas.plan import Plan
+from headrace.schemas.records import Closing, Example, Prediction
 
 HOUR_MS = 3_600_000
 AVRO = """{"type": "record", "name": "Arrival", "fields": [
@@ -33,7 +33,7 @@ from datetime import timedelta
 
 from river import compose, dummy, linear_model, preprocessing, tree
 
-from learners import Learner, Outcome, Router, ThompsonSampling
+from headrace import Learner, Outcome, Router, ThompsonSampling
 
 
 def with_ratio(x):

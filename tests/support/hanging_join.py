@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 
-from streams import join_app
-from streams.offset_producer import OffsetProducer
+from headrace.streams.join import app as join_app
+from headrace.streams.log.offset_producer import OffsetProducer
 from tests.support import join_process
 
 _FLUSHES = 20

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from typing import Any
 
-from featurestore.online_writer import RedisOnlineSink
+from headrace.featurestore.online.writer import RedisOnlineSink
 from tests.support import worker_process
 
 _WRITES = 20

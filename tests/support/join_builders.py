@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.records import Outcome, Prediction
-from schemas.router_specs import PolicySpec, RouterSpec
+from headrace.schemas.records import Outcome, Prediction
+from headrace.schemas.router_specs import PolicySpec, RouterSpec
 
 
 def a_router(wait_ms: int, **more: Any) -> RouterSpec:

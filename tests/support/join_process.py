@@ -7,9 +7,9 @@ import logging
 import sys
 from pathlib import Path
 
-from schemas.plan import Plan
-from streams.join_app import JoinApp
-from streams.join_config import JoinConfig
+from headrace.schemas.plan import Plan
+from headrace.streams.join.app import JoinApp
+from headrace.streams.join.config import JoinConfig
 
 
 def main(plan_file: str, bootstrap: str, redis_url: str, archive: str, config: str = "{}") -> None:

@@ -102,7 +102,7 @@ def start(module: str, arguments: Sequence[str], log: Path) -> Forked:
 def main() -> None:
     """Import what is slow, then fork until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is its user's; when that ends, so does the input
-    for name in ("featurestore.online_writer", "streams.join_app", "streams.worker"):
+    for name in ("headrace.featurestore.online.writer", "headrace.streams.join.app", "headrace.streams.worker.worker"):
         importlib.import_module(name)
     gc.freeze()
     children: set[int] = set()

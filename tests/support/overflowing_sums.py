@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.feature_specs import AggregationSpec
-from schemas.plan import Plan
+from headrace.schemas.feature_specs import AggregationSpec
+from headrace.schemas.plan import Plan
 from tests.support.expected_rows import rules_of
 from tests.support.purchases import purchases_plan
 from tests.support.window_oracle import Judged, OracleEvent, judge

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from learners.policies import EpsilonGreedyPolicy, FixedPolicy, Policy, ThompsonPolicy
-from learners.posteriors import Evidence
+from headrace.learners.routing.policies import EpsilonGreedyPolicy, FixedPolicy, Policy, ThompsonPolicy
+from headrace.learners.routing.posteriors import Evidence
 
 ARMS = ("a", "b", "c")
 POLICIES: dict[str, Callable[[], Policy]] = {

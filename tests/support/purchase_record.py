@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from schemas.avro import encode_confluent
-from streams.log_records import LogRecord
+from headrace.schemas.avro import encode_confluent
+from headrace.streams.log.records import LogRecord
 from tests.support.purchases import EVENT_SCHEMA
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from featurestore.pandas_udf import PandasUdf
-from schemas.feature_specs import ColumnSpec, StreamViewSpec, UdfSpec
-from schemas.plan import Plan
+from headrace.featurestore.udfs.pandas_udf import PandasUdf
+from headrace.schemas.feature_specs import ColumnSpec, StreamViewSpec, UdfSpec
+from headrace.schemas.plan import Plan
 from tests.support.purchases import purchases_plan
 from tests.support.window_oracle import RowUdf
 

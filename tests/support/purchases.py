@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from schemas.feature_specs import AggregationSpec, FieldSpec, SourceSpec, StreamViewSpec
-from schemas.plan import Plan
+from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, SourceSpec, StreamViewSpec
+from headrace.schemas.plan import Plan
 
 EVENT_SCHEMA = json.dumps(
     {

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import redis
 
-from deploy.child import Child, free_port
-from deploy.redis_server import redis_program
+from headrace.deploy.local.child import Child, free_port
+from headrace.deploy.local.redis_server import redis_program
 
 _SLOTS = 16384
 

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.certificates import Authority, Certificate
-from deploy.kafka_server import KafkaServer
-from deploy.secure_listener import SecureListener
-from streams.kafka_access import KafkaAccess
-from streams.kafka_properties import read_kafka_properties
+from headrace.deploy.local.certificates import Authority, Certificate
+from headrace.deploy.local.kafka_server import KafkaServer
+from headrace.deploy.local.tls_listener import SecureListener
+from headrace.streams.connections.kafka import KafkaAccess
+from headrace.streams.connections.kafka_properties import read_kafka_properties
 from tests.support.token_server import TokenServer
 
 ROOT = Path(__file__).resolve().parents[2]

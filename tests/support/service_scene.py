@@ -14,15 +14,15 @@ import redis
 from confluent_kafka import Consumer, TopicPartition
 from starlette.testclient import TestClient
 
-from featurestore.online_writer import RedisOnlineSink
-from learners.model_pointers import ModelPointer, ModelPointers
-from learners.model_store import ModelStore
-from learners.service import create_app
-from learners.trainer import Trainer
-from schemas import topics
-from schemas.plan import Plan
-from schemas.records import Epoch
-from streams.sinks import OnlineRows
+from headrace.featurestore.online.writer import RedisOnlineSink
+from headrace.learners.models.pointers import ModelPointer, ModelPointers
+from headrace.learners.models.store import ModelStore
+from headrace.learners.serving.app import create_app
+from headrace.learners.training.trainer import Trainer
+from headrace.schemas import topics
+from headrace.schemas.plan import Plan
+from headrace.schemas.records import Epoch
+from headrace.streams.sinks import OnlineRows
 from tests.support.flight_learners import LEARNERS, examples, flights
 from tests.support.train_process import KEY
 

@@ -8,9 +8,11 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from streams import join_restore, range_reader
-from streams.join_app import JoinApp
-from streams.log_reader import read_log
+from headrace.streams.join import restore as join_restore
+
+from headrace.streams.runtime import range_reader
+from headrace.streams.join.app import JoinApp
+from headrace.streams.log.reader import read_log
 from tests.support import join_process
 
 _RECORD_S, _RANGE_S = 0.1, 1.0

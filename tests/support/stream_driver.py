@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.feature_specs import SourceSpec
-from schemas.plan import Plan
-from streams.log_records import LogRecord, LogRecords
-from streams.partition_state import Effects, Shard, SourcePartition
-from streams.sinks import OnlineRows
-from streams.view_udf import Transform
+from headrace.schemas.feature_specs import SourceSpec
+from headrace.schemas.plan import Plan
+from headrace.streams.log.records import LogRecord, LogRecords
+from headrace.streams.state.partition import Effects, Shard, SourcePartition
+from headrace.streams.sinks import OnlineRows
+from headrace.streams.intake.udf import Transform
 
 
 @dataclass

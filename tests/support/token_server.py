@@ -9,7 +9,7 @@ import secrets
 import time
 from pathlib import Path
 
-from deploy.secure_listener import AUDIENCE
+from headrace.deploy.local.tls_listener import AUDIENCE
 from tests.support.http_stand_in import HttpStandIn
 
 LIFE_S = 5

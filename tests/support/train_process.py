@@ -7,10 +7,10 @@ from pathlib import Path
 
 import redis
 
-from learners.model_store import ModelStore
-from learners.project import load_project
-from learners.train_app import TrainApp
-from schemas.plan import Plan
+from headrace.learners.models.store import ModelStore
+from headrace.learners.project import load_project
+from headrace.learners.training.app import TrainApp
+from headrace.schemas.plan import Plan
 
 KEY = b"a key for the tests alone"
 

@@ -11,15 +11,15 @@ from pathlib import Path
 import redis
 from confluent_kafka import Consumer, TopicPartition
 
-from deploy.topics_admin import ensure_topics
-from learners.model_pointers import ModelPointers
-from learners.model_store import Artifact, ModelStore
-from learners.state_digest import state_digest
-from learners.train_app import TrainApp
-from schemas import topics
-from schemas.marks import mark_headers
-from schemas.records import Closing, Epoch, Example
-from streams.progress import ProgressStore
+from headrace.deploy.commands.topics import ensure_topics
+from headrace.learners.models.pointers import ModelPointers
+from headrace.learners.models.store import Artifact, ModelStore
+from headrace.learners.models.state_digest import state_digest
+from headrace.learners.training.app import TrainApp
+from headrace.schemas import topics
+from headrace.schemas.marks import mark_headers
+from headrace.schemas.records import Closing, Epoch, Example
+from headrace.streams.progress import ProgressStore
 from tests.support.flight_learners import flights
 from tests.support.ordered_producer import ordered_producer
 from tests.support.train_process import KEY

@@ -10,11 +10,11 @@ import logging
 import sys
 from pathlib import Path
 
-from featurestore.online_writer import RedisOnlineSink
-from schemas.plan import Plan
-from streams.view_udf import Transform
-from streams.worker import Worker
-from streams.worker_config import WorkerConfig
+from headrace.featurestore.online.writer import RedisOnlineSink
+from headrace.schemas.plan import Plan
+from headrace.streams.intake.udf import Transform
+from headrace.streams.worker.worker import Worker
+from headrace.streams.worker.config import WorkerConfig
 
 
 def main(
@@ -32,7 +32,7 @@ def udfs(plan_file: Path, plan: Plan) -> dict[str, Transform]:
     """Those of the repository beside the plan."""
     if not any(view.udf for view in plan.stream_views):
         return {}
-    from featurestore.load_udfs import load_udfs
+    from headrace.featurestore.udfs.loading import load_udfs
 
     return load_udfs(plan_file.with_name("repo"), plan)
 

@@ -14,11 +14,11 @@ from typing import Any
 import redis
 from confluent_kafka import Consumer, TopicPartition
 
-from deploy.topics_admin import ensure_topics
-from featurestore.client import FeatureClient
-from schemas.plan import Plan
-from schemas.records import DeadLetter
-from streams.progress import ProgressStore, counts_key
+from headrace.deploy.commands.topics import ensure_topics
+from headrace.featurestore.online.client import FeatureClient
+from headrace.schemas.plan import Plan
+from headrace.schemas.records import DeadLetter
+from headrace.streams.progress import ProgressStore, counts_key
 from tests.support import nursery
 from tests.support.expected_rows import NO_UDFS, assert_rows_equal, expected_rows, record_of, rules_of
 from tests.support.nursery import Forked

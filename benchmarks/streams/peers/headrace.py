@@ -8,11 +8,11 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.streams.peers.job import Clock, Job, main
-from featurestore.online_writer import RedisOnlineSink
-from schemas.plan import Plan
-from streams.sinks import OnlineRows
-from streams.worker import Worker
-from streams.worker_config import WorkerConfig
+from headrace.featurestore.online.writer import RedisOnlineSink
+from headrace.schemas.plan import Plan
+from headrace.streams.sinks import OnlineRows
+from headrace.streams.worker.worker import Worker
+from headrace.streams.worker.config import WorkerConfig
 
 CHECKPOINT_MS = 1000  # the settings' defaults
 SESSION_S = 10.0

@@ -10,7 +10,7 @@ from functools import partial
 
 from river import compose, dummy, linear_model, optim, tree
 
-from learners.definitions import Learner, Outcome, Router, ThompsonSampling
+from headrace.learners.definitions import Learner, Outcome, Router, ThompsonSampling
 
 MINUTE_MS = 60_000
 ENTITIES = ("carrier", "dest", "origin", "tailnum")

@@ -1,0 +1,59 @@
+"""`headrace backfill`."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headrace.deploy.settings import load_settings
+
+_TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
+
+
+def backfill(
+    view: Annotated[str, typer.Argument(help="The stream feature view.")],
+    project: Annotated[Path, typer.Argument(help="The Feast repository.", show_default=".")] = Path("."),
+    start: Annotated[
+        datetime | None, typer.Option("--from", formats=_TIMES, help="Rows as of this time or later, UTC.")
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option("--to", formats=_TIMES, help="Rows as of before this time, UTC.")
+    ] = None,
+    events: Annotated[
+        Path | None, typer.Option(help="Parquet or CSV, a file or folder.", show_default="the topic in Kafka")
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="At a time.", show_default="one per CPU")
+    ] = None,
+    hand_over: Annotated[
+        bool, typer.Option(help="Give the state to a worker that has not begun yet.")
+    ] = True,
+) -> None:
+    """Run the window code over past events into the feature log; run it again to go on where it stopped."""
+    from headrace.deploy.commands.backfill import Backfill
+    from headrace.deploy.processes import current_plan, run_rebuild
+    from headrace.featurestore.backfill.state import Span
+
+    settings = load_settings(project)
+    _, plan = current_plan(settings)
+    work = Backfill(
+        plan,
+        view,
+        settings.kafka_access,
+        settings.feature_log_dir,
+        settings.data / "backfill" / view,
+        Span(_ms(start), _ms(end)),
+        events,
+        settings.project_dir,
+    )
+    work.run(processes or os.cpu_count() or 1, typer.echo)
+    if hand_over and work.hand_over(typer.echo):
+        run_rebuild(settings, typer.echo)
+
+
+def _ms(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.replace(tzinfo=UTC).timestamp() * 1000)

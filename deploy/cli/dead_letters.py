@@ -1,0 +1,120 @@
+"""`headrace dead-letters`: list and replay the records that were refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from headrace.deploy.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from headrace.deploy.commands.dead_letters import Selection
+
+app = typer.Typer(no_args_is_help=True, help="List and replay the records that could not be processed.")
+
+Project = Annotated[Path, typer.Argument(help="The Feast repository.", show_default=".")]
+Late = Annotated[bool, typer.Option("--late", help="The records that came too late instead.")]
+Topic = Annotated[str | None, typer.Option(help="Only of this topic.")]
+Partition = Annotated[int | None, typer.Option(min=0, help="Only of this partition.")]
+Kind = Annotated[
+    Literal["malformed", "invalid", "udf", "future", "late", "orphan", "overflow"] | None,
+    typer.Option(help="Only of this kind."),
+]
+Since = Annotated[datetime | None, typer.Option(help="Refused at this time or later, UTC.")]
+Until = Annotated[datetime | None, typer.Option(help="Refused before this time, UTC.")]
+_HERE = Path(".")
+
+
+@app.command(name="list")
+def list_letters(
+    project: Project = _HERE,
+    late: Late = False,
+    topic: Topic = None,
+    partition: Partition = None,
+    kind: Kind = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option(min=1, help="The first so many.")] = 100,
+    replayed: Annotated[bool, typer.Option("--replayed", help="Also those that were replayed.")] = False,
+    format: Annotated[
+        Literal["table", "json"], typer.Option(help="json: whole records, one a line.")
+    ] = "table",
+) -> None:
+    """List the records that could not be processed, with their reasons."""
+    from headrace.deploy.commands.dead_letters import DeadLetterLog, to_json, to_table
+
+    settings = load_settings(project)
+    log = DeadLetterLog(settings.kafka_access, _letters_topic(settings, late))
+    found = log.find(_selection(topic, partition, kind, since, until), replayed)
+    shown = islice(found, limit)
+    if format == "json":
+        for one in shown:
+            typer.echo(to_json(one))
+        return
+    typer.echo(to_table(shown))
+    if more := sum(1 for _ in found):
+        typer.echo(f"and {more:,} more: --limit {limit + more}")
+
+
+@app.command()
+def replay(
+    project: Project = _HERE,
+    late: Late = False,
+    topic: Topic = None,
+    partition: Partition = None,
+    kind: Kind = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="The first so many.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Send refused records to their topics again, each once."""
+    from headrace.deploy.commands.dead_letters import DeadLetterLog, FoundLetter
+    from headrace.deploy.processes import current_plan
+    from headrace.deploy.commands.replay import Replay, definitions_of, objection
+
+    settings = load_settings(project)
+    log = DeadLetterLog(settings.kafka_access, _letters_topic(settings, late))
+    selection = _selection(topic, partition, kind, since, until)
+
+    definitions = definitions_of(current_plan(settings)[1])
+
+    def against(found: FoundLetter) -> str | None:
+        return objection(found.letter, settings.project_name, definitions)
+
+    records = {f.letter.id: (f.letter.topic, against(f)) for f in islice(log.find(selection), limit)}
+    for (name, why_not), count in sorted(Counter(records.values()).items(), key=str):
+        typer.echo(f"{name}: {count:,} {'not sent: ' + why_not if why_not else 'to send'}")
+    wanted = sum(why_not is None for _, why_not in records.values())
+    if dry_run or not wanted:
+        typer.echo("nothing was sent")
+        return
+    if not yes:
+        typer.confirm(f"send {wanted:,} records again?", abort=True)
+    chosen = (found for found in islice(log.find(selection), limit) if against(found) is None)
+    typer.echo(f"sent {Replay(settings.kafka_access, log.topic).run(chosen):,} records")
+
+
+def _letters_topic(settings: Settings, late: bool) -> str:
+    from headrace.schemas import topics
+
+    name = settings.project_name
+    return topics.late(name) if late else topics.dead_letters(name)
+
+
+def _selection(
+    topic: str | None, partition: int | None, kind: str | None, since: datetime | None, until: datetime | None
+) -> Selection:
+    from headrace.deploy.commands.dead_letters import Selection
+
+    return Selection(topic, partition, kind, _ms(since), _ms(until))
+
+
+def _ms(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)

@@ -1,0 +1,112 @@
+"""`headrace plan` and `headrace apply`: from a repository to a registered, stored plan with its topics."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.deploy.settings import Settings
+from headrace.deploy.commands.topics import ensure_topics
+from headrace.featurestore.compile.definition import Definition
+from headrace.featurestore.plans.usage import NoFacts, RedisPlanFacts
+from headrace.featurestore.plans.report import report
+from headrace.featurestore.plans.safety import unsafe_changes
+from headrace.featurestore.plans.store import PlanStore
+from headrace.featurestore.compile.features import FeatureParts, compile_features, register
+from headrace.learners.compile.plan import compile_learners
+from headrace.learners.project import load_project
+from headrace.schemas.errors import PlanError
+from headrace.schemas.plan import Plan
+from headrace.streams.connections.redis import redis_client
+
+
+def compile_plan(project_dir: Path) -> Plan:
+    """Read and validate a repository with its ``learners.py``. Nothing is written.
+
+    Raises
+    ------
+    DefinitionError
+        Names file, object, value and remedy.
+    """
+    return compile_project(project_dir).plan
+
+
+@dataclass(frozen=True)
+class CompiledProject:
+    """A plan, and the repository it was compiled from."""
+
+    plan: Plan
+    parts: FeatureParts
+    learners_file: str
+
+    def file_of(self, kind: str, name: str) -> str:
+        """The file that defines an object; the repository's folder for what is not there any more."""
+        return self.learners_file if kind in ("learner", "router") else self.parts.file_of(kind, name)
+
+
+def compile_project(project_dir: Path) -> CompiledProject:
+    """As `compile_plan`, and the plan knows where its objects are defined."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Feast's, about what the user may write
+        parts = compile_features(project_dir)
+        project = load_project(project_dir)
+        learners, routers = compile_learners(project, parts)
+    return CompiledProject(parts.plan(learners, routers), parts, project.file.name)
+
+
+def apply_plan(settings: Settings, plan: Plan) -> None:
+    """Register with Feast, make the topics, and last store the plan, which is what the processes look for."""
+    with warnings.catch_warnings(), redis_client(settings.redis) as online:
+        warnings.simplefilter("ignore", DeprecationWarning)
+        register(settings.project_dir, settings.feature_log_dir, online)
+    ensure_topics(
+        settings.kafka_access,
+        plan,
+        settings.replication,
+        settings.event_partitions,
+        settings.topic_partitions,
+    )
+    PlanStore(settings.redis, plan.project).save(plan)
+
+
+def describe_changes(settings: Settings, wanted: Plan) -> str:
+    """What would change against the plan in force, and what it costs."""
+    client = redis_client(settings.redis)
+    try:
+        current = PlanStore(client, wanted.project).in_force()
+    except PlanError as error:
+        return f"what would change cannot be told: {error}"
+    return report(current, wanted, RedisPlanFacts(client, current) if current else NoFacts())
+
+
+def refuse_unsafe_changes(settings: Settings, wanted: CompiledProject) -> None:
+    """Let pass only what breaks no reader of the plan in force.
+
+    Raises
+    ------
+    PlanError
+        Names file, object, value and remedy of each unsafe change; or says that the plan in force cannot be
+        read.
+    """
+    try:
+        current = PlanStore(settings.redis, wanted.plan.project).in_force()
+    except PlanError as error:
+        raise PlanError(
+            f"{error}. What of it is in use cannot be told; to replace it all the same: "
+            "headrace apply --allow-unsafe"
+        ) from error
+    unsafe = unsafe_changes(current, wanted.plan)
+    if not unsafe:
+        return
+    told = []
+    for change in unsafe:
+        where = Definition(wanted.file_of(change.kind, change.name), f"{change.kind} '{change.name}'")
+        where = where.part(change.part) if change.part else where
+        told.append(f"  {where.error(change.problem, change.remedy)}")
+    many = "an unsafe change" if len(unsafe) == 1 else f"{len(unsafe)} unsafe changes"
+    raise PlanError(
+        "\n".join(
+            [f"{many}; nothing was applied:", *told, "To do it all the same: headrace apply --allow-unsafe"]
+        )
+    )

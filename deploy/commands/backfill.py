@@ -1,0 +1,243 @@
+"""`headrace backfill`: its partitions in processes of their own, and the state to the worker."""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace.deploy.commands.offsets import end_offsets
+from headrace.deploy.udfs import udf_repository
+from headrace.featurestore.backfill.partition import PartitionBackfill, drop_other_rows, until
+from headrace.featurestore.backfill.state import Span
+from headrace.featurestore.backfill.past_events import EventFiles, from_kafka
+from headrace.featurestore.backfill.shard import ShardBackfill
+from headrace.schemas import topics
+from headrace.schemas.errors import HeadraceError
+from headrace.schemas.feature_specs import SourceSpec
+from headrace.schemas.plan import Plan
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.log.reader import read_log
+from headrace.streams.log.records import LogRecord
+from headrace.streams.log.producer import LogProducer
+from headrace.streams.state.fingerprint import definition_of
+from headrace.streams.intake.udf import Transform
+from headrace.streams.worker.consumer_group import workers_run
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the processes of a backfill share."""
+
+    plan: Plan
+    view: str
+    kafka: Kafka
+    feature_log: Path
+    work: Path
+    span: Span
+    events: Path | None
+    repo_dir: Path | None
+
+    @property
+    def source(self) -> SourceSpec:
+        return self.plan.source(self.plan.stream_view(self.view).source)
+
+    def transforms(self) -> dict[str, Transform]:
+        """What executes the udfs of the views on the topic. Feast and pandas are imported for one only."""
+        repository = udf_repository(self.plan.views_of(self.source.name), self.repo_dir)
+        if repository is None:
+            return {}
+        from headrace.featurestore.udfs.loading import load_udfs
+
+        return load_udfs(repository, self.plan)
+
+    def partition(self, number: int, transforms: dict[str, Transform]) -> PartitionBackfill:
+        return PartitionBackfill(
+            self.plan, self.view, number, self.feature_log, self.work, self.span, transforms
+        )
+
+    def shard(self, number: int, partitions: list[int]) -> ShardBackfill:
+        return ShardBackfill(self.plan, self.view, number, partitions, self.feature_log, self.work, self.span)
+
+    def records(self, partition: int, start: int, end: int | None) -> Iterable[LogRecord]:
+        if self.events is not None:
+            return EventFiles(self.events, self.source).records(partition, start)
+        return from_kafka(self.kafka, self.source.topic, partition, start, end or 0)
+
+
+class Backfill:
+    """A backfill of one view.
+
+    Parameters
+    ----------
+    plan
+        The plan in force.
+    view
+        The stream view.
+    kafka
+        How to reach Kafka.
+    feature_log
+        Folder of the feature log.
+    work
+        Folder for the state of this backfill.
+    span
+        Which rows are written.
+    events
+        File or folder of past events; None takes those in Kafka.
+    repo_dir
+        The Feast repository, which has the udfs of stream views; needed for those alone.
+
+    Raises
+    ------
+    HeadraceError
+        When a udf is not the one of the plan, or `work` holds a backfill of another span.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        view: str,
+        kafka: Kafka,
+        feature_log: Path,
+        work: Path,
+        span: Span,
+        events: Path | None = None,
+        repo_dir: Path | None = None,
+    ) -> None:
+        self._job = _Job(plan, view, kafka, feature_log, work, span, events, repo_dir)
+        self._plan, self._kafka, self._source = plan, kafka, self._job.source
+        self._files = None if events is None else EventFiles(events, self._source)
+        self._ends: dict[int, int | None]  # of the partitions; None: events of files
+        if self._files is not None:
+            self._ends = dict.fromkeys(self._files.partitions)
+        else:
+            found = end_offsets(kafka, [self._source.topic])
+            self._ends = {partition: end for (_, partition), end in sorted(found.items())}
+        self._transforms = self._job.transforms()
+        self._partition(next(iter(self._ends)))  # says at once what cannot be done
+
+    def _partition(self, number: int) -> PartitionBackfill:
+        return self._job.partition(number, self._transforms)
+
+    def run(self, processes: int, tell: Tell) -> None:
+        """Run all partitions to their ends, so many at a time, then what is behind the shuffle.
+
+        Raises
+        ------
+        HeadraceError
+            When the view cannot be backfilled, or a partition fails; what is done stays, and is not repeated.
+        """
+        context = multiprocessing.get_context("spawn")
+        with context.Manager() as manager, ProcessPoolExecutor(processes, context) as pool:
+            progress = manager.Queue()
+            partitions = [
+                pool.submit(_run_partition, self._job, number, end, progress)
+                for number, end in self._ends.items()
+            ]
+            _await(partitions, progress, tell)
+            shards = [
+                pool.submit(_run_shard, self._job, number, [*self._ends], progress)
+                for number in range(self._source.shards)
+            ]
+            _await(shards, progress, tell)
+        if self._files is not None and not self._files.has_offsets:
+            job = self._job
+            dropped = drop_other_rows(job.feature_log, self._plan, job.view, job.span)
+            tell(f"{dropped:,} rows that a worker had written of that time have given way")
+
+    def hand_over(self, tell: Tell) -> bool:
+        """Put the state into the changelog, for workers to go on at the offset behind it.
+
+        False, and nothing is done, where they need or can use none.
+
+        Raises
+        ------
+        HeadraceError
+            When a worker runs.
+        """
+        if (why_not := self._no_hand_over()) is not None:
+            tell(f"nothing is handed over: {why_not}")
+            return False
+        if workers_run(self._plan, self._kafka):
+            raise HeadraceError(
+                f"workers of project '{self._plan.project}' run; stop them, and run the same backfill again"
+            )
+        producer = LogProducer(self._kafka)
+        for number in range(self._source.shards):
+            self._hand_over_shard(producer, number, tell)
+        changelog = topics.changelog(self._plan.project, self._source.name)
+        for number in self._ends:  # last: who finds these positions finds what follows from them, too
+            done = self._partition(number)
+            for key, value in done.entries():
+                producer.send(changelog, number, key, value)
+            tell(f"{self._source.topic}[{number}]: workers go on at offset {done.position}")
+        producer.flush_blocking()
+        return True
+
+    def _hand_over_shard(self, producer: LogProducer, number: int, tell: Tell) -> None:
+        """Blocks into the shuffle topic, as a worker would have, then the state behind them."""
+        project, shard = self._plan.project, self._job.shard(number, [*self._ends])
+        topic = topics.shuffle(project, self._source.name)
+        for one in shard.blocks():
+            producer.send(topic, number, None, one.block)
+        producer.flush_blocking()
+        behind = end_offsets(self._kafka, [topic])[topic, number]
+        for key, value in shard.hand_over(behind):
+            producer.send(topics.shuffle_changelog(project, self._source.name), number, key, value)
+        producer.flush_blocking()
+        tell(f"{topic}[{number}]: workers go on at offset {behind}")
+
+    def _no_hand_over(self) -> str | None:
+        if self._files is not None and not self._files.has_offsets:
+            return "these events have no offsets in the topic; workers read the topic from its beginning"
+        position = f"p|{definition_of(self._plan, self._source)}".encode()
+        changelog = topics.changelog(self._plan.project, self._source.name)
+        for number in self._ends:
+            if any(m.key() == position for m in read_log(self._kafka, changelog, number)):
+                return "workers have begun by themselves, and have the state"
+        return None
+
+
+def _run_partition(job: _Job, number: int, end: int | None, progress: Any) -> None:
+    work = job.partition(number, job.transforms())
+    name, of = f"{job.source.name}[{number}]", "" if end is None else f" of {end:,}"
+    for position in work.run(until(job.records(number, work.position, end), job.span.to_ms)):
+        progress.put(f"{name}: {position:,}{of}")
+    progress.put(f"{name}: done at {work.position:,}")
+
+
+def _run_shard(job: _Job, number: int, partitions: list[int], progress: Any) -> None:
+    work = job.shard(number, partitions)
+    name = f"{job.source.name}, shard {number}"
+    for position in work.run():
+        progress.put(f"{name}: {position:,} blocks")
+    progress.put(f"{name}: done at {work.position:,} blocks")
+
+
+def _await(futures: Sequence[Future[None]], progress: Any, tell: Tell) -> None:
+    while not all(future.done() for future in futures):
+        _report(progress, tell, wait_s=0.2)
+    _report(progress, tell, wait_s=0)
+    _raise_failures(futures)
+
+
+def _report(progress: Any, tell: Tell, wait_s: float) -> None:
+    try:
+        while True:
+            tell(progress.get(timeout=wait_s) if wait_s else progress.get_nowait())
+    except queue.Empty:
+        return
+
+
+def _raise_failures(futures: Iterable[Future[None]]) -> None:
+    for future in futures:
+        if (error := future.exception()) is not None:
+            if isinstance(error, HeadraceError):
+                raise error
+            raise HeadraceError(f"a partition failed ({error!r}); run the same backfill again") from error

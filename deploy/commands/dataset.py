@@ -1,0 +1,76 @@
+"""`headrace dataset`: where its inputs are, and its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.deploy.processes import current_plan
+from headrace.deploy.settings import Settings
+from headrace.featurestore.offline.dataset import (
+    as_of_event_time,
+    as_served,
+    join_keys_of,
+    read_entities,
+    request_fields_of,
+    router_of,
+)
+from headrace.featurestore.offline.feature_log import write_durably
+from headrace.schemas import topics
+from headrace.schemas.plan import Plan
+from headrace.schemas.records import Prediction
+from headrace.schemas.router_specs import RouterSpec
+from headrace.streams.join.example_archive import predictions_table, read_examples
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.log.reader import partition_count, read_log
+
+
+def write_dataset(
+    settings: Settings,
+    service: str,
+    entities: Path,
+    output: Path,
+    sense: str,
+    router: str | None,
+    predictions: str,
+) -> tuple[int, int]:
+    """Write a training set; how many rows it has, and how many of them a feature that is not null."""
+    _, plan = current_plan(settings)
+    fields = join_keys_of(plan, service)
+    if sense == "event-time":
+        fields += request_fields_of(plan, service)
+    asked = read_entities(entities, fields)
+    if sense == "served":
+        spec = router_of(plan, service, router)
+        table = as_served(plan, service, asked, spec, _predictions(settings, plan, spec, predictions))
+    else:
+        table = as_of_event_time(plan, service, asked, settings.feature_log_dir, settings.project_dir)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_durably(output, table)
+    return len(table), _found(table, [ref.full_name for ref in plan.service(service).features])
+
+
+def _predictions(settings: Settings, plan: Plan, router: RouterSpec, where: str) -> pa.Table:
+    if where == "archive":
+        return read_examples(settings.examples_dir / router.name)
+    return predictions_table(read_predictions(settings.kafka_access, plan, router))
+
+
+def read_predictions(kafka: Kafka, plan: Plan, router: RouterSpec) -> list[Prediction]:
+    """All predictions in the topic of a router, partition by partition."""
+    topic = topics.predictions(plan.project, router.name)
+    return [
+        Prediction.model_validate_json(message.value())
+        for partition in range(partition_count(kafka, topic))
+        for message in read_log(kafka, topic, partition)
+        if message.value() is not None
+    ]
+
+
+def _found(table: pa.Table, names: list[str]) -> int:
+    present = pa.array([False] * len(table))
+    for name in names:
+        present = pc.or_(present, pc.is_valid(table[name]))
+    return int(pc.sum(present).as_py() or 0)

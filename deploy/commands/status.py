@@ -1,0 +1,145 @@
+"""What operators ask: how far every stage is, how far behind, and what became of the records."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from headrace.deploy.commands.topics import event_topics, internal_topics
+from headrace.schemas.plan import Plan
+from headrace.streams.progress import Progress, ProgressStore, Where, counts_key
+
+_STAGES = ("features", "outcomes", "join", "train", "serve")
+_OF_PROCESS = {
+    "worker": ("features",),
+    "join": ("outcomes", "join"),
+    "train": ("train",),
+    "serve": ("serve",),
+}
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """A stage on one topic, all partitions together.
+
+    Attributes
+    ----------
+    stage, topic, member
+        Who reads what; see `headrace.streams.progress`.
+    visible
+        Records whose effects are visible downstream.
+    lag
+        Records in the topic that are not visible yet.
+    age_ms
+        Wall-clock time since any partition last reported.
+    """
+
+    stage: str
+    topic: str
+    member: str
+    visible: int
+    lag: int
+    age_ms: int
+
+
+@dataclass(frozen=True)
+class Status:
+    stages: tuple[StageStatus, ...]
+    intake: Mapping[str, Mapping[str, int]]  # event topic to applied, late, dead, marks
+    sums: Mapping[str, Mapping[str, int]]  # "event topic, member" to unfit: those that do not fit their type
+    outcomes: Mapping[str, Mapping[str, int]]  # "router, topic" to what became of its labels
+    join: Mapping[str, Mapping[str, int]]  # router to its counts
+    expectations: Mapping[str, Mapping[str, int]]  # event topic to records checked, and failed by rule
+
+
+def topics_read(plan: Plan) -> set[str]:
+    """Topics whose ends `read_status` needs."""
+    inner = internal_topics(plan, dict.fromkeys(event_topics(plan), 1))
+    return {*event_topics(plan), *(spec.name for spec in inner)}
+
+
+def read_status(client: redis.Redis, plan: Plan, ends: Mapping[tuple[str, int], int]) -> Status:
+    """Put together what the stages have published.
+
+    Parameters
+    ----------
+    ends
+        (topic, partition) to end offset.
+    """
+    progress = ProgressStore(client, plan).read()
+    counts: Any = client.hgetall(counts_key(plan.project))
+    decoded = {_text(name): json.loads(value) for name, value in counts.items()}
+    kinds = ("intake", "sums", "outcomes", "join", "expectations")
+    sums = (_sums(decoded, kind) for kind in kinds)
+    return Status(tuple(_stages(progress, ends)), *sums)
+
+
+def trouble_of(status: Status, process: str, longest_s: float) -> str | None:
+    """What is wrong with a kind of process, or None.
+
+    It is in trouble when it has records before it and none of it has reported for `longest_s` seconds.
+    """
+    stages = [s for s in status.stages if s.stage in _OF_PROCESS[process]]
+    lag = sum(s.lag for s in stages)
+    silent_s = min((s.age_ms for s in stages), default=0) / 1000
+    if lag and silent_s > longest_s:
+        return f"{process} has {lag:,} records before it and has not moved for {silent_s:.0f} s"
+    return None
+
+
+def _stages(progress: Mapping[Where, Progress], ends: Mapping[tuple[str, int], int]) -> Iterator[StageStatus]:
+    now = time.time_ns() // 1_000_000
+    groups: dict[tuple[str, str, str], dict[int, Progress]] = {}
+    for (stage, topic, partition, member), seen in progress.items():
+        groups.setdefault((stage, topic, member), {})[partition] = seen
+    for stage, topic, member in sorted(groups, key=lambda group: (_STAGES.index(group[0]), group)):
+        found = groups[stage, topic, member]
+        total = {partition: end for (name, partition), end in ends.items() if name == topic}
+        unread = sum(max(0, end - found.get(p, Progress(0)).next_offset) for p, end in total.items())
+        age_ms = now - max(seen.at_ms for seen in found.values())
+        visible = sum(seen.next_offset for seen in found.values())
+        yield StageStatus(stage, topic, member, visible, unread, age_ms)
+
+
+def _sums(counts: Mapping[str, Mapping[str, int]], kind: str) -> dict[str, dict[str, int]]:
+    sums: dict[str, Counter[str]] = {}
+    for name, values in counts.items():
+        of, *where, _ = name.split("|")
+        if of == kind:
+            counted = {what: count for what, count in values.items() if what != "next"}
+            sums.setdefault(", ".join(where), Counter()).update(counted)
+    return {where: dict(total) for where, total in sorted(sums.items())}
+
+
+def _text(name: bytes | str) -> str:
+    return name.decode() if isinstance(name, bytes) else name
+
+
+def render_status(plan: Plan, status: Status) -> str:
+    """The status as text for a terminal."""
+    lines = [f"project {plan.project}, plan {plan.hash[:12]}", ""]
+    rows = [("stage", "member", "topic", "visible", "lag", "reported")]
+    for s in status.stages:
+        age = f"{s.age_ms / 1000:.1f} s ago"
+        rows.append((s.stage, s.member or "-", s.topic, f"{s.visible:,}", f"{s.lag:,}", age))
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    if not status.stages:
+        lines.append("nothing has reported yet; do the processes run?")
+    for kind, counted in (
+        ("records", status.intake),
+        ("sums", {where: counts for where, counts in status.sums.items() if any(counts.values())}),
+        ("labels", status.outcomes),
+        ("join", status.join),
+        ("expectations", status.expectations),
+    ):
+        for where, counts in counted.items():
+            told = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+            lines += ["", f"{kind} of {where}: {told}"]
+    return "\n".join(line.rstrip() for line in lines)

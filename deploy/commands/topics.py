@@ -1,0 +1,205 @@
+"""The topics of a plan: made where they are missing, checked where they exist, led by a broker.
+
+Every topic made here keeps its records for ever (`retention.ms=-1`). Their timestamps are event time, and
+the broker deletes by timestamp: replayed history would be gone within minutes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import ClusterMetadata, NewTopic, TopicMetadata
+
+from headrace.deploy.local.mock_kafka import CLUSTER_ID_PREFIX
+from headrace.schemas import topics
+from headrace.schemas.errors import ServiceUnavailable, SettingsError
+from headrace.schemas.feature_specs import SourceSpec
+from headrace.schemas.plan import Plan
+from headrace.schemas.router_specs import RouterSpec
+from headrace.streams.connections.kafka import Kafka, KafkaAdmin, servers_of
+
+_KEEP = {"retention.ms": "-1"}
+# A crash inside a checkpoint is made good from the values before it: they must not be compacted away at once.
+_COMPACT = {"cleanup.policy": "compact", "min.compaction.lag.ms": "600000"}
+_LARGE = {"max.message.bytes": str(8 << 20)}  # these hold a whole range, a key's state, a record in base64
+_REQUEST_S = 15.0
+
+
+@dataclass(frozen=True)
+class TopicSpec:
+    """A topic that has to be there."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+def event_topics(plan: Plan) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(source.topic for source in plan.sources))
+
+
+def internal_topics(plan: Plan, partitions: Mapping[str, int]) -> list[TopicSpec]:
+    """The topics Headrace owns.
+
+    Parameters
+    ----------
+    partitions
+        Event topic to its partition count.
+    """
+    found = [
+        TopicSpec(topics.dead_letters(plan.project), 1, _KEEP | _LARGE),
+        TopicSpec(topics.late(plan.project), 1, _KEEP | _LARGE),
+    ]
+    for source in plan.sources:
+        found += _of_source(plan.project, source, partitions[source.topic])
+    for router in plan.routers:
+        found += _of_router(plan.project, router)
+    return found
+
+
+def _of_source(project: str, source: SourceSpec, partitions: int) -> Iterator[TopicSpec]:
+    state = _COMPACT | _LARGE
+    yield TopicSpec(topics.changelog(project, source.name), partitions, state)
+    if source.shards:
+        yield TopicSpec(topics.shuffle(project, source.name), source.shards, _KEEP | _LARGE)
+        yield TopicSpec(topics.shuffle_changelog(project, source.name), source.shards, state)
+
+
+def _of_router(project: str, router: RouterSpec) -> Iterator[TopicSpec]:
+    yield TopicSpec(topics.predictions(project, router.name), router.partitions, _KEEP)
+    yield TopicSpec(topics.outcomes(project, router.name), router.partitions, _KEEP)
+    yield TopicSpec(topics.closings(project, router.name), router.partitions, _KEEP)
+    yield TopicSpec(topics.join_changelog(project, router.name), router.partitions, _COMPACT | _LARGE)
+    yield TopicSpec(topics.examples(project, router.name), 1, _KEEP)
+    yield TopicSpec(topics.epochs(project, router.name), 1, _KEEP)
+
+
+def _declared(plan: Plan) -> list[TopicSpec]:
+    """The event topics whose partition count the repository declares."""
+    return [TopicSpec(s.topic, s.partitions, _KEEP) for s in plan.sources if s.partitions is not None]
+
+
+def all_topics(plan: Plan, event_partitions: int, topic_partitions: Mapping[str, int]) -> dict[str, int]:
+    """Every topic of the plan with its partition count, when none exists yet; see `ensure_topics`."""
+    counts = {name: topic_partitions.get(name, event_partitions) for name in event_topics(plan)}
+    counts |= {spec.name: spec.partitions for spec in _declared(plan)}
+    return counts | {spec.name: spec.partitions for spec in internal_topics(plan, counts)}
+
+
+def ensure_topics(
+    kafka: Kafka,
+    plan: Plan,
+    replication: int = 1,
+    event_partitions: int = 4,
+    topic_partitions: Mapping[str, int] | None = None,
+    timeout_s: float = 60.0,
+) -> dict[str, int]:
+    """Create what is missing, and wait until every partition has a leader.
+
+    An event topic that exists is taken as it is. librdkafka's built-in broker cannot be asked to create a
+    topic; there they appear as they are first looked at.
+
+    Parameters
+    ----------
+    kafka
+        How to reach the brokers.
+    replication
+        Replicas of each partition.
+    event_partitions
+        Partitions of an event topic that does not exist yet,
+    topic_partitions
+        unless it has an entry here (topic to partitions), or its source declares a number.
+
+    Returns
+    -------
+    dict
+        Topic to its partition count.
+
+    Raises
+    ------
+    SettingsError
+        When a topic exists with another partition count than the plan needs.
+    ServiceUnavailable
+        When the brokers cannot be reached, refuse a topic, or a partition has no leader in time.
+    """
+    cluster = _Cluster(kafka, replication, timeout_s)
+    try:
+        missing = set(event_topics(plan)) - cluster.metadata().topics.keys()
+        wanted = all_topics(plan, event_partitions, topic_partitions or {})
+        cluster.create([TopicSpec(name, wanted[name], _KEEP) for name in missing])
+        counts = {name: len(cluster.led(name).partitions) for name in event_topics(plan)}
+        _check(_declared(plan), cluster.metadata())
+        inner = internal_topics(plan, counts)
+        _check(inner, cluster.metadata())
+        cluster.create([spec for spec in inner if spec.name not in cluster.metadata().topics])
+        for spec in inner:
+            cluster.led(spec.name)
+        _check(inner, cluster.metadata())
+    except KafkaException as error:
+        raise cluster.unreachable(error) from error
+    return counts | {spec.name: spec.partitions for spec in inner}
+
+
+def _check(wanted: list[TopicSpec], found: ClusterMetadata) -> None:
+    for spec in wanted:
+        if spec.name in found.topics and len(found.topics[spec.name].partitions) != spec.partitions:
+            raise SettingsError(
+                f"topic '{spec.name}' has {len(found.topics[spec.name].partitions)} partitions, the plan "
+                f"needs {spec.partitions}. Stop Headrace, delete the topic and run `headrace apply` again to "
+                "have it made anew, or take back the change of the plan"
+            )
+
+
+class _Cluster:
+    """What is asked of the brokers here."""
+
+    def __init__(self, kafka: Kafka, replication: int, timeout_s: float) -> None:
+        self._kafka, self._replication = kafka, replication
+        self._admin = KafkaAdmin(kafka)
+        self.unreachable = self._admin.unreachable
+        self._request_s = min(_REQUEST_S, timeout_s)
+        self._deadline = time.monotonic() + timeout_s
+
+    def metadata(self) -> ClusterMetadata:
+        return self._admin.metadata(self._request_s)
+
+    def create(self, specs: list[TopicSpec]) -> None:
+        if str(self.metadata().cluster_id).startswith(CLUSTER_ID_PREFIX):
+            for spec in specs:
+                self._admin.metadata(self._request_s, spec.name)
+        elif specs:
+            new = [NewTopic(s.name, s.partitions, self._replication, config=dict(s.config)) for s in specs]
+            for name, created in self._admin.create_topics(new, operation_timeout=self._request_s).items():
+                self._expect(name, created)
+
+    def _expect(self, name: str, created: Future[None]) -> None:
+        try:
+            created.result()
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                return  # another process was quicker
+            raise ServiceUnavailable(
+                f"Kafka refused to create topic '{name}': {error.args[0].str()}; create it with these "
+                "partitions yourself, or see HEADRACE_REPLICATION and the user's rights"
+            ) from error
+
+    def led(self, name: str) -> TopicMetadata:
+        """The topic, once all its partitions have a leader."""
+        while True:
+            topic = self.metadata().topics.get(name)
+            if (
+                topic is not None
+                and topic.partitions
+                and all(p.leader >= 0 for p in topic.partitions.values())
+            ):
+                return topic
+            if time.monotonic() > self._deadline:
+                raise ServiceUnavailable(
+                    f"Kafka at '{servers_of(self._kafka)}' has no leader for topic '{name}'; see whether "
+                    "all its brokers run"
+                )
+            time.sleep(0.02)

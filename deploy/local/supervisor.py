@@ -1,0 +1,82 @@
+"""Children started in order, alone or several together, watched, and stopped in the reverse order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+
+from headrace.deploy.local.child import Child
+
+_WATCH_S = 0.2
+_READY_S = 300.0
+
+
+class Supervisor:
+    """Keeps a set of child processes: all of them, or none."""
+
+    def __init__(self) -> None:
+        self._groups: list[list[Child]] = []
+
+    def start(self, child: Child, ready: Callable[[], bool] | None = None) -> None:
+        """Start a child and wait until it is ready.
+
+        Raises
+        ------
+        ServiceUnavailable
+            When it, or another child meanwhile, ends, or it is not ready in time.
+        """
+        self.adopt(child.start())
+        if ready is not None:
+            self.wait_until(child, ready)
+
+    def start_together(self, children: Iterable[Child]) -> None:
+        """Start children that do not wait for each other; they are stopped together, too."""
+        self._groups.append([])
+        for child in children:
+            self._groups[-1].append(child.start())
+
+    def adopt(self, child: Child) -> None:
+        """Watch, and stop in its turn, a child that runs already."""
+        self._groups.append([child])
+
+    def wait_until(self, child: Child, ready: Callable[[], bool]) -> None:
+        """Wait until `ready` says so, as long as every child runs."""
+
+        def all_run_and_ready() -> bool:
+            self.check()
+            return ready()
+
+        child.wait_until(all_run_and_ready, _READY_S)
+
+    def check(self) -> None:
+        """See that every child runs.
+
+        Raises
+        ------
+        ServiceUnavailable
+            Names the one that ended, its exit code and the end of its log.
+        """
+        for group in self._groups:
+            for child in group:
+                child.check()
+
+    def watch(self, until: threading.Event | None = None) -> None:
+        """Block until `until` is set.
+
+        Raises
+        ------
+        ServiceUnavailable
+            As soon as a child ends.
+        """
+        until = until or threading.Event()
+        while not until.wait(_WATCH_S):
+            self.check()
+
+    def stop(self) -> None:
+        """Stop all of them, the last started first, each given time to finish its work."""
+        while self._groups:
+            for child in self._groups[-1]:
+                child.terminate()
+            for child in self._groups[-1]:
+                child.stop()
+            self._groups.pop()

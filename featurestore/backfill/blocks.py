@@ -1,0 +1,94 @@
+"""The shuffle of a backfill: the blocks of each partition in files, and for a shard those of all partitions.
+
+A shard takes them in the order of their append times, as a worker would have got them: its clock is the
+greatest of all partitions, and none of them may run ahead.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.featurestore.offline.feature_log import write_durably
+from headrace.schemas.encodings import UNVERSIONED, Encoding
+
+_SCHEMA = pa.schema([("appended", pa.int64()), ("shard", pa.int32()), ("block", pa.large_binary())])
+FILE = Encoding(
+    version=1,
+    older=(UNVERSIONED,),
+    remedy="finish the backfill with that version, or remove the folder",
+)
+_AT_ONCE = 64  # blocks in memory, of each partition
+
+
+class SpooledBlock(NamedTuple):
+    """A block for one shard; they sort as they are to be taken."""
+
+    appended_ms: int  # of the last record of its range
+    partition: int
+    number: int  # among those of its partition
+    block: bytes
+
+
+class BlockFiles:
+    """The blocks of one partition, a file for each chunk.
+
+    Parameters
+    ----------
+    work
+        Folder of the backfill.
+    definition
+        Of the view.
+    partition
+        Of the event topic.
+    """
+
+    def __init__(self, work: Path, definition: str, partition: int) -> None:
+        self._work, self._partition = Path(work), partition
+        self._prefix = f"{definition}-blocks-{partition:05d}-"
+
+    def write(self, first: int, blocks: Sequence[tuple[int, int, bytes]]) -> None:
+        """Make those of a chunk durable; a chunk that is done again replaces them.
+
+        Parameters
+        ----------
+        first
+            Offset that the chunk begins at.
+        blocks
+            Append time in epoch milliseconds, shard and block, in the order of the log.
+        """
+        if blocks:
+            self._work.mkdir(parents=True, exist_ok=True)
+            columns = [list(column) for column in zip(*blocks, strict=True)]
+            arrays = [pa.array(values, kind) for values, kind in zip(columns, _SCHEMA.types, strict=True)]
+            file = self._work / f"{self._prefix}{first:015d}.parquet"
+            write_durably(file, pa.Table.from_arrays(arrays, schema=_SCHEMA.with_metadata(FILE.metadata())))
+
+    def of(self, shard: int) -> Iterator[SpooledBlock]:
+        """Those of one shard, in the order of the log; their append times ascend.
+
+        Raises
+        ------
+        StateError
+            When a file has a version that is not read.
+        """
+        number, latest_ms = 0, 0
+        for path in sorted(self._work.glob(f"{self._prefix}*.parquet")):
+            blocks = pq.ParquetFile(path)
+            FILE.check_metadata(blocks.schema_arrow.metadata, f"the file of blocks {path}")
+            for batch in blocks.iter_batches(_AT_ONCE):
+                for row in batch.to_pylist():
+                    if row["shard"] == shard:
+                        latest_ms = max(latest_ms, row["appended"])
+                        yield SpooledBlock(latest_ms, self._partition, number, row["block"])
+                        number += 1
+
+
+def merged(work: Path, definition: str, partitions: Sequence[int], shard: int) -> Iterator[SpooledBlock]:
+    """The blocks of all partitions for one shard, in the order of their append times."""
+    return heapq.merge(*(BlockFiles(work, definition, partition).of(shard) for partition in partitions))

@@ -1,0 +1,48 @@
+"""Batch feature views to specifications of the plan. Their tables are read through Feast, unchanged."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import PurePath
+from typing import Any
+
+from headrace.featurestore.compile.entities import JoinKeys
+from headrace.featurestore.compile.expectations import EXPECT
+from headrace.featurestore.compile.types import stored_type
+from headrace.featurestore.compile.definition import Definition, field_specs
+from headrace.schemas.feature_specs import BatchViewSpec
+
+
+def compile_batch_view(definition: Definition, view: Any, join_keys: JoinKeys) -> BatchViewSpec:
+    """The specification of a `FeatureView`.
+
+    Raises
+    ------
+    DefinitionError
+        When the view cannot be materialised as written.
+    """
+    definition.tags(view.tags, (), EXPECT)
+    if view.stream_source is not None:
+        raise definition.error("it reads a stream", "Make it a StreamFeatureView")
+    if view.batch_source is None or view.source_views:
+        raise definition.error("it has no table of its own", "Write source=FileSource(...) or another table")
+    if any(getattr(view, name, None) for name in ("udf", "feature_transformation", "aggregations")):
+        raise definition.error(
+            "its transformation is not executed yet", "Prepare the table beforehand and take it out"
+        )
+    if not view.features:
+        raise definition.error("its schema names no features", "Write schema=[Field(...), ...]")
+    keys = join_keys.of(definition, view)
+    return BatchViewSpec(
+        name=view.name,
+        join_keys=keys,
+        features=field_specs((f.name, stored_type(definition, f.name, f.dtype)) for f in view.features),
+        ttl_ms=definition.milliseconds("ttl", view.ttl or timedelta(0)),
+        table=_table_name(view.batch_source),
+    )
+
+
+def _table_name(source: Any) -> str:
+    """Feast names a file after its path when it has no other name; the folder differs between machines."""
+    path = PurePath(source.name)
+    return path.name if path.is_absolute() else str(source.name)

@@ -1,0 +1,71 @@
+"""Entities to join keys."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from feast.feature_view import DUMMY_ENTITY_NAME
+from feast.types import from_value_type
+from feast.value_type import ValueType as FeastValueType
+
+from headrace.featurestore.compile.definition import Definition, field_specs, suggestion
+from headrace.featurestore.redis_codec.layout import KEY_TYPES
+from headrace.schemas.feature_specs import FieldSpec, ValueType
+
+
+class JoinKeys:
+    """Finds the join keys of views, and sees that one name has one type everywhere.
+
+    Parameters
+    ----------
+    entities
+        Feast's entities of the repository.
+    """
+
+    def __init__(self, entities: list[Any]) -> None:
+        self._entities = {entity.name: entity for entity in entities}
+        self._types: dict[str, tuple[ValueType, str]] = {}
+
+    def of(self, definition: Definition, view: Any) -> tuple[FieldSpec, ...]:
+        """Join keys of a view, sorted by name.
+
+        Raises
+        ------
+        DefinitionError
+            When an entity is unknown, or its join key has no type or one that Headrace cannot use.
+        """
+        if list(view.entities) == [DUMMY_ENTITY_NAME]:
+            raise definition.error("it has no entities", "Write entities=[...], with at least one")
+        declared = {field.name: field.dtype for field in view.entity_columns}
+        keys = [self._join_key(definition, name, declared) for name in view.entities]
+        return field_specs(sorted(keys))
+
+    def _join_key(
+        self, definition: Definition, entity_name: str, declared: dict[str, Any]
+    ) -> tuple[str, ValueType]:
+        if entity_name not in self._entities:
+            raise definition.error(
+                f"its entity '{entity_name}' stands at the top level of no file",
+                suggestion(entity_name, self._entities.keys() - {DUMMY_ENTITY_NAME}),
+            )
+        entity = self._entities[entity_name]
+        key = entity.join_key
+        if key not in declared and entity.value_type is FeastValueType.UNKNOWN:
+            raise definition.error(
+                f"join key '{key}' has no type",
+                f"Add Field(name='{key}', dtype=...) to the schema, or value_type to entity '{entity_name}'",
+            )
+        dtype = declared[key] if key in declared else from_value_type(entity.value_type)
+        if str(dtype) not in KEY_TYPES:
+            raise definition.error(
+                f"join key '{key}' has type {dtype}, which Feast {version('feast')} does not write into keys",
+                f"Use one of {', '.join(KEY_TYPES)}",
+            )
+        kind = definition.value_type(key, dtype, KEY_TYPES)
+        known, where = self._types.setdefault(key, (kind, definition.name))
+        if known != kind:
+            raise definition.error(
+                f"join key '{key}' is {kind}, but {known} in {where}", "Use one type for it"
+            )
+        return key, kind

@@ -1,0 +1,94 @@
+"""On-demand feature views to specifications of the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from headrace.featurestore.compile.definition import Definition, field_specs, suggestion
+from headrace.featurestore.on_demand.functions import COMPUTED_TYPES, definition_of
+from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef, FieldSpec, OnDemandViewSpec, StreamViewSpec
+
+_MODES = ("pandas", "python")
+
+
+def compile_on_demand_view(
+    definition: Definition, view: Any, views: Mapping[str, StreamViewSpec | BatchViewSpec]
+) -> OnDemandViewSpec:
+    """The specification of an `OnDemandFeatureView`.
+
+    Parameters
+    ----------
+    definition
+        Complains, and knows the file.
+    view
+        Feast's object.
+    views
+        What is stored online, by name.
+
+    Raises
+    ------
+    DefinitionError
+        When Headrace cannot compute it.
+    """
+    definition.tags(view.tags or {}, known=())
+    if view.mode not in _MODES:
+        raise definition.error(f"its mode is '{view.mode}'", f"Use one of {', '.join(_MODES)}")
+    if view.aggregations or view.udf is None:
+        raise definition.error("it has no function of its own", "Give it a function of its inputs")
+    if view.write_to_online_store:
+        raise definition.error(
+            "it has write_to_online_store=True", "Take that out: it is computed when it is asked for"
+        )
+    if not view.features:
+        raise definition.error("it has no features", "Write schema=[Field(...), ...]")
+    features = field_specs((f.name, definition.value_type(f.name, f.dtype)) for f in view.features)
+    for field in features:
+        if field.dtype not in COMPUTED_TYPES:
+            raise definition.error(
+                f"its feature '{field.name}' is {field.dtype}, which functions cannot compute yet",
+                f"Use one of {', '.join(COMPUTED_TYPES)}",
+            )
+    inputs = tuple(_inputs(definition, view, views))
+    request = tuple(_request(definition, view))
+    _check_names(definition, [*(ref.feature for ref in inputs), *(field.name for field in request)])
+    return OnDemandViewSpec(
+        name=view.name,
+        mode=view.mode,
+        singleton=view.singleton,
+        inputs=inputs,
+        request=request,
+        features=features,
+        file=definition.file,
+        definition=definition_of(view),
+    )
+
+
+def _inputs(
+    definition: Definition, view: Any, views: Mapping[str, StreamViewSpec | BatchViewSpec]
+) -> Iterator[FeatureRef]:
+    for projection in view.source_feature_view_projections.values():
+        if projection.name not in views:
+            raise definition.error(
+                f"its source '{projection.name}' is not served online", suggestion(projection.name, views)
+            )
+        if projection.name_alias or projection.join_key_map:
+            raise definition.error(
+                f"it renames view '{projection.name}' or its join keys", "Take the view as it is"
+            )
+        for feature in projection.features:
+            yield FeatureRef(view=projection.name, feature=feature.name)
+
+
+def _request(definition: Definition, view: Any) -> Iterator[FieldSpec]:
+    for source in view.source_request_sources.values():
+        for field in source.schema:
+            dtype = definition.part(f"source '{source.name}'").value_type(field.name, field.dtype)
+            yield FieldSpec(name=field.name, dtype=dtype)
+
+
+def _check_names(definition: Definition, names: list[str]) -> None:
+    """The function sees its inputs by their short names."""
+    for name in names:
+        if names.count(name) > 1:
+            raise definition.error(f"two of its inputs are called '{name}'", "Rename one")

@@ -1,0 +1,126 @@
+"""The udf of a stream feature view to its part of the plan.
+
+Conventions, all in plain Feast::
+
+    @stream_feature_view(mode="pandas", source=departures, ...)    # or StreamFeatureView(udf=..., mode=...)
+    def carrier_delays(df):
+        df = df[df["dep_delay"] > 0]                        # a filter
+        df["hours"] = df["dep_delay"] / 60                  # a derived column
+        return df
+
+    tags={"headrace.columns": "dep_delay, origin"}
+
+The tag says what it is given beside join keys and event time; without it that is every field of the event
+that is a number, text or bool.
+
+It is run on samples to learn the types of the columns it derives, and to see that a row's result does not
+depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from feast.transformation.mode import TransformationMode
+
+from headrace.featurestore.compile.sources import EventSource, timestamp_unit
+from headrace.featurestore.compile.definition import Definition
+from headrace.featurestore.compile.event_schema import EventColumn, Kind
+from headrace.featurestore.udfs.loading import udf_of
+from headrace.featurestore.udfs.pandas_udf import PandasUdf
+from headrace.featurestore.udfs.source import udf_source
+from headrace.featurestore.compile.udf_trial import UdfTrial
+from headrace.schemas.feature_specs import ColumnKind, ColumnSpec, FieldSpec, UdfSpec
+
+_KINDS: dict[Kind, ColumnKind] = {
+    "int": "long",
+    "long": "long",
+    "float": "double",
+    "double": "double",
+    "string": "string",
+    "boolean": "boolean",
+}
+
+
+def compile_udf(
+    definition: Definition,
+    view: Any,
+    source: EventSource,
+    repository: Path,
+    join_keys: Sequence[FieldSpec],
+    columns: str | None,
+) -> UdfSpec | None:
+    """The specification of the view's udf, None where it has none.
+
+    Parameters
+    ----------
+    repository
+        The folder whose files hold the udf.
+    columns
+        The tag `headrace.columns`.
+
+    Raises
+    ------
+    DefinitionError
+        When it is of another mode, fails on every sample, gives no column that an aggregation needs, or is
+        not row-wise.
+    """
+    function = udf_of(view)
+    if function is None:
+        if columns is not None:
+            raise definition.error("it has the tag 'headrace.columns' and no udf", "Take one out")
+        return None
+    definition = definition.part(f"udf '{getattr(function, '__name__', function)}'")
+    _check_mode(definition, view)
+    keys = [key.name for key in join_keys]
+    inputs = _inputs(definition, source, keys, columns)
+    spec = UdfSpec(source=_source(definition, function, repository), inputs=inputs, outputs=())
+    udf = PandasUdf(function, spec, keys, source.feast.timestamp_field, timestamp_unit(source))
+    outputs = UdfTrial(definition, udf, spec, keys).outputs(sorted({a.column for a in view.aggregations}))
+    return spec.model_copy(update={"outputs": outputs})
+
+
+def _source(definition: Definition, function: Any, repository: Path) -> str:
+    try:
+        if isinstance(function, FunctionType):
+            return udf_source(function, repository)
+        problem = f"it is a {type(function).__name__}, no function"
+    except ValueError as error:
+        problem = str(error)
+    raise definition.error(problem, "Write it with def in a file of the repository")
+
+
+def _check_mode(definition: Definition, view: Any) -> None:
+    mode = getattr(view.feature_transformation, "mode", None) or view.mode
+    name = mode.value if isinstance(mode, TransformationMode) else str(mode)
+    if name != TransformationMode.PANDAS.value:
+        raise definition.error(
+            f"its mode is '{name}'", 'Write mode="pandas": it takes a DataFrame and returns one'
+        )
+
+
+def _inputs(
+    definition: Definition, source: EventSource, keys: Sequence[str], columns: str | None
+) -> tuple[ColumnSpec, ...]:
+    """The fields it is given, in the order of the event schema."""
+    needed = {*keys, source.feast.timestamp_field}
+    if columns is not None:
+        part = definition.part("tag 'headrace.columns'")
+        named = {name.strip() for name in columns.split(",")} - {""}
+        for column in (source.column(part, name) for name in sorted(named)):
+            if column.kind not in _KINDS:
+                raise part.error(f"column '{column.name}' is no number, text or bool", "Take it out")
+        needed |= named
+    return tuple(
+        ColumnSpec(name=column.name, kind=_KINDS[column.kind], nullable=column.nullable)
+        for column in source.columns.values()
+        if column.kind in _KINDS and (columns is None or column.name in needed)
+    )
+
+
+def derived_column(column: ColumnSpec) -> EventColumn:
+    """A derived column as aggregations look at it."""
+    return EventColumn(column.name, column.kind, nullable=column.nullable)

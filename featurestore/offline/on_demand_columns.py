@@ -1,0 +1,58 @@
+"""On-demand features of a table: those of a training set, by the functions that serve them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.featurestore.offline.feature_log import arrow_type
+from headrace.featurestore.on_demand.functions import OnDemandFunctions
+from headrace.featurestore.on_demand.step import OnDemandStep
+from headrace.featurestore.batch.as_served import served_values
+from headrace.schemas.feature_specs import LOGGED_TYPES, FeatureRef, FieldSpec
+from headrace.schemas.plan import Plan
+
+
+def request_fields(plan: Plan, refs: Sequence[FeatureRef]) -> list[FieldSpec]:
+    """What the on-demand views of these features take from the request, each once."""
+    fields = [field for view in plan.on_demand_of(refs) for field in view.request]
+    return list({field.name: field for field in fields}.values())
+
+
+def _values(plan: Plan, ref: FeatureRef, column: pa.ChunkedArray) -> list[Any]:
+    """Python's, as the function gets them where it serves."""
+    dtype = plan.dtype_of(ref)
+    if dtype in LOGGED_TYPES:
+        found: list[Any] = column.to_pylist()
+        return found
+    return served_values(ref.full_name, dtype, column)
+
+
+def add_on_demand(plan: Plan, refs: Sequence[FeatureRef], table: pa.Table, repo_dir: Path) -> pa.Table:
+    """The table, with a column ``view__feature`` more for each feature of the on-demand views of `refs`.
+
+    Parameters
+    ----------
+    table
+        Of shape (n, ...), with the join keys, the request's fields, and ``view__feature`` of all inputs.
+    repo_dir
+        The Feast repository, which has the functions. Each is called once, with all rows.
+
+    Raises
+    ------
+    DefinitionError
+        When a function cannot be had, or fails.
+    """
+    functions = OnDemandFunctions(repo_dir)
+    for view in plan.on_demand_of(refs):
+        step = OnDemandStep(plan, view, functions)
+        given = {name: table[name].to_pylist() for name in step.given}
+        columns = {ref.full_name: _values(plan, ref, table[ref.full_name]) for ref in view.inputs}
+        step.add(given, columns, {})
+        for field in view.features:
+            name = f"{view.name}__{field.name}"
+            table = table.append_column(name, pa.array(columns[name], arrow_type(field.dtype)))
+    return table

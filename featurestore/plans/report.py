@@ -1,0 +1,48 @@
+"""What `headrace plan` prints: every change, what it costs, and which ones are unsafe."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from headrace.featurestore.plans.costs import PlanCosts
+from headrace.featurestore.plans.diff import KINDS, Change, plan_changes
+from headrace.featurestore.plans.usage import PlanFacts
+from headrace.featurestore.plans.safety import UnsafeChange, unsafe_changes
+from headrace.schemas.plan import Plan
+
+_INDENT = "    "
+_SIGNS = {"+": "added", "~": "changed", "-": "removed"}
+
+
+def report(old: Plan | None, new: Plan, facts: PlanFacts) -> str:
+    """The changes from the plan in force to another, as text.
+
+    ``+`` stands for added, ``-`` for removed, ``~`` for changed; unsafe is what `apply` refuses without
+    ``--allow-unsafe``.
+    """
+    costs, unsafe = PlanCosts(old, new, facts), unsafe_changes(old, new)
+    changes = plan_changes(old, new)
+    told = {(change.kind, change.name) for change in changes}
+    changes += [c for c in costs.rereads() if (c.kind, c.name) not in told]
+    changes.sort(key=lambda change: [*KINDS].index(change.kind) if change.kind in KINDS else -1)
+    if not changes:
+        return "nothing would change"
+    lines = [line for change in changes for line in _lines(change, costs, unsafe)]
+    return "\n".join([*lines, "", _summary(changes, unsafe)])
+
+
+def _lines(change: Change, costs: PlanCosts, unsafe: Sequence[UnsafeChange]) -> Iterator[str]:
+    yield change.title
+    yield from (f"{_INDENT}{line}" for line in change.lines)
+    yield from (f"{_INDENT}cost: {line}" for line in costs.of(change))
+    yield from (f"{_INDENT}unsafe: {u}" for u in unsafe if (u.kind, u.name) == (change.kind, change.name))
+
+
+def _summary(changes: Sequence[Change], unsafe: Sequence[UnsafeChange]) -> str:
+    counts = Counter[str](change.sign for change in changes)
+    told = ", ".join(f"{counts[sign]} {name}" for sign, name in _SIGNS.items() if counts[sign])
+    if not unsafe:
+        return told
+    many = "1 of it is unsafe" if len(unsafe) == 1 else f"{len(unsafe)} things in it are unsafe"
+    return f"{told}; {many}, and refused by `headrace apply` without --allow-unsafe"

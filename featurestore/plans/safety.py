@@ -1,0 +1,234 @@
+"""Changes of a plan in force that would break its readers, or give a name another meaning under them.
+
+Clients, models and logs know a feature by its name alone. So a feature, once applied, keeps its meaning: what
+changes gets a new name, readers move over to it, and the old one is removed when none is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from headrace.featurestore.plans.diff import field_change
+from headrace.featurestore.plans.consumers import Readers, readers_of, readers_of_services
+from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef, FieldSpec, OnDemandViewSpec, StreamViewSpec
+from headrace.schemas.plan import Plan
+from headrace.schemas.router_specs import RouterSpec
+from headrace.schemas.spec import Spec
+
+ViewKind = Literal["stream feature view", "feature view", "on demand feature view"]
+Stored = StreamViewSpec | BatchViewSpec
+View = Stored | OnDemandViewSpec
+_HARMLESS = {"name", "ttl_ms", "table", "features", "aggregations", "join_keys"}  # or judged on their own
+_OF_FUNCTION = ("mode", "singleton", "definition")
+_OF_SOURCE = ("topic", "timestamp_field", "timestamp_unit")
+_OF_ROUTER = ("outcome", "target", "partitions")
+
+
+@dataclass(frozen=True)
+class UnsafeChange:
+    """A change that `apply` refuses.
+
+    Attributes
+    ----------
+    kind, name
+        The object, as in `headrace.featurestore.plans.diff.Change`.
+    part
+        What of it, for example ``feature 'mean_1h'``; empty for all of it.
+    problem
+        What would happen, with the values and who is affected.
+    remedy
+        The safe way.
+    """
+
+    kind: str
+    name: str
+    part: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.part + ': ' if self.part else ''}{self.problem}. {self.remedy}"
+
+
+def unsafe_changes(old: Plan | None, new: Plan) -> list[UnsafeChange]:
+    """Every unsafe change between the plan in force and another, in order of the objects."""
+    if old is None:
+        return []
+    return [
+        *_sources(old, new),
+        *_views(old, new),
+        *_services(old, new),
+        *_learners(old, new),
+        *_routers(old, new),
+    ]
+
+
+def _sources(old: Plan, new: Plan) -> Iterator[UnsafeChange]:
+    after = {source.name: source for source in new.sources}
+    for source in old.sources:
+        if source.name in after and old.views_of(source.name):
+            for told in _differing(source, after[source.name], _OF_SOURCE):
+                problem = f"{told}; its features would go on from other events"
+                yield UnsafeChange(
+                    "source", source.name, "", problem, "Define a source of a new name, and views on it"
+                )
+
+
+def _views(old: Plan, new: Plan) -> Iterator[UnsafeChange]:
+    after = {view.name: view for view in _all(new)}
+    for view in _all(old):
+        kind = kind_of(view)
+        if view.name not in after:
+            yield from _lost_features(old, view, [f.name for f in view.features])
+        elif type(view) is not type(after[view.name]):
+            becomes = kind_of(after[view.name])
+            problem = f"it becomes {'an' if becomes.startswith('o') else 'a'} {becomes}"
+            yield UnsafeChange(kind, view.name, "", problem, "Give the new one a name of its own")
+        elif isinstance(view, OnDemandViewSpec):
+            yield from _on_demand_view(old, view, new.on_demand_view(view.name))
+        else:
+            yield from _view(old, view, new.view(view.name))
+
+
+def _all(plan: Plan) -> tuple[View, ...]:
+    return (*plan.stream_views, *plan.batch_views, *plan.on_demand_views)
+
+
+def kind_of(view: View) -> ViewKind:
+    if isinstance(view, OnDemandViewSpec):
+        return "on demand feature view"
+    return "stream feature view" if isinstance(view, StreamViewSpec) else "feature view"
+
+
+def _view(old: Plan, before: Stored, after: Stored) -> Iterator[UnsafeChange]:
+    kind, name = kind_of(before), before.name
+    if before.join_keys != after.join_keys:
+        told = f"its entity key ({_typed(before.join_keys)}) becomes ({_typed(after.join_keys)})"
+        problem = f"{told}; its rows are not found any more"
+        yield UnsafeChange(kind, name, "", problem, "Give the view with the other key a name of its own")
+    for told in _differing(before, after, [f for f in type(before).model_fields if f not in _HARMLESS]):
+        problem = f"{told}; all its features would mean something else"
+        yield UnsafeChange(kind, name, "", problem, "Give the new view a name of its own")
+    known = {feature.name for feature in after.features}
+    yield from _lost_features(old, before, [f.name for f in before.features if f.name not in known])
+    yield from _changed_features(old, before, after)
+
+
+def _on_demand_view(old: Plan, before: OnDemandViewSpec, after: OnDemandViewSpec) -> Iterator[UnsafeChange]:
+    """Nothing of it is stored, so what no service serves may change. More inputs are no other function."""
+    kind, name = kind_of(before), before.name
+    readers = readers_of(old, [FeatureRef(view=name, feature=f.name) for f in before.features])
+    if readers:
+        for told in _differing(before, after, _OF_FUNCTION):
+            problem = f"{told}; all its features would mean something else, and in force {_read(readers)}"
+            yield UnsafeChange(kind, name, "", problem, "Give the new view a name of its own")
+        for field in sorted({f.name for f in after.request} - {f.name for f in before.request}):
+            problem = f"requests must bring '{field}', or are refused, and in force {_read(readers)}"
+            yield UnsafeChange(kind, name, "", problem, "Give the view that asks for it a name of its own")
+    known = {feature.name for feature in after.features}
+    yield from _lost_features(old, before, [f.name for f in before.features if f.name not in known])
+    yield from _retyped_features(old, before, after)
+
+
+def _retyped_features(old: Plan, before: OnDemandViewSpec, after: OnDemandViewSpec) -> Iterator[UnsafeChange]:
+    now = {feature.name: feature for feature in after.features}
+    for feature in before.features:
+        readers = readers_of(old, [FeatureRef(view=before.name, feature=feature.name)])
+        for told in _differing(feature, now.get(feature.name, feature), ("dtype",)) if readers else ():
+            problem = f"{told}, and in force {_read(readers)}"
+            remedy = "Give the new feature a name of its own"
+            yield UnsafeChange(kind_of(before), before.name, f"feature '{feature.name}'", problem, remedy)
+
+
+def _lost_features(old: Plan, view: View, names: list[str]) -> Iterator[UnsafeChange]:
+    for name in names:
+        if readers := readers_of(old, [FeatureRef(view=view.name, feature=name)]):
+            problem = f"it is removed, and in force {_read(readers)}"
+            remedy = "Take it out of these first and apply that, then remove it"
+            yield UnsafeChange(kind_of(view), view.name, f"feature '{name}'", problem, remedy)
+
+
+def _changed_features(old: Plan, before: Stored, after: Stored) -> Iterator[UnsafeChange]:
+    now = {name: spec for name, spec in _features(after)}
+    for name, spec in _features(before):
+        for told in _differing(spec, now.get(name, spec), tuple(type(spec).model_fields)):
+            readers = readers_of(old, [FeatureRef(view=before.name, feature=name)])
+            also = f", and in force {_read(readers)}" if readers else ""
+            problem = f"{told}; rows and logs hold both under one name{also}"
+            remedy = "Give the new feature a name of its own"
+            yield UnsafeChange(kind_of(before), before.name, f"feature '{name}'", problem, remedy)
+
+
+def _features(view: Stored) -> list[tuple[str, Spec]]:
+    if isinstance(view, StreamViewSpec):
+        return [(aggregation.feature, aggregation) for aggregation in view.aggregations]
+    return [(feature.name, feature) for feature in view.features]
+
+
+def _services(old: Plan, new: Plan) -> Iterator[UnsafeChange]:
+    after = {service.name: service for service in new.services}
+    for service in old.services:
+        readers = readers_of_services(old, [service.name])
+        if service.name not in after:
+            behind = f", and {_read(readers, services=False)}" if readers.learners else ""
+            problem = f"it is removed; clients ask for it by its name{behind}"
+            remedy = "See that nobody asks for it any more"
+            yield UnsafeChange("feature service", service.name, "", problem, remedy)
+        elif readers.learners:
+            for ref in service.features:
+                if ref not in after[service.name].features:
+                    part = f"feature '{ref.view}:{ref.feature}'"
+                    problem = f"it is taken out, and in force {_read(readers, services=False)}"
+                    remedy = "Define a second service without it, and a learner that reads that"
+                    yield UnsafeChange("feature service", service.name, part, problem, remedy)
+
+
+def _learners(old: Plan, new: Plan) -> Iterator[UnsafeChange]:
+    after = {learner.name: learner for learner in new.learners}
+    for learner in old.learners:
+        if learner.name in after and learner.target != after[learner.name].target:
+            told = field_change("target", learner.target, after[learner.name].target)
+            problem = f"{told}; its model would go on with labels of another meaning"
+            yield UnsafeChange("learner", learner.name, "", problem, "Define a learner of a new name")
+
+
+def _routers(old: Plan, new: Plan) -> Iterator[UnsafeChange]:
+    after = {router.name: router for router in new.routers}
+    for router in old.routers:
+        if router.name not in after:
+            problem = "it is removed; clients ask it for predictions by its name"
+            remedy = "See that nobody asks it any more"
+            yield UnsafeChange("router", router.name, "", problem, remedy)
+        else:
+            yield from _router(router, after[router.name])
+
+
+def _router(before: RouterSpec, after: RouterSpec) -> Iterator[UnsafeChange]:
+    for told in _differing(before, after, _OF_ROUTER):
+        problem = f"{told}; predictions that wait for their labels were made under the other"
+        yield UnsafeChange(
+            "router", before.name, "", problem, "Define a router of a new name, with learners of its own"
+        )
+    wanted = {*after.entities, *after.request} - {*before.entities, *before.request}
+    for name in sorted(wanted):
+        problem = f"requests must bring '{name}', or are refused"
+        remedy = "Have all clients send it first; what is not asked for is passed over"
+        yield UnsafeChange("router", before.name, "", problem, remedy)
+
+
+def _differing(before: Spec, after: Spec, fields: list[str] | tuple[str, ...]) -> Iterator[str]:
+    for field in fields:
+        one, other = getattr(before, field), getattr(after, field)
+        if one != other:
+            yield field_change(field, one, other)
+
+
+def _typed(fields: tuple[FieldSpec, ...]) -> str:
+    return ", ".join(f"{field.name}: {field.dtype}" for field in fields)
+
+
+def _read(readers: Readers, services: bool = True) -> str:
+    told = str(readers if services else Readers((), readers.learners, readers.routers))
+    return f"{told} {'reads' if told.count(', ') == 0 else 'read'} it"

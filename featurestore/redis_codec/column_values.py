@@ -1,0 +1,118 @@
+"""Columns of values to the bytes of Feast's `ValueProto`, all rows at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.featurestore.redis_codec import layout
+from headrace.featurestore.redis_codec.byte_columns import Ragged, join
+from headrace.schemas.feature_specs import ValueType
+from headrace.streams.columnar.lists import Lists
+
+_FIXED: dict[layout.Wire, str] = {"double": "<f8", "float": "<f4", "bool": "?"}
+_ELEMENTS = b"\x0a"  # the tag of what is in the message of a list or a set: its field 1, behind a length
+
+
+def varints(values: NDArray[np.int64]) -> Ragged:
+    """Protobuf varints of int64 values; negative ones take ten bytes."""
+    unsigned = values.astype(np.int64).view(np.uint64)[:, None]
+    shifts = np.arange(0, 70, 7, dtype=np.uint64)
+    groups = unsigned >> shifts  # (n, 10); the last shift leaves the highest bit
+    lengths = 1 + np.count_nonzero(groups[:, 1:], axis=1)
+    more = np.arange(10) < (lengths - 1)[:, None]
+    return Ragged((groups & np.uint64(0x7F)).astype(np.uint8) | (more * np.uint8(0x80)), lengths)
+
+
+def encode_values(dtype: ValueType, values: Any, valid: NDArray[np.bool_]) -> list[Ragged]:
+    """`ValueProto` bytes of one column, in pieces; nulls are the empty message, as Feast writes them.
+
+    Parameters
+    ----------
+    dtype
+        Feast's type of the feature.
+    values
+        Of length n: numbers or bools; `UnixTimestamp` in epoch milliseconds, which Feast keeps in whole
+        seconds (rounded down); text and bytes as UTF-8 in dtype S or as a list of bytes; of lists and sets
+        `Lists` of these. Anything where null.
+    valid
+        Shape (n,), False for null.
+    """
+    if layout.element_type(dtype):
+        pieces = _lists(dtype, values)
+    else:
+        wire, tag = layout.wire_of(dtype), layout.value_tag(dtype)
+        pieces = [_texts(tag, values) if wire == "text" else tagged(tag, _numbers(wire, values))]
+    return pieces if valid.all() else [piece.where(valid) for piece in pieces]
+
+
+def encode_timestamps(times_us: NDArray[np.int64]) -> Ragged:
+    """Protobuf `Timestamp` bytes of epoch microseconds; zeros are left out, as proto3 does."""
+    whole, micros = np.divmod(times_us, 1_000_000)
+    first = tagged(b"\x08", varints(whole)).where(whole != 0)
+    second = tagged(b"\x10", varints(micros * 1000)).where(micros != 0)
+    return _concat(first, second)
+
+
+def seconds(times_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Epoch milliseconds in whole seconds, rounded down; a missing time stays missing."""
+    return np.where(times_ms == layout.NULL_SECONDS, times_ms, times_ms // 1000)
+
+
+def strings(values: Any) -> Ragged:
+    """Texts in dtype S or as a list of bytes."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "S":
+        return Ragged.of_array(values)
+    return Ragged.of_list(values)
+
+
+def fixed(values: NDArray[Any]) -> Ragged:
+    """The bytes of numbers."""
+    cells = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), values.dtype.itemsize)
+    return Ragged.fixed(cells)
+
+
+def tagged(tag: bytes, body: Ragged) -> Ragged:
+    cells = np.empty((body.cells.shape[0], body.cells.shape[1] + len(tag)), np.uint8)
+    cells[:, : len(tag)] = np.frombuffer(tag, np.uint8)
+    cells[:, len(tag) :] = body.cells
+    return Ragged(cells, body.lengths + len(tag))
+
+
+def _numbers(wire: layout.Wire, values: Any) -> Ragged:
+    if wire in _FIXED:
+        return fixed(np.asarray(values, _FIXED[wire]))
+    whole = np.asarray(values, np.int64)
+    return varints(seconds(whole) if wire == "seconds" else whole)
+
+
+def _texts(tag: bytes, values: Any) -> Ragged:
+    text = strings(values)
+    return _concat(tagged(tag, varints(text.lengths)), text)
+
+
+def _lists(dtype: ValueType, lists: Lists) -> list[Ragged]:
+    """Tags and lengths of the lists, then what is in them: numbers packed, texts one by one."""
+    wire, tag = layout.wire_of(dtype), layout.value_tag(dtype)
+    if wire == "text":
+        inside = _gathered(_texts(_ELEMENTS, lists.values), lists)
+        return [tagged(tag, varints(inside.lengths)), inside]
+    inside = _gathered(_numbers(wire, lists.values), lists)
+    packed = tagged(_ELEMENTS, varints(inside.lengths)).where(inside.lengths > 0)
+    return [_concat(tagged(tag, varints(packed.lengths + inside.lengths)), packed), inside]
+
+
+def _gathered(elements: Ragged, lists: Lists) -> Ragged:
+    """The elements of each list as one string."""
+    flat = np.frombuffer(join([elements], len(lists.values)), np.uint8)
+    if len(elements.lengths) == 1:
+        return Ragged.of_flat(flat, lists.lengths * elements.lengths[0])
+    ends = np.concatenate(([0], np.cumsum(elements.lengths)))[lists.ends]
+    return Ragged.of_flat(flat, np.diff(ends))
+
+
+def _concat(first: Ragged, second: Ragged) -> Ragged:
+    lengths = first.lengths + second.lengths
+    return Ragged.of_flat(np.frombuffer(join([first, second], len(lengths)), np.uint8), lengths)

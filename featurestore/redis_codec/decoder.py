@@ -1,0 +1,252 @@
+"""Values of Feast's Redis layout to Python, by a table over the first byte."""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+from array import array
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from uuid import UUID
+
+from headrace.featurestore.redis_codec import layout
+from headrace.featurestore.redis_codec.nested_decoder import instant, message_readers, varint
+from headrace.schemas.errors import HeadraceError
+
+if TYPE_CHECKING:
+    from headrace.schemas.feature_specs import ValueType
+
+_UNREADABLE = (LookupError, ValueError, ArithmeticError, TypeError, AttributeError, OSError, struct.error)
+_ELEMENTS = b"\x0a"  # the tag of what is in the message of a list or a set
+_FEW_BYTES = 1000  # up to so many, whole numbers are read one by one
+_double = struct.Struct("<xd").unpack
+_float = struct.Struct("<xf").unpack
+_provenance = layout.PROVENANCE.unpack
+
+
+class Provenance(NamedTuple):
+    """The log prefix a row follows from: ``[0, offset)`` of a partition (or shard), as of `as_of_ms`."""
+
+    partition: int
+    offset: int
+    as_of_ms: int
+
+
+def decode_values(column: Sequence[bytes | None]) -> list[Any]:
+    """Python values of `ValueProto` bytes; None where a value is missing or null.
+
+    Raises
+    ------
+    HeadraceError
+        When a value is of a type that Headrace does not read.
+    """
+    try:
+        return [_DECODERS[raw[0]](raw) if raw else None for raw in column]
+    except _UNREADABLE as error:
+        bad = next(raw for raw in column if raw and not _is_readable(raw))
+        raise HeadraceError(
+            f"a stored feature value cannot be read ({bad[:12]!r}); it was not written by Headrace or is "
+            "of a type Headrace does not serve"
+        ) from error
+
+
+def decode_provenance(raw: bytes | None) -> Provenance | None:
+    return Provenance._make(_provenance(raw)) if raw else None
+
+
+def decode_time_ms(raw: bytes) -> int:
+    """Epoch milliseconds of a protobuf `Timestamp`, rounded down."""
+    seconds = nanos = at = 0
+    while at < len(raw):
+        field = raw[at]
+        value, at = varint(raw, at + 1)
+        if field == 0x08:
+            seconds = value
+        else:
+            nanos = value
+    return seconds * 1000 + nanos // 1_000_000
+
+
+def _integer(raw: bytes) -> int:
+    return raw[1] if len(raw) == 2 else varint(raw, 1)[0]
+
+
+def _text(raw: bytes) -> str:
+    return raw[varint(raw, 1)[1] :].decode()
+
+
+def _time(raw: bytes) -> datetime | None:
+    return instant(_integer(raw))
+
+
+_Reader = Callable[[bytes], Any]
+
+
+def _body(raw: bytes, start: int) -> bytes:
+    """What stands behind its length at `start`, up to the end.
+
+    Raises
+    ------
+    ValueError
+        When there is more or less.
+    """
+    length, at = varint(raw, start)
+    if len(raw) - at != length:
+        raise ValueError(f"{length} bytes are declared and {len(raw) - at} are there")
+    return raw[at:]
+
+
+def _json(raw: bytes) -> Any:
+    """Feast gives the text itself where it is no JSON."""
+    text = raw.decode()
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _numbers(letter: str) -> _Reader:
+    """Packed numbers of fixed size."""
+
+    def read(packed: bytes) -> list[Any]:
+        numbers = array(letter, packed)
+        if sys.byteorder == "big":
+            numbers.byteswap()
+        return numbers.tolist()
+
+    return read
+
+
+def _integers(packed: bytes) -> list[int]:
+    if packed.isascii():  # each in one byte
+        return list(packed)
+    if len(packed) > _FEW_BYTES:
+        return _many_integers(packed)
+    found, value, shift = [], 0, 0
+    for byte in packed:
+        if byte < 0x80:
+            found.append(value | byte << shift)
+            value = shift = 0
+        else:
+            value |= (byte & 0x7F) << shift
+            shift += 7
+    if shift:
+        raise ValueError("a whole number is cut off")
+    return found if max(found) < 1 << 63 else [value - (value >> 63 << 64) for value in found]
+
+
+def _many_integers(packed: bytes) -> list[int]:
+    import numpy as np  # a third of the time the client takes to import, and few read long lists
+
+    cells = np.frombuffer(packed, np.uint8)
+    ends = np.flatnonzero(cells < 0x80) + 1
+    starts = np.concatenate(([0], ends[:-1]))
+    if ends[-1] != len(cells) or (ends - starts).max() > 10:
+        raise ValueError("a whole number is cut off")
+    shifts = 7 * (np.arange(len(cells)) - np.repeat(starts, ends - starts)).astype(np.uint64)
+    parts = (cells & np.uint8(0x7F)).astype(np.uint64) << shifts
+    numbers: list[int] = np.bitwise_or.reduceat(parts, starts).view(np.int64).tolist()
+    return numbers
+
+
+def _instants(packed: bytes) -> list[datetime | None]:
+    return [instant(seconds) for seconds in _integers(packed)]
+
+
+def _packed(read: _Reader) -> _Reader:
+    """Numbers in one piece behind their tag; nothing at all where there are none."""
+
+    def read_message(message: bytes) -> Any:
+        if message[:1] not in (b"", _ELEMENTS):
+            raise ValueError("not a list of Feast")
+        return read(_body(message, 1) if message else b"")
+
+    return read_message
+
+
+def _each(read: _Reader) -> _Reader:
+    """Texts one by one, each behind the tag and its length."""
+
+    def read_message(message: bytes) -> Any:
+        found, at = [], 0
+        while at < len(message):
+            length, start = varint(message, at + 1)
+            if message[at : at + 1] != _ELEMENTS or length < 0 or start + length > len(message):
+                raise ValueError("not a list of Feast")
+            at = start + length
+            found.append(read(message[start:at]))
+        return found
+
+    return read_message
+
+
+_TEXTS: dict[ValueType, _Reader] = {
+    "Bytes": bytes,
+    "String": bytes.decode,
+    "Json": _json,
+    "Uuid": lambda raw: UUID(raw.decode()),
+    "TimeUuid": lambda raw: UUID(raw.decode()),
+    "Decimal": lambda raw: Decimal(raw.decode()),
+}
+_PACKED: dict[layout.Wire, _Reader] = {
+    "double": _numbers("d"),
+    "float": _numbers("f"),
+    "bool": lambda packed: [byte == 1 for byte in packed],
+    "integer": _integers,
+    "seconds": _instants,
+}
+
+
+def _value(raw: bytes) -> Any:
+    return _DECODERS[raw[0]](raw)
+
+
+_MESSAGES = message_readers(_value)
+
+
+def _message_reader(dtype: ValueType) -> _Reader:
+    """What reads text, or the message of a list, a set or a nested type."""
+    if dtype in _MESSAGES:
+        return _MESSAGES[dtype]
+    element = layout.element_type(dtype)
+    if element is None:
+        return _TEXTS[dtype]
+    wire = layout.wire_of(dtype)
+    read = _each(_TEXTS[element]) if wire == "text" else _packed(_PACKED[wire])
+    return read if dtype.startswith("Array") else lambda message: set(read(message))
+
+
+def _behind_tag(dtype: ValueType) -> _Reader:
+    read, start = _message_reader(dtype), len(layout.value_tag(dtype))
+    return lambda raw: read(_body(raw, start))
+
+
+_LONG_TAGS: dict[bytes, _Reader] = {}  # those of two bytes
+_DECODERS: dict[int, _Reader] = {
+    layout.value_tag("String")[0]: _text,
+    layout.value_tag("Int32")[0]: _integer,
+    layout.value_tag("Int64")[0]: _integer,
+    layout.value_tag("Float64")[0]: lambda raw: _double(raw)[0],
+    layout.value_tag("Float32")[0]: lambda raw: _float(raw)[0],
+    layout.value_tag("Bool")[0]: lambda raw: raw[1] == 1,
+    layout.value_tag("UnixTimestamp")[0]: _time,
+}
+for _outline in layout.FIELD_NUMBERS:
+    _dtype = cast("ValueType", _outline)
+    _tag = layout.value_tag(_dtype)
+    if len(_tag) == 2:
+        _LONG_TAGS[_tag] = _behind_tag(_dtype)
+        _DECODERS[_tag[0]] = lambda raw: _LONG_TAGS[raw[:2]](raw)
+    elif _tag[0] not in _DECODERS:
+        _DECODERS[_tag[0]] = _behind_tag(_dtype)
+
+
+def _is_readable(raw: bytes) -> bool:
+    try:
+        _value(raw)
+    except _UNREADABLE:
+        return False
+    return True

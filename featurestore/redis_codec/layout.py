@@ -1,0 +1,161 @@
+"""Names and constants of Feast's Redis layout (Feast 0.60 to 0.67, entity key serialization version 3).
+
+An entity is one hash. Its key is the number of join keys, their names and their values, each with a type
+and a length (little-endian u32), and then the bytes of the project's name. A feature is the hash field
+``murmur3_32("{view}:{feature}")`` with the bytes of a `ValueProto`; ``_ts:{view}`` holds a protobuf
+`Timestamp`. Headrace adds ``_headrace:{view}``, the log prefix a row follows from, which Feast never reads.
+
+References
+----------
+feast/infra/key_encoding_utils.py, feast/infra/online_stores/redis.py, feast/protos/feast/types/Value.proto
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Final, Literal, cast
+
+if TYPE_CHECKING:
+    from headrace.schemas.feature_specs import ValueType
+
+# Field numbers of ValueProto by the outline of a type; those of what may be a key are also its type number in
+# entity keys. Of a struct, and of lists in lists, the outline says no more than that.
+FIELD_NUMBERS: Final[dict[str, int]] = {
+    "Bytes": 1,
+    "PdfBytes": 1,
+    "ImageBytes": 1,
+    "String": 2,
+    "Int32": 3,
+    "Int64": 4,
+    "Float64": 5,
+    "Float32": 6,
+    "Bool": 7,
+    "UnixTimestamp": 8,
+    "Array(Bytes)": 11,
+    "Array(String)": 12,
+    "Array(Int32)": 13,
+    "Array(Int64)": 14,
+    "Array(Float64)": 15,
+    "Array(Float32)": 16,
+    "Array(Bool)": 17,
+    "Array(UnixTimestamp)": 18,
+    "Set(Bytes)": 22,
+    "Set(String)": 23,
+    "Set(Int32)": 24,
+    "Set(Int64)": 25,
+    "Set(Float64)": 26,
+    "Set(Float32)": 27,
+    "Set(Bool)": 28,
+    "Set(UnixTimestamp)": 29,
+    "Json": 32,
+    "Array(Json)": 33,
+    "Uuid": 36,
+    "TimeUuid": 37,
+    "Array(Uuid)": 38,
+    "Array(TimeUuid)": 39,
+    "Set(Uuid)": 40,
+    "Set(TimeUuid)": 41,
+    "Decimal": 44,
+    "Array(Decimal)": 45,
+    "Set(Decimal)": 46,
+    "Map": 20,
+    "Array(Map)": 21,
+    "Struct": 34,
+    "Array(Struct)": 35,
+    "Array(Array)": 42,
+    "Set(Array)": 43,
+    "ScalarMap": 47,
+    "ZonedTimestamp": 48,
+}
+_NESTED: Final = frozenset(["Map", "Array(Map)", "Struct", "Array(Struct)", "Array(Array)", "Set(Array)"])
+MESSAGES: Final = _NESTED | {"ScalarMap", "ZonedTimestamp"}  # outlines of what `nested_values` writes
+Wire = Literal["text", "double", "float", "bool", "integer", "seconds"]
+# How a value stands in its ValueProto; all that are not here are text, or bytes, behind their length: so are
+# messages.
+_WIRES: Final[dict[str, Wire]] = {
+    "Int32": "integer",
+    "Int64": "integer",
+    "Float64": "double",
+    "Float32": "float",
+    "Bool": "bool",
+    "UnixTimestamp": "seconds",
+}
+_WIRE_TYPES: Final[dict[Wire, int]] = {"text": 2, "double": 1, "float": 5}  # of protobuf; the others: varint
+NULL_SECONDS: Final = -(2**63)  # what Feast writes for a missing time
+# What Feast writes into an entity key.
+KEY_TYPES: Final[tuple[ValueType, ...]] = (
+    "Int32", "Int64", "String", "UnixTimestamp", "Bytes", "PdfBytes", "ImageBytes",
+)  # fmt: skip
+PROVENANCE: Final = struct.Struct("<iqq")  # partition, offset, as_of_ms
+
+
+@cache
+def outline(dtype: ValueType) -> str:
+    """The name of a type, without what is in its structs and its inner lists."""
+    outer, opened, inner = dtype.partition("(")
+    if not opened or dtype in FIELD_NUMBERS:
+        return dtype
+    if outer == "Struct":
+        return outer
+    return f"{outer}(Struct)" if inner.startswith("Struct") else f"{outer}(Array)"
+
+
+@cache
+def element_type(dtype: ValueType) -> ValueType | None:
+    """The type of what is in a list or a set of single values; None for all other types."""
+    inner = dtype[dtype.find("(") + 1 : -1]
+    return cast("ValueType", inner) if dtype.endswith(")") and outline(dtype) not in _NESTED else None
+
+
+def wire_of(dtype: ValueType) -> Wire:
+    """How values of a type, or of its elements, are written."""
+    return _WIRES.get(element_type(dtype) or dtype, "text")
+
+
+def value_tag(dtype: ValueType) -> bytes:
+    """What a `ValueProto` that holds a value of this type begins with: one byte or two."""
+    wire_type = 2 if element_type(dtype) else _WIRE_TYPES.get(wire_of(dtype), 0)
+    tag = FIELD_NUMBERS[outline(dtype)] << 3 | wire_type
+    return bytes([tag]) if tag < 0x80 else bytes([tag & 0x7F | 0x80, tag >> 7])
+
+
+def feature_field(view: str, feature: str) -> bytes:
+    """Hash field of a feature, 4 bytes."""
+    return struct.pack("<I", murmur3_32(f"{view}:{feature}".encode()))
+
+
+def timestamp_field(view: str) -> bytes:
+    return f"_ts:{view}".encode()
+
+
+def provenance_field(view: str) -> bytes:
+    return f"_headrace:{view}".encode()
+
+
+def key_prefix(join_keys: Sequence[str]) -> bytes:
+    """Everything of an entity key before its values; `join_keys` are sorted by name."""
+    names = [name.encode() for name in join_keys]
+    parts = [struct.pack("<II", FIELD_NUMBERS["String"], len(name)) + name for name in names]
+    return struct.pack("<I", len(names)) + b"".join(parts)
+
+
+def murmur3_32(data: bytes) -> int:
+    """MurmurHash3_x86_32 with seed 0, unsigned (Appleby, https://github.com/aappleby/smhasher)."""
+    mask, state = 0xFFFFFFFF, 0
+    whole = len(data) // 4 * 4
+    for (block,) in struct.iter_unpack("<I", data[:whole]):
+        state ^= _scramble(block)
+        state = ((state << 13 | state >> 19) * 5 + 0xE6546B64) & mask
+        # the rotation may leave bits above the word; the mask above takes them off
+    state ^= _scramble(int.from_bytes(data[whole:], "little"))
+    state ^= len(data)
+    state = (state ^ state >> 16) * 0x85EBCA6B & mask
+    state = (state ^ state >> 13) * 0xC2B2AE35 & mask
+    return state ^ state >> 16
+
+
+def _scramble(block: int) -> int:
+    block = block * 0xCC9E2D51 & 0xFFFFFFFF
+    return (block << 15 | block >> 17) * 0x1B873593 & 0xFFFFFFFF

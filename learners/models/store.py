@@ -1,0 +1,225 @@
+"""The model store: signed artifacts in a directory, one file per published version.
+
+An artifact is ``MAGIC | lengths | header JSON | pickled model | HMAC | trainer memory | HMAC`` with the
+lengths of header, model and memory as little-endian u64. The first HMAC-SHA256 covers all before it, the
+second that first one and the memory: who serves a model reads up to the first, who goes on learning reads it
+all. An artifact appears under its name only when it is complete and on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from headrace.learners.models.safe_pickle import dump_model, load_model
+from headrace.schemas.encodings import UNVERSIONED, Encoding
+from headrace.schemas.errors import ModelError, UnknownNameError
+from headrace.streams.durable_files import write_atomically
+
+ARTIFACT = Encoding(
+    version=2,
+    remedy="load it with that version, or remove the file to train again",
+    error=ModelError,
+)
+LINEAGE_LINE = Encoding(
+    version=1,
+    older=(UNVERSIONED,),
+    remedy="read it with that version",
+    error=ModelError,
+)
+_MAGIC = b"HEADRACE-MODEL-%d\n" % ARTIFACT.version
+_ANY_MAGIC = re.compile(rb"HEADRACE-MODEL-(\d{1,9})\n")
+_LENGTHS = struct.Struct("<QQQ")  # of header, model, memory
+_PREFIX = len(_MAGIC) + _LENGTHS.size
+_SIGNATURE = hashlib.sha256().digest_size
+LINEAGE = "lineage.jsonl"
+
+
+@dataclass(frozen=True)
+class ModelHeader:
+    """Where a version comes from.
+
+    `offset` is the next offset of the examples topic: the model has learned the prefix ``[0, offset)``,
+    `examples` of it. `first_ms` and `last_ms` bound the event times of what it learned; `mark_ms` is the
+    last time mark. `created_ms` is the wall clock.
+    """
+
+    name: str
+    major: int
+    minor: int
+    parent: str | None
+    offset: int
+    examples: int
+    first_ms: int | None
+    last_ms: int | None
+    mark_ms: int | None
+    definition: str
+    plan_hash: str
+    libraries: dict[str, str]
+    created_ms: int
+    poisoned: int = 0
+    duplicates: int = 0
+
+    @property
+    def version(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedVersion(ModelHeader):
+    """A version in the lineage, with what takes longer to find out than to publish it: the metrics of its
+    progressive validation, and the digest of its state."""
+
+    metrics: dict[str, Any]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model with its header, and what its trainer must remember (see `headrace.learners.training.trainer`)."""
+
+    header: ModelHeader
+    model: Any
+    memory: bytes = field(default=b"", repr=False)
+
+
+class ModelStore:
+    """Artifacts below `directory`, in one folder per learner.
+
+    Parameters
+    ----------
+    directory
+        Created when missing.
+    key
+        Signs artifacts; at least 16 bytes. Nothing signed with another key is loaded.
+    keep
+        Artifacts kept per learner. The lineage of removed ones stays.
+    """
+
+    def __init__(self, directory: Path, key: bytes, keep: int = 5) -> None:
+        if len(key) < 16:
+            raise ModelError(f"the model key has {len(key)} bytes; use at least 16 random ones")
+        self.directory = directory
+        self._key = key
+        self._keep = keep
+
+    def publish(self, artifact: Artifact) -> None:
+        """Make a version durable and then visible."""
+        write_atomically(self._path(artifact.header.name, artifact.header.version), self._encode(artifact))
+
+    def record(self, version: PublishedVersion) -> None:
+        """Add a version that was published to the lineage; then drop the oldest beyond the retention."""
+        with (self.directory / version.name / LINEAGE).open("a") as lineage:
+            lineage.write(json.dumps(LINEAGE_LINE.stamp() | vars(version)) + "\n")
+        for old in self._versions(version.name)[: -self._keep]:
+            self._path(version.name, old).unlink(missing_ok=True)
+
+    def latest(self, name: str) -> str | None:
+        """The newest version that can be loaded, or None."""
+        versions = self._versions(name)
+        return versions[-1] if versions else None
+
+    def load(self, name: str, version: str) -> Artifact:
+        """One version of a learner, to be served: without its memory.
+
+        Raises
+        ------
+        UnknownNameError
+            When it is not there (any more).
+        ModelError
+            When its signature does not fit, its version is not read, or it holds what may not be loaded.
+        """
+        with self._open(name, version) as file:
+            return self._read_model(file, name, version)[0]
+
+    def resume(self, name: str, version: str) -> Artifact:
+        """One version of a learner, with what its trainer must remember. Raises as `load` does."""
+        with self._open(name, version) as file:
+            found, signature = self._read_model(file, name, version)
+            memory = file.read()
+        memory, second = memory[:-_SIGNATURE], memory[-_SIGNATURE:]
+        self._verify(f"the memory of model {name}@{version}", signature + memory, second)
+        return replace(found, memory=memory)
+
+    def lineage(self, name: str) -> list[PublishedVersion]:
+        """All versions ever published, oldest first."""
+        return read_lineage(self.directory, name)
+
+    def _path(self, name: str, version: str) -> Path:
+        return self.directory / name / f"{version}.model"
+
+    def _versions(self, name: str) -> list[str]:
+        stems = (path.stem for path in (self.directory / name).glob("*.model"))
+        return sorted(stems, key=lambda stem: tuple(map(int, stem.split("."))))
+
+    def _open(self, name: str, version: str) -> BinaryIO:
+        try:
+            return self._path(name, version).open("rb")
+        except FileNotFoundError:
+            raise UnknownNameError(f"version of learner '{name}'", version, self._versions(name)) from None
+
+    def _read_model(self, file: BinaryIO, name: str, version: str) -> tuple[Artifact, bytes]:
+        """The artifact without its memory, and the signature: nothing is interpreted before that fits."""
+        what, prefix = f"model {name}@{version}", file.read(_PREFIX)
+        if magic := _ANY_MAGIC.match(prefix):
+            ARTIFACT.check_version(int(magic[1]), f"the artifact of {what}")
+        lengths = _LENGTHS.unpack(prefix[len(_MAGIC) :]) if len(prefix) == _PREFIX else (0, 0, 0)
+        if _PREFIX + sum(lengths) + 2 * _SIGNATURE != os.fstat(file.fileno()).st_size:
+            lengths = (0, 0, 0)  # damaged: there is no signature that fits
+        body = file.read(lengths[0] + lengths[1])
+        signature = file.read(_SIGNATURE)
+        self._verify(what, prefix + body, signature)
+        header = ModelHeader(**json.loads(body[: lengths[0]]))
+        if (header.name, header.version) != (name, version):
+            raise ModelError(f"the file of {name}@{version} holds {header.name}@{header.version}; restore it")
+        return Artifact(header, load_model(body[lengths[0] :])), signature
+
+    def _encode(self, artifact: Artifact) -> bytes:
+        header, model = json.dumps(vars(artifact.header)).encode(), dump_model(artifact.model)
+        memory = artifact.memory
+        head = _MAGIC + _LENGTHS.pack(len(header), len(model), len(memory)) + header + model
+        signature = self._sign(head)
+        return b"".join((head, signature, memory, self._sign(signature + memory)))
+
+    def _sign(self, body: bytes) -> bytes:
+        return hmac.digest(self._key, body, "sha256")
+
+    def _verify(self, what: str, body: bytes, signature: bytes) -> None:
+        if not hmac.compare_digest(self._sign(body), signature):
+            raise ModelError(
+                f"{what} is not signed with this key, or damaged; set the key it was published with, "
+                "or remove the file to train again"
+            )
+
+
+def read_lineage(directory: Path, name: str) -> list[PublishedVersion]:
+    """All versions of a learner ever published, oldest first. Needs no key, for nothing of it is run.
+
+    Raises
+    ------
+    ModelError
+        When a line of it has a version that is not read.
+    """
+    path = directory / name / LINEAGE
+    lines = path.read_text().splitlines() if path.exists() else []
+    headers = {header.version: header for line in lines for header in _parse(line, name)}
+    return sorted(headers.values(), key=lambda header: (header.major, header.minor))
+
+
+def _parse(line: str, name: str) -> Iterator[PublishedVersion]:
+    """The version in a line of the lineage; none when a crash has torn it."""
+    try:
+        raw = json.loads(line)
+        of = f"version {raw.get('major')}.{raw.get('minor')}"
+        LINEAGE_LINE.check(raw, f"the line of {of} in the lineage of learner '{name}'")
+        yield PublishedVersion(**{field: value for field, value in raw.items() if field not in ("v", "by")})
+    except (ValueError, TypeError):
+        return

@@ -1,0 +1,254 @@
+"""One router: features in one read, every arm scored, one arm drawn, the prediction logged."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from headrace.featurestore.online.client import AsyncFeatureClient
+from headrace.featurestore.logged_values import fits
+from headrace.learners.serving.api import (
+    ArmState,
+    LogPosition,
+    OutcomeRequest,
+    OutcomeResponse,
+    PredictRequest,
+    PredictResponse,
+    RouterArms,
+    RouterInfo,
+)
+from headrace.learners.routing.draw import draw
+from headrace.learners.serving.live_models import Live, LiveArm, LiveModels
+from headrace.learners.serving.prediction_log import Entry, RecordLog
+from headrace.learners.models.scoring import score
+from headrace.learners.serving.served_features import Served, ServedFeatures
+from headrace.learners.serving.metrics import ServiceMetrics
+from headrace.schemas import topics
+from headrace.schemas.errors import RequestError
+from headrace.schemas.plan import Plan
+from headrace.schemas.records import Outcome, Prediction
+from headrace.streams.log.partitioner import partition_for
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A prediction and the score that was answered."""
+
+    prediction: Prediction
+    score: float
+
+
+class RouterService:
+    """Answers requests of one router.
+
+    Parameters
+    ----------
+    features
+        Reads the online store.
+    models
+        The models and the epoch in force.
+    log
+        Where predictions and outcomes are appended.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        router_name: str,
+        features: AsyncFeatureClient,
+        models: LiveModels,
+        log: RecordLog,
+        metrics: ServiceMetrics,
+    ) -> None:
+        self.spec = plan.router(router_name)
+        self.models = models
+        self._plan_hash = plan.hash
+        self._features = ServedFeatures(plan, self.spec, features, metrics)
+        self._log, self._metrics = log, metrics
+        self._reads_features = {arm: plan.learner(arm).service is not None for arm in self.spec.arms}
+        self._predictions = topics.predictions(plan.project, router_name)
+        self._outcomes = topics.outcomes(plan.project, router_name)
+
+    @property
+    def feature_names(self) -> list[str]:
+        """What is read for a prediction, ``view:feature``."""
+        return self._features.names
+
+    async def predict(self, requests: Sequence[PredictRequest]) -> list[PredictResponse]:
+        """Answer a batch, in its order, once all of it is logged or the log's time is up.
+
+        Raises
+        ------
+        RequestError
+            When an entity or a request feature is missing or of another type.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        for index, request in enumerate(requests):
+            self._check(index, request)
+        with self._metrics.seconds.labels("features").time():
+            served = await self._features.read(requests, now_ms)
+        with self._metrics.seconds.labels("scores").time():
+            live = self.models.live
+            answers = [
+                self._answer(live, request, found, now_ms)
+                for request, found in zip(requests, served, strict=True)
+            ]
+        with self._metrics.seconds.labels("log").time():
+            positions = await self._append(
+                self._predictions, [(a.prediction.key, a.prediction, a.prediction.ts_ms) for a in answers]
+            )
+        return [_response(*pair) for pair in zip(answers, positions, strict=True)]
+
+    async def record(self, outcomes: Sequence[OutcomeRequest]) -> list[OutcomeResponse]:
+        """Append outcomes to the outcomes topic."""
+        now_ms = time.time_ns() // 1_000_000
+        records = [
+            Outcome(
+                outcome_id=outcome.outcome_id or uuid.uuid4().hex,
+                key=str(outcome.key or outcome.prediction_id),
+                label=outcome.label,
+                ts_ms=now_ms if outcome.ts_ms is None else outcome.ts_ms,
+            )
+            for outcome in outcomes
+        ]
+        positions = await self._append(self._outcomes, [(r.key, r, r.ts_ms) for r in records])
+        return [
+            OutcomeResponse(outcome_id=record.outcome_id, logged=position is not None, log=position)
+            for record, position in zip(records, positions, strict=True)
+        ]
+
+    def info(self) -> RouterInfo:
+        spec = self.spec
+        return RouterInfo(
+            name=spec.name,
+            target=spec.target,
+            arms=list(spec.arms),
+            champion=spec.champion,
+            entities=list(spec.entities),
+            request=list(spec.request),
+            unit=spec.unit,
+            policy=spec.policy.kind,
+            reward=spec.reward,
+            wait_ms=spec.wait_ms,
+            plan_hash=self._plan_hash,
+        )
+
+    def arms(self) -> RouterArms:
+        live = self.models.live
+        states = [
+            ArmState(
+                arm=arm.name,
+                version=arm.version,
+                offset=arm.offset,
+                propensity=live.epoch.propensities[arm.name],
+            )
+            for arm in live.arms
+        ]
+        return RouterArms(router=self.spec.name, epoch=live.epoch.epoch, arms=states)
+
+    def _check(self, index: int, request: PredictRequest) -> None:
+        for place, names, given in (
+            ("entities", self.spec.entities, request.entities),
+            ("request", self.spec.request, request.request),
+        ):
+            for name in names:
+                if name not in given:
+                    remedy = f"Router '{self.spec.name}' needs it; send null where it is not known"
+                    raise RequestError(f"requests[{index}].{place}.{name}", "it is missing", remedy)
+        for name, dtype in self._features.asked.items():
+            if not fits(dtype, value := request.value(name)):
+                where = f"requests[{index}].{'entities' if name in request.entities else 'request'}.{name}"
+                remedy = "Send such a value, times in epoch milliseconds, or null"
+                raise RequestError(where, f"{value!r} is no {dtype}", remedy)
+        if request.value(self.spec.unit) is None:
+            problem = "it is null, but traffic is split by it"
+            raise RequestError(f"requests[{index}].{self.spec.unit}", problem, "Send its value")
+
+    def _answer(self, live: Live, request: PredictRequest, served: Served, now_ms: int) -> Answer:
+        spec, epoch = self.spec, live.epoch
+        unit = str(request.value(spec.unit))
+        chosen = draw(spec.arms, epoch.propensities, spec.salt, epoch.epoch, unit)
+        scores = {arm.name: self._score(arm, request, served) for arm in live.arms}
+        answer, fallback = self._fall_back(scores, chosen)
+        prediction_id = request.prediction_id or uuid.uuid4().hex
+        self._metrics.predictions.labels(spec.name, chosen).inc()
+        prediction = Prediction.model_construct(  # of values that were checked where they came from
+            prediction_id=prediction_id,
+            router=spec.name,
+            key=request.key or self._natural_key(request) or prediction_id,
+            unit=unit,
+            ts_ms=now_ms if request.ts_ms is None else request.ts_ms,
+            entities=request.entities,
+            request=request.request,
+            features=served.features or {},
+            provenance=served.provenance,
+            scores=scores,
+            versions={arm.name: arm.version for arm in live.arms},
+            epoch=epoch.epoch,
+            propensities=epoch.propensities,
+            chosen=chosen,
+            propensity=epoch.propensities[chosen],
+            fallback=fallback,
+            plan_hash=self._plan_hash,
+        )
+        return Answer(prediction, answer)
+
+    def _score(self, arm: LiveArm, request: PredictRequest, served: Served) -> float | None:
+        if served.features is None and self._reads_features[arm.name]:
+            return None
+        try:
+            return score(arm.model, arm.inputs.of(served.features or {}, request.request, request.entities))
+        except Exception as error:
+            _log.warning("%s@%s raised %s: %s", arm.name, arm.version, type(error).__name__, error)
+            self._metrics.arm_errors.labels(self.spec.name, arm.name).inc()
+            return None
+
+    def _fall_back(self, scores: Mapping[str, float | None], chosen: str) -> tuple[float, str | None]:
+        """The score to answer with: of the chosen arm, else of the champion, else the default."""
+        if (found := scores[chosen]) is not None:
+            return found, None
+        champion = scores[self.spec.champion]
+        fallback = "default" if champion is None else "champion"
+        self._metrics.fallbacks.labels(self.spec.name, fallback).inc()
+        return self.spec.default if champion is None else champion, fallback
+
+    def _natural_key(self, request: PredictRequest) -> str | None:
+        if self.spec.outcome is None:
+            return None
+        value = request.value(self.spec.outcome.key_field)
+        return None if value is None else str(value)
+
+    async def _append(
+        self, topic: str, records: Sequence[tuple[str, Prediction | Outcome, int]]
+    ) -> list[LogPosition | None]:
+        entries = []
+        for key, record, ts_ms in records:
+            raw = key.encode()
+            entries.append(Entry(raw, record.to_bytes(), partition_for(raw, self.spec.partitions), ts_ms))
+        offsets = await self._log.append(topic, entries)
+        self._metrics.unlogged.labels(topic).inc(offsets.count(None))
+        return [
+            None if offset is None else LogPosition(topic=topic, partition=entry.partition, offset=offset)
+            for entry, offset in zip(entries, offsets, strict=True)
+        ]
+
+
+def _response(answer: Answer, position: LogPosition | None) -> PredictResponse:
+    prediction = answer.prediction
+    return PredictResponse(
+        prediction_id=prediction.prediction_id,
+        key=prediction.key,
+        score=answer.score,
+        arm=prediction.chosen,
+        version=prediction.versions[prediction.chosen],
+        propensity=prediction.propensity,
+        epoch=prediction.epoch,
+        fallback=prediction.fallback,
+        logged=position is not None,
+        log=position,
+    )

@@ -1,0 +1,203 @@
+"""The train process: examples to published models, closings to epochs. One writer per learner."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+import redis
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+
+from headrace.learners.training.closings import ClosingFold
+from headrace.learners.training.dead_letters import DeadLetters
+from headrace.learners.training.examples import ExampleFold
+from headrace.learners.models.pointers import ModelPointers
+from headrace.learners.models.store import ModelStore
+from headrace.learners.project import Project
+from headrace.schemas.errors import DefinitionError, ServiceUnavailable
+from headrace.schemas.plan import Plan
+from headrace.streams.connections.kafka import Kafka, client_config
+from headrace.streams.runtime.restoring import Restoring
+from headrace.streams.runtime.health import PartitionVitals, Vitals
+
+_log = logging.getLogger(__name__)
+_BATCH = 500
+_WAIT_S = 0.05
+_RETRY_S = 0.5
+
+
+class TrainApp:
+    """Trains all learners of a project and keeps the epochs of its routers.
+
+    Parameters
+    ----------
+    plan
+        The plan in force.
+    project
+        The loaded ``learners.py``; must define the plan's learners.
+    kafka
+        Bootstrap servers, or a configuration of librdkafka with them.
+    client
+        A Redis client.
+    store
+        Where artifacts go. This process is its only writer.
+    publish_every_s
+        Wall clock between two published versions while there is something new; None: by time marks alone.
+    fetch_wait_ms
+        How long a broker holds back a fetch for which it has nothing; the one built into librdkafka answers
+        no sooner, whatever arrives.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        project: Project,
+        kafka: Kafka,
+        client: redis.Redis,
+        store: ModelStore,
+        publish_every_s: float | None = 1.0,
+        fetch_wait_ms: int = 8,
+    ) -> None:
+        self._stopping = threading.Event()
+        self._producer = Producer({**client_config(kafka), "enable.idempotence": True, "linger.ms": 2})
+        self._consumer = Consumer(
+            {
+                **client_config(kafka),
+                "group.id": f"headrace.{plan.project}.train",
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "error",
+                "fetch.wait.max.ms": fetch_wait_ms,
+            }
+        )
+        letters = DeadLetters(self._producer, plan.project)
+        pointers = ModelPointers(client, plan.project)
+        self._examples: dict[str, ExampleFold] = {}
+        self._closings: dict[str, ClosingFold] = {}
+        for router in plan.routers:
+            if router.publish_ms == 0 and publish_every_s is None:
+                raise DefinitionError(
+                    str(project.file), f"router '{router.name}'", "nothing would ever publish its models",
+                    "Set `publish`, or let `train` publish by wall clock",
+                )  # fmt: skip
+            examples = ExampleFold(
+                plan, router, project, store, pointers, letters, self._durable, publish_every_s
+            )
+            closings = ClosingFold(
+                plan,
+                router,
+                store.directory / f"epochs.{router.name}.json",
+                router.partitions,
+                self._producer,
+                pointers,
+                letters,
+                self._durable,
+            )
+            self._examples[examples.topic] = examples
+            self._closings[closings.topic] = closings
+        self._routers = plan.routers
+        self._assigned = self._waiting = False
+        self._stepped_s = time.monotonic()
+
+    def vitals(self) -> Vitals:
+        """The vital signs at this moment; may be called from any thread. A step counts as a checkpoint: it
+        ends with everything published that is due."""
+        partitions = [
+            PartitionVitals(fold.topic, 0, fold.offset, Restoring(0, 0), fold.clock_ms)
+            for fold in self._examples.values()
+        ]
+        for router, closings in zip(self._routers, self._closings.values(), strict=True):
+            for n in range(router.partitions):
+                partitions.append(PartitionVitals(closings.topic, n, closings.offset(n), Restoring(0, 0)))
+        folds: list[ExampleFold | ClosingFold] = [*self._examples.values(), *self._closings.values()]
+        return Vitals(
+            tuple(partitions),
+            self._assigned,
+            time.monotonic() - self._stepped_s,
+            "redis" if self._waiting else None,
+            tuple(sample for fold in folds for sample in fold.samples()),
+        )
+
+    def stop(self) -> None:
+        """Ask `run` to return; safe in a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Work until `stop`.
+
+        Raises
+        ------
+        ServiceUnavailable
+            When Kafka cannot be reached, or has lost what was not yet learned.
+        """
+        try:
+            self._begin()
+            while not self._stopping.is_set():
+                self._step()
+            for fold in self._examples.values():
+                self._retrying(fold.finish)
+            self._durable()
+        finally:
+            self._consumer.close()
+
+    def _begin(self) -> None:
+        folds: list[ExampleFold | ClosingFold] = [*self._examples.values(), *self._closings.values()]
+        for fold in folds:
+            self._retrying(fold.begin)
+        assigned = [TopicPartition(fold.topic, 0, fold.offset) for fold in self._examples.values()]
+        for router, closings in zip(self._routers, self._closings.values(), strict=True):
+            partitions = range(router.partitions)
+            assigned += [TopicPartition(closings.topic, n, closings.offset(n)) for n in partitions]
+        self._consumer.assign(assigned)
+        self._assigned = True
+
+    def _step(self) -> None:
+        folds: dict[str, ExampleFold | ClosingFold] = {**self._examples, **self._closings}
+        first = self._consumer.poll(_WAIT_S)
+        for message in [] if first is None else [first, *self._consumer.consume(_BATCH, 0)]:
+            error = message.error()
+            if error is not None:
+                self._on_error(message, error)
+            else:
+                self._retrying(partial(folds[str(message.topic())].take, message))
+        for fold in folds.values():
+            self._retrying(fold.tick)
+        for examples in self._examples.values():
+            examples.tell()
+        self._stepped_s = time.monotonic()
+
+    def _on_error(self, message: Message, error: KafkaError) -> None:
+        """The end of a partition is news too: nothing is left before it, whatever gaps there are."""
+        if error.code() == KafkaError._PARTITION_EOF:
+            if message.topic() in self._examples:
+                self._examples[str(message.topic())].reach(int(message.offset() or 0))
+        elif error.fatal() or error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            raise ServiceUnavailable(
+                f"topic '{message.topic()}' cannot be read on from offset {message.offset()}: {error.str()}. "
+                "Restore the topic, or remove the model store to train from what is left"
+            )
+        else:
+            _log.warning("Kafka: %s", error.str())
+
+    def _retrying(self, action: Callable[[], None]) -> None:
+        """Do it, however long Redis is away. Every action can be done again from where it failed."""
+        while True:
+            try:
+                action()
+                self._waiting = False
+                return
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                self._waiting = True
+                _log.warning("Redis cannot be reached, trying again: %s", error)
+                if self._stopping.wait(_RETRY_S):
+                    raise
+
+    def _durable(self) -> None:
+        deadline = time.monotonic() + 60.0
+        while self._producer.flush(1.0):
+            if time.monotonic() > deadline:
+                raise ServiceUnavailable("Kafka acknowledges nothing for 60 s; see whether its brokers run")

@@ -1,0 +1,118 @@
+"""The closings topic of one router, folded into its epochs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from confluent_kafka import Message, Producer
+from pydantic import ValidationError
+
+from headrace.learners.training.dead_letters import DeadLetters
+from headrace.learners.routing.epochs import EpochKeeper
+from headrace.learners.models.pointers import ModelPointers
+from headrace.schemas import topics
+from headrace.schemas.marks import mark_time_ms
+from headrace.schemas.plan import Plan
+from headrace.schemas.records import Closing, Epoch, misfit
+from headrace.schemas.router_specs import RouterSpec
+from headrace.streams.durable_files import write_atomically
+from headrace.streams.runtime.health import Sample
+
+_log = logging.getLogger(__name__)
+
+
+class ClosingFold:
+    """Keeps the epochs of a router.
+
+    An epoch is written to the epochs topic, then the state with its offsets to a file, then the epoch to
+    Redis. After a crash in between the same epoch follows again from the same closings; lost state is
+    rebuilt from offset 0.
+
+    Parameters
+    ----------
+    file
+        Where the state is kept.
+    partitions
+        Number of partitions of the closings topic.
+    durable
+        Returns once everything produced is acknowledged.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        router: RouterSpec,
+        file: Path,
+        partitions: int,
+        producer: Producer,
+        pointers: ModelPointers,
+        dead_letters: DeadLetters,
+        durable: Callable[[], None],
+    ) -> None:
+        self.topic = topics.closings(plan.project, router.name)
+        self._epochs_topic = topics.epochs(plan.project, router.name)
+        self._keeper = EpochKeeper(router, plan.hash, partitions)
+        self._file, self._producer, self._pointers = file, producer, pointers
+        self._partitions = partitions
+        self._announced: tuple[int, dict[int, int]] | None = None  # epoch and prefixes
+        self._dead_letters, self._durable = dead_letters, durable
+        self._unsaved: list[Epoch] = []
+        if file.exists() and not self._keeper.restore(file.read_text()):
+            _log.warning("router '%s' has new rules: its epochs are computed anew", router.name)
+
+    def offset(self, partition: int) -> int:
+        return self._keeper.offset(partition)
+
+    def samples(self) -> Iterator[Sample]:
+        """The epoch in force; may be asked from any thread."""
+        current = self._keeper.current
+        yield Sample("train_epoch", "Number of the newest epoch", {"router": current.router}, current.epoch)
+
+    def begin(self) -> None:
+        """Put the newest known epoch in force."""
+        self.tick()
+
+    def take(self, message: Message) -> None:
+        """Count in one record of the topic, or take its time mark."""
+        partition, offset = int(message.partition() or 0), int(message.offset() or 0)
+        value = message.value()
+        if value is None:
+            time_ms = mark_time_ms(message.headers())
+            if time_ms is None:
+                self._keeper.reach(partition, offset + 1)
+            epochs = [] if time_ms is None else self._keeper.mark(partition, offset, time_ms)
+        else:
+            epochs = self._closing(message, partition, offset, value)
+        self._unsaved += epochs
+
+    def _closing(self, message: Message, partition: int, offset: int, value: bytes | str) -> list[Epoch]:
+        try:
+            closing = Closing.model_validate_json(value)
+        except ValidationError as error:
+            reason = f"no closing: {misfit(error)}"
+            self._dead_letters.send(message, reason, "malformed")
+            self._keeper.reach(partition, offset + 1)
+            return []
+        return self._keeper.take(partition, offset, closing)
+
+    def tick(self) -> None:
+        """Publish the epochs that have become complete, and put the newest in force."""
+        if self._unsaved:
+            self._save(self._unsaved)
+            self._unsaved = []
+        current = self._keeper.current
+        offsets = {n: self._keeper.offset(n) for n in range(self._partitions)}
+        if (current.epoch, offsets) == self._announced:
+            return
+        self._pointers.put_in_force(current, self.topic, offsets)
+        if self._announced is None or self._announced[0] != current.epoch:
+            _log.info("%s: epoch %d: %s", current.router, current.epoch, current.propensities)
+        self._announced = current.epoch, offsets
+
+    def _save(self, epochs: list[Epoch]) -> None:
+        for epoch in epochs:
+            self._producer.produce(self._epochs_topic, epoch.to_bytes(), partition=0, timestamp=epoch.ts_ms)
+        self._durable()
+        write_atomically(self._file, self._keeper.to_json().encode())

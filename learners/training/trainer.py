@@ -1,0 +1,182 @@
+"""Folding examples into a model: a pure function of the examples topic up to an offset."""
+
+from __future__ import annotations
+
+import functools
+import platform
+import struct
+import time
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+from headrace.learners.definitions import Learner
+from headrace.learners.models.inputs import Inputs
+from headrace.learners.models.metrics import ProgressiveValidation
+from headrace.learners.models.store import Artifact, ModelHeader, PublishedVersion
+from headrace.learners.models.scoring import score_and_learn
+from headrace.learners.training.seen_ids import SeenIds
+from headrace.learners.models.state_digest import state_digest
+from headrace.schemas.marks import crosses
+from headrace.schemas.plan import Plan
+from headrace.schemas.records import Example
+
+_LENGTH = struct.Struct("<Q")
+
+
+class Trainer:
+    """One learner and the prefix ``[0, offset)`` of its examples topic that it has learned.
+
+    Parameters
+    ----------
+    plan
+        Gives what the learner reads, and its definition hash.
+    learner
+        Makes the model where no artifact does.
+    latest
+        The newest artifact. One of the same definition is continued; after any other, a new major version
+        begins at offset 0.
+    """
+
+    def __init__(self, plan: Plan, learner: Learner, latest: Artifact | None = None) -> None:
+        self._spec = plan.learner(learner.name)
+        self._plan_hash = plan.hash
+        self._inputs = Inputs(plan, self._spec)
+        self.unpublished = 0
+        if latest is not None and latest.header.definition == self._spec.definition:
+            self._resume(latest)
+        else:
+            self._begin(learner, latest.header if latest is not None else None)
+
+    def _begin(self, learner: Learner, previous: ModelHeader | None) -> None:
+        self.model: Any = learner.model()
+        self.major, self.minor = (previous.major + 1 if previous else 1), -1
+        self.offset = self.examples = self.poisoned = self.duplicates = 0
+        self.first_ms: int | None = None
+        self.last_ms: int | None = None
+        self.mark_ms: int | None = None
+        self._parent = previous.version if previous else None
+        self._validation, self._seen = ProgressiveValidation(), SeenIds()
+
+    def _resume(self, latest: Artifact) -> None:
+        header = latest.header
+        self.model = latest.model
+        self.major, self.minor = header.major, header.minor
+        self.offset, self.examples = header.offset, header.examples
+        self.poisoned, self.duplicates = header.poisoned, header.duplicates
+        self.first_ms, self.last_ms, self.mark_ms = header.first_ms, header.last_ms, header.mark_ms
+        self._parent = header.version
+        cut = _LENGTH.size + _LENGTH.unpack_from(latest.memory)[0]
+        self._validation = ProgressiveValidation.from_bytes(latest.memory[_LENGTH.size : cut])
+        self._seen = SeenIds(latest.memory[cut:])
+
+    @property
+    def name(self) -> str:
+        return self._spec.name
+
+    @property
+    def version(self) -> str:
+        """The version published last."""
+        return f"{self.major}.{self.minor}"
+
+    def take(self, offset: int, example: Example) -> str | None:
+        """Validate on an example, then learn it.
+
+        An example at an offset the model has learned already is passed over, one whose id was seen is
+        counted. One on which the model raises is counted and not learned.
+
+        Returns
+        -------
+        str or None
+            What the model raised.
+        """
+        if offset < self.offset:
+            return None
+        self.offset = offset + 1
+        if not self._seen.add(example.example_id):
+            self.duplicates += 1
+            return None
+        try:
+            self._learn(example)
+        except Exception as error:
+            self.poisoned += 1
+            return f"{type(error).__name__}: {error}"
+        return None
+
+    def _learn(self, example: Example) -> None:
+        x = self._inputs.of_prediction(example.prediction)
+        self._validation.update(score_and_learn(self.model, x, example.label), example.label)
+        self.examples += 1
+        self.unpublished += 1
+        ts_ms = example.prediction.ts_ms
+        self.first_ms = ts_ms if self.first_ms is None else min(self.first_ms, ts_ms)
+        self.last_ms = ts_ms if self.last_ms is None else max(self.last_ms, ts_ms)
+
+    def mark(self, offset: int, time_ms: int, every_ms: int) -> bool:
+        """Take a time mark; True when it crosses a multiple of `every_ms` (0: never)."""
+        if offset < self.offset:
+            return False
+        self.offset = offset + 1
+        before, self.mark_ms = self.mark_ms, max(time_ms, self.mark_ms or time_ms)
+        return every_ms > 0 and crosses(before, self.mark_ms, every_ms)
+
+    def reach(self, offset: int) -> None:
+        """There is nothing more to learn before `offset`."""
+        self.offset = max(self.offset, offset)
+
+    def checkpoint(self) -> Artifact:
+        """The next version, with everything needed to go on from it. The model is not copied."""
+        self.minor += 1
+        header = ModelHeader(
+            name=self.name,
+            major=self.major,
+            minor=self.minor,
+            parent=self._parent,
+            offset=self.offset,
+            examples=self.examples,
+            first_ms=self.first_ms,
+            last_ms=self.last_ms,
+            mark_ms=self.mark_ms,
+            definition=self._spec.definition,
+            plan_hash=self._plan_hash,
+            libraries=dict(_libraries()),
+            created_ms=time.time_ns() // 1_000_000,
+            poisoned=self.poisoned,
+            duplicates=self.duplicates,
+        )
+        self._parent, self.unpublished = header.version, 0
+        validation = self._validation.to_bytes()
+        return Artifact(
+            header, self.model, _LENGTH.pack(len(validation)) + validation + self._seen.to_bytes()
+        )
+
+    def describe(self, header: ModelHeader) -> PublishedVersion:
+        """The version published last, for the lineage; nothing may have been learned since."""
+        return PublishedVersion(
+            **vars(header), metrics=self._validation.summary(), digest=state_digest(self.model)
+        )
+
+
+def replay(plan: Plan, learner: Learner, examples: Iterable[tuple[int, Example]], to_offset: int) -> str:
+    """The state digest after learning the prefix ``[0, to_offset)`` from the beginning.
+
+    Equals the digest in the lineage of the version with that offset and definition.
+
+    Parameters
+    ----------
+    examples
+        Pairs of offset and example in offset order.
+    """
+    trainer = Trainer(plan, learner)
+    for offset, example in examples:
+        if offset >= to_offset:
+            break
+        trainer.take(offset, example)
+    return state_digest(trainer.model)
+
+
+@functools.cache
+def _libraries() -> dict[str, str]:
+    return {"python": platform.python_version()} | {
+        name: version(name) for name in ("headrace", "river", "numpy")
+    }

@@ -1,0 +1,106 @@
+"""One Avro schema out of several: named types that other subjects of a registry hold, written out in place.
+
+Avro defines a type where it first occurs, and afterwards calls it by its name. A schema with references calls
+types by name that it defines nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from headrace.schemas.avro.schema import PRIMITIVES
+
+_NAMED = frozenset({"record", "error", "enum", "fixed"})
+_COMPLEX = ("array", "map")
+_Definitions = dict[str, dict[str, Any]]  # full name to definition, which has that name
+
+
+def written_out(schema: Any, referenced: Sequence[Any]) -> Any:
+    """The schema with every type it takes from `referenced` defined at its first occurrence.
+
+    Parameters
+    ----------
+    schema
+        As parsed from JSON; it is not changed.
+    referenced
+        Schemas of the subjects referred to, directly or by one another, the nearest first: where two define a
+        type, the first counts.
+
+    Returns
+    -------
+    Any
+        To be written as JSON. A name that is defined nowhere stays as it is.
+    """
+    definitions: _Definitions = {}
+    for other in referenced:
+        for name, definition in _definitions(other, ""):
+            definitions.setdefault(name, definition)
+    return _Writer(definitions).write(schema, "")
+
+
+def _definitions(kind: Any, namespace: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every type that is defined in a schema, by its full name."""
+    if isinstance(kind, list):
+        for branch in kind:
+            yield from _definitions(branch, namespace)
+    elif isinstance(kind, dict):
+        if kind.get("type") in _NAMED:
+            name = _full_name(kind, namespace)
+            namespace = name.rpartition(".")[0]
+            yield name, _named(kind, name)
+        for inner in _inner(kind):
+            yield from _definitions(inner, namespace)
+
+
+def _inner(kind: dict[str, Any]) -> Iterator[Any]:
+    yield from (field.get("type") for field in kind.get("fields", ()))
+    yield from (kind[part] for part in ("items", "values", "type") if isinstance(kind.get(part), list | dict))
+
+
+def _full_name(definition: dict[str, Any], namespace: str) -> str:
+    name, own = str(definition.get("name", "")), definition.get("namespace", namespace)
+    return f"{own}.{name}" if own and "." not in name else name
+
+
+def _named(definition: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in definition.items() if key != "namespace"} | {"name": name}
+
+
+class _Writer:
+    """Writes a schema out; remembers which types it has defined."""
+
+    def __init__(self, definitions: _Definitions) -> None:
+        self._definitions, self._written = definitions, set[str]()
+
+    def write(self, kind: Any, namespace: str) -> Any:
+        if isinstance(kind, list):
+            return [self.write(branch, namespace) for branch in kind]
+        if isinstance(kind, str):
+            return kind if kind in PRIMITIVES else self._name(kind, namespace)
+        if not isinstance(kind, dict):
+            return kind
+        if kind.get("type") in _NAMED:
+            return self._definition(kind, _full_name(kind, namespace))
+        parts = [part for part in ("items", "values", "type") if part in kind]
+        return kind | {
+            part: self.write(kind[part], namespace) for part in parts if kind[part] not in _COMPLEX
+        }
+
+    def _name(self, name: str, namespace: str) -> Any:
+        """A type that is called by its name: in this namespace, else, as Java does, in none."""
+        here = f"{namespace}.{name}" if namespace and "." not in name else name
+        if here in self._written:
+            return here
+        found = self._definitions.get(here) or self._definitions.get(name)
+        return name if found is None else self._definition(found, here)
+
+    def _definition(self, definition: dict[str, Any], name: str) -> Any:
+        if name in self._written:
+            return name
+        self._written.add(name)
+        found, namespace = _named(definition, name), name.rpartition(".")[0]
+        if "fields" in found:
+            fields = found["fields"]
+            found["fields"] = [field | {"type": self.write(field.get("type"), namespace)} for field in fields]
+        return found

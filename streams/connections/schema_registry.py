@@ -1,0 +1,293 @@
+"""Writer schemas that are not in the plan, from a registry with Confluent's HTTP interface.
+
+An id is immutable, so what was fetched is kept for ever. A registry that does not know an id has its records
+become dead letters; one that cannot be asked holds them back, since a record that can be read tomorrow is no
+poison.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import http.client
+import json
+import logging
+import re
+import ssl
+import urllib.request
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+from headrace.schemas.avro import AvroDecoder
+from headrace.schemas.errors import SchemaError, ServiceUnavailable, SettingsError
+from headrace.schemas.event_decoder import EventDecoder
+from headrace.streams.log.records import LogRecords
+from headrace.streams.connections.schema_references import written_out
+
+log = logging.getLogger(__name__)
+
+_ACCEPTED = "application/vnd.schemaregistry.v1+json, application/json"
+_TIMEOUT_S = 10.0
+_NO_SUCH_SCHEMA = (40401, 40402, 40403)  # no such subject, version, schema
+_MOST_REFERENCES = 500
+_LONGEST_ANSWER = 4 * 1024**2
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _STEP_S = 0.2, 15.0, 0.1
+
+
+@dataclass(frozen=True)
+class RegistryAccess:
+    """Where a registry is and how it is asked. What is secret in it is never shown.
+
+    Attributes
+    ----------
+    url
+        Of its Confluent interface, for example ``https://user:password@registry:8081``; of Apicurio's,
+        ``http://registry:8080/apis/ccompat/v7``.
+    token
+        Bearer token, in place of an account in the URL.
+    ca_file
+        Certificates (PEM) of the authorities that are trusted; None for those the system trusts.
+    """
+
+    url: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+
+
+class SchemaRegistry:
+    """Asks a registry for schemas by their ids.
+
+    Parameters
+    ----------
+    access
+        Where it is and how it is asked, or its URL alone.
+
+    Raises
+    ------
+    SettingsError
+        When there are both an account and a token, the token cannot be one, or the certificates cannot be
+        read.
+    """
+
+    def __init__(self, access: RegistryAccess | str) -> None:
+        access = RegistryAccess(access) if isinstance(access, str) else access
+        parts = urlsplit(access.url)
+        self.address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+        self._authorization = _authorization(parts, access.token, self.address)
+        self._context = _trusting(access.ca_file)
+
+    def schema(self, schema_id: int) -> str:
+        """The Avro schema with this id, in JSON, types of other subjects written out in it; blocks.
+
+        Raises
+        ------
+        SchemaError
+            When the registry knows that there is none, or none that can be used.
+        ServiceUnavailable
+            When it does not say: it is away, overloaded, refuses the account, or is not a registry.
+        """
+        what = f"schema id {schema_id}"
+        answer = self._get(f"/schemas/ids/{schema_id}", what)
+        text = self._text(answer, what)
+        references = answer.get("references")
+        if not references:
+            return text
+        others = self._referenced(references, what)
+        return json.dumps(written_out(self._parsed(text, what), others))
+
+    def _referenced(self, references: Any, what: str) -> list[Any]:
+        """The schemas that are referred to, directly or by one another, the nearest first."""
+        found: dict[tuple[str, int], Any] = {}
+        open_references = deque(references)
+        while open_references:
+            subject, version = _where(open_references.popleft(), what)
+            if (subject, version) in found:
+                continue
+            if len(found) == _MOST_REFERENCES:
+                raise SchemaError(f"{what} in {self.address} refers to more than {_MOST_REFERENCES} schemas")
+            wanted = f"subject '{subject}' version {version}, which {what} refers to,"
+            answer = self._get(f"/subjects/{quote(subject, safe='')}/versions/{version}", wanted)
+            found[subject, version] = self._parsed(self._text(answer, wanted), wanted)
+            open_references.extend(answer.get("references") or [])
+        return list(found.values())
+
+    def _text(self, answer: dict[str, Any], what: str) -> str:
+        if answer.get("schemaType", "AVRO") != "AVRO":
+            raise SchemaError(f"{what} is {answer['schemaType']} in {self.address}, not Avro")
+        if not isinstance(answer.get("schema"), str):
+            raise ServiceUnavailable(f"{self.address} answers without a schema; is it the URL of a registry?")
+        return str(answer["schema"])
+
+    def _parsed(self, text: str, what: str) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise SchemaError(f"{what} in {self.address} is no JSON: {error}") from error
+
+    def _get(self, path: str, what: str) -> dict[str, Any]:
+        url = self.address + path
+        request = urllib.request.Request(url, headers={"Accept": _ACCEPTED})
+        if self._authorization is not None:
+            request.add_unredirected_header("Authorization", self._authorization)
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=self._context) as response:
+                answer = json.loads(response.read(_LONGEST_ANSWER))
+        except HTTPError as error:
+            with error:
+                if error.code == 404 and _error_code(error) in _NO_SUCH_SCHEMA:
+                    raise SchemaError(f"{what} is unknown to {self.address}") from error
+            raise ServiceUnavailable(f"{url} answers {error.code} {error.reason}{_hint(error)}") from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise ServiceUnavailable(f"{url} cannot be asked: {error!r}{_hint(error)}") from error
+        if not isinstance(answer, dict):
+            raise ServiceUnavailable(f"{url} answers no object; is it the URL of a registry?")
+        return answer
+
+
+class WriterSchemas:
+    """Hands decoders the writer schemas they lack.
+
+    Parameters
+    ----------
+    registry
+        Where to look; None leaves every decoder as it is.
+    """
+
+    def __init__(self, registry: SchemaRegistry | None) -> None:
+        self._registry = registry
+        self._known: dict[int, str] = {}
+        self._waiting = 0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether records are held back for want of an answer."""
+        return self._waiting > 0
+
+    @classmethod
+    def at(cls, access: RegistryAccess | str | None) -> WriterSchemas:
+        """Those of a registry, if there is one."""
+        return cls(SchemaRegistry(access) if access else None)
+
+    async def supply(
+        self,
+        decoder: EventDecoder,
+        records: LogRecords,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> bool:
+        """Have `decoder` know every schema id of the records, or know that there is no such schema.
+
+        Waits for a registry that cannot be asked; gives up, and returns False, once it is not `wanted` any
+        more. An id the registry does not know is asked for again with the next range that has it.
+        """
+        if self._registry is None or not isinstance(decoder, AvroDecoder):
+            return True
+        unknown: dict[int, str] = {}
+        for schema_id in decoder.unknown_ids(records.values):
+            try:
+                text = await self._schema(self._registry, schema_id, wanted)
+            except SchemaError as error:
+                unknown[schema_id] = str(error)
+                continue
+            if text is None:
+                return False
+            decoder.add_writer(schema_id, text)
+        decoder.explain_unknown(unknown)
+        return True
+
+    async def _schema(
+        self, registry: SchemaRegistry, schema_id: int, wanted: Callable[[], bool]
+    ) -> str | None:
+        """The schema; None once it is not wanted any more."""
+        if schema_id not in self._known:
+            self._waiting += 1
+            try:
+                found = await _fetched(registry, schema_id, wanted)
+            finally:
+                self._waiting -= 1
+            if found is None:
+                return None
+            self._known[schema_id] = found
+        return self._known[schema_id]
+
+
+async def _fetched(registry: SchemaRegistry, schema_id: int, wanted: Callable[[], bool]) -> str | None:
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        try:
+            found = await asyncio.to_thread(registry.schema, schema_id)
+            log.info("schema id %d fetched from %s", schema_id, registry.address)
+            return found
+        except ServiceUnavailable as error:
+            log.warning("records of schema id %d wait, next try in %.1f s: %s", schema_id, pause_s, error)
+            if not await _paused(pause_s, wanted):
+                return None
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+def _authorization(parts: SplitResult, token: str | None, address: str) -> str | None:
+    """The header that says who asks."""
+    account = None if parts.username is None else f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    if token is None:
+        return account and "Basic " + base64.b64encode(account.encode()).decode()
+    if account is not None:
+        raise SettingsError(
+            f"the registry {address} has both an account in its URL and a token: take the account out of "
+            "HEADRACE_SCHEMA_REGISTRY, or unset HEADRACE_SCHEMA_REGISTRY_TOKEN"
+        )
+    if not re.fullmatch(r"[!-~]+", token.strip()):  # else `http.client` would show it in its complaint
+        raise SettingsError("HEADRACE_SCHEMA_REGISTRY_TOKEN has characters that no token has, or is empty")
+    return f"Bearer {token.strip()}"
+
+
+def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # of which an SSLError is one
+        raise SettingsError(
+            f"the certificates in '{ca_file}' cannot be used: {error}; set HEADRACE_SCHEMA_REGISTRY_CA to a "
+            "file in PEM with the authority that signed the registry's certificate"
+        ) from error
+
+
+def _where(reference: Any, what: str) -> tuple[str, int]:
+    try:
+        return str(reference["subject"]), int(reference["version"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise SchemaError(f"{what} has a reference without subject and version: {reference!r}") from error
+
+
+def _hint(error: Exception) -> str:
+    """What may be done about it."""
+    if isinstance(error, HTTPError) and error.code in (401, 403):
+        return (
+            "; it wants another account: put user:password@ into HEADRACE_SCHEMA_REGISTRY, or set "
+            "HEADRACE_SCHEMA_REGISTRY_TOKEN"
+        )
+    if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
+        return (
+            "; set HEADRACE_SCHEMA_REGISTRY_CA to a file with the authority that signed its certificate, and "
+            "use the host name the certificate is for"
+        )
+    return ""
+
+
+def _error_code(error: HTTPError) -> object:
+    try:
+        answer = json.loads(error.read(_LONGEST_ANSWER))
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    return answer.get("error_code") if isinstance(answer, dict) else None
+
+
+async def _paused(seconds: float, wanted: Callable[[], bool]) -> bool:
+    """Sleep in small steps; False as soon as it is not wanted any more."""
+    for _ in range(round(seconds / _STEP_S)):
+        if not wanted():
+            return False
+        await asyncio.sleep(_STEP_S)
+    return wanted()

@@ -1,0 +1,260 @@
+"""Intake: from the fetched records of one event-topic partition to accepted columns.
+
+Every record is judged here once, whatever views it feeds: dead (malformed, invalid, or from the future),
+late, or accepted. The judgement depends on the partition's log prefix alone. A record that the udf of any
+view fails on is dead for all of them, so that it is counted once.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.schemas.avro import Column, Decoded
+from headrace.schemas.avro.columns import blank
+from headrace.schemas.event_decoder import event_decoder
+from headrace.schemas.feature_specs import SourceSpec, StreamViewSpec
+from headrace.schemas.marks import mark_time_ms
+from headrace.schemas.records import DeadLetter, base64_headers
+from headrace.streams.aggregations.accumulator import Dtype
+from headrace.streams.columnar.batch import Batch
+from headrace.streams.intake.expectations import Expectations
+from headrace.streams.log.records import LogRecord, LogRecords
+from headrace.streams.intake.value_checks import ValueChecks
+from headrace.streams.intake.udf import Derived, Reasons, Transform, view_udfs
+
+log = logging.getLogger(__name__)
+
+_NEVER = np.iinfo(np.int64).min
+_NUMPY_TYPES = {"long": np.int64, "double": np.float64, "boolean": np.bool_, "string": np.bytes_}
+
+
+@dataclass
+class Counts:
+    """What became of the records of a partition: records in = applied + late + dead + marks."""
+
+    applied: int = 0
+    late: int = 0
+    dead: int = 0
+    marks: int = 0
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What intake made of a range: accepted records in offset order, and the others.
+
+    `derived` has, for each view with a udf, what that made of the accepted records.
+    """
+
+    batch: Batch
+    clock_ms: int | None  # the greatest accepted event time or mark of the partition so far
+    rejected: list[DeadLetter] = field(default_factory=list)  # dead and late ones
+    derived: Mapping[str, Batch] = field(default_factory=dict)
+
+    def batch_of(self, view: StreamViewSpec) -> Batch:
+        """The records of a view, in the columns that its features are of."""
+        return self.derived.get(view.name, self.batch)
+
+
+class Intake:
+    """Decodes and judges the records of one partition.
+
+    Parameters
+    ----------
+    source
+        The event topic.
+    views
+        The stream views on it: the fields they read are decoded.
+    partition
+        Which partition of the topic.
+    transforms
+        What executes the udfs of the views, by the view's name. None: no records will be taken.
+
+    Raises
+    ------
+    PlanError
+        When that of a view is missing.
+    """
+
+    def __init__(
+        self,
+        source: SourceSpec,
+        views: Sequence[StreamViewSpec],
+        partition: int,
+        transforms: Mapping[str, Transform] | None = None,
+    ) -> None:
+        self.source, self.partition = source, partition
+        self.clock_ms: int | None = None
+        self.counts = Counts()
+        self._join_keys = sorted({key.name for view in views for key in view.join_keys})
+        expected = [spec.field for spec in source.expectations]
+        read = {name for view in views for name in view.reads}
+        self._fields = sorted({source.timestamp_field, *read, *expected})
+        self.expectations = Expectations(source.expectations)
+        self.decoder = event_decoder(source, self._fields)
+        self._udfs = view_udfs(views, transforms)
+        self._checks = ValueChecks.of([view for view in views if view.udf is None])
+
+    def dtype(self, view: StreamViewSpec) -> Dtype:
+        """Numpy types of the columns that a view's features are of."""
+        given = {} if view.udf is None else {column.name: column.kind for column in view.udf.outputs}
+        return lambda name: _NUMPY_TYPES[given.get(name) or self.decoder.field_kind(name)]
+
+    def take(self, records: LogRecords) -> Taken:
+        """Judge records in offset order and move the clock."""
+        offsets, appended, values = records.offsets, records.timestamps, records.values
+        decoded = self._bisect(values)
+        marks = _marks(records) if None in values else {}
+        dead: Reasons = {row: ("malformed", why) for row, why in decoded.errors.items() if row not in marks}
+        times = self._times(decoded, marks, dead)
+        self._find_unexpected(decoded, marks, dead)
+        self._find_invalid(decoded, marks, dead)
+        self._find_future(times, appended, dead)
+        derived = self._derive(decoded, offsets, marks, dead) if self._udfs else {}
+        late = self._find_late(times, marks, dead)
+        kept = np.ones(len(records), np.bool_)
+        kept[[*marks, *dead, *late]] = False
+        applied = kept.nonzero()[0]
+        self._count(len(applied), len(late), len(dead), len(marks.keys() - dead.keys()))
+        rejected = [self._letter(records[row], *why) for row, why in sorted({**dead, **late}.items())]
+        accepted = Batch(times, offsets, offsets, decoded.columns)
+        accepted = accepted if len(applied) == len(records) else accepted.take(applied)
+        of_views = {name: one.batch(kept, times, offsets) for name, one in derived.items()}
+        return Taken(accepted, self.clock_ms, rejected, of_views)
+
+    def _bisect(self, payloads: list[bytes | None]) -> Decoded:
+        """Decode; a failure of the whole is narrowed down to the record that causes it."""
+        try:
+            return self.decoder.decode(payloads)
+        except Exception as error:
+            if len(payloads) == 1:
+                return self._poison(f"{type(error).__name__}: {error}")
+            log.exception("decoding %d records of %s failed: bisecting", len(payloads), self.source.topic)
+        middle = len(payloads) // 2
+        return _concatenate(self._bisect(payloads[:middle]), self._bisect(payloads[middle:]), middle)
+
+    def _poison(self, reason: str) -> Decoded:
+        kinds = {name: self.decoder.field_kind(name) for name in self._fields}
+        columns = {name: Column(blank(kind, 1), np.zeros(1, np.bool_)) for name, kind in kinds.items()}
+        return Decoded(columns, {0: reason})
+
+    def _times(self, decoded: Decoded, marks: Mapping[int, int], dead: Reasons) -> NDArray[np.int64]:
+        """Event times and mark times, shape (n,), epoch milliseconds; 0 where there is none."""
+        name = self.source.timestamp_field
+        column = decoded.columns[name]
+        scale = 1000 if self.source.timestamp_unit == "us" else 1
+        times = np.where(column.valid, column.values.astype(np.int64) // scale, 0)
+        for row in _rows(~column.valid):
+            if row not in marks:
+                dead.setdefault(row, ("invalid", f"{name} is null"))
+        for row, time_ms in marks.items():
+            times[row] = time_ms
+        return times
+
+    def _find_unexpected(self, decoded: Decoded, marks: Mapping[int, int], dead: Reasons) -> None:
+        """Records that fail an expectation of their source which refuses them."""
+        if self.source.expectations:
+            judged = np.ones(len(decoded.columns[self.source.timestamp_field].values), np.bool_)
+            judged[[*marks, *decoded.errors]] = False
+            for row, why in self.expectations.check(decoded.columns, judged).items():
+                dead.setdefault(row, ("invalid", why))
+
+    def _find_invalid(self, decoded: Decoded, marks: Mapping[int, int], dead: Reasons) -> None:
+        """Null join keys, numbers that a fixed-point sum cannot hold, long texts. NaN becomes null."""
+        for name in self._join_keys:
+            for row in _rows(~decoded.columns[name].valid):
+                if row not in marks:
+                    dead.setdefault(row, ("invalid", f"join key {name} is null"))
+        for name, column in list(decoded.columns.items()):
+            if column.values.dtype == np.float64:
+                decoded.columns[name] = Column(column.values, column.valid & ~np.isnan(column.values))
+        for row, why in self._checks.failing(decoded.columns):
+            dead.setdefault(row, ("invalid", why))
+
+    def _find_future(self, times: NDArray[np.int64], appended: NDArray[np.int64], dead: Reasons) -> None:
+        allowed = self.source.max_future_ms
+        for row in _rows(times - appended > allowed):
+            why = f"event time is {times[row] - appended[row]} ms after the record was appended"
+            dead.setdefault(row, ("future", f"{why}; {allowed} ms are allowed"))
+
+    def _derive(
+        self, decoded: Decoded, offsets: NDArray[np.int64], marks: Mapping[int, int], dead: Reasons
+    ) -> dict[str, Derived]:
+        """What the udfs make of the records that are not dead, before it is known which of them are late: a
+        record they fail on never moves the clock."""
+        derived = {}
+        for udf in self._udfs:
+            sound = np.ones(len(offsets), np.bool_)
+            sound[[*marks, *dead]] = False
+            one = derived[udf.view.name] = udf.derive(np.flatnonzero(sound), offsets, decoded.columns)
+            dead.update(one.dead)
+        return derived
+
+    def _find_late(self, times: NDArray[np.int64], marks: Mapping[int, int], dead: Reasons) -> Reasons:
+        """Late records; moves the clock past everything accepted."""
+        judged = np.ones(len(times), np.bool_)
+        judged[list(dead)] = False
+        before = _NEVER if self.clock_ms is None else self.clock_ms
+        # A late record is behind the clock and never moves it, so the running maximum may include it.
+        seen = np.maximum.accumulate(np.concatenate(([before], np.where(judged, times, _NEVER))))
+        self.clock_ms = None if seen[-1] == _NEVER else int(seen[-1])
+        tile, clock = self.source.tile_ms, seen[:-1]
+        late = judged & (clock != _NEVER) & (times // tile < clock // tile - self.source.late_tiles)
+        late[list(marks)] = False
+        allowed = self.source.late_tiles * tile
+        return {
+            row: ("late", f"{clock[row] - times[row]} ms behind the partition; {allowed} ms are allowed")
+            for row in _rows(late)
+        }
+
+    def _letter(self, record: LogRecord, kind: str, reason: str) -> DeadLetter:
+        return DeadLetter.model_validate(
+            {
+                "topic": self.source.topic,
+                "partition": self.partition,
+                "offset": record.offset,
+                "timestamp_ms": record.timestamp,
+                "reason": reason,
+                "kind": kind,
+                "key": _base64(record.key),
+                "value": _base64(record.value),
+                "headers": base64_headers(record.headers),
+            }
+        )
+
+    def _count(self, applied: int, late: int, dead: int, marks: int) -> None:
+        self.counts.applied += applied
+        self.counts.late += late
+        self.counts.dead += dead
+        self.counts.marks += marks
+
+
+def _rows(mask: NDArray[np.bool_]) -> list[int]:
+    rows: list[int] = mask.nonzero()[0].tolist()
+    return rows
+
+
+def _marks(records: LogRecords) -> dict[int, int]:
+    tombstones = [row for row, value in enumerate(records.values) if value is None]
+    times = {row: mark_time_ms(records[row].headers) for row in tombstones}
+    return {row: time_ms for row, time_ms in times.items() if time_ms is not None}
+
+
+def _base64(raw: bytes | None) -> str | None:
+    return None if raw is None else base64.b64encode(raw).decode()
+
+
+def _concatenate(left: Decoded, right: Decoded, middle: int) -> Decoded:
+    columns = {
+        name: Column(
+            np.concatenate([left.columns[name].values, right.columns[name].values]),
+            np.concatenate([left.columns[name].valid, right.columns[name].valid]),
+        )
+        for name in left.columns
+    }
+    return Decoded(columns, {**left.errors, **{middle + at: why for at, why in right.errors.items()}})

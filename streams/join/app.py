@@ -1,0 +1,287 @@
+"""The join process: outcome intake and log-and-wait join of every router of a plan, on Faust.
+
+One process per project. More may run in its group: partitions are shared out, predictions and outcomes of
+one number together; but marks, which need the clocks of all partitions, are passed on only by a process
+that has all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from headrace.schemas import topics
+from headrace.schemas.errors import HeadraceError, StateError
+from headrace.schemas.plan import Plan
+from headrace.schemas.router_specs import RouterSpec
+from headrace.streams.join.example_archive import ParquetArchive
+from headrace.streams.runtime.app import add_agent, die, guarded, range_app, run_app
+from headrace.streams.connections.redis_hashes import HashPublisher
+from headrace.streams.runtime.health_server import oversee
+from headrace.streams.join.checkpoint import Cut, JoinPartition, JoinWriter
+from headrace.streams.join.config import JoinConfig
+from headrace.streams.join.outcome_intakes import EventIntakes
+from headrace.streams.join.restore import restore_join
+from headrace.streams.join.state import Input
+from headrace.streams.join.health import JoinStanding
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.log.offset_producer import OffsetProducer
+from headrace.streams.runtime.restoring import Restoring, is_restored, restored_while
+from headrace.streams.connections.schema_registry import WriterSchemas
+from headrace.streams.runtime.health import Vitals
+
+log = logging.getLogger(__name__)
+
+_IDLE_S = 1.0  # without anything to save, the loop that saves goes round so often
+
+
+class JoinApp:
+    """Runs the joins of all routers of a plan until it is told to stop.
+
+    Parameters
+    ----------
+    plan
+        Which routers.
+    kafka
+        How to reach Kafka.
+    redis_url
+        Where progress and counts are published.
+    config
+        How to run.
+    """
+
+    def __init__(self, plan: Plan, kafka: Kafka, redis_url: str, config: JoinConfig | None = None) -> None:
+        self._plan, self._kafka = plan, kafka
+        self._config = config or JoinConfig()
+        self._publisher = HashPublisher(redis_url)
+        self._inputs = dict(self._input_topics())
+        self._producer = OffsetProducer(kafka)
+        self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
+        self._events = EventIntakes(plan, kafka, self._publisher, self._writer_schemas, OffsetProducer(kafka))
+        self._writer = JoinWriter(plan.project, self._producer)
+        self._owned: dict[tuple[str, int], asyncio.Task[JoinPartition]] = {}
+        self._writing: asyncio.Task[None] | None = None
+        self._arrived, self._unsaved_records, self._saved_s = asyncio.Event(), 0, 0.0
+        self._standing = JoinStanding(plan.project)
+        self._checkpoint_s = time.monotonic()  # when the last one ended
+        self._app = self._build_app()
+
+    def run(self) -> None:
+        """Block until SIGTERM or SIGINT; what was read is written out and acknowledged first.
+
+        Raises
+        ------
+        HeadraceError
+            When the plan has no router, or the port for metrics cannot be had.
+        SystemExit
+            Always, at the end: 0 after a signal.
+        """
+        if not self._plan.routers:
+            raise HeadraceError(f"project '{self._plan.project}' has no routers; there is nothing to join")
+        config = self._config
+        oversee(self._kafka, self.vitals, config.stuck_s, config.metrics_host, config.metrics_port)
+        archives = [archive.start() for archive in self._archives()]
+        try:
+            run_app(self._app, self._config.log_level)
+        finally:
+            for archive in archives:
+                archive.stop()
+
+    def vitals(self) -> Vitals:
+        """The vital signs at this moment; may be called from any thread."""
+        waiting = "schema registry" if self._writer_schemas.waiting else None
+        restored = {where: _outcome(task) for where, task in list(self._owned.items())}
+        intakes = self._events.restored()
+        return Vitals(
+            tuple(self._standing.partitions(restored, intakes)),
+            self._writing is not None,
+            time.monotonic() - self._checkpoint_s,
+            "redis" if self._publisher.waiting else waiting,
+            tuple(self._standing.samples(restored, intakes)),
+        )
+
+    def _archives(self) -> list[ParquetArchive]:
+        if self._config.archive is None:
+            return []
+        return [
+            ParquetArchive(
+                self._config.archive / router.name,
+                self._kafka,
+                topics.examples(self._plan.project, router.name),
+                on_failure=die,
+            )
+            for router in self._plan.routers
+        ]
+
+    def _input_topics(self) -> list[tuple[str, tuple[RouterSpec, Input]]]:
+        project = self._plan.project
+        found: list[tuple[str, tuple[RouterSpec, Input]]] = []
+        for router in self._plan.routers:
+            found.append((topics.predictions(project, router.name), (router, "predictions")))
+            found.append((topics.outcomes(project, router.name), (router, "outcomes")))
+        return found
+
+    def _build_app(self) -> Any:
+        app = range_app(
+            f"headrace.{self._plan.project}.join",
+            self._kafka,
+            self._config.session_timeout_s,
+            self._config.fetch_wait_ms,
+            "range",  # predictions and outcomes of one number together
+            self._config.instance_id,
+        )
+        app.on_partitions_assigned.connect(self._on_assigned, weak=False)
+        app.on_partitions_revoked.connect(self._on_revoked, weak=False)
+        app.on_before_shutdown.connect(self._on_shutdown, weak=False)
+        add_agent(app, "join", list(self._inputs), self._on_input)
+        if self._events.topics:
+            add_agent(app, "outcomes", self._events.topics, self._on_events)
+        return app
+
+    async def _on_assigned(self, app: Any, assigned: Any = (), **_: Any) -> None:
+        if self._writing is None:
+            self._writing = asyncio.create_task(guarded(self._write_forever()))
+        self._events.start_restore()
+        self._standing.events = {(tp.topic, tp.partition) for tp in assigned if tp.topic not in self._inputs}
+        for tp in assigned:
+            if tp.topic in self._inputs:
+                router, source = self._inputs[tp.topic]
+                await guarded(self._check_pair(tp, source, router, assigned))
+                self._joined(router, tp.partition)
+
+    async def _check_pair(self, tp: Any, source: Input, router: RouterSpec, assigned: Any) -> None:
+        name = topics.outcomes if source == "predictions" else topics.predictions
+        other = name(self._plan.project, router.name)
+        if not any((one.topic, one.partition) == (other, tp.partition) for one in assigned):
+            raise StateError(
+                f"{tp.topic}[{tp.partition}] was assigned to this join without {other}[{tp.partition}]; give "
+                "both topics the same number of partitions"
+            )
+
+    async def _on_shutdown(self, app: Any, **_: Any) -> None:
+        """Nothing waits to be acknowledged: end what Faust would wait two seconds for."""
+        self._abandon()
+        if self._writing is not None:
+            self._writing.cancel()
+
+    async def _on_revoked(self, app: Any, revoked: Any = (), **_: Any) -> None:
+        self._abandon()
+        self._owned.clear()
+        self._standing = JoinStanding(self._plan.project)
+
+    def _abandon(self) -> None:
+        self._events.abandon()
+        for restoring in self._standing.restoring.values():
+            restoring.abandoned = True
+
+    def _joined(self, router: RouterSpec, partition: int) -> asyncio.Task[JoinPartition]:
+        where = router.name, partition
+        if where not in self._owned:
+            self._owned[where] = asyncio.create_task(self._restore(router, partition))
+        return self._owned[where]
+
+    async def _restore(self, router: RouterSpec, partition: int) -> JoinPartition:
+        project = self._plan.project
+        restoring = self._standing.restoring[router.name, partition] = Restoring()
+        join, ends = await _in_thread(restore_join, self._kafka, project, router, partition, restoring)
+        again = ", repeating what a crash interrupted" if join.replaying else ""
+        log.info("join %s[%d]: restored, positions %s%s", router.name, partition, join.next_offsets, again)
+        return JoinPartition(project, router, partition, join, ends, sent_ms=join.released_ms)
+
+    async def _on_input(self, message: Any) -> None:
+        router, source = self._inputs[message.topic]
+        restored = self._joined(router, message.partition)
+        if not await restored_while(restored, self._app.flow_control.is_active):
+            self._app.consumer.release(message)
+            return
+        part = restored.result()
+        self._standing.ranges[message.topic, message.partition] += 1
+        self._came(part.feed(source, message))
+
+    def _came(self, records: int) -> None:
+        self._unsaved_records += records
+        self._arrived.set()
+
+    async def _write_forever(self) -> None:
+        while True:
+            idle = await self._pause()
+            self._release_replayed()
+            if idle:
+                if self._unsaved_records or self._events.unsaved:
+                    await self._events.save(self._app)
+                    await self._write(checkpoint=True)
+            else:
+                await asyncio.sleep(self._config.gather_ms / 1000)
+                due = self._is_due()
+                await self._write(checkpoint=due)
+                if not due:
+                    continue
+                await self._events.save(self._app)
+            self._checkpoint_s = time.monotonic()
+
+    async def _pause(self) -> bool:
+        """Wait for input; True when none comes for a while."""
+        wait_s = self._config.pause_ms / 1000 if self._unsaved_records else _IDLE_S
+        try:
+            await asyncio.wait_for(self._arrived.wait(), wait_s)
+        except TimeoutError:
+            return True
+        return False
+
+    def _is_due(self) -> bool:
+        waited_s = asyncio.get_running_loop().time() - self._saved_s
+        return (
+            waited_s >= self._config.checkpoint_ms / 1000
+            or self._unsaved_records >= self._config.checkpoint_records
+        )
+
+    async def _write(self, checkpoint: bool) -> None:
+        """Give out what has been joined; at a checkpoint save it too, and acknowledge what was read."""
+        self._arrived.clear()
+        if checkpoint:
+            self._unsaved_records, self._saved_s = 0, asyncio.get_running_loop().time()
+        owned = self._restored()
+        cuts = [cut for cut in (part.cut(checkpoint) for part in owned) if cut is not None]
+        if not cuts:
+            return
+        self._writer.send_outputs(cuts)
+        self._writer.send_marks(cuts, owned)
+        await _in_thread(self._finish, cuts, checkpoint)
+        self._standing.write(cuts)
+        for message in (message for cut in cuts for message in cut.messages):
+            self._app.consumer.ack(message)
+
+    def _restored(self) -> list[JoinPartition]:
+        done = [task for task in self._owned.values() if task.done() and not task.cancelled()]
+        return [task.result() for task in done]
+
+    def _release_replayed(self) -> None:
+        """No more records come before a stop or a rebalance: whoever is next begins the replay again."""
+        if self._app.flow_control.is_active():
+            return
+        for part in self._restored():
+            for message in part.take_replayed():
+                self._app.consumer.release(message)
+
+    def _finish(self, cuts: list[Cut], checkpoint: bool) -> None:
+        self._producer.flush_blocking()
+        self._publisher.publish(self._writer.written(cuts))
+        if checkpoint:
+            self._writer.send_changelog(cuts)
+            self._producer.flush_blocking()
+
+    async def _on_events(self, message: Any) -> None:
+        if await self._events.take(self._app, message):
+            self._standing.ranges[message.topic, message.partition] += 1
+            self._came(len(message.value))
+
+
+def _outcome(task: asyncio.Task[JoinPartition]) -> JoinPartition | None:
+    """What it has led to, once it has ended well; may be asked from any thread."""
+    return task.result() if is_restored(task) else None
+
+
+async def _in_thread(function: Any, *args: Any) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(None, function, *args)

@@ -1,0 +1,196 @@
+"""The Parquet archive of a router's examples.
+
+A part holds the examples of an offset range and is named by it, so that the folder itself tells where to go
+on, and a part written twice after a crash is the same file: the archive can neither lose nor double.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from confluent_kafka import TopicPartition
+
+from headrace.schemas.records import Example, Prediction, Value
+from headrace.streams.durable_files import finished_as
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.log.reader import is_end, open_consumer, read_log
+
+_PART = re.compile(r"examples-p0-(\d+)-(\d+)\.parquet")
+_POLL_S = 0.5
+_POLL_RECORDS = 1000
+_FIXED = {
+    "example_id": pa.string(),
+    "ts_ms": pa.int64(),
+    "label_ts_ms": pa.int64(),
+    "label": pa.float64(),
+    "weight": pa.float64(),
+    "chosen": pa.string(),
+    "propensity": pa.float64(),
+    "epoch": pa.int64(),
+}
+_GROUPS = {
+    "entity": "entities",
+    "feature": "features",
+    "request": "request",
+    "score": "scores",
+    "version": "versions",
+}
+
+
+class ParquetArchive:
+    """Follows an examples topic in a thread of its own and appends it to Parquet parts.
+
+    Parameters
+    ----------
+    directory
+        Folder of the parts.
+    kafka
+        How to reach Kafka.
+    topic
+        The examples topic; its partition 0 is read.
+    on_failure
+        Called with whatever ends the thread early.
+    part_records, part_s
+        A part is written when this many examples have come, or this long after its first.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        kafka: Kafka,
+        topic: str,
+        on_failure: Callable[[BaseException], None],
+        part_records: int = 20_000,
+        part_s: float = 60.0,
+    ) -> None:
+        self._directory, self._topic, self._on_failure = directory, topic, on_failure
+        self._part_records, self._part_s = part_records, part_s
+        self._kafka = kafka
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"archive-{topic}", daemon=True)
+        self._examples: list[Example] = []
+        self._next = self._first = 0
+        self._since_s = 0.0
+
+    def start(self) -> ParquetArchive:
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Read to the end of the topic, write the last part, and end the thread."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._first = self._next = next_offset(self._directory)
+            self._follow()
+        except BaseException as error:
+            self._on_failure(error)
+
+    def _follow(self) -> None:
+        consumer = open_consumer(self._kafka)
+        consumer.assign([TopicPartition(self._topic, 0, self._next)])
+        try:
+            while not self._stopping.is_set():
+                self._take(m for m in consumer.consume(_POLL_RECORDS, _POLL_S) if not is_end(m))
+        finally:
+            consumer.close()
+        self._take(read_log(self._kafka, self._topic, 0, self._next))
+        self._flush()
+
+    def _take(self, messages: Iterable[Any]) -> None:
+        for message in messages:
+            self._next = message.offset() + 1
+            if message.value() is not None:
+                if not self._examples:
+                    self._since_s = time.monotonic()
+                self._examples.append(Example.model_validate_json(message.value()))
+        if self._is_due():
+            self._flush()
+
+    def _is_due(self) -> bool:
+        waited = bool(self._examples) and time.monotonic() - self._since_s >= self._part_s
+        return waited or len(self._examples) >= self._part_records
+
+    def _flush(self) -> None:
+        if not self._examples:
+            return
+        part = self._directory / f"examples-p0-{self._first:012d}-{self._next:012d}.parquet"
+        with finished_as(part, part.with_suffix(".unfinished")) as file:
+            pq.write_table(to_table(self._examples), file)
+        self._examples, self._first = [], self._next
+
+
+def next_offset(directory: Path) -> int:
+    """Offset where the archive in this folder goes on."""
+    return max((int(match[2]) for match in map(_PART.fullmatch, _names(directory)) if match), default=0)
+
+
+def read_examples(directory: Path) -> pa.Table:
+    """All archived examples in the order of their topic, one row each.
+
+    Columns: ``example_id, ts_ms, label_ts_ms, label, weight, chosen, propensity, epoch`` and, by what the
+    examples hold, ``feature.<view__feature>``, ``request.<name>``, ``entity.<name>``, ``score.<arm>`` and
+    ``version.<arm>``; null where an example has none.
+    """
+    parts = [pq.read_table(directory / name) for name in sorted(_names(directory)) if _PART.fullmatch(name)]
+    if not parts:
+        return to_table([])
+    return pa.concat_tables(parts, promote_options="permissive")
+
+
+def to_table(examples: Sequence[Example]) -> pa.Table:
+    """Examples as a table with the columns of `read_examples`."""
+    columns = {
+        name: pa.array([getattr(_holder(e, name), name) for e in examples], dtype)
+        for name, dtype in _FIXED.items()
+    }
+    return pa.table(columns | _grouped([example.prediction for example in examples]))
+
+
+def predictions_table(predictions: Sequence[Prediction]) -> pa.Table:
+    """Predictions as a table: ``prediction_id, ts_ms`` and the grouped columns of `read_examples`."""
+    columns = {
+        "prediction_id": pa.array([one.prediction_id for one in predictions], pa.string()),
+        "ts_ms": pa.array([one.ts_ms for one in predictions], pa.int64()),
+    }
+    return pa.table(columns | _grouped(predictions))
+
+
+def _grouped(predictions: Sequence[Prediction]) -> dict[str, pa.Array]:
+    columns = {}
+    for group, attribute in _GROUPS.items():
+        rows = [getattr(prediction, attribute) for prediction in predictions]
+        for name in sorted({name for row in rows for name in row}):
+            columns[f"{group}.{name}"] = _array(group, [row.get(name) for row in rows])
+    return columns
+
+
+def _holder(example: Example, name: str) -> Example | Prediction:
+    return example if name in Example.model_fields else example.prediction
+
+
+def _array(group: str, values: Sequence[Value]) -> pa.Array:
+    """A column; whole and broken numbers together are float64, anything else mixed is text."""
+    if group == "score":
+        return pa.array(values, pa.float64())
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int, float}:
+        return pa.array(values, pa.float64())
+    if len(kinds) > 1:
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+    return pa.array(values)
+
+
+def _names(directory: Path) -> list[str]:
+    return os.listdir(directory) if directory.exists() else []

@@ -1,0 +1,88 @@
+"""Feeding records of the predictions and outcomes topics to the join; dead letters for what it cannot use."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from headrace.schemas.errors import RecordError
+from headrace.schemas.marks import mark_time_ms
+from headrace.schemas.records import DeadLetter, Outcome, base64_headers, misfit
+from headrace.streams.join.partition_join import PartitionJoin
+from headrace.streams.join.wire_format import LoggedPrediction
+from headrace.streams.join.release import Refused
+from headrace.streams.join.state import Input
+from headrace.streams.log.records import LogRecord
+
+_R = TypeVar("_R")
+
+
+def feed_record(
+    join: PartitionJoin, source: Input, topic: str, partition: int, record: LogRecord
+) -> DeadLetter | None:
+    """Give one record to the join; a dead letter when it cannot be read. One read before is passed over."""
+    if record.offset < join.next_offsets[source]:
+        return None
+    try:
+        _feed(join, source, record)
+    except RecordError as error:
+        join.skip(source, record.offset)
+        return DeadLetter(
+            topic=topic,
+            partition=partition,
+            offset=record.offset,
+            timestamp_ms=record.timestamp,
+            reason=str(error),
+            kind="malformed",
+            key=_base64(record.key),
+            value=_base64(record.value),
+            headers=base64_headers(record.headers),
+        )
+    return None
+
+
+def refused_letter(refused: Refused, topic: str, partition: int) -> DeadLetter:
+    """The dead letter of a record that the join had read and has no place for."""
+    return DeadLetter(
+        topic=topic,
+        partition=partition,
+        offset=refused.offset,
+        timestamp_ms=refused.record.ts_ms,
+        reason=refused.reason,
+        kind=refused.kind,
+        key=_base64(refused.record.key.encode()),
+        value=_base64(refused.record.to_bytes()),
+    )
+
+
+def _feed(join: PartitionJoin, source: Input, record: LogRecord) -> None:
+    if record.value is None:
+        time_ms = mark_time_ms(record.headers)
+        if time_ms is None:
+            raise RecordError("a record without a value that is no time mark")
+        join.mark(source, time_ms, record.offset)
+    elif source == "predictions":
+        join.predict(_parsed(LoggedPrediction.read, record.value), record.offset)
+    else:
+        join.outcome(_finite(_parsed(Outcome.model_validate_json, record.value)), record.offset)
+
+
+def _parsed(read: Callable[[bytes], _R], value: bytes) -> _R:
+    try:
+        return read(value)
+    except ValidationError as error:
+        raise RecordError(f"no {error.title}: {misfit(error)}") from error
+
+
+def _finite(outcome: Outcome) -> Outcome:
+    if not math.isfinite(outcome.label):
+        raise RecordError(f"label {outcome.label} is not a finite number")
+    return outcome
+
+
+def _base64(raw: bytes | None) -> str | None:
+    return None if raw is None else base64.b64encode(raw).decode()

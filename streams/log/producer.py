@@ -1,0 +1,100 @@
+"""The producer of the stream processes: idempotent, and never silent about a record it could not deliver."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from headrace.schemas.errors import ServiceUnavailable
+from headrace.streams.connections.kafka import Kafka, client_config
+
+_MAX_BYTES = 8 * 1024**2  # a block holds a whole range; the topics allow as much
+_QUEUED, _AT_ONCE = 500_000, 10_000  # records
+_FULL_S = 0.1  # how long to wait for room in the queue
+_Headers = Sequence[tuple[str, bytes]]
+
+
+class LogProducer:
+    """Sends records in order; `flush` returns when all of them are in the log.
+
+    Parameters
+    ----------
+    kafka
+        How to reach Kafka.
+    """
+
+    _hears_of_all: ClassVar[bool] = False  # whether `_delivered` is called of more than failures
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._producer = Producer(
+            {
+                **client_config(kafka),
+                "enable.idempotence": True,
+                "compression.type": "lz4",
+                "linger.ms": 2,
+                "message.max.bytes": _MAX_BYTES,
+                "queue.buffering.max.messages": _QUEUED,
+                "queue.buffering.max.kbytes": 256 * 1024,
+                "delivery.report.only.error": not self._hears_of_all,
+            }
+        )
+        self._failure: str | None = None
+
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: _Headers = (),
+    ) -> None:
+        """Queue a record; waits while the queue is full, which is the back-pressure of a slow broker."""
+        while True:
+            try:
+                self._producer.produce(
+                    topic, value, key, partition, on_delivery=self._delivered, headers=list(headers)
+                )
+            except BufferError:
+                self._producer.poll(_FULL_S)
+            else:
+                self._producer.poll(0)
+                return
+
+    def send_all(self, topic: str, partition: int, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Queue keys and values, as `send` does, for half the cost of each."""
+        at = 0
+        while at < len(records):
+            part = [{"key": key, "value": value} for key, value in records[at : at + _AT_ONCE]]
+            sent = self._producer.produce_batch(topic, part, partition, on_delivery=self._delivered)
+            refused: Any = next((one["_error"] for one in part if "_error" in one), None)
+            if refused is not None and refused.code() != KafkaError._QUEUE_FULL:
+                raise KafkaException(refused)
+            self._producer.poll(0 if sent == len(part) else _FULL_S)
+            at += sent  # behind one that has no room, none has been queued
+
+    def _delivered(self, error: Any, message: Any) -> None:
+        if error is not None:
+            self._failure = f"{message.topic()}[{message.partition()}]: {error}"
+
+    async def flush(self) -> None:
+        """`flush_blocking`, without blocking the event loop."""
+        await asyncio.get_running_loop().run_in_executor(None, self.flush_blocking)
+
+    def flush_blocking(self) -> None:
+        """Wait until everything sent is in the log.
+
+        Raises
+        ------
+        ServiceUnavailable
+            When a record could not be delivered. It is lost to this process: stop, and start again from the
+            last checkpoint.
+        """
+        try:
+            left = self._producer.flush()
+        except KafkaException as error:
+            raise ServiceUnavailable(f"Kafka takes no records: {error}") from error
+        if self._failure or left:
+            raise ServiceUnavailable(f"Kafka did not take a record: {self._failure or f'{left} unsent'}")

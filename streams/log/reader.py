@@ -1,0 +1,109 @@
+"""Reading one partition from an offset to its end, outside any consumer group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from headrace.schemas.errors import ServiceUnavailable
+from headrace.streams.connections.kafka import Kafka, KafkaAdmin, Trouble, client_config, partitions_of
+
+_FETCH_BYTES = 4 * 1024**2  # more of a partition at once: fewer round trips while a changelog is read
+_AT_ONCE = 2000
+_GROUP = "headrace-reader"
+_SILENCE_S = 30.0  # without a record and short of the end: the broker is not answering
+
+
+def open_consumer(kafka: Kafka, fetch_wait_ms: int = 500, trouble: Trouble | None = None) -> Consumer:
+    """A consumer of committed records that belongs to no group and reports the end of a partition.
+
+    `fetch_wait_ms` is how long the broker holds a fetch back that finds nothing: until then, the end of a
+    partition is not reported. What goes wrong with its connections goes to `trouble`, else to the log.
+    """
+    return Consumer(
+        {
+            **client_config(kafka),
+            **({"log_level": 0, "error_cb": trouble} if trouble else {}),
+            "group.id": _GROUP,  # required by the client, never used: nothing is committed
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": fetch_wait_ms,
+            "max.partition.fetch.bytes": _FETCH_BYTES,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+        }
+    )
+
+
+def is_end(message: Any) -> bool:
+    """Whether a polled message only says that the partition ends here.
+
+    Raises
+    ------
+    ServiceUnavailable
+        When it says that reading failed.
+    """
+    error = message.error()
+    if error is None:
+        return False
+    if error.code() == KafkaError._PARTITION_EOF:
+        return True
+    where = f"{message.topic()}[{message.partition()}]" if message.topic() else f"as group '{_GROUP}'"
+    raise ServiceUnavailable(f"cannot read {where}: {error}")
+
+
+def end_offset(kafka: Kafka, topic: str, partition: int) -> int:
+    """The offset the next record of a partition will get."""
+    trouble = Trouble()
+    consumer = open_consumer(kafka, trouble=trouble)
+    try:
+        return int(consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_SILENCE_S)[1])
+    except KafkaException as error:
+        consumer.poll(0)  # calls `trouble`
+        raise ServiceUnavailable(
+            f"Kafka does not tell the end of {topic}[{partition}]: {trouble.text() or error}"
+        ) from error
+    finally:
+        consumer.close()
+
+
+def read_log(kafka: Kafka, topic: str, partition: int, start: int = 0) -> Iterator[Any]:
+    """The records of a partition (confluent `Message`) from `start` to its end, in log order.
+
+    Where the log begins further on, it is read from there (`auto.offset.reset`). Sent to the beginning by
+    name, librdkafka asks where that is before it is connected, and again only after half a second.
+
+    Raises
+    ------
+    ServiceUnavailable
+        When the broker stops answering before the end is reached.
+    """
+    trouble = Trouble()
+    consumer = open_consumer(kafka, fetch_wait_ms=10, trouble=trouble)
+    try:
+        consumer.assign([TopicPartition(topic, partition, start)])
+        while (first := consumer.poll(_SILENCE_S)) is not None:
+            # What has arrived, at once: each call hands the interpreter to another thread.
+            for message in (first, *consumer.consume(_AT_ONCE, 0)):
+                if is_end(message):
+                    return
+                yield message
+        cause = trouble.text() or f"nothing for {_SILENCE_S:g} s"
+        raise ServiceUnavailable(f"no answer from Kafka while reading {topic}[{partition}]: {cause}")
+    finally:
+        consumer.close()
+
+
+def partition_count(kafka: Kafka, topic: str) -> int:
+    """How many partitions a topic has.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such topic.
+    ServiceUnavailable
+        When Kafka does not answer.
+    """
+    return len(partitions_of(KafkaAdmin(kafka).metadata(_SILENCE_S), topic))

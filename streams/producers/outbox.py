@@ -1,0 +1,215 @@
+"""Records on their way to Kafka: idempotent, bounded, and never silent about one that did not arrive."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from headrace.schemas.errors import DeliveryError, SettingsError
+from headrace.streams.log.delivered_offsets import DeliveredEnds
+from headrace.streams.connections.kafka import Kafka, Trouble, client_config, metadata_of, partitions_of
+
+Report = Callable[[KafkaError | None, Message], None]
+
+ANY_PARTITION = -1
+NOW = 0
+_REQUEST_S = 10.0
+_WAIT_S = 0.1
+_DEFAULTS = {
+    "linger.ms": 5,
+    "delivery.timeout.ms": 120_000,
+    "message.max.bytes": 1_000_000,
+    "queue.buffering.max.messages": 100_000,
+    "queue.buffering.max.kbytes": 64 * 1024,
+    "log_level": 0,  # it is raised
+}
+_FIXED = {
+    "acks": "all",
+    "enable.idempotence": True,
+    "partitioner": "murmur2_random",  # as Java's default: murmur2 of the key, any partition without a key
+}
+_REMEDIES = {
+    KafkaError.MSG_SIZE_TOO_LARGE: "Send less, or raise max.message.bytes of the topic",
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "Create the topic; `headrace apply` makes those of a project",
+    KafkaError._UNKNOWN_TOPIC: "Create the topic; `headrace apply` makes those of a project",
+    KafkaError._UNKNOWN_PARTITION: "Write to partitions that the topic has",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "Give this user the right to write to the topic",
+    KafkaError.INVALID_TIMESTAMP: "See message.timestamp.type and message.timestamp.*.max.ms of the topic",
+    KafkaError._MSG_TIMED_OUT: "See whether the brokers run and can be reached, then send them again",
+}
+
+
+class KafkaRecord(NamedTuple):
+    """A record as Kafka takes it. `timestamp_ms` is `NOW`, or epoch milliseconds."""
+
+    value: bytes | None
+    key: bytes | None = None
+    timestamp_ms: int = NOW
+    headers: Sequence[tuple[str, bytes | None]] = ()
+    partition: int = ANY_PARTITION
+
+    @property
+    def size(self) -> int:
+        """Bytes that count towards ``message.max.bytes``."""
+        headers = sum(len(name) + len(value or b"") for name, value in self.headers)
+        return len(self.value or b"") + len(self.key or b"") + headers
+
+
+class Deliveries(DeliveredEnds):
+    """What became of the records handed over for one topic. Told by the producer's thread, asked by any."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(topic)
+        self._failed: Counter[int] = Counter()
+        self._first: KafkaError | None = None
+
+    def report(self, error: KafkaError | None, message: Message) -> None:
+        """The delivery report of one record."""
+        partition = message.partition()
+        if error is None:
+            self.delivered(partition, message.offset())
+        else:
+            self._fail(ANY_PARTITION if partition is None else partition, 1, error)
+
+    def refuse(self, records: int, error: KafkaError) -> None:
+        """Records that were not even handed over."""
+        self._fail(ANY_PARTITION, records, error)
+
+    def _fail(self, partition: int, records: int, error: KafkaError) -> None:
+        with self._lock:
+            self._failed[partition] += records
+            self._first = self._first or error
+
+    @property
+    def failed(self) -> bool:
+        return self._first is not None
+
+    def take_failure(self, trouble: str | None = None) -> DeliveryError | None:
+        """What was not delivered since this was last called; `trouble` is the client's own, if it had any."""
+        if self._first is None:
+            return None
+        with self._lock:
+            first, self._first = self._first, None
+            failed, self._failed = self._failed, Counter()
+        cause = f"{first.str()} ({trouble})" if trouble else first.str()
+        return DeliveryError(self.topic, failed, cause, _REMEDIES.get(first.code(), "See the broker's log"))
+
+
+class Outbox:
+    """One connection to Kafka for records of any number of topics.
+
+    Parameters
+    ----------
+    kafka
+        Bootstrap servers, ``host:port``; or a configuration of librdkafka: security, ``linger.ms``,
+        ``compression.type``, ``delivery.timeout.ms``, the bounds ``queue.buffering.max.messages`` and
+        ``queue.buffering.max.kbytes``.
+
+    Raises
+    ------
+    SettingsError
+        When the configuration cannot be used, or would give up what is promised here.
+    """
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka, given = kafka, client_config(kafka)
+        for name, value in _FIXED.items():
+            if str(given.get(name, value)).lower() != str(value).lower():
+                raise SettingsError(
+                    f"producer setting {name}={given[name]!r}: it is always {value!r}; leave it"
+                )
+        self._trouble = Trouble()
+        self._config = {**_DEFAULTS, "error_cb": self._trouble, **given, **_FIXED}
+        try:
+            self._producer = Producer(self._config)
+        except KafkaException as error:
+            raise SettingsError(
+                f"producer settings: {error.args[0].str()}; they are those of librdkafka's CONFIGURATION.md"
+            ) from error
+
+    @property
+    def max_bytes(self) -> int:
+        """The largest record that is taken."""
+        return int(self._config["message.max.bytes"])
+
+    def partition_count(self, topic: str) -> int:
+        """How many partitions a topic has.
+
+        Raises
+        ------
+        UnknownNameError
+            When there is no such topic.
+        ServiceUnavailable
+            When no broker answers.
+        """
+        known = metadata_of(self._producer, self._config, self._trouble, _REQUEST_S)
+        return len(partitions_of(known, topic))
+
+    def offer(self, topic: str, record: KafkaRecord, report: Report) -> bool:
+        """Hand over a record; False when the queue is full."""
+        try:
+            self._producer.produce(
+                topic,
+                record.value,
+                record.key,
+                record.partition,
+                report,
+                timestamp=record.timestamp_ms,
+                headers=list(record.headers) if record.headers else None,
+            )
+        except BufferError:
+            return False
+        return True
+
+    def send(self, records: Sequence[KafkaRecord], deliveries: Deliveries) -> None:
+        """Hand over records of one topic in order; waits while the queue is full.
+
+        Raises
+        ------
+        DeliveryError
+            When earlier records were not delivered, or one is refused; the rest is then not handed over.
+        """
+        self.serve()
+        self.raise_failures(deliveries)
+        for sent, record in enumerate(records):
+            try:
+                while not self.offer(deliveries.topic, record, deliveries.report):
+                    self.serve(_WAIT_S)
+                    if deliveries.failed:
+                        raise KafkaException(KafkaError(KafkaError._QUEUE_FULL))
+            except KafkaException as error:
+                deliveries.refuse(len(records) - sent, error.args[0])
+                self.raise_failures(deliveries)
+
+    def serve(self, timeout_s: float = 0.0) -> None:
+        """Call the reports of what was delivered or given up; returns after the first, or in time."""
+        self._producer.poll(timeout_s)
+
+    def flush(self, deliveries: Deliveries) -> None:
+        """Block until everything handed over is delivered or given up, ``delivery.timeout.ms`` at most.
+
+        Raises
+        ------
+        DeliveryError
+            When records of this topic were not delivered.
+        """
+        self.settle()
+        self.raise_failures(deliveries)
+        self.place(deliveries)
+
+    def place(self, deliveries: Deliveries) -> None:
+        """See `DeliveredEnds.place`."""
+        deliveries.place(self._kafka)
+
+    def settle(self) -> None:
+        """Block until everything handed over is delivered or given up, whatever the topic."""
+        self._producer.flush()
+
+    def raise_failures(self, deliveries: Deliveries) -> None:
+        """Raise a `DeliveryError` for what was not delivered since this was last asked."""
+        failure = deliveries.take_failure(self._trouble.text())
+        if failure is not None:
+            raise failure

@@ -1,0 +1,48 @@
+"""What gives the state of a source's views its meaning, in one hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from headrace.schemas.feature_specs import SourceSpec, StreamViewSpec
+from headrace.schemas.plan import Plan
+from headrace.streams.aggregations.accumulator import Held
+from headrace.streams.aggregations import aggregation_of
+
+STATE_LAYOUT = 1  # version of the state of a key: the order of its arrays, whatever they hold
+# Of the first layout: definitions that were hashed before codes went into the hash keep their state.
+_FIRST_CODES = frozenset(
+    {
+        "Buckets", "Counted", "Earliest", "Greatest", "Latest", "Least", "Precision", "Quanta", "Recent",
+        "Registers", "Squares", "Totals",
+    }
+)  # fmt: skip
+
+
+def definition_of(plan: Plan, source: SourceSpec) -> str:
+    """A hash of all that gives the state of a source's views its meaning.
+
+    State and blocks of another definition are ignored, so that a changed view is rebuilt from the topic.
+    """
+    views = [_meaning(view) for view in plan.views_of(source.name)]
+    # A writer schema says how bytes are read, not what views mean: one more must not empty their windows.
+    # Nor do expectations, unless they refuse records.
+    events = source.model_dump(mode="json", exclude={"writer_schemas", "expectations"})
+    refusing = [e.model_dump(mode="json") for e in source.expectations if e.quarantine]
+    held = [one for view in plan.views_of(source.name) for one in _held(view)]
+    formats = sorted({one.kind.state_format for one in held} - {1})
+    codes = sorted({code for one in held for code in one.codes} - _FIRST_CODES)
+    layout = [f"layout {number}" for number in {STATE_LAYOUT} - {1}]
+    text = json.dumps([events, views, *formats, *codes, *layout, *refusing], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _held(view: StreamViewSpec) -> list[Held]:
+    return [one for spec in view.aggregations for one in aggregation_of(spec).held]
+
+
+def _meaning(view: StreamViewSpec) -> dict[str, Any]:
+    without = {"ttl_ms"} if view.udf else {"ttl_ms", "udf"}  # views without one keep the definition they had
+    return view.model_dump(mode="json", exclude=without)

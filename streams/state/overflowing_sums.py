@@ -1,0 +1,201 @@
+"""Sums that do not fit the type of their feature: which ones at the moment, and which ones to tell of.
+
+Whether a sum fits is a property of a row, and so a function of the log. How many do not is counted. A letter
+tells of each when it begins not to fit, once in a hop of event time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.schemas.feature_specs import AggregationSpec
+from headrace.schemas.records import DeadLetter
+from headrace.streams.aggregations import Aggregation, ListValues, Reading, Values
+from headrace.streams.aggregations.sum import MOST_VALUES, Sum, Summing
+from headrace.streams.aggregations.totals import Totals
+from headrace.streams.columnar.key_table import Key, KeyTable
+from headrace.streams.state.tile_ring import Ring
+
+_NEVER = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True)
+class UnfitSum:
+    """A sum that began not to fit.
+
+    Attributes
+    ----------
+    feature
+        ``view:feature``.
+    key
+        Values of the join keys.
+    window_end_ms
+        End of the hop it was found in, epoch milliseconds; None for a lifetime.
+    as_of_ms
+        The clock, epoch milliseconds.
+    reason
+        What does not fit, and what to do.
+    """
+
+    feature: str
+    key: Key
+    window_end_ms: int | None
+    as_of_ms: int
+    reason: str
+
+    def letter(self, topic: str, partition: int, offset: int) -> DeadLetter:
+        """The dead letter of it; `offset` is that of the last record that was applied."""
+        return DeadLetter(
+            topic=topic,
+            partition=partition,
+            offset=offset,
+            timestamp_ms=self.as_of_ms,
+            reason=self.reason,
+            kind="overflow",
+            key=None,
+            value=None,
+            feature=self.feature,
+            entity=tuple(part.decode() if isinstance(part, bytes) else part for part in self.key),
+            window_end_ms=self.window_end_ms,
+        )
+
+
+class UnfitSums:
+    """The sums of a group of views: of every slot, which do not fit.
+
+    Parameters
+    ----------
+    aggregations
+        Those of every view, by its name, in the plan's order.
+    keys
+        The keys of the slots.
+    """
+
+    def __init__(self, aggregations: Mapping[str, Sequence[Aggregation]], keys: KeyTable) -> None:
+        self._aggregations, self._keys = aggregations, keys
+        self._summing = [
+            (view, a) for view, found in aggregations.items() for a in found if isinstance(a, Summing)
+        ]
+        self._number = {(view, a.spec.feature): number for number, (view, a) in enumerate(self._summing)}
+        self._unfit = np.zeros((0, len(self._summing)), np.bool_)  # (slots, features)
+        self._told_ms = np.zeros((0, len(self._summing)), np.int64)  # end of the last hop that was told of
+        self._begun: list[UnfitSum] = []
+        self._bounds = _bounds([a for _, a in self._summing])
+        self.count = 0
+
+    def __bool__(self) -> bool:
+        """Whether there are sums at all."""
+        return bool(self._summing)
+
+    def reserve(self, slots: int) -> None:
+        have, width = self._unfit.shape
+        if slots > have:
+            more = max(slots - have, have // 2, 64)
+            self._unfit = np.vstack([self._unfit, np.zeros((more, width), np.bool_)])
+            self._told_ms = np.vstack([self._told_ms, np.full((more, width), _NEVER)])
+
+    def judge(
+        self,
+        view: str,
+        slots: NDArray[np.int64],
+        reading: Mapping[int, Reading],
+        features: Sequence[Values | ListValues],
+        clock_ms: int,
+        tell: bool = True,
+    ) -> None:
+        """Look at the rows of a view; `tell` of sums that begin not to fit.
+
+        Parameters
+        ----------
+        slots
+            Those of the n rows.
+        reading
+            What was read from their tiles, by hop.
+        features
+            What was made of it.
+        """
+        for a, (_, valid) in zip(self._aggregations[view], features, strict=True):
+            if not isinstance(a, Summing) or (valid.all() and not self.count):
+                continue
+            read = reading[a.spec.hop_ms]
+            unfit = a.due(read) & ~valid
+            if self.count or unfit.any():
+                fresh = self._note(self._number[view, a.spec.feature], a.spec, slots, unfit, clock_ms)
+                self._begun += [self._told(view, a, read, slots, row, clock_ms) for row in fresh if tell]
+
+    def _note(
+        self,
+        number: int,
+        spec: AggregationSpec,
+        slots: NDArray[np.int64],
+        unfit: NDArray[np.bool_],
+        clock_ms: int,
+    ) -> list[int]:
+        """Keep which slots have a sum that does not fit; returns the rows that are to be told of."""
+        before = self._unfit[slots, number]
+        self._unfit[slots, number] = unfit
+        self.count += int(unfit.sum()) - int(before.sum())
+        end_ms = _window_end_ms(spec, clock_ms) or 0
+        fresh = np.flatnonzero(unfit & ~before & (self._told_ms[slots, number] < end_ms))
+        self._told_ms[slots[fresh], number] = end_ms
+        found: list[int] = fresh.tolist()
+        return found
+
+    def _told(
+        self, view: str, a: Summing, reading: Reading, slots: NDArray[np.int64], row: int, clock_ms: int
+    ) -> UnfitSum:
+        key, end_ms = self._keys.key(int(slots[row])), _window_end_ms(a.spec, clock_ms)
+        return UnfitSum(f"{view}:{a.spec.feature}", key, end_ms, clock_ms, _reason(a, reading, row))
+
+    def take_begun(self) -> list[UnfitSum]:
+        """Sums that began not to fit since the last call."""
+        begun, self._begun = self._begun, []
+        return begun
+
+    def possible(self, slots: NDArray[np.int64], rings: Mapping[int, Ring]) -> NDArray[np.bool_]:
+        """Which slots hold so much in their tiles that a sum may not fit, shape (n,)."""
+        found = np.zeros(len(slots), np.bool_)
+        for hop_ms, bounds in self._bounds.items():
+            for totals in rings[hop_ms].accumulators:
+                if isinstance(totals, Totals):
+                    for number, held in enumerate(totals.held):
+                        if bounds.get(held.name, math.inf) < math.inf:
+                            found |= totals.magnitudes(number, slots) >= bounds[held.name]
+        return found
+
+    def clear(self, slots: NDArray[np.int64]) -> None:
+        """The slots are given back."""
+        self.count -= int(self._unfit[slots].sum())
+        self._unfit[slots], self._told_ms[slots] = False, _NEVER
+
+
+def _window_end_ms(spec: AggregationSpec, clock_ms: int) -> int | None:
+    """End of the hop that a clock is in; None for a lifetime."""
+    return (clock_ms // spec.hop_ms + 1) * spec.hop_ms if spec.hop_ms else None
+
+
+def _bounds(summing: Sequence[Summing]) -> dict[int, dict[str, float]]:
+    """By hop and name of what is held: totals that are less than this in magnitude fit."""
+    bounds: dict[int, dict[str, float]] = {}
+    for a in summing:
+        ring = bounds.setdefault(a.spec.hop_ms, {})
+        ring[a.count_name] = float(MOST_VALUES)
+        ring[a.sum_name] = min(a.safe, ring.get(a.sum_name, math.inf))
+    return bounds
+
+
+def _reason(aggregation: Summing, reading: Reading, row: int) -> str:
+    """Why the value of a row is null, and what can be done."""
+    spec = aggregation.spec
+    quanta = aggregation.sum_of(reading, row)
+    what = (
+        f"the {spec.function} of {spec.column}, of values that add up to {quanta} units of {spec.quantum:g},"
+    )
+    whole = isinstance(aggregation, Sum) and spec.dtype.startswith("Int")
+    remedy = "sum a coarser unit" if whole else "declare a larger headrace.quantum"
+    return f"{what} does not fit {spec.dtype} and is null; {remedy}, or a shorter window"

@@ -1,0 +1,133 @@
+"""The shuffle: accepted records of one range, repartitioned by join key as columnar blocks.
+
+Every range makes one block per shard, an empty one where the shard gets no record, so that a shard knows how
+far each source partition has come. A block holds, behind a small header, one array after the other for each
+group of views: the rows whose join key falls on the shard, in the columns the group reads. Blocks may come
+twice after a crash, and cut differently: a shard recognises what it has by the offsets at the source.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.schemas.avro import Column
+from headrace.schemas.encodings import UNVERSIONED, Encoding
+from headrace.schemas.errors import RecordError
+from headrace.streams.columnar.batch import Batch
+from headrace.streams.columnar.key_table import distinct, encode_key, key_at
+from headrace.streams.log.partitioner import partition_for
+
+BLOCK = Encoding(
+    version=1,
+    older=(UNVERSIONED,),
+    remedy="run workers of that version until they have read the shuffle topic to its end",
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """What the range ``[first, next_offset)`` of a source partition holds for one shard.
+
+    `definition` is the hash of the views it was made for; `groups` maps the name of a group of views to its
+    rows.
+    """
+
+    definition: str
+    partition: int
+    first: int
+    next_offset: int
+    clock_ms: int | None
+    groups: Mapping[str, Batch]
+
+
+def shard_of(columns: tuple[NDArray[Any], ...], shards: int) -> NDArray[np.int64]:
+    """The shard of every row, shape (n,): Kafka's hash of the encoded key."""
+    if shards == 1 or not len(columns[0]):
+        return np.zeros(len(columns[0]), np.int64)
+    first, inverse = distinct(columns)
+    shard = [partition_for(encode_key(key_at(columns, row)), shards) for row in first.tolist()]
+    return np.array(shard, np.int64)[inverse]
+
+
+def encode_block(block: Block) -> bytes:
+    """A block as bytes: length of the header (u32 LE), the header in JSON, then the arrays one by one."""
+    groups, bodies = [], []
+    for name, batch in block.groups.items():
+        arrays = _arrays(batch)
+        groups.append([name, list(batch.columns), [array.dtype.str for array in arrays], len(batch)])
+        bodies += [np.ascontiguousarray(array).tobytes() for array in arrays]
+    header = json.dumps(
+        {
+            "v": BLOCK.version,
+            "definition": block.definition,
+            "partition": block.partition,
+            "first": block.first,
+            "next": block.next_offset,
+            "clock_ms": block.clock_ms,
+            "groups": groups,
+        }
+    ).encode()
+    return b"".join([len(header).to_bytes(4, "little"), header, *bodies])
+
+
+def decode_block(raw: bytes | None, offset: int) -> Block:
+    """The inverse of `encode_block`; `offset` is the block's own, the position of the shard.
+
+    Raises
+    ------
+    RecordError
+        When the bytes are no block.
+    StateError
+        When it has a version that is not read.
+    """
+    try:
+        view = memoryview(raw or b"")
+        body = 4 + int.from_bytes(view[:4], "little")
+        header = json.loads(bytes(view[4:body]))
+        check_header(header)
+        groups = {}
+        for name, columns, dtypes, rows in header["groups"]:
+            groups[name] = _decode_batch(columns, dtypes, rows, view[body:], offset)
+            body += rows * sum(np.dtype(dtype).itemsize for dtype in dtypes)
+        return Block(
+            header["definition"],
+            header["partition"],
+            header["first"],
+            header["next"],
+            header["clock_ms"],
+            groups,
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordError(f"not a shuffle block: {type(error).__name__}: {error}") from error
+
+
+def check_header(header: Mapping[str, Any]) -> None:
+    """Raise StateError for the header of a block whose version is not read."""
+    where = f"partition {header.get('partition')}, offset {header.get('first')}"
+    BLOCK.check(header, f"the shuffle block that begins at the source's {where},")
+
+
+def _arrays(batch: Batch) -> list[NDArray[Any]]:
+    columns = [array for column in batch.columns.values() for array in (column.values, column.valid)]
+    return [batch.event_ms, batch.order, *columns]
+
+
+def _decode_batch(names: list[str], dtypes: list[str], rows: int, raw: memoryview, offset: int) -> Batch:
+    arrays, at = [], 0
+    for dtype in map(np.dtype, dtypes):
+        arrays.append(np.frombuffer(raw, dtype, rows, at))
+        at += rows * dtype.itemsize
+    columns = {name: Column(arrays[2 + 2 * n], arrays[3 + 2 * n]) for n, name in enumerate(names)}
+    return Batch(arrays[0], arrays[1], np.full(rows, offset, np.int64), columns)
+
+
+def split(batch: Batch, join_keys: Iterable[str], shards: int) -> list[Batch]:
+    """The rows of a batch by shard."""
+    shard = shard_of(tuple(batch.columns[name].values for name in join_keys), shards)
+    return [batch.take(shard == number) for number in range(shards)]

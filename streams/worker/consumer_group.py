@@ -1,0 +1,39 @@
+"""The consumer group of a plan's workers."""
+
+from __future__ import annotations
+
+import hashlib
+
+from confluent_kafka import KafkaException
+
+from headrace.schemas.plan import Plan
+from headrace.streams.connections.kafka import Kafka, KafkaAdmin
+from headrace.streams.state.fingerprint import definition_of
+
+_REQUEST_S = 15.0
+
+
+def worker_group(plan: Plan) -> str:
+    """Its name: another definition is another group, which reads its topics from the beginning."""
+    definitions = sorted(definition_of(plan, s) for s in plan.sources if plan.views_of(s.name))
+    version = hashlib.sha256("".join(definitions).encode()).hexdigest()[:12]
+    return f"headrace.{plan.project}.worker.{version}"
+
+
+def workers_run(plan: Plan, kafka: Kafka) -> bool:
+    """Whether the group has members.
+
+    Raises
+    ------
+    ServiceUnavailable
+        When Kafka does not tell.
+    """
+    group = worker_group(plan)
+    admin = KafkaAdmin(kafka)
+    try:
+        answer = admin.describe_consumer_groups([group], request_timeout=_REQUEST_S)[group].result()
+    except KafkaException as error:
+        if error.args[0].name() == "GROUP_ID_NOT_FOUND":
+            return False
+        raise admin.unreachable(error) from error
+    return bool(answer.members)

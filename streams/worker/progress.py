@@ -1,0 +1,40 @@
+"""What the feature stage tells of a partition: how far its rows follow the log, and the counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from headrace.streams.state.partition import Shard, SourcePartition
+from headrace.streams.progress import Progress, counts_key, progress_field, progress_key
+
+
+def feature_progress(
+    project: str, topic: str, state: SourcePartition | Shard
+) -> Mapping[str, Mapping[str, str]]:
+    """Progress and counts by Redis hash, as of the state's position; `topic` is the event topic."""
+    if isinstance(state, Shard):
+        member = f"shard-{state.partition}"
+        heard = {
+            progress_field("features", topic, partition, member): Progress(offset).encode()
+            for partition, offset in state.heard.items()
+        }
+        sums = _sums(topic, member, state)
+        return {progress_key(project): heard} | ({counts_key(project): sums} if sums else {}) if heard else {}
+    field_name = progress_field("features", topic, state.partition, "direct")
+    counts = {f"intake|{topic}|{state.partition}": json.dumps(asdict(state.counts))}
+    if expected := state.intake.expectations.counts:
+        counts[f"expectations|{topic}|{state.partition}"] = json.dumps(expected)
+    return {
+        progress_key(project): {field_name: Progress(state.next_offset).encode()},
+        counts_key(project): counts | _sums(topic, "direct", state),
+    }
+
+
+def _sums(topic: str, member: str, state: SourcePartition | Shard) -> dict[str, str]:
+    """How many sums do not fit as of the prefix before `next`."""
+    if state.unfit_sums is None:
+        return {}
+    told = {"next": state.next_offset, "unfit": state.unfit_sums}
+    return {f"sums|{topic}|{member}|{state.partition}": json.dumps(told)}

@@ -1,0 +1,179 @@
+"""Online rows anew from the changelogs, for a store that has lost its data.
+
+A changelog stands behind what a running worker has in memory by up to one checkpoint, and rows of that time
+may be among the lost ones. So while workers run, the changelogs are followed until they cover every record
+that was in the log when the rebuild began, or stand still.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+from headrace.schemas import topics
+from headrace.schemas.errors import HeadraceError
+from headrace.schemas.feature_specs import SourceSpec
+from headrace.schemas.plan import Plan
+from headrace.streams.worker.progress import feature_progress
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.log.reader import end_offset, partition_count, read_log
+from headrace.streams.state.partition import Shard, SourcePartition
+from headrace.streams.sinks import OnlineRows
+from headrace.streams.worker.consumer_group import workers_run
+
+Tell = Callable[[str], None]
+_LOOK_S = 0.2
+
+
+class RowStore(Protocol):
+    """Takes rows without harming newer ones."""
+
+    def write(self, rows: OnlineRows) -> Mapping[str, int]:
+        """Store the rows that are missing, or there as of an earlier prefix; says how many were what."""
+
+    def publish(self, hashes: Mapping[str, Mapping[str, str]]) -> None:
+        """Store progress and counts, where none are or those of a shorter prefix."""
+
+
+class _Part:
+    """One partition of an event topic or of a shuffle: its state as its changelog has it."""
+
+    def __init__(self, kafka: Kafka, topic: str, changelog: str, state: SourcePartition | Shard) -> None:
+        self.topic, self.state = topic, state
+        self._kafka, self._changelog = kafka, changelog
+        self._at: int | None = None  # next record of the changelog
+        self.end = end_offset(kafka, topic, state.partition)
+
+    @property
+    def name(self) -> str:
+        return f"{self.topic}[{self.state.partition}]"
+
+    @property
+    def covered(self) -> bool:
+        """Whether the state stands for all that was in the log when the rebuild began."""
+        return self.state.next_offset >= self.end
+
+    @property
+    def unread(self) -> bool:
+        """Whether the log has a record that the state does not stand for."""
+        log = read_log(self._kafka, self.topic, self.state.partition, self.state.next_offset)
+        return next(log, None) is not None
+
+    def read(self) -> bool:
+        """Take up what the changelog has; False when there was nothing new."""
+        first = self._at is None
+        entries = []
+        for message in read_log(self._kafka, self._changelog, self.state.partition, self._at or 0):
+            entries.append((message.key(), message.value()))
+            self._at = message.offset() + 1
+        (self.state.restore if first else self.state.catch_up)(entries)
+        return first or bool(entries)
+
+    def rows(self) -> Iterator[OnlineRows]:
+        for group in self.state.groups.values():
+            yield from group.emit_all(self.state.partition, self.state.next_offset)
+
+
+class Rebuild:
+    """Writes the rows of all stream views of a plan that a store lacks.
+
+    Parameters
+    ----------
+    plan
+        The plan in force.
+    kafka
+        How to reach Kafka.
+    store
+        Where the rows go.
+    settle_s
+        While workers run: a changelog that does not grow for so long has everything. Longer than the time
+        between two checkpoints.
+    idle_ms
+        That of the workers: after it, windows empty by the wall clock.
+    tell
+        Takes a line about each step.
+    """
+
+    def __init__(
+        self, plan: Plan, kafka: Kafka, store: RowStore, settle_s: float, idle_ms: int, tell: Tell
+    ) -> None:
+        self._plan, self._kafka, self._store = plan, kafka, store
+        self._settle_s, self._idle_ms, self._tell = settle_s, idle_ms, tell
+        self.written: Counter[str] = Counter()
+
+    def run(self) -> Mapping[str, int]:
+        """Rebuild; returns how many rows were ``missing``, ``older`` than the state, and ``current``.
+
+        Raises
+        ------
+        HeadraceError
+            When no worker runs and no changelog has anything: there is nothing to rebuild from.
+        ServiceUnavailable
+            When Kafka or the store does not answer; run it again, it does no harm.
+        """
+        parts = [part for source in self._plan.sources for part in self._parts(source)]
+        for part in parts:
+            part.read()
+            self._write(part)
+        if workers_run(self._plan, self._kafka):
+            self._follow(parts)
+            self._pass_time(parts)
+        elif parts and not any(part.state.next_offset for part in parts):
+            raise HeadraceError(
+                f"the changelogs of project '{self._plan.project}' are empty for its present definitions; "
+                "start `headrace worker`, which reads the event topics from the beginning"
+            )
+        for part in parts:
+            self._store.publish(feature_progress(self._plan.project, self._source(part).topic, part.state))
+        return dict(self.written)
+
+    def _parts(self, source: SourceSpec) -> Iterator[_Part]:
+        plan, kafka = self._plan, self._kafka
+        if not plan.views_of(source.name):
+            return
+        changelog = topics.changelog(plan.project, source.name)
+        for number in range(partition_count(kafka, source.topic)):
+            yield _Part(kafka, source.topic, changelog, SourcePartition(plan, source, number))
+        shuffle, changelog = (name(plan.project, source.name) for name in _SHUFFLE)
+        for number in range(source.shards):
+            yield _Part(kafka, shuffle, changelog, Shard(plan, source, number))
+
+    def _source(self, part: _Part) -> SourceSpec:
+        return next(
+            s
+            for s in self._plan.sources
+            if part.topic in (s.topic, topics.shuffle(self._plan.project, s.name))
+        )
+
+    def _write(self, part: _Part) -> None:
+        found: Counter[str] = Counter()
+        for rows in part.rows():
+            found.update(self._store.write(rows))
+        self.written += found
+        told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(found.items())) or "no rows"
+        self._tell(f"{part.name} up to offset {part.state.next_offset}: {told}")
+
+    def _follow(self, parts: list[_Part]) -> None:
+        moved_s = time.monotonic()
+        while not all(part.covered for part in parts) and time.monotonic() - moved_s < self._settle_s:
+            time.sleep(_LOOK_S)
+            for part in parts:
+                if part.read():
+                    moved_s = time.monotonic()
+                    self._write(part)
+
+    def _pass_time(self, parts: list[_Part]) -> None:
+        """In partitions without traffic the workers' windows are ahead of the changelog."""
+        for part in parts:
+            state, now_ms = part.state, time.time_ns() // 1_000_000
+            if not isinstance(state, SourcePartition) or state.heard_ms is None or part.unread:
+                continue
+            if now_ms - state.heard_ms >= self._idle_ms and (effects := state.pass_time(now_ms)) is not None:
+                for rows in effects.rows:
+                    self.written.update(self._store.write(rows))
+                self._write(part)
+
+
+_SHUFFLE = (topics.shuffle, topics.shuffle_changelog)

@@ -1,0 +1,325 @@
+"""The worker: event topics in, online rows out, on Faust.
+
+Per range: judge and apply the records; then, while the next range is computed, send blocks and rejected
+records, write the rows and the progress that speaks of them. At a checkpoint: feature log, changelog of what
+was touched with the position behind it, and then, only then, the acknowledgements. A crash anywhere repeats
+work whose effects are the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from headrace.schemas import topics
+from headrace.schemas.errors import HeadraceError, StateError
+from headrace.schemas.feature_specs import SourceSpec
+from headrace.schemas.plan import Plan
+from headrace.streams.intake.expectations import Alerts, RowExpectations
+from headrace.streams.runtime.app import add_agent, guarded, range_app, run_app
+from headrace.streams.worker.progress import feature_progress
+from headrace.streams.runtime.health_server import oversee
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.connections.known_topics import refuse_missing_topics
+from headrace.streams.log.producer import LogProducer
+from headrace.streams.worker.owned_partition import OwnedPartition
+from headrace.streams.state.partition import Effects, Shard, SourcePartition
+from headrace.streams.runtime.restoring import Restoring, is_restored, restore, restored_while
+from headrace.streams.connections.schema_registry import WriterSchemas
+from headrace.streams.sinks import FeatureLog, OnlineSink
+from headrace.streams.intake.udf import Transform, view_udfs
+from headrace.streams.runtime.health import PartitionVitals, Vitals, vitals_of
+from headrace.streams.worker.config import WorkerConfig
+from headrace.streams.worker.consumer_group import worker_group
+
+log = logging.getLogger(__name__)
+
+# A key is written once per range, so a worker that is behind takes large ones. But a block of a shuffle holds
+# a whole range, and has to fit into a message.
+_RANGE_RECORDS = 16_000
+
+
+class Worker:
+    """Runs the stream views of a plan until it is told to stop.
+
+    Parameters
+    ----------
+    plan
+        What to compute.
+    kafka
+        How to reach Kafka.
+    sink
+        Where online rows go.
+    feature_log
+        Where every emitted row is kept for training sets; None keeps none.
+    config
+        How to run.
+    transforms
+        What executes the udfs of the stream views, by the view's name; `PlanError` when one is missing.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        kafka: Kafka,
+        sink: OnlineSink,
+        feature_log: FeatureLog | None = None,
+        config: WorkerConfig | None = None,
+        transforms: Mapping[str, Transform] | None = None,
+    ) -> None:
+        self._transforms = transforms or {}
+        view_udfs(plan.stream_views, self._transforms)  # refuse now, not when a partition comes
+        self._plan, self._kafka, self._sink = plan, kafka, sink
+        self._feature_log = feature_log
+        self._config = config or WorkerConfig()
+        self._events = {s.topic: s for s in plan.sources if plan.views_of(s.name)}
+        self._shuffles = {topics.shuffle(plan.project, s.name): s for s in self._events.values() if s.shards}
+        self._owned: dict[Any, asyncio.Task[OwnedPartition]] = {}
+        self._restoring: dict[Any, Restoring] = {}
+        self._checkpoint_s = time.monotonic()  # when the last one ended
+        self._room = asyncio.Semaphore(1)  # for ranges whose rows are being written
+        self._producer = LogProducer(kafka)
+        self._row_expectations = RowExpectations(plan)
+        self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
+        self._checkpoints: asyncio.Task[None] | None = None
+        self._app = self._build_app()
+
+    def run(self) -> None:
+        """Block until SIGTERM or SIGINT; what was read is finished and acknowledged first.
+
+        Raises
+        ------
+        HeadraceError
+            When the plan has no stream view, or a topic is missing: Faust would ignore it for good.
+        """
+        if not self._events:
+            raise HeadraceError(
+                f"project '{self._plan.project}' has no stream feature views; there is nothing to compute"
+            )
+        refuse_missing_topics(self._kafka, self._topics())
+        config = self._config
+        oversee(self._kafka, self.vitals, config.stuck_s, config.metrics_host, config.metrics_port)
+        run_app(self._app, self._config.log_level)
+
+    def _topics_read(self) -> list[str]:
+        return [*self._events, *self._shuffles]
+
+    def vitals(self) -> Vitals:
+        """The vital signs at this moment; may be called from any thread."""
+        waiting = "schema registry" if self._writer_schemas.waiting else None
+        return Vitals(
+            tuple(self._vitals_of(tp, task) for tp, task in list(self._owned.items())),
+            self._checkpoints is not None,
+            time.monotonic() - self._checkpoint_s,
+            "redis" if self._sink.waiting else waiting,
+            rows=self._row_expectations.counts,
+        )
+
+    def _vitals_of(self, tp: Any, task: asyncio.Task[OwnedPartition]) -> PartitionVitals:
+        restoring = self._restoring.get(tp) or Restoring()
+        if not is_restored(task):
+            return PartitionVitals(tp.topic, tp.partition, restoring=restoring)
+        owned = task.result()
+        return vitals_of(tp.topic, owned.state, restoring, owned.ranges)
+
+    def _topics(self) -> list[str]:
+        project, sources = self._plan.project, self._events.values()
+        changelogs = [topics.changelog(project, source.name) for source in sources]
+        behind = [topics.shuffle_changelog(project, s.name) for s in sources if s.shards]
+        return [*self._topics_read(), *changelogs, *behind]
+
+    def _build_app(self) -> Any:
+        app = range_app(
+            worker_group(self._plan),
+            self._kafka,
+            self._config.session_timeout_s,
+            self._config.fetch_wait_ms,
+            "roundrobin",
+            range_records=None if self._shuffles else _RANGE_RECORDS,
+        )
+        app.on_partitions_assigned.connect(self._on_assigned, weak=False)
+        app.on_partitions_revoked.connect(self._on_revoked, weak=False)
+        app.on_before_shutdown.connect(self._on_shutdown, weak=False)
+        for topic in self._topics_read():  # so that one is computed while another waits for Redis
+            add_agent(app, topic, [topic], self._on_range)
+        return app
+
+    async def _on_assigned(self, app: Any, assigned: Any = (), **_: Any) -> None:
+        if self._checkpoints is None:
+            self._checkpoints = asyncio.create_task(guarded(self._checkpoint_forever()))
+        for tp in assigned:
+            if tp.topic in self._events or tp.topic in self._shuffles:
+                self._restored(tp)
+
+    def _restored(self, tp: Any) -> asyncio.Task[OwnedPartition]:
+        if tp not in self._owned:
+            self._owned[tp] = asyncio.create_task(self._restore(tp))
+        return self._owned[tp]
+
+    async def _on_shutdown(self, app: Any, **_: Any) -> None:
+        """Everything is acknowledged: end what Faust would wait two seconds for."""
+        if self._checkpoints is not None:
+            self._checkpoints.cancel()
+        for restoring in self._restoring.values():
+            restoring.abandoned = True
+
+    async def _on_revoked(self, app: Any, revoked: Any = (), **_: Any) -> None:
+        for tp in revoked:
+            if (restoring := self._restoring.pop(tp, None)) is not None:
+                restoring.abandoned = True
+            if (task := self._owned.pop(tp, None)) is not None:
+                task.cancel()
+
+    async def _restore(self, tp: Any) -> OwnedPartition:
+        owned = self._own(tp)
+        restoring = self._restoring[tp] = Restoring()
+        read = await asyncio.to_thread(
+            restore, owned.state, self._kafka, owned.changelog, tp.partition, restoring
+        )
+        position = owned.state.next_offset
+        log.info("%s[%d]: restored %d records, position %d", tp.topic, tp.partition, read, position)
+        await self._sink.write([], self._published(owned))
+        return owned
+
+    def _own(self, tp: Any) -> OwnedPartition:
+        project = self._plan.project
+        if tp.topic in self._events:
+            source = self._events[tp.topic]
+            state = SourcePartition(self._plan, source, tp.partition, self._transforms)
+            alerts = _alerts(tp, source)
+            return OwnedPartition(state, source, topics.changelog(project, source.name), alerts=alerts)
+        source = self._shuffles[tp.topic]
+        shard = Shard(self._plan, source, tp.partition)
+        return OwnedPartition(shard, source, topics.shuffle_changelog(project, source.name))
+
+    async def _on_range(self, message: Any) -> None:
+        restoring = self._restored(message.tp)
+        if not await restored_while(restoring, self._app.flow_control.is_active):
+            self._app.consumer.release(message)
+            return
+        owned = restoring.result()
+        if not await self._can_be_read(owned, message):
+            return
+        async with owned.turn:
+            follows, position = message.span.follows, owned.state.next_offset
+            if follows is not None and follows > position:
+                raise StateError(
+                    f"{message.tp.topic}[{message.tp.partition}] was read up to {follows}, its state is at "
+                    f"{position}: records would be left out. If the changelog was lost, delete the consumer "
+                    f"group {self._app.conf.id} so that the topic is read again"
+                )
+            effects = owned.state.process(message.value)
+            await self._start_writing(owned, effects)
+            owned.messages.append(message)
+            owned.ranges += 1
+            owned.heard_s = time.monotonic()
+            if isinstance(owned.state, SourcePartition):
+                owned.state.heard_ms = _now_ms()
+
+    async def _start_writing(self, owned: OwnedPartition, effects: Effects) -> None:
+        """Write while the next range is computed, of whatever partition; more ranges wait."""
+        published = self._published(owned)
+        await self._room.acquire()
+        await owned.written()
+        owned.writing = asyncio.create_task(guarded(self._write(owned, effects, published)))
+        owned.writing.add_done_callback(lambda _: self._room.release())
+
+    async def _write(
+        self, owned: OwnedPartition, effects: Effects, published: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        self._send(owned, effects)
+        for rows in effects.rows:
+            self._row_expectations.check(rows.view, rows.features)
+        await self._sink.write(effects.rows, published)
+        if self._feature_log is not None:
+            for rows in effects.rows:
+                self._feature_log.append(rows)
+
+    async def _pass_time(self) -> None:
+        """Let windows empty where nothing arrives."""
+        for task in list(self._owned.values()):
+            if not task.done() or task.cancelled():
+                continue
+            owned = task.result()
+            if self._writer_schemas.waiting:  # what came is held back: that is no silence
+                owned.heard_s = time.monotonic()
+                continue
+            async with owned.turn:
+                idle = time.monotonic() - owned.heard_s >= self._config.idle_ms / 1000
+                if idle and isinstance(owned.state, SourcePartition):
+                    effects = owned.state.pass_time(_now_ms())
+                    if effects is not None:
+                        await owned.written()
+                        await self._write(owned, effects, self._published(owned))
+
+    async def _can_be_read(self, owned: OwnedPartition, message: Any) -> bool:
+        """Wait for the writer schemas of a range. False when the range is to be read again: a rebalance, or
+        the end of the process, does not wait for a registry."""
+        if not isinstance(owned.state, SourcePartition):
+            return True
+        flows = self._app.flow_control.is_active
+        if await self._writer_schemas.supply(owned.state.intake.decoder, message.value, flows):
+            return bool(message.generation_id == self._app.consumer_generation_id)
+        self._app.consumer.release(message)
+        return False
+
+    def _send(self, owned: OwnedPartition, effects: Effects) -> None:
+        project = self._plan.project
+        for letter in effects.rejected:
+            name = topics.late(project) if letter.kind == "late" else topics.dead_letters(project)
+            told = letter.model_copy(update={"definition": owned.state.definition})
+            self._producer.send(name, 0, letter.id.encode(), told.to_bytes())
+        for shard, block in enumerate(effects.blocks):
+            self._producer.send(topics.shuffle(project, owned.source.name), shard, None, block)
+
+    def _published(self, owned: OwnedPartition) -> Mapping[str, Mapping[str, str]]:
+        return feature_progress(self._plan.project, owned.source.topic, owned.state)
+
+    async def _checkpoint_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.checkpoint_ms / 1000)
+            await self._pass_time()
+            await self.checkpoint()
+            self._checkpoint_s = time.monotonic()
+            self._tell_unexpected()
+
+    def _tell_unexpected(self) -> None:
+        self._row_expectations.tell(time.monotonic())
+        for task in self._owned.values():
+            owned = task.result() if task.done() and not task.cancelled() else None
+            if owned is not None and owned.alerts is not None and isinstance(owned.state, SourcePartition):
+                intake = owned.state.intake
+                age_ms = None if intake.clock_ms is None else _now_ms() - intake.clock_ms
+                owned.alerts.look(time.monotonic(), intake.expectations.counts, age_ms)
+
+    async def checkpoint(self) -> None:
+        """Make everything processed so far durable, then acknowledge it.
+
+        Each step is in the log before the next begins: blocks and rejected records, the feature log, the
+        changelog with the position that says they are there, the acknowledgements.
+        """
+        covered = []
+        for task in list(self._owned.values()):
+            if task.done() and not task.cancelled():
+                covered.append(await task.result().cut())
+        covered = [one for one in covered if one.messages]
+        await self._producer.flush()
+        if self._feature_log is not None:
+            self._feature_log.flush()
+        for one in covered:
+            self._producer.send_all(one.changelog, one.partition, one.entries)
+        await self._producer.flush()
+        for one in covered:
+            for message in one.messages:
+                self._app.consumer.ack(message)
+
+
+def _alerts(tp: Any, source: SourceSpec) -> Alerts | None:
+    return Alerts(f"{tp.topic}[{tp.partition}]", source.expectations) if source.expectations else None
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,83 @@
+"""`headrace plan` and `headrace apply` of a project whose definitions change, on real Kafka and Redis."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from headrace.deploy.cli.main import app
+from headrace.featurestore.plans.store import PlanStore, plan_key
+from headrace.schemas.errors import PlanError
+from headrace.streams.connections.redis import redis_client
+from tests.support.clicks_project import CLICKS
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def repo(tmp_path: Path, project: str) -> Path:
+    folder = tmp_path / "clicks"
+    shutil.copytree(CLICKS, folder)
+    config = folder / "feature_store.yaml"
+    config.write_text(config.read_text().replace("project: clicks", f"project: {project}"))
+    features = folder / "features.py"
+    features.write_text(features.read_text().replace('topic="clicks"', f'topic="{project}.clicks"'))
+    return folder
+
+
+@pytest.fixture
+def headrace(repo: Path, kafka_bootstrap: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command, in this process: its output; raises what it raises."""
+    monkeypatch.setenv("HEADRACE_KAFKA", kafka_bootstrap)
+    monkeypatch.setenv("HEADRACE_REDIS", redis_url)
+
+    def run(command: str, *options: str) -> str:
+        done = CliRunner().invoke(app, [command, str(repo), *options], catch_exceptions=False)
+        return done.output
+
+    return run
+
+
+def test_an_unsafe_change_is_told_refused_and_applied_when_asked_for(
+    headrace: Run, repo: Path, redis_url: str, project: str
+) -> None:
+    assert "+ stream feature view user_clicks" in headrace("apply")
+    assert headrace("plan") == "nothing would change\n"
+    features = repo / "features.py"
+    text = features.read_text()
+    hour, spent = "timedelta(hours=1)", text.rindex('name="spent_1h"')
+    at = text.rindex(hour, 0, spent)
+    features.write_text(text[:at] + "timedelta(hours=2)" + text[at + len(hour) :])
+    told = headrace("plan")
+    assert "~ feature spent_1h: window: 1:00:00 -> 2:00:00" in told
+    assert "cost: learners affected: live" in told
+    before = PlanStore(redis_url, project).load()
+    with pytest.raises(PlanError) as refused:
+        headrace("apply")
+    assert "features.py: stream feature view 'user_clicks', feature 'spent_1h'" in str(refused.value)
+    for words in ("window: 1:00:00 -> 2:00:00", "learner 'live'", "a name of its own", "--allow-unsafe"):
+        assert words in str(refused.value)
+    assert PlanStore(redis_url, project).load() == before
+    assert "applied plan" in headrace("apply", "--allow-unsafe")
+    assert headrace("plan") == "nothing would change\n"
+
+
+def test_a_plan_of_a_newer_version_is_replaced_only_when_asked_for(
+    headrace: Run, redis_url: str, project: str
+) -> None:
+    assert "+ stream feature view user_clicks" in headrace("apply")
+    plan = PlanStore(redis_url, project).load()
+    newer = json.dumps(json.loads(plan.to_json()) | {"colour": "blue"})
+    with redis_client(redis_url) as client:
+        client.set(plan_key(project), "newer")
+        client.set(plan_key(project, "newer"), newer)
+    assert "cannot be told: the plan has fields that this Headrace does not know: colour" in headrace("plan")
+    with pytest.raises(PlanError, match=r"colour.*newer version.*--allow-unsafe"):
+        headrace("apply")
+    assert "applied plan" in headrace("apply", "--allow-unsafe")
+    assert PlanStore(redis_url, project).load() == plan

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from headrace.deploy.commands.status import read_status, render_status, trouble_of
+from headrace.schemas.plan import Plan
+from headrace.streams.progress import Progress, ProgressStore, counts_key
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url) as connected:
+        yield connected
+
+
+def report(client: redis.Redis, plan: Plan, *offsets: int, at_ms: int = 0) -> None:
+    for partition, offset in enumerate(offsets):
+        ProgressStore(client, plan).publish(
+            "features", "clicks", partition, Progress(offset, at_ms=at_ms), "direct"
+        )
+
+
+def test_lag_is_counted_over_all_partitions_also_those_not_heard_of(
+    client: redis.Redis, project: str
+) -> None:
+    plan = Plan(project=project)
+    report(client, plan, 5, 7)
+    ends = {("clicks", 0): 5, ("clicks", 1): 10, ("clicks", 2): 4}
+    (stage,) = read_status(client, plan, ends).stages
+    assert (stage.stage, stage.member, stage.visible, stage.lag) == ("features", "direct", 12, 7)
+
+
+def test_counts_of_all_partitions_are_added_up(client: redis.Redis, project: str) -> None:
+    plan = Plan(project=project)
+    for partition in range(2):
+        client.hset(
+            counts_key(project), f"intake|clicks|{partition}", json.dumps({"applied": 3, "late": partition})
+        )
+    client.hset(counts_key(project), "outcomes|delays|landings|0", json.dumps({"sent": 2}))
+    client.hset(counts_key(project), "join|delays|0", json.dumps({"matched": 1}))
+    status = read_status(client, plan, {})
+    assert status.outcomes == {"delays, landings": {"sent": 2}}
+    assert status.join == {"delays": {"matched": 1}}
+    assert status.intake == {"clicks": {"applied": 6, "late": 1}}
+    assert "records of clicks: applied 6, late 1" in render_status(plan, status)
+
+
+def test_a_process_is_in_trouble_when_it_is_silent_with_records_before_it(
+    client: redis.Redis, project: str
+) -> None:
+    plan = Plan(project=project)
+    report(client, plan, 5, at_ms=1)
+    assert trouble_of(read_status(client, plan, {("clicks", 0): 5}), "worker", 60) is None
+    behind = read_status(client, plan, {("clicks", 0): 6})
+    assert "worker has 1 records before it" in str(trouble_of(behind, "worker", 60))
+    assert trouble_of(behind, "train", 60) is None
+    report(client, plan, 5)
+    assert trouble_of(read_status(client, plan, {("clicks", 0): 6}), "worker", 60) is None
+
+
+def test_a_project_nobody_works_on_says_so(client: redis.Redis, project: str) -> None:
+    plan = Plan(project=project)
+    assert "do the processes run?" in render_status(plan, read_status(client, plan, {}))

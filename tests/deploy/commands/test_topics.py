@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from headrace.deploy.local.mock_kafka import MockKafka
+from headrace.deploy.commands.topics import all_topics, ensure_topics
+from headrace.schemas import topics
+from headrace.schemas.errors import ServiceUnavailable, SettingsError
+from headrace.schemas.feature_specs import SourceSpec
+from headrace.schemas.plan import Plan
+from tests.support.join_builders import a_router
+
+
+def plan_of(project: str, shards: int = 3, partitions: int = 2) -> Plan:
+    source = SourceSpec(
+        name="clicks",
+        topic=f"{project}-clicks",
+        reader_schema="{}",
+        writer_schemas={1: "{}"},
+        timestamp_field="t",
+        tile_ms=1000,
+        late_tiles=1,
+        max_future_ms=1000,
+        shards=shards,
+    )
+    router = a_router(1000, name="main", partitions=partitions)
+    return Plan(project=project, sources=(source,), routers=(router,))
+
+
+def counts_of(bootstrap: str, project: str) -> dict[str, int]:
+    found = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics
+    return {name: len(topic.partitions) for name, topic in found.items() if project in name}
+
+
+def create(bootstrap: str, name: str, partitions: int) -> None:
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_topics([NewTopic(name, partitions, 1)])[name].result()
+
+
+def config_of(bootstrap: str, name: str) -> dict[str, str]:
+    resource = ConfigResource(ResourceType.TOPIC, name)
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    found = admin.describe_configs([resource])[resource].result()
+    return {key: entry.value for key, entry in found.items()}
+
+
+@pytest.fixture
+def mock() -> Iterator[MockKafka]:
+    broker = MockKafka()
+    yield broker
+    broker.close()
+
+
+@pytest.mark.kafka
+def test_every_topic_is_there_with_its_partitions_and_once_more_changes_nothing(
+    kafka_bootstrap: str, project: str
+) -> None:
+    plan = plan_of(project, shards=3, partitions=2)
+    made = ensure_topics(kafka_bootstrap, plan, event_partitions=5)
+    assert made == counts_of(kafka_bootstrap, project)
+    assert ensure_topics(kafka_bootstrap, plan) == made == all_topics(plan, 5, {})
+    assert made == {
+        f"{project}-clicks": 5,
+        topics.changelog(project, "clicks"): 5,
+        topics.shuffle(project, "clicks"): 3,
+        topics.shuffle_changelog(project, "clicks"): 3,
+        topics.predictions(project, "main"): 2,
+        topics.outcomes(project, "main"): 2,
+        topics.closings(project, "main"): 2,
+        topics.join_changelog(project, "main"): 2,
+        topics.examples(project, "main"): 1,
+        topics.epochs(project, "main"): 1,
+        topics.dead_letters(project): 1,
+        topics.late(project): 1,
+    }
+
+
+@pytest.mark.kafka
+def test_logs_keep_old_event_times_and_changelogs_are_compacted(kafka_bootstrap: str, project: str) -> None:
+    ensure_topics(kafka_bootstrap, plan_of(project))
+    assert config_of(kafka_bootstrap, f"{project}-clicks")["retention.ms"] == "-1"
+    assert config_of(kafka_bootstrap, topics.predictions(project, "main"))["retention.ms"] == "-1"
+    assert config_of(kafka_bootstrap, topics.changelog(project, "clicks"))["cleanup.policy"] == "compact"
+
+
+@pytest.mark.kafka
+def test_an_event_topic_is_taken_as_it_is_and_its_changelog_follows(
+    kafka_bootstrap: str, project: str
+) -> None:
+    create(kafka_bootstrap, f"{project}-clicks", 7)
+    made = ensure_topics(kafka_bootstrap, plan_of(project), event_partitions=2)
+    assert made[f"{project}-clicks"] == made[topics.changelog(project, "clicks")] == 7
+
+
+@pytest.mark.kafka
+def test_a_single_event_topic_may_have_a_count_of_its_own(kafka_bootstrap: str, project: str) -> None:
+    name = f"{project}-clicks"
+    made = ensure_topics(kafka_bootstrap, plan_of(project), event_partitions=4, topic_partitions={name: 1})
+    assert made[name] == 1
+
+
+@pytest.mark.kafka
+def test_a_wrong_partition_count_names_topic_found_wanted_and_remedy(
+    kafka_bootstrap: str, project: str
+) -> None:
+    create(kafka_bootstrap, topics.examples(project, "main"), 3)
+    with pytest.raises(SettingsError, match=r"examples\.main' has 3 partitions.*needs 1.*delete"):
+        ensure_topics(kafka_bootstrap, plan_of(project))
+    assert topics.predictions(project, "main") not in counts_of(kafka_bootstrap, project)
+
+
+@pytest.mark.kafka
+def test_more_replicas_than_brokers_is_explained(kafka_bootstrap: str, project: str) -> None:
+    with pytest.raises(ServiceUnavailable, match=r"refused to create topic.*HEADRACE_REPLICATION"):
+        ensure_topics(kafka_bootstrap, plan_of(project), replication=3)
+
+
+def test_on_the_built_in_broker_topics_appear_by_looking_at_them(mock: MockKafka, project: str) -> None:
+    plan = plan_of(project, shards=4, partitions=4)
+    for name in (topics.examples, topics.epochs):
+        mock.create_topic(name(project, "main"), 1)
+    for name in (topics.dead_letters(project), topics.late(project)):
+        mock.create_topic(name, 1)
+    assert ensure_topics(mock.bootstrap, plan) == counts_of(mock.bootstrap, project)
+
+
+def test_on_the_built_in_broker_a_count_it_cannot_make_is_an_error(mock: MockKafka, project: str) -> None:
+    with pytest.raises(SettingsError, match="has 4 partitions, the plan needs 1"):
+        ensure_topics(mock.bootstrap, plan_of(project))
+
+
+def test_no_broker_is_an_error_that_names_the_address(free_port: int, project: str) -> None:
+    with pytest.raises(ServiceUnavailable, match=f"127.0.0.1:{free_port}.*HEADRACE_KAFKA"):
+        ensure_topics(f"127.0.0.1:{free_port}", plan_of(project), timeout_s=1)

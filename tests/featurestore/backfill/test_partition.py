@@ -1,0 +1,151 @@
+"""Backfill and the live worker together: every value as the oracle has it, without gap or overlap."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headrace.featurestore.backfill.partition import PartitionBackfill, drop_other_rows, until
+from headrace.featurestore.backfill.state import Span
+from headrace.featurestore.offline.feature_log import ParquetFeatureLog
+from headrace.featurestore.backfill.past_events import EventFiles
+from headrace.schemas.errors import StateError
+from headrace.schemas.plan import Plan
+from headrace.streams.log.records import LogRecords
+from headrace.streams.state.partition import SourcePartition
+from tests.support.backfill_logs import logged, past, purchase
+from tests.support.expected_rows import is_empty, oracle_features, rules_of
+from tests.support.purchases import purchases_plan
+from tests.support.random_logs import kept, logs, thorough
+from tests.support.window_oracle import OracleEvent, features_at, judge
+
+
+def direct_plan(**more) -> Plan:
+    """All views of one partition, so that none needs a shuffle."""
+    plan = purchases_plan(shards=0, **more)
+    return plan.model_copy(update={"sources": (plan.sources[0].model_copy(update={"partitions": 1}),)})
+
+
+@settings(thorough, max_examples=35)
+@given(
+    log=logs(),
+    hand_over=st.integers(0, 25),
+    stops=st.lists(st.integers(0, 25), max_size=3),
+    chunk=st.integers(1, 9),
+    ever=kept,
+)
+def test_backfill_crashes_and_hand_over_leave_what_the_oracle_says_at_every_row(
+    log, hand_over, stops, chunk, ever
+):
+    """The backfill is interrupted, goes on, hands over at an offset, and a worker goes on from there."""
+    plan = direct_plan(ever=ever)
+    records = past(log)
+    with tempfile.TemporaryDirectory() as name:
+        folder, work = Path(name) / "log", Path(name) / "work"
+        ParquetFeatureLog(folder, plan)
+        for view in plan.stream_views:
+            for stop in [*stops, hand_over]:
+                one = PartitionBackfill(plan, view.name, 0, folder, work / view.name, Span())
+                left = [r for r in records[: min(stop, hand_over)] if r.offset >= one.position]
+                for _ in one.run(left, chunk):
+                    pass
+        live, feature_log = SourcePartition(plan, plan.sources[0], 0), ParquetFeatureLog(folder, plan)
+        live.restore(one.entries())
+        assert live.next_offset == min(hand_over, len(records))
+        for at in range(0, len(records), chunk):  # as a new consumer group, from the beginning
+            for rows in live.process(LogRecords.of(records[at : at + chunk])).rows:
+                assert rows.offset > hand_over
+                feature_log.append(rows)
+        feature_log.flush()
+        assert vars(live.counts) == judge(log, rules_of(plan)).counts
+        for view in plan.stream_views:
+            assert_rows_are_right(plan, view.name, log, logged(folder, plan, view.name))
+
+
+def assert_rows_are_right(plan: Plan, view: str, log: list[OracleEvent], rows: list[dict]) -> None:
+    """Each row is what the oracle says of its prefix; and of every key the last is of all its events."""
+    keys = tuple(key.name for key in plan.stream_view(view).join_keys)
+    last: dict[tuple, dict] = {}
+    for row in rows:
+        key = tuple(row[name] for name in keys)
+        assert_row_is_right(plan, view, log[: row["_offset"]], key, row)
+        if key not in last or row["event_timestamp"] >= last[key]["event_timestamp"]:
+            last[key] = row
+    judged = judge(log, rules_of(plan))
+    events = {tuple(fields[name] for name in keys) for _, _, fields in judged.accepted}
+    assert events == last.keys()
+    for key, row in last.items():
+        assert_row_is_right(plan, view, log, key, row)
+
+
+def assert_row_is_right(plan: Plan, view: str, log: list[OracleEvent], key: tuple, row: dict) -> None:
+    names = tuple(k.name for k in plan.stream_view(view).join_keys)
+    judged = judge(log, rules_of(plan))
+    accepted = [(t, (offset,), fields) for t, offset, fields in judged.accepted]
+    want = features_at(accepted, judged.clock_ms, names, oracle_features(plan, view)).get(key, {})
+    got = {name: row[name] for name in want}
+    assert got == want or (is_empty(got) and is_empty(want)), (key, row["_offset"])
+
+
+def test_only_rows_of_the_span_are_written_and_nothing_appended_after_it_is_read(tmp_path):
+    plan = direct_plan()
+    records = past([purchase(n, 1000 + 10 * n) for n in range(10)])
+    one = PartitionBackfill(plan, "by_user", 0, tmp_path / "log", tmp_path / "work", Span(1030, 1060))
+    assert [*one.run(until(records, 1060), 4)] == [4, 6]
+    times = [row["event_timestamp"].timestamp() * 1000 for row in logged(tmp_path / "log", plan, "by_user")]
+    assert times == pytest.approx([1030, 1040, 1050])
+    with pytest.raises(StateError, match="another span"):
+        PartitionBackfill(plan, "by_user", 0, tmp_path / "log", tmp_path / "work", Span())
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_events_of_files_give_the_rows_that_events_of_the_topic_give(tmp_path, kind):
+    plan = direct_plan()
+    events = [purchase(n, 1000 + 7 * n, n % 3) for n in range(12)]
+    table = pa.Table.from_pylist([{**e.fields, "note": "n"} for e in reversed(events)])
+    if kind == "csv":
+        pyarrow.csv.write_csv(table, tmp_path / "events.csv")
+    else:
+        pq.write_table(table, tmp_path / "events.parquet")
+    files = EventFiles(tmp_path / f"events.{kind}", plan.sources[0])
+    assert (files.partitions, files.has_offsets) == ([0], False)
+    found = []
+    for where, records in (("a", files.records(0, 0)), ("b", past(events))):
+        one = PartitionBackfill(plan, "by_both", 0, tmp_path / where, tmp_path / f"w{where}", Span())
+        assert [*one.run(records)] == [12]
+        found.append(logged(tmp_path / where, plan, "by_both"))
+    assert found[0] == found[1]
+    assert len(found[0]) >= 12
+
+
+def test_files_with_offsets_are_the_topic(tmp_path):
+    table = pa.table(
+        {"event_ms": [5, 6, 7], "_offset": [3, 1, 2], "_partition": [1, 0, 1], "user": [1, 2, 3]}
+    )
+    table = table.append_column("note", pa.array(["n"] * 3))
+    pq.write_table(table, tmp_path / "e.parquet")
+    files = EventFiles(tmp_path, direct_plan().sources[0])
+    assert (files.partitions, files.has_offsets) == ([0, 1], True)
+    assert [(r.offset, r.timestamp) for r in files.records(1, 0)] == [(2, 7), (3, 5)]
+    assert [r.offset for r in files.records(1, 3)] == [3]
+
+
+def test_what_a_worker_wrote_of_the_span_gives_way(tmp_path):
+    plan = direct_plan()
+    live, log = SourcePartition(plan, plan.sources[0], 0), ParquetFeatureLog(tmp_path / "log", plan)
+    for record in past([purchase(n, 1000 + 10 * n) for n in range(6)]):
+        for rows in live.process(LogRecords.of([record])).rows:
+            log.append(rows)
+    log.flush()
+    one = PartitionBackfill(plan, "by_user", 0, tmp_path / "log", tmp_path / "work", Span(1000, 1030))
+    [*one.run(past([purchase(n, 960 + 10 * n) for n in range(7)]))]
+    assert drop_other_rows(tmp_path / "log", plan, "by_user", Span(1000, 1030)) == 3
+    rows = logged(tmp_path / "log", plan, "by_user")
+    assert [row["count_amount_60_10"] for row in rows] == [5, 6, 7, 4, 5, 6]

@@ -1,0 +1,213 @@
+"""The online sink: what is stored, in which order, and what it does while Redis is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import redis
+
+from headrace.deploy.local.redis_server import RedisServer
+from headrace.featurestore.online import writer as online_writer
+from headrace.featurestore.redis_codec import layout as redis_layout
+from headrace.featurestore.online.client import FeatureClient
+from headrace.featurestore.online.writer import RedisOnlineSink
+from headrace.featurestore.redis_codec.decoder import Provenance
+from headrace.schemas.errors import ServiceUnavailable
+from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec
+from headrace.schemas.plan import Plan
+from headrace.streams.columnar.lists import Lists
+from headrace.streams.sinks import OnlineRows
+
+
+def plan_of(project: str) -> Plan:
+    aggregation = AggregationSpec(
+        feature="n", function="count", column="x", window_ms=1000, hop_ms=1000, dtype="Int64"
+    )
+    key = FieldSpec(name="k", dtype="Int64")
+    view = StreamViewSpec(name="v", source="s", join_keys=(key,), aggregations=(aggregation,))
+    return Plan(project=project, stream_views=(view,))
+
+
+def counts(keys: range, value: int, offset: int = 5) -> OnlineRows:
+    column = np.full(len(keys), value), np.ones(len(keys), np.bool_)
+    return OnlineRows("v", (np.array(keys),), (column,), 2, offset, 1_700_000_000_123)
+
+
+async def test_rows_are_stored_with_their_provenance_and_the_hashes_beside_them(
+    redis_url: str, project: str
+) -> None:
+    sink = RedisOnlineSink(redis_url, plan_of(project))
+    await sink.write([counts(range(-2, 3), 7)], {f"{project}:progress": {"a": "1", "b": "é"}})
+    await sink.close()
+    with FeatureClient(plan_of(project), redis_url) as client:
+        found = client.get_online_features(["v:n"], {"k": [-2, 2, 3]})
+    assert found.columns == {"v__n": [7, 7, None]}
+    assert found.provenance == {"v": [Provenance(2, 5, 1_700_000_000_123)] * 2 + [None]}
+    with redis.Redis.from_url(redis_url) as connection:
+        assert connection.hgetall(f"{project}:progress") == {b"a": b"1", b"b": "é".encode()}
+
+
+async def test_more_rows_than_one_pipeline_holds_are_all_stored_in_order(
+    redis_url: str, project: str
+) -> None:
+    sink = RedisOnlineSink(redis_url, plan_of(project))
+    await sink.write([counts(range(2500), 1), counts(range(1200, 1300), 2), counts(range(5), 3)], {})
+    await sink.close()
+    with FeatureClient(plan_of(project), redis_url) as client:
+        found = client.get_online_features(["v:n"], {"k": list(range(2500))}).columns["v__n"]
+    assert found == [3] * 5 + [1] * 1195 + [2] * 100 + [1] * 1200
+
+
+@pytest.mark.parametrize(("packed", "sent"), [(7, 20), (20, 7), (1, 1)])
+async def test_whatever_is_packed_and_sent_at_once_the_same_is_stored(
+    redis_url: str, project: str, monkeypatch: pytest.MonkeyPatch, packed: int, sent: int
+) -> None:
+    monkeypatch.setattr(online_writer, "_CHUNK_ROWS", packed)
+    monkeypatch.setattr(online_writer, "_SENT_ROWS", sent)
+    sink = RedisOnlineSink(redis_url, plan_of(project))
+    await sink.write([counts(range(100), 1), counts(range(50, 53), 2), counts(range(60), 3)], {})
+    await sink.close()
+    with FeatureClient(plan_of(project), redis_url) as client:
+        found = client.get_online_features(["v:n"], {"k": list(range(100))}).columns["v__n"]
+    assert found == [3] * 60 + [1] * 40
+
+
+async def test_a_row_that_is_refused_behind_many_others_is_told_of(
+    redis_url: str, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(online_writer, "_CHUNK_ROWS", 10)
+    sink = RedisOnlineSink(redis_url, plan_of(project))
+    await sink.write([counts(range(73, 74), 1)], {})
+    with redis.Redis.from_url(redis_url) as connection:
+        (key,) = connection.scan_iter(f"*{project}", count=10_000)
+        connection.delete(key)
+        connection.set(key, "no hash")
+    with pytest.raises(ServiceUnavailable, match="WRONGTYPE"):
+        await sink.write([counts(range(100), 1)], {f"{project}:progress": {"a": "1"}})
+    with redis.Redis.from_url(redis_url) as connection:
+        assert not connection.exists(f"{project}:progress"), "progress speaks of rows that are stored"
+        connection.delete(key)
+    await sink.write([counts(range(100), 4)], {})
+    await sink.close()
+    with FeatureClient(plan_of(project), redis_url) as client:
+        assert client.get_online_features(["v:n"], {"k": [0, 73, 99]}).columns == {"v__n": [4, 4, 4]}
+
+
+async def test_a_correction_at_the_same_time_replaces_the_row(redis_url: str, project: str) -> None:
+    sink = RedisOnlineSink(redis_url, plan_of(project))
+    await sink.write([counts(range(1), 1)], {})
+    await sink.write([counts(range(1), 2, offset=6)], {})
+    await sink.close()
+    with FeatureClient(plan_of(project), redis_url) as client:
+        found = client.get_online_features(["v:n"], [{"k": 0}])
+    assert found.columns == {"v__n": [2]}
+    assert found.provenance["v"][0] == Provenance(2, 6, 1_700_000_000_123)
+
+
+class Complaint(logging.Handler):
+    """Tells when the sink has logged something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.set()
+
+
+@pytest.fixture
+def complaint() -> Iterator[Complaint]:
+    handler = Complaint()
+    logging.getLogger("headrace.featurestore.online.writer").addHandler(handler)
+    yield handler
+    logging.getLogger("headrace.featurestore.online.writer").removeHandler(handler)
+
+
+async def test_writes_wait_for_redis_and_say_so_once(
+    project: str, complaint: Complaint, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server comes up only after the sink has complained; nobody waits for a guess of time."""
+    server, plan = RedisServer(), plan_of(project)
+    sink = RedisOnlineSink(server.url, plan)
+    writing = asyncio.create_task(sink.write([counts(range(3), 9)], {}))
+    await complaint.heard.wait()
+    assert not writing.done()
+    with server:
+        await writing
+        with FeatureClient(plan, server.url) as client:
+            assert client.get_online_features(["v:n"], {"k": [0, 1, 2]}).columns == {"v__n": [9, 9, 9]}
+        await sink.close()
+    assert [record.message.split("(")[0].strip() for record in caplog.records] == [
+        "Redis cannot take online rows",
+        "Redis takes online rows again",
+    ]
+
+
+async def test_a_server_that_does_not_answer_is_away(project: str, complaint: Complaint) -> None:
+    silent = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await silent.wait()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        sink = RedisOnlineSink(f"redis://127.0.0.1:{port}/0", plan_of(project), timeout_s=0.05)
+        writing = asyncio.create_task(sink.write([counts(range(3), 9)], {}))
+        await complaint.heard.wait()
+        assert not writing.done()
+        writing.cancel()
+        silent.set()
+        await sink.close()
+
+
+async def test_a_server_that_drops_its_connections_loses_nothing(redis_url: str, project: str) -> None:
+    sink = RedisOnlineSink(f"{redis_url}?client_name={project}", plan_of(project))
+    await sink.write([counts(range(2), 1)], {})
+    with redis.Redis.from_url(redis_url) as connection:
+        (own,) = [c for c in connection.client_list() if c["name"] == project]
+        connection.client_kill_filter(_id=own["id"])
+    await sink.write([counts(range(2), 2)], {})
+    await sink.close()
+    with FeatureClient(plan_of(project), redis_url) as client:
+        assert client.get_online_features(["v:n"], {"k": [0, 1]}).columns == {"v__n": [2, 2]}
+
+
+async def test_what_redis_refuses_for_good_is_raised(redis_url: str, project: str) -> None:
+    key = redis_layout.key_prefix(["k"]) + b"\x04\0\0\0\x08\0\0\0" + bytes(8) + project.encode()
+    with redis.Redis.from_url(redis_url) as connection:
+        connection.set(key, "not a hash")
+    sink = RedisOnlineSink(redis_url, plan_of(project))
+    hashes = {f"{project}:progress": {"a": "1"}}
+    with pytest.raises(ServiceUnavailable, match="WRONGTYPE"):
+        await sink.write([counts(range(3), 1)], hashes)
+    await sink.close()
+    with redis.Redis.from_url(redis_url) as connection:
+        assert not connection.exists(f"{project}:progress")  # what was not stored is not spoken of
+
+
+async def test_lists_are_stored_across_the_borders_of_chunks(redis_url: str, project: str) -> None:
+    key = FieldSpec(name="k", dtype="Int64")
+    specs = {"last_3": "Array(Int64)", "last_2": "Array(String)"}
+    aggregations = tuple(
+        AggregationSpec(feature=name, function=name, column="x", window_ms=1000, hop_ms=1000, dtype=dtype)
+        for name, dtype in specs.items()
+    )
+    view = StreamViewSpec(name="v", source="s", join_keys=(key,), aggregations=aggregations)
+    plan = Plan(project=project, stream_views=(view,))
+    lengths = np.arange(2300) % 4
+    numbers = Lists(np.arange(lengths.sum()) - 1000, lengths)
+    shorter = np.minimum(lengths, 2)
+    texts = Lists(np.array([b"%d" % (n % 13) for n in range(shorter.sum())]), shorter)
+    rows = OnlineRows("v", (np.arange(2300),), ((numbers, lengths > 0), (texts, shorter > 0)), 0, 9, 1)
+    sink = RedisOnlineSink(redis_url, plan)
+    await sink.write([rows], {})
+    await sink.close()
+    with FeatureClient(plan, redis_url) as client:
+        found = client.get_online_features(["v:last_3", "v:last_2"], {"k": list(range(2300))}).columns
+    assert found["v__last_3"] == [one or None for one in numbers.tolist()]
+    assert found["v__last_2"] == [[text.decode() for text in one] or None for one in texts.tolist()]

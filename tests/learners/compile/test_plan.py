@@ -1,0 +1,154 @@
+"""Definitions compile into the plan, and what cannot work is refused with a way out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.learners.compile.plan import compile_learners
+from headrace.learners.project import load_project
+from headrace.schemas.errors import DefinitionError
+from headrace.schemas.feature_specs import FeatureRef, FieldSpec, OnDemandViewSpec
+from tests.support.flight_learners import LEARNERS, FeatureDefinitions, feature_definitions, flights
+
+
+def test_learners_and_routers_become_parts_of_the_plan(tmp_path: Path) -> None:
+    plan, _ = flights(tmp_path)
+    router = plan.router("delays")
+    assert router.arms == ("base", "static", "streaming", "crossed", "tree")
+    assert (router.target, router.wait_ms, router.publish_ms) == ("late", 6 * 3_600_000, 3_600_000)
+    assert router.outcome is not None
+    assert router.outcome.key_field == "flight"
+    assert router.policy.discount == 0.99
+    assert plan.learner("tree").request == ("distance", "origin")
+    assert [ref.full_name for ref in plan.router_features(router)] == ["delays__mean", "delays__count"]
+
+
+def test_the_same_file_compiles_to_the_same_plan(tmp_path: Path) -> None:
+    first, _ = flights(tmp_path)
+    second, _ = flights(tmp_path)
+    assert first.hash == second.hash
+
+
+@pytest.mark.parametrize(
+    ("change", "to", "told"),
+    [
+        ('"delays", "late", request=["distance"]', '"delay", "late", request=["distance"]',
+         "feature service 'delay' does not exist. Use one of: delays"),
+        ('champion="streaming"', 'champion="best"', "champion 'best' does not exist"),
+        ('Outcome("arrivals"', 'Outcome("landings"', "outcome source 'landings' does not exist"),
+        ('key="flight"', 'key="tail"', "outcome key field 'tail' does not exist"),
+        ('label="late"', 'label="delay"', "outcome label field 'delay' does not exist"),
+        ('Learner("static", logistic', 'Learner("base", logistic', "2 learners have this name"),
+        ('PriorClassifier, None, "late"', 'PriorClassifier, None, "early"', "different targets"),
+        ("dummy.PriorClassifier", "lambda: 1 / 0", "its model factory raised ZeroDivisionError"),
+        ("dummy.PriorClassifier", "lambda: 42", "returned 42, which cannot learn and predict"),
+        ("dummy.PriorClassifier", "lambda: dummy.PriorClassifier", "which cannot learn and predict"),
+        ("FuncTransformer(with_ratio)", "FuncTransformer(lambda x: x)", "its model cannot be saved"),
+        ("seed=1, ", "", "Pass `seed=`"),
+        ("floor=0.02", "floor=0.3", "`floor` 0.3 times 5 arms is 1.5"),
+        ("discount=0.99", "discount=0", "`discount` is 0"),
+        ("wait=timedelta(hours=6)", "wait=timedelta()", "`wait` is 0:00:00"),
+        ("policy=ThompsonSampling(floor=0.02, discount=0.99)",
+         'policy=__import__("learners").FixedSplit({"base": 0.5, "tree": 0.4})', "sum to 0.9"),
+        ("policy=ThompsonSampling(floor=0.02, discount=0.99)",
+         'policy=__import__("learners").EpsilonGreedy(2.0)', "`epsilon` is 2"),
+        ('unit="flight"', 'unit="tail"', "unit 'tail' does not exist"),
+        ('request=["distance", "flight"]', 'request=["flight"]', "reads the request feature 'distance'"),
+        ('entities=["origin"]', 'entities=["flight"]', "its join key 'origin' is not in `entities`"),
+        ("partitions=2", "partitions=0", "`partitions` is 0"),
+        ('name="delays"', 'name="my delays"', "Use letters, digits"),
+        ("arms=[one.name for one in LEARNERS]", "arms=[]", "it has no arms"),
+        ("from datetime import timedelta", "import nowhere", "ModuleNotFoundError"),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_refused_with_a_remedy(tmp_path: Path, change: str, to: str, told: str) -> None:
+    assert change in LEARNERS
+    with pytest.raises(DefinitionError) as caught:
+        flights(tmp_path, text=LEARNERS.replace(change, to))
+    assert told in str(caught.value)
+    assert caught.value.file.endswith("learners.py")
+
+
+def test_a_learner_cannot_read_lists(tmp_path: Path) -> None:
+    (tmp_path / "learners.py").write_text(LEARNERS)
+    definitions = feature_definitions()
+    (view,) = definitions.stream_views
+    mean, count = view.aggregations
+    lists = mean.model_copy(update={"function": "last_5", "dtype": "Array(Float64)"})
+    view = view.model_copy(update={"aggregations": (lists, count)})
+    with pytest.raises(DefinitionError, match=r"'delays__mean' of its service is Array.Float64."):
+        compile_learners(load_project(tmp_path), replace(definitions, stream_views=(view,)))
+
+
+def test_requests_bring_no_times_and_no_bytes_as_join_keys(tmp_path: Path) -> None:
+    (tmp_path / "learners.py").write_text(LEARNERS)
+    definitions = feature_definitions()
+    (view,) = definitions.stream_views
+    view = view.model_copy(update={"join_keys": (FieldSpec(name="origin", dtype="UnixTimestamp"),)})
+    with pytest.raises(DefinitionError, match="whose join key 'origin' is UnixTimestamp"):
+        compile_learners(load_project(tmp_path), replace(definitions, stream_views=(view,)))
+
+
+def test_a_learner_of_two_routers_is_refused(tmp_path: Path) -> None:
+    text = LEARNERS + '\nfrom dataclasses import replace\nother = replace(delays, name="other")\n'
+    with pytest.raises(DefinitionError, match="an arm of 2 routers"):
+        flights(tmp_path, text=text)
+
+
+def test_a_repository_without_learners_is_an_empty_project(tmp_path: Path) -> None:
+    assert load_project(tmp_path).learners == ()
+
+
+def with_ratios(**more: Any) -> FeatureDefinitions:
+    """The service has an on-demand view besides, of a stored feature and a field of the request."""
+    definitions = feature_definitions()
+    view = OnDemandViewSpec.model_validate(
+        {
+            "name": "ratios",
+            "mode": "python",
+            "inputs": [FeatureRef(view="delays", feature="count")],
+            "request": [FieldSpec(name="distance", dtype="Int64")],
+            "features": [FieldSpec(name="mean", dtype="Float64")],
+            "file": "features.py",
+            "definition": "d",
+        }
+        | more
+    )
+    service = definitions.services[0]
+    one = service.model_copy(update={"features": (FeatureRef(view="ratios", feature="mean"),)})
+    return replace(definitions, services=(one,), on_demand_views=(view,))
+
+
+def test_a_learner_reads_on_demand_views_and_is_another_one_for_it(tmp_path: Path) -> None:
+    (tmp_path / "learners.py").write_text(LEARNERS)
+    before, _ = compile_learners(load_project(tmp_path), feature_definitions())
+    learners, (router,) = compile_learners(load_project(tmp_path), with_ratios())
+    assert router.request == ("distance", "flight")
+    changed = [
+        new.name for old, new in zip(before, learners, strict=True) if old.definition != new.definition
+    ]
+    assert changed == ["streaming", "crossed", "tree"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"request": [FieldSpec(name="bags", dtype="Int64")]}, "'bags' is neither in `request` nor in"),
+        ({"request": [FieldSpec(name="distance", dtype="Bytes")]}, "request field 'distance', a Bytes"),
+        ({"features": [FieldSpec(name="mean", dtype="Array(Float64)")]}, r"'ratios__mean' .* is Array"),
+    ],
+)
+def test_what_an_on_demand_view_needs_must_be_served(tmp_path: Path, more: dict, said: str) -> None:
+    (tmp_path / "learners.py").write_text(LEARNERS)
+    with pytest.raises(DefinitionError, match=said):
+        compile_learners(load_project(tmp_path), with_ratios(**more))
+
+
+def test_the_join_keys_of_what_an_on_demand_view_takes_are_entities(tmp_path: Path) -> None:
+    (tmp_path / "learners.py").write_text(LEARNERS.replace('entities=["origin"]', 'entities=["flight"]'))
+    with pytest.raises(DefinitionError, match="reads view 'delays', but its join key 'origin'"):
+        compile_learners(load_project(tmp_path), with_ratios())

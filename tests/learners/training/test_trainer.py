@@ -1,0 +1,177 @@
+"""A model is a pure function of the examples up to an offset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from river import dummy, linear_model
+
+from headrace.learners.models.inputs import Inputs
+from headrace.learners.models.store import Artifact, ModelStore, PublishedVersion
+from headrace.learners.project import Project
+from headrace.learners.models.scoring import learn, score
+from headrace.learners.training.seen_ids import CAPACITY, SeenIds
+from headrace.learners.training.trainer import Trainer, replay
+from headrace.schemas.plan import Plan
+from headrace.schemas.records import Example
+from tests.support.flight_learners import LEARNERS, examples, flights
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Project]:
+    return flights(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="module")
+def stream(compiled: tuple[Plan, Project]) -> list[Example]:
+    return list(examples(compiled[0], 400))
+
+
+def trained(plan: Plan, project: Project, arm: str, stream: list[Example]) -> Trainer:
+    trainer = Trainer(plan, project.learner(arm))
+    for offset, example in enumerate(stream):
+        trainer.take(offset, example)
+    return trainer
+
+
+def published(trainer: Trainer) -> PublishedVersion:
+    return trainer.describe(trainer.checkpoint().header)
+
+
+def saved(store: ModelStore, trainer: Trainer) -> Artifact:
+    artifact = trainer.checkpoint()
+    store.publish(artifact)
+    return store.resume(artifact.header.name, artifact.header.version)
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.sets(st.integers(1, 399), max_size=4))
+def test_restarts_anywhere_change_nothing(
+    tmp_path_factory: pytest.TempPathFactory,
+    compiled: tuple[Plan, Project],
+    stream: list[Example],
+    stops: set[int],
+) -> None:
+    plan, project = compiled
+    store = ModelStore(tmp_path_factory.mktemp("store"), b"0123456789abcdef")
+    for arm in plan.routers[0].arms:
+        whole = published(trained(plan, project, arm, stream))
+        trainer = Trainer(plan, project.learner(arm))
+        for offset, example in enumerate(stream):
+            if offset in stops:
+                trainer = Trainer(plan, project.learner(arm), saved(store, trainer))
+            trainer.take(offset, example)
+        header = published(trainer)
+        assert header.digest == whole.digest
+        assert (header.offset, header.examples, header.first_ms, header.last_ms) == (
+            whole.offset, whole.examples, whole.first_ms, whole.last_ms,
+        )  # fmt: skip
+        assert header.metrics == whole.metrics
+
+
+@pytest.mark.parametrize("upto", [0, 1, 250])
+def test_replay_of_a_prefix_gives_the_digest_of_its_version(
+    compiled: tuple[Plan, Project], stream: list[Example], upto: int
+) -> None:
+    plan, project = compiled
+    for arm in plan.routers[0].arms:
+        header = published(trained(plan, project, arm, stream[:upto]))
+        assert replay(plan, project.learner(arm), enumerate(stream), upto) == header.digest
+
+
+def test_models_learn_and_are_validated_before_they_learn(
+    compiled: tuple[Plan, Project], stream: list[Example]
+) -> None:
+    plan, project = compiled
+    metrics = published(trained(plan, project, "streaming", stream)).metrics
+    assert metrics["count"] == len(stream)
+    assert metrics["auc"] > 0.85
+    model, inputs = project.learner("streaming").model(), Inputs(plan, plan.learner("streaming"))
+    scores = []
+    for example in stream:
+        x = inputs.of_prediction(example.prediction)
+        scores.append(score(model, x))
+        learn(model, x, example.label)
+    from sklearn.metrics import roc_auc_score
+
+    assert metrics["auc"] == pytest.approx(roc_auc_score([e.label for e in stream], scores), abs=1e-12)
+
+
+def test_an_example_delivered_twice_is_learned_once_and_a_correction_is_learned(
+    compiled: tuple[Plan, Project], stream: list[Example]
+) -> None:
+    plan, project = compiled
+    first, second = stream[:2]
+    correction = first.model_copy(update={"example_id": first.example_id + "#1", "label": 1.0 - first.label})
+    trainer = trained(plan, project, "base", [first, second, first, correction])
+    assert (trainer.examples, trainer.duplicates, trainer.offset) == (3, 1, 4)
+
+
+def test_a_redelivered_offset_is_passed_over(compiled: tuple[Plan, Project], stream: list[Example]) -> None:
+    trainer = trained(*compiled, "base", stream[:3])
+    trainer.take(1, stream[1])
+    assert (trainer.examples, trainer.duplicates, trainer.offset) == (3, 0, 3)
+
+
+def test_a_poison_example_is_skipped_and_told(compiled: tuple[Plan, Project], stream: list[Example]) -> None:
+    trainer = trained(*compiled, "crossed", stream[:5])
+    asked = stream[5].prediction.model_copy(update={"request": {"distance": None, "flight": "f"}})
+    raised = trainer.take(5, stream[5].model_copy(update={"prediction": asked}))
+    assert raised == "KeyError: 'distance'"
+    assert (trainer.poisoned, trainer.examples, trainer.offset) == (1, 5, 6)
+
+
+def test_a_new_definition_begins_a_major_version_at_offset_0(
+    tmp_path: Path, compiled: tuple[Plan, Project], stream: list[Example]
+) -> None:
+    latest = trained(*compiled, "tree", stream[:50]).checkpoint()
+    plan, project = flights(tmp_path, text=LEARNERS.replace("grace_period=50", "grace_period=60"))
+    trainer = Trainer(plan, project.learner("tree"), latest)
+    header = trainer.checkpoint().header
+    assert (header.version, header.parent, header.offset) == ("2.0", "1.0", 0)
+    same = Trainer(plan, project.learner("static"), trained(*compiled, "static", stream[:50]).checkpoint())
+    assert (same.major, same.offset, same.checkpoint().header.version) == (1, 50, "1.1")
+
+
+def test_marks_tell_when_to_publish(compiled: tuple[Plan, Project]) -> None:
+    trainer = trained(*compiled, "base", [])
+    marks = [10, 59, 60, 61, 119, 125, 90, 200]
+    assert [trainer.mark(n, t, 60) for n, t in enumerate(marks)] == [
+        True, False, True, False, False, True, False, True,
+    ]  # fmt: skip
+    assert trainer.offset == len(marks)
+
+
+def test_inputs_are_sorted_without_nulls_and_may_be_entities(
+    compiled: tuple[Plan, Project], stream: list[Example]
+) -> None:
+    plan, _ = compiled
+    inputs = Inputs(plan, plan.learner("tree"))
+    x = inputs.of(
+        {"delays__mean": None, "delays__count": 3, "other__f": 1}, {"distance": 5}, {"origin": "JFK"}
+    )
+    assert list(x.items()) == [("delays__count", 3), ("distance", 5), ("origin", "JFK")]
+
+
+def test_the_memory_of_ids_is_bounded_and_survives_a_restart() -> None:
+    seen = SeenIds()
+    assert all(seen.add(str(n)) for n in range(CAPACITY + 1))
+    seen = SeenIds(seen.to_bytes())
+    assert not seen.add(str(CAPACITY))
+    assert not seen.add("1")
+    assert seen.add("0")
+
+
+def test_scores_are_probabilities_and_a_model_that_knows_nothing_says_half() -> None:
+    assert score(dummy.PriorClassifier(), {}) == 0.5
+    prior = dummy.PriorClassifier()
+    learn(prior, {}, 0.0)
+    assert score(prior, {}) == 0.0
+    regressor = linear_model.LinearRegression()
+    learn(regressor, {"a": 1.0}, 3.0)
+    assert score(regressor, {"a": 1.0}) > 0.0
+    with pytest.raises(ValueError, match="nan"):
+        score(linear_model.LogisticRegression(), {"a": float("nan")})

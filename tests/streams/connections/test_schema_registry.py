@@ -1,0 +1,183 @@
+"""The registry client and what becomes of a range whose writer schemas are not in the plan."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from headrace.deploy.local.child import free_port
+from headrace.schemas.avro import AvroDecoder, encode_confluent
+from headrace.schemas.errors import SchemaError, ServiceUnavailable
+from headrace.schemas.json_events.decoder import JsonDecoder
+from headrace.streams.log.records import LogRecord, LogRecords
+from headrace.streams.connections.schema_registry import SchemaRegistry, WriterSchemas
+from tests.support.registry_stand_in import StandIn, register
+
+
+def event(*names: str) -> dict[str, object]:
+    return {"type": "record", "name": "E", "fields": [{"name": name, "type": "long"} for name in names]}
+
+
+OWN, OTHER = event("a"), event("b", "a")
+
+
+def record_of(schema: dict[str, object], schema_id: int) -> LogRecord:
+    value = encode_confluent(json.dumps(schema), schema_id, {"a": schema_id, "b": 0})
+    return LogRecord(0, 0, None, value)
+
+
+def decoder() -> AvroDecoder:
+    return AvroDecoder(json.dumps(OWN), {1: json.dumps(OWN)}, ["a"])
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandIn]:
+    with StandIn({2: OTHER, 3: OTHER}) as server:
+        yield server
+
+
+def test_a_real_registry_gives_what_was_registered(registry_url: str, project: str) -> None:
+    registry = SchemaRegistry(registry_url)
+    schema_id = register(registry_url, f"{project}-value", {**OTHER, "doc": project})
+    assert json.loads(registry.schema(schema_id)) == {**OTHER, "doc": project}
+    with pytest.raises(SchemaError, match="schema id 4000000000 is unknown to http"):
+        registry.schema(4_000_000_000)
+    with pytest.raises(ServiceUnavailable, match="answers 404"):
+        SchemaRegistry(registry_url + "/elsewhere").schema(schema_id)
+
+
+@pytest.mark.parametrize(
+    ("failing", "message"),
+    [
+        (500, "answers 500"),
+        (401, "answers 401"),
+        (404, "answers 404"),  # without saying that it is the schema that there is not
+        (b"<html>", "cannot be asked"),
+        (b"[]", "answers no object"),
+        (b'{"schema": 5}', "answers without a schema"),
+        (b"{}", "answers without a schema"),
+    ],
+)
+def test_an_answer_that_says_nothing_of_the_schema_is_a_registry_that_is_away(
+    stand_in: StandIn, failing: int | bytes, message: str
+) -> None:
+    stand_in.failing = failing
+    with pytest.raises(ServiceUnavailable, match=message):
+        SchemaRegistry(stand_in.url).schema(2)
+
+
+def test_a_port_where_nobody_listens_is_a_registry_that_is_away() -> None:
+    with pytest.raises(ServiceUnavailable, match="cannot be asked"):
+        SchemaRegistry(f"http://127.0.0.1:{free_port()}").schema(2)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"schema": "{}", "schemaType": "PROTOBUF"}, "schema id 2 is PROTOBUF in .*, not Avro"),
+        ({"schema": "{}", "references": [{"name": "x"}]}, "has a reference without subject and version"),
+        (
+            {"schema": "}", "references": [{"subject": "x", "version": 1}]},
+            "subject 'x' version 1, which .* is no JSON",
+        ),
+    ],
+)
+def test_a_schema_that_cannot_be_used_is_refused(stand_in: StandIn, answer: object, message: str) -> None:
+    stand_in.failing = json.dumps(answer).encode()
+    with pytest.raises(SchemaError, match=message):
+        SchemaRegistry(stand_in.url).schema(2)
+
+
+def test_the_account_in_the_url_is_sent_and_never_shown(stand_in: StandIn) -> None:
+    url = stand_in.url.replace("http://", "http://me:s%40cret@")
+    registry = SchemaRegistry(url + "/")
+    assert json.loads(registry.schema(2)) == OTHER
+    assert stand_in.asked == [("/schemas/ids/2", "Basic bWU6c0BjcmV0")]
+    stand_in.failing = 500
+    with pytest.raises(ServiceUnavailable) as caught:
+        registry.schema(2)
+    assert "cret" not in str(caught.value) + registry.address
+
+
+async def test_schemas_are_asked_for_once_and_shared_by_all_partitions(stand_in: StandIn) -> None:
+    schemas, first, second = WriterSchemas.at(stand_in.url), decoder(), decoder()
+    records = [record_of(OWN, 1), record_of(OTHER, 2), record_of(OTHER, 3), record_of(OTHER, 2)]
+    for one in (first, first, second):
+        assert await schemas.supply(one, LogRecords.of(records))
+        decoded = one.decode([record.value for record in records])
+        assert decoded.errors == {}
+        assert decoded.columns["a"].values.tolist() == [1, 2, 3, 2]
+    assert sorted(path for path, _ in stand_in.asked) == ["/schemas/ids/2", "/schemas/ids/3"]
+
+
+async def test_an_id_the_registry_does_not_know_is_an_error_until_it_does(stand_in: StandIn) -> None:
+    schemas, one, records = (
+        WriterSchemas.at(stand_in.url),
+        decoder(),
+        [record_of(OTHER, 7), record_of(OWN, 1)],
+    )
+    assert await schemas.supply(one, LogRecords.of(records))
+    assert one.decode([r.value for r in records]).errors == {0: f"schema id 7 is unknown to {stand_in.url}"}
+    stand_in.schemas[7] = OTHER
+    assert await schemas.supply(one, LogRecords.of(records))
+    assert one.decode([r.value for r in records]).errors == {}
+
+
+async def test_a_schema_that_does_not_fit_is_asked_for_once_and_its_records_are_errors(
+    stand_in: StandIn,
+) -> None:
+    stand_in.schemas[4] = event("c")
+    schemas, one, records = (
+        WriterSchemas.at(stand_in.url),
+        decoder(),
+        [LogRecord(0, 0, None, b"\0\0\0\0\x04\x02")],
+    )
+    for _ in range(2):
+        assert await schemas.supply(one, LogRecords.of(records))
+        (reason,) = one.decode([r.value for r in records]).errors.values()
+        assert reason.startswith("field 'a' is not in writer schema 4 and has no default")
+    assert len(stand_in.asked) == 1
+
+
+async def test_a_registry_that_is_away_is_waited_for(
+    stand_in: StandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    stand_in.failing = 503
+    one, records = decoder(), LogRecords.of([record_of(OTHER, 2)])
+    with caplog.at_level(logging.WARNING):
+        schemas = WriterSchemas.at(stand_in.url)
+        waiting = asyncio.create_task(schemas.supply(one, records))
+        for _ in range(600):
+            if "wait, next try" in caplog.text:
+                break
+            await asyncio.sleep(0.05)
+    assert not waiting.done()
+    assert schemas.waiting
+    assert "records of schema id 2 wait" in caplog.text
+    stand_in.failing = None
+    assert await waiting
+    assert not schemas.waiting
+    assert one.decode([r.value for r in records]).errors == {}
+
+
+async def test_waiting_ends_when_it_is_not_wanted_any_more(stand_in: StandIn) -> None:
+    stand_in.failing, wanted = 503, [True]
+    waiting = asyncio.create_task(
+        WriterSchemas.at(stand_in.url).supply(
+            decoder(), LogRecords.of([record_of(OTHER, 2)]), lambda: wanted[0]
+        )
+    )
+    await asyncio.sleep(0.2)
+    wanted[0] = False
+    assert not await waiting
+
+
+async def test_without_a_registry_or_without_schema_ids_nothing_is_asked(stand_in: StandIn) -> None:
+    assert await WriterSchemas.at(None).supply(decoder(), LogRecords.of([record_of(OTHER, 2)]))
+    events = JsonDecoder(json.dumps(OWN), ["a"])
+    assert await WriterSchemas.at(stand_in.url).supply(events, LogRecords.of([record_of(OTHER, 2)]))
+    assert stand_in.asked == []

@@ -1,0 +1,91 @@
+"""The Parquet archive of examples, on real Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from headrace.schemas.marks import mark_headers
+from headrace.schemas.records import Example
+from headrace.streams.join.example_archive import ParquetArchive, next_offset, read_examples, to_table
+from tests.support.join_builders import a_prediction
+from tests.support.ordered_producer import ordered_producer
+
+
+def an_example(n: int) -> Example:
+    prediction = a_prediction(f"p{n}", f"k{n}", n, features={"v__mean": None if n == 0 else n / 2})
+    return Example(example_id=f"p{n}", prediction=prediction, label=1.0, label_ts_ms=n + 5)
+
+
+def fail(error: BaseException) -> None:
+    raise error
+
+
+@pytest.fixture
+def topic(kafka_bootstrap: str, project: str) -> str:
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    created = admin.create_topics([NewTopic(project, 1, 1, config={"retention.ms": "-1"})])
+    created[project].result()
+    return project
+
+
+@pytest.fixture
+def send(kafka_bootstrap: str, topic: str) -> Callable[[range], None]:
+    producer = ordered_producer(kafka_bootstrap)
+
+    def send(numbers: range) -> None:
+        for n in numbers:
+            producer.produce(topic, an_example(n).to_bytes(), partition=0)
+        producer.produce(topic, None, partition=0, headers=mark_headers(numbers[-1]))
+        producer.flush()
+
+    return send
+
+
+@pytest.mark.kafka
+def test_the_archive_holds_every_example_once_over_restarts(
+    kafka_bootstrap: str, topic: str, send: Callable[[range], None], tmp_path: Path
+) -> None:
+    for numbers in (range(0, 5), range(5, 12), range(12, 14)):
+        send(numbers)
+        ParquetArchive(tmp_path, kafka_bootstrap, topic, fail, part_records=3).start().stop()
+    table = read_examples(tmp_path)
+    assert table["example_id"].to_pylist() == [f"p{n}" for n in range(14)]
+    assert table["feature.v__mean"].to_pylist() == [None, *(n / 2 for n in range(1, 14))]
+    assert next_offset(tmp_path) == 14 + 3
+
+
+@pytest.mark.kafka
+def test_a_part_left_unfinished_by_a_crash_is_not_read(
+    kafka_bootstrap: str, topic: str, send: Callable[[range], None], tmp_path: Path
+) -> None:
+    send(range(0, 3))
+    (tmp_path / "examples-p0-000000000000-000000000003.unfinished").write_bytes(b"half a file")
+    ParquetArchive(tmp_path, kafka_bootstrap, topic, fail).start().stop()
+    assert read_examples(tmp_path)["example_id"].to_pylist() == ["p0", "p1", "p2"]
+
+
+def test_columns_are_named_by_what_they_hold() -> None:
+    row = to_table([an_example(4)]).to_pylist()[0]
+    assert row == {
+        "example_id": "p4",
+        "ts_ms": 4,
+        "label_ts_ms": 9,
+        "label": 1.0,
+        "weight": 1.0,
+        "chosen": "m",
+        "propensity": 1.0,
+        "epoch": 0,
+        "entity.flight": "k4",
+        "feature.v__mean": 2.0,
+        "request.hour": 7,
+        "score.m": 0.25,
+        "version.m": "1.0",
+    }
+
+
+def test_an_empty_archive_is_an_empty_table(tmp_path: Path) -> None:
+    assert read_examples(tmp_path / "never").num_rows == 0

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import socket
+import urllib.request
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from headrace.deploy.local.child import free_port
+from headrace.schemas.errors import SettingsError
+from headrace.streams.runtime.health_server import serve_health
+from headrace.streams.runtime.watchdog import Overseer
+from headrace.streams.runtime.health import PartitionVitals, Sample, Vitals
+from tests.support.process_health import ask
+
+
+def overseer_of(*samples: Sample) -> Overseer:
+    parts = (PartitionVitals("clicks", 0, 5, clock_ms=1000, counts={"applied": 5}),)
+    return overseeing(Vitals(parts, True, 0.5, samples=samples))
+
+
+def overseeing(vitals: Vitals) -> Overseer:
+    return Overseer("127.0.0.1:1", lambda: vitals, 60)
+
+
+@pytest.mark.parametrize(
+    ("vitals", "path", "answer"),
+    [
+        (Vitals((), False, 0.0), "/readyz", (503, "no partitions are assigned yet\n")),
+        (Vitals((PartitionVitals("clicks", 3),), True, 0.0), "/readyz", (503, "restoring clicks[3]\n")),
+        (Vitals((PartitionVitals("clicks", 3, 0),), True, 0.0), "/readyz", (200, "ready\n")),
+        (Vitals((), True, 1.0), "/healthz", (200, "last checkpoint 1.0 s ago\n")),
+        (Vitals((), True, 61.0), "/healthz", (503, "last checkpoint 61.0 s ago\n")),
+        (
+            Vitals((), True, 61.0, "redis"),
+            "/healthz",
+            (200, "last checkpoint 61.0 s ago; waiting for redis\n"),
+        ),
+    ],
+)
+def test_probes_tell_the_state(vitals: Vitals, path: str, answer: tuple[int, str]) -> None:
+    port = free_port()
+    server = serve_health("127.0.0.1", port, overseeing(vitals))
+    try:
+        assert ask(port, path) == answer
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_samples_of_one_name_are_one_metric_and_what_grows_is_a_counter() -> None:
+    port = free_port()
+    fates = [
+        Sample("outcomes", "What became", {"fate": fate}, n) for n, fate in enumerate(("late", "orphan"))
+    ]
+    server = serve_health("127.0.0.1", port, overseer_of(*fates, Sample("learned", "L", {}, 7, grows=True)))
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            found = {f.name: f for f in text_string_to_metric_families(answer.read().decode())}
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert [(s.labels["fate"], s.value) for s in found["headrace_outcomes"].samples] == [
+        ("late", 0),
+        ("orphan", 1),
+    ]
+    assert (found["headrace_learned"].type, found["headrace_learned"].samples[0].value) == ("counter", 7)
+    assert found["headrace_position"].samples[0].value == 5
+    assert found["headrace_keys"].samples == []
+
+
+def test_a_port_that_is_taken_is_named_with_the_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"127.0.0.1:{port} for metrics: .*HEADRACE_METRICS_PORT"):
+            serve_health("127.0.0.1", port, overseer_of())
