@@ -51,8 +51,8 @@ def run_worker(settings: Settings) -> None:
 
     from headrace.featurestore.offline.feature_log import ParquetFeatureLog
     from headrace.featurestore.online.writer import RedisOnlineSink
-    from headrace.streams.worker.worker import Worker
     from headrace.streams.worker.config import WorkerConfig
+    from headrace.streams.worker.worker import Worker
 
     _, plan = _begin(settings)
     transforms = _udfs(settings, plan)

@@ -216,10 +216,8 @@ class Settings(BaseSettings):
             file.write_text(secrets.token_hex(_KEY_BYTES))
 
     def environment(self) -> dict[str, str]:
-        """The environment of a child process that is to have these settings and this code."""
-        code = str(Path(__file__).resolve().parent.parent)
-        path = [code, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-        found = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(path)}
+        """The environment of a child process that is to have these settings."""
+        found = dict(os.environ)
         for name, value in self:
             if isinstance(value, SecretStr):
                 value = value.get_secret_value()

@@ -15,18 +15,18 @@ from types import TracebackType
 from typing import Any, Literal
 
 from headrace.deploy.commands.apply import apply_plan, compile_plan
-from headrace.deploy.local.child import Child, free_port
 from headrace.deploy.commands.offsets import end_offsets
-from headrace.deploy.local.redis_server import RedisServer
-from headrace.deploy.settings import Settings, load_settings
-from headrace.deploy.local.supervisor import Supervisor
 from headrace.deploy.commands.topics import all_topics
+from headrace.deploy.local.child import Child, free_port
+from headrace.deploy.local.redis_server import RedisServer
+from headrace.deploy.local.supervisor import Supervisor
+from headrace.deploy.settings import Settings, load_settings
 from headrace.featurestore.batch.materialize import materialize
 from headrace.schemas.errors import SettingsError
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
-from headrace.streams.progress import ProgressStore
 from headrace.streams.connections.redis import redis_client
+from headrace.streams.progress import ProgressStore
 
 Process = Literal["worker", "join", "train", "serve"]
 _MOCK_FETCH_WAIT_MS = 3  # it answers no sooner, whatever arrives

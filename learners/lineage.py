@@ -10,10 +10,10 @@ from pathlib import Path
 
 import redis
 
+from headrace.featurestore.plans.consumers import read_by, readers_of
 from headrace.featurestore.plans.diff import aggregation_text
 from headrace.featurestore.plans.safety import kind_of
 from headrace.featurestore.plans.store import PlanStore
-from headrace.featurestore.plans.consumers import read_by, readers_of
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.models.store import LINEAGE, read_lineage
 from headrace.schemas.errors import PlanError, UnknownNameError

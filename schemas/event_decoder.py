@@ -29,7 +29,9 @@ def event_decoder(source: SourceSpec, fields: Sequence[str]) -> EventDecoder:
         Names what is wrong with the schema or a field, and the remedy.
     """
     if source.format == "json":
-        from headrace.schemas.json_events.decoder import JsonDecoder  # only the stream processes have its parser
+        from headrace.schemas.json_events.decoder import (
+            JsonDecoder,  # only the stream processes have its parser
+        )
 
         return JsonDecoder(source.reader_schema, fields)
     return AvroDecoder(source.reader_schema, source.writer_schemas, fields)

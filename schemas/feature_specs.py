@@ -22,7 +22,9 @@ FlatType = Literal[
     "Map", "Array(Map)", "ScalarMap", "ZonedTimestamp",
 ]  # fmt: skip
 FLAT_TYPES: tuple[FlatType, ...] = get_args(FlatType)
-NestedType = NewType("NestedType", str)  # of a struct, or of lists in lists: see `headrace.schemas.nested_types`
+NestedType = NewType(
+    "NestedType", str
+)  # of a struct, or of lists in lists: see `headrace.schemas.nested_types`
 
 
 def _check_nested(name: NestedType) -> NestedType:
@@ -115,7 +117,8 @@ class SourceSpec(Spec):
 class AggregationSpec(Spec):
     """One windowed feature: `function` of `column` over `window_ms`, advancing by `hop_ms`.
 
-    `function` is one of `headrace.streams.aggregations`. A window of 0, with a hop of 0, is the lifetime of the key.
+    `function` is one of `headrace.streams.aggregations`. A window of 0, with a hop of 0, is the lifetime of
+    the key.
     `quantum` is the unit of fixed-point sums: every value of a floating column is rounded to a multiple of
     it before it is added, so that sums are exact and do not depend on order. It is 1.0 for whole numbers.
     `precision` is that of distinct counts: 2^precision registers, a standard error of 1.04 / 2^(precision/2).

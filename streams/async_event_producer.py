@@ -11,9 +11,9 @@ from typing import Any, Self
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from headrace.schemas.plan import Plan
+from headrace.streams.connections.kafka import Kafka
 from headrace.streams.producers.event_encoder import EventEncoder, SerializeKey, text_key
 from headrace.streams.producers.event_format import EventFormat
-from headrace.streams.connections.kafka import Kafka
 from headrace.streams.producers.outbox import Deliveries, KafkaRecord, Outbox
 from headrace.streams.producers.topic_producer import mark_records
 

@@ -9,17 +9,15 @@ import os
 import signal
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 import headrace.deploy.local.child
-import headrace.featurestore.feast_repo.fast_import  # noqa: F401  (before anything of Feast)
+import headrace.featurestore.feast_repo.fast_import
 from headrace.deploy.local.kafka_server import KafkaServer
 from headrace.deploy.local.redis_server import RedisServer
 from headrace.deploy.local.registry_server import RegistryServer
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support.paths import ROOT
 
 # A suite that is started in the background is told to ignore Ctrl-C, and so would be all that it starts; some
 # tests press it.

@@ -13,8 +13,8 @@ import typer.main
 
 from headrace.deploy.cli.main import app
 from headrace.deploy.settings import Settings
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 _CODE = re.compile(r"```.*?```|^    \S[^\n]*(?:(?<=\\)\n[^\n]*)*$|``[^`]+``|`[^`]+`", re.S | re.M)
 _LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")

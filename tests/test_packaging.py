@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support.paths import ROOT
+
 UV = shutil.which("uv", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))
 HEAVY = {"feast", "faust", "river", "pandas", "pyarrow", "scipy", "starlette"}
 
@@ -51,7 +52,10 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
-    assert tops == {"schemas", "streams", "featurestore", "learners", "deploy"}
+    assert tops == {"headrace"}
+    rooms = {"/".join(name.split("/")[:2]) for name in names if name.endswith("__init__.py")}
+    packages = ("schemas", "streams", "featurestore", "learners", "deploy")
+    assert rooms == {"headrace/__init__.py", *(f"headrace/{package}" for package in packages)}
     assert not [name for name in names if "__pycache__" in name]
 
 
@@ -69,16 +73,13 @@ def test_help_and_version_work_with_the_core(environment: Path) -> None:
 
 
 def test_the_sdk_imports_with_the_core(environment: Path) -> None:
-    program = "from featurestore import AsyncFeatureClient, FeatureClient; print(FeatureClient.__name__)"
+    program = "from headrace import AsyncFeatureClient, FeatureClient; print(FeatureClient.__name__)"
     told = run(environment / "python", "-c", program, cwd=environment)
     assert (told.stdout.strip(), told.stderr) == ("FeatureClient", "")
 
 
 def test_the_producers_import_with_the_core(environment: Path) -> None:
-    program = (
-        "from headrace.streams.async_event_producer import AsyncEventProducer\n"
-        "from headrace.streams.event_producer import EventProducer; print(EventProducer.__name__)"
-    )
+    program = "from headrace import AsyncEventProducer, EventProducer; print(EventProducer.__name__)"
     told = run(environment / "python", "-c", program, cwd=environment)
     assert (told.stdout.strip(), told.stderr) == ("EventProducer", "")
 

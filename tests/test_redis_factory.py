@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support.paths import ROOT
+
 FACTORY = ROOT / "streams" / "redis_nodes.py"
 PACKAGES = ("schemas", "streams", "featurestore", "learners", "deploy", "examples")
 MADE = re.compile(

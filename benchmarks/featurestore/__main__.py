@@ -31,8 +31,8 @@ from headrace.deploy.local.redis_server import RedisServer
 _IMPORTS = {
     "nothing": "pass",
     "redis-py": "import redis",
-    "the SDK": "from featurestore import FeatureClient",
-    "the SDK and a plan": "from featurestore import FeatureClient; import headrace.schemas.plan",
+    "the SDK": "from headrace import FeatureClient",
+    "the SDK and a plan": "from headrace import FeatureClient; import headrace.schemas.plan",
     "feast": "from feast import FeatureStore",
 }
 

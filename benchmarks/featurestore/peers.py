@@ -13,9 +13,9 @@ import redis
 import redis.asyncio
 
 from benchmarks.featurestore.workload import AT_MS, FIELDS, NAMES, VIEW, Workload
-from headrace.featurestore.redis_codec import layout
 from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
 from headrace.featurestore.online.writer import RedisOnlineSink
+from headrace.featurestore.redis_codec import layout
 
 _CHUNK_ROWS = 1000
 

@@ -15,8 +15,8 @@ from benchmarks.streams.environments import flink_jars
 from benchmarks.streams.peers.job import Job
 from benchmarks.streams.topic_log import create
 from benchmarks.streams.workload import END_MS, Totals, Window, Workload
-from headrace.deploy.local.child import free_port
 from headrace.deploy.commands.topics import ensure_topics
+from headrace.deploy.local.child import free_port
 from headrace.featurestore.online.client import FeatureClient
 from headrace.schemas.plan import Plan
 from headrace.streams.log.reader import end_offset

@@ -16,8 +16,8 @@ from benchmarks.streams.measure import wait_until
 from benchmarks.streams.servers import Servers
 from benchmarks.streams.topic_log import create, delete_topics
 from benchmarks.streams.workload import PARTITIONS, Format, Workload
-from headrace.deploy.local.child import Child
 from headrace.deploy.commands.topics import ensure_topics
+from headrace.deploy.local.child import Child
 from headrace.schemas import topics
 from headrace.streams.log.reader import end_offset
 from headrace.streams.progress import Progress, ProgressStore

@@ -76,8 +76,8 @@ def replay(
 ) -> None:
     """Send refused records to their topics again, each once."""
     from headrace.deploy.commands.dead_letters import DeadLetterLog, FoundLetter
-    from headrace.deploy.processes import current_plan
     from headrace.deploy.commands.replay import Replay, definitions_of, objection
+    from headrace.deploy.processes import current_plan
 
     settings = load_settings(project)
     log = DeadLetterLog(settings.kafka_access, _letters_topic(settings, late))

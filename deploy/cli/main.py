@@ -12,13 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headrace.deploy.cli import audit as audit_cli
-
 from headrace.deploy.cli import backfill as backfill_cli
-
 from headrace.deploy.cli import dead_letters as dead_letters_cli
-
 from headrace.deploy.cli import lineage as lineage_cli
-
 from headrace.deploy.cli import offline as offline_cli
 from headrace.deploy.settings import Settings, load_settings
 from headrace.schemas.errors import HeadraceError, SettingsError
@@ -91,7 +87,12 @@ def apply(
     """Check the definitions, register them with Feast, make the topics and store the plan."""
     settings = load_settings(project)
 
-    from headrace.deploy.commands.apply import apply_plan, compile_project, describe_changes, refuse_unsafe_changes
+    from headrace.deploy.commands.apply import (
+        apply_plan,
+        compile_project,
+        describe_changes,
+        refuse_unsafe_changes,
+    )
 
     wanted = compile_project(settings.project_dir)
     if not allow_unsafe:

@@ -6,14 +6,14 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.deploy.settings import Settings
 from headrace.deploy.commands.topics import ensure_topics
+from headrace.deploy.settings import Settings
 from headrace.featurestore.compile.definition import Definition
-from headrace.featurestore.plans.usage import NoFacts, RedisPlanFacts
+from headrace.featurestore.compile.features import FeatureParts, compile_features, register
 from headrace.featurestore.plans.report import report
 from headrace.featurestore.plans.safety import unsafe_changes
 from headrace.featurestore.plans.store import PlanStore
-from headrace.featurestore.compile.features import FeatureParts, compile_features, register
+from headrace.featurestore.plans.usage import NoFacts, RedisPlanFacts
 from headrace.learners.compile.plan import compile_learners
 from headrace.learners.project import load_project
 from headrace.schemas.errors import PlanError

@@ -13,19 +13,19 @@ from typing import Any
 from headrace.deploy.commands.offsets import end_offsets
 from headrace.deploy.udfs import udf_repository
 from headrace.featurestore.backfill.partition import PartitionBackfill, drop_other_rows, until
-from headrace.featurestore.backfill.state import Span
 from headrace.featurestore.backfill.past_events import EventFiles, from_kafka
 from headrace.featurestore.backfill.shard import ShardBackfill
+from headrace.featurestore.backfill.state import Span
 from headrace.schemas import topics
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
+from headrace.streams.intake.udf import Transform
+from headrace.streams.log.producer import LogProducer
 from headrace.streams.log.reader import read_log
 from headrace.streams.log.records import LogRecord
-from headrace.streams.log.producer import LogProducer
 from headrace.streams.state.fingerprint import definition_of
-from headrace.streams.intake.udf import Transform
 from headrace.streams.worker.consumer_group import workers_run
 
 Tell = Callable[[str], None]

@@ -22,8 +22,8 @@ from headrace.schemas import topics
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Prediction
 from headrace.schemas.router_specs import RouterSpec
-from headrace.streams.join.example_archive import predictions_table, read_examples
 from headrace.streams.connections.kafka import Kafka
+from headrace.streams.join.example_archive import predictions_table, read_examples
 from headrace.streams.log.reader import partition_count, read_log
 
 

@@ -13,8 +13,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from headrace.deploy.local.child import Child, free_port
-from headrace.deploy.local.server import LocalServer
 from headrace.deploy.local.maven import becoming, java_program, run_maven
+from headrace.deploy.local.server import LocalServer
 from headrace.deploy.local.tls_listener import SecureListener
 from headrace.schemas.errors import ServiceUnavailable
 

@@ -7,8 +7,8 @@ import urllib.request
 from pathlib import Path
 
 from headrace.deploy.local.child import Child, free_port
-from headrace.deploy.local.server import LocalServer
 from headrace.deploy.local.maven import becoming, java_program, run_maven
+from headrace.deploy.local.server import LocalServer
 from headrace.schemas.errors import ServiceUnavailable
 
 REGISTRY_VERSION = "3.0.9"  # the last for Java 17

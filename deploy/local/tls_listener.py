@@ -1,4 +1,4 @@
-"""Listeners with TLS for the broker of `headrace.deploy.local.kafka_server`: for accounts, and for certificates."""
+"""Listeners with TLS for the broker of `kafka_server.py`: for accounts, and for certificates."""
 
 from __future__ import annotations
 

@@ -11,10 +11,10 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from headrace.deploy.settings import load_settings
 from headrace import FeatureClient
-from headrace.streams.event_producer import EventProducer
+from headrace.deploy.settings import load_settings
 from headrace.streams.connections.kafka import Kafka
+from headrace.streams.event_producer import EventProducer
 
 SERVE = os.environ.get("HEADRACE_SERVE", "http://127.0.0.1:8080")
 CUSTOMERS = ["ada", "bob", "eve"]

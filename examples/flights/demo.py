@@ -15,11 +15,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from confluent_kafka import Consumer, TopicPartition
 
-from headrace.deploy.commands.audit import audit
-from headrace.deploy.commands.audit import render as audit_table
-from headrace.deploy.commands.audit import summary as audit_summary
-from headrace.deploy.commands.offsets import end_offsets
-from headrace.deploy.stack import LocalStack
 from examples.flights import data
 from examples.flights.comparison import compare, score_arms
 from examples.flights.counts import Counts, discrepancies, read_counts
@@ -28,12 +23,17 @@ from examples.flights.replay import Replay, Tally
 from examples.flights.service import PredictionService
 from examples.flights.steps import Period
 from examples.flights.times import HOUR_MS, ORIGIN_ZONE
+from headrace.deploy.commands.audit import audit
+from headrace.deploy.commands.audit import render as audit_table
+from headrace.deploy.commands.audit import summary as audit_summary
+from headrace.deploy.commands.offsets import end_offsets
+from headrace.deploy.stack import LocalStack
 from headrace.schemas import topics
 from headrace.schemas.errors import HeadraceError, SettingsError
-from headrace.streams.join.example_archive import read_examples
 from headrace.streams.connections.kafka import Kafka, client_config
-from headrace.streams.progress import ProgressStore
 from headrace.streams.connections.redis import redis_client
+from headrace.streams.join.example_archive import read_examples
+from headrace.streams.progress import ProgressStore
 
 if TYPE_CHECKING:
     from examples.flights.report import Run

@@ -16,11 +16,11 @@ from examples.flights.times import HOUR_MS
 from headrace.schemas import topics
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import RouterSpec
-from headrace.streams.event_producer import EventProducer
 from headrace.streams.connections.kafka import Kafka
+from headrace.streams.event_producer import EventProducer
 from headrace.streams.producers.outbox import Outbox
-from headrace.streams.progress import ProgressStore
 from headrace.streams.producers.topic_producer import TopicProducer
+from headrace.streams.progress import ProgressStore
 
 WAIT_S = 120.0
 

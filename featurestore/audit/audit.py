@@ -20,8 +20,8 @@ import duckdb
 import pyarrow as pa
 
 from headrace.featurestore.audit import sql as audit_sql
-from headrace.featurestore.audit.on_demand import OnDemandAudit
 from headrace.featurestore.audit.comparison import Input, compared, is_exact
+from headrace.featurestore.audit.on_demand import OnDemandAudit
 from headrace.featurestore.on_demand.functions import OnDemandFunctions
 from headrace.schemas.feature_specs import SourceSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
@@ -127,7 +127,8 @@ class Audit:
         How much earlier (by ``ts_ms``) another prediction must have been made for this one to have seen at
         least as much of the log.
     udfs
-        Those of the stream views, by the name of their view; see `headrace.featurestore.udfs.loading.udf_functions`.
+        Those of the stream views, by the name of their view; see `udf_functions` of
+        `headrace.featurestore.udfs.loading`.
     repo_dir
         The Feast repository, which has the functions of on-demand views; needed for those alone.
     """

@@ -1,4 +1,4 @@
-"""The semantics of windows in SQL, from a log of raw events: the second opinion of `headrace.featurestore.audit.audit`.
+"""The semantics of windows in SQL, from a log of raw events: the second opinion of the audit.
 
 See ``docs/semantics.md``; nothing is shared with the stream engine but the plan.
 """
@@ -32,9 +32,9 @@ _LISTED_BYTES = 64  # of a text in a list
 
 
 def judged(plan: Plan, source: SourceSpec) -> str:
-    """Views ``judged`` and ``accepted`` over a table ``log`` of `headrace.featurestore.audit.raw_events`, and one of the
-    accepted events of each view with a udf over what `headrace.featurestore.audit.udfs` made: table `derived_of` the
-    view, and ``failed``.
+    """Views ``judged`` and ``accepted`` over a table ``log`` of raw events (`raw_events.py`), and one of the
+    accepted events of each view with a udf over what `udfs.py` made: table `derived_of` the view, and
+    ``failed``.
 
     ``judged`` has every record with its ``kind`` and ``clock``, that of its partition behind it.
     """

@@ -21,9 +21,9 @@ from headrace.featurestore.backfill.state import BackfillState, Span
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog, ViewLog, write_durably
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
+from headrace.streams.intake.udf import Transform
 from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.state.partition import Entry, SourcePartition
-from headrace.streams.intake.udf import Transform
 
 MARK = "backfill-"
 _MOST = 2000  # records of a range

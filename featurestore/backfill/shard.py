@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
 from pathlib import Path
 
-from headrace.featurestore.backfill.partition import MARK
 from headrace.featurestore.backfill.blocks import SpooledBlock, merged
+from headrace.featurestore.backfill.partition import MARK
 from headrace.featurestore.backfill.state import BackfillState, Span, position_last
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog, ViewLog
 from headrace.schemas.plan import Plan

@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from headrace.featurestore.batch.arrow_columns import read_column
 from headrace.featurestore.redis_codec.byte_columns import cut
-from headrace.featurestore.redis_codec.decoder import decode_values
 from headrace.featurestore.redis_codec.column_values import encode_values
+from headrace.featurestore.redis_codec.decoder import decode_values
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import ValueType
 

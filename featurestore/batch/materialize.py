@@ -24,8 +24,8 @@ from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.schemas.errors import DefinitionError, ServiceUnavailable
 from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec
 from headrace.schemas.plan import Plan
-from headrace.streams.intake.expectations import RowExpectations
 from headrace.streams.connections.redis import redis_client
+from headrace.streams.intake.expectations import RowExpectations
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 from pathlib import PurePath
 from typing import Any
 
+from headrace.featurestore.compile.definition import Definition, field_specs
 from headrace.featurestore.compile.entities import JoinKeys
 from headrace.featurestore.compile.expectations import EXPECT
 from headrace.featurestore.compile.types import stored_type
-from headrace.featurestore.compile.definition import Definition, field_specs
 from headrace.schemas.feature_specs import BatchViewSpec
 
 

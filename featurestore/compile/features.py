@@ -16,15 +16,15 @@ import headrace.featurestore.feast_repo.fast_import  # noqa: F401  (before anyth
 # isort: split
 from feast.stream_feature_view import StreamFeatureView
 
-from headrace.featurestore.compile.descriptions import compile_about
 from headrace.featurestore.compile.batch_views import compile_batch_view
+from headrace.featurestore.compile.definition import Definition
+from headrace.featurestore.compile.descriptions import compile_about
 from headrace.featurestore.compile.entities import JoinKeys
 from headrace.featurestore.compile.expectations import compile_view_expectations
 from headrace.featurestore.compile.on_demand_views import compile_on_demand_view
 from headrace.featurestore.compile.services import compile_service
 from headrace.featurestore.compile.sources import EventSource, compile_source, read_sources
 from headrace.featurestore.compile.stream_views import StreamViewCompiler
-from headrace.featurestore.compile.definition import Definition
 from headrace.featurestore.feast_repo.repository import FeastRepository, read_repository, register
 from headrace.schemas.feature_specs import (
     BatchViewSpec,

@@ -7,7 +7,13 @@ from typing import Any
 
 from headrace.featurestore.compile.definition import Definition, field_specs, suggestion
 from headrace.featurestore.on_demand.functions import COMPUTED_TYPES, definition_of
-from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef, FieldSpec, OnDemandViewSpec, StreamViewSpec
+from headrace.schemas.feature_specs import (
+    BatchViewSpec,
+    FeatureRef,
+    FieldSpec,
+    OnDemandViewSpec,
+    StreamViewSpec,
+)
 
 _MODES = ("pandas", "python")
 

@@ -33,12 +33,17 @@ from typing import Any, Literal
 
 from feast.data_source import KafkaSource
 
-from headrace.featurestore.compile.expectations import EXPECT, compile_expectations
 from headrace.featurestore.compile.definition import Definition, suggestion
 from headrace.featurestore.compile.event_schema import EventColumn
-from headrace.featurestore.feast_repo.repository import FeastRepository
+from headrace.featurestore.compile.expectations import EXPECT, compile_expectations
 from headrace.featurestore.compile.message_format import Format, read_message_format
-from headrace.featurestore.compile.writer_schemas import WriterSchema, check_json, compile_writer_schemas, read_writer_schemas
+from headrace.featurestore.compile.writer_schemas import (
+    WriterSchema,
+    check_json,
+    compile_writer_schemas,
+    read_writer_schemas,
+)
+from headrace.featurestore.feast_repo.repository import FeastRepository
 from headrace.schemas.feature_specs import SourceSpec, StreamViewSpec
 
 _DEFAULT_SHARDS = 4

@@ -37,13 +37,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from headrace.featurestore.compile.definition import Definition, suggestion
 from headrace.featurestore.compile.entities import JoinKeys
+from headrace.featurestore.compile.event_schema import EventColumn, Kind
 from headrace.featurestore.compile.expectations import EXPECT
 from headrace.featurestore.compile.sources import EventSource
 from headrace.featurestore.compile.udfs import compile_udf, derived_column
 from headrace.featurestore.compile.windows import check_state, read_window
-from headrace.featurestore.compile.definition import Definition, suggestion
-from headrace.featurestore.compile.event_schema import EventColumn, Kind
 from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec, UdfSpec, ValueType
 from headrace.streams.aggregations import AGGREGATIONS, DEFAULT_PRECISION, LAST_K, PRECISIONS
 from headrace.streams.columnar.fixed_point import QUANTA

@@ -26,13 +26,13 @@ from typing import Any
 
 from feast.transformation.mode import TransformationMode
 
-from headrace.featurestore.compile.sources import EventSource, timestamp_unit
 from headrace.featurestore.compile.definition import Definition
 from headrace.featurestore.compile.event_schema import EventColumn, Kind
+from headrace.featurestore.compile.sources import EventSource, timestamp_unit
+from headrace.featurestore.compile.udf_trial import UdfTrial
 from headrace.featurestore.udfs.loading import udf_of
 from headrace.featurestore.udfs.pandas_udf import PandasUdf
 from headrace.featurestore.udfs.source import udf_source
-from headrace.featurestore.compile.udf_trial import UdfTrial
 from headrace.schemas.feature_specs import ColumnKind, ColumnSpec, FieldSpec, UdfSpec
 
 _KINDS: dict[Kind, ColumnKind] = {

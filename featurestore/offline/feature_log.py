@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from headrace.featurestore.redis_codec.layout import element_type
 from headrace.schemas.feature_specs import StreamViewSpec, ValueType
 from headrace.schemas.plan import Plan
-from headrace.streams.durable_files import finished_as
 from headrace.streams.columnar.lists import Lists
+from headrace.streams.durable_files import finished_as
 from headrace.streams.sinks import OnlineRows
 
 _SUPERSEDED = ".superseded"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from headrace.featurestore.batch.as_served import served_values
 from headrace.featurestore.offline.feature_log import arrow_type
 from headrace.featurestore.on_demand.functions import OnDemandFunctions
 from headrace.featurestore.on_demand.step import OnDemandStep
-from headrace.featurestore.batch.as_served import served_values
 from headrace.schemas.feature_specs import LOGGED_TYPES, FeatureRef, FieldSpec
 from headrace.schemas.plan import Plan
 

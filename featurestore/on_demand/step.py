@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.on_demand.functions import OnDemandFunctions, OnDemandView
-from headrace.featurestore.online.response import FieldStatus
 
 if TYPE_CHECKING:
     from headrace.schemas.feature_specs import OnDemandViewSpec, ValueType

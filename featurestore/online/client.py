@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.featurestore.plans.store import PlanStore
 from headrace.featurestore.online.commands import AsyncExchange, Exchange
 from headrace.featurestore.online.response import FeatureResponse
 from headrace.featurestore.online.retrieval import EntityRows, Features, Retrievals
-from headrace.streams.progress import ProgressStore, Until
+from headrace.featurestore.plans.store import PlanStore
 from headrace.streams.connections.redis import redis_client
+from headrace.streams.progress import ProgressStore, Until
 
 if TYPE_CHECKING:
     from headrace.schemas.plan import Plan
@@ -32,7 +32,8 @@ class FeatureClient:
     plan
         The plan of the project.
     redis_url
-        The online store; see `headrace.streams.connections.redis_url` for clusters, sentinels, TLS and options.
+        The online store; see `headrace.streams.connections.redis_url` for clusters, sentinels, TLS and
+        options.
     timeout_s
         How long a reply may take, where the URL does not say.
     repo_dir

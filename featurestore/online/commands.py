@@ -75,8 +75,8 @@ class Exchange:
     Parameters
     ----------
     url
-        See `headrace.streams.connections.redis_url`. Its ``max_connections`` is how many requests may be under way at once; more
-        wait their turn, each for its time-out at most.
+        See `headrace.streams.connections.redis_url`. Its ``max_connections`` is how many requests may be
+        under way at once; more wait their turn, each for its time-out at most.
     timeout_s
         How long a reply may take, where the URL does not say.
     retries

@@ -11,8 +11,8 @@ import numpy as np
 import redis
 
 from headrace.featurestore.online.chunks import RowChunk
-from headrace.featurestore.redis_codec.column_encoder import ViewEncoder
 from headrace.featurestore.online.commands import Exchange
+from headrace.featurestore.redis_codec.column_encoder import ViewEncoder
 from headrace.schemas.errors import ServiceUnavailable
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis import redis_client

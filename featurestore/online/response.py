@@ -7,24 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.redis_codec.decoder import Provenance
 from headrace.schemas.errors import HeadraceError, UnknownNameError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-
-class FieldStatus(StrEnum):
-    """Feast's field statuses. Only PRESENT comes with a value."""
-
-    PRESENT = "PRESENT"
-    NULL_VALUE = "NULL_VALUE"  # the row is there, the value is null
-    NOT_FOUND = "NOT_FOUND"  # no row of this entity, or one from before the feature existed
-    OUTSIDE_MAX_AGE = "OUTSIDE_MAX_AGE"  # older than the view's ttl
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from headrace.featurestore.redis_codec import layout
-from headrace.featurestore.online.entity_keys import encoded_keys
+from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.on_demand.functions import OnDemandFunctions
 from headrace.featurestore.on_demand.step import OnDemandStep
-from headrace.featurestore.redis_codec.decoder import Provenance, decode_provenance, decode_time_ms, decode_values
-from headrace.featurestore.online.response import FeatureResponse, FieldStatus
+from headrace.featurestore.online.entity_keys import encoded_keys
+from headrace.featurestore.online.response import FeatureResponse
+from headrace.featurestore.redis_codec import layout
+from headrace.featurestore.redis_codec.decoder import (
+    Provenance,
+    decode_provenance,
+    decode_time_ms,
+    decode_values,
+)
 from headrace.schemas.errors import HeadraceError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -262,7 +268,9 @@ def _statuses(raw: Sequence[bytes | None], values: Sequence[Any], expired: set[i
 def _refs(plan: Plan, features: Sequence[str]) -> list[FeatureRef]:
     every: list[StreamViewSpec | BatchViewSpec | OnDemandViewSpec] = [*plan.stream_views, *plan.batch_views]
     views = {view.name: view for view in [*every, *plan.on_demand_views]}
-    from headrace.schemas.feature_specs import FeatureRef  # loaded with the plan; the import of the SDK does without
+    from headrace.schemas.feature_specs import (
+        FeatureRef,  # loaded with the plan; the import of the SDK does without
+    )
 
     refs = []
     for name in features:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
+from headrace.featurestore.plans.consumers import readers_of
 from headrace.featurestore.plans.diff import Change
 from headrace.featurestore.plans.usage import Amount, PlanFacts
-from headrace.featurestore.plans.consumers import readers_of
 from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef, StreamViewSpec
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import LearnerSpec

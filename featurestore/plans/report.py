@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from headrace.featurestore.plans.costs import PlanCosts
 from headrace.featurestore.plans.diff import KINDS, Change, plan_changes
-from headrace.featurestore.plans.usage import PlanFacts
 from headrace.featurestore.plans.safety import UnsafeChange, unsafe_changes
+from headrace.featurestore.plans.usage import PlanFacts
 from headrace.schemas.plan import Plan
 
 _INDENT = "    "

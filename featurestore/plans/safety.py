@@ -10,9 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from headrace.featurestore.plans.diff import field_change
 from headrace.featurestore.plans.consumers import Readers, readers_of, readers_of_services
-from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef, FieldSpec, OnDemandViewSpec, StreamViewSpec
+from headrace.featurestore.plans.diff import field_change
+from headrace.schemas.feature_specs import (
+    BatchViewSpec,
+    FeatureRef,
+    FieldSpec,
+    OnDemandViewSpec,
+    StreamViewSpec,
+)
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import RouterSpec
 from headrace.schemas.spec import Spec

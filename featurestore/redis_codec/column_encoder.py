@@ -12,8 +12,14 @@ from numpy.typing import NDArray
 
 from headrace.featurestore.redis_codec import layout
 from headrace.featurestore.redis_codec.byte_columns import Padded, Ragged, cut
+from headrace.featurestore.redis_codec.column_values import (
+    encode_timestamps,
+    encode_values,
+    fixed,
+    seconds,
+    strings,
+)
 from headrace.featurestore.redis_codec.row_encoder import Column, RowEncoder, bulk, timestamp
-from headrace.featurestore.redis_codec.column_values import encode_timestamps, encode_values, fixed, seconds, strings
 from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec, StreamViewSpec, ValueType
 
 _FEW_ROWS = 48  # up to so many are encoded one by one

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
+from headrace.learners.compile.model_checks import check_deterministic, fresh_model
 from headrace.learners.definitions import EpsilonGreedy, FixedSplit, Learner, Policy, Router, ThompsonSampling
 from headrace.learners.models.definition_hash import definition_hash
 from headrace.learners.project import Project
-from headrace.learners.compile.model_checks import check_deterministic, fresh_model
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import (
     LOGGED_TYPES,

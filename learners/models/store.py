@@ -84,7 +84,7 @@ class PublishedVersion(ModelHeader):
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model with its header, and what its trainer must remember (see `headrace.learners.training.trainer`)."""
+    """A model with its header, and what its trainer must remember (`headrace.learners.training`)."""
 
     header: ModelHeader
     model: Any

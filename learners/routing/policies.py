@@ -8,7 +8,13 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from headrace.learners.routing.posteriors import BetaPosterior, Evidence, NormalPosterior, Posterior, probability_best
+from headrace.learners.routing.posteriors import (
+    BetaPosterior,
+    Evidence,
+    NormalPosterior,
+    Posterior,
+    probability_best,
+)
 from headrace.schemas.router_specs import PolicySpec
 
 

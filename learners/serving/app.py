@@ -19,14 +19,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from headrace.featurestore.online.client import AsyncFeatureClient
+from headrace.learners.models.store import ModelStore
+from headrace.learners.project import Project
 from headrace.learners.serving import api
 from headrace.learners.serving.live_models import LiveModels
-from headrace.learners.models.store import ModelStore
+from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.openapi import openapi
-from headrace.learners.project import Project
 from headrace.learners.serving.prediction_log import RecordLog
 from headrace.learners.serving.router import RouterService
-from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.schemas.errors import HeadraceError, RequestError, UnknownNameError
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka

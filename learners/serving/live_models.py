@@ -11,11 +11,11 @@ from typing import Any
 
 import redis
 
-from headrace.learners.routing.epochs import initial_epoch
 from headrace.learners.models.inputs import Inputs
 from headrace.learners.models.pointers import ModelPointer, ModelPointers
 from headrace.learners.models.store import ModelStore
 from headrace.learners.project import Project
+from headrace.learners.routing.epochs import initial_epoch
 from headrace.schemas import topics
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.plan import Plan

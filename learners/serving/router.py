@@ -8,8 +8,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from headrace.featurestore.online.client import AsyncFeatureClient
 from headrace.featurestore.logged_values import fits
+from headrace.featurestore.online.client import AsyncFeatureClient
+from headrace.learners.models.scoring import score
+from headrace.learners.routing.draw import draw
 from headrace.learners.serving.api import (
     ArmState,
     LogPosition,
@@ -20,12 +22,10 @@ from headrace.learners.serving.api import (
     RouterArms,
     RouterInfo,
 )
-from headrace.learners.routing.draw import draw
 from headrace.learners.serving.live_models import Live, LiveArm, LiveModels
-from headrace.learners.serving.prediction_log import Entry, RecordLog
-from headrace.learners.models.scoring import score
-from headrace.learners.serving.served_features import Served, ServedFeatures
 from headrace.learners.serving.metrics import ServiceMetrics
+from headrace.learners.serving.prediction_log import Entry, RecordLog
+from headrace.learners.serving.served_features import Served, ServedFeatures
 from headrace.schemas import topics
 from headrace.schemas.errors import RequestError
 from headrace.schemas.plan import Plan

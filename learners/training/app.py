@@ -11,17 +11,17 @@ from functools import partial
 import redis
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
-from headrace.learners.training.closings import ClosingFold
-from headrace.learners.training.dead_letters import DeadLetters
-from headrace.learners.training.examples import ExampleFold
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.models.store import ModelStore
 from headrace.learners.project import Project
+from headrace.learners.training.closings import ClosingFold
+from headrace.learners.training.dead_letters import DeadLetters
+from headrace.learners.training.examples import ExampleFold
 from headrace.schemas.errors import DefinitionError, ServiceUnavailable
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka, client_config
-from headrace.streams.runtime.restoring import Restoring
 from headrace.streams.runtime.health import PartitionVitals, Vitals
+from headrace.streams.runtime.restoring import Restoring
 
 _log = logging.getLogger(__name__)
 _BATCH = 500

@@ -9,9 +9,9 @@ from pathlib import Path
 from confluent_kafka import Message, Producer
 from pydantic import ValidationError
 
-from headrace.learners.training.dead_letters import DeadLetters
-from headrace.learners.routing.epochs import EpochKeeper
 from headrace.learners.models.pointers import ModelPointers
+from headrace.learners.routing.epochs import EpochKeeper
+from headrace.learners.training.dead_letters import DeadLetters
 from headrace.schemas import topics
 from headrace.schemas.marks import mark_time_ms
 from headrace.schemas.plan import Plan

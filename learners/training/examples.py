@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from confluent_kafka import Message
 from pydantic import ValidationError
 
-from headrace.learners.training.dead_letters import DeadLetters
 from headrace.learners.models.pointers import ModelPointer, ModelPointers
 from headrace.learners.models.store import ModelHeader, ModelStore
 from headrace.learners.project import Project
+from headrace.learners.training.dead_letters import DeadLetters
 from headrace.learners.training.trainer import Trainer
 from headrace.schemas import topics
 from headrace.schemas.marks import mark_time_ms

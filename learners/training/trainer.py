@@ -13,10 +13,10 @@ from typing import Any
 from headrace.learners.definitions import Learner
 from headrace.learners.models.inputs import Inputs
 from headrace.learners.models.metrics import ProgressiveValidation
-from headrace.learners.models.store import Artifact, ModelHeader, PublishedVersion
 from headrace.learners.models.scoring import score_and_learn
-from headrace.learners.training.seen_ids import SeenIds
 from headrace.learners.models.state_digest import state_digest
+from headrace.learners.models.store import Artifact, ModelHeader, PublishedVersion
+from headrace.learners.training.seen_ids import SeenIds
 from headrace.schemas.marks import crosses
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example

@@ -12,7 +12,12 @@ from headrace.streams.aggregations.extreme import Max, Min
 from headrace.streams.aggregations.last_k import FUNCTIONS as LAST_K
 from headrace.streams.aggregations.percentile import P50, P75, P90, P95, P99
 from headrace.streams.aggregations.sum import Mean, Sum
-from headrace.streams.aggregations.variance import Deviation, PopulationDeviation, PopulationVariance, Variance
+from headrace.streams.aggregations.variance import (
+    Deviation,
+    PopulationDeviation,
+    PopulationVariance,
+    Variance,
+)
 
 __all__ = [
     "AGGREGATIONS",

@@ -41,8 +41,8 @@ def redis_client(url: str | RedisUrl, timeout_s: float = 5.0, retries: int = RET
     Parameters
     ----------
     url
-        See `headrace.streams.connections.redis_url`. Its options ``socket_timeout``, ``socket_connect_timeout`` and ``retries``
-        come before the arguments.
+        See `headrace.streams.connections.redis_url`. Its options ``socket_timeout``,
+        ``socket_connect_timeout`` and ``retries`` come before the arguments.
     timeout_s
         How long an answer may take, seconds.
     retries

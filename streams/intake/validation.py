@@ -24,9 +24,9 @@ from headrace.schemas.records import DeadLetter, base64_headers
 from headrace.streams.aggregations.accumulator import Dtype
 from headrace.streams.columnar.batch import Batch
 from headrace.streams.intake.expectations import Expectations
-from headrace.streams.log.records import LogRecord, LogRecords
-from headrace.streams.intake.value_checks import ValueChecks
 from headrace.streams.intake.udf import Derived, Reasons, Transform, view_udfs
+from headrace.streams.intake.value_checks import ValueChecks
+from headrace.streams.log.records import LogRecord, LogRecords
 
 log = logging.getLogger(__name__)
 

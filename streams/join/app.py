@@ -16,21 +16,21 @@ from headrace.schemas import topics
 from headrace.schemas.errors import HeadraceError, StateError
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import RouterSpec
-from headrace.streams.join.example_archive import ParquetArchive
-from headrace.streams.runtime.app import add_agent, die, guarded, range_app, run_app
+from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.redis_hashes import HashPublisher
-from headrace.streams.runtime.health_server import oversee
 from headrace.streams.join.checkpoint import Cut, JoinPartition, JoinWriter
 from headrace.streams.join.config import JoinConfig
+from headrace.streams.join.example_archive import ParquetArchive
+from headrace.streams.join.health import JoinStanding
 from headrace.streams.join.outcome_intakes import EventIntakes
 from headrace.streams.join.restore import restore_join
 from headrace.streams.join.state import Input
-from headrace.streams.join.health import JoinStanding
-from headrace.streams.connections.kafka import Kafka
 from headrace.streams.log.offset_producer import OffsetProducer
-from headrace.streams.runtime.restoring import Restoring, is_restored, restored_while
-from headrace.streams.connections.schema_registry import WriterSchemas
+from headrace.streams.runtime.app import add_agent, die, guarded, range_app, run_app
 from headrace.streams.runtime.health import Vitals
+from headrace.streams.runtime.health_server import oversee
+from headrace.streams.runtime.restoring import Restoring, is_restored, restored_while
+from headrace.streams.runtime.writer_schemas import WriterSchemas
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,8 @@ from headrace.schemas import topics
 from headrace.schemas.marks import crosses, mark_headers
 from headrace.schemas.records import DeadLetter
 from headrace.schemas.router_specs import RouterSpec
-from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.input import feed_record, refused_letter
-from headrace.streams.join.wire_format import closing_json, example_json
+from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.release import Released
 from headrace.streams.join.state import (
     INPUTS,
@@ -29,6 +28,7 @@ from headrace.streams.join.state import (
     encode_key,
     reached_headers,
 )
+from headrace.streams.join.wire_format import closing_json, example_json
 from headrace.streams.log.offset_producer import OffsetProducer
 from headrace.streams.progress import Progress, counts_key, progress_field, progress_key
 

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from confluent_kafka import TopicPartition
 
 from headrace.schemas.records import Example, Prediction, Value
-from headrace.streams.durable_files import finished_as
 from headrace.streams.connections.kafka import Kafka
+from headrace.streams.durable_files import finished_as
 from headrace.streams.log.reader import is_end, open_consumer, read_log
 
 _PART = re.compile(r"examples-p0-(\d+)-(\d+)\.parquet")

@@ -8,10 +8,10 @@ from dataclasses import asdict
 
 from headrace.schemas import topics
 from headrace.streams.join.checkpoint import Cut, JoinPartition
-from headrace.streams.join.state import INPUTS, Counts, Position
 from headrace.streams.join.outcome_intake import OutcomeIntake
-from headrace.streams.runtime.restoring import Restoring
+from headrace.streams.join.state import INPUTS, Counts, Position
 from headrace.streams.runtime.health import PartitionVitals, Sample, Where
+from headrace.streams.runtime.restoring import Restoring
 
 _PREDICTIONS = ("matched", "pending", "negative", "censored")
 _OUTCOMES = ("applied", "duplicate", "parked", "orphan", "late")

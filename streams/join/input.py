@@ -13,9 +13,9 @@ from headrace.schemas.errors import RecordError
 from headrace.schemas.marks import mark_time_ms
 from headrace.schemas.records import DeadLetter, Outcome, base64_headers, misfit
 from headrace.streams.join.partition_join import PartitionJoin
-from headrace.streams.join.wire_format import LoggedPrediction
 from headrace.streams.join.release import Refused
 from headrace.streams.join.state import Input
+from headrace.streams.join.wire_format import LoggedPrediction
 from headrace.streams.log.records import LogRecord
 
 _R = TypeVar("_R")

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from headrace.schemas.plan import Plan
-from headrace.streams.runtime.app import guarded
-from headrace.streams.connections.redis_hashes import HashPublisher
 from headrace.streams.connections.kafka import Kafka
-from headrace.streams.log.offset_producer import OffsetProducer
+from headrace.streams.connections.redis_hashes import HashPublisher
 from headrace.streams.join.outcome_intake import OutcomeIntake, intake_published
+from headrace.streams.log.offset_producer import OffsetProducer
+from headrace.streams.runtime.app import guarded
 from headrace.streams.runtime.restoring import Restoring, is_restored, restored_while
-from headrace.streams.connections.schema_registry import WriterSchemas
+from headrace.streams.runtime.writer_schemas import WriterSchemas
 
 
 class EventIntakes:

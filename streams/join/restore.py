@@ -8,9 +8,9 @@ from typing import Any
 from headrace.schemas import topics
 from headrace.schemas.records import Closing, Example
 from headrace.schemas.router_specs import RouterSpec
+from headrace.streams.connections.kafka import Kafka
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.state import Emitted, fold_changelog, reached
-from headrace.streams.connections.kafka import Kafka
 from headrace.streams.log.reader import end_offset, read_log
 from headrace.streams.runtime.restoring import Restoring
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace.streams.log.delivered_offsets import DeliveredEnds
 from headrace.streams.connections.kafka import Kafka
+from headrace.streams.log.delivered_offsets import DeliveredEnds
 from headrace.streams.log.producer import LogProducer
 
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from headrace.schemas.errors import DeliveryError, SettingsError
-from headrace.streams.log.delivered_offsets import DeliveredEnds
 from headrace.streams.connections.kafka import Kafka, Trouble, client_config, metadata_of, partitions_of
+from headrace.streams.log.delivered_offsets import DeliveredEnds
 
 Report = Callable[[KafkaError | None, Message], None]
 

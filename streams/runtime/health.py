@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from headrace.streams.state.partition import Shard, SourcePartition
 from headrace.streams.runtime.restoring import Restoring
+from headrace.streams.state.partition import Shard, SourcePartition
 
 Where = tuple[str, int]  # topic and partition
 

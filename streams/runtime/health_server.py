@@ -15,10 +15,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from headrace.schemas.errors import SettingsError
-from headrace.streams.intake.expectations import CHECKED
 from headrace.streams.connections.kafka import Kafka
-from headrace.streams.runtime.watchdog import Overseer
+from headrace.streams.intake.expectations import CHECKED
 from headrace.streams.runtime.health import PartitionVitals, Sample, Vitals
+from headrace.streams.runtime.watchdog import Overseer
 
 _PLACE = ["topic", "partition"]
 

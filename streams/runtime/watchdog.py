@@ -11,9 +11,9 @@ from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from headrace.schemas.errors import HeadraceError, ServiceUnavailable
-from headrace.streams.runtime.app import die
 from headrace.streams.connections.kafka import Kafka, client_config
 from headrace.streams.log.reader import read_log
+from headrace.streams.runtime.app import die
 from headrace.streams.runtime.health import PartitionVitals, Vitals, Watch, Where
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from typing import Any
 
 from headrace.schemas.feature_specs import SourceSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
-from headrace.streams.aggregations.accumulator import Held
 from headrace.streams.aggregations import aggregation_of
+from headrace.streams.aggregations.accumulator import Held
 
 STATE_LAYOUT = 1  # version of the state of a key: the order of its arrays, whatever they hold
 # Of the first layout: definitions that were hashed before codes went into the hash keep their state.

@@ -20,13 +20,13 @@ from headrace.schemas.feature_specs import SourceSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import DeadLetter
 from headrace.streams.columnar.batch import Batch
-from headrace.streams.state.view_group import GroupState
+from headrace.streams.intake.udf import Transform
 from headrace.streams.intake.validation import Counts, Intake, Taken
 from headrace.streams.log.records import LogRecords
-from headrace.streams.state.shuffle import Block, decode_block, encode_block, split
 from headrace.streams.sinks import OnlineRows
 from headrace.streams.state.fingerprint import definition_of
-from headrace.streams.intake.udf import Transform
+from headrace.streams.state.shuffle import Block, decode_block, encode_block, split
+from headrace.streams.state.view_group import GroupState
 
 MAX_PARTITIONS = 4096  # of an event topic: ties between partitions are broken by (offset, partition)
 

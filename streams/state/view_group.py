@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from headrace.schemas.errors import StateError
 from headrace.schemas.feature_specs import StreamViewSpec
-from headrace.streams.aggregations.accumulator import Dtype
 from headrace.streams.aggregations import Aggregation, ListValues, Reading, Values, aggregation_of
+from headrace.streams.aggregations.accumulator import Dtype
 from headrace.streams.columnar.batch import Batch
 from headrace.streams.columnar.key_table import Key, KeyTable, decode_keys, encode_keys
-from headrace.streams.state.tile_ring import Ring
 from headrace.streams.sinks import OnlineRows
 from headrace.streams.state.overflowing_sums import UnfitSums
+from headrace.streams.state.tile_ring import Ring
 
 _ANY_OFFSET = 2**63 - 1
 _AT_ONCE = 10_000  # keys

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from headrace.streams.state.partition import Shard, SourcePartition
 from headrace.streams.progress import Progress, counts_key, progress_field, progress_key
+from headrace.streams.state.partition import Shard, SourcePartition
 
 
 def feature_progress(

@@ -16,12 +16,12 @@ from headrace.schemas import topics
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
-from headrace.streams.worker.progress import feature_progress
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.log.reader import end_offset, partition_count, read_log
-from headrace.streams.state.partition import Shard, SourcePartition
 from headrace.streams.sinks import OnlineRows
+from headrace.streams.state.partition import Shard, SourcePartition
 from headrace.streams.worker.consumer_group import workers_run
+from headrace.streams.worker.progress import feature_progress
 
 Tell = Callable[[str], None]
 _LOOK_S = 0.2

@@ -18,22 +18,22 @@ from headrace.schemas import topics
 from headrace.schemas.errors import HeadraceError, StateError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
-from headrace.streams.intake.expectations import Alerts, RowExpectations
-from headrace.streams.runtime.app import add_agent, guarded, range_app, run_app
-from headrace.streams.worker.progress import feature_progress
-from headrace.streams.runtime.health_server import oversee
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.known_topics import refuse_missing_topics
-from headrace.streams.log.producer import LogProducer
-from headrace.streams.worker.owned_partition import OwnedPartition
-from headrace.streams.state.partition import Effects, Shard, SourcePartition
-from headrace.streams.runtime.restoring import Restoring, is_restored, restore, restored_while
-from headrace.streams.connections.schema_registry import WriterSchemas
-from headrace.streams.sinks import FeatureLog, OnlineSink
+from headrace.streams.intake.expectations import Alerts, RowExpectations
 from headrace.streams.intake.udf import Transform, view_udfs
+from headrace.streams.log.producer import LogProducer
+from headrace.streams.runtime.app import add_agent, guarded, range_app, run_app
 from headrace.streams.runtime.health import PartitionVitals, Vitals, vitals_of
+from headrace.streams.runtime.health_server import oversee
+from headrace.streams.runtime.restoring import Restoring, is_restored, restore, restored_while
+from headrace.streams.runtime.writer_schemas import WriterSchemas
+from headrace.streams.sinks import FeatureLog, OnlineSink
+from headrace.streams.state.partition import Effects, Shard, SourcePartition
 from headrace.streams.worker.config import WorkerConfig
 from headrace.streams.worker.consumer_group import worker_group
+from headrace.streams.worker.owned_partition import OwnedPartition
+from headrace.streams.worker.progress import feature_progress
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +11,8 @@ from typer.testing import CliRunner
 
 from headrace.deploy.cli.main import app
 from headrace.deploy.settings import Settings
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 OVERLAYS = ("local", "production")
 PROCESSES = ("worker", "join", "train", "serve")
@@ -142,7 +141,7 @@ def test_the_image_is_made_of_what_is_here_and_does_not_run_as_root() -> None:
     arguments = dict(re.findall(r"^ARG (\w+)=(\S+)", text, re.MULTILINE))
     copied = re.findall(r"^COPY (?!--from)(?:--\S+ )*(.+) \S+$", text, re.MULTILINE)
     sources = [word for line in copied for word in line.split()]
-    assert {"deploy/requirements.lock", "schemas", "${PROJECT}"} <= set(sources)
+    assert {"deploy/requirements.lock", "headrace", "schemas", "${PROJECT}"} <= set(sources)
     for source in sources:
         for name, value in arguments.items():
             source = source.replace(f"${{{name}}}", value)

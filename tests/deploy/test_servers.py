@@ -7,16 +7,15 @@ from pathlib import Path
 import pytest
 import redis
 
+from headrace.deploy.commands.offsets import end_offsets
 from headrace.deploy.local.kafka_server import KafkaServer, broker_jars
 from headrace.deploy.local.mock_kafka import MockKafka
-from headrace.deploy.commands.offsets import end_offsets
 from headrace.deploy.local.redis_server import RedisServer
 from headrace.deploy.local.registry_server import registry_jars
 from headrace.schemas.errors import ServiceUnavailable, UnknownNameError
 from headrace.streams.log.reader import read_log
 from tests.support.ordered_producer import ordered_producer
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
 
 
 def produce(bootstrap: str, topic: str, values: list[bytes]) -> None:

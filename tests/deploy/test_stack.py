@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -16,13 +15,11 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from headrace.deploy.stack import LocalStack
 from headrace import FeatureClient
+from headrace.deploy.stack import LocalStack
 from headrace.schemas.avro import encode_confluent
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
 from tests.support.clicks_project import NOON_MS, make_clicks_project, post
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +124,7 @@ def test_control_c_stops_the_command_and_all_it_started(project_dir: Path, tmp_p
     shutil.copytree(project_dir, folder, ignore=shutil.ignore_patterns("learners.py", ".headrace"))
     up = subprocess.Popen(
         [sys.executable, "-P", "-m", "headrace", "up"],
-        cwd=folder, env=dict(os.environ, PYTHONPATH=str(ROOT)), stdout=subprocess.PIPE, text=True,
+        cwd=folder, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert up.stdout is not None
     assert up.stdout.readline().startswith("project 'clicks' runs")

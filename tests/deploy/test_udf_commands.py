@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.deploy.stack import LocalStack
 from headrace import FeatureClient
+from headrace.deploy.stack import LocalStack
 from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.streams.event_producer import EventProducer
 from tests.support.clicks_project import NOON_MS, make_clicks_project, post

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+
 PROCESSES = ("worker", "join", "train", "serve")
 
 

@@ -14,18 +14,18 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from headrace.deploy.commands.dataset import read_predictions
-from headrace.deploy.stack import LocalStack
 from examples.flights import data
 from examples.flights.demo import REPOSITORY, replay
 from examples.flights.steps import Period
 from examples.flights.times import HOUR_MS, MINUTE_MS, ORIGIN_ZONE
+from headrace.deploy.commands.dataset import read_predictions
+from headrace.deploy.stack import LocalStack
 from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.schemas.records import Prediction
 from headrace.streams.sinks import OnlineRows
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 STEP_MS = 15 * MINUTE_MS
 
 

@@ -11,9 +11,9 @@ from examples.flights.events import rows
 from headrace.featurestore.compile.features import compile_features
 from headrace.learners.compile.plan import compile_learners
 from headrace.learners.definitions import Learner
-from headrace.learners.project import load_project
 from headrace.learners.models.scoring import learn, score
 from headrace.learners.models.state_digest import state_digest
+from headrace.learners.project import load_project
 
 ARMS = ("base_rate", "static_regression", "streaming_regression", "hoeffding_tree", "binned_regression")
 

@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from feast import FeatureStore
 
-from headrace.featurestore.online.client import FeatureClient
 from headrace.featurestore.batch.materialize import materialize
 from headrace.featurestore.compile.features import compile_features, register
-from headrace.featurestore.online.response import FeatureResponse, FieldStatus
+from headrace.featurestore.field_status import FieldStatus
+from headrace.featurestore.online.client import FeatureClient
+from headrace.featurestore.online.response import FeatureResponse
 from headrace.schemas.errors import DefinitionError, HeadraceError, UnknownNameError
 from tests.support.feast_online import point_to, taken_from_both
 from tests.support.feature_values import shown

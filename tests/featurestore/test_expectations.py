@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from headrace.featurestore.compile.expectations import compile_expectations
 from headrace.featurestore.compile.definition import Definition
 from headrace.featurestore.compile.event_schema import EventColumn
+from headrace.featurestore.compile.expectations import compile_expectations
+from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.plans.diff import plan_changes
 from headrace.featurestore.plans.safety import unsafe_changes
-from headrace.featurestore.compile.features import compile_features
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import ExpectationSpec
 from tests.support.edits import Replace

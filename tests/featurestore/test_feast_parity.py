@@ -16,10 +16,10 @@ from feast.protos.feast.types.Value_pb2 import Value
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
 from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.featurestore.redis_codec.layout import feature_field
-from headrace.featurestore.online.response import FieldStatus
 from tests.support.feast_online import FEATURES, KEYS, FeastOnline, feast_online, take_hashes
 from tests.support.feature_values import NO_TIME, TEXT, column, in_order, proto, shown, values_of
 

@@ -17,9 +17,9 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.type_map import python_values_to_proto_values
 from feast.value_type import ValueType
 
-from headrace.featurestore.online.client import FeatureClient
 from headrace.featurestore.batch.materialize import materialize
 from headrace.featurestore.compile.features import compile_features, register
+from headrace.featurestore.online.client import FeatureClient
 from headrace.schemas.errors import DefinitionError, HeadraceError
 from tests.support.edits import refusal
 from tests.support.feast_online import point_to, taken_from_both

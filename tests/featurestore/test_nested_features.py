@@ -19,15 +19,15 @@ from feast.type_map import feast_value_type_to_python_type, python_values_to_pro
 from feast.value_type import ValueType
 from pydantic import ValidationError
 
-from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
-from headrace.featurestore.offline.dataset import as_of_event_time
 from headrace.featurestore.batch.materialize import materialize
-from headrace.featurestore.redis_codec.nested_encoder import message_of
+from headrace.featurestore.compile.features import compile_features, register
+from headrace.featurestore.field_status import FieldStatus
+from headrace.featurestore.offline.dataset import as_of_event_time
+from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
 from headrace.featurestore.redis_codec.decoder import decode_values
 from headrace.featurestore.redis_codec.layout import feature_field, value_tag
+from headrace.featurestore.redis_codec.nested_encoder import message_of
 from headrace.featurestore.redis_codec.row_encoder import behind_length
-from headrace.featurestore.compile.features import compile_features, register
-from headrace.featurestore.online.response import FieldStatus
 from headrace.schemas.errors import DefinitionError, HeadraceError
 from headrace.schemas.feature_specs import FieldSpec
 from headrace.schemas.nested_types import parse_type

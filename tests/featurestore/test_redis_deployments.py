@@ -13,15 +13,15 @@ import pytest
 from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
 from headrace.featurestore.online.rebuild import RedisRebuildStore
 from headrace.featurestore.online.writer import RedisOnlineSink
-from headrace.featurestore.plans.usage import Amount, RedisPlanFacts
 from headrace.featurestore.plans.store import PlanStore
+from headrace.featurestore.plans.usage import Amount, RedisPlanFacts
 from headrace.learners.models.pointers import ModelPointer, ModelPointers
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
 from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, SourceSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
-from headrace.streams.progress import Progress, ProgressStore, progress_field, progress_key
 from headrace.streams.connections.redis import redis_client
 from headrace.streams.connections.redis_url import RedisUrl
+from headrace.streams.progress import Progress, ProgressStore, progress_field, progress_key
 from headrace.streams.sinks import OnlineRows
 from tests.support.redis_servers import Cluster, Server, certificates, running, tls_before, wait_for
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headrace.featurestore.udfs.loading import load_udfs
 from headrace.featurestore.compile.features import compile_features, register
+from headrace.featurestore.udfs.loading import load_udfs
 from headrace.schemas.avro import Column
 from headrace.schemas.errors import DefinitionError, PlanError
 from headrace.schemas.feature_specs import ColumnSpec, UdfSpec
@@ -229,7 +229,8 @@ def test_a_worker_without_udfs_imports_neither_pandas_nor_feast() -> None:
     program = """
 import sys
 from types import SimpleNamespace
-import headrace.deploy.processes, headrace.streams.worker.worker, headrace.streams.worker.rebuild, headrace.featurestore.online.writer
+import headrace.deploy.processes, headrace.featurestore.online.writer
+import headrace.streams.worker.rebuild, headrace.streams.worker.worker
 import headrace.featurestore.offline.feature_log
 from tests.support.purchases import purchases_plan
 from headrace.streams.log.records import LogRecords

@@ -15,14 +15,20 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from headrace.deploy.local.mock_kafka import MockKafka
 from headrace.schemas.avro import AvroDecoder, schema_fingerprint
-from headrace.schemas.errors import DeliveryError, RecordError, ServiceUnavailable, SettingsError, UnknownNameError
+from headrace.schemas.errors import (
+    DeliveryError,
+    RecordError,
+    ServiceUnavailable,
+    SettingsError,
+    UnknownNameError,
+)
 from headrace.schemas.marks import mark_time_ms
 from headrace.streams.async_event_producer import AsyncEventProducer
-from headrace.streams.producers.event_format import EventFormat
 from headrace.streams.event_producer import EventProducer
-from headrace.streams.log.reader import read_log
-from headrace.streams.producers.outbox import Deliveries, Outbox
 from headrace.streams.log.partitioner import partition_for
+from headrace.streams.log.reader import read_log
+from headrace.streams.producers.event_format import EventFormat
+from headrace.streams.producers.outbox import Deliveries, Outbox
 from tests.support.purchases import purchases_plan
 
 PARTITIONS = 4

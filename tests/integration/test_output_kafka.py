@@ -10,9 +10,9 @@ from confluent_kafka import KafkaException
 from benchmarks.streams.topic_log import create, delete_topics
 from headrace.schemas.errors import ServiceUnavailable
 from headrace.streams.log import producer as output
-from headrace.streams.log.reader import end_offset, read_log
 from headrace.streams.log.offset_producer import OffsetProducer
 from headrace.streams.log.producer import LogProducer
+from headrace.streams.log.reader import end_offset, read_log
 
 pytestmark = pytest.mark.kafka
 RECORDS = [(b"%d" % n, b"value %d" % n if n % 3 else None) for n in range(2000)]

@@ -15,8 +15,8 @@ from headrace.featurestore.online.rebuild import RedisRebuildStore
 from headrace.schemas.errors import HeadraceError
 from headrace.streams.columnar.lists import Lists
 from headrace.streams.progress import counts_key, progress_key
-from headrace.streams.worker.rebuild import Rebuild
 from headrace.streams.sinks import OnlineRows
+from headrace.streams.worker.rebuild import Rebuild
 from tests.support.expected_rows import is_empty
 from tests.support.purchases import purchases_plan
 from tests.support.window_oracle import OracleEvent

@@ -14,16 +14,16 @@ import pytest
 from confluent_kafka import Producer
 from typer.testing import CliRunner
 
-from headrace.deploy.local.certificates import Authority
+from headrace import FeatureClient
 from headrace.deploy.cli.main import app
+from headrace.deploy.local.certificates import Authority
 from headrace.deploy.local.tls_listener import MECHANISMS
 from headrace.deploy.stack import LocalStack
-from headrace import FeatureClient
 from headrace.schemas import topics
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
-from headrace.streams.event_producer import EventProducer
 from headrace.streams.connections.kafka import client_config, refuse_wrong_access
 from headrace.streams.connections.kafka_properties import read_kafka_properties
+from headrace.streams.event_producer import EventProducer
 from headrace.streams.log.reader import read_log
 from tests.support.clicks_project import NOON_MS, make_clicks_project, post
 from tests.support.secure_kafka import PASSWORD, SecureKafka, secure_kafka

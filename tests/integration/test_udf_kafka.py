@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from headrace.featurestore.online.rebuild import RedisRebuildStore
 from headrace.featurestore.compile.features import compile_features
+from headrace.featurestore.online.rebuild import RedisRebuildStore
 from headrace.schemas import topics
 from headrace.streams.progress import counts_key
 from headrace.streams.worker.rebuild import Rebuild

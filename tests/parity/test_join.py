@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from headrace.schemas.records import Closing, Example
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.join.partition_join import PartitionJoin
-from headrace.streams.join.state import INPUTS, POSITION, Emitted, Input, changelog_key, encode_key, fold_changelog
+from headrace.streams.join.state import (
+    INPUTS,
+    POSITION,
+    Emitted,
+    Input,
+    changelog_key,
+    encode_key,
+    fold_changelog,
+)
 from tests.support.join_builders import a_prediction, a_router, an_outcome
 from tests.support.join_oracle import M, O, Oracle, P
 

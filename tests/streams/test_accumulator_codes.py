@@ -11,12 +11,12 @@ import pytest
 
 from headrace.schemas.avro import encode_confluent
 from headrace.schemas.feature_specs import AggregationSpec
-from headrace.streams.aggregations.accumulator import Accumulator, Held
 from headrace.streams.aggregations import AGGREGATIONS, LAST_K, aggregation_of
+from headrace.streams.aggregations.accumulator import Accumulator, Held
 from headrace.streams.aggregations.edge import Earliest, Latest
 from headrace.streams.log.records import LogRecord
-from headrace.streams.state.partition import SourcePartition
 from headrace.streams.state.fingerprint import definition_of
+from headrace.streams.state.partition import SourcePartition
 from tests.support.purchases import EVENT_SCHEMA, purchases_plan
 from tests.support.stream_driver import StreamDriver
 

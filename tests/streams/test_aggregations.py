@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from headrace.schemas.feature_specs import FLAT_TYPES, FieldSpec, StreamViewSpec
 from headrace.streams.aggregations import AGGREGATIONS, LAST_K
-from headrace.streams.state.view_group import GroupState
 from headrace.streams.columnar.hashing import hash_values
+from headrace.streams.state.view_group import GroupState
 from tests.support.aggregation_states import (
     INTEGERS,
     QUANTUM,

@@ -14,8 +14,9 @@ import pytest
 
 from headrace.schemas.avro import AvroDecoder, encode_confluent
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
+from headrace.streams.connections.schema_registry import RegistryAccess, SchemaRegistry
 from headrace.streams.log.records import LogRecord, LogRecords
-from headrace.streams.connections.schema_registry import RegistryAccess, SchemaRegistry, WriterSchemas
+from headrace.streams.runtime.writer_schemas import WriterSchemas
 from tests.support.registry_stand_in import StandIn
 
 SCHEMA = {"type": "record", "name": "E", "fields": [{"name": "a", "type": "long"}]}

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.featurestore.offline.compaction import latest_rows
+from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.schemas.plan import Plan
 from headrace.streams.log.records import LogRecord
 from tests.support.expected_rows import record_of

@@ -14,8 +14,8 @@ from feast.repo_config import RepoConfig
 from feast.types import Int64, String
 from feast.value_type import ValueType as FeastValueType
 
-from headrace.featurestore.compile.definition import field_specs
 from headrace.featurestore.batch.materialize import materialize
+from headrace.featurestore.compile.definition import field_specs
 from headrace.featurestore.compile.features import compile_features, register
 from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef, FeatureServiceSpec, FieldSpec
 from headrace.schemas.plan import Plan

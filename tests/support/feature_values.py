@@ -14,8 +14,8 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.type_map import python_values_to_proto_values
 from hypothesis import strategies as st
 
-from headrace.featurestore.redis_codec.nested_encoder import message_of
 from headrace.featurestore.redis_codec.layout import MESSAGES, outline
+from headrace.featurestore.redis_codec.nested_encoder import message_of
 from headrace.schemas.feature_specs import FLAT_TYPES, NestedType, ValueType
 from headrace.schemas.nested_types import TypeTree, parse_type
 from headrace.streams.columnar.lists import Lists

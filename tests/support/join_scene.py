@@ -11,14 +11,14 @@ from typing import Any
 
 import redis
 
-from headrace.deploy.local.child import Child
 from headrace.deploy.commands.topics import ensure_topics
+from headrace.deploy.local.child import Child
 from headrace.schemas import topics
 from headrace.schemas.marks import mark_headers, mark_time_ms
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Closing, DeadLetter, Example
-from headrace.streams.log.reader import read_log
 from headrace.streams.log.partitioner import partition_for
+from headrace.streams.log.reader import read_log
 from headrace.streams.progress import ProgressStore, counts_key
 from tests.support import nursery
 from tests.support.join_builders import a_prediction, a_router, an_outcome

@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
 
 
 class Forked:
@@ -102,7 +102,11 @@ def start(module: str, arguments: Sequence[str], log: Path) -> Forked:
 def main() -> None:
     """Import what is slow, then fork until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is its user's; when that ends, so does the input
-    for name in ("headrace.featurestore.online.writer", "headrace.streams.join.app", "headrace.streams.worker.worker"):
+    for name in (
+        "headrace.featurestore.online.writer",
+        "headrace.streams.join.app",
+        "headrace.streams.worker.worker",
+    ):
         importlib.import_module(name)
     gc.freeze()
     children: set[int] = set()

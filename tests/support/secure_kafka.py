@@ -12,9 +12,9 @@ from headrace.deploy.local.kafka_server import KafkaServer
 from headrace.deploy.local.tls_listener import SecureListener
 from headrace.streams.connections.kafka import KafkaAccess
 from headrace.streams.connections.kafka_properties import read_kafka_properties
+from tests.support.paths import ROOT
 from tests.support.token_server import TokenServer
 
-ROOT = Path(__file__).resolve().parents[2]
 USER, PASSWORD = "app", "of-the-tests-alone"
 
 

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from headrace.streams.join import restore as join_restore
-
-from headrace.streams.runtime import range_reader
 from headrace.streams.join.app import JoinApp
 from headrace.streams.log.reader import read_log
+from headrace.streams.runtime import range_reader
 from tests.support import join_process
 
 _RECORD_S, _RANGE_S = 0.1, 1.0

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from headrace.streams.runtime import restoring as restore
 from headrace.streams.log.reader import read_log
+from headrace.streams.runtime import restoring as restore
 from tests.support import worker_process
 
 _RECORD_S = 5.0

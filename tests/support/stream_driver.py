@@ -12,10 +12,10 @@ from typing import Any
 
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
-from headrace.streams.log.records import LogRecord, LogRecords
-from headrace.streams.state.partition import Effects, Shard, SourcePartition
-from headrace.streams.sinks import OnlineRows
 from headrace.streams.intake.udf import Transform
+from headrace.streams.log.records import LogRecord, LogRecords
+from headrace.streams.sinks import OnlineRows
+from headrace.streams.state.partition import Effects, Shard, SourcePartition
 
 
 @dataclass

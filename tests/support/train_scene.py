@@ -13,8 +13,8 @@ from confluent_kafka import Consumer, TopicPartition
 
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.learners.models.pointers import ModelPointers
-from headrace.learners.models.store import Artifact, ModelStore
 from headrace.learners.models.state_digest import state_digest
+from headrace.learners.models.store import Artifact, ModelStore
 from headrace.learners.training.app import TrainApp
 from headrace.schemas import topics
 from headrace.schemas.marks import mark_headers
@@ -23,8 +23,6 @@ from headrace.streams.progress import ProgressStore
 from tests.support.flight_learners import flights
 from tests.support.ordered_producer import ordered_producer
 from tests.support.train_process import KEY
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class Scene:

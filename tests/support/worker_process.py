@@ -13,8 +13,8 @@ from pathlib import Path
 from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.schemas.plan import Plan
 from headrace.streams.intake.udf import Transform
-from headrace.streams.worker.worker import Worker
 from headrace.streams.worker.config import WorkerConfig
+from headrace.streams.worker.worker import Worker
 
 
 def main(

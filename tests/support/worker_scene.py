@@ -26,7 +26,6 @@ from tests.support.ordered_producer import ordered_producer
 from tests.support.purchases import purchases_plan
 from tests.support.window_oracle import OracleEvent, RowUdf, judge
 
-ROOT = Path(__file__).resolve().parents[2]
 PARTITIONS = 2
 
 

@@ -11,8 +11,8 @@ from benchmarks.streams.peers.job import Clock, Job, main
 from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.schemas.plan import Plan
 from headrace.streams.sinks import OnlineRows
-from headrace.streams.worker.worker import Worker
 from headrace.streams.worker.config import WorkerConfig
+from headrace.streams.worker.worker import Worker
 
 CHECKPOINT_MS = 1000  # the settings' defaults
 SESSION_S = 10.0

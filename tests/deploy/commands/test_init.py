@@ -13,13 +13,13 @@ import redis
 from feast import FeatureStore
 from typer.testing import CliRunner
 
-from headrace.deploy.commands.apply import compile_plan, describe_changes
+from headrace import FeatureClient
 from headrace.deploy.cli.main import app
+from headrace.deploy.commands.apply import compile_plan, describe_changes
 from headrace.deploy.commands.init import write_project
 from headrace.deploy.commands.offsets import end_offsets
-from headrace.deploy.stack import LocalStack
 from headrace.deploy.commands.status import read_status, topics_read
-from headrace import FeatureClient
+from headrace.deploy.stack import LocalStack
 from headrace.learners.lineage import Lineage, ModelVersions
 from headrace.schemas.errors import SettingsError
 from tests.support.feast_online import connection_string

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from headrace.deploy.local.mock_kafka import MockKafka
 from headrace.deploy.commands.topics import all_topics, ensure_topics
+from headrace.deploy.local.mock_kafka import MockKafka
 from headrace.schemas import topics
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
 from headrace.schemas.feature_specs import SourceSpec

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from headrace.deploy.local.supervisor import Supervisor
 from headrace.schemas.errors import ServiceUnavailable
 
 SLEEP = "import time; time.sleep(600)"
-ROOT = Path(__file__).resolve().parents[2]
 
 # Starts two children, tells their ids, and watches them until it is interrupted.
 PARENT = """
@@ -105,7 +103,6 @@ def test_a_program_that_does_not_come_up_in_time_is_reported(tmp_path: Path) -> 
 def test_however_the_parent_ends_no_child_is_left(tmp_path: Path, number: signal.Signals) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT], cwd=tmp_path, stdout=subprocess.PIPE, text=True,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
     )  # fmt: skip
     assert parent.stdout is not None
     pids = [int(parent.stdout.readline()) for _ in range(2)]

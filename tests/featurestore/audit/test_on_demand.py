@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from headrace.featurestore.audit.audit import AuditReport
 from headrace.featurestore.on_demand.functions import OnDemandFunctions, definition_of
 from headrace.schemas.errors import DefinitionError
-from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef, FeatureServiceSpec, FieldSpec, OnDemandViewSpec
+from headrace.schemas.feature_specs import (
+    BatchViewSpec,
+    FeatureRef,
+    FeatureServiceSpec,
+    FieldSpec,
+    OnDemandViewSpec,
+)
 from headrace.schemas.plan import Plan
 from tests.support.audit_scene import Scene, audited_plan, counts_of, purchase
 from tests.support.random_logs import logs, split_users, thorough

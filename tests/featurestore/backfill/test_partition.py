@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.featurestore.backfill.partition import PartitionBackfill, drop_other_rows, until
+from headrace.featurestore.backfill.past_events import EventFiles
 from headrace.featurestore.backfill.state import Span
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog
-from headrace.featurestore.backfill.past_events import EventFiles
 from headrace.schemas.errors import StateError
 from headrace.schemas.plan import Plan
 from headrace.streams.log.records import LogRecords

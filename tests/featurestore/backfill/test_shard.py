@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.featurestore.backfill.partition import PartitionBackfill
+from headrace.featurestore.audit.raw_events import heard_of_block
 from headrace.featurestore.backfill.blocks import BlockFiles
+from headrace.featurestore.backfill.partition import PartitionBackfill
+from headrace.featurestore.backfill.shard import ShardBackfill
 from headrace.featurestore.backfill.state import Span
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog
-from headrace.featurestore.audit.raw_events import heard_of_block
-from headrace.featurestore.backfill.shard import ShardBackfill
 from headrace.schemas.errors import PlanError, StateError
 from headrace.schemas.plan import Plan
 from headrace.streams.log.records import LogRecord
-from headrace.streams.state.shuffle import Block, encode_block
 from headrace.streams.state.fingerprint import definition_of
+from headrace.streams.state.shuffle import Block, encode_block
 from tests.support.backfill_logs import logged, past, purchase
 from tests.support.expected_rows import NO_UDFS, assert_rows_equal, expected_rows, rules_of
 from tests.support.purchase_udfs import ROWS, transforms, udf_plan

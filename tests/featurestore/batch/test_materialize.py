@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from feast import FeatureStore
 
-from headrace.featurestore.online.client import FeatureClient
 from headrace.featurestore.batch.materialize import materialize
 from headrace.featurestore.compile.features import compile_features, register
+from headrace.featurestore.online.client import FeatureClient
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.plan import Plan
 from tests.support.feast_online import point_to

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -130,9 +131,11 @@ def test_reading_leaves_nothing_behind(repo: Path) -> None:
     assert "features" not in set(sys.modules) - before[2]
 
 
-def test_a_file_may_be_called_like_a_package_of_headrace(repo: Path) -> None:
-    import headrace.streams
-
+def test_a_file_may_be_called_like_a_module_of_the_application(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = ModuleType("streams")
+    monkeypatch.setitem(sys.modules, "streams", streams)
     (repo / "features.py").rename(repo / "streams.py")
     assert len(compile_features(repo).stream_views) == 1
     assert sys.modules["streams"] is streams

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import headrace.featurestore.offline.compaction
-from headrace.featurestore.offline.feature_log import ParquetFeatureLog, ViewLog
 from headrace.featurestore.offline.compaction import compact, latest_rows
+from headrace.featurestore.offline.feature_log import ParquetFeatureLog, ViewLog
 from headrace.featurestore.offline.point_in_time import History, join_as_of
 from headrace.schemas.plan import Plan
 from headrace.streams.sinks import OnlineRows

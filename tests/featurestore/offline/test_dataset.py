@@ -15,6 +15,7 @@ from feast import FeatureStore
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from headrace.featurestore.compile.features import compile_features, register
 from headrace.featurestore.offline.dataset import (
     as_of_event_time,
     as_served,
@@ -24,7 +25,6 @@ from headrace.featurestore.offline.dataset import (
     router_of,
 )
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog
-from headrace.featurestore.compile.features import compile_features, register
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import FeatureRef
 from headrace.schemas.plan import Plan

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from feast import FeatureStore
 
-from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
-from headrace.featurestore.feast_repo.repository import register
-from headrace.featurestore.on_demand.functions import OnDemandFunctions
-from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.featurestore.compile.features import compile_features
-from headrace.featurestore.online.response import FieldStatus
+from headrace.featurestore.feast_repo.repository import register
+from headrace.featurestore.field_status import FieldStatus
+from headrace.featurestore.on_demand.functions import OnDemandFunctions
+from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
+from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.schemas.errors import DefinitionError, HeadraceError, UnknownNameError
 from headrace.schemas.feature_specs import OnDemandViewSpec
 from headrace.schemas.plan import Plan

@@ -18,12 +18,18 @@ from feast import FeatureService
 from feast.protos.feast.serving.ServingService_pb2 import FieldStatus as FeastStatus
 
 from headrace.deploy.local.redis_server import RedisServer
+from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
 from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.featurestore.plans.store import PlanStore
 from headrace.featurestore.redis_codec.decoder import Provenance
-from headrace.featurestore.online.response import FieldStatus
-from headrace.schemas.errors import HeadraceError, PlanError, ProgressTimeout, ServiceUnavailable, UnknownNameError
+from headrace.schemas.errors import (
+    HeadraceError,
+    PlanError,
+    ProgressTimeout,
+    ServiceUnavailable,
+    UnknownNameError,
+)
 from headrace.schemas.feature_specs import (
     AggregationSpec,
     BatchViewSpec,
@@ -375,15 +381,8 @@ def test_the_import_is_light() -> None:
     """No Feast, pandas, numpy, Faust, Arrow or river comes with the client; pydantic comes with the plan."""
     heavy = ("feast", "pandas", "numpy", "faust", "pyarrow", "river", "scipy", "pydantic")
     program = (
-        "import sys; from featurestore import FeatureClient, AsyncFeatureClient; "
+        "import sys; from headrace import FeatureClient, AsyncFeatureClient; "
         f"print([m for m in {heavy} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_the_package_has_no_other_names() -> None:
-    import headrace.featurestore
-
-    with pytest.raises(AttributeError, match="no attribute 'Client'"):
-        featurestore.Client  # noqa: B018

@@ -12,9 +12,9 @@ import redis
 
 from headrace.deploy.local.redis_server import RedisServer
 from headrace.featurestore.online import writer as online_writer
-from headrace.featurestore.redis_codec import layout as redis_layout
 from headrace.featurestore.online.client import FeatureClient
 from headrace.featurestore.online.writer import RedisOnlineSink
+from headrace.featurestore.redis_codec import layout as redis_layout
 from headrace.featurestore.redis_codec.decoder import Provenance
 from headrace.schemas.errors import ServiceUnavailable
 from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec

@@ -12,8 +12,8 @@ import pytest
 import redis
 
 from headrace.featurestore.online.writer import RedisOnlineSink
-from headrace.featurestore.plans.usage import Amount, NoFacts, RedisPlanFacts
 from headrace.featurestore.plans.report import report
+from headrace.featurestore.plans.usage import Amount, NoFacts, RedisPlanFacts
 from headrace.schemas.feature_specs import (
     AggregationSpec,
     BatchViewSpec,

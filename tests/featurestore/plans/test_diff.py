@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headrace.featurestore.plans.diff import plan_changes
 from headrace.featurestore.compile.features import compile_features
+from headrace.featurestore.plans.diff import plan_changes
 from headrace.schemas.feature_specs import ColumnSpec, UdfSpec
 from headrace.schemas.plan import AboutSpec, Plan
 from headrace.schemas.router_specs import LearnerSpec

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from headrace.featurestore.plans.safety import UnsafeChange, unsafe_changes
 from headrace.featurestore.compile.features import compile_features
+from headrace.featurestore.plans.safety import UnsafeChange, unsafe_changes
 from headrace.schemas.feature_specs import ColumnSpec, UdfSpec
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import LearnerSpec, OutcomeSpec, PolicySpec

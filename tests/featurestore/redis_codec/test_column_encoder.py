@@ -18,12 +18,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from headrace.featurestore.redis_codec import layout as redis_layout
 from headrace.featurestore.online.entity_keys import encoded_keys
+from headrace.featurestore.redis_codec import layout as redis_layout
 from headrace.featurestore.redis_codec.byte_columns import Ragged, join
-from headrace.featurestore.redis_codec.decoder import decode_time_ms, decode_values
 from headrace.featurestore.redis_codec.column_encoder import ViewEncoder, encode_keys
 from headrace.featurestore.redis_codec.column_values import encode_timestamps, encode_values
+from headrace.featurestore.redis_codec.decoder import decode_time_ms, decode_values
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec, ValueType
 from tests.support.feature_values import (

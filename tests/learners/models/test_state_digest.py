@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from headrace.learners.models.safe_pickle import dump_model, load_model
 from headrace.learners.models.state_digest import state_digest
 from tests.support.digest_process import MODELS, some_digests, train
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from river import linear_model
 
-from headrace.learners.models.store import LINEAGE, Artifact, ModelHeader, ModelStore, PublishedVersion
 from headrace.learners.models.safe_pickle import load_model
 from headrace.learners.models.state_digest import state_digest
+from headrace.learners.models.store import LINEAGE, Artifact, ModelHeader, ModelStore, PublishedVersion
 from headrace.schemas.errors import ModelError, UnknownNameError
 
 KEY = b"0123456789abcdef"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from headrace.deploy.local.redis_server import RedisServer
 from headrace.deploy.commands.topics import ensure_topics
-from headrace.learners.routing.draw import draw
+from headrace.deploy.local.redis_server import RedisServer
 from headrace.learners.models.inputs import Inputs
 from headrace.learners.models.pointers import ModelPointer
 from headrace.learners.models.scoring import score
+from headrace.learners.routing.draw import draw
 from headrace.schemas import topics
 from headrace.schemas.records import Outcome, Prediction, Provenance
 from headrace.streams.log.partitioner import partition_for

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from headrace.deploy.local.redis_server import RedisServer
-from headrace.learners.routing.epochs import EpochKeeper
 from headrace.learners.models.state_digest import state_digest
+from headrace.learners.routing.epochs import EpochKeeper
 from headrace.learners.training.trainer import Trainer, replay
 from headrace.schemas import topics
 from headrace.schemas.records import Closing, DeadLetter, Epoch

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from river import dummy, linear_model
 
 from headrace.learners.models.inputs import Inputs
+from headrace.learners.models.scoring import learn, score
 from headrace.learners.models.store import Artifact, ModelStore, PublishedVersion
 from headrace.learners.project import Project
-from headrace.learners.models.scoring import learn, score
 from headrace.learners.training.seen_ids import CAPACITY, SeenIds
 from headrace.learners.training.trainer import Trainer, replay
 from headrace.schemas.plan import Plan

@@ -13,9 +13,10 @@ from fastavro.schema import to_parsing_canonical_form
 
 from headrace.schemas.avro import AvroDecoder
 from headrace.schemas.errors import SchemaError
-from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.connections.schema_references import written_out
-from headrace.streams.connections.schema_registry import SchemaRegistry, WriterSchemas
+from headrace.streams.connections.schema_registry import SchemaRegistry
+from headrace.streams.log.records import LogRecord, LogRecords
+from headrace.streams.runtime.writer_schemas import WriterSchemas
 from tests.support.registry_stand_in import StandIn, register
 
 

@@ -13,8 +13,9 @@ from headrace.deploy.local.child import free_port
 from headrace.schemas.avro import AvroDecoder, encode_confluent
 from headrace.schemas.errors import SchemaError, ServiceUnavailable
 from headrace.schemas.json_events.decoder import JsonDecoder
+from headrace.streams.connections.schema_registry import SchemaRegistry
 from headrace.streams.log.records import LogRecord, LogRecords
-from headrace.streams.connections.schema_registry import SchemaRegistry, WriterSchemas
+from headrace.streams.runtime.writer_schemas import WriterSchemas
 from tests.support.registry_stand_in import StandIn, register
 
 

@@ -14,15 +14,15 @@ from headrace.schemas.avro import encode_confluent
 from headrace.schemas.feature_specs import ExpectationSpec, ViewExpectationsSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.intake.expectations import Alerts, RowExpectations
-from headrace.streams.worker.progress import feature_progress
-from headrace.streams.runtime.health_server import serve_health
 from headrace.streams.log.records import LogRecord, LogRecords
-from headrace.streams.runtime.watchdog import Overseer
-from headrace.streams.state.partition import SourcePartition
 from headrace.streams.progress import counts_key
-from headrace.streams.runtime.restoring import Restoring
-from headrace.streams.state.fingerprint import definition_of
 from headrace.streams.runtime.health import Vitals, vitals_of
+from headrace.streams.runtime.health_server import serve_health
+from headrace.streams.runtime.restoring import Restoring
+from headrace.streams.runtime.watchdog import Overseer
+from headrace.streams.state.fingerprint import definition_of
+from headrace.streams.state.partition import SourcePartition
+from headrace.streams.worker.progress import feature_progress
 from tests.support.purchases import EVENT_SCHEMA, purchases_plan
 
 AMOUNT = ExpectationSpec(field="amount", least=0.0, most=100.0, quarantine=True)

@@ -14,8 +14,8 @@ from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.marks import mark_headers
 from headrace.schemas.records import Outcome
 from headrace.schemas.router_specs import OutcomeSpec
-from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.join.outcome_reader import ClockMark, MarkForwarder, OutcomeReader
+from headrace.streams.log.records import LogRecord, LogRecords
 
 SCHEMA = json.dumps(
     {

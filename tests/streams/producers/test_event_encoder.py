@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,9 @@ from headrace.schemas.errors import RecordError, SchemaError
 from headrace.schemas.json_events.decoder import JsonDecoder
 from headrace.streams.producers.event_encoder import EventEncoder
 from headrace.streams.producers.event_format import EventFormat
+from tests.support.paths import ROOT
 from tests.support.purchases import purchases_plan
 
-ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.dumps(
     {
         "type": "record",

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.streams.runtime.restoring import Restoring
 from headrace.streams.runtime.health import PartitionVitals, Vitals, Watch
+from headrace.streams.runtime.restoring import Restoring
 
 TOPIC = "clicks"
 

@@ -8,9 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from headrace.deploy.local.child import free_port
 from headrace.schemas.errors import SettingsError
+from headrace.streams.runtime.health import PartitionVitals, Sample, Vitals
 from headrace.streams.runtime.health_server import serve_health
 from headrace.streams.runtime.watchdog import Overseer
-from headrace.streams.runtime.health import PartitionVitals, Sample, Vitals
 from tests.support.process_health import ask
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from headrace.schemas.avro import Column
 from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec
 from headrace.streams.columnar.batch import Batch
-from headrace.streams.state.view_group import GroupState
 from headrace.streams.columnar.key_table import decode_key
+from headrace.streams.state.view_group import GroupState
 
 HOP_MS = 10
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from headrace.streams.worker.owned_partition import OwnedPartition
 from headrace.streams.state.partition import SourcePartition
+from headrace.streams.worker.owned_partition import OwnedPartition
 from tests.support.purchases import purchases_plan
 
 
