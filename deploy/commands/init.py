@@ -8,7 +8,7 @@ from pathlib import Path
 
 from headrace.schemas.errors import SettingsError
 
-_STARTER = Path(__file__).resolve().parent / "starter"
+_STARTER = Path(__file__).resolve().parents[1] / "starter"
 _NAME = "my_project"  # stands for the project's name in the files of the starter
 _HIDDEN = "gitignore"
 _TABLE = Path("data") / "customers.parquet"
