@@ -16,7 +16,8 @@ import pytest
 from headrace.deploy.local.kafka_server import KafkaServer
 from headrace.deploy.local.redis_server import RedisServer
 from headrace.streams.log.reader import end_offset
-from tests.support.worker_scene import PARTITIONS, ROOT, Load, Scene
+from tests.support.paths import ROOT
+from tests.support.worker_scene import PARTITIONS, Load, Scene
 
 pytestmark = pytest.mark.kafka
 

@@ -15,7 +15,8 @@ from headrace.learners.training.trainer import Trainer, replay
 from headrace.schemas import topics
 from headrace.schemas.records import Closing, DeadLetter, Epoch
 from tests.support.flight_learners import HOUR_MS, closings, examples
-from tests.support.train_scene import ROOT, Scene, bodies, running
+from tests.support.paths import ROOT
+from tests.support.train_scene import Scene, bodies, running
 
 pytestmark = pytest.mark.kafka
 
