@@ -1,0 +1,58 @@
+"""Every persisted encoding with its golden bytes; named after the module that it pins."""
+
+from __future__ import annotations
+
+from headrace.featurestore.backfill import blocks, state
+from headrace.learners.models import pointers
+from headrace.learners.models import store as model_store
+from headrace.learners.routing import epochs
+from headrace.schemas.plan import PLAN
+from headrace.streams import progress
+from headrace.streams.join import outcome_reader
+from headrace.streams.join import state as join_state
+from headrace.streams.state import partition, shuffle
+from tests.support.golden import join_states as join
+from tests.support.golden import model_states as models
+from tests.support.golden import store_states as store
+from tests.support.golden import stream_states as stream
+from tests.support.golden.golden_file import Golden
+
+UNWRITTEN = 1  # of an encoding that has no version in its bytes: see docs/decisions/0019
+
+GOLDEN: dict[str, Golden] = {
+    "state.partition": Golden(partition.POSITION.version, stream.write_partition, stream.read_partition),
+    "state.shard": Golden(partition.POSITION.version, stream.write_shard, stream.read_shard),
+    "state.shuffle": Golden(shuffle.BLOCK.version, stream.write_block, stream.read_block),
+    "join.outcome_reader": Golden(outcome_reader.STATE.version, stream.write_outcomes, stream.read_outcomes),
+    "progress": Golden(progress.VERSION, stream.write_progress, stream.read_progress, newer=None),
+    "marks": Golden(UNWRITTEN, stream.write_marks, stream.read_marks, newer=None),
+    "join.state.position": Golden(join_state.POSITIONS.version, join.write_position, join.read_position),
+    "join.state.keys": Golden(join_state.KEYS.version, join.write_keys, join.read_keys),
+    "join.state.reached": Golden(UNWRITTEN, join.write_reached, join.read_reached, newer=None),
+    "records": Golden(UNWRITTEN, join.write_records, join.read_records, newer=None),
+    "routing.epochs": Golden(epochs.STATE.version, models.write_epochs, models.read_epochs),
+    "models.store.artifact": Golden(
+        model_store.ARTIFACT.version, models.write_artifact, models.read_artifact, models.newer_artifact
+    ),
+    "models.store.lineage": Golden(
+        model_store.LINEAGE_LINE.version, models.write_lineage, models.read_lineage_file
+    ),
+    "training.memory": Golden(UNWRITTEN, models.write_memory, models.read_memory, newer=None),
+    "models.pointers": Golden(pointers.POINTER.version, models.write_pointer, models.read_pointer),
+    "plan": Golden(PLAN.version, store.write_plan, store.read_plan),
+    "backfill.state": Golden(
+        state.FILE.version,
+        store.write_backfill,
+        store.read_backfill,
+        store.newer_parquet,
+        store.parquet_content,
+    ),
+    "backfill.blocks": Golden(
+        blocks.FILE.version,
+        store.write_blocks,
+        store.read_blocks,
+        store.newer_parquet,
+        store.parquet_content,
+    ),
+    "redis_codec.provenance": Golden(UNWRITTEN, store.write_provenance, store.read_provenance, newer=None),
+}

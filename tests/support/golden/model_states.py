@@ -1,0 +1,123 @@
+"""Made-up states of the trainer: epochs, artifacts, lineage, pointers."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from headrace.learners.models.metrics import ProgressiveValidation
+from headrace.learners.models.pointers import ModelPointer
+from headrace.learners.models.store import (
+    LINEAGE,
+    Artifact,
+    ModelHeader,
+    ModelStore,
+    PublishedVersion,
+    read_lineage,
+)
+from headrace.learners.routing.epochs import EpochKeeper
+from headrace.learners.training.seen_ids import SeenIds
+from tests.support.golden.golden_file import Bytes
+from tests.support.golden.join_states import a_router, closing
+
+KEY = b"0123456789abcdef"
+_HEADER = ModelHeader(
+    name="clicks",
+    major=2,
+    minor=3,
+    parent="2.2",
+    offset=10,
+    examples=9,
+    first_ms=1,
+    last_ms=2,
+    mark_ms=None,
+    definition="d",
+    plan_hash="p",
+    libraries={"python": "3", "river": "0"},
+    created_ms=3,
+    poisoned=1,
+    duplicates=2,
+)
+
+
+def write_epochs() -> Bytes:
+    """Two partitions: an epoch that is complete, one that the second partition holds back, one begun."""
+    keeper = EpochKeeper(a_router(), "h", 2)
+    for partition, offset, ts_ms, label in ((0, 0, 1_000, 1.0), (0, 1, 1_600, 0.0), (1, 0, 1_100, 0.0)):
+        keeper.take(partition, offset, closing(f"p{ts_ms}", ts_ms, label))
+    keeper.mark(1, 1, 2_550)
+    keeper.take(0, 2, closing("p2", 2_200, 1.0))
+    return [keeper.to_json().encode()]
+
+
+def read_epochs(found: Bytes) -> Bytes:
+    keeper = EpochKeeper(a_router(), "h", 2)
+    assert keeper.restore(found[0].decode())
+    return [keeper.to_json().encode()]
+
+
+def write_artifact() -> Bytes:
+    return _published(Artifact(_HEADER, {"weights": {"x": 0.5}, "seen": [1, None]}, b"".join(write_memory())))
+
+
+def read_artifact(found: Bytes) -> Bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "clicks", "2.3.model")
+        file.parent.mkdir()
+        file.write_bytes(found[0])
+        return _published(ModelStore(Path(folder), KEY).resume("clicks", "2.3"))
+
+
+def newer_artifact(found: Sequence[bytes]) -> Bytes:
+    return [re.sub(rb"MODEL-\d+", b"MODEL-9", found[0], count=1)]
+
+
+def _published(artifact: Artifact) -> Bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        ModelStore(Path(folder), KEY).publish(artifact)
+        return [Path(folder, "clicks", "2.3.model").read_bytes()]
+
+
+def write_memory() -> Bytes:
+    validation, seen = ProgressiveValidation(), SeenIds()
+    for number, label in enumerate((1.0, 0.0)):
+        validation.update(0.5, label)
+        seen.add(f"p{number}")
+    return [validation.to_bytes(), seen.to_bytes()]
+
+
+def read_memory(found: Bytes) -> Bytes:
+    return [ProgressiveValidation.from_bytes(found[0]).to_bytes(), SeenIds(found[1]).to_bytes()]
+
+
+def write_lineage() -> Bytes:
+    version = PublishedVersion(**vars(_HEADER), metrics={"count": 9, "auc": None}, digest="e")
+    return _recorded([version, replace(version, minor=4, parent="2.3", offset=20)])
+
+
+def read_lineage_file(found: Bytes) -> Bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "clicks", LINEAGE)
+        file.parent.mkdir()
+        file.write_bytes(found[0])
+        return _recorded(read_lineage(Path(folder), "clicks"))
+
+
+def _recorded(versions: Sequence[PublishedVersion]) -> Bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        store = ModelStore(Path(folder), KEY)
+        Path(folder, "clicks").mkdir()
+        for version in versions:
+            store.record(version)
+        return [Path(folder, "clicks", LINEAGE).read_bytes()]
+
+
+def write_pointer() -> Bytes:
+    return [ModelPointer("2.3", 10).encode().encode()]
+
+
+def read_pointer(found: Bytes) -> Bytes:
+    return [ModelPointer.decode(found[0]).encode().encode()]
