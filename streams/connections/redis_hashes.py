@@ -10,7 +10,7 @@ import redis
 
 from headrace.streams.connections.redis import redis_client
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 5.0
 _PAUSE_S = (0.05, 2.0)  # first and longest between two tries
@@ -43,13 +43,13 @@ class HashPublisher:
                 self._write(hashes)
             except _PASSING as error:
                 if not self.waiting:
-                    log.warning("Redis cannot take progress (%s); waiting and trying again", error)
+                    _log.warning("Redis cannot take progress (%s); waiting and trying again", error)
                 self.waiting = True
                 time.sleep(pause_s)
                 pause_s = min(2 * pause_s, _PAUSE_S[1])
             else:
                 if self.waiting:
-                    log.warning("Redis takes progress again")
+                    _log.warning("Redis takes progress again")
                 self.waiting = False
                 return
 

@@ -17,7 +17,7 @@ from headrace.schemas.avro import Column
 from headrace.schemas.feature_specs import BatchViewSpec, ExpectationSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 CHECKED = "checked"  # how many records the counts are of
 _NEWS_S = 60.0
 
@@ -187,5 +187,5 @@ class Alerts:
         if checked or told:
             self._told, self._told_s = Counter(counts), now_s
         for line in told:
-            log.warning("expectations: %s", line)
+            _log.warning("expectations: %s", line)
         return told

@@ -28,7 +28,7 @@ from headrace.streams.intake.udf import Derived, Reasons, Transform, view_udfs
 from headrace.streams.intake.value_checks import ValueChecks
 from headrace.streams.log.records import LogRecord, LogRecords
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _NEVER = np.iinfo(np.int64).min
 _NUMPY_TYPES = {"long": np.int64, "double": np.float64, "boolean": np.bool_, "string": np.bytes_}
@@ -134,7 +134,7 @@ class Intake:
         except Exception as error:
             if len(payloads) == 1:
                 return self._poison(f"{type(error).__name__}: {error}")
-            log.exception("decoding %d records of %s failed: bisecting", len(payloads), self.source.topic)
+            _log.exception("decoding %d records of %s failed: bisecting", len(payloads), self.source.topic)
         middle = len(payloads) // 2
         return _concatenate(self._bisect(payloads[:middle]), self._bisect(payloads[middle:]), middle)
 

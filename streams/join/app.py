@@ -32,7 +32,7 @@ from headrace.streams.runtime.health_server import oversee
 from headrace.streams.runtime.restoring import Restoring, is_restored, restored_while
 from headrace.streams.runtime.writer_schemas import WriterSchemas
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _IDLE_S = 1.0  # without anything to save, the loop that saves goes round so often
 
@@ -187,7 +187,7 @@ class JoinApp:
         restoring = self._standing.restoring[router.name, partition] = Restoring()
         join, ends = await _in_thread(restore_join, self._kafka, project, router, partition, restoring)
         again = ", repeating what a crash interrupted" if join.replaying else ""
-        log.info("join %s[%d]: restored, positions %s%s", router.name, partition, join.next_offsets, again)
+        _log.info("join %s[%d]: restored, positions %s%s", router.name, partition, join.next_offsets, again)
         return JoinPartition(project, router, partition, join, ends, sent_ms=join.released_ms)
 
     async def _on_input(self, message: Any) -> None:

@@ -15,7 +15,7 @@ from faust.tables import TableManager
 from headrace.streams.connections.kafka import Kafka, client_config, servers_of
 from headrace.streams.runtime.transport import RangeApp
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 EXIT_FAILED = 70
 _BUFFERED_RANGES = 4
@@ -129,6 +129,6 @@ async def guarded(work: Awaitable[None]) -> None:
 
 def die(error: BaseException) -> None:
     """End the process at once, with everything unacknowledged left to the next one."""
-    log.critical("cannot go on; exiting so that nothing is skipped", exc_info=error)
+    _log.critical("cannot go on; exiting so that nothing is skipped", exc_info=error)
     logging.shutdown()
     os._exit(EXIT_FAILED)

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from faust.types import TP
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 MAX_RECORDS = 4000  # of a range, where nobody asks for more
 _HELD_RECORDS, _HELD_BYTES = 128_000, 64 * 1024**2  # of all partitions; each may have its share
@@ -82,7 +82,7 @@ class RangeReader:
         most_records: int | None = None,
     ) -> None:
         self._most = most_records or MAX_RECORDS
-        self._consumer = Consumer({**settings, "error_cb": _log_error}, logger=log)
+        self._consumer = Consumer({**settings, "error_cb": _log_error}, logger=_log)
         self._group, self._on_failure = group, on_failure
         self._held: dict[TP, _Held] = {}  # where something is, and who was taken from last comes last
         self._lock = threading.Lock()  # of what is held
@@ -213,7 +213,7 @@ class RangeReader:
                 self.committed = self._read_committed(partitions)
                 break
             except KafkaException as error:
-                log.warning("the group's offsets cannot be read, trying again: %s", error)
+                _log.warning("the group's offsets cannot be read, trying again: %s", error)
                 threading.Event().wait(_RETRY_S)
         self._assign()
         self._tell(self._group.assigned(_places(partitions)))
@@ -268,8 +268,8 @@ def _judge(message: Message) -> None:
     error = message.error()
     if error is not None and error.fatal():
         raise KafkaException(error)
-    log.warning("Kafka: %s", error)
+    _log.warning("Kafka: %s", error)
 
 
 def _log_error(error: KafkaError) -> None:
-    log.warning("Kafka: %s", error.str())
+    _log.warning("Kafka: %s", error.str())

@@ -34,7 +34,7 @@ from faust.types import TP, ConsumerMessage
 from headrace.streams.log.records import LogRecords
 from headrace.streams.runtime.range_reader import RangeReader
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _LOOK_S = 1.0  # without a record; one that comes is delivered at once
 _LOG_APPEND = 1
@@ -208,7 +208,7 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
         try:
             await self._reader.commit(offsets)
         except KafkaException as error:
-            log.warning("offsets were not committed: %s", error)
+            _log.warning("offsets were not committed: %s", error)
             return False
         for tp, offset in offsets.items():
             queue = self._ranges.get(tp)

@@ -16,7 +16,7 @@ from headrace.streams.log.reader import read_log
 from headrace.streams.runtime.app import die
 from headrace.streams.runtime.health import PartitionVitals, Vitals, Watch, Where
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _LOOK_S = 5.0
 _REQUEST_S = 10.0
@@ -55,7 +55,7 @@ class Overseer:
             try:
                 self.look()
             except Exception:  # what oversees must not end before what it oversees
-                log.exception("the progress of this process could not be judged")
+                _log.exception("the progress of this process could not be judged")
 
     def look(self) -> None:
         """End the process if it makes no progress."""
@@ -86,7 +86,7 @@ class Overseer:
             answers = self._admin.list_offsets(wanted, request_timeout=_REQUEST_S)
             return {(tp.topic, tp.partition): answer.result().offset for tp, answer in answers.items()}
         except KafkaException as error:
-            log.warning("Kafka does not tell the ends of topics: %s", error)
+            _log.warning("Kafka does not tell the ends of topics: %s", error)
             return {}
 
     def _has_record(self, one: PartitionVitals) -> bool:

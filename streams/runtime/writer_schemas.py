@@ -12,7 +12,7 @@ from headrace.schemas.event_decoder import EventDecoder
 from headrace.streams.connections.schema_registry import RegistryAccess, SchemaRegistry
 from headrace.streams.log.records import LogRecords
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _STEP_S = 0.2, 15.0, 0.1
 
@@ -88,10 +88,10 @@ async def _fetched(registry: SchemaRegistry, schema_id: int, wanted: Callable[[]
     while True:
         try:
             found = await asyncio.to_thread(registry.schema, schema_id)
-            log.info("schema id %d fetched from %s", schema_id, registry.address)
+            _log.info("schema id %d fetched from %s", schema_id, registry.address)
             return found
         except ServiceUnavailable as error:
-            log.warning("records of schema id %d wait, next try in %.1f s: %s", schema_id, pause_s, error)
+            _log.warning("records of schema id %d wait, next try in %.1f s: %s", schema_id, pause_s, error)
             if not await _paused(pause_s, wanted):
                 return None
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

@@ -35,7 +35,7 @@ from headrace.streams.worker.consumer_group import worker_group
 from headrace.streams.worker.owned_partition import OwnedPartition
 from headrace.streams.worker.progress import feature_progress
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 # A key is written once per range, so a worker that is behind takes large ones. But a block of a shuffle holds
 # a whole range, and has to fit into a message.
@@ -180,7 +180,7 @@ class Worker:
             restore, owned.state, self._kafka, owned.changelog, tp.partition, restoring
         )
         position = owned.state.next_offset
-        log.info("%s[%d]: restored %d records, position %d", tp.topic, tp.partition, read, position)
+        _log.info("%s[%d]: restored %d records, position %d", tp.topic, tp.partition, read, position)
         await self._sink.write([], self._published(owned))
         return owned
 
