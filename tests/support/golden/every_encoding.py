@@ -17,7 +17,7 @@ from tests.support.golden import store_states as store
 from tests.support.golden import stream_states as stream
 from tests.support.golden.golden_file import Golden
 
-UNWRITTEN = 1  # of an encoding that has no version in its bytes: see docs/decisions/0019
+UNWRITTEN = 1  # of an encoding that has no version in its bytes: see docs/decisions/0019-persisted-encodings.md
 
 GOLDEN: dict[str, Golden] = {
     "state.partition": Golden(partition.POSITION.version, stream.write_partition, stream.read_partition),
@@ -54,5 +54,7 @@ GOLDEN: dict[str, Golden] = {
         store.newer_parquet,
         store.parquet_content,
     ),
+    "offline.feature_log": Golden(UNWRITTEN, store.write_feature_log, store.read_feature_log, newer=None),
+    "join.example_archive": Golden(UNWRITTEN, store.write_archive, store.read_archive, newer=None),
     "redis_codec.provenance": Golden(UNWRITTEN, store.write_provenance, store.read_provenance, newer=None),
 }

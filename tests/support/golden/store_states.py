@@ -9,15 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.featurestore.backfill.blocks import BlockFiles
 from headrace.featurestore.backfill.state import BackfillState, Span
+from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.featurestore.redis_codec.layout import PROVENANCE
 from headrace.schemas.plan import Plan
+from headrace.schemas.records import Example
+from headrace.streams.join.example_archive import to_table
 from headrace.streams.state.partition import SourcePartition
 from tests.support.golden.golden_file import Bytes
-from tests.support.golden.join_states import a_router
+from tests.support.golden.join_states import a_router, write_records
 from tests.support.golden.stream_states import a_plan, write_partition
 
 _SPAN = Span(1_000, None)
@@ -96,3 +100,35 @@ def write_provenance() -> Bytes:
 
 def read_provenance(found: Bytes) -> Bytes:
     return [PROVENANCE.pack(*PROVENANCE.unpack(found[0]))]
+
+
+def write_feature_log() -> Bytes:
+    """The name of a file of no rows, which has the definition in it, and its columns."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = ViewLog(Path(folder), a_plan(), "by_user")
+        log.open()
+        (file,) = log.files()
+        return [str(file.relative_to(folder)).encode(), _columns(pq.read_schema(file))]
+
+
+def read_feature_log(found: Bytes) -> Bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, found[0].decode())
+        file.parent.mkdir(parents=True)
+        file.touch()
+        assert ViewLog(Path(folder), a_plan(), "by_user").files() == [file]
+        return write_feature_log()
+
+
+def write_archive() -> Bytes:
+    """Columns of the archive of examples."""
+    example = Example.model_validate_json(write_records()[2])
+    return [_columns(to_table([example]).schema)]
+
+
+def read_archive(found: Bytes) -> Bytes:
+    return write_archive()
+
+
+def _columns(schema: pa.Schema) -> bytes:
+    return "\n".join(f"{field.name}: {field.type}" for field in schema).encode()
