@@ -17,7 +17,7 @@ from tests.support.golden import store_states as store
 from tests.support.golden import stream_states as stream
 from tests.support.golden.golden_file import Golden
 
-UNWRITTEN = 1  # of an encoding that has no version in its bytes: see docs/decisions/0019-persisted-encodings.md
+UNWRITTEN = 1  # of an encoding without a version in its bytes: docs/decisions/0019-persisted-encodings.md
 
 GOLDEN: dict[str, Golden] = {
     "state.partition": Golden(partition.POSITION.version, stream.write_partition, stream.read_partition),
