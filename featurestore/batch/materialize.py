@@ -102,7 +102,7 @@ async def _run(
                 written[view.name] = 0
                 continue
             try:
-                table = _BatchTable(repository, view)
+                table = BatchTable(repository, view)
                 keys, features, times_us = table.read(end, last and last - overlap)
             except DefinitionError as error:
                 failures.append(error)
@@ -158,8 +158,8 @@ def _away(error: redis.RedisError) -> ServiceUnavailable:
     )
 
 
-class _BatchTable:
-    """The table of one batch view."""
+class BatchTable:
+    """The table of one batch view, read by the offline store of its repository."""
 
     def __init__(self, repository: FeastRepository, view: BatchViewSpec) -> None:
         self._repository, self._spec = repository, view

@@ -15,9 +15,10 @@ import pytest
 from headrace.schemas import topics
 from headrace.schemas.avro import encode_confluent
 from headrace.streams.progress import counts_key
+from headrace.testing import SchemaRegistryStandIn
 from tests.support.nursery import Forked
 from tests.support.purchases import EVENT_SCHEMA
-from tests.support.registry_stand_in import StandIn, register
+from tests.support.registry_client import register
 from tests.support.window_oracle import OracleEvent
 from tests.support.worker_scene import PARTITIONS, Scene, letters_of, random_event
 
@@ -211,7 +212,7 @@ def test_json_events_give_the_rows_of_the_oracle(scene: FormatScene) -> None:
 def test_a_registry_that_is_away_holds_records_back_and_nothing_is_lost(scene: FormatScene) -> None:
     scene.read_as(reader_schema=json.dumps(READER), writer_schemas={1: json.dumps(READER)})
     scene.encodings, scene.poison = [avro(READER, 1), avro(WIDER, 2)], [b"{}"]
-    with StandIn({2: WIDER}) as registry:
+    with SchemaRegistryStandIn({2: WIDER}) as registry:
         scene.registry, registry.failing = registry.url, 503
         worker = scene.start_worker()
         scene.produce_poisoned(random.Random(31), 300)

@@ -17,7 +17,7 @@ from headrace.schemas.errors import ServiceUnavailable, SettingsError
 from headrace.streams.connections.schema_registry import RegistryAccess, SchemaRegistry
 from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.runtime.writer_schemas import WriterSchemas
-from tests.support.registry_stand_in import StandIn
+from headrace.testing import SchemaRegistryStandIn
 
 SCHEMA = {"type": "record", "name": "E", "fields": [{"name": "a", "type": "long"}]}
 TOKEN = "s3cret-token"
@@ -47,25 +47,25 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def plain() -> Iterator[StandIn]:
-    with StandIn({2: SCHEMA}) as server:
+def plain() -> Iterator[SchemaRegistryStandIn]:
+    with SchemaRegistryStandIn({2: SCHEMA}) as server:
         yield server
 
 
 @pytest.fixture
-def encrypted(certificate: Path) -> Iterator[StandIn]:
-    with StandIn({2: SCHEMA}, certificate) as server:
+def encrypted(certificate: Path) -> Iterator[SchemaRegistryStandIn]:
+    with SchemaRegistryStandIn({2: SCHEMA}, certificate) as server:
         yield server
 
 
-def test_a_token_is_sent_with_every_request(plain: StandIn) -> None:
+def test_a_token_is_sent_with_every_request(plain: SchemaRegistryStandIn) -> None:
     plain.wanted = f"Bearer {TOKEN}"
     registry = SchemaRegistry(RegistryAccess(plain.url, TOKEN + "\n"))  # as it comes out of a file
     assert json.loads(registry.schema(2)) == SCHEMA
 
 
 def test_an_account_that_is_refused_is_told_with_the_settings_and_without_the_password(
-    plain: StandIn,
+    plain: SchemaRegistryStandIn,
 ) -> None:
     plain.wanted = "Basic of another"
     for access in (
@@ -94,7 +94,7 @@ async def logged(caplog: pytest.LogCaptureFixture, text: str) -> None:
 
 
 async def test_no_secret_is_logged_while_a_registry_is_waited_for(
-    plain: StandIn, caplog: pytest.LogCaptureFixture
+    plain: SchemaRegistryStandIn, caplog: pytest.LogCaptureFixture
 ) -> None:
     plain.wanted = "another"
     reader = json.dumps({**SCHEMA, "fields": [*SCHEMA["fields"], {"name": "b", "type": "int", "default": 0}]})
@@ -132,7 +132,7 @@ def test_an_account_and_a_token_are_one_too_many() -> None:
 
 
 def test_a_registry_behind_tls_is_asked_when_its_authority_is_trusted(
-    encrypted: StandIn, certificate: Path
+    encrypted: SchemaRegistryStandIn, certificate: Path
 ) -> None:
     encrypted.wanted = "Basic bWU6c0BjcmV0"
     url = encrypted.url.replace("//", "//me:s%40cret@")

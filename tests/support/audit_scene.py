@@ -15,7 +15,7 @@ from headrace.streams.state.fingerprint import definition_of
 from tests.support.expected_rows import record_of
 from tests.support.join_builders import a_prediction, a_router
 from tests.support.purchases import purchases_plan
-from tests.support.stream_driver import StreamDriver, _plain
+from tests.support.stream_driver import StreamDriver, plain_value
 from tests.support.window_oracle import OracleEvent
 
 
@@ -49,11 +49,11 @@ class Scene(StreamDriver):
         self.predictions: list[Prediction] = []
         super().__init__(plan, plan.sources[0], self.records, **more)
 
-    def _store(self, rows: OnlineRows) -> None:
-        super()._store(rows)
+    def store(self, rows: OnlineRows) -> None:
+        super().store(rows)
         at = Provenance(partition=rows.partition, offset=rows.offset, as_of_ms=rows.as_of_ms)
         for row in range(len(rows)):
-            self.provenance[rows.view, tuple(_plain(column, row) for column in rows.keys)] = at
+            self.provenance[rows.view, tuple(plain_value(column, row) for column in rows.keys)] = at
 
     def predict(self, user: int, shop: str) -> None:
         entities = {"user": user, "shop": shop}

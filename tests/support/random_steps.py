@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from tests.support.stream_driver import Reader, StreamDriver
+from headrace.testing import LogReader
+from tests.support.stream_driver import StreamDriver
 
 ACTIONS = ("read", "read", "checkpoint", "crash", "crash in checkpoint")
 
@@ -14,7 +15,7 @@ ACTIONS = ("read", "read", "checkpoint", "crash", "crash in checkpoint")
 def drive(
     data: st.DataObject,
     driver: StreamDriver,
-    readers: Sequence[Reader],
+    readers: Sequence[LogReader],
     actions: Sequence[str] = ACTIONS,
     steps: int = 12,
     records: int = 9,

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from headrace.deploy.local.tls_listener import AUDIENCE
-from tests.support.http_stand_in import HttpStandIn
+from headrace.testing.http_stand_in import HttpStandIn
 
 LIFE_S = 5
 

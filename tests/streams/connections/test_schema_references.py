@@ -17,7 +17,8 @@ from headrace.streams.connections.schema_references import written_out
 from headrace.streams.connections.schema_registry import SchemaRegistry
 from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.runtime.writer_schemas import WriterSchemas
-from tests.support.registry_stand_in import StandIn, register
+from headrace.testing import SchemaRegistryStandIn
+from tests.support.registry_client import register
 
 
 def record(name: str, **fields: Any) -> dict[str, Any]:
@@ -41,8 +42,8 @@ def canonical(schema: Any) -> str:
 
 
 @pytest.fixture
-def stand_in() -> Iterator[StandIn]:
-    with StandIn() as server:
+def stand_in() -> Iterator[SchemaRegistryStandIn]:
+    with SchemaRegistryStandIn() as server:
         yield server
 
 
@@ -106,7 +107,7 @@ def test_logical_types_and_defaults_stay() -> None:
     assert written_out(event, [when])["fields"] == [{"name": "w", "type": when, "default": {"at": 0}}]
 
 
-def test_references_in_a_circle_are_followed_once_each(stand_in: StandIn) -> None:
+def test_references_in_a_circle_are_followed_once_each(stand_in: SchemaRegistryStandIn) -> None:
     a, b = record("A", b=["null", "B"]), record("B", a=["null", "A"])
     stand_in.answers["/schemas/ids/2"] = answer(record("Top", a="A"), "one/a")
     stand_in.answers["/subjects/one%2Fa/versions/1"] = answer(a, "b")
@@ -116,7 +117,7 @@ def test_references_in_a_circle_are_followed_once_each(stand_in: StandIn) -> Non
     assert len(stand_in.asked) == 3
 
 
-def test_a_subject_that_is_not_there_is_named(stand_in: StandIn) -> None:
+def test_a_subject_that_is_not_there_is_named(stand_in: SchemaRegistryStandIn) -> None:
     stand_in.answers["/schemas/ids/2"] = answer(record("Top", a="A"), "gone")
     with pytest.raises(
         SchemaError, match="subject 'gone' version 1, which schema id 2 refers to, is unknown to"
@@ -124,7 +125,7 @@ def test_a_subject_that_is_not_there_is_named(stand_in: StandIn) -> None:
         SchemaRegistry(stand_in.url).schema(2)
 
 
-def test_references_without_end_are_refused(stand_in: StandIn) -> None:
+def test_references_without_end_are_refused(stand_in: SchemaRegistryStandIn) -> None:
     stand_in.answers["/schemas/ids/2"] = answer(record("Top", a="A"), *map(str, range(501)))
     for n in range(501):
         stand_in.answers[f"/subjects/{n}/versions/1"] = answer(record(f"A{n}"))

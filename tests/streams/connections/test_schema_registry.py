@@ -16,7 +16,8 @@ from headrace.schemas.json_events.decoder import JsonDecoder
 from headrace.streams.connections.schema_registry import SchemaRegistry
 from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.runtime.writer_schemas import WriterSchemas
-from tests.support.registry_stand_in import StandIn, register
+from headrace.testing import SchemaRegistryStandIn
+from tests.support.registry_client import register
 
 
 def event(*names: str) -> dict[str, object]:
@@ -36,8 +37,8 @@ def decoder() -> AvroDecoder:
 
 
 @pytest.fixture
-def stand_in() -> Iterator[StandIn]:
-    with StandIn({2: OTHER, 3: OTHER}) as server:
+def stand_in() -> Iterator[SchemaRegistryStandIn]:
+    with SchemaRegistryStandIn({2: OTHER, 3: OTHER}) as server:
         yield server
 
 
@@ -64,7 +65,7 @@ def test_a_real_registry_gives_what_was_registered(registry_url: str, project: s
     ],
 )
 def test_an_answer_that_says_nothing_of_the_schema_is_a_registry_that_is_away(
-    stand_in: StandIn, failing: int | bytes, message: str
+    stand_in: SchemaRegistryStandIn, failing: int | bytes, message: str
 ) -> None:
     stand_in.failing = failing
     with pytest.raises(ServiceUnavailable, match=message):
@@ -87,13 +88,15 @@ def test_a_port_where_nobody_listens_is_a_registry_that_is_away() -> None:
         ),
     ],
 )
-def test_a_schema_that_cannot_be_used_is_refused(stand_in: StandIn, answer: object, message: str) -> None:
+def test_a_schema_that_cannot_be_used_is_refused(
+    stand_in: SchemaRegistryStandIn, answer: object, message: str
+) -> None:
     stand_in.failing = json.dumps(answer).encode()
     with pytest.raises(SchemaError, match=message):
         SchemaRegistry(stand_in.url).schema(2)
 
 
-def test_the_account_in_the_url_is_sent_and_never_shown(stand_in: StandIn) -> None:
+def test_the_account_in_the_url_is_sent_and_never_shown(stand_in: SchemaRegistryStandIn) -> None:
     url = stand_in.url.replace("http://", "http://me:s%40cret@")
     registry = SchemaRegistry(url + "/")
     assert json.loads(registry.schema(2)) == OTHER
@@ -104,7 +107,9 @@ def test_the_account_in_the_url_is_sent_and_never_shown(stand_in: StandIn) -> No
     assert "cret" not in str(caught.value) + registry.address
 
 
-async def test_schemas_are_asked_for_once_and_shared_by_all_partitions(stand_in: StandIn) -> None:
+async def test_schemas_are_asked_for_once_and_shared_by_all_partitions(
+    stand_in: SchemaRegistryStandIn,
+) -> None:
     schemas, first, second = WriterSchemas.at(stand_in.url), decoder(), decoder()
     records = [record_of(OWN, 1), record_of(OTHER, 2), record_of(OTHER, 3), record_of(OTHER, 2)]
     for one in (first, first, second):
@@ -115,7 +120,9 @@ async def test_schemas_are_asked_for_once_and_shared_by_all_partitions(stand_in:
     assert sorted(path for path, _ in stand_in.asked) == ["/schemas/ids/2", "/schemas/ids/3"]
 
 
-async def test_an_id_the_registry_does_not_know_is_an_error_until_it_does(stand_in: StandIn) -> None:
+async def test_an_id_the_registry_does_not_know_is_an_error_until_it_does(
+    stand_in: SchemaRegistryStandIn,
+) -> None:
     schemas, one, records = (
         WriterSchemas.at(stand_in.url),
         decoder(),
@@ -129,7 +136,7 @@ async def test_an_id_the_registry_does_not_know_is_an_error_until_it_does(stand_
 
 
 async def test_a_schema_that_does_not_fit_is_asked_for_once_and_its_records_are_errors(
-    stand_in: StandIn,
+    stand_in: SchemaRegistryStandIn,
 ) -> None:
     stand_in.schemas[4] = event("c")
     schemas, one, records = (
@@ -145,7 +152,7 @@ async def test_a_schema_that_does_not_fit_is_asked_for_once_and_its_records_are_
 
 
 async def test_a_registry_that_is_away_is_waited_for(
-    stand_in: StandIn, caplog: pytest.LogCaptureFixture
+    stand_in: SchemaRegistryStandIn, caplog: pytest.LogCaptureFixture
 ) -> None:
     stand_in.failing = 503
     one, records = decoder(), LogRecords.of([record_of(OTHER, 2)])
@@ -165,7 +172,7 @@ async def test_a_registry_that_is_away_is_waited_for(
     assert one.decode([r.value for r in records]).errors == {}
 
 
-async def test_waiting_ends_when_it_is_not_wanted_any_more(stand_in: StandIn) -> None:
+async def test_waiting_ends_when_it_is_not_wanted_any_more(stand_in: SchemaRegistryStandIn) -> None:
     stand_in.failing, wanted = 503, [True]
     waiting = asyncio.create_task(
         WriterSchemas.at(stand_in.url).supply(
@@ -177,7 +184,9 @@ async def test_waiting_ends_when_it_is_not_wanted_any_more(stand_in: StandIn) ->
     assert not await waiting
 
 
-async def test_without_a_registry_or_without_schema_ids_nothing_is_asked(stand_in: StandIn) -> None:
+async def test_without_a_registry_or_without_schema_ids_nothing_is_asked(
+    stand_in: SchemaRegistryStandIn,
+) -> None:
     assert await WriterSchemas.at(None).supply(decoder(), LogRecords.of([record_of(OTHER, 2)]))
     events = JsonDecoder(json.dumps(OWN), ["a"])
     assert await WriterSchemas.at(stand_in.url).supply(events, LogRecords.of([record_of(OTHER, 2)]))

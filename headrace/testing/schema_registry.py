@@ -1,51 +1,42 @@
-"""Registries for tests: a client that registers schemas, and a stand-in that can be out of order."""
+"""A stand-in for a schema registry, which can be out of order."""
 
 from __future__ import annotations
 
 import json
 import ssl
-import urllib.request
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.support.http_stand_in import HttpStandIn
+from headrace.testing.http_stand_in import HttpStandIn
 
 
-def register(
-    url: str, subject: str, schema: Any, kind: str = "AVRO", references: Mapping[str, str] | None = None
-) -> int:
-    """Register a schema as producers do; its id. `references`: name of a type to the subject that has it."""
-    body: dict[str, Any] = {"schema": json.dumps(schema)}
-    if kind != "AVRO":
-        body["schemaType"] = kind
-    if references:
-        body["references"] = [{"name": n, "subject": s, "version": 1} for n, s in references.items()]
-    request = urllib.request.Request(
-        f"{url}/subjects/{subject}/versions",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/vnd.schemaregistry.v1+json"},
-    )
-    with urllib.request.urlopen(request, timeout=20) as response:
-        return int(json.load(response)["id"])
-
-
-class StandIn(HttpStandIn):
-    """Answers `schemas` by id, and `answers` by path; while `failing` is set, with that: a status, or a body.
+class SchemaRegistryStandIn(HttpStandIn):
+    """Answers as a Confluent registry does, within its ``with`` block, at `url`.
 
     Parameters
     ----------
+    schemas
+        Schemas by id.
     certificate
-        PEM file with certificate and key: it speaks TLS then, as ``localhost``.
+        PEM file with certificate and key; with one, it speaks TLS as ``localhost``.
+
+    Attributes
+    ----------
+    answers
+        Answers by path, before those made of `schemas`.
+    failing
+        A status, or a body, to answer with in place of everything else; None for none.
+    wanted
+        The one ``Authorization`` that is let in; None lets everybody in.
     """
 
     def __init__(self, schemas: dict[int, Any] | None = None, certificate: Path | None = None) -> None:
         super().__init__()
         self.answers: dict[str, Any] = {}
         self.wanted: str | None = None  # the one authorization that is let in
-        self.schemas, self.failing, self.asked = schemas or {}, None, []
-        self.failing: int | bytes | None
-        self.asked: list[tuple[str, str | None]]
+        self.schemas = schemas or {}
+        self.failing: int | bytes | None = None
+        self.asked: list[tuple[str, str | None]] = []  # path and authorization of each request
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
