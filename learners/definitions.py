@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -87,7 +87,7 @@ class EpsilonGreedy:
 Policy = ThompsonSampling | FixedSplit | EpsilonGreedy
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Router:
     """Several learners answering one question, with traffic spread by a policy.
 
@@ -129,6 +129,7 @@ class Router:
     """
 
     name: str
+    _: KW_ONLY
     arms: Sequence[str]
     champion: str
     unit: str

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 from river import dummy, linear_model, preprocessing
 
-from headrace.learners.definitions import Learner, Router
+from headrace import Learner, Router
 
 
 def base_rate():
