@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
-import signal
-import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import redis
 
 from headrace.deploy.settings import Settings
 from headrace.deploy.udfs import udf_repository
 from headrace.featurestore.plans.store import PlanStore
+from headrace.learners.serving.config import ServeConfig
+from headrace.learners.training.config import TrainConfig
 from headrace.schemas.errors import ServiceUnavailable
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import refuse_wrong_access
 from headrace.streams.connections.redis import redis_client
+from headrace.streams.join.config import JoinConfig
+from headrace.streams.worker.config import WorkerConfig
 
 if TYPE_CHECKING:
+    from headrace.learners.models.store import ModelStore
+    from headrace.learners.project import Project
     from headrace.streams.connections.schema_registry import RegistryAccess
     from headrace.streams.intake.udf import Transform
 
@@ -51,30 +54,15 @@ def run_worker(settings: Settings) -> None:
 
     from headrace.featurestore.offline.feature_log import ParquetFeatureLog
     from headrace.featurestore.online.writer import RedisOnlineSink
-    from headrace.streams.worker.config import WorkerConfig
-    from headrace.streams.worker.worker import Worker
+    from headrace.streams.worker.process import WorkerProcess
 
-    _, plan = _begin(settings)
+    plan = _begin(settings)
     transforms = _udfs(settings, plan)
+    sink = RedisOnlineSink(settings.redis, plan)
+    feature_log = ParquetFeatureLog(settings.feature_log_dir, plan) if settings.feature_log else None
     uvloop.install()
-    Worker(
-        plan,
-        settings.kafka_access,
-        RedisOnlineSink(settings.redis, plan),
-        ParquetFeatureLog(settings.feature_log_dir, plan) if settings.feature_log else None,
-        WorkerConfig(
-            checkpoint_ms=settings.checkpoint_ms,
-            idle_ms=settings.idle_ms,
-            fetch_wait_ms=settings.fetch_wait_ms,
-            session_timeout_s=settings.session_timeout_ms / 1000,
-            log_level=settings.log_level,
-            schema_registry=_registry(settings),
-            metrics_host=settings.host,
-            metrics_port=settings.metrics_port,
-            stuck_s=settings.stuck_s,
-        ),
-        transforms,
-    ).run()
+    config = WorkerConfig(idle_ms=settings.idle_ms, **_of_faust(settings))
+    WorkerProcess(plan, settings.kafka_access, sink, feature_log, transforms, config).run()
 
 
 def _udfs(settings: Settings, plan: Plan) -> dict[str, Transform]:
@@ -91,70 +79,57 @@ def run_join(settings: Settings) -> None:
     """Predictions and outcomes to training examples, until SIGTERM."""
     import uvloop
 
-    from headrace.streams.join.app import JoinApp
-    from headrace.streams.join.config import JoinConfig
+    from headrace.streams.join.process import JoinProcess
 
-    _, plan = _begin(settings)
+    plan = _begin(settings)
     uvloop.install()
-    config = JoinConfig(
-        checkpoint_ms=settings.checkpoint_ms,
-        fetch_wait_ms=settings.fetch_wait_ms,
-        session_timeout_s=settings.session_timeout_ms / 1000,
-        archive=settings.examples_dir,
-        log_level=settings.log_level,
-        schema_registry=_registry(settings),
-        metrics_host=settings.host,
-        metrics_port=settings.metrics_port,
-        stuck_s=settings.stuck_s,
-    )
-    JoinApp(plan, settings.kafka_access, settings.redis, config).run()
+    config = JoinConfig(archive=settings.examples_dir, **_of_faust(settings))
+    JoinProcess(plan, settings.kafka_access, settings.redis, config).run()
 
 
 def run_train(settings: Settings) -> None:
     """Examples to published models, closings to epochs, until SIGTERM."""
-    from headrace.learners.models.store import ModelStore
-    from headrace.learners.project import load_project
-    from headrace.learners.training.app import TrainApp
-    from headrace.streams.runtime.health_server import oversee
+    from headrace.learners.training.process import TrainProcess
 
-    client, plan = _begin(settings)
-    project, store = (
-        load_project(settings.project_dir),
-        ModelStore(settings.models_dir, settings.signing_key()),
-    )
-    kafka = settings.kafka_access
-    app = TrainApp(
-        plan,
-        project,
-        kafka,
-        client,
-        store,
-        publish_every_s=settings.publish_every_s or None,
-        fetch_wait_ms=settings.fetch_wait_ms,
-    )
-    _stop_on_signals(app.stop)
-    oversee(kafka, app.vitals, settings.stuck_s, settings.host, settings.metrics_port)
-    app.run()
+    plan = _begin(settings)
+    config = TrainConfig(publish_every_s=settings.publish_every_s, **_of_consumer(settings))
+    TrainProcess(plan, settings.kafka_access, settings.redis, *_models(settings), config).run()
 
 
 def run_serve(settings: Settings) -> None:
     """Prediction requests over HTTP, until SIGTERM."""
-    import uvicorn
+    from headrace.learners.serving.process import ServeProcess
 
+    plan = _begin(settings)
+    config = ServeConfig(host=settings.host, port=settings.port, log_level=settings.log_level)
+    ServeProcess(plan, settings.kafka_access, settings.redis, *_models(settings), config).run()
+
+
+def _of_consumer(settings: Settings) -> dict[str, Any]:
+    """The fields of `ConsumerConfig`."""
+    return {
+        "fetch_wait_ms": settings.fetch_wait_ms,
+        "metrics_host": settings.host,
+        "metrics_port": settings.metrics_port,
+        "stuck_s": settings.stuck_s,
+    }
+
+
+def _of_faust(settings: Settings) -> dict[str, Any]:
+    """The fields of `FaustConfig`."""
+    return _of_consumer(settings) | {
+        "checkpoint_ms": settings.checkpoint_ms,
+        "session_timeout_ms": settings.session_timeout_ms,
+        "log_level": settings.log_level,
+        "schema_registry": _registry(settings),
+    }
+
+
+def _models(settings: Settings) -> tuple[ModelStore, Project]:
     from headrace.learners.models.store import ModelStore
     from headrace.learners.project import load_project
-    from headrace.learners.serving.app import create_app
 
-    _, plan = _begin(settings)
-    project, store = (
-        load_project(settings.project_dir),
-        ModelStore(settings.models_dir, settings.signing_key()),
-    )
-    replica = f"{socket.gethostname()}-{os.getpid()}"
-    app = create_app(plan, project, settings.kafka_access, settings.redis, store, replica)
-    uvicorn.run(
-        app, host=settings.host, port=settings.port, log_level=settings.log_level.lower(), access_log=False
-    )
+    return ModelStore(settings.models_dir, settings.signing_key()), load_project(settings.project_dir)
 
 
 def run_materialize(
@@ -191,13 +166,13 @@ def run_rebuild(settings: Settings, tell: Callable[[str], None]) -> dict[str, in
     return written
 
 
-def _begin(settings: Settings) -> tuple[redis.Redis, Plan]:
+def _begin(settings: Settings) -> Plan:
     _collect_rarely()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    client, plan = current_plan(settings)
+    _, plan = current_plan(settings)
     refuse_wrong_access(settings.kafka_access)
     logging.getLogger(__name__).info("project '%s', plan %s", plan.project, plan.hash[:12])
-    return client, plan
+    return plan
 
 
 def _collect_rarely() -> None:
@@ -217,8 +192,3 @@ def _registry(settings: Settings) -> RegistryAccess | None:
     return RegistryAccess(
         settings.schema_registry, token.get_secret_value() if token else None, settings.schema_registry_ca
     )
-
-
-def _stop_on_signals(stop: Callable[[], None]) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop())

@@ -17,8 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from headrace.learners.serving.config import ServeConfig
+from headrace.learners.training.config import TrainConfig
 from headrace.schemas.errors import SettingsError
 from headrace.streams.connections.redis_url import SCHEMES
+from headrace.streams.runtime.config import FaustConfig
+from headrace.streams.worker.config import WorkerConfig
 
 if TYPE_CHECKING:
     from headrace.streams.connections.kafka import Kafka
@@ -58,20 +62,28 @@ class Settings(BaseSettings):
     model_key: SecretStr | None = Field(
         None, description="key that authenticates model artifacts, 32 characters or more"
     )
-    checkpoint_ms: int = Field(1000, ge=10, description="longest time between two checkpoints of the worker")
+    checkpoint_ms: int = Field(
+        FaustConfig.checkpoint_ms, ge=10, description="longest time between two checkpoints"
+    )
     fetch_wait_ms: int = Field(
-        8, ge=1, description="longest time a broker holds back a fetch for which it has nothing"
+        FaustConfig.fetch_wait_ms,
+        ge=1,
+        description="longest time a broker holds back a fetch for which it has nothing",
     )
     idle_ms: int = Field(
-        10_000,
+        WorkerConfig.idle_ms,
         ge=100,
         description="in a partition without records for so long, windows empty by the wall clock",
     )
     publish_every_s: float = Field(
-        1.0, ge=0, description="longest time between two published versions; 0: by time marks alone"
+        TrainConfig.publish_every_s,
+        ge=0,
+        description="longest time between two published versions; 0: by time marks alone",
     )
     session_timeout_ms: int = Field(
-        10_000, ge=1000, description="after this long without a sign of life its partitions go to another"
+        FaustConfig.session_timeout_ms,
+        ge=1000,
+        description="after this long without a sign of life its partitions go to another",
     )
     feature_log: bool = Field(True, description="whether the worker writes the Parquet feature log")
     event_partitions: int = Field(4, ge=1, description="partitions of event topics that `apply` creates")
@@ -79,13 +91,18 @@ class Settings(BaseSettings):
         {}, description="the same for single event topics, as a table of topic to count"
     )
     replication: int = Field(1, ge=1, description="replicas of the topics that `apply` creates")
-    host: str = Field("127.0.0.1", description="address `headrace serve` listens on")
-    port: int = Field(8080, ge=1, le=65_535, description="port `headrace serve` listens on")
+    host: str = Field(ServeConfig.host, description="address `headrace serve` listens on")
+    port: int = Field(ServeConfig.port, ge=1, le=65_535, description="port `headrace serve` listens on")
     metrics_port: int = Field(
-        0, ge=0, le=65_535, description="port of `host` where a process tells of its health; 0: nowhere"
+        FaustConfig.metrics_port,
+        ge=0,
+        le=65_535,
+        description="port of `host` where a process tells of its health; 0: nowhere",
     )
     stuck_s: float = Field(
-        300.0, ge=60, description="a process that stands still for so long with records before it ends"
+        FaustConfig.stuck_s,
+        ge=60,
+        description="a process that stands still for so long with records before it ends",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level logged")
 

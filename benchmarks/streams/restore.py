@@ -18,12 +18,12 @@ import redis
 from benchmarks.streams.measure import Usage, usage_of
 from benchmarks.streams.outputs import differences, online_totals
 from benchmarks.streams.own_run import OwnRun
-from benchmarks.streams.peers.headrace import CHECKPOINT_MS, SESSION_S
 from benchmarks.streams.report import machine
 from benchmarks.streams.servers import Servers, servers
 from benchmarks.streams.topic_log import produce
 from benchmarks.streams.workload import END_MS, PARTITIONS, WINDOWS, Encoder, Payments, Record
 from headrace.deploy.local.child import Child
+from headrace.streams.worker.config import WorkerConfig
 
 _FEW = 1000  # keys of the run that tells what a worker is without keys; also how many are checked at the end
 
@@ -72,7 +72,7 @@ def _restore(both: Servers, keys: int) -> _Run:
         _wait_for_checkpoint(run)
         filled = _resident(worker)
         worker.kill()
-        time.sleep(SESSION_S + 1)
+        time.sleep(WorkerConfig.session_timeout_ms / 1000 + 1)
         began = time.time()
         worker = run.start()
         assert worker.pid is not None
@@ -101,7 +101,7 @@ def _wait_for_checkpoint(run: OwnRun) -> None:
     """Until nothing more comes into the changelog."""
     before = -1
     while before != (before := run.changelog_end()):
-        time.sleep(3 * CHECKPOINT_MS / 1000)
+        time.sleep(3 * WorkerConfig.checkpoint_ms / 1000)
 
 
 def _resident(worker: Child) -> int:

@@ -35,7 +35,7 @@ class ExampleFold:
     Parameters
     ----------
     publish_every_s
-        None: by time marks alone, so that versions do not depend on how fast the machine is.
+        0: by time marks alone, so that versions do not depend on how fast the machine is.
     durable
         Called before a version is published; returns once all dead letters are safe.
     """
@@ -49,7 +49,7 @@ class ExampleFold:
         pointers: ModelPointers,
         dead_letters: DeadLetters,
         durable: Callable[[], None],
-        publish_every_s: float | None,
+        publish_every_s: float,
     ) -> None:
         self.topic = topics.examples(plan.project, router.name)
         self._router = router
@@ -153,13 +153,13 @@ class ExampleFold:
 
     def finish(self) -> None:
         """Publish what was learned since, unless versions follow time marks alone."""
-        if self._every_s is not None:
+        if self._every_s:
             self._publish([trainer for trainer in self._trainers if trainer.unpublished])
         self.tell()
 
     def _due(self, trainer: Trainer) -> bool:
         waited = time.monotonic() - self._published_s[trainer.name]
-        return self._every_s is not None and waited >= self._every_s
+        return self._every_s > 0 and waited >= self._every_s
 
     def _publish(self, trainers: list[Trainer]) -> None:
         """Publish versions of several learners together: they wait for the disk at the same time."""

@@ -31,7 +31,7 @@ Assignor = Literal["range", "roundrobin"]
 def range_app(
     group: str,
     kafka: Kafka,
-    session_timeout_s: float,
+    session_timeout_ms: int,
     fetch_wait_ms: int,
     assignor: Assignor,
     instance_id: str = "",
@@ -45,7 +45,7 @@ def range_app(
         Name of the consumer group.
     kafka
         How to reach Kafka.
-    session_timeout_s
+    session_timeout_ms
         How long the group waits for a member that died.
     fetch_wait_ms
         How long a broker holds back a fetch for which it has nothing. Apache Kafka answers as soon as it has
@@ -73,8 +73,8 @@ def range_app(
         reader_settings={
             **client_config(kafka),
             "partition.assignment.strategy": assignor,
-            "session.timeout.ms": round(session_timeout_s * 1000),
-            "heartbeat.interval.ms": round(session_timeout_s * 1000 / 3.5),
+            "session.timeout.ms": session_timeout_ms,
+            "heartbeat.interval.ms": round(session_timeout_ms / 3.5),
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",  # aborted records must not become features

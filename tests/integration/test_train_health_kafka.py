@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.learners.training.app import TrainApp
+from headrace.learners.training.process import TrainProcess
 from headrace.streams.runtime.health_server import serve_health
 from headrace.streams.runtime.watchdog import Overseer
 from tests.support.flight_learners import HOUR_MS, closings, examples
@@ -17,9 +17,9 @@ from tests.support.train_scene import Scene, bodies, running
 pytestmark = pytest.mark.kafka
 
 
-def positions(app: TrainApp) -> dict[str, dict[int, int | None]]:
+def positions(process: TrainProcess) -> dict[str, dict[int, int | None]]:
     found: dict[str, dict[int, int | None]] = {}
-    for one in app.vitals().partitions:
+    for one in process.vitals().partitions:
         found.setdefault(one.topic, {})[one.partition] = one.position
     return found
 
@@ -35,17 +35,17 @@ def test_a_trainer_tells_how_far_it_is_and_what_it_has_learned(
         found = bodies(list(closings(scene.plan, 40, {"streaming": 0.8}))[partition::2])
         scene.write(scene.closings, *found, b"no closing", partition=partition)
         ends[partition] = len(found) + 1
-    app = scene.app(publish_every_s=0.05)
-    assert not app.vitals().ready
-    overseer = Overseer(kafka_bootstrap, app.vitals, 60)
+    process = scene.process(publish_every_s=0.05)
+    assert not process.vitals().ready
+    overseer = Overseer(kafka_bootstrap, process.vitals, 60)
     server = serve_health("127.0.0.1", free_port, overseer)
     try:
         assert ask(free_port, "/readyz") == (503, "no partitions are assigned yet\n")
-        with running(app):
+        with running(process):
             scene.await_trained(32)
             deadline = time.monotonic() + 120
-            while positions(app) != {scene.examples: {0: 32}, scene.closings: ends}:
-                assert time.monotonic() < deadline, positions(app)
+            while positions(process) != {scene.examples: {0: 32}, scene.closings: ends}:
+                assert time.monotonic() < deadline, positions(process)
                 time.sleep(0.05)
             overseer.look()
             told = wait_for_metric(

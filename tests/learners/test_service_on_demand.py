@@ -165,6 +165,8 @@ def test_serve_does_not_start_with_a_function_that_is_not_the_plans(scene: Scene
 
 def test_the_service_loads_feast_where_a_learner_needs_it_only() -> None:
     heavy = ("pandas", "feast")
-    program = f"import sys, headrace.learners.serving.app; print([m for m in {heavy} if m in sys.modules])"
+    program = (
+        f"import sys, headrace.learners.serving.process; print([m for m in {heavy} if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 
-from headrace.streams.join import app as join_app
+from headrace.streams.join import process
 from headrace.streams.log.offset_producer import OffsetProducer
 from tests.support import join_process
 
@@ -23,5 +23,5 @@ class _HangingProducer(OffsetProducer):
 
 
 if __name__ == "__main__":
-    join_app.OffsetProducer = _HangingProducer  # type: ignore[misc]
+    process.OffsetProducer = _HangingProducer  # type: ignore[misc]
     join_process.main(*sys.argv[1:])

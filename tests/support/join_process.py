@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 
 from headrace.schemas.plan import Plan
-from headrace.streams.join.app import JoinApp
 from headrace.streams.join.config import JoinConfig
+from headrace.streams.join.process import JoinProcess
 
 
 def main(plan_file: str, bootstrap: str, redis_url: str, archive: str, config: str = "{}") -> None:
     logging.basicConfig(level="INFO", format="%(asctime)s %(name)s %(levelname)s %(message)s")
     chosen = {"checkpoint_ms": 50, "checkpoint_records": 40, **json.loads(config)}
     made = JoinConfig(instance_id="join-0", archive=Path(archive), **chosen)
-    JoinApp(Plan.from_json(Path(plan_file).read_text()), bootstrap, redis_url, made).run()
+    JoinProcess(Plan.from_json(Path(plan_file).read_text()), bootstrap, redis_url, made).run()
 
 
 if __name__ == "__main__":

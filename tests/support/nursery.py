@@ -104,8 +104,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is its user's; when that ends, so does the input
     for name in (
         "headrace.featurestore.online.writer",
-        "headrace.streams.join.app",
-        "headrace.streams.worker.worker",
+        "headrace.streams.join.process",
+        "headrace.streams.worker.process",
     ):
         importlib.import_module(name)
     gc.freeze()

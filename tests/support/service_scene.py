@@ -17,7 +17,8 @@ from starlette.testclient import TestClient
 from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.learners.models.pointers import ModelPointer, ModelPointers
 from headrace.learners.models.store import ModelStore
-from headrace.learners.serving.app import create_app
+from headrace.learners.serving.config import ServeConfig
+from headrace.learners.serving.process import ServeProcess
 from headrace.learners.training.trainer import Trainer
 from headrace.schemas import topics
 from headrace.schemas.plan import Plan
@@ -63,10 +64,9 @@ class Scene:
     @contextlib.contextmanager
     def serving(self, plan: Plan | None = None, log_timeout_s: float = 60.0) -> Iterator[TestClient]:
         kafka = {"bootstrap.servers": self.bootstrap, "log_level": 0}
-        app = create_app(
-            plan or self.plan, self.project, kafka, self.redis_url, self.store, "r1", log_timeout_s
-        )
-        with TestClient(app) as client:
+        config = ServeConfig(log_timeout_s=log_timeout_s, replica="r1")
+        process = ServeProcess(plan or self.plan, kafka, self.redis_url, self.store, self.project, config)
+        with TestClient(process.app) as client:
             yield client
 
     def set_epoch(self, number: int, **propensities: float) -> Epoch:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from headrace.streams.join import restore as join_restore
-from headrace.streams.join.app import JoinApp
+from headrace.streams.join.process import JoinProcess
 from headrace.streams.log.reader import read_log
 from headrace.streams.runtime import range_reader
 from tests.support import join_process
@@ -23,7 +23,7 @@ def _read_slowly(*args: Any) -> Iterator[Any]:
         yield message
 
 
-class _SlowJoin(JoinApp):
+class _SlowJoin(JoinProcess):
     async def _on_input(self, message: Any) -> None:
         await asyncio.sleep(_RANGE_S)
         await super()._on_input(message)
@@ -32,5 +32,5 @@ class _SlowJoin(JoinApp):
 if __name__ == "__main__":
     range_reader.MAX_RECORDS = 2
     join_restore.read_log = _read_slowly  # type: ignore[assignment]
-    join_process.JoinApp = _SlowJoin  # type: ignore[misc]
+    join_process.JoinProcess = _SlowJoin  # type: ignore[misc]
     join_process.main(*sys.argv[1:])

@@ -5,24 +5,23 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import redis
-
 from headrace.learners.models.store import ModelStore
 from headrace.learners.project import load_project
-from headrace.learners.training.app import TrainApp
+from headrace.learners.training.config import TrainConfig
+from headrace.learners.training.process import TrainProcess
 from headrace.schemas.plan import Plan
 
 KEY = b"a key for the tests alone"
 
 
 def main(plan_file: str, repository: str, bootstrap: str, redis_url: str, store: str) -> None:
-    TrainApp(
+    TrainProcess(
         Plan.from_json(Path(plan_file).read_text()),
-        load_project(Path(repository)),
-        {"bootstrap.servers": bootstrap},
-        redis.Redis.from_url(redis_url),
+        bootstrap,
+        redis_url,
         ModelStore(Path(store), KEY),
-        publish_every_s=0.05,
+        load_project(Path(repository)),
+        TrainConfig(publish_every_s=0.05),
     ).run()
 
 

@@ -15,7 +15,8 @@ from headrace.deploy.commands.topics import ensure_topics
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.models.state_digest import state_digest
 from headrace.learners.models.store import Artifact, ModelStore
-from headrace.learners.training.app import TrainApp
+from headrace.learners.training.config import TrainConfig
+from headrace.learners.training.process import TrainProcess
 from headrace.schemas import topics
 from headrace.schemas.marks import mark_headers
 from headrace.schemas.records import Closing, Epoch, Example
@@ -50,9 +51,9 @@ class Scene:
                 self._producer.produce(topic, value, partition=partition)
         assert self._producer.flush(30) == 0
 
-    def app(self, publish_every_s: float | None = 1.0) -> TrainApp:
-        kafka = {"bootstrap.servers": self.bootstrap}
-        return TrainApp(self.plan, self.project, kafka, self.redis, self.store, publish_every_s)
+    def process(self, publish_every_s: float = TrainConfig.publish_every_s) -> TrainProcess:
+        config = TrainConfig(publish_every_s=publish_every_s)
+        return TrainProcess(self.plan, self.bootstrap, self.redis_url, self.store, self.project, config)
 
     def await_trained(self, offset: int, timeout_s: float = 180.0) -> None:
         """Until every learner has published the prefix."""
@@ -93,13 +94,13 @@ class Scene:
 
 
 @contextlib.contextmanager
-def running(app: TrainApp) -> Iterator[None]:
-    thread = threading.Thread(target=app.run)
+def running(process: TrainProcess) -> Iterator[None]:
+    thread = threading.Thread(target=process.work)
     thread.start()
     try:
         yield
     finally:
-        app.stop()
+        process.stop()
         thread.join(120)
         assert not thread.is_alive()
 

@@ -14,7 +14,7 @@ from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.schemas.plan import Plan
 from headrace.streams.intake.udf import Transform
 from headrace.streams.worker.config import WorkerConfig
-from headrace.streams.worker.worker import Worker
+from headrace.streams.worker.process import WorkerProcess
 
 
 def main(
@@ -22,10 +22,10 @@ def main(
 ) -> None:
     logging.basicConfig(level="INFO", format="%(asctime)s %(name)s %(levelname)s %(message)s")
     plan = Plan.from_json(Path(plan_file).read_text())
-    chosen = {"checkpoint_ms": 50, "session_timeout_s": 1.5, **json.loads(config)}
+    chosen = {"checkpoint_ms": 50, "session_timeout_ms": 1500, **json.loads(config)}
     made = WorkerConfig(idle_ms=int(idle_ms), schema_registry=registry or None, **chosen)
     sink = RedisOnlineSink(redis_url, plan)
-    Worker(plan, bootstrap, sink, config=made, transforms=udfs(Path(plan_file), plan)).run()
+    WorkerProcess(plan, bootstrap, sink, config=made, transforms=udfs(Path(plan_file), plan)).run()
 
 
 def udfs(plan_file: Path, plan: Plan) -> dict[str, Transform]:

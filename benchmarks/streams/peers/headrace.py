@@ -12,10 +12,7 @@ from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.schemas.plan import Plan
 from headrace.streams.sinks import OnlineRows
 from headrace.streams.worker.config import WorkerConfig
-from headrace.streams.worker.worker import Worker
-
-CHECKPOINT_MS = 1000  # the settings' defaults
-SESSION_S = 10.0
+from headrace.streams.worker.process import WorkerProcess
 
 
 class _MarkingSink(RedisOnlineSink):
@@ -34,8 +31,8 @@ class _MarkingSink(RedisOnlineSink):
 def run(job: Job) -> None:
     plan = Plan.from_json((Path(job.folder) / "plan.json").read_text())
     uvloop.install()
-    config = WorkerConfig(checkpoint_ms=CHECKPOINT_MS, session_timeout_s=SESSION_S, log_level="WARNING")
-    Worker(plan, job.bootstrap, _MarkingSink(job, plan), config=config).run()
+    config = WorkerConfig(log_level="WARNING")
+    WorkerProcess(plan, job.bootstrap, _MarkingSink(job, plan), config=config).run()
 
 
 if __name__ == "__main__":

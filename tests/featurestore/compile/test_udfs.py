@@ -230,7 +230,7 @@ def test_a_worker_without_udfs_imports_neither_pandas_nor_feast() -> None:
 import sys
 from types import SimpleNamespace
 import headrace.deploy.processes, headrace.featurestore.online.writer
-import headrace.streams.worker.rebuild, headrace.streams.worker.worker
+import headrace.streams.worker.rebuild, headrace.streams.worker.process
 import headrace.featurestore.offline.feature_log
 from tests.support.purchases import purchases_plan
 from headrace.streams.log.records import LogRecords

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -15,12 +16,15 @@ from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.models.store import ModelStore
 from headrace.learners.project import Project
 from headrace.learners.training.closings import ClosingFold
+from headrace.learners.training.config import TrainConfig
 from headrace.learners.training.dead_letters import DeadLetters
 from headrace.learners.training.examples import ExampleFold
 from headrace.schemas.errors import DefinitionError, ServiceUnavailable
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka, client_config
+from headrace.streams.connections.redis import redis_client
 from headrace.streams.runtime.health import PartitionVitals, Vitals
+from headrace.streams.runtime.health_server import oversee
 from headrace.streams.runtime.restoring import Restoring
 
 _log = logging.getLogger(__name__)
@@ -29,38 +33,41 @@ _WAIT_S = 0.05
 _RETRY_S = 0.5
 
 
-class TrainApp:
-    """Trains all learners of a project and keeps the epochs of its routers.
+class TrainProcess:
+    """Trains all learners of a project and keeps the epochs of its routers until it is told to stop.
 
     Parameters
     ----------
     plan
         The plan in force.
-    project
-        The loaded ``learners.py``; must define the plan's learners.
     kafka
-        Bootstrap servers, or a configuration of librdkafka with them.
-    client
-        A Redis client.
+        How to reach Kafka.
+    redis_url
+        Where pointers to versions, epochs and progress are published.
     store
         Where artifacts go. This process is its only writer.
-    publish_every_s
-        Wall clock between two published versions while there is something new; None: by time marks alone.
-    fetch_wait_ms
-        How long a broker holds back a fetch for which it has nothing; the one built into librdkafka answers
-        no sooner, whatever arrives.
+    project
+        The loaded ``learners.py``; must define the plan's learners.
+    config
+        How to run.
+
+    Raises
+    ------
+    DefinitionError
+        When neither the clock nor a router's `publish` would ever publish a version.
     """
 
     def __init__(
         self,
         plan: Plan,
-        project: Project,
         kafka: Kafka,
-        client: redis.Redis,
+        redis_url: str,
         store: ModelStore,
-        publish_every_s: float | None = 1.0,
-        fetch_wait_ms: int = 8,
+        project: Project,
+        config: TrainConfig | None = None,
     ) -> None:
+        self._config = config or TrainConfig()
+        self._kafka, publish_every_s = kafka, self._config.publish_every_s
         self._stopping = threading.Event()
         self._producer = Producer({**client_config(kafka), "enable.idempotence": True, "linger.ms": 2})
         self._consumer = Consumer(
@@ -71,15 +78,15 @@ class TrainApp:
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
-                "fetch.wait.max.ms": fetch_wait_ms,
+                "fetch.wait.max.ms": self._config.fetch_wait_ms,
             }
         )
         letters = DeadLetters(self._producer, plan.project)
-        pointers = ModelPointers(client, plan.project)
+        pointers = ModelPointers(redis_client(redis_url), plan.project)
         self._examples: dict[str, ExampleFold] = {}
         self._closings: dict[str, ClosingFold] = {}
         for router in plan.routers:
-            if router.publish_ms == 0 and publish_every_s is None:
+            if router.publish_ms == 0 and publish_every_s == 0:
                 raise DefinitionError(
                     str(project.file), f"router '{router.name}'", "nothing would ever publish its models",
                     "Set `publish`, or let `train` publish by wall clock",
@@ -123,11 +130,27 @@ class TrainApp:
         )
 
     def stop(self) -> None:
-        """Ask `run` to return; safe in a signal handler."""
+        """Ask `work` to return; safe in a signal handler."""
         self._stopping.set()
 
     def run(self) -> None:
-        """Work until `stop`.
+        """Block until SIGTERM or SIGINT; what was learned is published first. For the main thread.
+
+        Raises
+        ------
+        SettingsError
+            When the port for metrics cannot be had.
+        ServiceUnavailable
+            As `work`.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop())
+        config = self._config
+        oversee(self._kafka, self.vitals, config.stuck_s, config.metrics_host, config.metrics_port)
+        self.work()
+
+    def work(self) -> None:
+        """Learn and publish until `stop`.
 
         Raises
         ------

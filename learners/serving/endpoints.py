@@ -1,97 +1,52 @@
-"""The HTTP service of a project's routers, as a Starlette app."""
+"""The HTTP endpoints of the routers of a project: what comes in, which router answers, what goes out."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, TypeVar
 
-import redis
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ValidationError
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from headrace.featurestore.online.client import AsyncFeatureClient
-from headrace.learners.models.store import ModelStore
-from headrace.learners.project import Project
 from headrace.learners.serving import api
-from headrace.learners.serving.live_models import LiveModels
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.openapi import openapi
-from headrace.learners.serving.prediction_log import RecordLog
 from headrace.learners.serving.router import RouterService
 from headrace.schemas.errors import HeadraceError, RequestError, UnknownNameError
-from headrace.schemas.plan import Plan
-from headrace.streams.connections.kafka import Kafka
-from headrace.streams.connections.redis import redis_client
 
 _log = logging.getLogger(__name__)
 _Model = TypeVar("_Model", bound=BaseModel)
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
-def create_app(
-    plan: Plan,
-    project: Project,
-    kafka: Kafka,
-    redis_url: str,
-    store: ModelStore,
-    replica: str,
-    log_timeout_s: float = 5.0,
-) -> Starlette:
-    """The service; it connects when it starts and lets go when it is shut down.
+class Endpoints:
+    """Answers HTTP requests.
 
     Parameters
     ----------
-    kafka
-        Bootstrap servers, or a configuration of librdkafka with them.
-    replica
-        Name of this process, unique among the replicas.
-    log_timeout_s
-        How long an answer waits for the prediction log.
-
-    Raises
-    ------
-    DefinitionError
-        When a learner reads an on-demand view whose function is not in the repository as the plan has it.
+    routers
+        By name.
+    readiness
+        Each part that has to be there, by name, and whether it is.
+    metrics
+        Counts requests, and is what ``/metrics`` shows.
     """
-    return _Service(plan, project, kafka, redis_url, store, replica, log_timeout_s).app()
 
-
-class _Service:
     def __init__(
         self,
-        plan: Plan,
-        project: Project,
-        kafka: Kafka,
-        redis_url: str,
-        store: ModelStore,
-        replica: str,
-        log_timeout_s: float,
+        routers: Mapping[str, RouterService],
+        readiness: Callable[[], Awaitable[Mapping[str, bool]]],
+        metrics: ServiceMetrics,
     ) -> None:
-        self._metrics = ServiceMetrics()
-        self._redis = redis_client(redis_url)
-        self._features = AsyncFeatureClient(plan, redis_url, repo_dir=project.file.parent)
-        self._record_log = RecordLog(kafka, log_timeout_s)
-        failed = self._metrics.load_errors
-        self._routers: dict[str, RouterService] = {}
-        for router in plan.routers:
-            models = LiveModels(
-                plan, router, project, store, self._redis, replica, lambda arm: failed.labels(arm).inc()
-            )
-            self._routers[router.name] = RouterService(
-                plan, router.name, self._features, models, self._record_log, self._metrics
-            )
-            self._features.prepare(self._routers[router.name].feature_names)
+        self._routers, self._readiness, self._metrics = routers, readiness, metrics
 
-    def app(self) -> Starlette:
+    def routes(self) -> list[Route]:
         endpoints: list[tuple[str, str, _Handler]] = [
             ("POST", "/v1/predict", self._predict),
             ("POST", "/v1/predict:batch", self._predict_batch),
@@ -103,25 +58,10 @@ class _Service:
             ("GET", "/metrics", self._exposition),
             ("GET", "/openapi.json", self._openapi),
         ]
-        routes = [Route(path, self._guarded(path, run), methods=[method]) for method, path, run in endpoints]
-        return Starlette(routes=routes, lifespan=self._lifespan)
-
-    @contextlib.asynccontextmanager
-    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        self._record_log.start()
-        for router in self._routers.values():
-            router.models.start()
-        try:
-            yield
-        finally:
-            for router in self._routers.values():
-                await asyncio.to_thread(router.models.close)
-            await asyncio.to_thread(self._record_log.close)
-            await self._features.close()
-            self._redis.close()
+        return [Route(path, self._guarded(path, run), methods=[method]) for method, path, run in endpoints]
 
     def _guarded(self, path: str, run: _Handler) -> _Handler:
-        """Errors become answers that name the field and the way out; every request is counted."""
+        """Turn errors into answers that name the field and the way out, and count every request."""
 
         async def handle(request: Request) -> Response:
             try:
@@ -155,19 +95,19 @@ class _Service:
         if not (isinstance(body, dict) and "outcomes" in body):
             outcome = _validate(body, api.OutcomeRequest)
             return _answer((await self._router(outcome.router).record([outcome]))[0])
-        told = _validate(body, api.OutcomeBatch).outcomes
-        answers = await self._each(told, lambda router, part: router.record(part))
+        outcomes = _validate(body, api.OutcomeBatch).outcomes
+        answers = await self._each(outcomes, lambda router, part: router.record(part))
         return _answer(api.OutcomeBatchResponse(outcomes=answers))
 
     async def _each(self, items: Sequence[Any], run: Callable[[RouterService, list[Any]], Any]) -> list[Any]:
         """Run the items of each router together; answers in the order of the items."""
-        rows: dict[str, list[int]] = {}
+        rows_of: dict[str, list[int]] = {}
         for row, item in enumerate(items):
-            rows.setdefault(self._router(item.router).spec.name, []).append(row)
+            rows_of.setdefault(self._router(item.router).spec.name, []).append(row)
         answers: list[Any] = [None] * len(items)
-        for name, numbers in rows.items():
-            found = await run(self._routers[name], [items[row] for row in numbers])
-            for row, answer in zip(numbers, found, strict=True):
+        for name, rows in rows_of.items():
+            answered = await run(self._routers[name], [items[row] for row in rows])
+            for row, answer in zip(rows, answered, strict=True):
                 answers[row] = answer
         return answers
 
@@ -186,26 +126,15 @@ class _Service:
 
     async def _list_arms(self, request: Request) -> Response:
         name = request.query_params.get("router")
-        asked = self._routers.values() if name is None else [self._router(name)]
-        return _answer(api.ArmsResponse(routers=[router.arms() for router in asked]))
+        routers = self._routers.values() if name is None else [self._router(name)]
+        return _answer(api.ArmsResponse(routers=[router.arms() for router in routers]))
 
     async def _healthz(self, request: Request) -> Response:
         return JSONResponse({"status": "alive"})
 
     async def _readyz(self, request: Request) -> Response:
-        """Ready once the models in force are known and Redis and Kafka answer."""
-        parts = {
-            "models": all(router.models.followed.is_set() for router in self._routers.values()),
-            "redis": await asyncio.to_thread(self._redis_answers),
-            "kafka": await asyncio.to_thread(self._record_log.reachable),
-        }
-        return JSONResponse(parts, status_code=200 if all(parts.values()) else 503)
-
-    def _redis_answers(self) -> bool:
-        try:
-            return bool(self._redis.ping())
-        except redis.RedisError:
-            return False
+        parts = await self._readiness()
+        return JSONResponse(dict(parts), status_code=200 if all(parts.values()) else 503)
 
     async def _exposition(self, request: Request) -> Response:
         live = {name: router.models.live for name, router in self._routers.items()}

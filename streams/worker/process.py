@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 _RANGE_RECORDS = 16_000
 
 
-class Worker:
+class WorkerProcess:
     """Runs the stream views of a plan until it is told to stop.
 
     Parameters
@@ -55,10 +55,10 @@ class Worker:
         Where online rows go.
     feature_log
         Where every emitted row is kept for training sets; None keeps none.
-    config
-        How to run.
     transforms
         What executes the udfs of the stream views, by the view's name; `PlanError` when one is missing.
+    config
+        How to run.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class Worker:
         kafka: Kafka,
         sink: OnlineSink,
         feature_log: FeatureLog | None = None,
-        config: WorkerConfig | None = None,
         transforms: Mapping[str, Transform] | None = None,
+        config: WorkerConfig | None = None,
     ) -> None:
         self._transforms = transforms or {}
         view_udfs(plan.stream_views, self._transforms)  # refuse now, not when a partition comes
@@ -135,7 +135,7 @@ class Worker:
         app = range_app(
             worker_group(self._plan),
             self._kafka,
-            self._config.session_timeout_s,
+            self._config.session_timeout_ms,
             self._config.fetch_wait_ms,
             "roundrobin",
             range_records=None if self._shuffles else _RANGE_RECORDS,

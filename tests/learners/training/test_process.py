@@ -52,7 +52,7 @@ def test_killed_at_any_moment_it_ends_in_the_same_state_as_without(scene: Scene)
 
 def test_by_marks_alone_versions_do_not_depend_on_how_the_records_arrive(scene: Scene) -> None:
     stream = bodies(list(examples(scene.plan, 90)))
-    with running(scene.app(publish_every_s=None)):
+    with running(scene.process(publish_every_s=0)):
         scene.write(scene.examples, HOUR_MS, *stream[:30], 2 * HOUR_MS)
         scene.await_trained(32)
         scene.write(scene.examples, *stream[30:50], 2 * HOUR_MS + 1, *stream[50:60])
@@ -62,7 +62,7 @@ def test_by_marks_alone_versions_do_not_depend_on_how_the_records_arrive(scene: 
     assert [(h.version, h.parent, h.offset, h.examples) for h in lineage] == [
         ("1.0", None, 0, 0), ("1.1", "1.0", 32, 30), ("1.2", "1.1", 64, 60),
     ]  # fmt: skip
-    with running(scene.app(publish_every_s=None)):
+    with running(scene.process(publish_every_s=0)):
         scene.write(scene.examples, *stream[60:], 5 * HOUR_MS)
         scene.await_trained(96)
     assert [h.offset for h in scene.store.lineage("tree")] == [0, 32, 64, 96]
@@ -73,7 +73,7 @@ def test_by_marks_alone_versions_do_not_depend_on_how_the_records_arrive(scene: 
 def test_a_mark_before_which_nothing_was_learned_is_passed_although_an_example_follows(scene: Scene) -> None:
     first, second, later = bodies(list(examples(scene.plan, 3)))
     scene.write(scene.examples, first, HOUR_MS, 2 * HOUR_MS, second)
-    with running(scene.app(publish_every_s=None)):
+    with running(scene.process(publish_every_s=0)):
         scene.await_trained(3)
         scene.write(scene.examples, 3 * HOUR_MS, 3 * HOUR_MS + 1, later)
         scene.await_trained(6)
@@ -82,7 +82,7 @@ def test_a_mark_before_which_nothing_was_learned_is_passed_although_an_example_f
 
 def test_a_published_version_is_seen_within_the_wall_clock_interval(scene: Scene) -> None:
     stream = list(examples(scene.plan, 20))
-    with running(scene.app(publish_every_s=0.05)):
+    with running(scene.process(publish_every_s=0.05)):
         scene.write(scene.examples, *bodies(stream))
         scene.await_trained(20)
         artifact = scene.newest("streaming")
@@ -98,7 +98,7 @@ def test_a_version_whose_lineage_a_crash_has_cut_off_is_told_at_the_next_start(s
     artifact = trainer.checkpoint()
     scene.store.publish(artifact)
     scene.write(scene.examples, *bodies(list(examples(scene.plan, 20))))
-    with running(scene.app(publish_every_s=None)):
+    with running(scene.process(publish_every_s=0)):
         scene.await_trained(0)
     (told,) = scene.store.lineage("tree")
     assert told == trainer.describe(artifact.header)
@@ -108,7 +108,7 @@ def test_poison_goes_to_the_dead_letters_and_holds_nobody_up(scene: Scene) -> No
     stream = list(examples(scene.plan, 3))
     asked = stream[1].prediction.model_copy(update={"request": {"distance": None, "flight": "f"}})
     poison = stream[1].model_copy(update={"prediction": asked})
-    with running(scene.app(publish_every_s=0.05)):
+    with running(scene.process(publish_every_s=0.05)):
         scene.write(
             scene.examples, stream[0].to_bytes(), b"nonsense", poison.to_bytes(), stream[2].to_bytes()
         )
@@ -128,7 +128,7 @@ def test_an_outage_of_redis_delays_publishing_and_loses_nothing(
     with RedisServer(tmp_path, persistent=True) as server:
         scene = Scene(kafka_bootstrap, server.url, project, tmp_path)
         stream = list(examples(scene.plan, 60))
-        with running(scene.app(publish_every_s=0.05)):
+        with running(scene.process(publish_every_s=0.05)):
             scene.write(scene.examples, *bodies(stream[:20]))
             scene.await_trained(20)
             server.stop()
@@ -145,12 +145,12 @@ def test_epochs_reach_redis_and_their_topic_and_go_on_after_a_restart(scene: Sce
     found = list(closings(scene.plan, 240, {"streaming": 0.8, "base": 0.5}))
     end = found[-1].prediction.ts_ms + scene.router.wait_ms + 2 * HOUR_MS
     expected = folded(scene, found, end)
-    with running(scene.app()):
+    with running(scene.process()):
         assert scene.await_epoch(0).propensities == dict.fromkeys(scene.router.arms, 0.2)
         for partition in (0, 1):
             scene.write(scene.closings, *bodies(found[partition:150:2]), partition=partition)
         first = scene.await_epoch(2)
-    with running(scene.app()):
+    with running(scene.process()):
         assert scene.await_epoch(0) == first == expected[1]
         for partition in (0, 1):
             scene.write(scene.closings, *bodies(found[150 + partition :: 2]), end, partition=partition)

@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 _IDLE_S = 1.0  # without anything to save, the loop that saves goes round so often
 
 
-class JoinApp:
+class JoinProcess:
     """Runs the joins of all routers of a plan until it is told to stop.
 
     Parameters
@@ -127,7 +127,7 @@ class JoinApp:
         app = range_app(
             f"headrace.{self._plan.project}.join",
             self._kafka,
-            self._config.session_timeout_s,
+            self._config.session_timeout_ms,
             self._config.fetch_wait_ms,
             "range",  # predictions and outcomes of one number together
             self._config.instance_id,

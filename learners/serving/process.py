@@ -1,0 +1,124 @@
+"""The serve process: the routers of a project behind one HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+
+import redis
+import uvicorn
+from starlette.applications import Starlette
+
+from headrace.featurestore.online.client import AsyncFeatureClient
+from headrace.learners.models.store import ModelStore
+from headrace.learners.project import Project
+from headrace.learners.serving.config import ServeConfig
+from headrace.learners.serving.endpoints import Endpoints
+from headrace.learners.serving.live_models import LiveModels
+from headrace.learners.serving.metrics import ServiceMetrics
+from headrace.learners.serving.prediction_log import RecordLog
+from headrace.learners.serving.router import RouterService
+from headrace.schemas.plan import Plan
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.connections.redis import redis_client
+
+
+class ServeProcess:
+    """Answers prediction requests over HTTP until it is told to stop.
+
+    Parameters
+    ----------
+    plan
+        The plan in force.
+    kafka
+        How to reach Kafka, where predictions and outcomes are logged.
+    redis_url
+        The online store.
+    store
+        Where artifacts are.
+    project
+        The loaded ``learners.py``; must define the plan's learners.
+    config
+        How to run.
+
+    Attributes
+    ----------
+    app
+        The Starlette application, for a server or a test client. Connects when its lifespan begins, and
+        disconnects when that ends.
+
+    Raises
+    ------
+    DefinitionError
+        When a learner reads an on-demand view whose function is not in the repository as the plan has it.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        kafka: Kafka,
+        redis_url: str,
+        store: ModelStore,
+        project: Project,
+        config: ServeConfig | None = None,
+    ) -> None:
+        self._config = config or ServeConfig()
+        self._metrics = ServiceMetrics()
+        self._redis = redis_client(redis_url)
+        self._features = AsyncFeatureClient(plan, redis_url, repo_dir=project.file.parent)
+        self._record_log = RecordLog(kafka, self._config.log_timeout_s)
+        self._routers = {
+            router.name: self._router(plan, router.name, project, store) for router in plan.routers
+        }
+        endpoints = Endpoints(self._routers, self._readiness, self._metrics)
+        self.app = Starlette(routes=endpoints.routes(), lifespan=self._lifespan)
+
+    def run(self) -> None:
+        """Block until SIGTERM or SIGINT; requests in hand are answered first."""
+        config = self._config
+        log_level = config.log_level.lower()
+        uvicorn.run(self.app, host=config.host, port=config.port, log_level=log_level, access_log=False)
+
+    def _router(self, plan: Plan, name: str, project: Project, store: ModelStore) -> RouterService:
+        failed = self._metrics.load_errors
+        models = LiveModels(
+            plan,
+            plan.router(name),
+            project,
+            store,
+            self._redis,
+            self._config.replica,
+            on_failure=lambda arm: failed.labels(arm).inc(),
+        )
+        router = RouterService(plan, name, self._features, models, self._record_log, self._metrics)
+        self._features.prepare(router.feature_names)
+        return router
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        self._record_log.start()
+        for router in self._routers.values():
+            router.models.start()
+        try:
+            yield
+        finally:
+            for router in self._routers.values():
+                await asyncio.to_thread(router.models.close)
+            await asyncio.to_thread(self._record_log.close)
+            await self._features.close()
+            self._redis.close()
+
+    async def _readiness(self) -> Mapping[str, bool]:
+        """Tell whether the models in force are known, and Redis and Kafka answer."""
+        return {
+            "models": all(router.models.followed.is_set() for router in self._routers.values()),
+            "redis": await asyncio.to_thread(self._redis_answers),
+            "kafka": await asyncio.to_thread(self._record_log.reachable),
+        }
+
+    def _redis_answers(self) -> bool:
+        try:
+            return bool(self._redis.ping())
+        except redis.RedisError:
+            return False
