@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Producer
@@ -12,3 +12,11 @@ def ordered_producer(bootstrap: str, settings: Mapping[str, Any] | None = None) 
     """A producer whose records come into the log as they were sent. Of one that is not idempotent, what is
     sent again while a new topic gets its leader may stand behind what came later."""
     return Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, **(settings or {})})
+
+
+def produce(bootstrap: str, topic: str, values: Sequence[bytes]) -> None:
+    """Send records without keys, and wait until the broker has them."""
+    producer = ordered_producer(bootstrap, {"log_level": 0})
+    for value in values:
+        producer.produce(topic, value)
+    assert producer.flush(20) == 0
