@@ -8,8 +8,11 @@ from types import FunctionType
 
 from headrace.deploy.commands.dataset import read_predictions
 from headrace.deploy.udfs import udf_repository
-from headrace.featurestore.audit.audit import Audit, AuditReport, SourceLog
-from headrace.featurestore.audit.raw_events import RawRecord, heard_of_block, raw_table
+from headrace.featurestore.audit.audit import Audit
+from headrace.featurestore.audit.comparison import OUTCOMES
+from headrace.featurestore.audit.log_prefixes import BlockOffsets, SourceLog, block_offsets
+from headrace.featurestore.audit.raw_events import RawRecord, raw_table
+from headrace.featurestore.audit.report import AuditReport
 from headrace.schemas import topics
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
@@ -58,14 +61,18 @@ def _udfs(plan: Plan, sources: Collection[str], repo_dir: Path | None) -> dict[s
 
 
 def _source_log(kafka: Kafka, plan: Plan, source: SourceSpec) -> SourceLog:
-    heard = []
-    if source.shards:
-        topic, definition = topics.shuffle(plan.project, source.name), definition_of(plan, source)
-        for shard in range(partition_count(kafka, topic)):
-            for message in read_log(kafka, topic, shard):
-                if (found := heard_of_block(message.value(), definition)) is not None:
-                    heard.append((shard, message.offset(), *found))
-    return SourceLog(raw_table(plan, source, _records(kafka, source.topic)), heard)
+    blocks = list(_blocks(kafka, plan, source)) if source.shards else []
+    return SourceLog(raw_table(plan, source, _records(kafka, source.topic)), blocks)
+
+
+def _blocks(kafka: Kafka, plan: Plan, source: SourceSpec) -> Iterator[BlockOffsets]:
+    """Offsets of the blocks in the shuffle topic that were made for the views of the plan."""
+    topic, definition = topics.shuffle(plan.project, source.name), definition_of(plan, source)
+    for shard in range(partition_count(kafka, topic)):
+        for message in read_log(kafka, topic, shard):
+            block = block_offsets(shard, message.offset(), message.value(), definition)
+            if block is not None:
+                yield block
 
 
 def _records(kafka: Kafka, topic: str) -> Iterator[RawRecord]:
@@ -76,18 +83,16 @@ def _records(kafka: Kafka, topic: str) -> Iterator[RawRecord]:
 
 def render(report: AuditReport) -> str:
     """A line for each feature, then what was found wrong."""
-    kinds = ("equal", "different", "missing", "unchecked")
-    lines = [f"{'feature':52}" + "".join(f"{kind:>11}" for kind in kinds)]
+    lines = [f"{'feature':52}" + "".join(f"{outcome:>11}" for outcome in OUTCOMES)]
     for name, counts in sorted(report.counts.items()):
-        lines.append(f"{name:52}" + "".join(f"{counts[kind]:11,}" for kind in kinds))
-    for one in report.examples:
-        told = f"served {one.served!r}, recomputed {one.recomputed!r}"
-        lines.append(f"{one.kind}: {one.feature} of prediction {one.prediction_id}: {told}")
+        lines.append(f"{name:52}" + "".join(f"{counts[outcome]:11,}" for outcome in OUTCOMES))
+    for example in report.examples:
+        values = f"served {example.served!r}, recomputed {example.recomputed!r}"
+        lines.append(f"{example.outcome}: {example.feature} of prediction {example.prediction_id}: {values}")
     return "\n".join([*lines, summary(report)])
 
 
 def summary(report: AuditReport) -> str:
-    """One line."""
-    total = {kind: sum(c[kind] for c in report.counts.values()) for kind in ("equal", "different", "missing")}
-    told = ", ".join(f"{count:,} {kind}" for kind, count in total.items())
-    return f"audit of {report.predictions:,} predictions: {told}"
+    """Say in one line how many values were equal, different and missing."""
+    totals = ", ".join(f"{report.total(outcome):,} {outcome}" for outcome in OUTCOMES[:3])
+    return f"audit of {report.predictions:,} predictions: {totals}"

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.featurestore.audit.comparison import Input
+from headrace.featurestore.audit.bisection import bisected
+from headrace.featurestore.audit.comparison import Comparison, Outcome
 from headrace.featurestore.logged_values import from_logged, to_logged
 from headrace.featurestore.on_demand.functions import OnDemandFunctions
 from headrace.featurestore.on_demand.step import OnDemandStep
@@ -19,20 +20,22 @@ from headrace.schemas.records import Prediction
 
 _REL = 1e-12  # a function of whole columns may round in the last place as that of one row does not
 
+Inputs = Mapping[str, Comparison]  # of one prediction, by full name
+
 
 @dataclass(frozen=True)
-class Verdict:
-    """On one on-demand feature of one prediction."""
+class OnDemandResult:
+    """The outcome for one on-demand feature of the prediction of this number."""
 
     number: int
-    name: str
-    kind: str
+    feature: str
+    outcome: Outcome
     served: Any
     recomputed: Any
 
 
 class OnDemandAudit:
-    """The on-demand views behind some features.
+    """Recomputes the on-demand views behind some features.
 
     Parameters
     ----------
@@ -51,103 +54,97 @@ class OnDemandAudit:
         self._plan, self._refs = plan, refs
         self._views = plan.on_demand_of(refs)
         self._steps = {view.name: OnDemandStep(plan, view, functions) for view in self._views}
-        self._inputs: dict[int, dict[str, Input]] = defaultdict(dict)
-        self._taken = {ref.full_name for view in self._views for ref in view.inputs}
+        self._inputs: dict[int, dict[str, Comparison]] = defaultdict(dict)
+        self._needed = {ref.full_name for view in self._views for ref in view.inputs}
         self._request = {field.name: field.dtype for view in self._views for field in view.request}
 
-    def note(self, number: int, name: str, found: Input) -> None:
-        """What was found of a stored feature of a prediction."""
-        if name in self._taken:
-            self._inputs[number][name] = found
+    def add_input(self, number: int, name: str, comparison: Comparison) -> None:
+        """Keep the outcome for a stored feature, if an on-demand view takes it."""
+        if name in self._needed:
+            self._inputs[number][name] = comparison
 
-    def verdicts(self, predictions: Sequence[Prediction]) -> Iterator[Verdict]:
-        """On all features; predictions have the numbers that were noted."""
+    def results(self, predictions: Sequence[Prediction]) -> Iterator[OnDemandResult]:
+        """Compare all on-demand features of predictions, numbered as they were in `add_input`."""
         for view in self._views:
-            known = {
-                number: inputs
-                for number, one in enumerate(predictions)
-                if (inputs := self._inputs_of(view, number, one)) is not None
+            inputs = {
+                number: known
+                for number, prediction in enumerate(predictions)
+                if (known := self._inputs_of(view, number, prediction)) is not None
             }
-            outcome = self._compute(view, {n: (predictions[n], inputs) for n, inputs in known.items()})
-            for number, one in enumerate(predictions):
-                yield from self._judge(view, number, one, known.get(number), outcome.get(number))
+            outputs = self._compute(view, [(predictions[number], known) for number, known in inputs.items()])
+            by_number = dict(zip(inputs, outputs, strict=True))
+            for number, prediction in enumerate(predictions):
+                for ref in self._refs:
+                    if ref.view == view.name:
+                        served = prediction.features.get(ref.full_name)
+                        outcome, recomputed = _judge(
+                            ref.full_name, served, inputs.get(number), by_number.get(number)
+                        )
+                        yield OnDemandResult(number, ref.full_name, outcome, served, recomputed)
 
-    def _inputs_of(self, view: OnDemandViewSpec, number: int, one: Prediction) -> dict[str, Input] | None:
-        """None where one is not known. What follows from no event, such as a table, is as it was served."""
+    def _inputs_of(self, view: OnDemandViewSpec, number: int, prediction: Prediction) -> Inputs | None:
+        """The inputs of a view; None where one is not known.
+
+        An input that follows from no event, such as that of a table, counts as it was served.
+        """
         stream = {stream.name for stream in self._plan.stream_views}
-        found = {}
+        inputs = {}
         for ref in view.inputs:
             name = ref.full_name
-            served = ref.view not in stream and name in one.features
-            known = Input(one.features[name], "equal") if served else self._inputs[number].get(name)
-            if known is None or known.kind == "unchecked":
+            if ref.view not in stream and name in prediction.features:
+                inputs[name] = Comparison(prediction.features[name], "equal")
+                continue
+            comparison = self._inputs[number].get(name)
+            if comparison is None or comparison.outcome == "unchecked":
                 return None
-            found[name] = known
-        return found
+            inputs[name] = comparison
+        return inputs
 
     def _compute(
-        self, view: OnDemandViewSpec, asked: Mapping[int, tuple[Prediction, Mapping[str, Input]]]
-    ) -> dict[int, dict[str, Any] | DefinitionError]:
-        """By number: the features, or what the function raises on this row."""
-        found: dict[int, dict[str, Any] | DefinitionError] = {}
-        waiting = [[*asked]] if asked else []
-        while waiting:
-            numbers = waiting.pop()
-            try:
-                columns = self._call(view, [asked[number] for number in numbers])
-            except DefinitionError as error:
-                if len(numbers) == 1:
-                    found[numbers[0]] = error
-                else:
-                    middle = len(numbers) // 2
-                    waiting += [numbers[:middle], numbers[middle:]]
-                continue
-            rows = zip(*columns.values(), strict=True)
-            found |= {n: dict(zip(columns, row, strict=True)) for n, row in zip(numbers, rows, strict=True)}
-        return found
+        self, view: OnDemandViewSpec, rows: Sequence[tuple[Prediction, Inputs]]
+    ) -> Iterator[dict[str, Any] | Exception]:
+        """For each row the features by full name, or the error that the function raises on it."""
+        for _, columns in bisected(len(rows), lambda part: self._call(view, rows[part]), DefinitionError):
+            if isinstance(columns, Exception):
+                yield columns
+            else:
+                for values in zip(*columns.values(), strict=True):
+                    yield dict(zip(columns, values, strict=True))
 
     def _call(
-        self, view: OnDemandViewSpec, rows: Sequence[tuple[Prediction, Mapping[str, Input]]]
+        self, view: OnDemandViewSpec, rows: Sequence[tuple[Prediction, Inputs]]
     ) -> dict[str, list[Any]]:
         step = self._steps[view.name]
         columns: dict[str, list[Any]] = {}
         for ref in view.inputs:
             dtype = self._plan.dtype_of(ref)
             columns[ref.full_name] = [from_logged(dtype, inputs[ref.full_name].value) for _, inputs in rows]
-        given = {name: [self._given(name, one) for one, _ in rows] for name in step.given}
+        given = {name: [self._given(name, prediction) for prediction, _ in rows] for name in step.given}
         step.add(given, columns, {})
         names = [f"{view.name}__{field.name}" for field in view.features]
         return {name: [to_logged(value) for value in columns[name]] for name in names}
 
-    def _given(self, name: str, one: Prediction) -> Any:
-        value = one.entities.get(name, one.request.get(name))
+    def _given(self, name: str, prediction: Prediction) -> Any:
+        """The value of a join key or of a field of the request."""
+        value = prediction.entities.get(name, prediction.request.get(name))
         return from_logged(self._request[name], value) if name in self._request else value
 
-    def _judge(
-        self,
-        view: OnDemandViewSpec,
-        number: int,
-        one: Prediction,
-        inputs: Mapping[str, Input] | None,
-        outcome: dict[str, Any] | DefinitionError | None,
-    ) -> Iterator[Verdict]:
-        for ref in self._refs:
-            if ref.view != view.name:
-                continue
-            name = ref.full_name
-            got = one.features.get(name)
-            if inputs is None or outcome is None:
-                yield Verdict(number, name, "unchecked", got, None)
-            elif isinstance(outcome, DefinitionError):
-                yield Verdict(number, name, "different", got, str(outcome))
-            else:
-                absent = any(each.kind == "missing" for each in inputs.values())
-                wrong = "missing" if absent else "different"
-                kind = "equal" if _same(got, outcome[name]) else wrong
-                yield Verdict(number, name, kind, got, outcome[name])
+
+def _judge(
+    feature: str, served: Any, inputs: Inputs | None, output: dict[str, Any] | Exception | None
+) -> tuple[Outcome, Any]:
+    """The outcome for a feature, and the recomputed value or the text of the error."""
+    if inputs is None or output is None:
+        return "unchecked", None
+    if isinstance(output, Exception):
+        return "different", str(output)
+    if _is_equal(served, output[feature]):
+        return "equal", output[feature]
+    is_missing = any(comparison.outcome == "missing" for comparison in inputs.values())
+    return ("missing" if is_missing else "different"), output[feature]
 
 
-def _same(got: Any, want: Any) -> bool:
-    if isinstance(got, float) and isinstance(want, float):
-        return math.isclose(got, want, rel_tol=_REL)
-    return bool(got == want)
+def _is_equal(served: Any, recomputed: Any) -> bool:
+    if isinstance(served, float) and isinstance(recomputed, float):
+        return math.isclose(served, recomputed, rel_tol=_REL)
+    return bool(served == recomputed)

@@ -1,6 +1,6 @@
-"""The udfs of stream views for the audit: in pandas, on all events of a partition, before SQL sees them.
+"""The udfs of stream views for the audit: in pandas, on all events of a partition, before SQL reads them.
 
-What a udf is given and must return is in ``docs/guides/udfs.md``; of the engine nothing is used.
+``docs/guides/udfs.md`` says what a udf is given and must return. Nothing of the engine is used.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.featurestore.audit.bisection import bisected
 from headrace.schemas.feature_specs import ColumnKind, ColumnSpec, SourceSpec, StreamViewSpec, UdfSpec
 from headrace.schemas.plan import Plan
 
@@ -30,12 +31,12 @@ _TEXT_BYTES = 1024
 
 @dataclass(frozen=True)
 class DerivedEvents:
-    """What the udfs of a source's views make of its events.
+    """The results of the udfs of a source's views.
 
     Attributes
     ----------
     rows
-        View to a table of the events it keeps: ``part``, ``pos``, and each derived column, ``f_`` before it.
+        By view, the events that its udf keeps: ``part``, ``pos``, and ``f_NAME`` for each derived column.
     failed
         ``part`` and ``pos`` of the events that a udf fails on.
     """
@@ -56,28 +57,25 @@ def derive(
     functions
         The udfs, by the name of their view.
     """
-    rows, failed = {}, [_places(0, [])]
-    sound = _sound(plan, source, events)
+    partitions = [*_partitions(_readable(plan, source, events))]
+    rows, failed = {}, [_positions(0, [])]
     for view in plan.views_of(source.name):
         if view.udf is not None:
-            made = [
-                _Run(view, source, view.udf, functions[view.name], part).result()
-                for part in _partitions(sound)
-            ]
-            empty = _table(view.udf, 0, [], {c.name: [] for c in view.udf.outputs})
-            rows[view.name] = pa.concat_tables([empty, *(kept for kept, _ in made)])
-            failed += [dead for _, dead in made]
+            udf = _AuditedUdf(view, source, view.udf, functions[view.name])
+            results = [udf.run(partition) for partition in partitions]
+            rows[view.name] = pa.concat_tables([udf.no_rows(), *(kept for kept, _ in results)])
+            failed += [dead for _, dead in results]
     return DerivedEvents(rows, pa.concat_tables(failed))
 
 
-def _sound(plan: Plan, source: SourceSpec, events: pa.Table) -> pa.Table:
-    """The events that a udf is given: readable, with join keys and a time, and not from the future."""
+def _readable(plan: Plan, source: SourceSpec, events: pa.Table) -> pa.Table:
+    """The events that a udf is given: decoded, with join keys and a time, and not from the future."""
     latest = pc.add(events["appended"], source.max_future_ms)
-    good = pc.and_(pc.invert(events["broken"]), pc.is_null(events["mark"]))
-    good = pc.and_(good, pc.less_equal(events["event_ms"], latest))
+    readable = pc.and_(pc.invert(events["broken"]), pc.is_null(events["mark"]))
+    readable = pc.and_(readable, pc.less_equal(events["event_ms"], latest))
     for key in {key.name for view in plan.views_of(source.name) for key in view.join_keys}:
-        good = pc.and_(good, pc.is_valid(events[f"f_{key}"]))
-    return events.filter(good)
+        readable = pc.and_(readable, pc.is_valid(events[f"f_{key}"]))
+    return events.filter(readable)
 
 
 def _partitions(events: pa.Table) -> Iterator[pa.Table]:
@@ -85,19 +83,38 @@ def _partitions(events: pa.Table) -> Iterator[pa.Table]:
         yield events.filter(pc.equal(events["part"], part)).sort_by("pos")
 
 
-class _Run:
-    """One udf on the events of one partition, halved where it raises."""
+class _AuditedUdf:
+    """The udf of one view."""
 
-    def __init__(
-        self, view: StreamViewSpec, source: SourceSpec, udf: UdfSpec, function: Function, events: pa.Table
-    ) -> None:
+    def __init__(self, view: StreamViewSpec, source: SourceSpec, udf: UdfSpec, function: Function) -> None:
         self._udf, self._function = udf, function
         self._fixed = [*(key.name for key in view.join_keys), source.timestamp_field]
         self._time, self._unit = source.timestamp_field, source.timestamp_unit
-        self._part = events["part"][0].as_py() if len(events) else 0
-        positions = pd.Index(events["pos"].to_numpy(), name="offset")
-        columns = {spec.name: self._column(events[f"f_{spec.name}"], spec) for spec in udf.inputs}
-        self._frame = pd.DataFrame(columns, index=positions)
+
+    def run(self, events: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """Derive the rows of one partition, and the positions of the events that the udf fails on."""
+        part, frame = events["part"][0].as_py(), self._frame(events)
+        failed: list[int] = []
+        kept: list[int] = []
+        derived: dict[str, list[Any]] = {column.name: [] for column in self._udf.outputs}
+        for rows, result in bisected(len(frame), lambda rows: self._call(frame.iloc[rows])):
+            if isinstance(result, Exception):
+                failed.append(int(frame.index[rows.start]))
+                continue
+            positions, columns = result
+            kept += positions
+            for name, values in columns.items():
+                derived[name] += values
+        return self._table(part, kept, derived), _positions(part, failed)
+
+    def no_rows(self) -> pa.Table:
+        """The table of rows of no events."""
+        return self._table(0, [], {column.name: [] for column in self._udf.outputs})
+
+    def _frame(self, events: pa.Table) -> Any:
+        index = pd.Index(events["pos"].to_numpy(), name="offset")
+        columns = {spec.name: self._column(events[f"f_{spec.name}"], spec) for spec in self._udf.inputs}
+        return pd.DataFrame(columns, index=index)
 
     def _column(self, values: pa.ChunkedArray, spec: ColumnSpec) -> Any:
         if spec.name == self._time:
@@ -110,57 +127,41 @@ class _Run:
         dtypes = ("Int64", "int64") if spec.kind == "long" else ("boolean", "bool")
         return pd.array(values.to_pylist(), dtypes[0] if spec.nullable else dtypes[1])
 
-    def result(self) -> tuple[pa.Table, pa.Table]:
-        """The events it keeps with their derived columns, and where those are that it fails on."""
-        kept: list[int] = []
-        values: dict[str, list[Any]] = {column.name: [] for column in self._udf.outputs}
-        dead: list[int] = []
-        waiting = [self._frame] if len(self._frame) else []
-        while waiting:
-            part = waiting.pop()
-            try:
-                positions, made = self._checked(part)
-            except Exception:  # whatever the user's function raises
-                if len(part) == 1:
-                    dead.append(int(part.index[0]))
-                else:
-                    middle = len(part) // 2
-                    waiting += [part.iloc[:middle], part.iloc[middle:]]
-                continue
-            kept += positions
-            for name, column in made.items():
-                values[name] += column
-        failed = pa.table(
-            {"part": pa.array([self._part] * len(dead), pa.int64()), "pos": pa.array(dead, pa.int64())}
-        )
-        return _table(self._udf, self._part, kept, values), failed
+    def _call(self, events: Any) -> tuple[list[int], dict[str, list[Any]]]:
+        """Call the udf; the positions of the rows of its result, and its derived columns.
 
-    def _checked(self, given: Any) -> tuple[list[int], dict[str, list[Any]]]:
+        Raises
+        ------
+        Exception
+            Whatever the function raises, or because its result is none that a udf may have.
+        """
         with pd.option_context("mode.chained_assignment", None):
-            result = self._function(given.copy())
+            result = self._function(events.copy())
         if not isinstance(result, pd.DataFrame) or not result.columns.is_unique:
             raise TypeError("no DataFrame, or two columns of one name")
         positions = result.index.tolist()
-        if not (result.index.is_unique and result.index.isin(given.index).all()):
+        if not (result.index.is_unique and result.index.isin(events.index).all()):
             raise ValueError("rows that are none of the records, or one twice")
-        if positions and result.index.name != "offset":
+        if not positions:
+            return [], {column.name: [] for column in self._udf.outputs}
+        if result.index.name != "offset":
             raise ValueError("the index is lost")
         for name in self._fixed:
-            if positions and name in result.columns:
-                before = given.loc[result.index, name]
+            if name in result.columns:
+                before = events.loc[result.index, name]
                 if result[name].isna().any() or not (result[name] == before).all():
                     raise ValueError(f"{name} has changed")
-        columns = {c.name: _values(result[c.name], c.kind) if positions else [] for c in self._udf.outputs}
-        return positions, columns
+        return positions, {c.name: _values(result[c.name], c.kind) for c in self._udf.outputs}
+
+    def _table(self, part: int, positions: Sequence[int], derived: Mapping[str, list[Any]]) -> pa.Table:
+        table = _positions(part, positions)
+        for column in self._udf.outputs:
+            values = pa.array(derived[column.name], _ARROW[column.kind])
+            table = table.append_column(f"f_{column.name}", values)
+        return table
 
 
-def _table(udf: UdfSpec, part: int, positions: Sequence[int], values: Mapping[str, list[Any]]) -> pa.Table:
-    columns = {f"f_{c.name}": pa.array(values[c.name], _ARROW[c.kind]) for c in udf.outputs}
-    places = _places(part, positions)
-    return pa.table({name: places[name] for name in places.column_names} | columns)
-
-
-def _places(part: int, positions: Sequence[int]) -> pa.Table:
+def _positions(part: int, positions: Sequence[int]) -> pa.Table:
     return pa.table(
         {"part": pa.array([part] * len(positions), pa.int64()), "pos": pa.array(positions, pa.int64())}
     )
@@ -171,12 +172,20 @@ def _values(series: Any, kind: ColumnKind) -> list[Any]:
 
 
 def _value(value: Any, kind: ColumnKind) -> Any:
-    """A value of a derived column.
+    """Convert a value of a derived column.
 
     Raises
     ------
     TypeError, ValueError
         When it is not of this kind.
+
+    Examples
+    --------
+    >>> _value(3.0, "long")
+    3
+    >>> _value(3.5, "long")
+    Traceback (most recent call last):
+    TypeError: 3.5 is no long
     """
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, bool) or kind == "boolean":

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from headrace.featurestore.sql_text import quoted_name, quoted_text
 from headrace.schemas.errors import HeadraceError
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -101,14 +102,14 @@ def _features(database: duckdb.DuckDBPyConnection, history: History) -> pa.Table
 
 
 def _query(database: duckdb.DuckDBPyConnection, history: History) -> str:
-    keys = [(_quoted(asked), _quoted(own)) for asked, own in history.join_keys.items()]
-    names = [(_quoted(name), _quoted(own)) for name, own in history.features.items()]
+    keys = [(quoted_name(asked), quoted_name(own)) for asked, own in history.join_keys.items()]
+    names = [(quoted_name(name), quoted_name(own)) for name, own in history.features.items()]
     own_keys = ", ".join(own for _, own in keys)
     selected = ", ".join([*(f"{own} AS key_{n}" for n, (_, own) in enumerate(keys))])
     values = ", ".join(f"{own} AS value_{n}" for n, (_, own) in enumerate(names))
     equal = " AND ".join(f"asked.{name} = history.key_{n}" for n, (name, _) in enumerate(keys))
-    time = f"{_quoted(history.timestamp)}::TIMESTAMPTZ"
-    latest = f"ORDER BY {_quoted(history.created)} DESC" if history.created else ""
+    time = f"{quoted_name(history.timestamp)}::TIMESTAMPTZ"
+    latest = f"ORDER BY {quoted_name(history.created)} DESC" if history.created else ""
     fresh = "true"
     if history.ttl_ms:
         fresh = f"history.moment >= asked._time - INTERVAL {history.ttl_ms} MILLISECONDS"
@@ -134,7 +135,7 @@ def _table(database: duckdb.DuckDBPyConnection, history: History) -> str:
         files = sorted(files.rglob("*.parquet")) if files.is_dir() else [files]
     if not files:
         raise HeadraceError(f"view '{history.name}' has no rows: there is no Parquet file in {history.rows}")
-    listed = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
+    listed = ", ".join(quoted_text(str(file)) for file in files)
     return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
 
 
@@ -146,7 +147,3 @@ def _utc(times: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     if times.type.tz is None:
         times = times.cast(pa.timestamp("us"), safe=False)
     return times.cast(_TIME, safe=False)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

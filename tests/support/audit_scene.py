@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace.featurestore.audit.audit import Audit, AuditReport, SourceLog
-from headrace.featurestore.audit.raw_events import heard_of_block, raw_table
+from headrace.featurestore.audit.audit import Audit
+from headrace.featurestore.audit.log_prefixes import SourceLog, block_offsets
+from headrace.featurestore.audit.raw_events import raw_table
+from headrace.featurestore.audit.report import AuditReport
 from headrace.schemas.feature_specs import FeatureRef, FeatureServiceSpec
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Prediction, Provenance
@@ -87,13 +89,13 @@ class Scene(StreamDriver):
             (p, r.offset, r.timestamp, r.value, r.headers) for p, log in enumerate(self.records) for r in log
         ]
         definition = definition_of(self.plan, self.source)
-        heard = [
-            (shard, block.offset, *found)
+        blocks = [
+            offsets
             for shard, reader in enumerate(self.shards)
             for block in reader.log
-            if (found := heard_of_block(block.value or b"", definition)) is not None
+            if (offsets := block_offsets(shard, block.offset, block.value or b"", definition)) is not None
         ]
-        log = SourceLog(raw_table(self.plan, self.source, raw), heard)
+        log = SourceLog(raw_table(self.plan, self.source, raw), blocks)
         audit = Audit(self.plan, "delays", {"purchases": log}, settle_ms=0, **more)
         return audit.run(self.predictions, sample)
 

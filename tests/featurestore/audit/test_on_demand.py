@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace.featurestore.audit.audit import AuditReport
+from headrace.featurestore.audit.report import AuditReport
 from headrace.featurestore.on_demand.functions import OnDemandFunctions, definition_of
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import (

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.featurestore.audit.raw_events import heard_of_block
+from headrace.featurestore.audit.log_prefixes import block_offsets
 from headrace.featurestore.backfill.blocks import BlockFiles
 from headrace.featurestore.backfill.partition import PartitionBackfill
 from headrace.featurestore.backfill.shard import ShardBackfill
@@ -90,8 +90,8 @@ def prefixes(plan: Plan, blocks: list[bytes], partitions: list[list[OracleEvent]
     """How far the partitions had come."""
     ends = dict.fromkeys(range(len(partitions)), 0)
     for raw in blocks:
-        partition, end = heard_of_block(raw, definition_of(plan, plan.sources[0]))
-        ends[partition] = end
+        block = block_offsets(0, 0, raw, definition_of(plan, plan.sources[0]))
+        ends[block.partition] = block.next_offset
     return [log[: ends[number]] for number, log in enumerate(partitions)]
 
 

@@ -1,0 +1,197 @@
+"""The prefix of the raw log that each served vector is recomputed from.
+
+At least the prefix that the row of the vector follows from. A longer one where predictions made `settle_ms`
+earlier had read more of that partition: this one must have read that, too. So a value that was served wrong
+is found, and also one that should have been served and was not.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import math
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from headrace.schemas.feature_specs import StreamViewSpec
+from headrace.schemas.plan import Plan
+from headrace.schemas.records import Prediction
+from headrace.schemas.router_specs import RouterSpec
+from headrace.streams.log.partitioner import partition_for
+from headrace.streams.state.shuffle import check_header
+
+
+class BlockOffsets(NamedTuple):
+    """The source offsets that a block of the shuffle topic brings."""
+
+    shard: int
+    offset: int  # of the block, in the shuffle topic
+    partition: int  # of the event topic
+    next_offset: int  # behind the last event of the block, in the event topic
+
+
+def block_offsets(shard: int, offset: int, block: bytes, definition: str) -> BlockOffsets | None:
+    """Read the source offsets of a block; None for a block that was made for views of another definition."""
+    header = json.loads(block[4 : 4 + int.from_bytes(block[:4], "little")])
+    check_header(header)
+    if header["definition"] != definition:
+        return None
+    return BlockOffsets(shard, offset, header["partition"], header["next"])
+
+
+@dataclass(frozen=True)
+class SourceLog:
+    """The raw log of an event topic.
+
+    Attributes
+    ----------
+    events
+        Table of `headrace.featurestore.audit.raw_events.raw_table`.
+    blocks
+        For the views behind a shuffle, the blocks of all shards.
+    """
+
+    events: pa.Table
+    blocks: Sequence[BlockOffsets] = ()
+
+    @property
+    def shards(self) -> set[int]:
+        """Shards that have blocks."""
+        return {block.shard for block in self.blocks}
+
+    def source_offsets(self, shard: int, offset: int) -> dict[int, int]:
+        """By partition of the event topic, how far a shard had read when it was at an offset of its own."""
+        offsets: dict[int, int] = {}
+        for block in self.blocks:
+            if block.shard == shard and block.offset < offset:
+                offsets[block.partition] = max(block.next_offset, offsets.get(block.partition, 0))
+        return offsets
+
+
+class Place(NamedTuple):
+    """A partition of an event topic, or a shard of its shuffle."""
+
+    source: str
+    is_shard: bool
+    number: int
+
+
+@dataclass(frozen=True)
+class ServedVector:
+    """A vector of one view that was served, and the prefix that it is recomputed from.
+
+    Attributes
+    ----------
+    prefixes
+        Next offset by partition of the event topic.
+    as_of_ms
+        As-of time of the row; None: there was no row.
+    """
+
+    prediction: Prediction
+    prefixes: Mapping[int, int]
+    as_of_ms: int | None
+
+
+def served_vector(
+    view: StreamViewSpec,
+    is_direct: bool,
+    log: SourceLog,
+    prediction: Prediction,
+    least: Mapping[Place, int],
+) -> ServedVector:
+    """Find the prefix that a vector is recomputed from.
+
+    Parameters
+    ----------
+    is_direct
+        Whether the view reads the event topic itself, not its shuffle.
+    least
+        Offsets that the prediction must have read at the least; see `LeastOffsets`.
+    """
+    read = {p.number: n for p, n in least.items() if (p.source, p.is_shard) == (view.source, not is_direct)}
+    row = prediction.provenance.get(view.name)
+    if row is None:
+        return ServedVector(prediction, read if is_direct else _read_by_all_shards(log, read), None)
+    next_offset = max(row.offset, read.get(row.partition, 0))
+    if is_direct:
+        return ServedVector(prediction, {row.partition: next_offset}, row.as_of_ms)
+    return ServedVector(prediction, log.source_offsets(row.partition, next_offset), row.as_of_ms)
+
+
+def _read_by_all_shards(log: SourceLog, read: Mapping[int, int]) -> dict[int, int]:
+    """Which shard the row should have come from is not known: take the prefix that all of them had read."""
+    shards = [log.source_offsets(shard, read.get(shard, 0)) for shard in log.shards]
+    partitions = {partition for offsets in shards for partition in offsets}
+    return {part: min(offsets.get(part, 0) for offsets in shards) for part in partitions}
+
+
+class LeastOffsets:
+    """Offsets that predictions must have read, because earlier ones had.
+
+    A prediction is held to those before it in its partition of the prediction log that were made `settle_ms`
+    earlier. One whose time is behind that of its predecessors is held to nothing: it was asked about the
+    past.
+
+    Parameters
+    ----------
+    plan, router, views
+        The plan, the router that made the predictions, and the stream views that they read.
+    settle_ms
+        In ``ts_ms`` of predictions.
+    """
+
+    def __init__(
+        self, plan: Plan, router: RouterSpec, views: Sequence[StreamViewSpec], settle_ms: int
+    ) -> None:
+        self._router, self._settle_ms = router, settle_ms
+        self._views = [(view.name, view.source, not plan.is_direct(view)) for view in views]
+
+    def of_chosen(
+        self, predictions: Sequence[Prediction], chosen: Collection[int]
+    ) -> dict[int, dict[Place, int]]:
+        """By number of a chosen prediction, the next offset of each place.
+
+        Parameters
+        ----------
+        predictions
+            All, in the order of the log.
+        """
+        partitions: dict[int, _ReadOffsets] = defaultdict(_ReadOffsets)
+        least: dict[int, dict[Place, int]] = {}
+        for number, prediction in enumerate(predictions):
+            partition = partitions[partition_for(prediction.key.encode(), self._router.partitions)]
+            before = partition.before(prediction.ts_ms - self._settle_ms)
+            if number in chosen:
+                least[number] = before
+            partition.add(prediction.ts_ms, number, dict(self._places(prediction)))
+        return least
+
+    def _places(self, prediction: Prediction) -> Iterator[tuple[Place, int]]:
+        for name, source, is_shard in self._views:
+            if (row := prediction.provenance.get(name)) is not None:
+                yield Place(source, is_shard, row.partition), row.offset
+
+
+class _ReadOffsets:
+    """Offsets that the predictions of one partition had read, in order of their times."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[int, int, Mapping[Place, int]]] = []
+        self._offsets: dict[Place, int] = {}
+        self._until_ms = -math.inf
+
+    def add(self, ts_ms: int, number: int, places: Mapping[Place, int]) -> None:
+        heapq.heappush(self._waiting, (ts_ms, number, places))
+
+    def before(self, ts_ms: int) -> dict[Place, int]:
+        """The greatest offsets of earlier predictions; none once those of a later time were asked for."""
+        while self._waiting and self._waiting[0][0] < ts_ms:
+            self._until_ms, _, places = heapq.heappop(self._waiting)
+            for place, offset in places.items():
+                self._offsets[place] = max(offset, self._offsets.get(place, 0))
+        return dict(self._offsets) if self._until_ms < ts_ms else {}

@@ -1,0 +1,64 @@
+"""Vectors of a view, recomputed in a database that has the accepted events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import duckdb
+import pyarrow as pa
+
+from headrace.featurestore.audit.feature_sql import CLOCKS, vectors
+from headrace.featurestore.audit.log_prefixes import ServedVector
+from headrace.schemas.feature_specs import StreamViewSpec
+
+_ARROW_KEYS = {"Int32": pa.int64(), "Int64": pa.int64(), "String": pa.string()}
+
+
+class RecomputedVector(NamedTuple):
+    """The features of a view, in its order, and the clock they are as of; None: no event of any kind."""
+
+    clock_ms: int | None
+    values: tuple[Any, ...]
+
+
+def recompute(
+    database: duckdb.DuckDBPyConnection, view: StreamViewSpec, served: Sequence[ServedVector]
+) -> dict[int, RecomputedVector]:
+    """Recompute vectors of a view from their prefixes of the log.
+
+    Parameters
+    ----------
+    database
+        With the tables of `headrace.featurestore.audit.event_sql.accepted_events`.
+
+    Returns
+    -------
+    dict
+        By the number of the vector in `served`.
+    """
+    database.register("asked", _asked(view, served))
+    database.register("prefixes", _prefixes(served))
+    database.execute(CLOCKS)
+    clocks = dict(database.execute("SELECT sid, clock FROM clocks").fetchall())
+    rows = database.execute(vectors(view)).fetchall()
+    return {row[0]: RecomputedVector(clocks[row[0]], row[1:]) for row in rows}
+
+
+def _asked(view: StreamViewSpec, served: Sequence[ServedVector]) -> pa.Table:
+    """One row per vector: its number, its as-of time and its join keys."""
+    columns = {
+        "sid": pa.array(range(len(served)), pa.int64()),
+        "as_of": pa.array([vector.as_of_ms for vector in served], pa.int64()),
+    }
+    for key in view.join_keys:
+        values = [vector.prediction.entities.get(key.name) for vector in served]
+        columns[f"k_{key.name}"] = pa.array(values, _ARROW_KEYS[key.dtype])
+    return pa.table(columns)
+
+
+def _prefixes(served: Sequence[ServedVector]) -> pa.Table:
+    """One row per vector and partition: how far the partition is read."""
+    rows = [(n, part, end) for n, vector in enumerate(served) for part, end in vector.prefixes.items()]
+    columns = [pa.array([row[field] for row in rows], pa.int64()) for field in range(3)]
+    return pa.table(columns, names=["sid", "part", "next_offset"])
