@@ -11,7 +11,7 @@ UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo test test-faults check bench lock clean
+.PHONY: help setup demo test test-faults check docs bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 13
@@ -46,11 +46,17 @@ test: check ## lint, then every test, on real Kafka and Redis
 test-faults: setup ## kill, stop, add and remove processes many times, compare every row (minutes)
 	@$(BIN)/python -m pytest -m faults
 
-check: setup ## ruff, mypy and the import contract
+SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+check: setup ## ruff, mypy, the import contracts and the documentation
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(SITE) --quiet --site-dir .cache/site
+
+docs: setup ## build the documentation as a site: site/index.html
+	@$(SITE)
 
 bench: setup ## run the benchmarks of Headrace alone (docs/benchmarks.md: and of its peers)
 	@for file in benchmarks/[a-z]*.py; do $(BIN)/python "$$file"; done
@@ -69,6 +75,6 @@ lock: $(UV) ## resolve requirements.lock anew, and from it that of the image
 	@! grep -nE '://|^-' requirements.lock deploy/requirements.lock
 
 clean: ## remove everything these targets made
-	@rm -rf $(VENV) .cache .headrace dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	@rm -rf $(VENV) .cache .headrace dist build site .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .import_linter_cache examples/*/.headrace examples/*/*/.headrace examples/flights/data examples/flights/out
 	@find . -name __pycache__ -prune -exec rm -rf {} +
