@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from headrace.deploy.cli.arguments import HERE, Project
 from headrace.deploy.settings import load_settings
 
 
 def audit(
-    project: Annotated[Path, typer.Argument(help="The Feast repository.", show_default=".")] = Path("."),
+    project: Project = HERE,
     router: Annotated[
         str | None, typer.Option(help="Whose predictions.", show_default="of every router")
     ] = None,

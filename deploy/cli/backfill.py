@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from headrace.deploy.cli.arguments import HERE, Project, epoch_ms
 from headrace.deploy.settings import load_settings
 
 _TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
@@ -16,7 +17,7 @@ _TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
 
 def backfill(
     view: Annotated[str, typer.Argument(help="The stream feature view.")],
-    project: Annotated[Path, typer.Argument(help="The Feast repository.", show_default=".")] = Path("."),
+    project: Project = HERE,
     start: Annotated[
         datetime | None, typer.Option("--from", formats=_TIMES, help="Rows as of this time or later, UTC.")
     ] = None,
@@ -46,14 +47,10 @@ def backfill(
         settings.kafka_access,
         settings.feature_log_dir,
         settings.data / "backfill" / view,
-        Span(_ms(start), _ms(end)),
+        Span(epoch_ms(start), epoch_ms(end)),
         events,
         settings.project_dir,
     )
     work.run(processes or os.cpu_count() or 1, typer.echo)
     if hand_over and work.hand_over(typer.echo):
         run_rebuild(settings, typer.echo)
-
-
-def _ms(moment: datetime | None) -> int | None:
-    return None if moment is None else round(moment.replace(tzinfo=UTC).timestamp() * 1000)

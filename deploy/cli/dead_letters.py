@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from headrace.deploy.cli.arguments import HERE, Project, epoch_ms
 from headrace.deploy.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="List and replay the records that could not be processed.")
 
-Project = Annotated[Path, typer.Argument(help="The Feast repository.", show_default=".")]
 Late = Annotated[bool, typer.Option("--late", help="The records that came too late instead.")]
 Topic = Annotated[str | None, typer.Option(help="Only of this topic.")]
 Partition = Annotated[int | None, typer.Option(min=0, help="Only of this partition.")]
@@ -27,12 +26,11 @@ Kind = Annotated[
 ]
 Since = Annotated[datetime | None, typer.Option(help="Refused at this time or later, UTC.")]
 Until = Annotated[datetime | None, typer.Option(help="Refused before this time, UTC.")]
-_HERE = Path(".")
 
 
 @app.command(name="list")
 def list_letters(
-    project: Project = _HERE,
+    project: Project = HERE,
     late: Late = False,
     topic: Topic = None,
     partition: Partition = None,
@@ -63,7 +61,7 @@ def list_letters(
 
 @app.command()
 def replay(
-    project: Project = _HERE,
+    project: Project = HERE,
     late: Late = False,
     topic: Topic = None,
     partition: Partition = None,
@@ -113,8 +111,4 @@ def _selection(
 ) -> Selection:
     from headrace.deploy.commands.dead_letters import Selection
 
-    return Selection(topic, partition, kind, _ms(since), _ms(until))
-
-
-def _ms(moment: datetime | None) -> int | None:
-    return None if moment is None else round(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
+    return Selection(topic, partition, kind, epoch_ms(since), epoch_ms(until))

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headrace.deploy.cli.arguments import HERE, Project
 from headrace.deploy.settings import load_settings
 
 if TYPE_CHECKING:
     from headrace.learners.lineage import FeatureLineage, LearnerUse
 
 _ALL = "all"
-_HERE = Path(".")
 
 
 def lineage(
     feature: Annotated[
         str, typer.Argument(help="view:feature, the name of a feature or of a view, or `all`.")
     ] = _ALL,
-    project: Annotated[Path, typer.Argument(help="The Feast repository.", show_default=".")] = _HERE,
+    project: Project = HERE,
     unused: Annotated[bool, typer.Option("--unused", help="Only those in no feature service.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:

@@ -7,14 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from headrace.deploy.cli.arguments import HERE, Project
 from headrace.deploy.settings import load_settings
-
-Project = Annotated[Path, typer.Argument(help="The Feast repository.", show_default=".")]
-_HERE = Path(".")
 
 
 def compact(
-    project: Project = _HERE,
+    project: Project = HERE,
     target_mb: Annotated[int, typer.Option(min=1, help="Files of this size are left as they are.")] = 256,
 ) -> None:
     """Merge the small files of the feature log, and drop rows that are in it twice."""
@@ -32,7 +30,7 @@ def dataset(
     service: Annotated[str, typer.Argument(help="The feature service.")],
     entities: Annotated[Path, typer.Argument(help="CSV or Parquet: join keys and event_timestamp.")],
     output: Annotated[Path, typer.Argument(help="Parquet file to be written.")],
-    project: Project = _HERE,
+    project: Project = HERE,
     sense: Annotated[
         Literal["event-time", "served"],
         typer.Option("--as", help="As the feature log has it of that time, or as it was served."),

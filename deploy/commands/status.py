@@ -80,10 +80,11 @@ def read_status(client: redis.Redis, plan: Plan, ends: Mapping[tuple[str, int], 
     return Status(tuple(_stages(progress, ends)), *sums)
 
 
-def trouble_of(status: Status, process: str, longest_s: float) -> str | None:
-    """What is wrong with a kind of process, or None.
+def standstill(status: Status, process: str, longest_s: float) -> str | None:
+    """Describe the standstill of a kind of process, or return None while there is none.
 
-    It is in trouble when it has records before it and none of it has reported for `longest_s` seconds.
+    Processes of a kind stand still when they have records before them and none of them has reported progress
+    for `longest_s` seconds.
     """
     stages = [s for s in status.stages if s.stage in _OF_PROCESS[process]]
     lag = sum(s.lag for s in stages)

@@ -21,7 +21,7 @@ def _sections(path: str, command: Any) -> Iterator[str]:
             yield from _sections(f"{path} {name}", child)
         return
     arguments = [param for param in command.params if param.param_type_name == "argument"]
-    options = [param for param in command.params if param.param_type_name == "option"]
+    options = [param for param in command.params if param.param_type_name == "option" and not param.hidden]
     usage = " ".join([path, *(_argument(param) for param in arguments), *(["[OPTIONS]"] if options else [])])
     parts = [f"## {path.removeprefix('headrace ')}", f"`{usage}`", command.help or ""]
     if command.params:

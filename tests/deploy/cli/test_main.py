@@ -45,6 +45,7 @@ def test_arguments_that_mean_nothing_are_refused_with_what_is_meant(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HEADRACE_REDIS", redis_url)
-    assert "features, examples, models, serve" in refused("wait", "clicks", "--until", "tomorrow")
+    assert "features, examples, models, serve" in refused("wait", "clicks", "--stage", "tomorrow")
+    assert "headrace wait clicks --stage serve" in refused("wait", "clicks", "--until", "serve")
     assert "worker, join, train" in refused("healthy", "serve", "tests/support/clicks")
     assert "'nowhere' is no directory" in refused("apply", "nowhere")

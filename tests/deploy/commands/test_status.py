@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from headrace.deploy.commands.status import read_status, render_status, trouble_of
+from headrace.deploy.commands.status import read_status, render_status, standstill
 from headrace.schemas.plan import Plan
 from headrace.streams.progress import Progress, ProgressStore, counts_key
 
@@ -49,17 +49,17 @@ def test_counts_of_all_partitions_are_added_up(client: redis.Redis, project: str
     assert "records of clicks: applied 6, late 1" in render_status(plan, status)
 
 
-def test_a_process_is_in_trouble_when_it_is_silent_with_records_before_it(
+def test_a_process_stands_still_when_it_is_silent_with_records_before_it(
     client: redis.Redis, project: str
 ) -> None:
     plan = Plan(project=project)
     report(client, plan, 5, at_ms=1)
-    assert trouble_of(read_status(client, plan, {("clicks", 0): 5}), "worker", 60) is None
+    assert standstill(read_status(client, plan, {("clicks", 0): 5}), "worker", 60) is None
     behind = read_status(client, plan, {("clicks", 0): 6})
-    assert "worker has 1 records before it" in str(trouble_of(behind, "worker", 60))
-    assert trouble_of(behind, "train", 60) is None
+    assert "worker has 1 records before it" in str(standstill(behind, "worker", 60))
+    assert standstill(behind, "train", 60) is None
     report(client, plan, 5)
-    assert trouble_of(read_status(client, plan, {("clicks", 0): 6}), "worker", 60) is None
+    assert standstill(read_status(client, plan, {("clicks", 0): 6}), "worker", 60) is None
 
 
 def test_a_project_nobody_works_on_says_so(client: redis.Redis, project: str) -> None:

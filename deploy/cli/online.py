@@ -1,0 +1,38 @@
+"""`headrace materialize` and `rebuild`: rows that are written into the online store."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from headrace.deploy.cli.arguments import HERE, Project
+from headrace.deploy.settings import load_settings
+
+
+def materialize(
+    project: Project = HERE,
+    end: Annotated[
+        datetime | None,
+        typer.Option("--until", "--end", help="Rows up to this time, UTC.", show_default="now"),
+    ] = None,
+    incremental: Annotated[
+        bool, typer.Option("--incremental", help="Only rows from where the last run ended on.")
+    ] = False,
+    overlap: Annotated[float, typer.Option(min=0, help="Hours before that, for rows that come late.")] = 0.0,
+) -> None:
+    """Write the batch views' latest rows to the online store."""
+    from headrace.deploy.processes import run_materialize
+
+    until, before = end and end.replace(tzinfo=UTC), timedelta(hours=overlap)
+    for view, rows in run_materialize(load_settings(project), until, incremental, before).items():
+        typer.echo(f"{view}: {rows} rows")
+
+
+def rebuild(project: Project = HERE) -> None:
+    """Write the rows that the online store has lost, from the workers' changelogs and the batch views."""
+    from headrace.deploy.processes import run_rebuild
+
+    written = run_rebuild(load_settings(project), typer.echo)
+    typer.echo(", ".join(f"{kind}: {count:,}" for kind, count in sorted(written.items())) or "no rows")

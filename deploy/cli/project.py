@@ -1,0 +1,56 @@
+"""`headrace init`, `plan` and `apply`: a project's definitions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headrace.deploy.cli.arguments import HERE, Project
+from headrace.deploy.settings import load_settings
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(help="Is made; its name becomes the project's.")],
+) -> None:
+    """Write a small working project, to be changed into one's own."""
+    from headrace.deploy.commands.init import write_project
+
+    for file in write_project(directory):
+        typer.echo(f"wrote {file}")
+    typer.echo(f"run it: headrace up {directory}; what it is: {directory / 'README.md'}")
+
+
+def plan(project: Project = HERE) -> None:
+    """Show what `apply` would change and what it costs; changes nothing."""
+    settings = load_settings(project)
+
+    from headrace.deploy.commands.apply import compile_plan, describe_changes
+
+    wanted = compile_plan(settings.project_dir)
+    typer.echo(describe_changes(settings, wanted))
+
+
+def apply(
+    project: Project = HERE,
+    allow_unsafe: Annotated[
+        bool, typer.Option("--allow-unsafe", help="Also what breaks services or learners in force.")
+    ] = False,
+) -> None:
+    """Check the definitions, register them with Feast, make the topics and store the plan."""
+    settings = load_settings(project)
+
+    from headrace.deploy.commands.apply import (
+        apply_plan,
+        compile_project,
+        describe_changes,
+        refuse_unsafe_changes,
+    )
+
+    wanted = compile_project(settings.project_dir)
+    if not allow_unsafe:
+        refuse_unsafe_changes(settings, wanted)
+    typer.echo(describe_changes(settings, wanted.plan))
+    apply_plan(settings, wanted.plan)
+    typer.echo(f"applied plan {wanted.plan.hash[:12]} of project '{wanted.plan.project}'")
