@@ -8,6 +8,7 @@ last; once those are in the log, the acknowledgements.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -47,6 +48,10 @@ class JoinPartition:
         Whether there was input since then.
     messages
         Ranges to acknowledge with the next checkpoint.
+    ranges
+        How many ranges of each input were taken in.
+    written
+        The position up to which what follows is in the outputs; None before anything was written.
     """
 
     project: str
@@ -58,6 +63,13 @@ class JoinPartition:
     messages: list[Any] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     sent_ms: int | None = None  # the clock up to which everything it speaks of has been sent
+    ranges: Counter[Input] = field(default_factory=Counter)
+    written: Position | None = None
+
+    @property
+    def visible_position(self) -> Position:
+        """Up to where what follows is in the outputs; while a replay holds it back, how far that is."""
+        return self.join.position(self.ends) if self.written is None or self.join.replaying else self.written
 
     def topic(self, source: Input) -> str:
         name = topics.predictions if source == "predictions" else topics.outcomes
@@ -71,6 +83,7 @@ class JoinPartition:
                 self.letters.append(letter)
         self.messages.append(message)
         self.heard = True
+        self.ranges[source] += 1
         return len(message.value)
 
     def take_replayed(self) -> list[Any]:

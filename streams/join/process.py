@@ -21,15 +21,16 @@ from headrace.streams.connections.redis_hashes import HashPublisher
 from headrace.streams.join.checkpoint import Cut, JoinPartition, JoinWriter
 from headrace.streams.join.config import JoinConfig
 from headrace.streams.join.example_archive import ParquetArchive
-from headrace.streams.join.health import JoinStanding
-from headrace.streams.join.outcome_intakes import EventIntakes
+from headrace.streams.join.health import event_vitals, input_vitals, join_samples, label_samples
+from headrace.streams.join.outcome_intakes import OutcomeIntakes, outcome_topics
 from headrace.streams.join.restore import restore_join
 from headrace.streams.join.state import Input
 from headrace.streams.log.offset_producer import OffsetProducer
 from headrace.streams.runtime.app import add_agent, die, guarded, range_app, run_app
+from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.health import Vitals
 from headrace.streams.runtime.health_server import oversee
-from headrace.streams.runtime.restoring import Restoring, is_restored, restored_while
+from headrace.streams.runtime.restoring import Restoring
 from headrace.streams.runtime.writer_schemas import WriterSchemas
 
 _log = logging.getLogger(__name__)
@@ -59,14 +60,15 @@ class JoinProcess:
         self._inputs = dict(self._input_topics())
         self._producer = OffsetProducer(kafka)
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
-        self._events = EventIntakes(plan, kafka, self._publisher, self._writer_schemas, OffsetProducer(kafka))
         self._writer = JoinWriter(plan.project, self._producer)
-        self._owned: dict[tuple[str, int], asyncio.Task[JoinPartition]] = {}
         self._writing: asyncio.Task[None] | None = None
         self._arrived, self._unsaved_records, self._saved_s = asyncio.Event(), 0, 0.0
-        self._standing = JoinStanding(plan.project)
         self._checkpoint_s = time.monotonic()  # when the last one ended
         self._app = self._build_app()
+        self._assignment: Assignment[tuple[str, int], JoinPartition] = Assignment(self._app, self._restore)
+        self._intakes = OutcomeIntakes(
+            self._app, plan, kafka, self._publisher, self._writer_schemas, OffsetProducer(kafka)
+        )
 
     def run(self) -> None:
         """Block until SIGTERM or SIGINT; what was read is written out and acknowledged first.
@@ -92,14 +94,13 @@ class JoinProcess:
     def vitals(self) -> Vitals:
         """The vital signs at this moment; may be called from any thread."""
         waiting = "schema registry" if self._writer_schemas.waiting else None
-        restored = {where: _outcome(task) for where, task in list(self._owned.items())}
-        intakes = self._events.restored()
+        joins, intakes = self._assignment.items(), self._intakes
         return Vitals(
-            tuple(self._standing.partitions(restored, intakes)),
+            (*input_vitals(self._plan.project, joins), *event_vitals(intakes)),
             self._writing is not None,
             time.monotonic() - self._checkpoint_s,
             "redis" if self._publisher.waiting else waiting,
-            tuple(self._standing.samples(restored, intakes)),
+            (*join_samples(joins), *label_samples(intakes)),
         )
 
     def _archives(self) -> list[ParquetArchive]:
@@ -131,30 +132,44 @@ class JoinProcess:
             self._config.fetch_wait_ms,
             "range",  # predictions and outcomes of one number together
             self._config.instance_id,
+            owner=self,
         )
-        app.on_partitions_assigned.connect(self._on_assigned, weak=False)
-        app.on_partitions_revoked.connect(self._on_revoked, weak=False)
         app.on_before_shutdown.connect(self._on_shutdown, weak=False)
         add_agent(app, "join", list(self._inputs), self._on_input)
-        if self._events.topics:
-            add_agent(app, "outcomes", self._events.topics, self._on_events)
+        if event_topics := sorted(outcome_topics(self._plan)):
+            add_agent(app, "outcomes", event_topics, self._on_events)
         return app
 
-    async def _on_assigned(self, app: Any, assigned: Any = (), **_: Any) -> None:
+    def assigned(self, partitions: set[Any]) -> None:
+        """Begin to restore the partitions of an assignment, and to write what they give.
+
+        Raises
+        ------
+        StateError
+            When predictions and outcomes of one number are not together.
+        """
         if self._writing is None:
             self._writing = asyncio.create_task(guarded(self._write_forever()))
-        self._events.start_restore()
-        self._standing.events = {(tp.topic, tp.partition) for tp in assigned if tp.topic not in self._inputs}
-        for tp in assigned:
-            if tp.topic in self._inputs:
-                router, source = self._inputs[tp.topic]
-                await guarded(self._check_pair(tp, source, router, assigned))
-                self._joined(router, tp.partition)
+        inputs = {tp for tp in partitions if tp.topic in self._inputs}
+        self._intakes.assign((tp.topic, tp.partition) for tp in partitions - inputs)
+        for tp in inputs:
+            self._check_pair(tp, inputs)
+        self._assignment.assign(self._name(tp) for tp in inputs)
 
-    async def _check_pair(self, tp: Any, source: Input, router: RouterSpec, assigned: Any) -> None:
+    def revoked(self, partitions: set[Any]) -> None:
+        """Give partitions up."""
+        self._intakes.revoke()
+        self._assignment.revoke(self._name(tp) for tp in partitions if tp.topic in self._inputs)
+
+    def _name(self, tp: Any) -> tuple[str, int]:
+        router, _ = self._inputs[tp.topic]
+        return router.name, tp.partition
+
+    def _check_pair(self, tp: Any, inputs: set[Any]) -> None:
+        router, source = self._inputs[tp.topic]
         name = topics.outcomes if source == "predictions" else topics.predictions
         other = name(self._plan.project, router.name)
-        if not any((one.topic, one.partition) == (other, tp.partition) for one in assigned):
+        if (other, tp.partition) not in inputs:
             raise StateError(
                 f"{tp.topic}[{tp.partition}] was assigned to this join without {other}[{tp.partition}]; give "
                 "both topics the same number of partitions"
@@ -162,29 +177,14 @@ class JoinProcess:
 
     async def _on_shutdown(self, app: Any, **_: Any) -> None:
         """Nothing waits to be acknowledged: end what Faust would wait two seconds for."""
-        self._abandon()
+        self._assignment.abandon_restores()
+        self._intakes.abandon_restores()
         if self._writing is not None:
             self._writing.cancel()
 
-    async def _on_revoked(self, app: Any, revoked: Any = (), **_: Any) -> None:
-        self._abandon()
-        self._owned.clear()
-        self._standing = JoinStanding(self._plan.project)
-
-    def _abandon(self) -> None:
-        self._events.abandon()
-        for restoring in self._standing.restoring.values():
-            restoring.abandoned = True
-
-    def _joined(self, router: RouterSpec, partition: int) -> asyncio.Task[JoinPartition]:
-        where = router.name, partition
-        if where not in self._owned:
-            self._owned[where] = asyncio.create_task(self._restore(router, partition))
-        return self._owned[where]
-
-    async def _restore(self, router: RouterSpec, partition: int) -> JoinPartition:
-        project = self._plan.project
-        restoring = self._standing.restoring[router.name, partition] = Restoring()
+    async def _restore(self, name: tuple[str, int], restoring: Restoring) -> JoinPartition:
+        project, partition = self._plan.project, name[1]
+        router = next(one for one in self._plan.routers if one.name == name[0])
         join, ends = await _in_thread(restore_join, self._kafka, project, router, partition, restoring)
         again = ", repeating what a crash interrupted" if join.replaying else ""
         _log.info("join %s[%d]: restored, positions %s%s", router.name, partition, join.next_offsets, again)
@@ -192,13 +192,9 @@ class JoinProcess:
 
     async def _on_input(self, message: Any) -> None:
         router, source = self._inputs[message.topic]
-        restored = self._joined(router, message.partition)
-        if not await restored_while(restored, self._app.flow_control.is_active):
-            self._app.consumer.release(message)
-            return
-        part = restored.result()
-        self._standing.ranges[message.topic, message.partition] += 1
-        self._came(part.feed(source, message))
+        part = await self._assignment.of(message, (router.name, message.partition))
+        if part is not None:
+            self._came(part.feed(source, message))
 
     def _came(self, records: int) -> None:
         self._unsaved_records += records
@@ -209,8 +205,8 @@ class JoinProcess:
             idle = await self._pause()
             self._release_replayed()
             if idle:
-                if self._unsaved_records or self._events.unsaved:
-                    await self._events.save(self._app)
+                if self._unsaved_records or self._intakes.unsaved:
+                    await self._intakes.save()
                     await self._write(checkpoint=True)
             else:
                 await asyncio.sleep(self._config.gather_ms / 1000)
@@ -218,7 +214,7 @@ class JoinProcess:
                 await self._write(checkpoint=due)
                 if not due:
                     continue
-                await self._events.save(self._app)
+                await self._intakes.save()
             self._checkpoint_s = time.monotonic()
 
     async def _pause(self) -> bool:
@@ -242,26 +238,23 @@ class JoinProcess:
         self._arrived.clear()
         if checkpoint:
             self._unsaved_records, self._saved_s = 0, asyncio.get_running_loop().time()
-        owned = self._restored()
+        owned = self._assignment.restored()
         cuts = [cut for cut in (part.cut(checkpoint) for part in owned) if cut is not None]
         if not cuts:
             return
         self._writer.send_outputs(cuts)
         self._writer.send_marks(cuts, owned)
         await _in_thread(self._finish, cuts, checkpoint)
-        self._standing.write(cuts)
+        for cut in cuts:
+            cut.of.written = cut.position
         for message in (message for cut in cuts for message in cut.messages):
             self._app.consumer.ack(message)
-
-    def _restored(self) -> list[JoinPartition]:
-        done = [task for task in self._owned.values() if task.done() and not task.cancelled()]
-        return [task.result() for task in done]
 
     def _release_replayed(self) -> None:
         """No more records come before a stop or a rebalance: whoever is next begins the replay again."""
         if self._app.flow_control.is_active():
             return
-        for part in self._restored():
+        for part in self._assignment.restored():
             for message in part.take_replayed():
                 self._app.consumer.release(message)
 
@@ -273,14 +266,8 @@ class JoinProcess:
             self._producer.flush_blocking()
 
     async def _on_events(self, message: Any) -> None:
-        if await self._events.take(self._app, message):
-            self._standing.ranges[message.topic, message.partition] += 1
+        if await self._intakes.take(message):
             self._came(len(message.value))
-
-
-def _outcome(task: asyncio.Task[JoinPartition]) -> JoinPartition | None:
-    """What it has led to, once it has ended well; may be asked from any thread."""
-    return task.result() if is_restored(task) else None
 
 
 async def _in_thread(function: Any, *args: Any) -> Any:

@@ -7,13 +7,13 @@ import logging
 import os
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn, TypeVar
 
 import faust
 from faust.tables import TableManager
 
 from headrace.streams.connections.kafka import Kafka, client_config, servers_of
-from headrace.streams.runtime.transport import RangeApp
+from headrace.streams.runtime.transport import Owner, RangeApp
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ _FETCHED_RECORDS = 8_000  # ahead, per partition
 _FETCH_PAUSE_MS = 5  # librdkafka's own second would be felt when that much has been fetched
 
 Assignor = Literal["range", "roundrobin"]
+T = TypeVar("T")
 
 
 def range_app(
@@ -36,6 +37,7 @@ def range_app(
     assignor: Assignor,
     instance_id: str = "",
     range_records: int | None = None,
+    owner: Owner | None = None,
 ) -> Any:
     """A Faust app whose topics come in ranges (see `headrace.streams.runtime.transport`).
 
@@ -57,6 +59,8 @@ def range_app(
         Makes the member a static one, which takes its partitions up again without a rebalance.
     range_records
         The most records of a range; None for `headrace.streams.runtime.range_reader.MAX_RECORDS`.
+    owner
+        Gets the partitions that are assigned to this member and revoked from it.
     """
     return RangeApp(
         group,
@@ -88,6 +92,7 @@ def range_app(
         },
         on_failure=die,
         range_records=range_records,
+        owner=owner,
     )
 
 
@@ -117,17 +122,17 @@ def run_app(app: Any, log_level: str) -> None:
     worker.execute_from_commandline()
 
 
-async def guarded(work: Awaitable[None]) -> None:
+async def guarded(work: Awaitable[T]) -> T:
     """What cannot be processed must not be skipped: the process ends, and a new one tries again."""
     try:
-        await work
+        return await work
     except asyncio.CancelledError:
         raise
     except BaseException as error:
         die(error)
 
 
-def die(error: BaseException) -> None:
+def die(error: BaseException) -> NoReturn:
     """End the process at once, with everything unacknowledged left to the next one."""
     _log.critical("cannot go on; exiting so that nothing is skipped", exc_info=error)
     logging.shutdown()

@@ -24,7 +24,7 @@ import logging
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import faust
 from confluent_kafka import KafkaException
@@ -40,6 +40,16 @@ _LOOK_S = 1.0  # without a record; one that comes is delivered at once
 _LOG_APPEND = 1
 
 
+class Owner(Protocol):
+    """A process that owns partitions. Called in the event loop, and not while the process ends."""
+
+    def assigned(self, partitions: set[TP]) -> None:
+        """Own these and no others; none of their ranges has been delivered yet."""
+
+    def revoked(self, partitions: set[TP]) -> None:
+        """Give these up; the ranges in hand have been acknowledged or released."""
+
+
 class RangeApp(faust.App):  # type: ignore[misc]
     """A Faust app on this transport.
 
@@ -51,6 +61,8 @@ class RangeApp(faust.App):  # type: ignore[misc]
         Called, in any thread, when nothing can be read any more.
     range_records
         The most records of a range; None for `headrace.streams.runtime.range_reader.MAX_RECORDS`.
+    owner
+        Gets the partitions that come and go; None where nobody keeps anything of them.
     """
 
     def __init__(
@@ -59,9 +71,10 @@ class RangeApp(faust.App):  # type: ignore[misc]
         reader_settings: Mapping[str, Any],
         on_failure: Callable[[BaseException], None],
         range_records: int | None = None,
+        owner: Owner | None = None,
         **options: Any,
     ) -> None:
-        self.range_records = range_records
+        self.range_records, self.owner = range_records, owner
         self.reader_settings, self.on_failure = reader_settings, on_failure
         super().__init__(*args, **options)
 
@@ -105,6 +118,8 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
         """The reader: these are taken away, once what is in hand has been finished."""
         self.app.on_rebalance_start()
         await self.on_partitions_revoked(partitions)
+        if self.app.owner is not None and not self.app.should_stop:
+            self.app.owner.revoked(partitions)
         self._assigned = set()
 
     async def assigned(self, partitions: set[TP]) -> None:
@@ -113,6 +128,8 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
             self.app.on_rebalance_start()
         self._assigned, self._delivers = partitions, False
         self.app.consumer_generation_id += 1
+        if self.app.owner is not None and not self.app.should_stop:
+            self.app.owner.assigned(partitions)
         await self.on_partitions_assigned(partitions, self.app.consumer_generation_id)
 
     def assignment(self) -> set[TP]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from headrace.schemas.avro import AvroDecoder
 from headrace.schemas.errors import SchemaError, ServiceUnavailable
@@ -66,6 +67,17 @@ class WriterSchemas:
             decoder.add_writer(schema_id, text)
         decoder.explain_unknown(unknown)
         return True
+
+    async def supply_range(self, app: Any, decoder: EventDecoder, message: Any) -> bool:
+        """Do `supply` for a range that `app` has delivered.
+
+        False when the range is to be read again, since neither a rebalance nor the end of the process waits
+        for a registry.
+        """
+        if await self.supply(decoder, message.value, app.flow_control.is_active):
+            return bool(message.generation_id == app.consumer_generation_id)
+        app.consumer.release(message)
+        return False
 
     async def _schema(
         self, registry: SchemaRegistry, schema_id: int, wanted: Callable[[], bool]

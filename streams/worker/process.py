@@ -24,9 +24,10 @@ from headrace.streams.intake.expectations import Alerts, RowExpectations
 from headrace.streams.intake.udf import Transform, view_udfs
 from headrace.streams.log.producer import LogProducer
 from headrace.streams.runtime.app import add_agent, guarded, range_app, run_app
+from headrace.streams.runtime.assignment import Assigned, Assignment
 from headrace.streams.runtime.health import PartitionVitals, Vitals, vitals_of
 from headrace.streams.runtime.health_server import oversee
-from headrace.streams.runtime.restoring import Restoring, is_restored, restore, restored_while
+from headrace.streams.runtime.restoring import Restoring
 from headrace.streams.runtime.writer_schemas import WriterSchemas
 from headrace.streams.sinks import FeatureLog, OnlineSink
 from headrace.streams.state.partition import Effects, Shard, SourcePartition
@@ -34,6 +35,7 @@ from headrace.streams.worker.config import WorkerConfig
 from headrace.streams.worker.consumer_group import worker_group
 from headrace.streams.worker.owned_partition import OwnedPartition
 from headrace.streams.worker.progress import feature_progress
+from headrace.streams.worker.restore import restore
 
 _log = logging.getLogger(__name__)
 
@@ -77,8 +79,6 @@ class WorkerProcess:
         self._config = config or WorkerConfig()
         self._events = {s.topic: s for s in plan.sources if plan.views_of(s.name)}
         self._shuffles = {topics.shuffle(plan.project, s.name): s for s in self._events.values() if s.shards}
-        self._owned: dict[Any, asyncio.Task[OwnedPartition]] = {}
-        self._restoring: dict[Any, Restoring] = {}
         self._checkpoint_s = time.monotonic()  # when the last one ended
         self._room = asyncio.Semaphore(1)  # for ranges whose rows are being written
         self._producer = LogProducer(kafka)
@@ -86,6 +86,7 @@ class WorkerProcess:
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
         self._checkpoints: asyncio.Task[None] | None = None
         self._app = self._build_app()
+        self._assignment: Assignment[Any, OwnedPartition] = Assignment(self._app, self._restore)
 
     def run(self) -> None:
         """Block until SIGTERM or SIGINT; what was read is finished and acknowledged first.
@@ -111,19 +112,18 @@ class WorkerProcess:
         """The vital signs at this moment; may be called from any thread."""
         waiting = "schema registry" if self._writer_schemas.waiting else None
         return Vitals(
-            tuple(self._vitals_of(tp, task) for tp, task in list(self._owned.items())),
+            tuple(self._vitals_of(tp, assigned) for tp, assigned in self._assignment.items()),
             self._checkpoints is not None,
             time.monotonic() - self._checkpoint_s,
             "redis" if self._sink.waiting else waiting,
             rows=self._row_expectations.counts,
         )
 
-    def _vitals_of(self, tp: Any, task: asyncio.Task[OwnedPartition]) -> PartitionVitals:
-        restoring = self._restoring.get(tp) or Restoring()
-        if not is_restored(task):
-            return PartitionVitals(tp.topic, tp.partition, restoring=restoring)
-        owned = task.result()
-        return vitals_of(tp.topic, owned.state, restoring, owned.ranges)
+    def _vitals_of(self, tp: Any, assigned: Assigned[OwnedPartition]) -> PartitionVitals:
+        owned = assigned.restored
+        if owned is None:
+            return PartitionVitals(tp.topic, tp.partition, restoring=assigned.restoring)
+        return vitals_of(tp.topic, owned.state, assigned.restoring, owned.ranges)
 
     def _topics(self) -> list[str]:
         project, sources = self._plan.project, self._events.values()
@@ -139,43 +139,31 @@ class WorkerProcess:
             self._config.fetch_wait_ms,
             "roundrobin",
             range_records=None if self._shuffles else _RANGE_RECORDS,
+            owner=self,
         )
-        app.on_partitions_assigned.connect(self._on_assigned, weak=False)
-        app.on_partitions_revoked.connect(self._on_revoked, weak=False)
         app.on_before_shutdown.connect(self._on_shutdown, weak=False)
         for topic in self._topics_read():  # so that one is computed while another waits for Redis
             add_agent(app, topic, [topic], self._on_range)
         return app
 
-    async def _on_assigned(self, app: Any, assigned: Any = (), **_: Any) -> None:
+    def assigned(self, partitions: set[Any]) -> None:
+        """Begin to restore the partitions of an assignment, and to make checkpoints."""
         if self._checkpoints is None:
             self._checkpoints = asyncio.create_task(guarded(self._checkpoint_forever()))
-        for tp in assigned:
-            if tp.topic in self._events or tp.topic in self._shuffles:
-                self._restored(tp)
+        self._assignment.assign(partitions)
 
-    def _restored(self, tp: Any) -> asyncio.Task[OwnedPartition]:
-        if tp not in self._owned:
-            self._owned[tp] = asyncio.create_task(self._restore(tp))
-        return self._owned[tp]
+    def revoked(self, partitions: set[Any]) -> None:
+        """Give partitions up."""
+        self._assignment.revoke(partitions)
 
     async def _on_shutdown(self, app: Any, **_: Any) -> None:
         """Everything is acknowledged: end what Faust would wait two seconds for."""
         if self._checkpoints is not None:
             self._checkpoints.cancel()
-        for restoring in self._restoring.values():
-            restoring.abandoned = True
+        self._assignment.abandon_restores()
 
-    async def _on_revoked(self, app: Any, revoked: Any = (), **_: Any) -> None:
-        for tp in revoked:
-            if (restoring := self._restoring.pop(tp, None)) is not None:
-                restoring.abandoned = True
-            if (task := self._owned.pop(tp, None)) is not None:
-                task.cancel()
-
-    async def _restore(self, tp: Any) -> OwnedPartition:
+    async def _restore(self, tp: Any, restoring: Restoring) -> OwnedPartition:
         owned = self._own(tp)
-        restoring = self._restoring[tp] = Restoring()
         read = await asyncio.to_thread(
             restore, owned.state, self._kafka, owned.changelog, tp.partition, restoring
         )
@@ -196,12 +184,8 @@ class WorkerProcess:
         return OwnedPartition(shard, source, topics.shuffle_changelog(project, source.name))
 
     async def _on_range(self, message: Any) -> None:
-        restoring = self._restored(message.tp)
-        if not await restored_while(restoring, self._app.flow_control.is_active):
-            self._app.consumer.release(message)
-            return
-        owned = restoring.result()
-        if not await self._can_be_read(owned, message):
+        owned = await self._assignment.of(message, message.tp)
+        if owned is None or not await self._can_be_read(owned, message):
             return
         async with owned.turn:
             follows, position = message.span.follows, owned.state.next_offset
@@ -240,10 +224,7 @@ class WorkerProcess:
 
     async def _pass_time(self) -> None:
         """Let windows empty where nothing arrives."""
-        for task in list(self._owned.values()):
-            if not task.done() or task.cancelled():
-                continue
-            owned = task.result()
+        for owned in self._assignment.restored():
             if self._writer_schemas.waiting:  # what came is held back: that is no silence
                 owned.heard_s = time.monotonic()
                 continue
@@ -256,15 +237,10 @@ class WorkerProcess:
                         await self._write(owned, effects, self._published(owned))
 
     async def _can_be_read(self, owned: OwnedPartition, message: Any) -> bool:
-        """Wait for the writer schemas of a range. False when the range is to be read again: a rebalance, or
-        the end of the process, does not wait for a registry."""
+        """Wait for the writer schemas of a range; False when it is to be read again."""
         if not isinstance(owned.state, SourcePartition):
             return True
-        flows = self._app.flow_control.is_active
-        if await self._writer_schemas.supply(owned.state.intake.decoder, message.value, flows):
-            return bool(message.generation_id == self._app.consumer_generation_id)
-        self._app.consumer.release(message)
-        return False
+        return await self._writer_schemas.supply_range(self._app, owned.state.intake.decoder, message)
 
     def _send(self, owned: OwnedPartition, effects: Effects) -> None:
         project = self._plan.project
@@ -288,9 +264,8 @@ class WorkerProcess:
 
     def _tell_unexpected(self) -> None:
         self._row_expectations.tell(time.monotonic())
-        for task in self._owned.values():
-            owned = task.result() if task.done() and not task.cancelled() else None
-            if owned is not None and owned.alerts is not None and isinstance(owned.state, SourcePartition):
+        for owned in self._assignment.restored():
+            if owned.alerts is not None and isinstance(owned.state, SourcePartition):
                 intake = owned.state.intake
                 age_ms = None if intake.clock_ms is None else _now_ms() - intake.clock_ms
                 owned.alerts.look(time.monotonic(), intake.expectations.counts, age_ms)
@@ -301,10 +276,7 @@ class WorkerProcess:
         Each step is in the log before the next begins: blocks and rejected records, the feature log, the
         changelog with the position that says they are there, the acknowledgements.
         """
-        covered = []
-        for task in list(self._owned.values()):
-            if task.done() and not task.cancelled():
-                covered.append(await task.result().cut())
+        covered = [await owned.cut() for owned in self._assignment.restored()]
         covered = [one for one in covered if one.messages]
         await self._producer.flush()
         if self._feature_log is not None:

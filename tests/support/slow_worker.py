@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from headrace.streams.log.reader import read_log
-from headrace.streams.runtime import restoring as restore
+from headrace.streams.worker import restore
 from tests.support import worker_process
 
 _RECORD_S = 5.0

@@ -1,0 +1,30 @@
+"""The state of a worker's partition, read back from its changelog."""
+
+from __future__ import annotations
+
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.log.reader import end_offset, read_log
+from headrace.streams.runtime.restoring import Restoring
+from headrace.streams.state.partition import Entry, Shard, SourcePartition
+
+
+def restore(
+    state: SourcePartition | Shard, kafka: Kafka, changelog: str, partition: int, restoring: Restoring
+) -> int:
+    """Read a changelog to its end into an empty state; blocks, and returns the number of its records.
+
+    Raises
+    ------
+    CancelledError
+        When `restoring` has been abandoned.
+    ServiceUnavailable
+        When the broker stops answering.
+    """
+    restoring.end = end_offset(kafka, changelog, partition)
+    entries: list[Entry] = []
+    for message in read_log(kafka, changelog, partition):
+        restoring.check()
+        entries.append((message.key(), message.value()))
+        restoring.next_offset = message.offset() + 1
+    state.restore(entries)
+    return len(entries)
