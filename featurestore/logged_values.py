@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from headrace.schemas.feature_specs import ValueType
+from headrace.schemas.feature_types import ValueType
 from headrace.schemas.records import Value
 
 _PYTHON: Mapping[ValueType, tuple[type, ...]] = {
@@ -33,7 +33,7 @@ def from_logged(dtype: ValueType, value: Value) -> Any:
 
 
 def fits(dtype: ValueType, value: Value) -> bool:
-    """Whether a logged value, which may be null, is of a type in `headrace.schemas.plan.LOGGED_TYPES`."""
+    """Whether a logged value, which may be null, is of a type; one of `feature_types.LOGGED_TYPES`."""
     if value is None or dtype == "Bool":
         return value is None or isinstance(value, bool)
     return isinstance(value, _PYTHON[dtype]) and not isinstance(value, bool)

@@ -3,49 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Literal, NewType, get_args
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
 from headrace.schemas.errors import PlanError
+from headrace.schemas.feature_types import FLAT_TYPES, ValueType
 from headrace.schemas.nested_types import parse_type
 from headrace.schemas.spec import Spec
 
-# Feast's types by their names there.
-FlatType = Literal[
-    "Int32", "Int64", "Float32", "Float64", "String", "Bool", "UnixTimestamp",
-    "Bytes", "PdfBytes", "ImageBytes", "Json", "Uuid", "TimeUuid", "Decimal",
-    "Array(Int32)", "Array(Int64)", "Array(Float32)", "Array(Float64)", "Array(String)", "Array(Bool)",
-    "Array(UnixTimestamp)", "Array(Bytes)", "Array(Json)", "Array(Uuid)", "Array(TimeUuid)", "Array(Decimal)",
-    "Set(Int32)", "Set(Int64)", "Set(Float32)", "Set(Float64)", "Set(String)", "Set(Bool)",
-    "Set(UnixTimestamp)", "Set(Bytes)", "Set(Uuid)", "Set(TimeUuid)", "Set(Decimal)",
-    "Map", "Array(Map)", "ScalarMap", "ZonedTimestamp",
-]  # fmt: skip
-FLAT_TYPES: tuple[FlatType, ...] = get_args(FlatType)
-NestedType = NewType(
-    "NestedType", str
-)  # of a struct, or of lists in lists: see `headrace.schemas.nested_types`
 
-
-def _check_nested(name: NestedType) -> NestedType:
-    """Only a struct, or a list or set of what has parts itself: the others have names above."""
-    tree = parse_type(name)
-    if tree.name != "Struct" and not (tree.parts and tree.element.parts):
-        raise ValueError(f"'{name}' is no type")
+def _check_type(name: ValueType) -> ValueType:
+    """Refuse a name that is no type: a nested one is a struct, or a list or set of what has parts itself."""
+    if name not in FLAT_TYPES:
+        tree = parse_type(name)
+        if tree.name != "Struct" and not (tree.parts and tree.element.parts):
+            raise ValueError(f"'{name}' is no type")
     return name
 
 
-ValueType = FlatType | Annotated[NestedType, AfterValidator(_check_nested)]
-# What a model takes in, and the log of predictions holds; times there are epoch milliseconds.
-LOGGED_TYPES: tuple[ValueType, ...] = (
-    "Int32", "Int64", "Float32", "Float64", "String", "Bool", "UnixTimestamp",
-)  # fmt: skip
+DeclaredType = Annotated[ValueType, AfterValidator(_check_type)]
 ColumnKind = Literal["long", "double", "boolean", "string"]
 
 
 class FieldSpec(Spec):
     name: str
-    dtype: ValueType
+    dtype: DeclaredType
 
 
 class ExpectationSpec(Spec):
@@ -129,7 +112,7 @@ class AggregationSpec(Spec):
     column: str
     window_ms: int
     hop_ms: int
-    dtype: ValueType
+    dtype: DeclaredType
     quantum: float = 1.0
     precision: int = 10
 

@@ -17,16 +17,15 @@ from pydantic import Field, ValidationError
 from headrace.schemas.encodings import Encoding
 from headrace.schemas.errors import PlanError, UnknownNameError
 from headrace.schemas.feature_specs import (
-    LOGGED_TYPES,
     BatchViewSpec,
     FeatureRef,
     FeatureServiceSpec,
     OnDemandViewSpec,
     SourceSpec,
     StreamViewSpec,
-    ValueType,
     ViewExpectationsSpec,
 )
+from headrace.schemas.feature_types import LOGGED_TYPES, ValueType
 from headrace.schemas.router_specs import LearnerSpec, RouterSpec
 from headrace.schemas.spec import Spec
 

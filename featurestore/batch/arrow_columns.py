@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from headrace.featurestore.batch.nested_columns import read_messages
-from headrace.featurestore.redis_codec.layout import MESSAGES, NULL_SECONDS, element_type, outline, wire_of
-from headrace.schemas.feature_specs import ValueType
+from headrace.featurestore.redis_codec.layout import NULL_SECONDS, wire_of
+from headrace.schemas.feature_types import ValueType, element_type, is_composite
 from headrace.streams.columnar.lists import Lists
 
 Column = tuple[Any, NDArray[np.bool_]]  # values of shape (n,) or n `Lists`, False where null
@@ -62,7 +62,7 @@ def read_column(dtype: ValueType, values: pa.ChunkedArray) -> Column:
     array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     if isinstance(array, pa.ChunkedArray):  # what combining gives for no rows at all
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
-    if outline(dtype) in MESSAGES:
+    if is_composite(dtype):
         return read_messages(dtype, array), np.asarray(pc.is_valid(array))
     element = element_type(dtype)
     if element is not None:

@@ -11,7 +11,7 @@ from headrace.featurestore.redis_codec.byte_columns import cut
 from headrace.featurestore.redis_codec.column_values import encode_values
 from headrace.featurestore.redis_codec.decoder import decode_values
 from headrace.schemas.errors import HeadraceError
-from headrace.schemas.feature_specs import ValueType
+from headrace.schemas.feature_types import ValueType
 
 
 def served_values(name: str, dtype: ValueType, column: pa.ChunkedArray) -> list[Any]:

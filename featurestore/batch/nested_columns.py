@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from headrace.featurestore.redis_codec.nested_encoder import message_of
-from headrace.schemas.feature_specs import ValueType
+from headrace.schemas.feature_types import ValueType
 from headrace.schemas.nested_types import TypeTree, parse_type
 
 _TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
@@ -40,7 +40,7 @@ def read_messages(dtype: ValueType, array: pa.Array) -> list[bytes]:
     Parameters
     ----------
     dtype
-        A type whose outline is among `redis_layout.MESSAGES`.
+        A composite type; see `headrace.schemas.feature_types.is_composite`.
     array
         Shape (n,): structs, maps (also lists of structs of key and value), lists, times, or texts: of JSON;
         of zoned times in ISO 8601, with the name of the zone behind them if they have one

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from headrace.featurestore.redis_codec.layout import MESSAGES
 from headrace.schemas.errors import DefinitionError
-from headrace.schemas.feature_specs import FLAT_TYPES, FieldSpec, ValueType
+from headrace.schemas.feature_specs import FieldSpec
+from headrace.schemas.feature_types import FLAT_TYPES, ValueType, is_composite
 
 TAG_PREFIX = "headrace."
-VALUE_TYPES: tuple[ValueType, ...] = tuple(name for name in FLAT_TYPES if name not in MESSAGES)
+VALUE_TYPES: tuple[ValueType, ...] = tuple(name for name in FLAT_TYPES if not is_composite(name))
 _MS = timedelta(milliseconds=1)
 
 

@@ -10,8 +10,8 @@ from feast.types import from_value_type
 from feast.value_type import ValueType as FeastValueType
 
 from headrace.featurestore.compile.definition import Definition, field_specs, suggestion
-from headrace.featurestore.redis_codec.layout import KEY_TYPES
-from headrace.schemas.feature_specs import FieldSpec, ValueType
+from headrace.schemas.feature_specs import FieldSpec
+from headrace.schemas.feature_types import JOIN_KEY_TYPES, ValueType
 
 
 class JoinKeys:
@@ -57,12 +57,12 @@ class JoinKeys:
                 f"Add Field(name='{key}', dtype=...) to the schema, or value_type to entity '{entity_name}'",
             )
         dtype = declared[key] if key in declared else from_value_type(entity.value_type)
-        if str(dtype) not in KEY_TYPES:
+        if str(dtype) not in JOIN_KEY_TYPES:
             raise definition.error(
                 f"join key '{key}' has type {dtype}, which Feast {version('feast')} does not write into keys",
-                f"Use one of {', '.join(KEY_TYPES)}",
+                f"Use one of {', '.join(JOIN_KEY_TYPES)}",
             )
-        kind = definition.value_type(key, dtype, KEY_TYPES)
+        kind = definition.value_type(key, dtype, JOIN_KEY_TYPES)
         known, where = self._types.setdefault(key, (kind, definition.name))
         if known != kind:
             raise definition.error(

@@ -44,7 +44,8 @@ from headrace.featurestore.compile.expectations import EXPECT
 from headrace.featurestore.compile.sources import EventSource
 from headrace.featurestore.compile.udfs import compile_udf, derived_column
 from headrace.featurestore.compile.windows import check_state, read_window
-from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec, UdfSpec, ValueType
+from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec, UdfSpec
+from headrace.schemas.feature_types import ValueType
 from headrace.streams.aggregations import AGGREGATIONS, DEFAULT_PRECISION, LAST_K, PRECISIONS
 from headrace.streams.columnar.fixed_point import QUANTA
 

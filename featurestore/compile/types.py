@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from headrace.featurestore.compile.definition import Definition
-from headrace.schemas.feature_specs import FLAT_TYPES, NestedType, ValueType
+from headrace.schemas.feature_types import FLAT_TYPES, NestedType, ValueType
 from headrace.schemas.nested_types import TypeTree
 
 

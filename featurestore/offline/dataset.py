@@ -19,7 +19,8 @@ from headrace.featurestore.offline.feature_log import ViewLog, arrow_type
 from headrace.featurestore.offline.on_demand_columns import add_on_demand, request_fields
 from headrace.featurestore.offline.point_in_time import History, join_as_of
 from headrace.schemas.errors import HeadraceError
-from headrace.schemas.feature_specs import LOGGED_TYPES, BatchViewSpec, FeatureRef, FieldSpec
+from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef, FieldSpec
+from headrace.schemas.feature_types import LOGGED_TYPES
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import RouterSpec
 

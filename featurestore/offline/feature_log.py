@@ -25,8 +25,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from headrace.featurestore.redis_codec.layout import element_type
-from headrace.schemas.feature_specs import StreamViewSpec, ValueType
+from headrace.schemas.feature_specs import StreamViewSpec
+from headrace.schemas.feature_types import ValueType, element_type
 from headrace.schemas.plan import Plan
 from headrace.streams.columnar.lists import Lists
 from headrace.streams.durable_files import finished_as

@@ -12,7 +12,8 @@ from headrace.featurestore.batch.as_served import served_values
 from headrace.featurestore.offline.feature_log import arrow_type
 from headrace.featurestore.on_demand.functions import OnDemandFunctions
 from headrace.featurestore.on_demand.step import OnDemandStep
-from headrace.schemas.feature_specs import LOGGED_TYPES, FeatureRef, FieldSpec
+from headrace.schemas.feature_specs import FeatureRef, FieldSpec
+from headrace.schemas.feature_types import LOGGED_TYPES
 from headrace.schemas.plan import Plan
 
 

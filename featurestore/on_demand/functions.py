@@ -18,11 +18,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from headrace.featurestore.redis_codec.layout import element_type
 from headrace.schemas.errors import DefinitionError, HeadraceError
+from headrace.schemas.feature_types import ValueType, element_type
 
 if TYPE_CHECKING:
-    from headrace.schemas.feature_specs import FieldSpec, OnDemandViewSpec, ValueType
+    from headrace.schemas.feature_specs import FieldSpec, OnDemandViewSpec
 
 Columns = Mapping[str, Sequence[Any]]
 _importing = threading.Lock()  # importing changes the module path of the process for a moment

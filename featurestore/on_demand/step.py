@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.on_demand.functions import OnDemandFunctions, OnDemandView
+from headrace.schemas.feature_types import ValueType
 
 if TYPE_CHECKING:
-    from headrace.schemas.feature_specs import OnDemandViewSpec, ValueType
+    from headrace.schemas.feature_specs import OnDemandViewSpec
     from headrace.schemas.plan import Plan
 
 

@@ -20,7 +20,8 @@ from headrace.featurestore.redis_codec.column_values import (
     strings,
 )
 from headrace.featurestore.redis_codec.row_encoder import Column, RowEncoder, bulk, timestamp
-from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec, StreamViewSpec, ValueType
+from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec, StreamViewSpec
+from headrace.schemas.feature_types import ValueType, element_type
 
 _FEW_ROWS = 48  # up to so many are encoded one by one
 _STACKED: dict[layout.Wire, type[Any]] = {"double": np.float64, "float": np.float32, "bool": np.bool_}
@@ -164,7 +165,7 @@ def _by_type(features: Sequence[FieldSpec]) -> list[list[int]]:
 
 def _is_alone(dtype: ValueType) -> bool:
     """Whether it is encoded by itself: its values may differ much in length from those of its like."""
-    return layout.element_type(dtype) is not None or layout.wire_of(dtype) == "text"
+    return element_type(dtype) is not None or layout.wire_of(dtype) == "text"
 
 
 def _pair(field: bytes, value: bytes) -> bytes:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from headrace.featurestore.redis_codec import layout
 from headrace.featurestore.redis_codec.byte_columns import Ragged, join
-from headrace.schemas.feature_specs import ValueType
+from headrace.schemas.feature_types import ValueType, element_type
 from headrace.streams.columnar.lists import Lists
 
 _FIXED: dict[layout.Wire, str] = {"double": "<f8", "float": "<f4", "bool": "?"}
@@ -40,7 +40,7 @@ def encode_values(dtype: ValueType, values: Any, valid: NDArray[np.bool_]) -> li
     valid
         Shape (n,), False for null.
     """
-    if layout.element_type(dtype):
+    if element_type(dtype):
         pieces = _lists(dtype, values)
     else:
         wire, tag = layout.wire_of(dtype), layout.value_tag(dtype)

@@ -9,15 +9,13 @@ from array import array
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from headrace.featurestore.redis_codec import layout
 from headrace.featurestore.redis_codec.nested_decoder import instant, message_readers, varint
 from headrace.schemas.errors import HeadraceError
-
-if TYPE_CHECKING:
-    from headrace.schemas.feature_specs import ValueType
+from headrace.schemas.feature_types import ValueType, element_type
 
 _UNREADABLE = (LookupError, ValueError, ArithmeticError, TypeError, AttributeError, OSError, struct.error)
 _ELEMENTS = b"\x0a"  # the tag of what is in the message of a list or a set
@@ -211,7 +209,7 @@ def _message_reader(dtype: ValueType) -> _Reader:
     """What reads text, or the message of a list, a set or a nested type."""
     if dtype in _MESSAGES:
         return _MESSAGES[dtype]
-    element = layout.element_type(dtype)
+    element = element_type(dtype)
     if element is None:
         return _TEXTS[dtype]
     wire = layout.wire_of(dtype)

@@ -14,14 +14,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import Final, Literal
 
-if TYPE_CHECKING:
-    from headrace.schemas.feature_specs import ValueType
+from headrace.schemas.feature_types import ValueType, element_type, outer_type
 
-# Field numbers of ValueProto by the outline of a type; those of what may be a key are also its type number in
-# entity keys. Of a struct, and of lists in lists, the outline says no more than that.
+# Field numbers of ValueProto by outer type; those of what may be a key are also its type number in
+# entity keys. Of a struct, and of lists in lists, the outer type says no more than that.
 FIELD_NUMBERS: Final[dict[str, int]] = {
     "Bytes": 1,
     "PdfBytes": 1,
@@ -69,8 +67,6 @@ FIELD_NUMBERS: Final[dict[str, int]] = {
     "ScalarMap": 47,
     "ZonedTimestamp": 48,
 }
-_NESTED: Final = frozenset(["Map", "Array(Map)", "Struct", "Array(Struct)", "Array(Array)", "Set(Array)"])
-MESSAGES: Final = _NESTED | {"ScalarMap", "ZonedTimestamp"}  # outlines of what `nested_values` writes
 Wire = Literal["text", "double", "float", "bool", "integer", "seconds"]
 # How a value stands in its ValueProto; all that are not here are text, or bytes, behind their length: so are
 # messages.
@@ -84,29 +80,7 @@ _WIRES: Final[dict[str, Wire]] = {
 }
 _WIRE_TYPES: Final[dict[Wire, int]] = {"text": 2, "double": 1, "float": 5}  # of protobuf; the others: varint
 NULL_SECONDS: Final = -(2**63)  # what Feast writes for a missing time
-# What Feast writes into an entity key.
-KEY_TYPES: Final[tuple[ValueType, ...]] = (
-    "Int32", "Int64", "String", "UnixTimestamp", "Bytes", "PdfBytes", "ImageBytes",
-)  # fmt: skip
 PROVENANCE: Final = struct.Struct("<iqq")  # partition, offset, as_of_ms
-
-
-@cache
-def outline(dtype: ValueType) -> str:
-    """The name of a type, without what is in its structs and its inner lists."""
-    outer, opened, inner = dtype.partition("(")
-    if not opened or dtype in FIELD_NUMBERS:
-        return dtype
-    if outer == "Struct":
-        return outer
-    return f"{outer}(Struct)" if inner.startswith("Struct") else f"{outer}(Array)"
-
-
-@cache
-def element_type(dtype: ValueType) -> ValueType | None:
-    """The type of what is in a list or a set of single values; None for all other types."""
-    inner = dtype[dtype.find("(") + 1 : -1]
-    return cast("ValueType", inner) if dtype.endswith(")") and outline(dtype) not in _NESTED else None
 
 
 def wire_of(dtype: ValueType) -> Wire:
@@ -117,7 +91,7 @@ def wire_of(dtype: ValueType) -> Wire:
 def value_tag(dtype: ValueType) -> bytes:
     """What a `ValueProto` that holds a value of this type begins with: one byte or two."""
     wire_type = 2 if element_type(dtype) else _WIRE_TYPES.get(wire_of(dtype), 0)
-    tag = FIELD_NUMBERS[outline(dtype)] << 3 | wire_type
+    tag = FIELD_NUMBERS[outer_type(dtype)] << 3 | wire_type
     return bytes([tag]) if tag < 0x80 else bytes([tag & 0x7F | 0x80, tag >> 7])
 
 

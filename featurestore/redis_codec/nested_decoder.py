@@ -36,7 +36,7 @@ def instant(seconds: int) -> datetime | None:
 
 
 def message_readers(read_value: Callable[[bytes], Any]) -> dict[str, _Reader]:
-    """What reads the message of each outline in `redis_layout.MESSAGES`.
+    """The reader of the message of each composite type, by outer type.
 
     Parameters
     ----------

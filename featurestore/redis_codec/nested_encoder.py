@@ -19,7 +19,7 @@ import numpy as np
 
 from headrace.featurestore.redis_codec import layout
 from headrace.featurestore.redis_codec.row_encoder import behind_length, list_bodies, varint
-from headrace.schemas.feature_specs import ValueType
+from headrace.schemas.feature_types import ValueType, outer_type
 from headrace.streams.columnar.lists import Lists
 
 
@@ -29,7 +29,7 @@ def message_of(dtype: ValueType, value: Any) -> bytes:
     Parameters
     ----------
     dtype
-        A type whose outline is among `redis_layout.MESSAGES`.
+        A composite type; see `headrace.schemas.feature_types.is_composite`.
     value
         A dict of a map or a struct, a sequence of dicts or of sequences, a datetime. Sequences of numbers are
         numpy's where they are to have another width than Python's, and of times always, as datetime64.
@@ -39,7 +39,7 @@ def message_of(dtype: ValueType, value: Any) -> bytes:
     ValueError
         When Feast has no way to write it; the message says what is in the way.
     """
-    return _MESSAGES[layout.outline(dtype)](value)
+    return _MESSAGES[outer_type(dtype)](value)
 
 
 def _map(value: Mapping[str, Any]) -> bytes:
@@ -192,8 +192,8 @@ def _has_lists(values: Sequence[Any]) -> bool:
     return not isinstance(values, np.ndarray) and any(map(_is_list, values))
 
 
-def _tagged(outline: Any, body: bytes) -> bytes:
-    return layout.value_tag(outline) + behind_length(body)
+def _tagged(dtype: Any, body: bytes) -> bytes:
+    return layout.value_tag(dtype) + behind_length(body)
 
 
 def _part(body: bytes) -> bytes:

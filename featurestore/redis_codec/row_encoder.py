@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from headrace.featurestore.redis_codec import layout
 from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec, StreamViewSpec
+from headrace.schemas.feature_types import element_type
 from headrace.streams.columnar.lists import Lists
 
 Column = tuple[Any, NDArray[np.bool_]]  # values of shape (n,) or n `Lists`, False where null
@@ -115,7 +116,7 @@ def _key_encoder(key: FieldSpec) -> Callable[[Any], list[bytes]]:
 def _value_encoder(feature: FieldSpec) -> Callable[[Any], list[bytes]]:
     """Values of a column as bulk strings of `ValueProto` bytes."""
     tag, wire = layout.value_tag(feature.dtype), layout.wire_of(feature.dtype)
-    if layout.element_type(feature.dtype):
+    if element_type(feature.dtype):
         return lambda lists: [bulk(tag + behind_length(body)) for body in list_bodies(wire, lists)]
     if wire == "text":
         return lambda values: [bulk(tag + varint(len(text)) + text) for text in _texts(values)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from headrace.learners.definitions import Learner
 from headrace.schemas.errors import DefinitionError
-from headrace.schemas.feature_specs import ValueType
+from headrace.schemas.feature_types import ValueType
 
 _EXAMPLES = 300
 

@@ -15,7 +15,6 @@ from headrace.learners.models.definition_hash import definition_hash
 from headrace.learners.project import Project
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import (
-    LOGGED_TYPES,
     BatchViewSpec,
     FeatureRef,
     FeatureServiceSpec,
@@ -23,8 +22,8 @@ from headrace.schemas.feature_specs import (
     OnDemandViewSpec,
     SourceSpec,
     StreamViewSpec,
-    ValueType,
 )
+from headrace.schemas.feature_types import LOGGED_TYPES, ValueType
 from headrace.schemas.router_specs import LearnerSpec, OutcomeSpec, PolicySpec, RouterSpec
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

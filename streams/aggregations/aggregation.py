@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.schemas.feature_specs import AggregationSpec, ValueType
+from headrace.schemas.feature_specs import AggregationSpec
+from headrace.schemas.feature_types import ValueType
 from headrace.streams.aggregations.accumulator import Held
 from headrace.streams.aggregations.totals import COUNTED, Totals
 from headrace.streams.columnar.lists import Lists

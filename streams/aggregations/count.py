@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from headrace.schemas.feature_specs import ValueType
+from headrace.schemas.feature_types import ValueType
 from headrace.streams.aggregations.aggregation import Aggregation, Reading, Values
 
 

@@ -12,7 +12,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.schemas.feature_specs import AggregationSpec, ValueType
+from headrace.schemas.feature_specs import AggregationSpec
+from headrace.schemas.feature_types import ValueType
 from headrace.streams.aggregations.accumulator import Accumulator, Held, Indices, grow, tiles_of
 from headrace.streams.aggregations.aggregation import LOSSLESS, Aggregation, ListValues, Reading
 from headrace.streams.columnar.batch import Batch

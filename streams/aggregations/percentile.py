@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.schemas.feature_specs import AggregationSpec, ValueType
+from headrace.schemas.feature_specs import AggregationSpec
+from headrace.schemas.feature_types import ValueType
 from headrace.streams.aggregations.accumulator import Held, Indices
 from headrace.streams.aggregations.aggregation import Aggregation, Reading, Values
 from headrace.streams.aggregations.ragged import RaggedAccumulator

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.schemas.feature_specs import FLAT_TYPES, FieldSpec, StreamViewSpec
+from headrace.schemas.feature_specs import FieldSpec, StreamViewSpec
+from headrace.schemas.feature_types import FLAT_TYPES
 from headrace.streams.aggregations import AGGREGATIONS, LAST_K
 from headrace.streams.columnar.hashing import hash_values
 from headrace.streams.state.view_group import GroupState

@@ -14,9 +14,8 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.type_map import python_values_to_proto_values
 from hypothesis import strategies as st
 
-from headrace.featurestore.redis_codec.layout import MESSAGES, outline
 from headrace.featurestore.redis_codec.nested_encoder import message_of
-from headrace.schemas.feature_specs import FLAT_TYPES, NestedType, ValueType
+from headrace.schemas.feature_types import FLAT_TYPES, NestedType, ValueType, is_composite, outer_type
 from headrace.schemas.nested_types import TypeTree, parse_type
 from headrace.streams.columnar.lists import Lists
 
@@ -115,7 +114,7 @@ def _feast_type(tree: TypeTree) -> Any:
 
 def is_message(dtype: ValueType) -> bool:
     """Whether it is of a map, a struct, lists in lists or zoned times."""
-    return outline(dtype) in MESSAGES
+    return is_composite(dtype)
 
 
 def element_of(dtype: ValueType) -> str | None:
@@ -126,7 +125,7 @@ def element_of(dtype: ValueType) -> str | None:
 def values_of(dtype: ValueType) -> st.SearchStrategy[Any]:
     element = element_of(dtype)
     if is_message(dtype):
-        return _MESSAGES[outline(dtype)]
+        return _MESSAGES[outer_type(dtype)]
     if element is None:
         return _ELEMENTS[dtype][1]
     values = _ELEMENTS[element][1]

@@ -15,7 +15,7 @@ from headrace.featurestore.batch.nested_columns import read_messages
 from headrace.featurestore.redis_codec.decoder import decode_values
 from headrace.featurestore.redis_codec.layout import value_tag
 from headrace.featurestore.redis_codec.row_encoder import behind_length
-from headrace.schemas.feature_specs import NestedType, ValueType
+from headrace.schemas.feature_types import NestedType, ValueType
 from tests.support.feature_values import INT32, INT64, TEXT, feast_type, in_order, shown
 
 MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)).map(

@@ -25,7 +25,8 @@ from headrace.featurestore.redis_codec.column_encoder import ViewEncoder, encode
 from headrace.featurestore.redis_codec.column_values import encode_timestamps, encode_values
 from headrace.featurestore.redis_codec.decoder import decode_time_ms, decode_values
 from headrace.schemas.errors import HeadraceError
-from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec, ValueType
+from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec
+from headrace.schemas.feature_types import ValueType
 from tests.support.feature_values import (
     INT32,
     INT64,
