@@ -10,7 +10,7 @@ from pathlib import Path
 
 import redis
 
-from headrace.featurestore.plans.consumers import read_by, readers_of
+from headrace.featurestore.plans.consumers import consumers_of, with_inputs
 from headrace.featurestore.plans.diff import aggregation_text
 from headrace.featurestore.plans.safety import kind_of
 from headrace.featurestore.plans.store import PlanStore
@@ -154,7 +154,7 @@ def features_of(plan: Plan, learner: str) -> tuple[FeatureRef, ...]:
         When the plan has no such learner.
     """
     service = plan.learner(learner).service
-    return () if service is None else read_by(plan, plan.service(service).features)
+    return () if service is None else with_inputs(plan, plan.service(service).features)
 
 
 class Lineage:
@@ -199,16 +199,16 @@ class Lineage:
         view, number = self._features[full]
         feature = view.features[number]
         ref = FeatureRef(view=view.name, feature=feature.name)
-        readers = readers_of(self._plan, [ref])
-        about = self._plan.about_of("feature", full)
-        of_view = self._plan.about_of(kind_of(view), view.name)
+        readers = consumers_of(self._plan, [ref])
+        described = self._plan.description_of("feature", full)
+        of_view = self._plan.description_of(kind_of(view), view.name)
         return FeatureLineage(
             name=full,
             dtype=feature.dtype,
             entities=tuple(dict.fromkeys(key.name for one in self._stored(view) for key in one.join_keys)),
             owner=of_view.owner,
-            description=about.description,
-            tags=about.tags,
+            description=described.description,
+            tags=described.tags,
             sources=tuple(dict.fromkeys(self._sources(view, number))),
             transformations=tuple(self._transformations(view, number)),
             on_demand=tuple(each.name for each in self._plan.on_demand_views if ref in each.inputs),

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Literal, Protocol, Self, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from headrace.schemas.encodings import Encoding
 from headrace.schemas.errors import PlanError, UnknownNameError
@@ -29,7 +29,7 @@ from headrace.schemas.feature_types import LOGGED_TYPES, ValueType
 from headrace.schemas.router_specs import LearnerSpec, RouterSpec
 from headrace.schemas.spec import Spec
 
-AboutKind = Literal[
+ObjectKind = Literal[
     "entity", "source", "stream feature view", "feature view", "on demand feature view", "feature",
     "feature service",
 ]  # fmt: skip
@@ -40,12 +40,14 @@ PLAN = Encoding(
 )
 
 
-class AboutSpec(Spec):
-    """What people should know of an object and no process needs. It stands apart from the object, so that a
-    new owner is no new definition. A feature's name is ``view:feature``; `tags` are those that Headrace does
-    not read itself."""
+class DescriptionSpec(Spec):
+    """Owner, description and tags of an object, for people; no process reads them.
 
-    kind: AboutKind
+    They stand apart from the object, so that a new owner is no new definition. The name of a feature is
+    ``view:feature``. `tags` has only those that Headrace does not read itself.
+    """
+
+    kind: ObjectKind
     name: str
     owner: str = ""
     description: str = ""
@@ -54,6 +56,8 @@ class AboutSpec(Spec):
 
 class Plan(Spec):
     """Everything the processes need to know, compiled from the repository."""
+
+    model_config = ConfigDict(populate_by_name=True)
 
     version: int = PLAN.version
     project: str
@@ -65,12 +69,14 @@ class Plan(Spec):
     learners: tuple[LearnerSpec, ...] = ()
     routers: tuple[RouterSpec, ...] = ()
     expectations: tuple[ViewExpectationsSpec, ...] = ()
-    about: tuple[AboutSpec, ...] = ()
+    descriptions: tuple[DescriptionSpec, ...] = Field(
+        default=(), validation_alias="about", serialization_alias="about"
+    )
 
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the canonical JSON, in hex."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        canonical = json.dumps(self._persisted(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -79,8 +85,12 @@ class Plan(Spec):
         copied.__dict__.pop("hash", None)
         return copied
 
+    def _persisted(self) -> dict[str, Any]:
+        """The plan as it is hashed and stored, by persisted names."""
+        return self.model_dump(mode="json", by_alias=True)
+
     def to_json(self) -> str:
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1)
+        return json.dumps(self._persisted(), sort_keys=True, indent=1)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Plan:
@@ -103,10 +113,10 @@ class Plan(Spec):
         except ValidationError as error:
             raise _unreadable(error) from error
 
-    def about_of(self, kind: AboutKind, name: str) -> AboutSpec:
-        """What is said of an object; empty where nothing is."""
-        found = (about for about in self.about if (about.kind, about.name) == (kind, name))
-        return next(found, AboutSpec(kind=kind, name=name))
+    def description_of(self, kind: ObjectKind, name: str) -> DescriptionSpec:
+        """Owner, description and tags of an object; empty where the repository gives none."""
+        matching = (each for each in self.descriptions if (each.kind, each.name) == (kind, name))
+        return next(matching, DescriptionSpec(kind=kind, name=name))
 
     def source(self, name: str) -> SourceSpec:
         return _find("source", self.sources, name)

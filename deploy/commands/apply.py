@@ -13,7 +13,7 @@ from headrace.featurestore.compile.features import FeatureParts, compile_feature
 from headrace.featurestore.plans.report import report
 from headrace.featurestore.plans.safety import unsafe_changes
 from headrace.featurestore.plans.store import PlanStore
-from headrace.featurestore.plans.usage import NoFacts, RedisPlanFacts
+from headrace.featurestore.plans.usage import NoUsage, RedisPlanUsage
 from headrace.learners.compile.plan import compile_learners
 from headrace.learners.project import load_project
 from headrace.schemas.errors import PlanError
@@ -77,7 +77,7 @@ def describe_changes(settings: Settings, wanted: Plan) -> str:
         current = PlanStore(client, wanted.project).in_force()
     except PlanError as error:
         return f"what would change cannot be told: {error}"
-    return report(current, wanted, RedisPlanFacts(client, current) if current else NoFacts())
+    return report(current, wanted, RedisPlanUsage(client, current) if current else NoUsage())
 
 
 def refuse_unsafe_changes(settings: Settings, wanted: CompiledProject) -> None:

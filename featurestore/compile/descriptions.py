@@ -9,11 +9,11 @@ from feast.data_source import KafkaSource
 from feast.feature_view import DUMMY_ENTITY_NAME
 
 from headrace.featurestore.compile.definition import TAG_PREFIX
-from headrace.schemas.plan import AboutKind, AboutSpec
+from headrace.schemas.plan import DescriptionSpec, ObjectKind
 
 
-def compile_about(contents: Any, views: Collection[str]) -> Iterator[AboutSpec]:
-    """What the repository says of its objects, where it says anything, in order of kind and name.
+def compile_descriptions(contents: Any, views: Collection[str]) -> Iterator[DescriptionSpec]:
+    """Owner, description and tags of each object that has any of them, in order of kind and name.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ def compile_about(contents: Any, views: Collection[str]) -> Iterator[AboutSpec]:
     yield from _of_kind("feature service", {service.name: service for service in contents.feature_services})
 
 
-def _of_kind(kind: AboutKind, items: Mapping[str, Any]) -> Iterator[AboutSpec]:
+def _of_kind(kind: ObjectKind, items: Mapping[str, Any]) -> Iterator[DescriptionSpec]:
     for name, item in sorted(items.items()):
-        about = AboutSpec(
+        description = DescriptionSpec(
             kind=kind,
             name=name,
             owner=getattr(item, "owner", "") or "",
@@ -51,5 +51,5 @@ def _of_kind(kind: AboutKind, items: Mapping[str, Any]) -> Iterator[AboutSpec]:
                 if not key.startswith(TAG_PREFIX)
             },
         )
-        if about.owner or about.description or about.tags:
-            yield about
+        if description.owner or description.description or description.tags:
+            yield description

@@ -18,7 +18,7 @@ from feast.stream_feature_view import StreamFeatureView
 
 from headrace.featurestore.compile.batch_views import compile_batch_view
 from headrace.featurestore.compile.definition import Definition
-from headrace.featurestore.compile.descriptions import compile_about
+from headrace.featurestore.compile.descriptions import compile_descriptions
 from headrace.featurestore.compile.entities import JoinKeys
 from headrace.featurestore.compile.expectations import compile_view_expectations
 from headrace.featurestore.compile.on_demand_views import compile_on_demand_view
@@ -34,7 +34,7 @@ from headrace.schemas.feature_specs import (
     StreamViewSpec,
     ViewExpectationsSpec,
 )
-from headrace.schemas.plan import AboutSpec, Plan
+from headrace.schemas.plan import DescriptionSpec, Plan
 from headrace.schemas.router_specs import LearnerSpec, RouterSpec
 
 __all__ = ["FeatureParts", "compile_features", "register"]
@@ -51,7 +51,7 @@ class FeatureParts:
     on_demand_views: tuple[OnDemandViewSpec, ...]
     services: tuple[FeatureServiceSpec, ...]
     expectations: tuple[ViewExpectationsSpec, ...]
-    about: tuple[AboutSpec, ...]
+    descriptions: tuple[DescriptionSpec, ...]
     repository: FeastRepository
 
     def plan(self, learners: Iterable[LearnerSpec] = (), routers: Iterable[RouterSpec] = ()) -> Plan:
@@ -66,7 +66,7 @@ class FeatureParts:
             learners=tuple(learners),
             routers=tuple(routers),
             expectations=self.expectations,
-            about=self.about,
+            descriptions=self.descriptions,
         )
 
     def file_of(self, kind: str, name: str) -> str:
@@ -141,7 +141,7 @@ def compile_features(repo_dir: Path) -> FeatureParts:
             for service in _by_name(contents.feature_services)
         ),
         expectations=tuple(_expectations(repository, stored)),
-        about=tuple(compile_about(contents, views)),
+        descriptions=tuple(compile_descriptions(contents, views)),
         repository=repository,
     )
 

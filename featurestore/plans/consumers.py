@@ -10,7 +10,7 @@ from headrace.schemas.plan import Plan
 
 
 @dataclass(frozen=True)
-class Readers:
+class Consumers:
     """Names, each in order; a router reads what any of its arms reads."""
 
     services: tuple[str, ...] = ()
@@ -25,19 +25,19 @@ class Readers:
         return ", ".join(f"{kind} '{name}'" for kind, names in named for name in names)
 
 
-def readers_of(plan: Plan, refs: Collection[FeatureRef]) -> Readers:
+def consumers_of(plan: Plan, refs: Collection[FeatureRef]) -> Consumers:
     """Everyone who reads at least one of these features, as it is or through an on-demand view."""
-    services = [s.name for s in plan.services if not set(refs).isdisjoint(read_by(plan, s.features))]
-    return readers_of_services(plan, services)
+    services = [s.name for s in plan.services if not set(refs).isdisjoint(with_inputs(plan, s.features))]
+    return consumers_of_services(plan, services)
 
 
-def read_by(plan: Plan, refs: Collection[FeatureRef]) -> tuple[FeatureRef, ...]:
+def with_inputs(plan: Plan, refs: Collection[FeatureRef]) -> tuple[FeatureRef, ...]:
     """These features, and the stored ones that are read to compute those on demand."""
     return tuple(dict.fromkeys((*refs, *plan.stored(refs))))
 
 
-def readers_of_services(plan: Plan, services: Collection[str]) -> Readers:
+def consumers_of_services(plan: Plan, services: Collection[str]) -> Consumers:
     """These services, with everyone who reads one of them."""
     learners = [learner.name for learner in plan.learners if learner.service in services]
     routers = [router.name for router in plan.routers if not set(learners).isdisjoint(router.arms)]
-    return Readers(tuple(sorted(services)), tuple(sorted(learners)), tuple(sorted(routers)))
+    return Consumers(tuple(sorted(services)), tuple(sorted(learners)), tuple(sorted(routers)))

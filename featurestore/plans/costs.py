@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
-from headrace.featurestore.plans.consumers import readers_of
+from headrace.featurestore.plans.consumers import consumers_of
 from headrace.featurestore.plans.diff import Change
-from headrace.featurestore.plans.usage import Amount, PlanFacts
+from headrace.featurestore.plans.usage import Amount, PlanUsage
 from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef, StreamViewSpec
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import LearnerSpec
@@ -24,12 +24,12 @@ class PlanCosts:
     ----------
     old, new
         The plan in force, None when there is none, and the one that would be applied.
-    facts
+    usage
         How much there is now.
     """
 
-    def __init__(self, old: Plan | None, new: Plan, facts: PlanFacts) -> None:
-        self._old, self._new, self._facts = old or Plan(project=new.project), new, facts
+    def __init__(self, old: Plan | None, new: Plan, usage: PlanUsage) -> None:
+        self._old, self._new, self._usage = old or Plan(project=new.project), new, usage
         self._reread = [s.name for s in new.sources if self._is_reread(s.name)]
 
     def of(self, change: Change) -> list[str]:
@@ -57,11 +57,11 @@ class PlanCosts:
     def _source(self, name: str) -> Iterator[str]:
         if name in self._reread:
             source = self._new.source(name)
-            known = self._facts.records(source.topic)
+            known = self._usage.records(source.topic)
             amount = f", {known.of('record', 'records')} so far" if known.count else ""
             views = ", ".join(view.name for view in self._new.views_of(name))
             yield f"topic {source.topic} is read from its beginning{amount}, to compute {views}"
-            if any(self._facts.rows(view).count for view in self._old.views_of(name)):
+            if any(self._usage.rows(view).count for view in self._old.views_of(name)):
                 yield "until that is done their rows go back to earlier values"
 
     def _stream_view(self, name: str) -> Iterator[str]:
@@ -96,10 +96,10 @@ class PlanCosts:
 
     def _rewritten(self, before: StreamViewSpec | BatchViewSpec | None) -> Iterator[str]:
         if before is not None:
-            yield f"{self._facts.rows(before).of('row', 'rows')} in Redis to rewrite"
+            yield f"{self._usage.rows(before).of('row', 'rows')} in Redis to rewrite"
 
     def _left_behind(self, view: StreamViewSpec | BatchViewSpec) -> Iterator[str]:
-        if (rows := self._facts.rows(view)).count:
+        if (rows := self._usage.rows(view)).count:
             yield f"{rows.of('row', 'rows')} left in Redis, read by nobody"
 
     def _fresh(self, before: Spec | None, after: Spec) -> list[str]:
@@ -112,7 +112,7 @@ class PlanCosts:
         one, other = _features(before), _features(after)
         changed = [feature for feature in one.keys() | other.keys() if one.get(feature) != other.get(feature)]
         refs = [FeatureRef(view=name, feature=feature) for feature in changed]
-        learners = {name for plan in (self._old, self._new) for name in readers_of(plan, refs).learners}
+        learners = {name for plan in (self._old, self._new) for name in consumers_of(plan, refs).learners}
         if learners:
             yield f"learners affected: {', '.join(sorted(learners))}"
 
@@ -128,7 +128,7 @@ class PlanCosts:
         if router is None:
             yield "no router has it as an arm, so it learns nothing"
             return
-        seen = max(self._facts.examples(arm).count for arm in router.arms)
+        seen = max(self._usage.examples(arm).count for arm in router.arms)
         amount = f", {Amount(seen).of('record', 'records')} so far" if seen else ""
         begins = "a new major version begins and learns" if before else "it learns"
         yield f"{begins} the examples of router {router.name} from the first one{amount}"

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from headrace.schemas.feature_specs import UdfSpec
-from headrace.schemas.plan import AboutSpec, Plan
+from headrace.schemas.plan import DescriptionSpec, Plan
 from headrace.schemas.spec import Spec
 
 _LONGEST = 60  # characters of a value that are worth showing
 
 
-def about_changes(old: Plan | None, new: Plan, kind: str, name: str) -> list[str]:
+def description_changes(old: Plan | None, new: Plan, kind: str, name: str) -> list[str]:
     """Lines about one object, and about its features where it is a view."""
     before, after = _said(old, kind), _said(new, kind)
     lines = list(_lines("", before.get(name), after.get(name)))
@@ -30,11 +30,11 @@ def _expected(plan: Plan | None, view: str) -> dict[str, str]:
     return {f"expectation of {spec.field}": spec.text for each in found for spec in each.features}
 
 
-def _said(plan: Plan | None, kind: str) -> dict[str, AboutSpec]:
-    return {about.name: about for about in (plan.about if plan else ()) if about.kind == kind}
+def _said(plan: Plan | None, kind: str) -> dict[str, DescriptionSpec]:
+    return {about.name: about for about in (plan.descriptions if plan else ()) if about.kind == kind}
 
 
-def _lines(part: str, before: AboutSpec | None, after: AboutSpec | None) -> Iterator[str]:
+def _lines(part: str, before: DescriptionSpec | None, after: DescriptionSpec | None) -> Iterator[str]:
     yield from _differing(part, _told(before), _told(after))
 
 
@@ -48,7 +48,7 @@ def _differing(part: str, one: Mapping[str, str], other: Mapping[str, str]) -> I
             yield f"~ {part}{name}: {shown(one[name])} -> {shown(other[name])}"
 
 
-def _told(about: AboutSpec | None) -> dict[str, str]:
+def _told(about: DescriptionSpec | None) -> dict[str, str]:
     if about is None:
         return {}
     plain = {"owner": about.owner, "description": about.description}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from headrace.featurestore.plans.descriptions_diff import about_changes, shown
+from headrace.featurestore.plans.descriptions_diff import description_changes, shown
 from headrace.schemas.feature_specs import (
     AggregationSpec,
     ColumnSpec,
@@ -68,16 +68,16 @@ def plan_changes(old: Plan | None, new: Plan) -> list[Change]:
         before = {spec.name: spec for spec in getattr(old, part, ())}
         after = {spec.name: spec for spec in getattr(new, part)}
         for name in sorted(before.keys() | after.keys()):
-            about = about_changes(old, new, kind, name) if name in after else []
+            about = description_changes(old, new, kind, name) if name in after else []
             changes += _object(kind, name, before.get(name), after.get(name), about)
     return changes
 
 
 def _entities(old: Plan | None, new: Plan) -> Iterator[Change]:
     """Entities are in the plan by what is said of them; their join keys are in the views."""
-    about = {a.name for plan in (old, new) if plan for a in plan.about if a.kind == "entity"}
+    about = {a.name for plan in (old, new) if plan for a in plan.descriptions if a.kind == "entity"}
     for name in sorted(about):
-        if lines := about_changes(old, new, "entity", name):
+        if lines := description_changes(old, new, "entity", name):
             yield Change("~", "entity", name, tuple(lines))
 
 

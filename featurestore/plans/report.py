@@ -8,20 +8,20 @@ from collections.abc import Iterator, Sequence
 from headrace.featurestore.plans.costs import PlanCosts
 from headrace.featurestore.plans.diff import KINDS, Change, plan_changes
 from headrace.featurestore.plans.safety import UnsafeChange, unsafe_changes
-from headrace.featurestore.plans.usage import PlanFacts
+from headrace.featurestore.plans.usage import PlanUsage
 from headrace.schemas.plan import Plan
 
 _INDENT = "    "
 _SIGNS = {"+": "added", "~": "changed", "-": "removed"}
 
 
-def report(old: Plan | None, new: Plan, facts: PlanFacts) -> str:
+def report(old: Plan | None, new: Plan, usage: PlanUsage) -> str:
     """The changes from the plan in force to another, as text.
 
     ``+`` stands for added, ``-`` for removed, ``~`` for changed; unsafe is what `apply` refuses without
     ``--allow-unsafe``.
     """
-    costs, unsafe = PlanCosts(old, new, facts), unsafe_changes(old, new)
+    costs, unsafe = PlanCosts(old, new, usage), unsafe_changes(old, new)
     changes = plan_changes(old, new)
     told = {(change.kind, change.name) for change in changes}
     changes += [c for c in costs.rereads() if (c.kind, c.name) not in told]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from headrace.featurestore.plans.consumers import Readers, readers_of, readers_of_services
+from headrace.featurestore.plans.consumers import Consumers, consumers_of, consumers_of_services
 from headrace.featurestore.plans.diff import field_change
 from headrace.schemas.feature_specs import (
     BatchViewSpec,
@@ -125,7 +125,7 @@ def _view(old: Plan, before: Stored, after: Stored) -> Iterator[UnsafeChange]:
 def _on_demand_view(old: Plan, before: OnDemandViewSpec, after: OnDemandViewSpec) -> Iterator[UnsafeChange]:
     """Nothing of it is stored, so what no service serves may change. More inputs are no other function."""
     kind, name = kind_of(before), before.name
-    readers = readers_of(old, [FeatureRef(view=name, feature=f.name) for f in before.features])
+    readers = consumers_of(old, [FeatureRef(view=name, feature=f.name) for f in before.features])
     if readers:
         for told in _differing(before, after, _OF_FUNCTION):
             problem = f"{told}; all its features would mean something else, and in force {_read(readers)}"
@@ -141,7 +141,7 @@ def _on_demand_view(old: Plan, before: OnDemandViewSpec, after: OnDemandViewSpec
 def _retyped_features(old: Plan, before: OnDemandViewSpec, after: OnDemandViewSpec) -> Iterator[UnsafeChange]:
     now = {feature.name: feature for feature in after.features}
     for feature in before.features:
-        readers = readers_of(old, [FeatureRef(view=before.name, feature=feature.name)])
+        readers = consumers_of(old, [FeatureRef(view=before.name, feature=feature.name)])
         for told in _differing(feature, now.get(feature.name, feature), ("dtype",)) if readers else ():
             problem = f"{told}, and in force {_read(readers)}"
             remedy = "Give the new feature a name of its own"
@@ -150,7 +150,7 @@ def _retyped_features(old: Plan, before: OnDemandViewSpec, after: OnDemandViewSp
 
 def _lost_features(old: Plan, view: View, names: list[str]) -> Iterator[UnsafeChange]:
     for name in names:
-        if readers := readers_of(old, [FeatureRef(view=view.name, feature=name)]):
+        if readers := consumers_of(old, [FeatureRef(view=view.name, feature=name)]):
             problem = f"it is removed, and in force {_read(readers)}"
             remedy = "Take it out of these first and apply that, then remove it"
             yield UnsafeChange(kind_of(view), view.name, f"feature '{name}'", problem, remedy)
@@ -160,7 +160,7 @@ def _changed_features(old: Plan, before: Stored, after: Stored) -> Iterator[Unsa
     now = {name: spec for name, spec in _features(after)}
     for name, spec in _features(before):
         for told in _differing(spec, now.get(name, spec), tuple(type(spec).model_fields)):
-            readers = readers_of(old, [FeatureRef(view=before.name, feature=name)])
+            readers = consumers_of(old, [FeatureRef(view=before.name, feature=name)])
             also = f", and in force {_read(readers)}" if readers else ""
             problem = f"{told}; rows and logs hold both under one name{also}"
             remedy = "Give the new feature a name of its own"
@@ -176,7 +176,7 @@ def _features(view: Stored) -> list[tuple[str, Spec]]:
 def _services(old: Plan, new: Plan) -> Iterator[UnsafeChange]:
     after = {service.name: service for service in new.services}
     for service in old.services:
-        readers = readers_of_services(old, [service.name])
+        readers = consumers_of_services(old, [service.name])
         if service.name not in after:
             behind = f", and {_read(readers, services=False)}" if readers.learners else ""
             problem = f"it is removed; clients ask for it by its name{behind}"
@@ -235,6 +235,6 @@ def _typed(fields: tuple[FieldSpec, ...]) -> str:
     return ", ".join(f"{field.name}: {field.dtype}" for field in fields)
 
 
-def _read(readers: Readers, services: bool = True) -> str:
-    told = str(readers if services else Readers((), readers.learners, readers.routers))
+def _read(readers: Consumers, services: bool = True) -> str:
+    told = str(readers if services else Consumers((), readers.learners, readers.routers))
     return f"{told} {'reads' if told.count(', ') == 0 else 'read'} it"

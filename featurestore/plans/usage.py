@@ -31,7 +31,7 @@ class Amount:
         return f"{'' if self.exact else 'about '}{self.count:,} {one if self.count == 1 else many}"
 
 
-class PlanFacts(Protocol):
+class PlanUsage(Protocol):
     """What the costs of a change are measured by."""
 
     def rows(self, view: StreamViewSpec | BatchViewSpec) -> Amount:
@@ -44,8 +44,8 @@ class PlanFacts(Protocol):
         """Records of its examples topic that a learner has passed."""
 
 
-class RedisPlanFacts:
-    """Implements `PlanFacts`.
+class RedisPlanUsage:
+    """Implements `PlanUsage`.
 
     Rows are counted in a sample of keys, since Redis keeps no count of them: exactly in a small store.
 
@@ -105,7 +105,7 @@ class RedisPlanFacts:
             self._size = 0  # all of them were seen
 
 
-class NoFacts:
+class NoUsage:
     """Before anything is in force there is nothing to count."""
 
     def rows(self, view: StreamViewSpec | BatchViewSpec) -> Amount:

@@ -26,7 +26,7 @@ from headrace.schemas.feature_specs import (
     StreamViewSpec,
     UdfSpec,
 )
-from headrace.schemas.plan import AboutSpec, Plan
+from headrace.schemas.plan import DescriptionSpec, Plan
 from headrace.schemas.router_specs import LearnerSpec
 from tests.support.purchases import purchases_plan
 
@@ -55,9 +55,11 @@ def first(project: str) -> Plan:
             FeatureServiceSpec(name="one", features=refs[:1]),
         ),
         learners=(LearnerSpec(name="tree", service="one", target="bought", definition="d1"),),
-        about=(
-            AboutSpec(kind="stream feature view", name="shopping", owner="ada"),
-            AboutSpec(kind="feature", name="shopping:spent", description="in an hour", tags={"pii": "no"}),
+        descriptions=(
+            DescriptionSpec(kind="stream feature view", name="shopping", owner="ada"),
+            DescriptionSpec(
+                kind="feature", name="shopping:spent", description="in an hour", tags={"pii": "no"}
+            ),
         ),
     )
 
@@ -147,12 +149,12 @@ def computing(plan: Plan, *services: FeatureServiceSpec) -> Plan:
         features=(FieldSpec(name="per_year", dtype="Float64"),), file="features.py",
         definition="0123456789abcdef",
     )  # fmt: skip
-    said = AboutSpec(kind="on demand feature view", name="ratios", owner="eve")
+    said = DescriptionSpec(kind="on demand feature view", name="ratios", owner="eve")
     return plan.model_copy(
         update={
             "on_demand_views": (view,),
             "services": (*plan.services, *services),
-            "about": (*plan.about, said),
+            "descriptions": (*plan.descriptions, said),
         }
     )
 

@@ -14,7 +14,7 @@ from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClien
 from headrace.featurestore.online.rebuild import RedisRebuildStore
 from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.featurestore.plans.store import PlanStore
-from headrace.featurestore.plans.usage import Amount, RedisPlanFacts
+from headrace.featurestore.plans.usage import Amount, RedisPlanUsage
 from headrace.learners.models.pointers import ModelPointer, ModelPointers
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
 from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, SourceSpec, StreamViewSpec
@@ -84,8 +84,8 @@ def check_everything(url: str) -> None:
 
     assert read(url, plan, [*NAMES, "nobody"]) == [*expected, None]
     assert asyncio.run(read_async()) == [*expected, None]
-    facts = RedisPlanFacts(redis_client(url), plan)
-    assert facts.rows(plan.stream_views[0]) == Amount(len(NAMES))
+    usage = RedisPlanUsage(redis_client(url), plan)
+    assert usage.rows(plan.stream_views[0]) == Amount(len(NAMES))
     check_rebuild(url, plan)
     check_pointers(url, plan)
 

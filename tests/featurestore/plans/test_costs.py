@@ -13,7 +13,7 @@ import redis
 
 from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.featurestore.plans.report import report
-from headrace.featurestore.plans.usage import Amount, NoFacts, RedisPlanFacts
+from headrace.featurestore.plans.usage import Amount, NoUsage, RedisPlanUsage
 from headrace.schemas.feature_specs import (
     AggregationSpec,
     BatchViewSpec,
@@ -50,7 +50,7 @@ ROUTER = a_router(
 
 @dataclass
 class Given:
-    """Facts as a test wants them."""
+    """Usage as a test wants them."""
 
     of_views: dict[str, Amount] = field(default_factory=dict)
     of_topics: int = 0
@@ -91,8 +91,8 @@ def changed(spec: Spec, **update: Any) -> Any:
 
 
 def test_a_new_feature_costs_the_topic_the_rows_and_the_models_that_read_it() -> None:
-    facts = Given({"user_spent": Amount(12_000, exact=False)}, of_topics=162_517, of_learners=77_911)
-    told = report(plan(SPENT), plan(SPENT, VISITS), facts)
+    usage = Given({"user_spent": Amount(12_000, exact=False)}, of_topics=162_517, of_learners=77_911)
+    told = report(plan(SPENT), plan(SPENT, VISITS), usage)
     assert told.splitlines() == [
         "~ source purchases",
         "    cost: topic p.purchases is read from its beginning, 162,517 records so far, "
@@ -127,8 +127,8 @@ def test_another_udf_costs_the_topic_and_all_features_of_its_view() -> None:
         changed(old, stream_views=(changed(old.stream_views[0], udf=changed(udf, source=text)),))
         for text in "ab"
     )
-    facts = Given({"user_spent": Amount(12)}, of_topics=162_517)
-    assert report(one, other, facts).splitlines() == [
+    usage = Given({"user_spent": Amount(12)}, of_topics=162_517)
+    assert report(one, other, usage).splitlines() == [
         "~ source purchases",
         "    cost: topic p.purchases is read from its beginning, 162,517 records so far, "
         "to compute user_spent",
@@ -171,7 +171,7 @@ def test_what_costs_nothing_has_no_cost() -> None:
         "",
         "1 changed",
     ]
-    assert report(old, old, NoFacts()) == "nothing would change"
+    assert report(old, old, NoUsage()) == "nothing would change"
 
 
 def test_more_lateness_has_the_views_of_the_source_computed_anew() -> None:
@@ -199,14 +199,14 @@ def test_a_new_batch_feature_wants_materialising() -> None:
 def test_another_policy_computes_the_epochs_again() -> None:
     old = plan(SPENT)
     router = changed(ROUTER, policy=PolicySpec(floor=0.1))
-    told = report(old, changed(old, routers=(router,)), NoFacts())
+    told = report(old, changed(old, routers=(router,)), NoUsage())
     assert "~ policy.floor: 0.0 -> 0.1" in told
     assert "its epochs are computed again from the first closing, by another policy" in told
 
 
 def test_unsafe_changes_are_told_with_the_change_and_counted() -> None:
     wider = changed(SPENT, window_ms=2000)
-    told = report(plan(SPENT), plan(wider), NoFacts())
+    told = report(plan(SPENT), plan(wider), NoUsage())
     assert "    unsafe: feature 'spent': window: 0:00:01 -> 0:00:02" in told
     assert told.endswith("1 of it is unsafe, and refused by `headrace apply` without --allow-unsafe")
 
@@ -228,9 +228,9 @@ async def test_redis_tells_rows_records_and_examples(stored: Plan, redis_url: st
             client.hset(counts_key(stored.project), name, json.dumps(counts))
         examples = f"headrace.{stored.project}.examples.main"
         ProgressStore(client, stored).publish("train", examples, 0, Progress(33), "tree")
-        facts = RedisPlanFacts(client, stored)
-        rows = facts.rows(stored.batch_views[0])
+        usage = RedisPlanUsage(client, stored)
+        rows = usage.rows(stored.batch_views[0])
         assert (rows.count == 5) if rows.exact else rows.count >= 0
-        assert facts.rows(stored.stream_views[0]).count == 0
-        assert facts.records("p.purchases") == Amount(20)
-        assert (facts.examples("tree"), facts.examples("line")) == (Amount(33), Amount(0))
+        assert usage.rows(stored.stream_views[0]).count == 0
+        assert usage.records("p.purchases") == Amount(20)
+        assert (usage.examples("tree"), usage.examples("line")) == (Amount(33), Amount(0))

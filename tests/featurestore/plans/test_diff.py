@@ -7,7 +7,7 @@ from pathlib import Path
 from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.plans.diff import plan_changes
 from headrace.schemas.feature_specs import ColumnSpec, UdfSpec
-from headrace.schemas.plan import AboutSpec, Plan
+from headrace.schemas.plan import DescriptionSpec, Plan
 from headrace.schemas.router_specs import LearnerSpec
 from tests.support.carrier_repository import ON_DEMAND
 from tests.support.edits import Append, Replace
@@ -80,11 +80,11 @@ def test_owners_descriptions_and_tags_are_kept_in_the_plan_and_told(repo: Path, 
     replace('Field(name="n_1h", dtype=Int64)', 'Field(name="n_1h", dtype=Int64, description="departures")')
     replace('Entity(name="carrier", ', 'Entity(name="carrier", owner="ada@example.org", ')
     new = compile_features(repo).plan()
-    view = AboutSpec(
+    view = DescriptionSpec(
         kind="stream feature view", name="carrier_delays", owner="ada@example.org", tags={"team": "ops"}
     )
-    assert new.about_of("stream feature view", "carrier_delays") == view
-    assert new.about_of("feature", "carrier_delays:n_1h").description == "departures"
+    assert new.description_of("stream feature view", "carrier_delays") == view
+    assert new.description_of("feature", "carrier_delays:n_1h").description == "departures"
     assert Plan.from_json(new.to_json()) == new
     told = lines(old, new)
     assert told[:2] == ["~ entity carrier", "+ owner: ada@example.org"]
