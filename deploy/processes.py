@@ -1,4 +1,4 @@
-"""What each process is made of: the composition root."""
+"""The composition root: builds each process and its configuration from the settings, and runs it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gc
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import redis
 
@@ -20,6 +20,7 @@ from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import refuse_wrong_access
 from headrace.streams.connections.redis import redis_client
 from headrace.streams.join.config import JoinConfig
+from headrace.streams.runtime.config import ConsumerConfig, FaustConfig
 from headrace.streams.worker.config import WorkerConfig
 
 if TYPE_CHECKING:
@@ -32,12 +33,12 @@ _SETTLE_S = 2.0  # how long a range in hand may hold a checkpoint up
 
 
 def current_plan(settings: Settings) -> tuple[redis.Redis, Plan]:
-    """A Redis client and the plan that was applied last.
+    """Return a Redis client and the plan in force.
 
     Raises
     ------
     PlanError
-        When none was.
+        When no plan was applied.
     ServiceUnavailable
         When Redis cannot be reached.
     """
@@ -49,7 +50,7 @@ def current_plan(settings: Settings) -> tuple[redis.Redis, Plan]:
 
 
 def run_worker(settings: Settings) -> None:
-    """Event topics to the online store, until SIGTERM."""
+    """Compute stream features from event topics into the online store, until SIGTERM."""
     import uvloop
 
     from headrace.featurestore.offline.feature_log import ParquetFeatureLog
@@ -61,68 +62,84 @@ def run_worker(settings: Settings) -> None:
     sink = RedisOnlineSink(settings.redis, plan)
     feature_log = ParquetFeatureLog(settings.feature_log_dir, plan) if settings.feature_log else None
     uvloop.install()
-    config = WorkerConfig(idle_ms=settings.idle_ms, **_of_faust(settings))
+    config = worker_config(settings)
     WorkerProcess(plan, settings.kafka_access, sink, feature_log, transforms, config).run()
 
 
-def _udfs(settings: Settings, plan: Plan) -> dict[str, Transform]:
-    """What executes the udfs of stream views. Feast and pandas are imported where there is one only."""
-    repository = udf_repository(plan.stream_views, settings.project_dir)
-    if repository is None:
-        return {}
-    from headrace.featurestore.udfs.loading import load_udfs
-
-    return load_udfs(repository, plan)
-
-
 def run_join(settings: Settings) -> None:
-    """Predictions and outcomes to training examples, until SIGTERM."""
+    """Join predictions and outcomes into training examples, until SIGTERM."""
     import uvloop
 
     from headrace.streams.join.process import JoinProcess
 
     plan = _begin(settings)
     uvloop.install()
-    config = JoinConfig(archive=settings.examples_dir, **_of_faust(settings))
-    JoinProcess(plan, settings.kafka_access, settings.redis, config).run()
+    JoinProcess(plan, settings.kafka_access, settings.redis, join_config(settings)).run()
 
 
 def run_train(settings: Settings) -> None:
-    """Examples to published models, closings to epochs, until SIGTERM."""
+    """Train models on examples, and publish versions and routing epochs, until SIGTERM."""
     from headrace.learners.training.process import TrainProcess
 
     plan = _begin(settings)
-    config = TrainConfig(publish_every_s=settings.publish_every_s, **_of_consumer(settings))
-    TrainProcess(plan, settings.kafka_access, settings.redis, *_models(settings), config).run()
+    store, project = _models(settings)
+    config = train_config(settings)
+    TrainProcess(plan, settings.kafka_access, settings.redis, store, project, config).run()
 
 
 def run_serve(settings: Settings) -> None:
-    """Prediction requests over HTTP, until SIGTERM."""
+    """Answer prediction requests over HTTP, until SIGTERM."""
     from headrace.learners.serving.process import ServeProcess
 
     plan = _begin(settings)
-    config = ServeConfig(host=settings.host, port=settings.port, log_level=settings.log_level)
-    ServeProcess(plan, settings.kafka_access, settings.redis, *_models(settings), config).run()
+    store, project = _models(settings)
+    config = serve_config(settings)
+    ServeProcess(plan, settings.kafka_access, settings.redis, store, project, config).run()
 
 
-def _of_consumer(settings: Settings) -> dict[str, Any]:
-    """The fields of `ConsumerConfig`."""
-    return {
-        "fetch_wait_ms": settings.fetch_wait_ms,
-        "metrics_host": settings.host,
-        "metrics_port": settings.metrics_port,
-        "stuck_s": settings.stuck_s,
-    }
+def worker_config(settings: Settings) -> WorkerConfig:
+    return WorkerConfig(**vars(_faust_config(settings)), idle_ms=settings.idle_ms)
 
 
-def _of_faust(settings: Settings) -> dict[str, Any]:
-    """The fields of `FaustConfig`."""
-    return _of_consumer(settings) | {
-        "checkpoint_ms": settings.checkpoint_ms,
-        "session_timeout_ms": settings.session_timeout_ms,
-        "log_level": settings.log_level,
-        "schema_registry": _registry(settings),
-    }
+def join_config(settings: Settings) -> JoinConfig:
+    return JoinConfig(**vars(_faust_config(settings)), archive=settings.examples_dir)
+
+
+def train_config(settings: Settings) -> TrainConfig:
+    return TrainConfig(**vars(_consumer_config(settings)), publish_every_s=settings.publish_every_s)
+
+
+def serve_config(settings: Settings) -> ServeConfig:
+    return ServeConfig(host=settings.host, port=settings.port, log_level=settings.log_level)
+
+
+def _faust_config(settings: Settings) -> FaustConfig:
+    return FaustConfig(
+        **vars(_consumer_config(settings)),
+        checkpoint_ms=settings.checkpoint_ms,
+        session_timeout_ms=settings.session_timeout_ms,
+        log_level=settings.log_level,
+        schema_registry=_registry(settings),
+    )
+
+
+def _consumer_config(settings: Settings) -> ConsumerConfig:
+    return ConsumerConfig(
+        fetch_wait_ms=settings.fetch_wait_ms,
+        metrics_host=settings.host,
+        metrics_port=settings.metrics_port,
+        stuck_s=settings.stuck_s,
+    )
+
+
+def _udfs(settings: Settings, plan: Plan) -> dict[str, Transform]:
+    """Load the udfs of stream views. Feast and pandas are imported only where there is one."""
+    repository = udf_repository(plan.stream_views, settings.project_dir)
+    if repository is None:
+        return {}
+    from headrace.featurestore.udfs.loading import load_udfs
+
+    return load_udfs(repository, plan)
 
 
 def _models(settings: Settings) -> tuple[ModelStore, Project]:
@@ -138,7 +155,22 @@ def run_materialize(
     incremental: bool = False,
     overlap: timedelta = timedelta(0),
 ) -> dict[str, int]:
-    """Batch views to the online store; rows written per view."""
+    """Write the latest rows of batch views to the online store.
+
+    Parameters
+    ----------
+    end
+        Rows up to this time, aware; None for now.
+    incremental
+        Only rows from where the last run ended on,
+    overlap
+        and from so long before that.
+
+    Returns
+    -------
+    dict
+        View to the number of rows written.
+    """
     from headrace.featurestore.batch.materialize import materialize
 
     _, plan = current_plan(settings)
@@ -146,8 +178,14 @@ def run_materialize(
     return materialize(settings.project_dir, plan, settings.redis, moment, incremental, overlap)
 
 
-def run_rebuild(settings: Settings, tell: Callable[[str], None]) -> dict[str, int]:
-    """What the online store lacks: rows of stream views from the changelogs, batch views from their tables.
+def run_rebuild(settings: Settings, report: Callable[[str], None]) -> dict[str, int]:
+    """Write the rows that the online store lacks: of stream views from the changelogs, of batch views from
+    their tables.
+
+    Parameters
+    ----------
+    report
+        Called with lines that say how far the rebuild is.
 
     Returns
     -------
@@ -160,7 +198,7 @@ def run_rebuild(settings: Settings, tell: Callable[[str], None]) -> dict[str, in
     _, plan = current_plan(settings)
     store = RedisRebuildStore(settings.redis, plan)
     settle_s = 2 * settings.checkpoint_ms / 1000 + _SETTLE_S
-    written = dict(Rebuild(plan, settings.kafka_access, store, settle_s, settings.idle_ms, tell).run())
+    written = dict(Rebuild(plan, settings.kafka_access, store, settle_s, settings.idle_ms, report).run())
     if plan.batch_views:
         written["materialized"] = sum(run_materialize(settings, None).values())
     return written
@@ -176,8 +214,11 @@ def _begin(settings: Settings) -> Plan:
 
 
 def _collect_rarely() -> None:
-    """What was imported stays, and models and windows are many objects without cycles: looking through them
-    as often as Python does by default took a tenth of the CPU time of these processes."""
+    """Make the garbage collector run rarely.
+
+    Models and windows are many objects without cycles: looking through them as often as Python does by
+    default took a tenth of the CPU time of these processes.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
