@@ -1,4 +1,4 @@
-"""From closings to epochs: evidence gathered per refresh, a propensity vector at each boundary."""
+"""Epochs from closings: evidence is gathered per refresh, and new propensities follow at each boundary."""
 
 from __future__ import annotations
 
@@ -24,10 +24,20 @@ STATE = Encoding(
 
 @dataclass
 class _Partition:
-    """A partition of the closings topic: its clock, in refreshes, and what it gathered in each.
+    """One partition of the closings topic.
 
-    `closed` maps a refresh that is over to (offset where it ended, evidence); `ended` is where the last one
-    ended that has become evidence.
+    Attributes
+    ----------
+    offset
+        Next offset to read.
+    refresh
+        The refresh that the clock has reached: event time // `refresh_ms`; None before the first record.
+    ended
+        Offset where the last refresh ended that has become evidence.
+    gathered
+        Evidence by arm of the current refresh.
+    closed
+        A refresh that is over to the offset where it ended, and its evidence by arm.
     """
 
     offset: int = 0
@@ -37,12 +47,14 @@ class _Partition:
     closed: dict[int, tuple[int, Gathered]] = field(default_factory=dict)
 
     def advance(self, offset: int, refresh: int) -> None:
+        """Move the clock forward, and close the refresh that it leaves."""
         if self.refresh is not None and refresh > self.refresh:
             self.closed[self.refresh] = (offset, self.gathered)
             self.gathered = {}
         self.refresh = refresh if self.refresh is None else max(refresh, self.refresh)
 
     def pop(self, refresh: int) -> Gathered:
+        """Take the evidence of a refresh that is over; empty where nothing came in it."""
         self.ended, gathered = self.closed.pop(refresh, (self.ended, {}))
         return gathered
 
@@ -50,15 +62,39 @@ class _Partition:
 class EpochKeeper:
     """Turns the closings of a router into its epochs, a pure function of the topic's prefix.
 
-    The clock of a partition is the greatest time of a mark or closing in it. What is gathered between two
-    multiples of `refresh_ms` becomes evidence once every partition has passed the second one; how the
-    partitions were interleaved in reading makes no difference. A refresh without evidence brings no new
-    epoch, only its discount.
+    The clock of a partition is the greatest event time of a time mark or closing in it. Rewards between two
+    multiples of `refresh_ms` become evidence once every partition has passed the second one. The order in
+    which partitions are interleaved makes no difference. A refresh without rewards brings no new epoch, only
+    its discount.
 
     Parameters
     ----------
+    router
+        Arms, policy, reward, `refresh_ms` and `wait_ms`.
+    plan_hash
+        Is written into the epochs.
     partitions
         Number of partitions of the closings topic.
+
+    Attributes
+    ----------
+    current
+        The newest epoch.
+
+    Examples
+    --------
+    >>> router = RouterSpec(
+    ...     name="returns", arms=("tree", "logistic"), champion="tree", target="returned", unit="order",
+    ...     entities=("customer",), request=("order",), outcome=None, wait_ms=60_000, policy=PolicySpec(),
+    ...     refresh_ms=3_600_000, publish_ms=0, partitions=1, salt="", default=0.5,
+    ... )
+    >>> keeper = EpochKeeper(router, plan_hash="3f2a", partitions=1)
+    >>> keeper.current.epoch, keeper.current.propensities
+    (0, {'tree': 0.5, 'logistic': 0.5})
+    >>> keeper.mark(0, offset=0, time_ms=7_200_000)
+    []
+    >>> keeper.offset(0)
+    1
     """
 
     def __init__(self, router: RouterSpec, plan_hash: str, partitions: int) -> None:
@@ -71,11 +107,17 @@ class EpochKeeper:
         self.current = initial_epoch(router, plan_hash)
 
     def offset(self, partition: int) -> int:
-        """The next offset to read."""
+        """Return the next offset to read."""
         return self._partitions[partition].offset
 
     def take(self, partition: int, offset: int, closing: Closing) -> list[Epoch]:
-        """Count a closing in; returns the epochs that have become complete, usually none."""
+        """Add the rewards of a closing, at ``ts_ms + wait_ms`` of its prediction.
+
+        Returns
+        -------
+        list of Epoch
+            Those that have become complete, usually none.
+        """
         if offset < self._partitions[partition].offset:
             return []
         epochs = self.mark(partition, offset, closing.prediction.ts_ms + self._router.wait_ms)
@@ -85,38 +127,44 @@ class EpochKeeper:
         return epochs
 
     def mark(self, partition: int, offset: int, time_ms: int) -> list[Epoch]:
-        """Take note that event time has reached `time_ms` in a partition."""
-        part = self._partitions[partition]
-        if offset < part.offset:
+        """Advance the clock of a partition to `time_ms`, epoch milliseconds.
+
+        Returns
+        -------
+        list of Epoch
+            Those that have become complete, usually none.
+        """
+        state = self._partitions[partition]
+        if offset < state.offset:
             return []
-        part.offset = offset + 1
-        part.advance(offset, time_ms // self._router.refresh_ms)
+        state.offset = offset + 1
+        state.advance(offset, time_ms // self._router.refresh_ms)
         return self._complete()
 
     def reach(self, partition: int, offset: int) -> None:
-        """There is no closing left before `offset`."""
+        """Advance the next offset of a partition to `offset`: no closing is left before."""
         self._partitions[partition].offset = max(self._partitions[partition].offset, offset)
 
     def _complete(self) -> list[Epoch]:
-        clocks = [part.refresh for part in self._partitions]
+        clocks = [partition.refresh for partition in self._partitions]
         if any(clock is None for clock in clocks):
             return []
         reached = min(clock for clock in clocks if clock is not None)
-        over = sorted({n for part in self._partitions for n in part.closed if n < reached})
+        over = sorted({n for partition in self._partitions for n in partition.closed if n < reached})
         return [epoch for refresh in over for epoch in self._close(refresh)]
 
     def _close(self, refresh: int) -> list[Epoch]:
-        gathered = [part.pop(refresh) for part in self._partitions]
+        gathered = [partition.pop(refresh) for partition in self._partitions]
         if not any(gathered):
             return []
         steps = 0 if self._refresh is None else refresh - self._refresh
         for arm, evidence in self._evidence.items():
             evidence = evidence.discounted(self._policy.discount**steps)
-            for found in gathered:
-                evidence = evidence.merge(found.get(arm, Evidence()))
+            for by_arm in gathered:
+                evidence = evidence.merge(by_arm.get(arm, Evidence()))
             self._evidence[arm] = evidence
         self._refresh = refresh
-        offset = sum(part.ended for part in self._partitions)
+        offset = sum(partition.ended for partition in self._partitions)
         self.current = self._next_epoch((refresh + 1) * self._router.refresh_ms, offset)
         return [self.current]
 
@@ -132,7 +180,7 @@ class EpochKeeper:
         )
 
     def to_json(self) -> str:
-        """Everything needed to go on."""
+        """Encode everything needed to go on; see `restore`."""
         return json.dumps(
             {
                 **STATE.stamp(),
@@ -142,24 +190,33 @@ class EpochKeeper:
                 "evidence": _dump(self._evidence),
                 "partitions": [
                     {
-                        "offset": part.offset,
-                        "refresh": part.refresh,
-                        "ended": part.ended,
-                        "gathered": _dump(part.gathered),
-                        "closed": [[n, end, _dump(found)] for n, (end, found) in part.closed.items()],
+                        "offset": partition.offset,
+                        "refresh": partition.refresh,
+                        "ended": partition.ended,
+                        "gathered": _dump(partition.gathered),
+                        "closed": [
+                            [refresh, end, _dump(gathered)]
+                            for refresh, (end, gathered) in partition.closed.items()
+                        ],
                     }
-                    for part in self._partitions
+                    for partition in self._partitions
                 ],
             }
         )
 
     def restore(self, text: str) -> bool:
-        """Go on from `to_json`; False, and nothing done, when it was written under other rules.
+        """Take over the state that `to_json` encoded.
+
+        Returns
+        -------
+        bool
+            False, and nothing is done, when the state was written under other rules: another policy, other
+            arms, another number of partitions.
 
         Raises
         ------
         StateError
-            When it has a version that is not read.
+            When the state has a version that is not read.
         """
         raw = json.loads(text)
         STATE.check(raw, f"the file of the epochs of router '{self._router.name}'")
@@ -170,33 +227,32 @@ class EpochKeeper:
         self._evidence = _load(raw["evidence"])
         self._partitions = [
             _Partition(
-                part["offset"],
-                part["refresh"],
-                part["ended"],
-                _load(part["gathered"]),
-                {n: (end, _load(found)) for n, end, found in part["closed"]},
+                partition["offset"],
+                partition["refresh"],
+                partition["ended"],
+                _load(partition["gathered"]),
+                {refresh: (end, _load(gathered)) for refresh, end, gathered in partition["closed"]},
             )
-            for part in raw["partitions"]
+            for partition in raw["partitions"]
         ]
         return True
 
 
 def initial_epoch(router: RouterSpec, plan_hash: str) -> Epoch:
-    """Epoch 0, before any evidence."""
-    vector = policy_of(router.policy, router.arms).initial()
+    """Return epoch 0, before any evidence."""
     return Epoch(
         router=router.name,
         epoch=0,
         ts_ms=0,
         offset=0,
-        propensities=vector,
+        propensities=policy_of(router.policy, router.arms).initial(),
         posteriors={},
         plan_hash=plan_hash,
     )
 
 
 def _rules(router: RouterSpec) -> dict[str, Any]:
-    """What the epochs follow from besides the closings; another policy begins anew at offset 0."""
+    """Return what epochs follow from besides the closings; under other rules they begin at offset 0 again."""
     policy: PolicySpec = router.policy
     return {
         "arms": list(router.arms),
@@ -209,8 +265,13 @@ def _rules(router: RouterSpec) -> dict[str, Any]:
 
 
 def _dump(evidence: Mapping[str, Evidence]) -> dict[str, Any]:
-    return {arm: astuple(found) for arm, found in evidence.items()}
+    """Encode count, total and squares by arm.
+
+    >>> _dump({"tree": Evidence(10.0, 8.0, 7.5)})
+    {'tree': (10.0, 8.0, 7.5)}
+    """
+    return {arm: astuple(statistics) for arm, statistics in evidence.items()}
 
 
 def _load(raw: Mapping[str, Any]) -> Gathered:
-    return {arm: Evidence(*found) for arm, found in raw.items()}
+    return {arm: Evidence(*statistics) for arm, statistics in raw.items()}

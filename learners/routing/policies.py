@@ -1,4 +1,4 @@
-"""Policies: evidence in, a probability vector out. Every way of splitting traffic is one of these."""
+"""Policies: evidence in, propensities out. Every way of splitting traffic is one of these."""
 
 from __future__ import annotations
 
@@ -19,28 +19,66 @@ from headrace.schemas.router_specs import PolicySpec
 
 
 class Policy(Protocol):
-    """Chooses propensities."""
+    """Turns evidence of rewards into the probability of choosing each arm."""
 
     @property
     def discount(self) -> float:
-        """What older evidence counts at each refresh, in (0, 1]."""
+        """Weight of older evidence at each refresh, in (0, 1]."""
 
     def initial(self) -> dict[str, float]:
-        """The vector of epoch 0, before any evidence."""
+        """Return the propensities of epoch 0, before any evidence."""
 
     def propensities(self, evidence: Mapping[str, Evidence]) -> dict[str, float]:
-        """Probability of choosing per arm, in the order of the arms; none below 0, summing to 1."""
+        """Return the probability of choosing each arm, in the order of the arms.
+
+        Parameters
+        ----------
+        evidence
+            Of every arm.
+
+        Returns
+        -------
+        dict
+            Arm to probability; none below 0, summing to 1.
+        """
 
     def posteriors(self, evidence: Mapping[str, Evidence]) -> dict[str, dict[str, float]]:
-        """Per arm, the parameters the vector follows from."""
+        """Return, for each arm, the parameters that its propensity follows from."""
 
 
 @dataclass(frozen=True)
 class ThompsonPolicy:
-    """Each arm with the probability of being best, mixed with a floor: floor + (1 - k * floor) * P(best).
+    """Choose each arm with the probability that it is the best, mixed with a floor.
 
-    That is the distribution Thompson sampling draws from (Russo et al. 2018, section 4), computed instead
-    of sampled, so that the propensity of a draw is known exactly.
+    ``propensity = floor + (1 - k * floor) * P(best)`` for k arms. That is the distribution Thompson sampling
+    draws from (algorithm 4.2 of [1]_), computed instead of sampled, so that the propensity of a draw is known
+    exactly.
+
+    Parameters
+    ----------
+    arms
+        In the router's order.
+    posterior
+        ``beta`` for rewards in [0, 1], ``normal`` for any real reward.
+    discount
+        Weight of older evidence at each refresh, in (0, 1].
+    floor
+        Least propensity of an arm, in [0, 1 / k].
+
+    References
+    ----------
+    .. [1] Russo, Van Roy, Kazerouni, Osband, Wen (2018). A Tutorial on Thompson Sampling, section 4.
+
+    Examples
+    --------
+    Eight of ten rewards against five of ten:
+
+    >>> policy = ThompsonPolicy(("tree", "logistic"), "beta", discount=1.0, floor=0.02)
+    >>> evidence = {"tree": Evidence(10, 8, 8), "logistic": Evidence(10, 5, 5)}
+    >>> {arm: round(propensity, 3) for arm, propensity in policy.propensities(evidence).items()}
+    {'tree': 0.892, 'logistic': 0.108}
+    >>> policy.posteriors(evidence)["tree"]
+    {'alpha': 9.0, 'beta': 3.0}
     """
 
     arms: tuple[str, ...]
@@ -49,7 +87,7 @@ class ThompsonPolicy:
     floor: float
 
     def initial(self) -> dict[str, float]:
-        return uniform_vector(self.arms)
+        return uniform_propensities(self.arms)
 
     def propensities(self, evidence: Mapping[str, Evidence]) -> dict[str, float]:
         best = probability_best([self._posterior(evidence[arm]) for arm in self.arms])
@@ -66,7 +104,14 @@ class ThompsonPolicy:
 
 @dataclass(frozen=True)
 class FixedPolicy:
-    """The declared shares, whatever the evidence."""
+    """Choose arms in declared shares, whatever the evidence.
+
+    Examples
+    --------
+    >>> policy = FixedPolicy(("champion", "challenger"), {"champion": 0.95, "challenger": 0.05})
+    >>> policy.propensities({})
+    {'champion': 0.95, 'challenger': 0.05}
+    """
 
     arms: tuple[str, ...]
     shares: Mapping[str, float]
@@ -84,10 +129,28 @@ class FixedPolicy:
 
 @dataclass(frozen=True)
 class EpsilonGreedyPolicy:
-    """The best mean takes 1 - epsilon (ties share it), and epsilon is spread over all arms evenly.
+    """Choose the arm with the best mean reward, and with probability `epsilon` any arm.
 
-    An arm without evidence counts as the best, so that each is tried (Sutton and Barto 2018, section 2.6,
-    optimistic initial values).
+    ``propensity = epsilon / k``, and ``(1 - epsilon) / b`` more for each of the b arms whose mean is the
+    greatest. An arm without evidence counts as the best, so that each is tried (optimistic initial values,
+    section 2.6 of [1]_).
+
+    Parameters
+    ----------
+    arms
+        In the router's order.
+    epsilon
+        Share of traffic that is spread over all k arms, in [0, 1].
+
+    References
+    ----------
+    .. [1] Sutton, Barto (2018). Reinforcement Learning: An Introduction, second edition, sections 2.2-2.6.
+
+    Examples
+    --------
+    >>> policy = EpsilonGreedyPolicy(("tree", "logistic"), epsilon=0.1)
+    >>> policy.propensities({"tree": Evidence(10, 8, 8), "logistic": Evidence(10, 5, 5)})
+    {'tree': 0.9500000000000001, 'logistic': 0.05}
     """
 
     arms: tuple[str, ...]
@@ -95,7 +158,7 @@ class EpsilonGreedyPolicy:
     discount: float = 1.0
 
     def initial(self) -> dict[str, float]:
-        return uniform_vector(self.arms)
+        return uniform_propensities(self.arms)
 
     def propensities(self, evidence: Mapping[str, Evidence]) -> dict[str, float]:
         mean = {arm: _mean(evidence[arm]) for arm in self.arms}
@@ -109,7 +172,7 @@ class EpsilonGreedyPolicy:
 
 
 def policy_of(spec: PolicySpec, arms: Sequence[str]) -> Policy:
-    """The policy a plan declares, over `arms` in their order."""
+    """Return the policy that a plan declares, over `arms` in their order."""
     if spec.kind == "fixed":
         return FixedPolicy(tuple(arms), spec.shares)
     if spec.kind == "epsilon_greedy":
@@ -117,12 +180,19 @@ def policy_of(spec: PolicySpec, arms: Sequence[str]) -> Policy:
     return ThompsonPolicy(tuple(arms), spec.posterior, spec.discount, spec.floor)
 
 
-def uniform_vector(arms: Sequence[str]) -> dict[str, float]:
+def uniform_propensities(arms: Sequence[str]) -> dict[str, float]:
+    """Return the same probability for every arm."""
     return {arm: 1.0 / len(arms) for arm in arms}
 
 
 def means(arms: Sequence[str], evidence: Mapping[str, Evidence]) -> dict[str, dict[str, float]]:
-    """Number and mean of the rewards per arm; the mean is 0 where there are none."""
+    """Return the count and the mean of each arm's rewards; the mean is 0 where there are none.
+
+    Examples
+    --------
+    >>> means(["tree"], {"tree": Evidence(10, 8, 8)})
+    {'tree': {'count': 10, 'mean': 0.8}}
+    """
     return {
         arm: {"count": evidence[arm].count, "mean": evidence[arm].total / max(evidence[arm].count, 1e-12)}
         for arm in arms

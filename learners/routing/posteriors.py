@@ -1,4 +1,4 @@
-"""What is believed of an arm's mean reward, and the probability of each arm being the best.
+"""Posteriors of an arm's mean reward, and the probability that an arm is the best.
 
 References
 ----------
@@ -25,37 +25,69 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 @dataclass(frozen=True)
 class Evidence:
-    """Sufficient statistics of rewards: their (discounted) number, sum and sum of squares."""
+    """Sufficient statistics of rewards, which may be discounted.
+
+    Parameters
+    ----------
+    count
+        Number of rewards.
+    total
+        Their sum.
+    squares
+        Sum of their squares.
+
+    Examples
+    --------
+    >>> Evidence().add(1.0).add(0.5)
+    Evidence(count=2.0, total=1.5, squares=1.25)
+    >>> Evidence(2.0, 1.5, 1.25).discounted(0.5)
+    Evidence(count=1.0, total=0.75, squares=0.625)
+    """
 
     count: float = 0.0
     total: float = 0.0
     squares: float = 0.0
 
     def add(self, reward: float) -> Evidence:
+        """Return the evidence with one more reward."""
         return Evidence(self.count + 1.0, self.total + reward, self.squares + reward * reward)
 
     def merge(self, other: Evidence) -> Evidence:
+        """Return the evidence of both."""
         return Evidence(self.count + other.count, self.total + other.total, self.squares + other.squares)
 
     def discounted(self, factor: float) -> Evidence:
-        """Every reward so far counts `factor` of what it did: equation 6.2 of [1]_, prior kept whole."""
+        """Return the evidence with all weights times `factor`: equation 6.2 of [1]_, the prior kept whole."""
         return Evidence(self.count * factor, self.total * factor, self.squares * factor)
 
 
 class Posterior(Protocol):
     """A distribution of a mean reward."""
 
-    def cdf(self, x: Array) -> Array: ...
-    def pdf(self, x: Array) -> Array: ...
-    def quantiles(self, levels: Array) -> Array: ...
-    def parameters(self) -> dict[str, float]: ...
+    def cdf(self, x: Array) -> Array:
+        """Return the probability of a mean of at most `x`, element by element."""
+
+    def pdf(self, x: Array) -> Array:
+        """Return the density at `x`, element by element."""
+
+    def quantiles(self, levels: Array) -> Array:
+        """Return the means below which the probability is `levels`, element by element."""
+
+    def parameters(self) -> dict[str, float]:
+        """Return the parameters by name, for the record of an epoch."""
 
 
 @dataclass(frozen=True)
 class BetaPosterior:
-    """Beta-Bernoulli from a uniform prior: alpha = 1 + sum r, beta = 1 + sum (1 - r), algorithm 3.2 of [1]_.
+    """Beta posterior of Bernoulli rewards under a uniform prior (algorithm 3.2 of [1]_).
 
-    Fractional rewards in [0, 1] count in parts on both sides.
+    ``alpha = 1 + sum r`` and ``beta = 1 + sum (1 - r)``. Fractional rewards in [0, 1] count in parts on both
+    sides.
+
+    Examples
+    --------
+    >>> BetaPosterior.of(Evidence(count=10, total=8, squares=8))
+    BetaPosterior(alpha=9.0, beta=3.0)
     """
 
     alpha: float
@@ -63,6 +95,7 @@ class BetaPosterior:
 
     @classmethod
     def of(cls, evidence: Evidence) -> BetaPosterior:
+        """Return the posterior given rewards."""
         return cls(1.0 + evidence.total, 1.0 + max(0.0, evidence.count - evidence.total))
 
     def cdf(self, x: Array) -> Array:
@@ -81,9 +114,24 @@ class BetaPosterior:
 
 @dataclass(frozen=True)
 class NormalPosterior:
-    """Marginal of the mean under a normal-inverse-gamma posterior: Student's t, equation 149 of [2]_.
+    """Marginal of the mean under a normal-inverse-gamma posterior: Student's t (equation 149 of [2]_).
 
-    The prior is weak: mean 0.5 worth a tenth of an observation, shape 1, scale 0.1.
+    The prior is weak: mean 0.5 worth a tenth of an observation, shape 1, rate 0.1.
+
+    Parameters
+    ----------
+    freedom
+        Degrees of freedom: 2 and the number of rewards.
+    mean
+        Location.
+    scale
+        Scale, above 0.
+
+    Examples
+    --------
+    >>> posterior = NormalPosterior.of(Evidence(count=4, total=20, squares=102))
+    >>> posterior.freedom, round(posterior.mean, 3), round(posterior.scale, 3)
+    (6.0, 4.89, 0.412)
     """
 
     freedom: float
@@ -92,6 +140,7 @@ class NormalPosterior:
 
     @classmethod
     def of(cls, evidence: Evidence) -> NormalPosterior:
+        """Return the posterior given rewards: equations 141-145 of [2]_."""
         prior_mean, prior_count, shape, rate = 0.5, 0.1, 1.0, 0.1
         n = evidence.count
         average = evidence.total / n if n > 0.0 else prior_mean
@@ -120,10 +169,20 @@ class NormalPosterior:
 
 
 def probability_best(posteriors: Sequence[Posterior]) -> Array:
-    """Probability of each arm having the greatest mean reward, of shape (arms,), summing to 1.
+    """Return the probability of each arm to have the greatest mean reward.
 
     ``P(i) = integral of pdf_i(x) * product over j != i of cdf_j(x) dx``, by Gauss-Legendre quadrature on
     panels between the quantiles of all arms, so that every density is resolved however narrow it is.
+
+    Returns
+    -------
+    ndarray
+        Of shape (arms,) and dtype float64, summing to 1.
+
+    Examples
+    --------
+    >>> probability_best([BetaPosterior(9.0, 3.0), BetaPosterior(6.0, 6.0)]).round(3)
+    array([0.909, 0.091])
     """
     if len(posteriors) == 1:
         return np.ones(1)
@@ -138,7 +197,7 @@ def probability_best(posteriors: Sequence[Posterior]) -> Array:
 
 
 def _grid(quantiles: Iterable[Array]) -> tuple[Array, Array]:
-    """Nodes and weights of the panels, both of shape (panels * nodes,)."""
+    """Return nodes and weights of the panels, both of shape (panels * nodes,)."""
     edges = np.unique(np.concatenate(list(quantiles)))
     middles, halves = (edges[1:] + edges[:-1]) / 2.0, np.diff(edges) / 2.0
     return (middles[:, None] + halves[:, None] * _NODES).ravel(), (halves[:, None] * _WEIGHTS).ravel()
