@@ -1,4 +1,8 @@
-"""What users write in the ``learners.py`` of their repository. Nothing here does anything by itself."""
+"""Definitions that users write in the ``learners.py`` of their repository: learners, routers and policies.
+
+A definition does nothing by itself. ``headrace plan`` and ``headrace apply`` check all of them and raise
+`DefinitionError`, with file, object, value and remedy, for the first that cannot be executed as written.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +19,36 @@ class Learner:
     Parameters
     ----------
     name
-        Unique in the project.
+        Unique in the project; letters, digits, ``.``, ``_`` and ``-``. An arm of at most one router.
     model
-        Called without arguments; returns a fresh river estimator, the same one every time (pass ``seed=``
-        to whatever draws random numbers). It learns labels as ``True`` / ``False`` when it is a classifier,
-        as numbers otherwise.
+        Function without arguments that returns a new river estimator, the same at every call: pass ``seed=``
+        to whatever draws random numbers. A classifier learns labels as ``True`` (0.5 or more) and ``False``,
+        a regressor as numbers.
     service
-        The feature service it reads; None for a model without served features.
+        Name of the Feast feature service whose features the model reads; None for a model without them.
     target
-        What it predicts. All arms of a router have the same target.
+        Name of the quantity that is predicted. All arms of a router have the same target.
     request
-        Features it reads from the request (request features or entities) besides the served ones.
+        Names of request fields and join keys that the model reads besides.
 
     Notes
     -----
-    The model sees one dict: ``view__feature`` for served features, the bare name for request features,
-    in sorted order; what is null is left out, strings stay strings.
+    The model gets one dict per prediction: served features under ``view__feature``, request fields and join
+    keys under their own names, sorted by name. Null values are left out; strings stay strings. The same dict
+    is logged with the prediction and learned from when its label comes.
+
+    A learner's definition is a hash of the model's class paths and parameters, the source of its functions
+    and the names of its inputs. Another definition begins a new major version, trained from the first
+    example.
+
+    Examples
+    --------
+    >>> from river import linear_model, preprocessing
+    >>> def logistic():
+    ...     return preprocessing.StandardScaler() | linear_model.LogisticRegression()
+    >>> learner = Learner("logistic", logistic, "customer_features", "returned", request=["amount"])
+    >>> learner.model().predict_proba_one({"amount": 12.5, "customer_orders__orders_1h": 3})
+    {False: 0.5, True: 0.5}
     """
 
     name: str
@@ -42,8 +60,25 @@ class Learner:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where labels come from: the field `label` of every record of `source`, for the prediction with the
-    same natural key as the field `key`. `id` names the field that identifies an outcome sent twice."""
+    """The event topic that labels come from.
+
+    Parameters
+    ----------
+    source
+        Name of the `KafkaSource`.
+    key
+        Field that holds the natural key: the value that the prediction has in its request field or join key
+        of the same name.
+    label
+        Field that holds the label, a number or a boolean.
+    id
+        Field that identifies an outcome, so that one sent twice counts once; None: its place in the topic.
+
+    Examples
+    --------
+    >>> Outcome("returns", key="order", label="returned")
+    Outcome(source='returns', key='order', label='returned', id=None)
+    """
 
     source: str
     key: str
@@ -53,16 +88,29 @@ class Outcome:
 
 @dataclass(frozen=True)
 class ThompsonSampling:
-    """Traffic in proportion to the probability of being the best arm.
+    """Choose each arm with the probability that its mean reward is the greatest.
+
+    ``propensity = floor + (1 - k * floor) * P(best)`` for k arms: the distribution that Thompson sampling
+    draws from (section 4 of [1]_), computed by quadrature at each refresh and then constant for an epoch.
 
     Parameters
     ----------
     posterior
-        ``beta`` for rewards in [0, 1], ``normal`` for any real reward.
+        Of an arm's mean reward. ``beta``: for rewards in [0, 1], from a uniform prior. ``normal``: for any
+        real reward, normal-inverse-gamma.
     discount
-        In (0, 1]: what older evidence counts at each refresh; 1 never forgets.
+        Weight of older rewards at each refresh, in (0, 1]; 1 never forgets (section 6.3 of [1]_).
     floor
-        Least propensity of every arm; floor times the number of arms is at most 1.
+        Least propensity of every arm, in [0, 1 / k].
+
+    References
+    ----------
+    .. [1] Russo, Van Roy, Kazerouni, Osband, Wen (2018). A Tutorial on Thompson Sampling.
+
+    Examples
+    --------
+    >>> ThompsonSampling(floor=0.05)
+    ThompsonSampling(posterior='beta', discount=1.0, floor=0.05)
     """
 
     posterior: Literal["beta", "normal"] = "beta"
@@ -72,14 +120,43 @@ class ThompsonSampling:
 
 @dataclass(frozen=True)
 class FixedSplit:
-    """A constant share of traffic per arm; the shares sum to 1."""
+    """Choose arms in constant shares.
+
+    Parameters
+    ----------
+    shares
+        Arm to its share of traffic, in [0, 1]; they sum to 1. An arm that is not named gets none.
+
+    Examples
+    --------
+    >>> FixedSplit({"logistic": 0.9, "tree": 0.1})
+    FixedSplit(shares={'logistic': 0.9, 'tree': 0.1})
+    """
 
     shares: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class EpsilonGreedy:
-    """The arm with the best mean reward, and a fraction `epsilon` spread evenly over all arms."""
+    """Choose the arm with the best mean reward, and with probability `epsilon` any arm.
+
+    ``propensity = epsilon / k`` for k arms, and ``1 - epsilon`` more for the best, which ties share
+    (section 2.2 of [1]_). An arm without a reward yet counts as the best.
+
+    Parameters
+    ----------
+    epsilon
+        Share of traffic that is spread over all arms evenly, in [0, 1].
+
+    References
+    ----------
+    .. [1] Sutton, Barto (2018). Reinforcement Learning: An Introduction, second edition.
+
+    Examples
+    --------
+    >>> EpsilonGreedy(epsilon=0.05)
+    EpsilonGreedy(epsilon=0.05)
+    """
 
     epsilon: float = 0.1
 
@@ -89,43 +166,68 @@ Policy = ThompsonSampling | FixedSplit | EpsilonGreedy
 
 @dataclass(frozen=True)
 class Router:
-    """Several learners answering one question, with traffic spread by a policy.
+    """Several learners that answer one question, with traffic split among them by a policy.
 
     Parameters
     ----------
+    name
+        Unique in the project; letters, digits, ``.``, ``_`` and ``-``.
     arms
-        Names of learners; their order is fixed and part of every draw.
+        Names of learners. Their order is part of every draw.
     champion
         The arm that answers when the chosen one cannot.
     unit
-        The entity or request field that is hashed: one unit gets one arm during an epoch.
-    entities, request
-        Join keys and request features that a request must bring.
+        The join key or request field whose value is hashed for the draw: a unit keeps its arm for an epoch.
+    entities
+        Join keys that a request must bring.
+    request
+        Request fields that a request must bring.
     outcome
-        Where labels come from; None when they come over HTTP alone.
+        Where labels come from; None: over HTTP alone.
     wait
-        How long after the prediction its reward is counted, for all arms alike.
+        How long after the prediction its reward is counted, in event time, for all arms alike.
     missing
-        What a prediction without a label means at that time: ``drop`` (no reward), ``negative`` (label 0),
-        ``censor`` (no reward, counted apart).
+        What it means when no label has come by then. ``drop``: no reward. ``negative``: label 0. ``censor``:
+        no reward, counted apart.
     duplicates
-        Which of several outcomes of one prediction counts.
+        Which of several outcomes of one prediction counts: the ``first``, the ``last``, their ``sum`` or the
+        ``max``.
     feedback
-        ``shared``: the label does not depend on the arm, so every arm learns and is rewarded from it;
+        ``shared``: the label does not depend on the arm, so every arm learns and is rewarded from it.
         ``arm``: only the chosen arm is rewarded.
     reward
-        ``brier``: 1 - (p - y)²; ``accuracy``: whether p ≥ 0.5 was right; ``label``: the label itself, for the
-        chosen arm.
+        Of an arm with score p when the label is y. ``brier``: 1 - (p - y)². ``accuracy``: whether p is on
+        y's side of 0.5. ``label``: y itself, for the chosen arm.
+    policy
+        How traffic is split: `ThompsonSampling`, `EpsilonGreedy` or `FixedSplit`.
     refresh
-        Event time between two epochs.
+        Event time between two epochs, at which propensities follow anew from the rewards so far.
     publish
-        Event time between two published model versions; None: by wall clock alone.
+        Event time between two published model versions; None: by the wall clock alone, see the setting
+        ``publish_every_s``.
     partitions
-        Of the predictions and outcomes topics.
+        Number of partitions of the predictions and outcomes topics.
     salt
-        Part of every draw; change it to deal units anew.
+        Part of every draw; another one gives units other arms.
     default
-        The score when no arm can answer.
+        The score, in [0, 1], when neither the chosen arm nor the champion can answer.
+
+    Examples
+    --------
+    >>> router = Router(
+    ...     "returns",
+    ...     arms=["base_rate", "logistic"],
+    ...     champion="base_rate",
+    ...     unit="order",
+    ...     entities=["customer"],
+    ...     request=["order", "amount"],
+    ...     outcome=Outcome("returns", key="order", label="returned"),
+    ...     wait=timedelta(days=14),
+    ...     missing="negative",
+    ...     policy=ThompsonSampling(floor=0.05),
+    ... )
+    >>> router.feedback, router.reward
+    ('shared', 'brier')
     """
 
     name: str
