@@ -1,4 +1,4 @@
-"""The identity of a model: a hash over class paths and parameters, and the source of functions."""
+"""The identity of a learner's model: a hash of class paths, parameters, source of functions, and inputs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,37 @@ PROJECT_MODULE = "headrace_project_learners"
 
 
 def definition_hash(model: object, inputs: Sequence[str]) -> str:
-    """SHA-256, in hex, over what the model is made of and what it reads, not over what it has learned.
+    """Return the SHA-256, in hex, of a model's definition: equal for equal definitions, trained or not.
 
-    Covers class paths and constructor parameters, recursively, the source text of functions and of classes
-    of the project itself, and the names of the features. Functions called by those functions are not
-    followed.
+    Covers class paths and constructor parameters, recursively, the source text of functions and of the
+    project's own classes, and the names of the inputs. Functions that those functions call are not followed.
+
+    Parameters
+    ----------
+    model
+        A river estimator.
+    inputs
+        Names of the features it reads, in any order.
+
+    Examples
+    --------
+    >>> from river import linear_model, optim
+    >>> fast, slow = (linear_model.LogisticRegression(optim.SGD(rate)) for rate in (0.1, 0.01))
+    >>> definition_hash(fast, ["amount"]) == definition_hash(fast.clone(), ["amount"])
+    True
+    >>> definition_hash(fast, ["amount"]) == definition_hash(slow, ["amount"])
+    False
     """
     text = json.dumps([describe(model), sorted(inputs)], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def describe(value: object) -> Any:
-    """A JSON description of a model or of one of its parameters, equal for equal definitions."""
+    """Describe a model, or one of its parameters, in JSON; equal for equal definitions.
+
+    >>> describe({"rate": 0.1, "steps": (1, 2)})
+    {'map': [['rate', 0.1], ['steps', [1, 2]]]}
+    """
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
@@ -56,10 +75,10 @@ def _source(value: Any) -> str:
 
 
 def _params(value: Any) -> Any:
-    """Constructor parameters as river keeps them: under their names, steps of pipelines apart."""
+    """Return constructor parameters by name, as river keeps them; the steps of pipelines and unions."""
     for steps in ("steps", "transformers"):  # Pipeline and TransformerUnion
-        if isinstance(found := getattr(value, steps, None), Mapping):
-            return found
+        if isinstance(parts := getattr(value, steps, None), Mapping):
+            return parts
     if not hasattr(value, "_get_params"):
         return vars(value) if hasattr(value, "__dict__") else repr(value)
     names = inspect.signature(type(value).__init__).parameters

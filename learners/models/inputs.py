@@ -1,4 +1,4 @@
-"""What a learner's model sees of a prediction: the same for learning as for serving."""
+"""The inputs of a learner's model, the same for learning as for serving."""
 
 from __future__ import annotations
 
@@ -10,17 +10,33 @@ from headrace.schemas.router_specs import LearnerSpec
 
 
 class Inputs:
-    """The served features and request features of one learner, in sorted order of their names."""
+    """Selects the served features and request fields that a learner reads.
+
+    Parameters
+    ----------
+    plan
+        Has the learner's feature service.
+    learner
+        Whose inputs.
+    """
 
     def __init__(self, plan: Plan, learner: LearnerSpec) -> None:
         served = plan.service(learner.service).features if learner.service is not None else ()
         names = [(ref.full_name, True) for ref in served] + [(name, False) for name in learner.request]
         self._names = sorted(names)
 
-    def of(
+    def select(
         self, features: Mapping[str, Value], request: Mapping[str, Value], entities: Mapping[str, Value]
     ) -> dict[str, Value]:
-        """The model's dict: sorted, nulls left out. A request feature may also be an entity."""
+        """Return the model's dict: sorted by name, nulls left out.
+
+        Parameters
+        ----------
+        features
+            Served features, under ``view__feature``.
+        request, entities
+            Request fields and join keys of the prediction; a request field comes before a join key.
+        """
         x: dict[str, Value] = {}
         for name, served in self._names:
             value = features.get(name) if served else request.get(name, entities.get(name))
@@ -29,4 +45,5 @@ class Inputs:
         return x
 
     def of_prediction(self, prediction: Prediction) -> dict[str, Value]:
-        return self.of(prediction.features, prediction.request, prediction.entities)
+        """Return the model's dict for a logged prediction."""
+        return self.select(prediction.features, prediction.request, prediction.entities)

@@ -1,4 +1,4 @@
-"""Progressive validation: how well a model predicted what it had not yet learned."""
+"""Progressive validation: metrics of predictions that a model made before it learned their labels."""
 
 from __future__ import annotations
 
@@ -15,15 +15,27 @@ BINS = 10
 
 
 def auc(scores: Array, labels: NDArray[np.bool_]) -> float:
-    """Exact area under the ROC curve; NaN while only one class was seen.
+    """Return the exact area under the ROC curve; NaN while there is only one class.
 
-    The statistic of Mann and Whitney (1947): the share of pairs of a positive and a negative in which the
-    positive ranks higher, ties counted half.
+    The share of pairs of a positive and a negative in which the positive ranks higher, ties counted half: the
+    statistic U of [1]_ divided by the number of pairs.
 
     Parameters
     ----------
-    scores, labels
-        Both of shape (n,).
+    scores
+        Of shape (n,).
+    labels
+        Of shape (n,), True for positives.
+
+    References
+    ----------
+    .. [1] Mann, Whitney (1947). On a test of whether one of two random variables is stochastically larger
+       than the other.
+
+    Examples
+    --------
+    >>> auc(np.array([0.9, 0.4, 0.4, 0.1]), np.array([True, True, False, False]))
+    0.875
     """
     positives = int(labels.sum())
     negatives = len(labels) - positives
@@ -35,26 +47,63 @@ def auc(scores: Array, labels: NDArray[np.bool_]) -> float:
 
 
 def log_loss(score: float, label: float) -> float:
-    """-(y ln p + (1 - y) ln (1 - p)), p kept within 1e-6 of the borders."""
+    """Return ``-(y ln p + (1 - y) ln (1 - p))`` for label y and score p, kept in [1e-6, 1 - 1e-6].
+
+    Examples
+    --------
+    >>> round(log_loss(0.8, 1.0), 4), round(log_loss(0.0, 1.0), 4)
+    (0.2231, 13.8155)
+    """
     p = min(1.0 - CLIP, max(CLIP, score))
     return -(label * math.log(p) + (1.0 - label) * math.log1p(-p))
 
 
 def calibration(scores: Array, labels: NDArray[np.bool_], bins: int = BINS) -> list[dict[str, float]]:
-    """Per bin of equal width that is not empty: count, mean score, share of positives."""
+    """Compare scores with what happened, in bins of equal width.
+
+    Parameters
+    ----------
+    scores
+        Of shape (n,), in [0, 1].
+    labels
+        Of shape (n,), True for positives.
+    bins
+        Number of bins.
+
+    Returns
+    -------
+    list of dict
+        For each bin that is not empty, lowest first: ``count``, ``mean_score``, and ``positives``, the share
+        of positives.
+
+    Examples
+    --------
+    >>> calibration(np.array([0.25, 0.25, 0.75]), np.array([False, True, True]), bins=2)[0]
+    {'count': 2.0, 'mean_score': 0.25, 'positives': 0.5}
+    """
     numbers = np.clip((scores * bins).astype(np.int64), 0, bins - 1)
     counts = np.bincount(numbers, minlength=bins)
     sums = np.bincount(numbers, scores, bins)
     positives = np.bincount(numbers, labels, bins)
     return [
-        {"count": float(count), "mean_score": float(total / count), "positives": float(found / count)}
-        for count, total, found in zip(counts, sums, positives, strict=True)
+        {"count": float(count), "mean_score": float(total / count), "positives": float(positive / count)}
+        for count, total, positive in zip(counts, sums, positives, strict=True)
         if count
     ]
 
 
 class ProgressiveValidation:
-    """Count and log loss of everything scored, exact AUC and calibration of the last 10,000."""
+    """Keeps the count and log loss of all predictions, and the last 10,000 for exact AUC and calibration.
+
+    Examples
+    --------
+    >>> validation = ProgressiveValidation()
+    >>> for score, label in ((0.9, 1.0), (0.2, 0.0), (0.6, 0.0)):
+    ...     validation.update(score, label)
+    >>> summary = validation.summary()
+    >>> summary["count"], round(summary["log_loss"], 4), summary["auc"]
+    (3, 0.4149, 1.0)
+    """
 
     def __init__(self) -> None:
         self.count = 0
@@ -63,6 +112,7 @@ class ProgressiveValidation:
         self._labels: NDArray[np.bool_] = np.zeros(WINDOW, dtype=np.bool_)
 
     def update(self, score: float, label: float) -> None:
+        """Add a prediction, a score in [0, 1], and its label, positive from 0.5 on."""
         slot = self.count % WINDOW
         self._scores[slot] = score
         self._labels[slot] = label >= 0.5
@@ -70,7 +120,7 @@ class ProgressiveValidation:
         self.loss += log_loss(score, float(label >= 0.5))
 
     def summary(self) -> dict[str, Any]:
-        """JSON: count, mean log loss, AUC (None while undefined), bins of calibration."""
+        """Return ``count``, mean ``log_loss``, ``auc`` and ``calibration``; None for what is undefined."""
         n = min(self.count, WINDOW)
         scores, labels = self._scores[:n], self._labels[:n]
         area = auc(scores, labels)
@@ -82,13 +132,14 @@ class ProgressiveValidation:
         }
 
     def to_bytes(self) -> bytes:
-        """Everything needed to go on: loss and window, little endian."""
+        """Encode the state: i64 count, f64 loss, f64 scores and bool labels of the window, little endian."""
         n = min(self.count, WINDOW)
         head = np.array([self.count], dtype="<i8").tobytes() + np.array([self.loss], dtype="<f8").tobytes()
         return head + self._scores[:n].astype("<f8").tobytes() + self._labels[:n].tobytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ProgressiveValidation:
+        """Decode what `to_bytes` encoded."""
         restored = cls()
         restored.count = int(np.frombuffer(data, "<i8", 1)[0])
         restored.loss = float(np.frombuffer(data, "<f8", 1, offset=8)[0])

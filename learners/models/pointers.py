@@ -1,6 +1,6 @@
-"""What serves now, in Redis: the newest version per learner and the epoch per router.
+"""Pointers in Redis: the version of each learner and the epoch of each router that serve now.
 
-Whatever is written is told on a channel, so that those who follow it need not ask again and again.
+Every write is announced on a channel, so that readers need not poll.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ POINTER = Encoding(
 
 
 def models_key(project: str) -> str:
+    """Return the hash of learner to pointer; also the name of the channel."""
     return f"headrace:{project}:models"
 
 
@@ -37,18 +38,27 @@ def epoch_key(project: str, router: str) -> str:
 
 @dataclass(frozen=True)
 class ModelPointer:
-    """A published version; `offset` is the prefix of the examples topic that it stands for, which goes on
-    growing while there is nothing to learn."""
+    """A published version of a learner.
+
+    Attributes
+    ----------
+    version
+        ``major.minor``.
+    offset
+        The version stands for the prefix ``[0, offset)`` of the examples topic. Grows also without a new
+        version, while the topic has nothing to learn.
+    """
 
     version: str
     offset: int
 
     def encode(self) -> str:
+        """Encode the pointer as JSON."""
         return json.dumps({**POINTER.stamp(), "version": self.version, "offset": self.offset})
 
     @classmethod
     def decode(cls, text: str | bytes) -> ModelPointer:
-        """Read a pointer.
+        """Decode what `encode` encoded.
 
         Raises
         ------
@@ -62,7 +72,17 @@ class ModelPointer:
 
 @dataclass(frozen=True)
 class InForce:
-    """Pointers by learner, the epoch, and per partition the prefix of the closings it follows from."""
+    """Pointers and the epoch that are in force for a router.
+
+    Attributes
+    ----------
+    pointers
+        By learner.
+    epoch
+        None before the trainer put one in force.
+    closings
+        By partition of the closings topic, the next offset of the prefix that the epoch follows from.
+    """
 
     pointers: dict[str, ModelPointer]
     epoch: Epoch | None
@@ -70,14 +90,22 @@ class InForce:
 
 
 class ModelPointers:
-    """Writes pointers and epochs, for the trainer, and reads them, for the router."""
+    """Writes pointers and epochs for the trainer, and reads them for the router.
+
+    Parameters
+    ----------
+    client
+        Redis.
+    project
+        Name of the project.
+    """
 
     def __init__(self, client: redis.Redis, project: str) -> None:
         self._redis = client
         self._project = project
 
     def point(self, topic: str, pointers: Mapping[str, ModelPointer]) -> None:
-        """Point learners to their versions, then publish the prefixes of their examples topic."""
+        """Point learners to their versions, and publish the prefixes of the examples topic as progress."""
         progress = {
             progress_field("train", topic, 0, learner): Progress(pointer.offset).encode()
             for learner, pointer in pointers.items()
@@ -85,35 +113,41 @@ class ModelPointers:
         versions = {learner: pointer.encode() for learner, pointer in pointers.items()}
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.hset(models_key(self._project), mapping=dict(versions))
-        self._tell(pipeline, progress)
+        self._publish(pipeline, progress)
 
     def put_in_force(self, epoch: Epoch, topic: str, offsets: Mapping[int, int]) -> None:
-        """Put an epoch in force, then publish the prefixes, by partition, of the closings topic."""
+        """Put an epoch in force, and publish the prefixes of the closings topic by partition as progress."""
         progress = {
             progress_field("train", topic, partition, EPOCHS): Progress(offset).encode()
             for partition, offset in offsets.items()
         }
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.set(epoch_key(self._project, epoch.router), epoch.to_bytes())
-        self._tell(pipeline, progress)
+        self._publish(pipeline, progress)
 
-    def _tell(self, pipeline: Any, progress: Mapping[str, str]) -> None:
+    def _publish(self, pipeline: Any, progress: Mapping[str, str]) -> None:
         pipeline.hset(progress_key(self._project), mapping=dict(progress))
         pipeline.execute()
         self._redis.publish(models_key(self._project), "")  # which pipelines of a cluster do not take
 
     def serving(self) -> dict[str, ModelPointer]:
-        """The newest version of every learner that has one."""
+        """Return the pointer of every learner that has one."""
         raw: Any = self._redis.hgetall(models_key(self._project))
         return {_text(name): ModelPointer.decode(value) for name, value in raw.items()}
 
-    def news(self) -> News:
-        return News(self._redis, models_key(self._project))
+    def subscribe(self) -> Subscription:
+        """Return a subscription to every write."""
+        return Subscription(self._redis, models_key(self._project))
 
     def read(self, router: RouterSpec) -> InForce:
-        """What is in force for a router, in one round trip.
+        """Return what is in force for a router, in one round trip.
 
-        The prefixes are read first: the epoch that is read behind them follows from at least as much.
+        Prefixes are read first, so that the epoch read after them follows from at least as much.
+
+        Raises
+        ------
+        StateError
+            When a pointer or the epoch has a version that is not read.
         """
         closings = topics.closings(self._project, router.name)
         fields = [progress_field("train", closings, n, EPOCHS) for n in range(router.partitions)]
@@ -129,24 +163,24 @@ class ModelPointers:
         )
 
 
-class News:
-    """A subscription to what is put in force; it opens at the first `wait`."""
+class Subscription:
+    """Waits for writes of pointers and epochs. Subscribes at the first `wait`."""
 
     def __init__(self, client: redis.Redis, channel: str) -> None:
         self._channel = channel
-        self._subscription = client.pubsub(  # type: ignore[no-untyped-call]
+        self._pubsub = client.pubsub(  # type: ignore[no-untyped-call]
             ignore_subscribe_messages=True
         )
 
     def wait(self, timeout_s: float) -> None:
-        """Return when something was put in force since the last call, or when the time is up."""
-        if not self._subscription.subscribed:
-            self._subscription.subscribe(self._channel)
+        """Return when something was written since the last call, or after `timeout_s` seconds."""
+        if not self._pubsub.subscribed:
+            self._pubsub.subscribe(self._channel)
             return
-        self._subscription.get_message(timeout=timeout_s)
+        self._pubsub.get_message(timeout=timeout_s)
 
     def close(self) -> None:
-        self._subscription.close()
+        self._pubsub.close()
 
 
 def _epoch(raw: str | bytes) -> Epoch:

@@ -1,4 +1,4 @@
-"""Unpickling models without running what a pickle says: only names of an allow-list are resolved."""
+"""A restricted unpickler for models: resolves only names of an allow-list, so that a pickle runs nothing."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _ALLOWED = {
 
 
 def dump_model(model: object) -> bytes:
-    """The pickle of a model."""
+    """Pickle a model."""
     return pickle.dumps(model, protocol=5)
 
 
 def load_model(data: bytes) -> Any:
-    """The model in a pickle.
+    """Unpickle a model.
 
-    Allowed are what river defines, the plain types of Python and numpy that its models hold, and what the
-    project's learners.py defines.
+    Allowed are names that river defines, the plain types of Python and numpy that its models hold, and names
+    that the project's ``learners.py`` defines.
 
     Raises
     ------
@@ -68,18 +68,18 @@ class _Unpickler(pickle.Unpickler):
         raise _refused(module, name)
 
     def _defined_there(self, module: str, name: str) -> Any:
-        """Only what that package itself defines, not what it has imported (river's modules import os)."""
+        """Resolve a name that the package itself defines, none that it imports (river imports os)."""
         if module == PROJECT_MODULE and module not in sys.modules:
             raise ModelError("the model refers to learners.py, which is not loaded; call load_project first")
-        found = super().find_class(module, name)
-        home = getattr(found, "__module__", None) or ""
+        resolved = super().find_class(module, name)
+        home = getattr(resolved, "__module__", None) or ""
         if home.split(".")[0] not in ("river", PROJECT_MODULE):
             raise _refused(module, name)
-        return found
+        return resolved
 
 
 def _bound_method(owner: Any, name: str) -> Any:
-    """What pickle writes for a method bound to a model (``getattr(model, "name")``), and nothing more."""
+    """Resolve what pickle writes for a method bound to a model, ``getattr(model, "name")``, and no other."""
     home = type(owner).__module__.split(".")[0]
     if isinstance(owner, type) or home not in ("river", PROJECT_MODULE) or name.startswith("__"):
         raise _refused("builtins", f"getattr(…, {name!r})")

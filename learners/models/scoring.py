@@ -1,4 +1,4 @@
-"""Asking and teaching one river model; what the trainer and the router both do."""
+"""Scoring and training of one river model, the same in the trainer and in the router."""
 
 from __future__ import annotations
 
@@ -14,14 +14,25 @@ Features = Mapping[str, Value]
 
 
 def score(model: Any, x: Features) -> float:
-    """The probability of the label, or the predicted number for a regressor.
+    """Return the probability that the label is True, or the number that a regressor predicts.
 
-    A classifier that knows no class yet scores 0.5.
+    A classifier that has learned nothing yet scores 0.5.
 
     Raises
     ------
     ValueError
-        When the model answers with something that is no finite number.
+        When the model answers with no finite number.
+
+    Examples
+    --------
+    >>> from river import dummy
+    >>> model = dummy.PriorClassifier()
+    >>> score(model, {})
+    0.5
+    >>> for label in (1.0, 0.0, 1.0, 1.0):
+    ...     learn(model, {}, label)
+    >>> score(model, {})
+    0.75
     """
     if not is_classifier(model):
         answer = float(model.predict_one(x))
@@ -34,7 +45,12 @@ def score(model: Any, x: Features) -> float:
 
 
 def score_and_learn(model: Any, x: Features, label: float) -> float:
-    """`score`, then `learn`. What functions at the head of a pipeline make of `x` is made once for both.
+    """Score, then learn; functions at the head of a pipeline run once for both.
+
+    Returns
+    -------
+    float
+        As `score`, before the label was learned.
 
     Raises
     ------
@@ -48,12 +64,12 @@ def score_and_learn(model: Any, x: Features, label: float) -> float:
 
 
 def learn(model: Any, x: Features, label: float) -> None:
-    """Learn one label: as a bool (at least 0.5) for a classifier, as the number itself otherwise."""
+    """Train on one label: for a classifier True from 0.5 on, for a regressor the number."""
     model.learn_one(x, label >= 0.5 if is_classifier(model) else label)
 
 
 def _without_functions(model: Any, x: Features) -> tuple[Any, Features]:
-    """The last step of a pipeline whose other steps are functions, and what it sees; else both as given."""
+    """Return the last step of a pipeline of functions, and its input; for other models both as given."""
     if type(model) is not compose.Pipeline:
         return model, x
     *head, last = model.steps.values()
@@ -65,7 +81,7 @@ def _without_functions(model: Any, x: Features) -> tuple[Any, Features]:
 
 
 def is_classifier(model: Any) -> bool:
-    """Whether the model, or the last step of the pipeline, predicts classes."""
+    """Tell whether the model, or the last step of the pipeline, predicts classes."""
     while isinstance(steps := getattr(model, "steps", None), dict):
         model = steps[next(reversed(steps))]
     return hasattr(model, "predict_proba_one")

@@ -1,4 +1,4 @@
-"""A digest of what a model has learned, equal for equal states in any process."""
+"""A digest of a model's learned state, equal for equal states in any process."""
 
 from __future__ import annotations
 
@@ -16,18 +16,29 @@ _MARSHAL = 2  # the newest version that does not write which equal constants are
 
 
 def state_digest(model: object) -> str:
-    """SHA-256, in hex, of a canonical form of a model.
+    """Return the SHA-256, in hex, of a canonical form of a model.
 
     Pickles of equal models differ: by which equal strings are one object, by the order of sets, by random
     generators nobody draws from. Here a model becomes nested lists and dicts of constants, in which sets are
     sorted and an object that occurs again is the number of its first occurrence. The generators that river's
     distributions keep for sampling (never seeded, never used in learning) are left out.
+
+    Examples
+    --------
+    >>> from river import linear_model
+    >>> model = linear_model.LogisticRegression()
+    >>> before, copy = state_digest(model), model.clone()
+    >>> state_digest(copy) == before
+    True
+    >>> model.learn_one({"amount": 1.0}, True)
+    >>> state_digest(model) == before
+    False
     """
     return hashlib.sha256(marshal.dumps(_Canonical().of(model), _MARSHAL)).hexdigest()
 
 
 class _Canonical:
-    """Turns objects into what marshal writes; goes through what pickle would go through."""
+    """Turns objects into constants that marshal writes; visits the attributes that pickle would."""
 
     def __init__(self) -> None:
         self._seen: dict[int, int] = {}
@@ -69,7 +80,7 @@ class _Canonical:
         return [name, held, self._dict(state)]
 
     def _reduced(self, value: Any) -> Any:
-        """What an object says that pickle should keep of it."""
+        """Return the parts that an object tells pickle to keep."""
         reduced = value.__reduce_ex__(5)
         if isinstance(reduced, str):
             return reduced
@@ -79,7 +90,7 @@ class _Canonical:
 
 @functools.cache
 def _plain_slots(kind: type) -> tuple[str, ...] | None:
-    """The slots of a class whose instances are their attributes; None for one that is pickled its own way."""
+    """Return the slots of a class whose instances are their attributes; None where pickling is its own."""
     own = any(getattr(kind, name) is not getattr(object, name) for name in ("__reduce_ex__", "__reduce__"))
     own |= getattr(kind, "__getstate__", None) is not getattr(object, "__getstate__", None)
     if own or issubclass(kind, dict | list | tuple | set | frozenset | bytearray):

@@ -2,8 +2,8 @@
 
 An artifact is ``MAGIC | lengths | header JSON | pickled model | HMAC | trainer memory | HMAC`` with the
 lengths of header, model and memory as little-endian u64. The first HMAC-SHA256 covers all before it, the
-second that first one and the memory: who serves a model reads up to the first, who goes on learning reads it
-all. An artifact appears under its name only when it is complete and on disk.
+second that first one and the memory: a router reads up to the first, a trainer reads it all. An artifact
+appears under its name only when it is complete and on disk.
 """
 
 from __future__ import annotations
@@ -45,11 +45,32 @@ LINEAGE = "lineage.jsonl"
 
 @dataclass(frozen=True)
 class ModelHeader:
-    """Where a version comes from.
+    """The origin of a version.
 
-    `offset` is the next offset of the examples topic: the model has learned the prefix ``[0, offset)``,
-    `examples` of it. `first_ms` and `last_ms` bound the event times of what it learned; `mark_ms` is the
-    last time mark. `created_ms` is the wall clock.
+    Attributes
+    ----------
+    name
+        The learner.
+    major, minor
+        The version: major for a new definition, minor for each checkpoint.
+    parent
+        The version before; None for the first.
+    offset
+        Next offset of the examples topic: the model has learned the prefix ``[0, offset)``.
+    examples
+        Number of examples learned in it.
+    first_ms, last_ms
+        Bounds of their event times; None when there are none.
+    mark_ms
+        The last time mark; None before the first.
+    definition, plan_hash
+        Of the learner, and of the plan it was trained under.
+    libraries
+        Library to version.
+    created_ms
+        Wall clock.
+    poisoned, duplicates
+        Number of examples on which the model raised, and of those that came again.
     """
 
     name: str
@@ -75,8 +96,15 @@ class ModelHeader:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedVersion(ModelHeader):
-    """A version in the lineage, with what takes longer to find out than to publish it: the metrics of its
-    progressive validation, and the digest of its state."""
+    """A version in the lineage, with figures that take longer to compute than to publish it.
+
+    Attributes
+    ----------
+    metrics
+        See `ProgressiveValidation.summary`.
+    digest
+        See `state_digest`.
+    """
 
     metrics: dict[str, Any]
     digest: str
@@ -84,7 +112,17 @@ class PublishedVersion(ModelHeader):
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model with its header, and what its trainer must remember (`headrace.learners.training`)."""
+    """A version with its model.
+
+    Attributes
+    ----------
+    header
+        Where it comes from.
+    model
+        The river estimator.
+    memory
+        What its trainer needs to go on, besides the model; see `headrace.learners.training.trainer`.
+    """
 
     header: ModelHeader
     model: Any
@@ -112,45 +150,46 @@ class ModelStore:
         self._keep = keep
 
     def publish(self, artifact: Artifact) -> None:
-        """Make a version durable and then visible."""
+        """Write a version. It is durable before it becomes visible."""
         write_atomically(self._path(artifact.header.name, artifact.header.version), self._encode(artifact))
 
     def record(self, version: PublishedVersion) -> None:
-        """Add a version that was published to the lineage; then drop the oldest beyond the retention."""
+        """Add a published version to the lineage, then remove the oldest artifacts beyond `keep`."""
         with (self.directory / version.name / LINEAGE).open("a") as lineage:
             lineage.write(json.dumps(LINEAGE_LINE.stamp() | vars(version)) + "\n")
         for old in self._versions(version.name)[: -self._keep]:
             self._path(version.name, old).unlink(missing_ok=True)
 
     def latest(self, name: str) -> str | None:
-        """The newest version that can be loaded, or None."""
+        """Return the newest version whose artifact is there, or None."""
         versions = self._versions(name)
         return versions[-1] if versions else None
 
     def load(self, name: str, version: str) -> Artifact:
-        """One version of a learner, to be served: without its memory.
+        """Load a version of a learner to serve it, without its memory.
 
         Raises
         ------
         UnknownNameError
-            When it is not there (any more).
+            When there is no artifact of that version.
         ModelError
-            When its signature does not fit, its version is not read, or it holds what may not be loaded.
+            When the signature does not fit, the encoding has a version that is not read, or the pickle names
+            what may not be loaded.
         """
         with self._open(name, version) as file:
             return self._read_model(file, name, version)[0]
 
     def resume(self, name: str, version: str) -> Artifact:
-        """One version of a learner, with what its trainer must remember. Raises as `load` does."""
+        """Load a version of a learner to train it further, with its memory. Raises as `load` does."""
         with self._open(name, version) as file:
-            found, signature = self._read_model(file, name, version)
+            artifact, signature = self._read_model(file, name, version)
             memory = file.read()
         memory, second = memory[:-_SIGNATURE], memory[-_SIGNATURE:]
         self._verify(f"the memory of model {name}@{version}", signature + memory, second)
-        return replace(found, memory=memory)
+        return replace(artifact, memory=memory)
 
     def lineage(self, name: str) -> list[PublishedVersion]:
-        """All versions ever published, oldest first."""
+        """Return all versions ever published, oldest first."""
         return read_lineage(self.directory, name)
 
     def _path(self, name: str, version: str) -> Path:
@@ -167,7 +206,7 @@ class ModelStore:
             raise UnknownNameError(f"version of learner '{name}'", version, self._versions(name)) from None
 
     def _read_model(self, file: BinaryIO, name: str, version: str) -> tuple[Artifact, bytes]:
-        """The artifact without its memory, and the signature: nothing is interpreted before that fits."""
+        """Return the artifact without its memory, and its signature, verified before anything is decoded."""
         what, prefix = f"model {name}@{version}", file.read(_PREFIX)
         if magic := _ANY_MAGIC.match(prefix):
             ARTIFACT.check_version(int(magic[1]), f"the artifact of {what}")
@@ -201,12 +240,12 @@ class ModelStore:
 
 
 def read_lineage(directory: Path, name: str) -> list[PublishedVersion]:
-    """All versions of a learner ever published, oldest first. Needs no key, for nothing of it is run.
+    """Return all versions of a learner ever published, oldest first. Needs no key: nothing is unpickled.
 
     Raises
     ------
     ModelError
-        When a line of it has a version that is not read.
+        When a line has a version that is not read.
     """
     path = directory / name / LINEAGE
     lines = path.read_text().splitlines() if path.exists() else []
@@ -215,11 +254,11 @@ def read_lineage(directory: Path, name: str) -> list[PublishedVersion]:
 
 
 def _parse(line: str, name: str) -> Iterator[PublishedVersion]:
-    """The version in a line of the lineage; none when a crash has torn it."""
+    """Yield the version in a line of the lineage; none when a crash has torn the line."""
     try:
         raw = json.loads(line)
-        of = f"version {raw.get('major')}.{raw.get('minor')}"
-        LINEAGE_LINE.check(raw, f"the line of {of} in the lineage of learner '{name}'")
+        version = f"version {raw.get('major')}.{raw.get('minor')}"
+        LINEAGE_LINE.check(raw, f"the line of {version} in the lineage of learner '{name}'")
         yield PublishedVersion(**{field: value for field, value in raw.items() if field not in ("v", "by")})
     except (ValueError, TypeError):
         return

@@ -155,10 +155,10 @@ class LiveModels:
             self._said = (offsets, now)
 
     def _follow(self) -> None:
-        news = self._pointers.news()
+        subscription = self._pointers.subscribe()
         while not self._stopping.is_set():
             try:
-                news.wait(LOOK_S)
+                subscription.wait(LOOK_S)
                 self.refresh()
             except redis.RedisError as error:
                 _log.warning("Redis cannot be reached, the models stay as they are: %s", error)
@@ -166,4 +166,4 @@ class LiveModels:
             except Exception:
                 _log.exception("models of router '%s' were not refreshed", self._router.name)
                 self._stopping.wait(RETRY_S)
-        news.close()
+        subscription.close()

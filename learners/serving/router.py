@@ -202,7 +202,9 @@ class RouterService:
         if served.features is None and self._reads_features[arm.name]:
             return None
         try:
-            return score(arm.model, arm.inputs.of(served.features or {}, request.request, request.entities))
+            return score(
+                arm.model, arm.inputs.select(served.features or {}, request.request, request.entities)
+            )
         except Exception as error:
             _log.warning("%s@%s raised %s: %s", arm.name, arm.version, type(error).__name__, error)
             self._metrics.arm_errors.labels(self.spec.name, arm.name).inc()

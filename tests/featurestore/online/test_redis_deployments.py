@@ -104,11 +104,11 @@ def check_rebuild(url: str, plan: Plan) -> None:
 def check_pointers(url: str, plan: Plan) -> None:
     with redis_client(url) as client:
         pointers = ModelPointers(client, plan.project)
-        news = pointers.news()
-        news.wait(0)
+        subscription = pointers.subscribe()
+        subscription.wait(0)
         pointers.point("examples", {"learner": ModelPointer("1.2", 30)})
-        news.wait(5)
-        news.close()
+        subscription.wait(5)
+        subscription.close()
         assert ("train", "examples", 0, "learner") in ProgressStore(client, plan).read()
 
 

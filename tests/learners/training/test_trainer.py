@@ -150,7 +150,7 @@ def test_inputs_are_sorted_without_nulls_and_may_be_entities(
 ) -> None:
     plan, _ = compiled
     inputs = Inputs(plan, plan.learner("tree"))
-    x = inputs.of(
+    x = inputs.select(
         {"delays__mean": None, "delays__count": 3, "other__f": 1}, {"distance": 5}, {"origin": "JFK"}
     )
     assert list(x.items()) == [("delays__count", 3), ("distance", 5), ("origin", "JFK")]
