@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+_LOOK_S = 0.01  # for the end of its block
+
 
 class HttpStandIn(ABC):
     """Serves within its block."""
@@ -40,7 +42,7 @@ class HttpStandIn(ABC):
         return Handler
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(_LOOK_S,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -22,8 +21,11 @@ from headrace.deploy.commands.dataset import read_predictions
 from headrace.deploy.stack import LocalStack
 from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.featurestore.online.writer import RedisOnlineSink
+from headrace.schemas import topics
 from headrace.schemas.records import Prediction
 from headrace.streams.sinks import OnlineRows
+from headrace.streams.worker.consumer_group import worker_group
+from tests.support.consumer_groups import wait_until_acknowledged
 from tests.support.paths import ROOT
 
 STEP_MS = 15 * MINUTE_MS
@@ -53,6 +55,14 @@ def assert_served(found: pd.DataFrame, predictions: list[Prediction], names: lis
     for name in names:
         got = found[name].astype(object).where(found[name].notna(), None).tolist()
         assert got == [one.features[name] for one in predictions], name
+
+
+def wait_for_feature_log(stack: LocalStack) -> None:
+    """Wait for all rows to be in it: it is written before a range is acknowledged."""
+    plan = stack.plan
+    names = [source.topic for source in plan.sources if plan.views_of(source.name)]
+    names += [topics.shuffle(plan.project, s.name) for s in plan.sources if s.shards and s.topic in names]
+    wait_until_acknowledged(stack.bootstrap, worker_group(plan), names)
 
 
 def plant(stack: LocalStack, prediction: Prediction) -> None:
@@ -101,7 +111,7 @@ def test_datasets_compaction_and_audit_of_a_running_loop(tmp_path: Path) -> None
         asked = asked_for(predictions, [one.ts_ms for one in predictions])
         found = dataset_of(stack, asked, tmp_path, "--as", "served", "--predictions", "topic")
         assert_served(found, predictions, names)
-        time.sleep(2)  # two checkpoints: the feature log has all rows
+        wait_for_feature_log(stack)
         # An answer knows all that happened up to its quarter of an hour, and no more.
         asked = asked_for(predictions, [one.ts_ms // STEP_MS * STEP_MS for one in predictions])
         before = dataset_of(stack, asked, tmp_path)

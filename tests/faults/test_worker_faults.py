@@ -17,6 +17,7 @@ from headrace.deploy.local.kafka_server import KafkaServer
 from headrace.deploy.local.redis_server import RedisServer
 from headrace.streams.log.reader import end_offset
 from tests.support.paths import ROOT
+from tests.support.waiting import until_some_moment
 from tests.support.worker_scene import PARTITIONS, Load, Scene
 
 pytestmark = pytest.mark.kafka
@@ -50,9 +51,9 @@ def test_kill_9_at_random_moments(scene: Scene, rounds: int) -> None:
             worker = scene.start_worker()
             if number % 5:  # else it may not have joined the group, or be in the middle of its restore
                 scene.wait_for_motion()
-                time.sleep(rng.random() * 0.3)
+                until_some_moment(rng, 0.3)
             else:
-                time.sleep(rng.random() * 4)
+                until_some_moment(rng, 4)
             scene.kill(worker)
         scene.start_worker()
     assert_nothing_lost_or_doubled(scene)
@@ -65,7 +66,7 @@ def test_sigterm_at_random_moments(scene: Scene, rounds: int) -> None:
         for _ in range(rounds):
             worker = scene.start_worker()
             scene.wait_for_motion()
-            time.sleep(rng.random() * 0.5)
+            until_some_moment(rng, 0.5)
             worker.terminate()
             assert worker.wait(120) == 0
         scene.start_worker()
@@ -80,7 +81,7 @@ def test_either_side_of_the_shuffle_is_killed(scene: Scene, rounds: int) -> None
     with Load(scene, rng):
         scene.wait_for_motion()
         for number in range(rounds):
-            time.sleep(rng.random() * 2)
+            until_some_moment(rng, 2)
             scene.kill(pair[number % 2])
             pair[number % 2] = scene.start_worker()
             scene.wait_for_motion()
@@ -100,7 +101,7 @@ def test_workers_are_added_and_removed(scene: Scene, rounds: int) -> None:
                 scene.kill(rng.choice(running))
             else:
                 rng.choice(running).terminate()
-            time.sleep(rng.random() * 3)
+            until_some_moment(rng, 3)
         scene.start_worker()
     assert_nothing_lost_or_doubled(scene)
 
@@ -124,7 +125,7 @@ def test_the_broker_goes_and_comes_back(redis_url: str, project: str, tmp_path: 
                 scene.wait_for_motion()
                 for number in range(rounds):
                     (kafka.kill if number % 2 else kafka.stop)()
-                    time.sleep(rng.random() * 2)
+                    until_some_moment(rng, 2)
                     kafka.start()
                     keep_running(scene)
                     scene.wait_for_motion()
@@ -145,7 +146,7 @@ def test_redis_goes_and_comes_back(kafka_bootstrap: str, project: str, tmp_path:
                 scene.wait_for_motion()
                 for number in range(rounds):
                     (server.kill if number % 2 else server.stop)()
-                    time.sleep(1 + rng.random() * 3)
+                    until_some_moment(rng, 4)
                     server.start()
                     scene.wait_for_motion()
             assert_nothing_lost_or_doubled(scene)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +27,7 @@ from headrace.streams.producers.outbox import Deliveries, KafkaRecord, Outbox
 from headrace.streams.progress import counts_key, progress_key
 from tests.support.expected_rows import record_of
 from tests.support.purchases import EVENT_SCHEMA
+from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.window_oracle import OracleEvent
 from tests.support.worker_scene import Scene
 
@@ -56,13 +56,14 @@ class Refusals:
         """Wait until the worker has seen the whole topic."""
         self._outbox.flush(self._deliveries)
         prefix = {partition: len(self.log(partition)) for partition in (0, 1)}
-        self.scene.progress.wait(self.topic, prefix, timeout_s=180)
-        deadline, counted = time.monotonic() + 120, self.counts()
-        while time.monotonic() < deadline:  # what is readable online may be so before the letters are
-            letters = {one.letter.id for late in (False, True) for one in self.find(late=late, replayed=True)}
-            if len(letters) >= counted["dead"] + counted["late"]:
-                return
-            time.sleep(0.02)
+        self.scene.progress.wait(self.topic, prefix, timeout_s=PATIENCE_S)
+        counted = self.counts()
+        refused = counted["dead"] + counted["late"]
+        # What is readable online may be so before the letters are.
+        eventually(self._letter_ids, f"the letters of {refused} records", lambda ids: len(ids) >= refused)
+
+    def _letter_ids(self) -> set[str]:
+        return {one.letter.id for late in (False, True) for one in self.find(late=late, replayed=True)}
 
     def log(self, partition: int) -> list[Message]:
         return list(read_log(self.scene.bootstrap, self.topic, partition))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -30,6 +29,7 @@ from headrace.streams.log.reader import read_log
 from headrace.streams.producers.event_format import EventFormat
 from headrace.streams.producers.outbox import Deliveries, Outbox
 from tests.support.purchases import purchases_plan
+from tests.support.waiting import eventually
 
 PARTITIONS = 4
 NOON_MS = 1_700_000_000_000
@@ -57,15 +57,18 @@ def topic(kafka_bootstrap: str, project: str) -> Iterator[str]:
     config = {"retention.ms": "-1", "max.message.bytes": "20000"}
     name = f"{project}.clicks"
     admin.create_topics([NewTopic(name, PARTITIONS, 1, config=config)])[name].result()
-    while not all(p.leader >= 0 for p in led(admin, name)):
-        time.sleep(0.02)
+    eventually(
+        lambda: [p.leader for p in partitions_of(admin, name)],
+        "a leader of every partition",
+        lambda leaders: len(leaders) == PARTITIONS and min(leaders) >= 0,
+    )
     yield name
     admin.delete_topics([name])[name].result()
 
 
-def led(admin: AdminClient, name: str) -> list[Any]:
+def partitions_of(admin: AdminClient, name: str) -> list[Any]:
     found = admin.list_topics(timeout=60).topics.get(name)
-    return list(found.partitions.values()) if found else [type("None", (), {"leader": -1})]
+    return list(found.partitions.values()) if found else []
 
 
 @pytest.fixture
@@ -217,10 +220,8 @@ def test_an_earlier_failure_is_raised_by_the_next_call(kafka_bootstrap: str, cli
 
 
 def keep_sending(producer: EventProducer) -> None:
-    """Until Kafka has answered what was sent before."""
-    for _ in range(600):
-        producer.send(click(1))
-        time.sleep(0.1)
+    """Send until Kafka has answered what was sent before, and a call raises that."""
+    eventually(lambda: producer.send(click(1)), "an answer of Kafka")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from headrace.testing import SchemaRegistryStandIn
 from tests.support.nursery import Forked
 from tests.support.purchases import EVENT_SCHEMA
 from tests.support.registry_client import register
+from tests.support.waiting import eventually
 from tests.support.window_oracle import OracleEvent
 from tests.support.worker_scene import PARTITIONS, Scene, letters_of, random_event
 
@@ -216,16 +216,16 @@ def test_a_registry_that_is_away_holds_records_back_and_nothing_is_lost(scene: F
         scene.registry, registry.failing = registry.url, 503
         worker = scene.start_worker()
         scene.produce_poisoned(random.Random(31), 300)
-        until(lambda: len(registry.asked) >= 3)
+        eventually(lambda: registry.asked, "three questions", lambda asked: len(asked) >= 3)
         assert worker.poll() is None
         assert _read(scene) in ({}, dict.fromkeys(range(PARTITIONS), NONE))
         worker.send_signal(signal.SIGTERM)  # it does not wait for the registry
         assert worker.wait(120) == 0
         workers = [scene.start_worker()]
-        until(lambda: len(registry.asked) >= 6)
+        eventually(lambda: registry.asked, "six questions", lambda asked: len(asked) >= 6)
         before = restored(scene)
         workers.append(scene.start_worker())  # nor does the rebalance
-        until(lambda: restored(scene) >= before + PARTITIONS)
+        eventually(lambda: restored(scene), "restores", lambda now: now >= before + PARTITIONS)
         registry.failing = None
         scene.wait()
         assert [worker.poll() for worker in workers] == [None, None]
@@ -250,10 +250,3 @@ def _read(scene: FormatScene) -> dict[int, dict[str, int]]:
 def restored(scene: FormatScene) -> int:
     """How often a worker took up a partition."""
     return scene.log_file.read_text().count(": restored ")
-
-
-def until(holds: Callable[[], bool], timeout_s: float = 180.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)

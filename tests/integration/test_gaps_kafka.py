@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import (
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    NewTopic,
-    ResourceType,
-)
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from headrace.schemas import topics
 from headrace.streams.log.reader import read_log
 from tests.support.expected_rows import record_of
 from tests.support.ordered_producer import ordered_producer
+from tests.support.waiting import eventually
 from tests.support.window_oracle import OracleEvent
 from tests.support.worker_scene import PARTITIONS, Scene, letters_of, random_event
 
@@ -86,13 +79,6 @@ def test_aborted_records_never_count_and_markers_are_passed(scene: Scene) -> Non
     assert_equal_with_counts(scene)
 
 
-def set_cleanup(scene: Scene, policy: str) -> None:
-    setting = ConfigEntry("cleanup.policy", policy, incremental_operation=AlterConfigOpType.SET)
-    topic = ConfigResource(ResourceType.TOPIC, scene.plan.sources[0].topic, incremental_configs=[setting])
-    admin = AdminClient({"bootstrap.servers": scene.bootstrap})
-    admin.incremental_alter_configs([topic])[topic].result(20)
-
-
 def left_of(scene: Scene) -> list[list[OracleEvent]]:
     """What the topic still has of what the oracle knows."""
     topic = scene.plan.sources[0].topic
@@ -100,17 +86,14 @@ def left_of(scene: Scene) -> list[list[OracleEvent]]:
     return [[e for e in log if e.offset in offsets[p]] for p, log in enumerate(scene.logs)]
 
 
-def compact(scene: Scene) -> None:
-    """Wait for the log cleaner, send it away, and have the oracle forget what it took with it."""
-    before, deadline = sum(map(len, scene.logs)), time.monotonic() + 300
-    set_cleanup(scene, "compact")
-    while sum(map(len, left_of(scene))) > before * 0.8:
-        assert time.monotonic() < deadline, "the log cleaner has not been here"
-        time.sleep(0.5)
-    set_cleanup(scene, "delete")
-    while (left := left_of(scene)) != scene.logs:  # it may be in the middle of a partition
-        scene.logs = left
-        time.sleep(2)
+def doubled_keys(scene: Scene) -> int:
+    """How many records are left to the log cleaner: all with a key that comes again, but for the last one of
+    a partition, whose segment is still open."""
+    topic, found = scene.plan.sources[0].topic, 0
+    for partition in range(PARTITIONS):
+        keys = [message.key() for message in read_log(scene.bootstrap, topic, partition)][:-1]
+        found += len(keys) - len(set(keys))
+    return found
 
 
 def test_compaction_leaves_gaps_that_are_passed(scene: Scene) -> None:
@@ -119,24 +102,30 @@ def test_compaction_leaves_gaps_that_are_passed(scene: Scene) -> None:
     producer = ordered_producer(scene.bootstrap)
     ends = [0] * PARTITIONS
     seen: list[list[OracleEvent]] = [[] for _ in range(PARTITIONS)]
+
+    def append(partition: int, event: OracleEvent) -> None:
+        if event.mark_ms is not None:  # without a value: to the cleaner a deletion
+            event = OracleEvent(event.offset, event.appended_ms, broken=True)
+        send(scene, producer, event, partition, b"%d" % rng.randrange(60))
+        scene.logs[partition].append(event)
+        ends[partition] += 1
+
     for number in range(2):
         scene.logs = [[] for _ in range(PARTITIONS)]
-        for burst in range(3):
-            for n in range(600):
-                partition = n % PARTITIONS
-                event = random_event(rng, partition, ends[partition], NOW_MS + 900 * (3 * number + burst) + n)
-                if event.mark_ms is not None:  # without a value: to the cleaner a deletion
-                    event = OracleEvent(event.offset, event.appended_ms, broken=True)
-                send(scene, producer, event, partition, b"%d" % rng.randrange(60))
-                scene.logs[partition].append(event)
-                ends[partition] += 1
-            producer.flush()
-            time.sleep(0.2)  # the next record begins a new segment
-        compact(scene)
-        scene.logs = seen = [before + log for before, log in zip(seen, scene.logs, strict=True)]
+        for n in range(1800):
+            partition = n % PARTITIONS
+            append(partition, random_event(rng, partition, ends[partition], NOW_MS + 3000 * number + n))
+        producer.flush()
+        for partition in range(PARTITIONS):  # so much later that it begins a segment, and closes the others
+            append(partition, random_event(rng, partition, ends[partition], NOW_MS + 3000 * number + 2500))
+        producer.flush()
+        eventually(lambda: doubled_keys(scene), "the log cleaner", lambda doubled: doubled == 0, 300)
+        left = left_of(scene)
+        assert sum(map(len, left)) < 0.2 * sum(map(len, scene.logs))
+        scene.logs = seen = [before + log for before, log in zip(seen, left, strict=True)]
         scene.start_worker()
         assert_equal_with_counts(scene)
-        time.sleep(0.5)  # a checkpoint: the log does not have any more what the state was made of
+        scene.wait_for_checkpoint()  # the log does not have any more what the state was made of
         scene.kill(scene.workers[-1])
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
 
+from tests.support.held_join import HOLDS
 from tests.support.join_oracle import M, O, P
 from tests.support.join_scene import Loop, a_log, oracles
-from tests.support.process_health import assert_stops_at_once, wait_until_restoring
+from tests.support.process_health import wait_until_restoring
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.kafka
 
@@ -26,9 +27,9 @@ def test_a_join_stops_while_it_reads_its_changelog(loop: Callable[..., Loop], fr
     for event in log[-30:]:
         first.send_event(event)
     first.producer.flush()
-    slow = loop(program="slow_join", metrics_port=free_port)
+    stalled = loop(program="stalled_join", metrics_port=free_port)
     wait_until_restoring(free_port)
-    assert_stops_at_once(lambda: slow.join.stop(60))
+    assert stalled.join.stop(PATIENCE_S) == 0
     assert_goes_on_as_the_oracle(first, log)
 
 
@@ -41,10 +42,10 @@ def test_a_join_stops_while_it_repeats_what_a_crash_interrupted(loop: Callable[.
         first.send_event(event)
     first.wait()
     first.join.kill()
-    slow = loop(program="slow_join")
-    slow.join.wait_until(lambda: "repeating what a crash interrupted" in slow.join.last_lines(), 60)
-    time.sleep(2)
-    assert_stops_at_once(lambda: slow.join.stop(60))
+    held = loop(program="held_join")
+    held.join.wait_until(lambda: HOLDS in held.join.last_lines(), PATIENCE_S)
+    assert "repeating what a crash interrupted" in held.join.last_lines(200)
+    assert held.join.stop(PATIENCE_S) == 0
     assert_goes_on_as_the_oracle(first, log)
 
 

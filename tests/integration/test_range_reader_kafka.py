@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -17,15 +17,9 @@ from headrace.streams.runtime import range_reader
 from headrace.streams.runtime.app import range_app
 from headrace.streams.runtime.range_reader import RangeReader
 from tests.support.ordered_producer import ordered_producer
+from tests.support.waiting import PATIENCE_S, eventually_in_loop
 
 pytestmark = pytest.mark.kafka
-PATIENCE_S = 60
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 (others tell of it)
-            await asyncio.sleep(0.02)
 
 
 class Member:
@@ -59,7 +53,9 @@ class Member:
                 self.taken[tp] += [message.offset() for message in found[1]]
 
     async def until_assigned(self, count: int) -> None:
-        await until(lambda: len(self.partitions) == count)
+        await eventually_in_loop(
+            lambda: self.partitions, f"{count} partitions", lambda held: len(held) == count
+        )
 
 
 @asynccontextmanager
@@ -105,11 +101,11 @@ async def test_a_slow_partition_is_held_within_bounds_and_loses_nothing(kafka_bo
     produce(kafka_bootstrap, topic, 1, 500)
     async with member(kafka_bootstrap, topic) as one:
         await one.take(quick, 500)
-        await until(lambda: slow in one.reader._paused)
-        await asyncio.sleep(0.5)
+        await eventually_in_loop(lambda: one.reader._paused, "a pause", lambda paused: slow in paused)
         assert one.reader._held[slow].records < 8000 + range_reader.MAX_RECORDS
         produce(kafka_bootstrap, topic, 1, 500)
         await one.take(quick, 1000)  # which is not kept waiting by the other
+        assert one.reader._held[slow].records < 8000 + range_reader.MAX_RECORDS
         await one.take(slow, 60_000)
     assert one.taken == {slow: list(range(60_000)), quick: list(range(1000))}
 
@@ -120,7 +116,7 @@ async def test_a_partition_that_moves_while_it_is_paused_is_read_on(kafka_bootst
     for tp in both:
         produce(kafka_bootstrap, topic, tp.partition, 60_000)
     async with member(kafka_bootstrap, topic) as old:
-        await until(lambda: old.reader._paused == set(both))
+        await eventually_in_loop(lambda: old.reader._paused, "a pause", lambda paused: paused == set(both))
         async with member(kafka_bootstrap, topic) as new:
             await new.until_assigned(1)
             await old.until_assigned(1)
@@ -135,7 +131,7 @@ async def test_large_records_are_held_by_their_bytes(kafka_bootstrap, topic, mon
     big = TP(topic, 0)
     produce(kafka_bootstrap, topic, 0, 300, size=50_000)
     async with member(kafka_bootstrap, topic) as one:
-        await until(lambda: big in one.reader._paused)
+        await eventually_in_loop(lambda: one.reader._paused, "a pause", lambda paused: big in paused)
         assert one.reader._held[big].records < 300
         await one.take(big, 300)
     assert one.taken[big] == list(range(300))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from headrace.streams.sinks import OnlineRows
 from headrace.streams.worker.rebuild import Rebuild
 from tests.support.expected_rows import is_empty
 from tests.support.purchases import purchases_plan
+from tests.support.waiting import eventually
 from tests.support.window_oracle import OracleEvent
 from tests.support.worker_scene import Scene
 
@@ -81,7 +81,7 @@ def test_data_lost_under_a_running_worker_come_back_beside_what_it_writes(scene:
     scene.wait()
     for _ in range(4):
         scene.produce_random(rng, 1500)
-        time.sleep(rng.random() * 0.3)
+        scene.wait_for_motion(rng.randrange(1500))
         scene.redis.flushdb()
         scene.produce_random(rng, 300)
         rebuild(scene)
@@ -97,10 +97,9 @@ def test_rows_that_emptied_by_the_wall_clock_come_back_empty(scene: Scene) -> No
     scene.flush()
     scene.wait()
     keys: dict[Any, Any] = {("by_user", (user,)): {} for user in range(2)}
-    deadline = time.monotonic() + 120
-    while not all(is_empty(row) for row in scene.online(keys).values()):
-        assert time.monotonic() < deadline, scene.online(keys)
-        time.sleep(0.05)
+    eventually(
+        lambda: scene.online(keys), "empty rows", lambda rows: all(is_empty(row) for row in rows.values())
+    )
     scene.redis.flushdb()
     rebuild(scene, idle_ms=300)
     assert all(is_empty(row) for row in scene.online(keys).values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from headrace.streams.runtime.watchdog import Overseer
 from tests.support.flight_learners import HOUR_MS, closings, examples
 from tests.support.process_health import ask, metrics, wait_for_metric
 from tests.support.train_scene import Scene, bodies, running
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -43,10 +43,10 @@ def test_a_trainer_tells_how_far_it_is_and_what_it_has_learned(
         assert ask(free_port, "/readyz") == (503, "no partitions are assigned yet\n")
         with running(process):
             scene.await_trained(32)
-            deadline = time.monotonic() + 120
-            while positions(process) != {scene.examples: {0: 32}, scene.closings: ends}:
-                assert time.monotonic() < deadline, positions(process)
-                time.sleep(0.05)
+            everything = {scene.examples: {0: 32}, scene.closings: ends}
+            eventually(
+                lambda: positions(process), f"positions {everything}", lambda found: found == everything
+            )
             overseer.look()
             told = wait_for_metric(
                 free_port, "headrace_train_unpublished", lambda left: left and not any(left.values())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 
 import pytest
 
@@ -18,6 +17,7 @@ from tests.support.process_health import (
     wait_until_idle_for_redis,
     wait_until_ready,
 )
+from tests.support.waiting import eventually
 from tests.support.window_oracle import judge
 from tests.support.worker_scene import PARTITIONS, Scene
 
@@ -71,12 +71,12 @@ def test_waiting_for_redis_is_no_standstill(scene: Scene, own_redis: RedisServer
 def test_a_worker_that_stands_still_with_records_before_it_ends_and_says_why(scene: Scene) -> None:
     rng = random.Random(34)
     worker = scene.start_worker(program="hanging_worker", stuck_s=2.0)
-    deadline = time.monotonic() + 180
-    while worker.poll() is None:
-        assert time.monotonic() < deadline
+
+    def produce_some() -> int | None:
         scene.produce_random(rng, 50)
-        time.sleep(0.05)
-    assert worker.returncode == EXIT_FAILED
+        return worker.poll()
+
+    assert eventually(produce_some, "the end of the worker", lambda code: code is not None) == EXIT_FAILED
     assert_tells_of_a_standstill(scene.log_file)
     scene.start_worker()
     scene.wait()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import random
 import signal
-import time
 
 import pytest
 
 from headrace.schemas import topics
 from headrace.streams.progress import counts_key
 from tests.support.expected_rows import is_empty, rules_of
-from tests.support.process_health import assert_stops_at_once, wait_until_restoring
+from tests.support.process_health import wait_until_restoring
+from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.window_oracle import OracleEvent, judge
 from tests.support.worker_scene import Scene, letters_of
 
@@ -62,10 +62,10 @@ def test_a_worker_that_reads_its_changelog_stops_at_once(scene: Scene, free_port
     first.send_signal(signal.SIGTERM)
     assert first.wait(120) == 0
     scene.produce_random(random.Random(10), 10)
-    slow = scene.start_worker(program="slow_worker", metrics_port=free_port)
+    stalled = scene.start_worker(program="stalled_worker", metrics_port=free_port)
     wait_until_restoring(free_port)
-    slow.send_signal(signal.SIGTERM)
-    assert_stops_at_once(lambda: slow.wait(120))
+    stalled.send_signal(signal.SIGTERM)
+    assert stalled.wait(PATIENCE_S) == 0
     scene.start_worker()
     scene.wait()
     scene.assert_equals_oracle()
@@ -97,7 +97,6 @@ def test_windows_of_partitions_without_traffic_empty_by_the_wall_clock(scene: Sc
     scene.kill(worker)
     scene.start_worker(idle_ms=300)
     keys = {("by_user", (0,)): {}, ("by_user", (1,)): {}, ("by_shop", ("a",)): {}, ("by_both", ("a", 0)): {}}
-    deadline = time.monotonic() + 120
-    while any(not is_empty(row) for row in scene.online(keys).values()):
-        assert time.monotonic() < deadline, scene.online(keys)
-        time.sleep(0.05)
+    eventually(
+        lambda: scene.online(keys), "empty rows", lambda rows: all(is_empty(row) for row in rows.values())
+    )

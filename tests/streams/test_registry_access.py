@@ -18,9 +18,11 @@ from headrace.streams.connections.schema_registry import RegistryAccess, SchemaR
 from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.runtime.writer_schemas import WriterSchemas
 from headrace.testing import SchemaRegistryStandIn
+from tests.support.waiting import eventually_in_loop
 
 SCHEMA = {"type": "record", "name": "E", "fields": [{"name": "a", "type": "long"}]}
 TOKEN = "s3cret-token"
+WAITS = "records of schema id 2 wait"
 
 
 @pytest.fixture(scope="module")
@@ -85,14 +87,6 @@ def test_an_account_that_is_refused_is_told_with_the_settings_and_without_the_pa
             assert secret not in told + repr(access)
 
 
-async def logged(caplog: pytest.LogCaptureFixture, text: str) -> None:
-    for _ in range(600):
-        if text in caplog.text:
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(caplog.text)
-
-
 async def test_no_secret_is_logged_while_a_registry_is_waited_for(
     plain: SchemaRegistryStandIn, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -107,7 +101,7 @@ async def test_no_secret_is_logged_while_a_registry_is_waited_for(
         ):
             schemas = WriterSchemas.at(access)
             waiting = asyncio.create_task(schemas.supply(decoder, records))
-            await logged(caplog, "records of schema id 2 wait")
+            await eventually_in_loop(lambda: caplog.text, "a warning", lambda text: WAITS in text)
             plain.wanted = None
             async with asyncio.timeout(30):
                 assert await waiting

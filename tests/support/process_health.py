@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +10,10 @@ from urllib.error import HTTPError, URLError
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.waiting import eventually
+
 EXIT_FAILED = 70
 STUCK_S = 8.0  # hardly a machine stops for so long, and a test can wait for it
-AT_ONCE_S = 15.0  # on a busy machine; what is stopped would take three times as long
 Values = dict[tuple[str, ...], float]
 
 
@@ -22,13 +22,6 @@ def wait_until_restoring(port: int) -> None:
     wait_for_metric(
         port, "headrace_restored_ratio", lambda told: any(0 < share < 1 for share in told.values())
     )
-
-
-def assert_stops_at_once(stop: Callable[[], int]) -> None:
-    """`stop` waits for the end after a SIGTERM, and gives the exit code."""
-    began_s = time.monotonic()
-    assert stop() == 0
-    assert time.monotonic() - began_s < AT_ONCE_S
 
 
 def ask(port: int, path: str) -> tuple[int, str]:
@@ -52,24 +45,25 @@ def metrics(port: int) -> dict[str, Values]:
     return found
 
 
-def wait_for_metric(
-    port: int, name: str, good: Callable[[Values], Any], timeout_s: float = 180.0
-) -> dict[str, Values]:
+def wait_for_metric(port: int, name: str, good: Callable[[Values], Any]) -> dict[str, Values]:
     """The metrics once one of them is as it should be: they are looked up now and then."""
-    deadline = time.monotonic() + timeout_s
-    while not good((told := metrics(port)).get(name, {})):
-        assert time.monotonic() < deadline, (name, told.get(name))
-        time.sleep(0.1)
+    told: dict[str, Values] = {}
+
+    def look() -> Values:
+        nonlocal told
+        told = metrics(port)
+        return told.get(name, {})
+
+    eventually(look, f"another {name}", good)
     return told
 
 
-def wait_until_ready(port: int, timeout_s: float = 180.0) -> None:
+def wait_until_ready(port: int) -> None:
     """Until ``/readyz`` says so; before, it answers 503, or not yet."""
-    deadline = time.monotonic() + timeout_s
-    while (answer := ask(port, "/readyz"))[0] != 200:
-        assert answer[0] in (0, 503), answer
-        assert time.monotonic() < deadline, answer
-        time.sleep(0.05)
+    status, told = eventually(
+        lambda: ask(port, "/readyz"), "a process that is ready", lambda answer: answer[0] not in (0, 503)
+    )
+    assert status == 200, told
 
 
 def wait_until_idle_for_redis(port: int) -> None:

@@ -7,14 +7,14 @@ import contextlib
 import ssl
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import redis
 
 from headrace.deploy.local.child import Child, free_port
 from headrace.deploy.local.redis_server import redis_program
+from tests.support.waiting import eventually
 
 _SLOTS = 16384
 
@@ -99,27 +99,21 @@ class Cluster:
             with node.client() as client:
                 client.execute_command("CLUSTER ADDSLOTSRANGE", first, end - 1)
                 client.execute_command("CLUSTER MEET", "127.0.0.1", self.nodes[0].port, self._bus[0])
-        wait_for(self.is_whole)
+        eventually(self._states, "a whole cluster", lambda found: set(found) == {("ok", "3")})
 
-    def is_whole(self) -> bool:
+    def _states(self) -> list[tuple[str, str]]:
+        """State and number of nodes, as each node knows them."""
+        found = []
         for node in self.nodes:
             with node.client() as client:
-                found = client.execute_command("CLUSTER INFO")
-                if found["cluster_state"] != "ok" or found["cluster_known_nodes"] != "3":
-                    return False
-        return True
+                told = client.execute_command("CLUSTER INFO")
+                found.append((told["cluster_state"], told["cluster_known_nodes"]))
+        return found
 
     def identity(self, node: Server) -> str:
         with node.client() as client:
             name = client.execute_command("CLUSTER MYID")
         return name.decode() if isinstance(name, bytes) else str(name)
-
-
-def wait_for(ready: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not ready():
-        assert time.monotonic() < deadline, "not ready in time"
-        time.sleep(0.02)
 
 
 def certificates(directory: Path) -> tuple[Path, Path]:

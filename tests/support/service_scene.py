@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from headrace.schemas.records import Epoch
 from headrace.streams.sinks import OnlineRows
 from tests.support.flight_learners import LEARNERS, examples, flights
 from tests.support.train_process import KEY
+from tests.support.waiting import PATIENCE_S, eventually
 
 AS_OF_MS = 1_000_000
 
@@ -95,7 +95,7 @@ class Scene:
         """Key and value of a record the service has answered for."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "none"})
         consumer.assign([TopicPartition(log["topic"], log["partition"], log["offset"])])
-        message = consumer.consume(1, 20.0)[0]
+        message = consumer.consume(1, PATIENCE_S)[0]
         consumer.close()
         return message.key() or b"", message.value() or b""
 
@@ -104,8 +104,7 @@ def question(flight: str = "UA1", origin: str = "EWR", **more: Any) -> dict[str,
     return {"entities": {"origin": origin}, "request": {"distance": 700, "flight": flight}, **more}
 
 
-def until(holds: Callable[[], bool], timeout_s: float = 90.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+def wait_until_ready(client: TestClient) -> None:
+    eventually(
+        lambda: client.get("/readyz"), "a service that is ready", lambda answer: answer.status_code == 200
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from headrace.deploy.local.tls_listener import AUDIENCE
 from headrace.testing.http_stand_in import HttpStandIn
+from tests.support.waiting import eventually
 
 LIFE_S = 5
 
@@ -25,7 +26,7 @@ class TokenServer(HttpStandIn):
     keys
         File of the key that signs them, as whoever checks them wants it (RFC 7517).
     given
-        How many it has given out.
+        When each that it has given out ends, in seconds since 1970.
     """
 
     def __init__(self, folder: Path, client: str, secret: str) -> None:
@@ -36,13 +37,19 @@ class TokenServer(HttpStandIn):
         self.keys = folder / "keys.json"
         key = {"kty": "oct", "kid": "tests", "alg": "HS256", "use": "sig", "k": _text(self._key)}
         self.keys.write_text(json.dumps({"keys": [key]}))
-        self.given = 0
+        self.given: list[float] = []
+
+    def wait_for_the_next(self) -> None:
+        """Wait until all tokens that were given have ended, and another one has been asked for."""
+        ends = list(self.given)
+        eventually(time.time, f"the end of {len(ends)} tokens", lambda now: now > max(ends))
+        eventually(lambda: self.given, "another token", lambda given: len(given) > len(ends))
 
     def respond(self, path: str, authorization: str | None) -> tuple[int, bytes]:
         if authorization != self._known:
             return 401, b'{"error": "invalid_client"}'
-        self.given += 1
         now = int(time.time())
+        self.given.append(now + LIFE_S)
         claims = {"sub": self._client, "aud": AUDIENCE, "iat": now, "exp": now + LIFE_S, "scope": "all"}
         signed = ".".join(
             _text(json.dumps(part).encode()) for part in ({"alg": "HS256", "kid": "tests"}, claims)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from headrace.streams.progress import ProgressStore
 from tests.support.flight_learners import flights
 from tests.support.ordered_producer import ordered_producer
 from tests.support.train_process import KEY
+from tests.support.waiting import PATIENCE_S, eventually
 
 
 class Scene:
@@ -49,38 +49,40 @@ class Scene:
                 self._producer.produce(topic, None, partition=partition, headers=mark_headers(value))
             else:
                 self._producer.produce(topic, value, partition=partition)
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(PATIENCE_S) == 0
 
     def process(self, publish_every_s: float = TrainConfig.publish_every_s) -> TrainProcess:
         config = TrainConfig(publish_every_s=publish_every_s)
         return TrainProcess(self.plan, self.bootstrap, self.redis_url, self.store, self.project, config)
 
-    def await_trained(self, offset: int, timeout_s: float = 180.0) -> None:
-        """Until every learner has published the prefix."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            found = self._progress.read()
-            reached = [found.get(("train", self.examples, 0, arm)) for arm in self.router.arms]
-            if all(progress is not None and progress.next_offset >= offset for progress in reached):
-                return
-            assert time.monotonic() < deadline, reached
-            time.sleep(0.01)
+    def await_trained(self, offset: int) -> None:
+        """Wait until every learner has published the prefix."""
+        eventually(
+            self._trained,
+            f"versions of all learners that have learned the examples before offset {offset}",
+            lambda ends: all(end is not None and end >= offset for end in ends.values()),
+        )
 
-    def await_epoch(self, number: int, timeout_s: float = 180.0) -> Epoch:
-        deadline = time.monotonic() + timeout_s
-        while True:
-            epoch = self.pointers.read(self.router).epoch
-            if epoch is not None and epoch.epoch >= number:
-                return epoch
-            assert time.monotonic() < deadline, epoch
-            time.sleep(0.01)
+    def _trained(self) -> dict[str, int | None]:
+        found = self._progress.read()
+        reached = {arm: found.get(("train", self.examples, 0, arm)) for arm in self.router.arms}
+        return {arm: None if one is None else one.next_offset for arm, one in reached.items()}
+
+    def await_epoch(self, number: int) -> Epoch:
+        found = eventually(
+            lambda: self.pointers.read(self.router).epoch,
+            f"epoch {number}",
+            lambda epoch: epoch is not None and epoch.epoch >= number,
+        )
+        assert found is not None
+        return found
 
     def read(self, topic: str, count: int) -> list[bytes]:
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "none"})
         consumer.assign([TopicPartition(topic, 0, 0)])
         found: list[bytes] = []
         while len(found) < count:
-            messages = consumer.consume(count - len(found), 60.0)
+            messages = consumer.consume(count - len(found), PATIENCE_S)
             assert messages, f"{len(found)} of {count} in {topic}"
             found += [message.value() or b"" for message in messages]
         consumer.close()
@@ -101,7 +103,7 @@ def running(process: TrainProcess) -> Iterator[None]:
         yield
     finally:
         process.stop()
-        thread.join(120)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import signal
 import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,18 @@ from confluent_kafka import Consumer, TopicPartition
 
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.featurestore.online.client import FeatureClient
+from headrace.schemas import topics
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import DeadLetter
 from headrace.streams.progress import ProgressStore, counts_key
+from headrace.streams.worker.consumer_group import worker_group
 from tests.support import nursery
+from tests.support.consumer_groups import wait_until_acknowledged
 from tests.support.expected_rows import NO_UDFS, assert_rows_equal, expected_rows, record_of, rules_of
 from tests.support.nursery import Forked
 from tests.support.ordered_producer import ordered_producer
 from tests.support.purchases import purchases_plan
+from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.window_oracle import OracleEvent, RowUdf, judge
 
 PARTITIONS = 2
@@ -98,14 +102,19 @@ class Scene:
     def flush(self) -> None:
         self._producer.flush()
 
-    def wait(self, timeout_s: float = 180.0) -> None:
-        """Until all that was produced is in the rows."""
+    def wait(self) -> None:
+        """Wait until all that was produced is in the rows."""
         prefix = {n: log[-1].offset + 1 for n, log in enumerate(self.logs) if log}
-        try:
-            self.progress.wait(self.plan.sources[0].topic, prefix, timeout_s=timeout_s)
-        except Exception:
-            print(self.log_file.read_text()[-5000:])
-            raise
+        with self._log_shown():
+            self.progress.wait(self.plan.sources[0].topic, prefix, timeout_s=PATIENCE_S)
+
+    def wait_for_checkpoint(self) -> None:
+        """Wait until all that was produced is behind a checkpoint."""
+        topics_read = [
+            self.plan.sources[0].topic,
+            topics.shuffle(self.plan.project, self.plan.sources[0].name),
+        ]
+        wait_until_acknowledged(self.bootstrap, worker_group(self.plan), topics_read)
 
     def visible(self) -> int:
         """How many records have been applied, as progress tells."""
@@ -144,14 +153,20 @@ class Scene:
     def running(self) -> list[Forked]:
         return [worker for worker in self.workers if worker.poll() is None]
 
-    def wait_for_motion(self, timeout_s: float = 120.0) -> None:
-        """Until a worker has applied something more."""
-        before, deadline = self.visible(), time.monotonic() + timeout_s
-        while self.visible() <= before:
-            if time.monotonic() > deadline:
-                print(self.log_file.read_text()[-5000:])
-                raise AssertionError(f"no worker has applied a record for {timeout_s:g} s")
-            time.sleep(0.01)
+    def wait_for_motion(self, records: int = 1) -> None:
+        """Wait until the workers have applied some records more."""
+        before = self.visible()
+        with self._log_shown():
+            eventually(self.visible, f"{before + records} records", lambda now: now >= before + records)
+
+    @contextlib.contextmanager
+    def _log_shown(self) -> Iterator[None]:
+        """Show what the workers logged last, if the block fails."""
+        try:
+            yield
+        except Exception:
+            print(self.log_file.read_text()[-5000:])
+            raise
 
     def kill(self, worker: Forked) -> None:
         """As kill -9 does."""

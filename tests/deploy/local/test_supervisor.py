@@ -11,7 +11,7 @@ from headrace.deploy.local.child import Child
 from headrace.deploy.local.supervisor import Supervisor
 from headrace.schemas.errors import ServiceUnavailable
 
-SLEEP = "import time; time.sleep(600)"
+FOREVER = "import signal; signal.pause()"
 
 # Starts two children, tells their ids, and watches them until it is interrupted.
 PARENT = """
@@ -23,7 +23,7 @@ from headrace.deploy.local.supervisor import Supervisor
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 supervisor = Supervisor()
 for name in ("one", "two"):
-    child = Child(name, [sys.executable, "-c", "import time; time.sleep(600)"], Path(name + ".log"))
+    child = Child(name, [sys.executable, "-c", "import signal; signal.pause()"], Path(name + ".log"))
     supervisor.start(child)
     print(child.pid, flush=True)
 try:
@@ -48,7 +48,7 @@ def runs(pid: int | None) -> bool:
 
 def test_a_child_that_ends_is_named_with_exit_code_and_log(tmp_path: Path) -> None:
     supervisor = Supervisor()
-    supervisor.start(child_of(tmp_path, "steady", SLEEP))
+    supervisor.start(child_of(tmp_path, "steady", FOREVER))
     supervisor.start(child_of(tmp_path, "worker", "print('out of luck'); raise SystemExit(3)"))
     with pytest.raises(ServiceUnavailable, match=r"worker ended with exit code 3[\s\S]*out of luck"):
         supervisor.watch()
@@ -57,9 +57,9 @@ def test_a_child_that_ends_is_named_with_exit_code_and_log(tmp_path: Path) -> No
 
 def test_stopping_leaves_none_and_goes_from_the_last_to_the_first(tmp_path: Path) -> None:
     note = (
-        "import signal, sys, time\n"
+        "import signal, sys\n"
         "def end(*_):\n    open('order', 'a').write(sys.argv[0] + NAME); raise SystemExit\n"
-        "signal.signal(signal.SIGTERM, end)\nprint('ready')\ntime.sleep(600)"
+        "signal.signal(signal.SIGTERM, end)\nprint('ready')\nwhile True:\n    signal.pause()"
     )
     supervisor = Supervisor()
     children = [
@@ -74,9 +74,7 @@ def test_stopping_leaves_none_and_goes_from_the_last_to_the_first(tmp_path: Path
 
 
 def test_a_child_that_does_not_stop_is_killed(tmp_path: Path) -> None:
-    stubborn = (
-        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready'); time.sleep(600)"
-    )
+    stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready'); signal.pause()"
     child = child_of(tmp_path, "stubborn", stubborn).start()
     child.wait_until(lambda: "ready" in child.last_lines(), 60)
     assert child.stop(timeout_s=0.1) == -signal.SIGKILL
@@ -87,12 +85,12 @@ def test_waiting_for_a_child_ends_when_another_ends(tmp_path: Path) -> None:
     supervisor = Supervisor()
     supervisor.start(child_of(tmp_path, "broker", "raise SystemExit(7)"))
     with pytest.raises(ServiceUnavailable, match="broker ended with exit code 7"):
-        supervisor.start(child_of(tmp_path, "worker", SLEEP), lambda: False)
+        supervisor.start(child_of(tmp_path, "worker", FOREVER), lambda: False)
     supervisor.stop()
 
 
 def test_a_program_that_does_not_come_up_in_time_is_reported(tmp_path: Path) -> None:
-    child = child_of(tmp_path, "slow", "print('thinking'); " + SLEEP).start()
+    child = child_of(tmp_path, "slow", "print('thinking'); " + FOREVER).start()
     child.wait_until(lambda: "thinking" in child.last_lines(), 60)
     with pytest.raises(ServiceUnavailable, match=r"slow is not ready after 0 s[\s\S]*thinking"):
         child.wait_until(lambda: False, 0)
@@ -110,4 +108,4 @@ def test_however_the_parent_ends_no_child_is_left(tmp_path: Path, number: signal
     parent.send_signal(number)
     parent.wait(60)
     parent.stdout.close()
-    child_of(tmp_path, "eye", SLEEP).wait_until(lambda: not any(runs(pid) for pid in pids), 60)
+    child_of(tmp_path, "eye", FOREVER).wait_until(lambda: not any(runs(pid) for pid in pids), 60)

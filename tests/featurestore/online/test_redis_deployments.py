@@ -23,7 +23,8 @@ from headrace.streams.connections.redis import redis_client
 from headrace.streams.connections.redis_url import RedisUrl
 from headrace.streams.progress import Progress, ProgressStore, progress_field, progress_key
 from headrace.streams.sinks import OnlineRows
-from tests.support.redis_servers import Cluster, Server, certificates, running, tls_before, wait_for
+from tests.support.redis_servers import Cluster, Server, certificates, running, tls_before
+from tests.support.waiting import PATIENCE_S, eventually_in_loop
 
 
 def make_plan() -> Plan:
@@ -78,7 +79,7 @@ def check_everything(url: str) -> None:
 
     async def read_async() -> list[int | None]:
         async with await AsyncFeatureClient.connect(url, plan.project) as client:
-            await client.wait("events", {0: 7}, timeout_s=1)
+            await client.wait("events", {0: 7}, timeout_s=PATIENCE_S)
             found = await client.get_online_features(["v:n"], {"k": [*NAMES, "nobody"]})
         return list(found.columns["v__n"])
 
@@ -151,7 +152,7 @@ async def test_slots_may_move_between_nodes(cluster: Cluster) -> None:
                 found = await later.get_online_features(["v:n"], {"k": names})
                 assert found.columns["v__n"] == [1] * 40
             writing = asyncio.create_task(sink.write([rows(2, names)], {}))
-            await asyncio.to_thread(wait_for, lambda: sink.waiting)
+            await eventually_in_loop(lambda: sink.waiting, "a sink that waits")
             old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys[25:])
             for node in (new, old):
                 node.execute_command("CLUSTER SETSLOT", slot, "NODE", cluster.identity(target))
@@ -175,7 +176,7 @@ async def test_a_node_that_comes_back_is_written_and_read_again(tmp_path: Path) 
         with pytest.raises(ServiceUnavailable, match="cannot be read"):
             client.get_online_features(["v:n"], {"k": NAMES})
         writing = asyncio.create_task(sink.write([rows(2, NAMES)], {}))
-        await asyncio.to_thread(wait_for, lambda: sink.waiting)
+        await eventually_in_loop(lambda: sink.waiting, "a sink that waits")
         await asyncio.to_thread(cluster.nodes[2].start)
         await writing
         assert client.get_online_features(["v:n"], {"k": NAMES}).columns["v__n"] == [2] * len(NAMES)
@@ -197,7 +198,11 @@ async def test_behind_sentinels_the_new_master_is_found(tmp_path: Path) -> None:
     watchers = sentinels(tmp_path, master)
     url = f"redis+sentinel://{','.join(watcher.address for watcher in watchers)}/store/0"
     with running(master, replica, *watchers):
-        await asyncio.to_thread(wait_for, lambda: _knows_replica(watchers))
+        await eventually_in_loop(
+            lambda: [known_by(watcher) for watcher in watchers],
+            "one replica and two other sentinels",
+            lambda known: set(known) == {(1, 2)},
+        )
         await asyncio.to_thread(check_everything, url)
         sink, client = RedisOnlineSink(url, plan), FeatureClient(plan, url)
         later = AsyncFeatureClient(plan, url)
@@ -217,13 +222,11 @@ async def test_behind_sentinels_the_new_master_is_found(tmp_path: Path) -> None:
         await sink.close()
 
 
-def _knows_replica(watchers: list[Server]) -> bool:
-    for watcher in watchers:
-        with watcher.client() as client:
-            state = client.sentinel_master("store")
-            if state["num-slaves"] != 1 or state["num-other-sentinels"] != 2:
-                return False
-    return True
+def known_by(watcher: Server) -> tuple[int, int]:
+    """How many replicas and other sentinels a sentinel knows."""
+    with watcher.client() as client:
+        state = client.sentinel_master("store")
+    return state["num-slaves"], state["num-other-sentinels"]
 
 
 def test_accounts_and_passwords(tmp_path: Path) -> None:

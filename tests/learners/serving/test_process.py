@@ -18,7 +18,8 @@ from headrace.schemas.records import Outcome, Prediction, Provenance
 from headrace.streams.log.partitioner import partition_for
 from headrace.streams.progress import ProgressStore
 from tests.support.flight_learners import LEARNERS
-from tests.support.service_scene import AS_OF_MS, Scene, question, until
+from tests.support.service_scene import AS_OF_MS, Scene, question, wait_until_ready
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -34,7 +35,7 @@ def test_a_prediction_is_answered_and_logged_as_served(scene: Scene) -> None:
     vector = {"static": 0.25, "streaming": 0.75}
     scene.set_epoch(4, **vector)
     with scene.serving() as client:
-        until(lambda: client.get("/readyz").status_code == 200)
+        wait_until_ready(client)
         answer = client.post("/v1/predict", json=question(ts_ms=5000)).json()
     key, value = scene.logged(answer["log"])
     logged = Prediction.model_validate_json(value)
@@ -70,16 +71,16 @@ def test_published_models_are_swapped_in_and_told_by_progress(scene: Scene) -> N
     progress = ProgressStore(scene.redis, scene.plan)
     member = ("serve", scene.examples, 0, "r1")
     with scene.serving() as client:
-        until(lambda: member in progress.read())
+        eventually(progress.read, f"progress of {member}", lambda found: member in found)
         assert progress.read()[member].next_offset == 0
         trainers = scene.train(60)
-        until(lambda: progress.read()[member].next_offset == 60)
+        eventually(lambda: progress.read()[member].next_offset, "the models of 60", lambda end: end == 60)
         answer = client.post("/v1/predict", json=question()).json()
         arms = client.get("/v1/arms").json()["routers"][0]["arms"]
         assert {(arm["version"], arm["offset"]) for arm in arms} == {("1.0", 60)}
         for arm in trainers:
             scene.pointers.point(scene.examples, {arm: ModelPointer("1.0", 75)})
-        until(lambda: progress.read()[member].next_offset == 75)
+        eventually(lambda: progress.read()[member].next_offset, "the models of 75", lambda end: end == 75)
     assert member not in progress.read()
     logged = Prediction.model_validate_json(scene.logged(answer["log"])[1])
     for arm, trainer in trainers.items():
@@ -94,7 +95,8 @@ def test_a_version_that_is_not_authentic_does_not_serve(scene: Scene) -> None:
     path.write_bytes(b"x" + path.read_bytes()[1:])
     with scene.serving() as client:
         failed = 'headrace_model_load_errors_total{arm="tree"}'
-        until(lambda: failed in client.get("/metrics").text and client.get("/readyz").status_code == 200)
+        eventually(lambda: client.get("/metrics").text, "a failed load", lambda told: failed in told)
+        wait_until_ready(client)
         arms = {arm["arm"]: arm["offset"] for arm in client.get("/v1/arms").json()["routers"][0]["arms"]}
     assert (arms["tree"], arms["base"]) == (0, 10)
 
@@ -103,7 +105,7 @@ def test_an_arm_that_raises_is_answered_for_by_the_champion(scene: Scene) -> Non
     scene.set_epoch(1, crossed=1.0)
     asked = {"entities": {"origin": "EWR"}, "request": {"distance": None, "flight": "UA1"}}
     with scene.serving() as client:
-        until(lambda: client.get("/readyz").status_code == 200)
+        wait_until_ready(client)
         answer = client.post("/v1/predict", json=asked).json()
         counted = client.get("/metrics").text
     assert (answer["arm"], answer["fallback"], answer["score"]) == ("crossed", "champion", 0.5)
@@ -122,7 +124,7 @@ def test_when_the_champion_raises_too_the_default_answers(
     scene.set_epoch(1, crossed=1.0)
     asked = {"entities": {"origin": "EWR"}, "request": {"distance": None, "flight": "UA1"}}
     with scene.serving() as client:
-        until(lambda: client.get("/readyz").status_code == 200)
+        wait_until_ready(client)
         answer = client.post("/v1/predict", json=asked).json()
     assert (answer["fallback"], answer["score"]) == ("default", 0.25)
 
@@ -136,7 +138,7 @@ def test_without_the_online_store_arms_without_features_answer(
         ensure_topics(kafka_bootstrap, scene.plan, event_partitions=1)
         scene.set_epoch(1, base=1.0)
         client = stack.enter_context(scene.serving())
-        until(lambda: client.get("/readyz").status_code == 200)
+        wait_until_ready(client)
         server.stop()
         answer = client.post("/v1/predict", json=question()).json()
         assert client.get("/readyz").json() == {"models": True, "redis": False, "kafka": True}

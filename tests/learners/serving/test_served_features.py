@@ -18,7 +18,7 @@ from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import FeatureRef, FieldSpec, OnDemandViewSpec
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example, Prediction
-from tests.support.service_scene import AS_OF_MS, Scene, until
+from tests.support.service_scene import AS_OF_MS, Scene, wait_until_ready
 
 pytestmark = pytest.mark.kafka
 FEATURES = """
@@ -102,7 +102,7 @@ def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) ->
 
 def predictions(scene: Scene, requests: list[dict[str, Any]]) -> list[Prediction]:
     with scene.serving() as client:
-        until(lambda: client.get("/readyz").status_code == 200)
+        wait_until_ready(client)
         answers = client.post("/v1/predict:batch", json={"requests": requests}).json()["predictions"]
     return [Prediction.model_validate_json(scene.logged(one["log"])[1]) for one in answers]
 

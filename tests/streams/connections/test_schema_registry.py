@@ -18,6 +18,7 @@ from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.runtime.writer_schemas import WriterSchemas
 from headrace.testing import SchemaRegistryStandIn
 from tests.support.registry_client import register
+from tests.support.waiting import eventually_in_loop
 
 
 def event(*names: str) -> dict[str, object]:
@@ -159,10 +160,7 @@ async def test_a_registry_that_is_away_is_waited_for(
     with caplog.at_level(logging.WARNING):
         schemas = WriterSchemas.at(stand_in.url)
         waiting = asyncio.create_task(schemas.supply(one, records))
-        for _ in range(600):
-            if "wait, next try" in caplog.text:
-                break
-            await asyncio.sleep(0.05)
+        await eventually_in_loop(lambda: caplog.text, "a warning", lambda text: "wait, next try" in text)
     assert not waiting.done()
     assert schemas.waiting
     assert "records of schema id 2 wait" in caplog.text
@@ -179,7 +177,7 @@ async def test_waiting_ends_when_it_is_not_wanted_any_more(stand_in: SchemaRegis
             decoder(), LogRecords.of([record_of(OTHER, 2)]), lambda: wanted[0]
         )
     )
-    await asyncio.sleep(0.2)
+    await eventually_in_loop(lambda: stand_in.asked, "a question")
     wanted[0] = False
     assert not await waiting
 

@@ -10,6 +10,7 @@ import pytest
 from headrace.streams.state.partition import SourcePartition
 from headrace.streams.worker.owned_partition import OwnedPartition
 from tests.support.purchases import purchases_plan
+from tests.support.waiting import let_tasks_run
 
 
 def owned() -> OwnedPartition:
@@ -23,7 +24,7 @@ async def test_a_checkpoint_waits_for_the_rows_that_are_being_written() -> None:
     one.messages.append(message)
     one.writing = asyncio.create_task(stored.wait())  # type: ignore[arg-type]
     cut = asyncio.create_task(one.cut())
-    await asyncio.sleep(0.01)
+    await let_tasks_run()
     assert not cut.done()
     stored.set()
     assert (await cut).messages == [message]
@@ -34,7 +35,7 @@ async def test_who_gives_up_waiting_does_not_stop_the_writing() -> None:
     one, stored = owned(), asyncio.Event()
     one.writing = asyncio.create_task(stored.wait())  # type: ignore[arg-type]
     waiting = asyncio.create_task(one.written())
-    await asyncio.sleep(0)
+    await let_tasks_run()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
