@@ -37,7 +37,7 @@ def backfill(
     """Run the window code over past events into the feature log; run it again to go on where it stopped."""
     from headrace.deploy.commands.backfill import Backfill
     from headrace.deploy.processes import current_plan, run_rebuild
-    from headrace.featurestore.backfill.state import Span
+    from headrace.featurestore.backfill.span import Span
 
     settings = load_settings(project)
     _, plan = current_plan(settings)

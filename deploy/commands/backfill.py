@@ -12,10 +12,11 @@ from typing import Any
 
 from headrace.deploy.commands.offsets import end_offsets
 from headrace.deploy.udfs import udf_repository
-from headrace.featurestore.backfill.partition import PartitionBackfill, drop_other_rows, until
-from headrace.featurestore.backfill.past_events import EventFiles, from_kafka
+from headrace.featurestore.backfill.partition import PartitionBackfill
+from headrace.featurestore.backfill.past_events import EventFiles, appended_before, from_kafka
 from headrace.featurestore.backfill.shard import ShardBackfill
-from headrace.featurestore.backfill.state import Span
+from headrace.featurestore.backfill.span import Span
+from headrace.featurestore.backfill.span_rows import drop_other_rows
 from headrace.schemas import topics
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import SourceSpec
@@ -207,7 +208,7 @@ class Backfill:
 def _run_partition(job: _Job, number: int, end: int | None, progress: Any) -> None:
     work = job.partition(number, job.transforms())
     name, of = f"{job.source.name}[{number}]", "" if end is None else f" of {end:,}"
-    for position in work.run(until(job.records(number, work.position, end), job.span.to_ms)):
+    for position in work.run(appended_before(job.records(number, work.position, end), job.span.to_ms)):
         progress.put(f"{name}: {position:,}{of}")
     progress.put(f"{name}: done at {work.position:,}")
 

@@ -1,6 +1,6 @@
-"""The shuffle of a backfill: the blocks of each partition in files, and for a shard those of all partitions.
+"""The shuffle of a backfill: the blocks of each partition in files, merged for each shard.
 
-A shard takes them in the order of their append times, as a worker would have got them: its clock is the
+A shard takes blocks in the order of their append times, as a worker would have got them: its clock is the
 greatest of all partitions, and none of them may run ahead.
 """
 
@@ -23,20 +23,20 @@ FILE = Encoding(
     older=(UNVERSIONED,),
     remedy="finish the backfill with that version, or remove the folder",
 )
-_AT_ONCE = 64  # blocks in memory, of each partition
+_BATCH_BLOCKS = 64  # in memory, of each partition
 
 
 class SpooledBlock(NamedTuple):
-    """A block for one shard; they sort as they are to be taken."""
+    """A block for one shard. Blocks sort in the order they are taken."""
 
     appended_ms: int  # of the last record of its range
     partition: int
-    number: int  # among those of its partition
+    number: int  # among the blocks of its partition
     block: bytes
 
 
 class BlockFiles:
-    """The blocks of one partition, a file for each chunk.
+    """The blocks of one partition, one file per chunk.
 
     Parameters
     ----------
@@ -53,12 +53,12 @@ class BlockFiles:
         self._prefix = f"{definition}-blocks-{partition:05d}-"
 
     def write(self, first: int, blocks: Sequence[tuple[int, int, bytes]]) -> None:
-        """Make those of a chunk durable; a chunk that is done again replaces them.
+        """Make the blocks of a chunk durable. A chunk that is run again replaces them.
 
         Parameters
         ----------
         first
-            Offset that the chunk begins at.
+            Offset at which the chunk begins.
         blocks
             Append time in epoch milliseconds, shard and block, in the order of the log.
         """
@@ -69,8 +69,8 @@ class BlockFiles:
             file = self._work / f"{self._prefix}{first:015d}.parquet"
             write_durably(file, pa.Table.from_arrays(arrays, schema=_SCHEMA.with_metadata(FILE.metadata())))
 
-    def of(self, shard: int) -> Iterator[SpooledBlock]:
-        """Those of one shard, in the order of the log; their append times ascend.
+    def read(self, shard: int) -> Iterator[SpooledBlock]:
+        """Read the blocks of one shard, in the order of the log; their append times ascend.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class BlockFiles:
         for path in sorted(self._work.glob(f"{self._prefix}*.parquet")):
             blocks = pq.ParquetFile(path)
             FILE.check_metadata(blocks.schema_arrow.metadata, f"the file of blocks {path}")
-            for batch in blocks.iter_batches(_AT_ONCE):
+            for batch in blocks.iter_batches(_BATCH_BLOCKS):
                 for row in batch.to_pylist():
                     if row["shard"] == shard:
                         latest_ms = max(latest_ms, row["appended"])
@@ -89,6 +89,8 @@ class BlockFiles:
                         number += 1
 
 
-def merged(work: Path, definition: str, partitions: Sequence[int], shard: int) -> Iterator[SpooledBlock]:
-    """The blocks of all partitions for one shard, in the order of their append times."""
-    return heapq.merge(*(BlockFiles(work, definition, partition).of(shard) for partition in partitions))
+def merged_blocks(
+    work: Path, definition: str, partitions: Sequence[int], shard: int
+) -> Iterator[SpooledBlock]:
+    """Read the blocks of all partitions for one shard, in the order of their append times."""
+    return heapq.merge(*(BlockFiles(work, definition, partition).read(shard) for partition in partitions))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,12 @@ from headrace.streams.connections.kafka import Kafka
 from headrace.streams.log.reader import read_log
 from headrace.streams.log.records import LogRecord
 
-_OWN = ("_partition", "_offset", "_timestamp")
+_RECORD_COLUMNS = ("_partition", "_offset", "_timestamp")
+_BATCH_ROWS = 4096
 
 
 def from_kafka(kafka: Kafka, topic: str, partition: int, start: int, end: int) -> Iterator[LogRecord]:
-    """Records of ``[start, end)`` of a partition."""
+    """Read the records ``[start, end)`` of a partition."""
     if start >= end:
         return
     for message in read_log(kafka, topic, partition, start):
@@ -39,12 +40,25 @@ def from_kafka(kafka: Kafka, topic: str, partition: int, start: int, end: int) -
         )
 
 
-class EventFiles:
-    """Events in Parquet or CSV, a column for each field of the event schema that is not null.
+def appended_before(records: Iterable[LogRecord], to_ms: int | None) -> Iterator[LogRecord]:
+    """Pass records on, up to the first that was appended at `to_ms` or later; None passes all.
 
-    A column ``_offset`` (with ``_partition``, else all are in partition 0) says that these are the records of
-    the topic with those offsets. Without it they are numbered in order of event time. ``_timestamp`` is the
-    append time in epoch milliseconds; without it, that is the event time.
+    >>> records = [LogRecord(offset, 10 * offset, None, None) for offset in range(4)]
+    >>> [record.offset for record in appended_before(records, 20)]
+    [0, 1]
+    """
+    for record in records:
+        if to_ms is not None and record.timestamp >= to_ms:
+            return
+        yield record
+
+
+class EventFiles:
+    """Events in Parquet or CSV, with a column for each field of the event schema that is not null.
+
+    With a column ``_offset`` the rows are the records of the topic with those offsets, in the partitions of
+    ``_partition`` (0 without it). Without ``_offset`` they are numbered in order of event time.
+    ``_timestamp`` is the append time, epoch milliseconds; without it that is the event time.
 
     Parameters
     ----------
@@ -61,39 +75,29 @@ class EventFiles:
 
     def __init__(self, path: Path, source: SourceSpec) -> None:
         self._source = source
-        files = (
-            sorted(f for kind in ("parquet", "csv") for f in path.rglob(f"*.{kind}"))
-            if path.is_dir()
-            else [path]
-        )
-        if not files:
-            raise HeadraceError(f"{path} has no Parquet or CSV file; name a file or folder of events")
-        try:
-            tables = [_read(file) for file in files]
-        except (OSError, pa.ArrowException) as error:
-            raise HeadraceError(f"the events in {path} cannot be read: {error}") from error
-        self._table = pa.concat_tables(tables, promote_options="permissive")
-        if source.timestamp_field not in self._table.column_names:
+        table = _read_files(path)
+        if source.timestamp_field not in table.column_names:
             raise HeadraceError(
-                f"the events in {path} have no column '{source.timestamp_field}', the event time"
+                f"the events in {path} have no column '{source.timestamp_field}', the event time "
+                f"(found: {', '.join(table.column_names)}); add it"
             )
-        self.has_offsets = "_offset" in self._table.column_names
-        order = "_offset" if self.has_offsets else source.timestamp_field
-        self._table = self._table.sort_by(order)
+        self.has_offsets = "_offset" in table.column_names
+        self._table = table.sort_by("_offset" if self.has_offsets else source.timestamp_field)
 
     @property
     def partitions(self) -> list[int]:
+        """Partitions that have events."""
         if "_partition" not in self._table.column_names:
             return [0]
         return sorted(set(self._table["_partition"].to_pylist()))
 
     def records(self, partition: int, start: int) -> Iterator[LogRecord]:
-        """Records of a partition with offsets of `start` or more."""
+        """Read the records of a partition from an offset on."""
         table = self._table
         if "_partition" in table.column_names:
             table = table.filter(pc.equal(table["_partition"], partition))
         number = 0
-        for batch in table.to_batches(max_chunksize=4096):
+        for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
             for row in batch.to_pylist():
                 offset = row.get("_offset", number)
                 number += 1
@@ -101,19 +105,33 @@ class EventFiles:
                     yield self._record(row, offset)
 
     def _record(self, row: dict[str, Any], offset: int) -> LogRecord:
-        event = {name: value for name, value in row.items() if name not in _OWN}
+        event = {name: value for name, value in row.items() if name not in _RECORD_COLUMNS}
         source = self._source
+        per_ms = 1000 if source.timestamp_unit == "us" else 1
         moment = event[source.timestamp_field]
         if isinstance(moment, datetime):
-            moment = round(moment.timestamp() * (1_000_000 if source.timestamp_unit == "us" else 1000))
+            moment = round(moment.timestamp() * 1000 * per_ms)
             event[source.timestamp_field] = moment
-        at_ms = moment // 1000 if source.timestamp_unit == "us" else moment
         if source.format == "json":
             value = json.dumps(event, default=str).encode()
         else:
             value = encode_confluent(source.reader_schema, source.schema_id, event)
-        return LogRecord(offset, row.get("_timestamp", at_ms), None, value)
+        return LogRecord(offset, row.get("_timestamp", moment // per_ms), None, value)
 
 
-def _read(file: Path) -> pa.Table:
-    return pyarrow.csv.read_csv(file) if file.suffix == ".csv" else pq.read_table(file)
+def _read_files(path: Path) -> pa.Table:
+    """Read all files of events into one table; a column that a file lacks is null there."""
+    files = [path]
+    if path.is_dir():
+        files = sorted(file for kind in ("parquet", "csv") for file in path.rglob(f"*.{kind}"))
+    if not files:
+        raise HeadraceError(f"{path} has no Parquet or CSV file; name a file or folder of events")
+    try:
+        tables = [
+            pyarrow.csv.read_csv(file) if file.suffix == ".csv" else pq.read_table(file) for file in files
+        ]
+    except (OSError, pa.ArrowException) as error:
+        raise HeadraceError(
+            f"the events in {path} cannot be read: {error}; name Parquet or CSV files of events"
+        ) from error
+    return pa.concat_tables(tables, promote_options="permissive")

@@ -1,28 +1,30 @@
-"""Backfill behind the shuffle: one shard of a view's topic, from the blocks that its partitions left."""
+"""Backfill behind the shuffle: one shard, from the blocks that the partitions of the event topic left."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 
-from headrace.featurestore.backfill.blocks import SpooledBlock, merged
-from headrace.featurestore.backfill.partition import MARK
-from headrace.featurestore.backfill.state import BackfillState, Span, position_last
-from headrace.featurestore.offline.feature_log import ParquetFeatureLog, ViewLog
+from headrace.featurestore.backfill.blocks import SpooledBlock, merged_blocks
+from headrace.featurestore.backfill.span import Span
+from headrace.featurestore.backfill.span_rows import SpanRows
+from headrace.featurestore.backfill.state import BackfillState, position_last
+from headrace.featurestore.backfill.tile_ranges import tile_ranges
+from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.schemas.plan import Plan
 from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.state.partition import Entry, Shard
 from headrace.streams.state.shuffle import decode_block
 
-_MOST = 200  # blocks of a range
+_RANGE_BLOCKS = 200
 
 
 class ShardBackfill:
-    """One shard, once `headrace.featurestore.backfill.partition.PartitionBackfill` has run the partitions.
+    """Runs one shard, after `PartitionBackfill` has run the partitions.
 
-    Blocks are numbered as they are taken; the numbers stand for offsets in the shuffle topic until
-    `hand_over` says where that begins.
+    Blocks are numbered as they are taken. The numbers stand for offsets of the shuffle topic until
+    `hand_over` names the offset where that begins.
 
     Parameters
     ----------
@@ -32,6 +34,11 @@ class ShardBackfill:
         Of the shuffle.
     partitions
         Those that were run.
+
+    Raises
+    ------
+    StateError
+        When `work` holds a backfill of another span, or of a version that is not read.
     """
 
     def __init__(
@@ -44,14 +51,15 @@ class ShardBackfill:
         work: Path,
         span: Span,
     ) -> None:
-        self._view, self._span, self.shard = plan.stream_view(view), span, shard
-        self._source = plan.source(self._view.source)
-        self.state = Shard(plan, self._source, shard)
+        self.shard = shard
+        source = plan.source(plan.stream_view(view).source)
+        self._tile_ms = source.tile_ms
+        self.state = Shard(plan, source, shard)
         self._work, self._partitions = Path(work), partitions
         self._definition = ViewLog(feature_log, plan, view).definition
         file = self._work / f"{self._definition}-shard-{shard}.parquet"
         self._saved = BackfillState(file, self.state, span)
-        self._log = ParquetFeatureLog(feature_log, plan)
+        self._rows = SpanRows(plan, view, feature_log, span)
 
     @property
     def position(self) -> int:
@@ -60,51 +68,56 @@ class ShardBackfill:
 
     def blocks(self) -> Iterator[SpooledBlock]:
         """All blocks of the shard."""
-        return merged(self._work, self._definition, self._partitions, self.shard)
+        return merged_blocks(self._work, self._definition, self._partitions, self.shard)
 
     def run(self, chunk: int = 5_000) -> Iterator[int]:
-        """Take the blocks that have not been; yields the position after each chunk, which is durable.
+        """Take the blocks that have not been taken yet.
 
         Parameters
         ----------
         chunk
             Blocks between two states.
+
+        Yields
+        ------
+        int
+            The position after each chunk, which is durable then.
         """
-        remaining = self._unheard()
-        while part := list(islice(remaining, chunk)):
+        remaining = self._blocks_not_applied()
+        while chunk_blocks := list(islice(remaining, chunk)):
             first = self.position
-            for cut in self._ranges(part):
-                for rows in self.state.process(cut).rows:
-                    if rows.view == self._view.name and self._span.has(rows.as_of_ms):
-                        self._log.append(rows)
-            self._log.flush(f"{MARK}shard-{self.shard:05d}-{first:015d}")
+            for cut in tile_ranges(
+                chunk_blocks, lambda block: block.appended_ms, self._tile_ms, _RANGE_BLOCKS
+            ):
+                self._rows.append(self.state.process(self._records(cut)).rows)
+            self._rows.flush(f"shard-{self.shard:05d}-{first:015d}")
             self._saved.save()
             yield self.position
 
-    def _unheard(self) -> Iterator[SpooledBlock]:
-        heard = dict(self.state.heard)
-        for one in self.blocks():
-            if decode_block(one.block, 0).next_offset > heard.get(one.partition, 0):
-                yield one
+    def _blocks_not_applied(self) -> Iterator[SpooledBlock]:
+        source_offsets = dict(self.state.heard)
+        for block in self.blocks():
+            if decode_block(block.block, 0).next_offset > source_offsets.get(block.partition, 0):
+                yield block
 
-    def _ranges(self, blocks: Sequence[SpooledBlock]) -> Iterator[LogRecords]:
-        """Cut where the append time enters another tile, as those of the partitions are."""
-        for _, found in groupby(blocks, lambda one: one.appended_ms // self._source.tile_ms):
-            while some := list(islice(found, _MOST)):
-                first = self.position
-                yield LogRecords.of(
-                    [LogRecord(first + n, one.appended_ms, None, one.block) for n, one in enumerate(some)]
-                )
+    def _records(self, blocks: Sequence[SpooledBlock]) -> LogRecords:
+        """Blocks as records of the shuffle topic, numbered from the position on."""
+        return LogRecords.of(
+            [
+                LogRecord(offset, block.appended_ms, None, block.block)
+                for offset, block in enumerate(blocks, start=self.position)
+            ]
+        )
 
-    def hand_over(self, behind: int) -> list[Entry]:
-        """The state as changelog records, for workers to go on at an offset of the shuffle topic.
+    def hand_over(self, next_offset: int) -> list[Entry]:
+        """The state as changelog records, for workers to go on in the shuffle topic.
 
         Parameters
         ----------
-        behind
-            The offset behind the last of the `blocks` there.
+        next_offset
+            The offset behind the last of the `blocks` in that topic.
         """
-        self.state.move(behind)
-        moved = dict(self._saved.entries())
-        moved.update(self.state.snapshot())
-        return position_last(moved)
+        self.state.move(next_offset)
+        entries = dict(self._saved.entries())
+        entries.update(self.state.snapshot())
+        return position_last(entries)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from headrace.deploy.commands.backfill import Backfill
-from headrace.featurestore.backfill.state import Span
+from headrace.featurestore.backfill.span import Span
 from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.featurestore.online.rebuild import RedisRebuildStore
 from headrace.schemas.errors import HeadraceError

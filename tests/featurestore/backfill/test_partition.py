@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.featurestore.backfill.partition import PartitionBackfill, drop_other_rows, until
-from headrace.featurestore.backfill.past_events import EventFiles
-from headrace.featurestore.backfill.state import Span
+from headrace.featurestore.backfill.partition import PartitionBackfill
+from headrace.featurestore.backfill.past_events import EventFiles, appended_before
+from headrace.featurestore.backfill.span import Span
+from headrace.featurestore.backfill.span_rows import drop_other_rows
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog
 from headrace.schemas.errors import StateError
 from headrace.schemas.plan import Plan
@@ -98,7 +99,7 @@ def test_only_rows_of_the_span_are_written_and_nothing_appended_after_it_is_read
     plan = direct_plan()
     records = past([purchase(n, 1000 + 10 * n) for n in range(10)])
     one = PartitionBackfill(plan, "by_user", 0, tmp_path / "log", tmp_path / "work", Span(1030, 1060))
-    assert [*one.run(until(records, 1060), 4)] == [4, 6]
+    assert [*one.run(appended_before(records, 1060), 4)] == [4, 6]
     times = [row["event_timestamp"].timestamp() * 1000 for row in logged(tmp_path / "log", plan, "by_user")]
     assert times == pytest.approx([1030, 1040, 1050])
     with pytest.raises(StateError, match="another span"):

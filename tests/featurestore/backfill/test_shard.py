@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.featurestore.audit.log_prefixes import block_offsets
-from headrace.featurestore.backfill.blocks import BlockFiles
+from headrace.featurestore.backfill.blocks import BlockFiles, merged_blocks
 from headrace.featurestore.backfill.partition import PartitionBackfill
 from headrace.featurestore.backfill.shard import ShardBackfill
-from headrace.featurestore.backfill.state import Span
+from headrace.featurestore.backfill.span import Span
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog
 from headrace.schemas.errors import PlanError, StateError
 from headrace.schemas.plan import Plan
@@ -138,7 +138,7 @@ def test_interrupted_runs_and_hand_over_leave_what_the_oracle_says(
     for reader in [*driver.partitions, *driver.shards]:  # as `rebuild` does
         for group in reader.state.groups.values():
             for rows in group.emit_all(reader.state.partition, reader.state.next_offset):
-                driver._store(rows)
+                driver.store(rows)
     driver.drain(chunk)
     judged = [judge(log, rules_of(plan, udfs)) for log in partitions]
     assert_rows_equal(driver.online, expected_rows(plan, judged, udfs))
@@ -151,12 +151,10 @@ def test_blocks_of_all_partitions_come_in_the_order_of_their_append_times(tmp_pa
         for first, at_ms in enumerate(times):
             files.write(first, [(at_ms, shard, b"%d" % at_ms) for shard in (0, 1)])
     files.write(1, [(7, 0, b"7")])  # done again after a crash
-    from headrace.featurestore.backfill.blocks import merged
-
-    assert [(one.partition, one.block) for one in merged(tmp_path, "d", [0, 1], 0)] == [
+    assert [(one.partition, one.block) for one in merged_blocks(tmp_path, "d", [0, 1], 0)] == [
         (1, b"4"), (0, b"5"), (0, b"3"), (1, b"7"), (0, b"9"),
     ]  # fmt: skip
-    assert [one.block for one in merged(tmp_path, "d", [1], 1)] == [b"4"]
+    assert [one.block for one in merged_blocks(tmp_path, "d", [1], 1)] == [b"4"]
 
 
 def test_only_rows_of_the_span_are_written_behind_the_shuffle(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.featurestore.backfill.blocks import BlockFiles
-from headrace.featurestore.backfill.state import BackfillState, Span
+from headrace.featurestore.backfill.span import Span
+from headrace.featurestore.backfill.state import BackfillState
 from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.featurestore.redis_codec.layout import PROVENANCE
 from headrace.schemas.plan import Plan
@@ -69,7 +70,7 @@ def write_blocks() -> Bytes:
 def read_blocks(found: Bytes) -> Bytes:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "d-blocks-00003-000000000000007.parquet").write_bytes(found[0])
-        blocks = BlockFiles(Path(folder), "d", 3).of(0)
+        blocks = BlockFiles(Path(folder), "d", 3).read(0)
         return _spooled([(one.appended_ms, 0, one.block) for one in blocks])
 
 
