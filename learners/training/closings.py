@@ -1,4 +1,4 @@
-"""The closings topic of one router, folded into its epochs."""
+"""The consumer of one router's closings topic: computes its epochs and puts them in force."""
 
 from __future__ import annotations
 
@@ -23,21 +23,36 @@ from headrace.streams.runtime.health import Sample
 _log = logging.getLogger(__name__)
 
 
-class ClosingFold:
-    """Keeps the epochs of a router.
+class ClosingConsumer:
+    """Computes the epochs of a router from its closings.
 
     An epoch is written to the epochs topic, then the state with its offsets to a file, then the epoch to
-    Redis. After a crash in between the same epoch follows again from the same closings; lost state is
+    Redis. After a crash in between, the same epoch follows again from the same closings; lost state is
     rebuilt from offset 0.
 
     Parameters
     ----------
+    plan
+        The plan in force.
+    router
+        Whose epochs.
     file
         Where the state is kept.
     partitions
         Number of partitions of the closings topic.
-    durable
-        Returns once everything produced is acknowledged.
+    producer
+        Writes the epochs topic.
+    pointers
+        Where epochs are put in force.
+    dead_letters
+        For records that are no closings.
+    flush
+        Waits until all that was produced is acknowledged.
+
+    Attributes
+    ----------
+    topic
+        The topic that is read.
     """
 
     def __init__(
@@ -49,7 +64,7 @@ class ClosingFold:
         producer: Producer,
         pointers: ModelPointers,
         dead_letters: DeadLetters,
-        durable: Callable[[], None],
+        flush: Callable[[], None],
     ) -> None:
         self.topic = topics.closings(plan.project, router.name)
         self._epochs_topic = topics.epochs(plan.project, router.name)
@@ -57,25 +72,26 @@ class ClosingFold:
         self._file, self._producer, self._pointers = file, producer, pointers
         self._partitions = partitions
         self._announced: tuple[int, dict[int, int]] | None = None  # epoch and prefixes
-        self._dead_letters, self._durable = dead_letters, durable
+        self._dead_letters, self._flush = dead_letters, flush
         self._unsaved: list[Epoch] = []
         if file.exists() and not self._keeper.restore(file.read_text()):
             _log.warning("router '%s' has new rules: its epochs are computed anew", router.name)
 
     def offset(self, partition: int) -> int:
+        """Return the next offset to read."""
         return self._keeper.offset(partition)
 
     def samples(self) -> Iterator[Sample]:
-        """The epoch in force; may be asked from any thread."""
+        """Return the number of the epoch in force as a metric. Safe to call from any thread."""
         current = self._keeper.current
         yield Sample("train_epoch", "Number of the newest epoch", {"router": current.router}, current.epoch)
 
     def begin(self) -> None:
-        """Put the newest known epoch in force."""
+        """Put the newest epoch of the restored state in force."""
         self.tick()
 
     def take(self, message: Message) -> None:
-        """Count in one record of the topic, or take its time mark."""
+        """Add the closing of one record, or advance to its time mark."""
         partition, offset = int(message.partition() or 0), int(message.offset() or 0)
         value = message.value()
         if value is None:
@@ -98,7 +114,7 @@ class ClosingFold:
         return self._keeper.take(partition, offset, closing)
 
     def tick(self) -> None:
-        """Publish the epochs that have become complete, and put the newest in force."""
+        """Publish epochs that have become complete, and put the newest in force."""
         if self._unsaved:
             self._save(self._unsaved)
             self._unsaved = []
@@ -114,5 +130,5 @@ class ClosingFold:
     def _save(self, epochs: list[Epoch]) -> None:
         for epoch in epochs:
             self._producer.produce(self._epochs_topic, epoch.to_bytes(), partition=0, timestamp=epoch.ts_ms)
-        self._durable()
+        self._flush()
         write_atomically(self._file, self._keeper.to_json().encode())

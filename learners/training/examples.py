@@ -1,4 +1,4 @@
-"""The examples topic of one router, folded into all of its learners, and their versions published."""
+"""The consumer of one router's examples topic: trains its learners and publishes their versions."""
 
 from __future__ import annotations
 
@@ -25,19 +25,36 @@ from headrace.streams.runtime.health import Sample
 _log = logging.getLogger(__name__)
 
 
-class ExampleFold:
-    """Trains the arms of a router.
+class ExampleConsumer:
+    """Trains the arms of a router on its examples, in offset order.
 
-    Each learner goes on from its own newest artifact, so examples some have learned already are passed over
-    by those. A version is published when a time mark crosses a multiple of the router's `publish_ms`, and
-    when `publish_every_s` of wall clock have passed since the last one and something was learned.
+    Each learner goes on from its own newest artifact and passes over examples that it has learned. A version
+    is published when a time mark crosses a multiple of the router's `publish_ms`, and when `publish_every_s`
+    of wall clock have passed since the last version and something was learned.
 
     Parameters
     ----------
+    plan
+        The plan in force.
+    router
+        Whose arms.
+    project
+        Has the models of the learners.
+    store
+        Where versions are published.
+    pointers
+        Where versions are put in force.
+    dead_letters
+        For records that are no examples, and examples on which a model raises.
+    flush
+        Waits until all dead letters are acknowledged; called before a version is published.
     publish_every_s
         0: by time marks alone, so that versions do not depend on how fast the machine is.
-    durable
-        Called before a version is published; returns once all dead letters are safe.
+
+    Attributes
+    ----------
+    topic
+        The topic that is read.
     """
 
     def __init__(
@@ -48,18 +65,18 @@ class ExampleFold:
         store: ModelStore,
         pointers: ModelPointers,
         dead_letters: DeadLetters,
-        durable: Callable[[], None],
+        flush: Callable[[], None],
         publish_every_s: float,
     ) -> None:
         self.topic = topics.examples(plan.project, router.name)
         self._router = router
         self._store, self._pointers = store, pointers
-        self._dead_letters, self._durable = dead_letters, durable
-        self._every_s = publish_every_s
+        self._dead_letters, self._flush = dead_letters, flush
+        self._publish_every_s = publish_every_s
         self._writers = ThreadPoolExecutor(len(router.arms), thread_name_prefix="publish")
         self._trainers = [self._trainer(plan, project, arm) for arm in router.arms]
         self._announced = dict.fromkeys(router.arms, -1)
-        self._untold: list[tuple[Trainer, ModelHeader]] = []  # published, not yet in the lineage
+        self._unrecorded: list[tuple[Trainer, ModelHeader]] = []  # published, not yet in the lineage
         self._published_s = dict.fromkeys(router.arms, time.monotonic())
 
     def _trainer(self, plan: Plan, project: Project, arm: str) -> Trainer:
@@ -68,44 +85,42 @@ class ExampleFold:
             return Trainer(plan, project.learner(arm))
         artifact = self._store.resume(arm, newest)
         trainer = Trainer(plan, project.learner(arm), artifact)
-        told = any(known.version == newest for known in self._store.lineage(arm))
-        if trainer.version == newest and not told:  # a crash came between the two
+        recorded = any(published.version == newest for published in self._store.lineage(arm))
+        if trainer.version == newest and not recorded:  # a crash came between the two
             self._store.record(trainer.describe(artifact.header))
         return trainer
 
     @property
     def offset(self) -> int:
-        """The next offset to read: that of the learner that is furthest behind."""
+        """Next offset to read: that of the learner that is furthest behind."""
         return min(trainer.offset for trainer in self._trainers)
 
     @property
     def clock_ms(self) -> int | None:
         """Event time that the learner furthest behind has reached; None before the first time mark."""
         clocks = [trainer.mark_ms for trainer in self._trainers]
-        known = [clock for clock in clocks if clock is not None]
-        return min(known) if len(known) == len(clocks) else None
+        return None if None in clocks else min(clock for clock in clocks if clock is not None)
 
     def samples(self) -> Iterator[Sample]:
-        """What the learners have learned; may be asked from any thread."""
-        for one in self._trainers:
-            of = {"router": self._router.name, "learner": one.name}
-            yield Sample("train_learned", "Examples learned", of, one.examples, grows=True)
-            yield Sample("train_poisoned", "Examples on which the model raised", of, one.poisoned, grows=True)
-            yield Sample(
-                "train_unpublished", "Examples learned since the newest version", of, one.unpublished
-            )
-            age_s = time.monotonic() - self._published_s[one.name]
-            yield Sample(
-                "train_version_age_seconds", "Since a version was published, or the start", of, age_s
-            )
+        """Return metrics of the learners. Safe to call from any thread."""
+        for trainer in self._trainers:
+            labels = {"router": self._router.name, "learner": trainer.name}
+            age_s = time.monotonic() - self._published_s[trainer.name]
+            yield Sample("train_learned", "Examples learned", labels, trainer.examples, grows=True)
+            meaning = "Examples on which the model raised"
+            yield Sample("train_poisoned", meaning, labels, trainer.poisoned, grows=True)
+            meaning = "Examples learned since the newest version"
+            yield Sample("train_unpublished", meaning, labels, trainer.unpublished)
+            meaning = "Since a version was published, or the start"
+            yield Sample("train_version_age_seconds", meaning, labels, age_s)
 
     def begin(self) -> None:
-        """Say what is there: a new learner's untrained model, a known one's newest version."""
+        """Publish the untrained model of each new learner, and announce the newest version of the others."""
         self._publish([trainer for trainer in self._trainers if trainer.minor < 0])
         self._announce(self._trainers)
 
     def take(self, message: Message) -> None:
-        """Learn one record of the topic, or take its time mark."""
+        """Learn the example of one record, or advance to its time mark."""
         offset = int(message.offset() or 0)
         value = message.value()
         if value is None:
@@ -118,7 +133,7 @@ class ExampleFold:
             self._dead_letters.send(message, reason, "malformed")
             self.reach(offset + 1)
             return
-        self.tell()
+        self.record_versions()
         for trainer in self._trainers:
             if (raised := trainer.take(offset, example)) is not None:
                 self._dead_letters.send(message, f"learner '{trainer.name}' raised {raised}", "invalid")
@@ -133,59 +148,60 @@ class ExampleFold:
         self._announce_learned()  # at once: with the next example it would have to wait for its version
 
     def reach(self, offset: int) -> None:
-        """There is no record left before `offset`."""
+        """Advance to `offset`: no record is left before."""
         for trainer in self._trainers:
             trainer.reach(offset)
 
     def tick(self) -> None:
-        """Publish what is due by wall clock, and the prefixes in which there was nothing to learn."""
+        """Publish versions that are due by wall clock, and prefixes in which there was nothing to learn."""
         self._publish([trainer for trainer in self._trainers if trainer.unpublished and self._due(trainer)])
         self._announce_learned()
 
-    def tell(self) -> None:
-        """Add what was published to the lineage, before anything more is learned.
+    def record_versions(self) -> None:
+        """Add published versions to the lineage. Comes before anything more is learned.
 
-        Looking at a model takes longer than publishing it: versions and epochs serve already meanwhile.
+        Metrics and digest of a model take longer than to publish it, and published versions serve meanwhile.
         """
-        untold, self._untold = self._untold, []
-        for trainer, header in untold:
+        unrecorded, self._unrecorded = self._unrecorded, []
+        for trainer, header in unrecorded:
             self._store.record(trainer.describe(header))
 
     def finish(self) -> None:
-        """Publish what was learned since, unless versions follow time marks alone."""
-        if self._every_s:
+        """Publish what was learned since the last versions, unless versions follow time marks alone."""
+        if self._publish_every_s:
             self._publish([trainer for trainer in self._trainers if trainer.unpublished])
-        self.tell()
+        self.record_versions()
 
     def _due(self, trainer: Trainer) -> bool:
         waited = time.monotonic() - self._published_s[trainer.name]
-        return self._every_s > 0 and waited >= self._every_s
+        return self._publish_every_s > 0 and waited >= self._publish_every_s
 
     def _publish(self, trainers: list[Trainer]) -> None:
-        """Publish versions of several learners together: they wait for the disk at the same time."""
+        """Publish versions of several learners together, so that they wait for the disk at the same time."""
         if not trainers:
             return
-        self.tell()
-        self._durable()
+        self.record_versions()
+        self._flush()
         artifacts = [trainer.checkpoint() for trainer in trainers]
         list(self._writers.map(self._store.publish, artifacts))
-        self._untold = [(one, artifact.header) for one, artifact in zip(trainers, artifacts, strict=True)]
+        headers = [artifact.header for artifact in artifacts]
+        self._unrecorded = list(zip(trainers, headers, strict=True))
         self._announce(trainers)
         for trainer in trainers:
             self._published_s[trainer.name] = time.monotonic()
             _log.info("%s@%s: %d examples", trainer.name, trainer.version, trainer.examples)
 
     def _announce_learned(self) -> None:
-        """Say how far those are that have nothing left to publish."""
+        """Announce the prefixes of learners that have nothing left to publish."""
         self._announce([trainer for trainer in self._trainers if not trainer.unpublished])
 
     def _announce(self, trainers: list[Trainer]) -> None:
-        """Point to what these learners have published, wherever that is news."""
-        news = {
+        """Point to the newest versions of these learners, where version or prefix has changed."""
+        changed = {
             trainer.name: ModelPointer(trainer.version, trainer.offset)
             for trainer in trainers
             if self._announced[trainer.name] != trainer.offset
         }
-        if news:
-            self._pointers.point(self.topic, news)
-            self._announced |= {name: pointer.offset for name, pointer in news.items()}
+        if changed:
+            self._pointers.point(self.topic, changed)
+            self._announced |= {name: pointer.offset for name, pointer in changed.items()}

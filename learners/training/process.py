@@ -15,10 +15,10 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.models.store import ModelStore
 from headrace.learners.project import Project
-from headrace.learners.training.closings import ClosingFold
+from headrace.learners.training.closings import ClosingConsumer
 from headrace.learners.training.config import TrainConfig
 from headrace.learners.training.dead_letters import DeadLetters
-from headrace.learners.training.examples import ExampleFold
+from headrace.learners.training.examples import ExampleConsumer
 from headrace.schemas.errors import DefinitionError, ServiceUnavailable
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka, client_config
@@ -70,7 +70,7 @@ class TrainProcess:
         self._kafka, publish_every_s = kafka, self._config.publish_every_s
         self._stopping = threading.Event()
         self._producer = Producer({**client_config(kafka), "enable.idempotence": True, "linger.ms": 2})
-        self._consumer = Consumer(
+        self._kafka_consumer = Consumer(
             {
                 **client_config(kafka),
                 "group.id": f"headrace.{plan.project}.train",
@@ -83,18 +83,18 @@ class TrainProcess:
         )
         letters = DeadLetters(self._producer, plan.project)
         pointers = ModelPointers(redis_client(redis_url), plan.project)
-        self._examples: dict[str, ExampleFold] = {}
-        self._closings: dict[str, ClosingFold] = {}
+        self._examples: dict[str, ExampleConsumer] = {}
+        self._closings: dict[str, ClosingConsumer] = {}
         for router in plan.routers:
             if router.publish_ms == 0 and publish_every_s == 0:
                 raise DefinitionError(
                     str(project.file), f"router '{router.name}'", "nothing would ever publish its models",
                     "Set `publish`, or let `train` publish by wall clock",
                 )  # fmt: skip
-            examples = ExampleFold(
-                plan, router, project, store, pointers, letters, self._durable, publish_every_s
+            examples = ExampleConsumer(
+                plan, router, project, store, pointers, letters, self._flush, publish_every_s
             )
-            closings = ClosingFold(
+            closings = ClosingConsumer(
                 plan,
                 router,
                 store.directory / f"epochs.{router.name}.json",
@@ -102,31 +102,33 @@ class TrainProcess:
                 self._producer,
                 pointers,
                 letters,
-                self._durable,
+                self._flush,
             )
             self._examples[examples.topic] = examples
             self._closings[closings.topic] = closings
+        self._consumers: dict[str, ExampleConsumer | ClosingConsumer] = {**self._examples, **self._closings}
         self._routers = plan.routers
         self._assigned = self._waiting = False
         self._stepped_s = time.monotonic()
 
     def vitals(self) -> Vitals:
-        """The vital signs at this moment; may be called from any thread. A step counts as a checkpoint: it
-        ends with everything published that is due."""
+        """Return the health at this moment. Safe to call from any thread.
+
+        A step counts as a checkpoint: at its end everything is published that is due.
+        """
         partitions = [
-            PartitionVitals(fold.topic, 0, fold.offset, Restoring(0, 0), fold.clock_ms)
-            for fold in self._examples.values()
+            PartitionVitals(examples.topic, 0, examples.offset, Restoring(0, 0), examples.clock_ms)
+            for examples in self._examples.values()
         ]
         for router, closings in zip(self._routers, self._closings.values(), strict=True):
             for n in range(router.partitions):
                 partitions.append(PartitionVitals(closings.topic, n, closings.offset(n), Restoring(0, 0)))
-        folds: list[ExampleFold | ClosingFold] = [*self._examples.values(), *self._closings.values()]
         return Vitals(
             tuple(partitions),
             self._assigned,
             time.monotonic() - self._stepped_s,
             "redis" if self._waiting else None,
-            tuple(sample for fold in folds for sample in fold.samples()),
+            tuple(sample for consumer in self._consumers.values() for sample in consumer.samples()),
         )
 
     def stop(self) -> None:
@@ -161,40 +163,40 @@ class TrainProcess:
             self._begin()
             while not self._stopping.is_set():
                 self._step()
-            for fold in self._examples.values():
-                self._retrying(fold.finish)
-            self._durable()
+            for examples in self._examples.values():
+                self._retrying(examples.finish)
+            self._flush()
         finally:
-            self._consumer.close()
+            self._kafka_consumer.close()
 
     def _begin(self) -> None:
-        folds: list[ExampleFold | ClosingFold] = [*self._examples.values(), *self._closings.values()]
-        for fold in folds:
-            self._retrying(fold.begin)
-        assigned = [TopicPartition(fold.topic, 0, fold.offset) for fold in self._examples.values()]
+        for consumer in self._consumers.values():
+            self._retrying(consumer.begin)
+        assigned = [
+            TopicPartition(examples.topic, 0, examples.offset) for examples in self._examples.values()
+        ]
         for router, closings in zip(self._routers, self._closings.values(), strict=True):
             partitions = range(router.partitions)
             assigned += [TopicPartition(closings.topic, n, closings.offset(n)) for n in partitions]
-        self._consumer.assign(assigned)
+        self._kafka_consumer.assign(assigned)
         self._assigned = True
 
     def _step(self) -> None:
-        folds: dict[str, ExampleFold | ClosingFold] = {**self._examples, **self._closings}
-        first = self._consumer.poll(_WAIT_S)
-        for message in [] if first is None else [first, *self._consumer.consume(_BATCH, 0)]:
+        first = self._kafka_consumer.poll(_WAIT_S)
+        for message in [] if first is None else [first, *self._kafka_consumer.consume(_BATCH, 0)]:
             error = message.error()
             if error is not None:
                 self._on_error(message, error)
             else:
-                self._retrying(partial(folds[str(message.topic())].take, message))
-        for fold in folds.values():
-            self._retrying(fold.tick)
+                self._retrying(partial(self._consumers[str(message.topic())].take, message))
+        for consumer in self._consumers.values():
+            self._retrying(consumer.tick)
         for examples in self._examples.values():
-            examples.tell()
+            examples.record_versions()
         self._stepped_s = time.monotonic()
 
     def _on_error(self, message: Message, error: KafkaError) -> None:
-        """The end of a partition is news too: nothing is left before it, whatever gaps there are."""
+        """Handle an error. The end of a partition is one: no record is left before it, after any gaps."""
         if error.code() == KafkaError._PARTITION_EOF:
             if message.topic() in self._examples:
                 self._examples[str(message.topic())].reach(int(message.offset() or 0))
@@ -207,7 +209,7 @@ class TrainProcess:
             _log.warning("Kafka: %s", error.str())
 
     def _retrying(self, action: Callable[[], None]) -> None:
-        """Do it, however long Redis is away. Every action can be done again from where it failed."""
+        """Repeat an action while Redis is away. Every action can be repeated from where it failed."""
         while True:
             try:
                 action()
@@ -219,7 +221,8 @@ class TrainProcess:
                 if self._stopping.wait(_RETRY_S):
                     raise
 
-    def _durable(self) -> None:
+    def _flush(self) -> None:
+        """Wait until everything produced is acknowledged."""
         deadline = time.monotonic() + 60.0
         while self._producer.flush(1.0):
             if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""The ids of the last examples, so that one delivered again is not learned again."""
+"""The ids of the last examples, so that an example delivered twice is learned once."""
 
 from __future__ import annotations
 
@@ -9,14 +9,28 @@ _BYTES = 8
 
 
 class SeenIds:
-    """The last 10,000 ids as 64-bit hashes, oldest forgotten first."""
+    """Keeps the last 10,000 ids as 64-bit BLAKE2b hashes, and drops the oldest first.
+
+    Parameters
+    ----------
+    data
+        As `to_bytes` returns it.
+
+    Examples
+    --------
+    >>> seen = SeenIds()
+    >>> seen.add("example-1"), seen.add("example-1")
+    (True, False)
+    >>> SeenIds(seen.to_bytes()).add("example-1")
+    False
+    """
 
     def __init__(self, data: bytes = b"") -> None:
         self._in_order = bytearray(data)
-        self._hashes = {data[at : at + _BYTES] for at in range(0, len(data), _BYTES)}
+        self._hashes = {data[start : start + _BYTES] for start in range(0, len(data), _BYTES)}
 
     def add(self, example_id: str) -> bool:
-        """Remember an id; False when it was known already."""
+        """Add an id. False when it is among the last already."""
         hashed = hashlib.blake2b(example_id.encode(), digest_size=_BYTES).digest()
         if hashed in self._hashes:
             return False
@@ -28,4 +42,5 @@ class SeenIds:
         return True
 
     def to_bytes(self) -> bytes:
+        """Return the hashes, 8 bytes each, oldest first."""
         return bytes(self._in_order)

@@ -1,4 +1,4 @@
-"""Folding examples into a model: a pure function of the examples topic up to an offset."""
+"""Training of one learner: its model is a pure function of the examples topic up to an offset."""
 
 from __future__ import annotations
 
@@ -25,17 +25,34 @@ _LENGTH = struct.Struct("<Q")
 
 
 class Trainer:
-    """One learner and the prefix ``[0, offset)`` of its examples topic that it has learned.
+    """Trains one learner on its examples topic.
 
     Parameters
     ----------
     plan
-        Gives what the learner reads, and its definition hash.
+        Has the learner's inputs and its definition hash.
     learner
-        Makes the model where no artifact does.
+        Builds the model where no artifact has one.
     latest
-        The newest artifact. One of the same definition is continued; after any other, a new major version
-        begins at offset 0.
+        The newest artifact. Training goes on from one of the same definition; after any other, a new major
+        version begins at offset 0.
+
+    Attributes
+    ----------
+    model
+        The river estimator.
+    offset
+        The prefix ``[0, offset)`` of the topic has been learned.
+    examples, poisoned, duplicates
+        Number of examples learned in it, of those on which the model raised, and of those that came again.
+    unpublished
+        Number of examples learned since the last version.
+    first_ms, last_ms
+        Bounds of the event times learned; None before the first example.
+    mark_ms
+        The last time mark, epoch milliseconds; None before the first.
+    major, minor
+        The version published last; minor is -1 before the first of a definition.
     """
 
     def __init__(self, plan: Plan, learner: Learner, latest: Artifact | None = None) -> None:
@@ -66,9 +83,9 @@ class Trainer:
         self.poisoned, self.duplicates = header.poisoned, header.duplicates
         self.first_ms, self.last_ms, self.mark_ms = header.first_ms, header.last_ms, header.mark_ms
         self._parent = header.version
-        cut = _LENGTH.size + _LENGTH.unpack_from(latest.memory)[0]
-        self._validation = ProgressiveValidation.from_bytes(latest.memory[_LENGTH.size : cut])
-        self._seen = SeenIds(latest.memory[cut:])
+        validation_end = _LENGTH.size + _LENGTH.unpack_from(latest.memory)[0]
+        self._validation = ProgressiveValidation.from_bytes(latest.memory[_LENGTH.size : validation_end])
+        self._seen = SeenIds(latest.memory[validation_end:])
 
     @property
     def name(self) -> str:
@@ -76,19 +93,19 @@ class Trainer:
 
     @property
     def version(self) -> str:
-        """The version published last."""
+        """The version published last, ``major.minor``."""
         return f"{self.major}.{self.minor}"
 
     def take(self, offset: int, example: Example) -> str | None:
         """Validate on an example, then learn it.
 
-        An example at an offset the model has learned already is passed over, one whose id was seen is
-        counted. One on which the model raises is counted and not learned.
+        An example before `offset` is passed over. A duplicate, and an example on which the model raises, is
+        counted and not learned.
 
         Returns
         -------
         str or None
-            What the model raised.
+            The exception that the model raised, as text.
         """
         if offset < self.offset:
             return None
@@ -113,7 +130,7 @@ class Trainer:
         self.last_ms = ts_ms if self.last_ms is None else max(self.last_ms, ts_ms)
 
     def mark(self, offset: int, time_ms: int, every_ms: int) -> bool:
-        """Take a time mark; True when it crosses a multiple of `every_ms` (0: never)."""
+        """Advance to a time mark. True when it crosses a multiple of `every_ms`; 0: never."""
         if offset < self.offset:
             return False
         self.offset = offset + 1
@@ -121,11 +138,11 @@ class Trainer:
         return every_ms > 0 and crosses(before, self.mark_ms, every_ms)
 
     def reach(self, offset: int) -> None:
-        """There is nothing more to learn before `offset`."""
+        """Advance to `offset`: nothing is left to learn before."""
         self.offset = max(self.offset, offset)
 
     def checkpoint(self) -> Artifact:
-        """The next version, with everything needed to go on from it. The model is not copied."""
+        """Return the next version, with everything needed to go on from it. The model is not copied."""
         self.minor += 1
         header = ModelHeader(
             name=self.name,
@@ -151,14 +168,14 @@ class Trainer:
         )
 
     def describe(self, header: ModelHeader) -> PublishedVersion:
-        """The version published last, for the lineage; nothing may have been learned since."""
+        """Return the version of a checkpoint for the lineage. Nothing may have been learned since."""
         return PublishedVersion(
             **vars(header), metrics=self._validation.summary(), digest=state_digest(self.model)
         )
 
 
 def replay(plan: Plan, learner: Learner, examples: Iterable[tuple[int, Example]], to_offset: int) -> str:
-    """The state digest after learning the prefix ``[0, to_offset)`` from the beginning.
+    """Return the state digest after learning the prefix ``[0, to_offset)`` from the beginning.
 
     Equals the digest in the lineage of the version with that offset and definition.
 
