@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from feast.repo_config import load_repo_config
 
 from headrace.deploy.local.child import Child, free_port
 from tests.support.documents import Block, blocks
@@ -77,7 +78,7 @@ class DocumentReader:
 
     def _parse(self, block: Block) -> None:
         if block.language == "yaml":
-            list(yaml.safe_load_all(block.text))
+            self._yaml(block)
         elif block.language == "json":
             json.loads(block.text)
         elif block.language == "toml":
@@ -88,8 +89,19 @@ class DocumentReader:
         else:
             assert block.language == "text", block.language
 
+    def _yaml(self, block: Block) -> None:
+        """A part of `feature_store.yaml` is read by Feast itself, as a part of a project's."""
+        (told,) = yaml.safe_load_all(block.text)
+        if {"online_store", "offline_store"} & set(told):
+            whole = yaml.safe_load((self.folder / "shop" / "feature_store.yaml").read_text(encoding="utf-8"))
+            file = self.folder / "feature_store.yaml"
+            file.write_text(yaml.safe_dump(whole | told), encoding="utf-8")
+            config = load_repo_config(self.folder, file)
+            assert None not in (config.online_store, config.offline_store)
+
     def _write(self, block: Block, where: Path) -> None:
         file = where / str(block.title)
+        file.parent.mkdir(parents=True, exist_ok=True)
         mode = "a" if "appended" in block.notes else "w"
         with file.open(mode, encoding="utf-8") as opened:
             opened.write(("\n" if mode == "a" else "") + self._addressed(block.text))
