@@ -123,9 +123,8 @@ def _elements(inside: pa.Array) -> list[Any] | NDArray[Any]:
     """What is in lists: numbers with their width, unless one is missing that has no way to be."""
     kind = inside.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        zone = kind.tz if pa.types.is_timestamp(kind) else None
-        milliseconds = inside.cast(pa.timestamp("ms", zone), safe=False)
-        return np.asarray(milliseconds.to_numpy(zero_copy_only=False), "datetime64[ms]")
+        # By numpy, which rounds down; Arrow's cast would round times before 1970 up.
+        return np.asarray(inside.to_numpy(zero_copy_only=False)).astype("datetime64[ms]")
     width = _WIDTHS.get(str(kind))
     if pa.types.is_floating(kind):
         return np.asarray(pc.fill_null(inside.cast(width), math.nan))

@@ -71,6 +71,12 @@ def test_lists_in_lists(
     same_as_feast(NestedType(dtype), pa.array(rows, arrow))
 
 
+def test_a_time_before_1970_is_rounded_down_also_when_it_is_just_above_a_second() -> None:
+    moment = datetime(1969, 1, 1, 0, 0, 0, 999_001, tzinfo=UTC)
+    arrow = pa.list_(pa.list_(TIME))
+    same_as_feast(NestedType("Array(Array(UnixTimestamp))"), pa.array([[[moment, None]]], arrow))
+
+
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_structs(data: st.DataObject) -> None:
