@@ -1,4 +1,4 @@
-"""Loading the ``learners.py`` of a repository."""
+"""A project: the learners and routers that a repository's ``learners.py`` defines."""
 
 from __future__ import annotations
 
@@ -17,13 +17,26 @@ FILE = "learners.py"
 
 @dataclass(frozen=True)
 class Project:
-    """The learners and routers of a repository, in the order of their definition."""
+    """The learners and routers of a repository, in the order of their definition.
+
+    Attributes
+    ----------
+    file
+        Path of ``learners.py``, which need not exist.
+    """
 
     file: Path
     learners: tuple[Learner, ...] = ()
     routers: tuple[Router, ...] = ()
 
     def learner(self, name: str) -> Learner:
+        """Return a learner by name.
+
+        Raises
+        ------
+        UnknownNameError
+            When there is none; names the nearest.
+        """
         for learner in self.learners:
             if learner.name == name:
                 return learner
@@ -33,9 +46,9 @@ class Project:
 def load_project(repo_dir: Path) -> Project:
     """Run ``learners.py`` and collect the learners and routers among its globals.
 
-    The module is entered into `sys.modules` under one stable name, so that pickles which refer to its
-    functions resolve in every process. A repository without the file is a project without learners. One
-    process holds one project: loading another one replaces the module.
+    Definitions count alone, in lists and in tuples. The module is entered into `sys.modules` under one stable
+    name, so that pickles which refer to its functions resolve in every process. A repository without the file
+    is a project without learners. A process holds one project: loading another replaces the module.
 
     Raises
     ------
@@ -45,13 +58,13 @@ def load_project(repo_dir: Path) -> Project:
     file = repo_dir / FILE
     if not file.exists():
         return Project(file)
-    found = list(vars(_run(file)).values())
-    flat = [one for value in found for one in (value if isinstance(value, list | tuple) else (value,))]
-    unique = {id(one): one for one in flat}.values()
+    names = vars(_run(file)).values()
+    flat = [item for value in names for item in (value if isinstance(value, list | tuple) else (value,))]
+    unique = {id(item): item for item in flat}.values()
     return Project(
         file,
-        tuple(one for one in unique if isinstance(one, Learner)),
-        tuple(one for one in unique if isinstance(one, Router)),
+        tuple(item for item in unique if isinstance(item, Learner)),
+        tuple(item for item in unique if isinstance(item, Router)),
     )
 
 

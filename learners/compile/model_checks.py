@@ -1,4 +1,4 @@
-"""What a model must show before it may be registered: it is river's, and the same one every time."""
+"""Checks of a learner's model before it is registered: a river estimator, picklable, deterministic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EXAMPLES = 300
 
 
 def fresh_model(file: str, learner: Learner) -> Any:
-    """A new model of a learner.
+    """Build a model of a learner, and check that it can be trained and saved.
 
     Raises
     ------
@@ -42,9 +42,14 @@ def fresh_model(file: str, learner: Learner) -> Any:
 
 
 def check_deterministic(file: str, learner: Learner, inputs: dict[str, ValueType]) -> None:
-    """Train two fresh models on one synthetic stream and compare what they predict and what they hold.
+    """Train two new models on one synthetic stream, and compare their scores and learned states.
 
-    A model that cannot digest made-up values says nothing about its determinism and passes.
+    A model that raises on synthetic values passes: its determinism stays unknown.
+
+    Parameters
+    ----------
+    inputs
+        Names and types of the features that the model reads.
 
     Raises
     ------
@@ -62,6 +67,7 @@ def check_deterministic(file: str, learner: Learner, inputs: dict[str, ValueType
 
 
 def _trace(model: Any, inputs: dict[str, ValueType]) -> list[Any]:
+    """Return every score on the synthetic stream, and the digest of the state behind it."""
     from headrace.learners.models.scoring import score_and_learn
     from headrace.learners.models.state_digest import state_digest
 

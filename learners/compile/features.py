@@ -1,0 +1,106 @@
+"""The features that learners can read: what services hold, with types, request fields and join keys."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol
+
+from headrace.learners.definitions import Learner
+from headrace.schemas.feature_specs import (
+    BatchViewSpec,
+    FeatureRef,
+    FeatureServiceSpec,
+    FieldSpec,
+    OnDemandViewSpec,
+    SourceSpec,
+    StreamViewSpec,
+)
+from headrace.schemas.feature_types import ValueType
+
+_AVRO: dict[str, ValueType] = {"string": "String", "boolean": "Bool", "int": "Int64", "long": "Int64"}
+
+
+class FeatureParts(Protocol):
+    """The parts of a compiled feature repository that are read here. A `Plan` has them too."""
+
+    @property
+    def sources(self) -> tuple[SourceSpec, ...]: ...
+    @property
+    def stream_views(self) -> tuple[StreamViewSpec, ...]: ...
+    @property
+    def batch_views(self) -> tuple[BatchViewSpec, ...]: ...
+    @property
+    def on_demand_views(self) -> tuple[OnDemandViewSpec, ...]: ...
+    @property
+    def services(self) -> tuple[FeatureServiceSpec, ...]: ...
+
+
+class Features:
+    """Answers what a learner reads.
+
+    Parameters
+    ----------
+    parts
+        The compiled feature repository.
+
+    Attributes
+    ----------
+    services, sources
+        By name.
+    """
+
+    def __init__(self, parts: FeatureParts) -> None:
+        views: tuple[StreamViewSpec | BatchViewSpec, ...] = (*parts.stream_views, *parts.batch_views)
+        self.services = {service.name: service for service in parts.services}
+        self.sources = {source.name: source for source in parts.sources}
+        self._views = {view.name: view for view in views}
+        self._on_demand = {view.name: view for view in parts.on_demand_views}
+
+    def served(self, learner: Learner) -> dict[str, ValueType]:
+        """Return the features of its service, ``view__feature``, with their types."""
+        views = (*self._views.values(), *self._on_demand.values())
+        types = {(view.name, feature.name): feature.dtype for view in views for feature in view.features}
+        return {ref.full_name: types[ref.view, ref.feature] for ref in self._refs(learner)}
+
+    def on_demand_fields(self, learner: Learner) -> list[tuple[str, FieldSpec]]:
+        """Return the request fields that on-demand views of its service take, each with the view's name."""
+        views = dict.fromkeys(ref.view for ref in self._refs(learner) if ref.view in self._on_demand)
+        return [(view, field) for view in views for field in self._on_demand[view].request]
+
+    def join_keys(self, learner: Learner) -> list[tuple[str, FieldSpec]]:
+        """Return the join keys of the stored views behind its service, each with the view's name."""
+        inputs = {name: [ref.view for ref in view.inputs] for name, view in self._on_demand.items()}
+        stored = [name for ref in self._refs(learner) for name in inputs.get(ref.view, [ref.view])]
+        return [(view, key) for view in dict.fromkeys(stored) for key in self._views[view].join_keys]
+
+    def request_type(self, name: str) -> ValueType:
+        """Return the type of a request field: of the join key, on-demand field or event field of its name."""
+        for view in self._views.values():
+            for key in view.join_keys:
+                if key.name == name:
+                    return key.dtype
+        for on_demand in self._on_demand.values():
+            for field in on_demand.request:
+                if field.name == name:
+                    return field.dtype
+        for source in self.sources.values():
+            if name in (fields := avro_fields(source)):
+                return fields[name]
+        return "Float64"
+
+    def _refs(self, learner: Learner) -> tuple[FeatureRef, ...]:
+        service = self.services.get(learner.service or "")
+        return service.features if service else ()
+
+
+def avro_fields(source: SourceSpec) -> dict[str, ValueType]:
+    """Return the fields of a source's events with their types."""
+    return {field["name"]: _avro_type(field["type"]) for field in json.loads(source.reader_schema)["fields"]}
+
+
+def _avro_type(declared: Any) -> ValueType:
+    if isinstance(declared, list):  # a union: its first branch that is not null
+        declared = next((branch for branch in declared if branch != "null"), "string")
+    if isinstance(declared, dict):
+        declared = declared["type"]
+    return _AVRO.get(declared, "Float64")
