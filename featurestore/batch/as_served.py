@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.featurestore.batch.arrow_columns import read_column
-from headrace.featurestore.redis_codec.byte_columns import cut
+from headrace.featurestore.redis_codec.byte_columns import split_rows
 from headrace.featurestore.redis_codec.column_values import encode_values
 from headrace.featurestore.redis_codec.decoder import decode_values
 from headrace.schemas.errors import HeadraceError
@@ -28,4 +28,4 @@ def served_values(name: str, dtype: ValueType, column: pa.ChunkedArray) -> list[
         raise HeadraceError(
             f"values of feature '{name}' do not fit type {dtype}: {error}; correct the table or the Field"
         ) from error
-    return decode_values(cut(encode_values(dtype, values, valid), len(valid)))
+    return decode_values(split_rows(encode_values(dtype, values, valid), len(valid)))

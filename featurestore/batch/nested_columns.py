@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from headrace.featurestore.redis_codec.nested_encoder import message_of
+from headrace.featurestore.redis_codec.nested_encoder import encode_message
 from headrace.schemas.feature_types import ValueType
 from headrace.schemas.nested_types import TypeTree, parse_type
 
@@ -62,7 +62,7 @@ def _message(dtype: ValueType, declared: TypeTree, row: int, value: Any) -> byte
     if value is None:
         return b""
     try:
-        return message_of(dtype, _fitted(declared, value))
+        return encode_message(dtype, _fitted(declared, value))
     except ValueError as error:
         raise ValueError(f"row {row}: {error}") from None
 

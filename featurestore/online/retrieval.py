@@ -16,9 +16,9 @@ from headrace.featurestore.redis_codec import layout
 from headrace.featurestore.redis_codec.decoder import (
     Provenance,
     decode_provenance,
-    decode_time_ms,
     decode_values,
 )
+from headrace.featurestore.redis_codec.protobuf import decode_timestamp_ms
 from headrace.schemas.errors import HeadraceError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def _read_view(
     if part.ttl_ms:
         oldest = now_ms - part.ttl_ms
         found = ((row, reply[times]) for row, reply in enumerate(replies))
-        expired = {row for row, time in found if time is not None and decode_time_ms(time) < oldest}
+        expired = {row for row, time in found if time is not None and decode_timestamp_ms(time) < oldest}
     cells = [cell for reply in replies for cell in reply[part.start : times]]  # row by row
     values = decode_values(cells)
     for position, name in enumerate(part.columns):

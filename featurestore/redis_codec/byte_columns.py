@@ -1,4 +1,11 @@
-"""Columns of byte strings in numpy, and how they are joined into one buffer without a loop over rows."""
+r"""Columns of byte strings in numpy, joined into one buffer without a loop over rows.
+
+>>> names = ByteColumn.of_list([b"UA", b"AA", b"B6"])
+>>> join_rows([names, ByteColumn.constant(b"=1\n")], rows=3)
+b'UA=1\nAA=1\nB6=1\n'
+>>> split_rows([ByteColumn.constant(b"key:"), ByteColumn.of_list([b"a", b"", b"long"])], rows=3)
+[b'key:a', b'key:', b'key:long']
+"""
 
 from __future__ import annotations
 
@@ -11,13 +18,13 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Ragged:
+class ByteColumn:
     """`n` byte strings of different lengths.
 
     Attributes
     ----------
     cells
-        uint8, shape (n, w) or (1, w) when all are equal; what lies beyond a string's length is ignored.
+        uint8, shape (n, w) or (1, w) when all are equal; bytes beyond the length of a string are ignored.
     lengths
         int64, shape (n,) or (1,), each at most w.
     """
@@ -26,18 +33,18 @@ class Ragged:
     lengths: NDArray[np.int64]
 
     @classmethod
-    def constant(cls, text: bytes) -> Ragged:
-        """The same string for every row."""
+    def constant(cls, text: bytes) -> ByteColumn:
+        """Repeat one string for every row."""
         return cls(np.frombuffer(text, np.uint8)[None, :], np.array([len(text)]))
 
     @classmethod
-    def fixed(cls, cells: NDArray[np.uint8]) -> Ragged:
-        """Strings that all fill the width of their matrix."""
+    def fixed(cls, cells: NDArray[np.uint8]) -> ByteColumn:
+        """Take strings that all fill the width of their matrix."""
         return cls(cells, np.array([cells.shape[1]]))
 
     @classmethod
-    def of_flat(cls, flat: NDArray[np.uint8], lengths: NDArray[np.int64]) -> Ragged:
-        """From the bytes of all strings, one behind the other."""
+    def of_flat(cls, flat: NDArray[np.uint8], lengths: NDArray[np.int64]) -> ByteColumn:
+        """Split the bytes of all strings, which stand one after the other."""
         width = int(lengths.max(initial=0))
         if width * len(lengths) == len(flat):
             return cls(flat.reshape(len(lengths), width), lengths)
@@ -46,66 +53,67 @@ class Ragged:
         return cls(cells, lengths)
 
     @classmethod
-    def of_list(cls, strings: Sequence[bytes]) -> Ragged:
+    def of_list(cls, strings: Sequence[bytes]) -> ByteColumn:
         lengths = np.fromiter(map(len, strings), np.int64, len(strings))
         return cls.of_flat(np.frombuffer(b"".join(strings), np.uint8), lengths)
 
     @classmethod
-    def of_array(cls, strings: NDArray[np.bytes_]) -> Ragged:
-        """From numpy's fixed-width bytes (dtype S), which cannot hold trailing zero bytes."""
+    def of_array(cls, strings: NDArray[np.bytes_]) -> ByteColumn:
+        """Take numpy's fixed-width bytes (dtype S), which cannot hold trailing zero bytes."""
         cells = np.ascontiguousarray(strings).view(np.uint8).reshape(len(strings), strings.dtype.itemsize)
         used = cells != 0
         last = used.shape[1] - np.argmax(used[:, ::-1], axis=1)
         return cls(cells, np.where(used.any(axis=1), last, 0))
 
-    def where(self, valid: NDArray[np.bool_]) -> Ragged:
-        """The same strings, empty where `valid` is False."""
-        return Ragged(self.cells, np.where(valid, self.lengths, 0))
+    def where(self, valid: NDArray[np.bool_]) -> ByteColumn:
+        """Empty the strings where `valid` is False."""
+        return ByteColumn(self.cells, np.where(valid, self.lengths, 0))
 
 
 @dataclass(frozen=True)
-class Padded:
+class PaddedRows:
     """Rows of bytes with gaps: `cells` (uint8) and `used` (bool), both of shape (n, w)."""
 
     cells: NDArray[np.uint8]
     used: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, columns: Sequence[Ragged], rows: int) -> Padded:
-        """Columns next to each other, with a gap after each string that is shorter than its column."""
+    def of(cls, columns: Sequence[ByteColumn], rows: int) -> PaddedRows:
+        """Place columns side by side, with a gap after each string that is shorter than its column."""
         width = sum(column.cells.shape[1] for column in columns)
         cells = np.empty((rows, width), np.uint8)
         used = np.ones((rows, width), np.bool_)
-        at = 0
+        start = 0
         for column in columns:
-            end = at + column.cells.shape[1]
-            cells[:, at:end] = column.cells
-            if column.lengths.min(initial=end - at) < end - at:
-                used[:, at:end] = np.arange(end - at) < column.lengths[:, None]
-            at = end
+            end = start + column.cells.shape[1]
+            cells[:, start:end] = column.cells
+            if column.lengths.min(initial=end - start) < end - start:
+                used[:, start:end] = np.arange(end - start) < column.lengths[:, None]
+            start = end
         return cls(cells, used)
 
-    def wrapped(self, rows: int) -> Padded:
-        """The same bytes in fewer rows: consecutive ones are put next to each other."""
-        return Padded(self.cells.reshape(rows, -1), self.used.reshape(rows, -1))
+    def wrapped(self, rows: int) -> PaddedRows:
+        """Place consecutive rows side by side, so that there are fewer of them."""
+        return PaddedRows(self.cells.reshape(rows, -1), self.used.reshape(rows, -1))
 
     @staticmethod
-    def beside(blocks: Sequence[Padded]) -> Padded:
-        return Padded(np.hstack([b.cells for b in blocks]), np.hstack([b.used for b in blocks]))
+    def beside(blocks: Sequence[PaddedRows]) -> PaddedRows:
+        """Place blocks of equally many rows side by side."""
+        return PaddedRows(np.hstack([b.cells for b in blocks]), np.hstack([b.used for b in blocks]))
 
     def tobytes(self) -> bytes:
-        """All rows without their gaps, one after the other."""
+        """Join all rows, without their gaps."""
         return self.cells[self.used].tobytes()
 
 
-def join(columns: Sequence[Ragged], rows: int) -> bytes:
-    """All columns of row 0, then of row 1, and so on, as one buffer."""
-    return Padded.of(columns, rows).tobytes()
+def join_rows(columns: Sequence[ByteColumn], rows: int) -> bytes:
+    """Join all columns of row 0, then of row 1, and so on, into one buffer."""
+    return PaddedRows.of(columns, rows).tobytes()
 
 
-def cut(columns: Sequence[Ragged], rows: int) -> list[bytes]:
-    """As `join`, each row by itself."""
+def split_rows(columns: Sequence[ByteColumn], rows: int) -> list[bytes]:
+    """Join all columns of each row into a string of its own."""
     lengths = sum((column.lengths for column in columns), np.zeros(rows, np.int64))
     ends: list[int] = np.concatenate(([0], np.cumsum(lengths))).tolist()
-    joined = join(columns, rows)
+    joined = join_rows(columns, rows)
     return [joined[start:end] for start, end in pairwise(ends)]

@@ -1,4 +1,4 @@
-"""Whole columns to the bytes of Feast's Redis layout, as one stream of HSET commands."""
+"""Encode columns as the bytes of Feast's Redis layout, in one stream of HSET commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.featurestore.redis_codec import layout
-from headrace.featurestore.redis_codec.byte_columns import Padded, Ragged, cut
+from headrace.featurestore.redis_codec.byte_columns import ByteColumn, PaddedRows, split_rows
 from headrace.featurestore.redis_codec.column_values import (
     encode_timestamps,
     encode_values,
@@ -19,38 +19,40 @@ from headrace.featurestore.redis_codec.column_values import (
     seconds,
     strings,
 )
-from headrace.featurestore.redis_codec.row_encoder import Column, RowEncoder, bulk, timestamp
+from headrace.featurestore.redis_codec.protobuf import encode_timestamp
+from headrace.featurestore.redis_codec.row_encoder import Column, RowEncoder, bulk
 from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec, StreamViewSpec
 from headrace.schemas.feature_types import ValueType, element_type
 
-_FEW_ROWS = 48  # up to so many are encoded one by one
+_FEW_ROWS = 48  # up to this many are encoded one by one
 _STACKED: dict[layout.Wire, type[Any]] = {"double": np.float64, "float": np.float32, "bool": np.bool_}
-_CRLF = Ragged.constant(b"\r\n")
+_CRLF = ByteColumn.constant(b"\r\n")
 
 
-def encode_keys(project: str, join_keys: Sequence[FieldSpec], columns: Sequence[Any]) -> list[Ragged]:
-    """Pieces of the Redis keys of `n` entities, in order.
+def encode_keys(project: str, join_keys: Sequence[FieldSpec], columns: Sequence[Any]) -> list[ByteColumn]:
+    """Encode the Redis keys of `n` entities, in pieces.
 
     Parameters
     ----------
     join_keys
         Sorted by name.
     columns
-        One per join key, shape (n,): integers, times in epoch milliseconds, or UTF-8 in dtype S or as a list
-        of bytes, as which bytes come as well.
+        One per join key, shape (n,): integers; times in epoch milliseconds; text as UTF-8, and bytes, in
+        dtype S or as a list of bytes.
     """
-    pieces = [Ragged.constant(layout.key_prefix([key.name for key in join_keys]))]
+    pieces = [ByteColumn.constant(layout.key_prefix([key.name for key in join_keys]))]
     for key, column in zip(join_keys, columns, strict=True):
-        kind = layout.FIELD_NUMBERS[key.dtype]
+        number = layout.FIELD_NUMBERS[key.dtype]
         if layout.wire_of(key.dtype) == "text":
             text = strings(column)
-            pieces += [Ragged.constant(struct.pack("<I", kind)), fixed(text.lengths.astype("<u4")), text]
+            lengths = fixed(text.lengths.astype("<u4"))
+            pieces += [ByteColumn.constant(struct.pack("<I", number)), lengths, text]
         else:
             width = "<i4" if key.dtype == "Int32" else "<i8"
             whole = seconds(column) if key.dtype == "UnixTimestamp" else column
             value = fixed(np.asarray(whole, width))
-            pieces += [Ragged.constant(struct.pack("<II", kind, value.cells.shape[1])), value]
-    return [*pieces, Ragged.constant(project.encode())]
+            pieces += [ByteColumn.constant(struct.pack("<II", number, value.cells.shape[1])), value]
+    return [*pieces, ByteColumn.constant(project.encode())]
 
 
 class ViewEncoder:
@@ -63,7 +65,7 @@ class ViewEncoder:
     view
         Names and types of join keys and features.
     verb
-        The words of the command that come before the key.
+        The words of the command before the key.
     """
 
     def __init__(
@@ -72,9 +74,9 @@ class ViewEncoder:
         self._project = project
         self._verb, self._words = b"".join(map(bulk, verb)), len(verb) + 1
         self._join_keys = view.join_keys
-        together = _by_type(view.features)
-        self._blocks = [_FieldBlock(view, positions) for positions in together]
-        self._rows = RowEncoder(project, view, [position for positions in together for position in positions])
+        groups = _by_type(view.features)
+        self._blocks = [_FieldBlock(view, positions) for positions in groups]
+        self._rows = RowEncoder(project, view, [position for positions in groups for position in positions])
         self._time_field = layout.timestamp_field(view.name)
         self._provenance_field = layout.provenance_field(view.name)
         self._fields = len(view.features) + 1
@@ -86,16 +88,16 @@ class ViewEncoder:
         times_us: NDArray[np.int64],
         provenance: tuple[int, int, int] | None,
     ) -> bytes:
-        """One command per row, in the Redis protocol; the provenance is its last word.
+        """Encode one command per row, in the Redis protocol; the provenance is its last word.
 
         Parameters
         ----------
         keys, features
-            Columns in the view's order, see `encode_keys` and `redis_values.encode_values`.
+            Columns in the order of the view; see `encode_keys` and `column_values.encode_values`.
         times_us
             Event times, epoch microseconds, shape (n,) or (1,).
         provenance
-            Partition, offset and as-of time in milliseconds of all rows; None leaves the field out.
+            Partition, offset and as-of time (epoch milliseconds) of all rows; None leaves the field out.
         """
         rows = len(keys[0])
         last = (
@@ -104,32 +106,33 @@ class ViewEncoder:
         words = self._words + 2 * (self._fields + (provenance is not None))
         head = b"*%d\r\n" % words + self._verb
         if rows <= _FEW_ROWS:
-            tails = [_pair(self._time_field, timestamp(time_us)) + last for time_us in times_us.tolist()]
+            times = [_pair(self._time_field, encode_timestamp(time_us)) for time_us in times_us.tolist()]
+            tails = [time + last for time in times]
             return self._rows.commands(head, keys, features, tails * (rows if len(tails) == 1 else 1))
         first = [
-            Ragged.constant(head),
+            ByteColumn.constant(head),
             *_bulk_of(encode_keys(self._project, self._join_keys, keys)),
         ]
-        return Padded.beside(
+        return PaddedRows.beside(
             [
-                Padded.of(first, rows),
+                PaddedRows.of(first, rows),
                 *(block.encode(features, rows) for block in self._blocks),
-                Padded.of([*self._times(times_us), Ragged.constant(last)], rows),
+                PaddedRows.of([*self._times(times_us), ByteColumn.constant(last)], rows),
             ]
         ).tobytes()
 
     def redis_keys(self, columns: Sequence[Any]) -> list[bytes]:
-        """The keys of rows, as `commands` takes their columns."""
-        return cut(encode_keys(self._project, self._join_keys, columns), len(columns[0]))
+        """Encode the Redis keys of rows, from columns as `commands` takes them."""
+        return split_rows(encode_keys(self._project, self._join_keys, columns), len(columns[0]))
 
-    def _times(self, times_us: NDArray[np.int64]) -> list[Ragged]:
+    def _times(self, times_us: NDArray[np.int64]) -> list[ByteColumn]:
         if len(times_us) == 1:
-            return [Ragged.constant(_pair(self._time_field, timestamp(int(times_us[0]))))]
-        return [Ragged.constant(bulk(self._time_field)), *_bulk_of([encode_timestamps(times_us)])]
+            return [ByteColumn.constant(_pair(self._time_field, encode_timestamp(int(times_us[0]))))]
+        return [ByteColumn.constant(bulk(self._time_field)), *_bulk_of([encode_timestamps(times_us)])]
 
 
 class _FieldBlock:
-    """Features of one type, encoded at once: a column of n x k values, then k of them in each row.
+    """Encodes `k` features of one type at once: one column of n x k values, then k of them in each row.
 
     The order of fields in a HSET does not matter to Redis.
     """
@@ -141,30 +144,30 @@ class _FieldBlock:
         names = b"".join(bulk(layout.feature_field(view.name, feature.name)) for feature in features)
         self._names = np.frombuffer(names, np.uint8).reshape(len(features), -1)
 
-    def encode(self, features: Sequence[Column], rows: int) -> Padded:
+    def encode(self, features: Sequence[Column], rows: int) -> PaddedRows:
         columns = [features[position] for position in self._positions]
         if _is_alone(self._dtype):
             ((values, valid),) = columns
         else:
             kind = _STACKED.get(layout.wire_of(self._dtype), np.int64)
             values = np.stack([np.asarray(column, kind) for column, _ in columns], axis=1).ravel()
-            valid = np.stack([known for _, known in columns], axis=1).ravel()
+            valid = np.stack([mask for _, mask in columns], axis=1).ravel()
         names = np.broadcast_to(self._names, (rows, *self._names.shape)).reshape(len(valid), -1)
         encoded = encode_values(self._dtype, values, valid)
-        return Padded.of([Ragged.fixed(names), *_bulk_of(encoded)], len(valid)).wrapped(rows)
+        return PaddedRows.of([ByteColumn.fixed(names), *_bulk_of(encoded)], len(valid)).wrapped(rows)
 
 
 def _by_type(features: Sequence[FieldSpec]) -> list[list[int]]:
-    """Positions of features that are encoded together."""
+    """Group the positions of features that are encoded together."""
     groups: dict[tuple[ValueType, int], list[int]] = {}
     for position, feature in enumerate(features):
-        own = position if _is_alone(feature.dtype) else -1
-        groups.setdefault((feature.dtype, own), []).append(position)
+        separate = position if _is_alone(feature.dtype) else -1
+        groups.setdefault((feature.dtype, separate), []).append(position)
     return list(groups.values())
 
 
 def _is_alone(dtype: ValueType) -> bool:
-    """Whether it is encoded by itself: its values may differ much in length from those of its like."""
+    """Whether a feature is encoded by itself, because the lengths of its values may differ much."""
     return element_type(dtype) is not None or layout.wire_of(dtype) == "text"
 
 
@@ -172,13 +175,13 @@ def _pair(field: bytes, value: bytes) -> bytes:
     return bulk(field) + bulk(value)
 
 
-def _bulk_of(pieces: Sequence[Ragged]) -> list[Ragged]:
-    """A Redis bulk string made of pieces: its length in digits, then the pieces."""
+def _bulk_of(pieces: Sequence[ByteColumn]) -> list[ByteColumn]:
+    """Join pieces to a bulk string of the Redis protocol: its length in digits, then the pieces."""
     lengths = sum((piece.lengths for piece in pieces), np.zeros(1, np.int64))
     table = _length_headers(1 << int(lengths.max(initial=0)).bit_length())
-    return [Ragged(table.cells[lengths], table.lengths[lengths]), *pieces, _CRLF]
+    return [ByteColumn(table.cells[lengths], table.lengths[lengths]), *pieces, _CRLF]
 
 
 @cache
-def _length_headers(size: int) -> Ragged:
-    return Ragged.of_list([b"$%d\r\n" % length for length in range(size)])
+def _length_headers(size: int) -> ByteColumn:
+    return ByteColumn.of_list([b"$%d\r\n" % length for length in range(size)])

@@ -1,4 +1,12 @@
-"""Values of Feast's Redis layout to Python, by a table over the first byte."""
+r"""Decode values of Feast's Redis layout, by a table over their first byte.
+
+One row of three features, a float, a text and a null:
+
+>>> decode_values([b")\x00\x00\x00\x00\x00\x00)@", b"\x12\x02UA", b""])
+[12.5, 'UA', None]
+>>> decode_provenance(bytes.fromhex("01000000 2a00000000000000 00ca9a3b00000000"))
+Provenance(partition=1, offset=42, as_of_ms=1000000000)
+"""
 
 from __future__ import annotations
 
@@ -13,20 +21,31 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from headrace.featurestore.redis_codec import layout
-from headrace.featurestore.redis_codec.nested_decoder import instant, message_readers, varint
+from headrace.featurestore.redis_codec.nested_decoder import instant, message_readers
+from headrace.featurestore.redis_codec.protobuf import decode_varint
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_types import ValueType, element_type
 
 _UNREADABLE = (LookupError, ValueError, ArithmeticError, TypeError, AttributeError, OSError, struct.error)
-_ELEMENTS = b"\x0a"  # the tag of what is in the message of a list or a set
-_FEW_BYTES = 1000  # up to so many, whole numbers are read one by one
+_FEW_BYTES = 1000  # up to this many, packed whole numbers are read one by one
 _double = struct.Struct("<xd").unpack
 _float = struct.Struct("<xf").unpack
+_ELEMENT_TAG = layout.ELEMENT_TAG
 _provenance = layout.PROVENANCE.unpack
 
 
 class Provenance(NamedTuple):
-    """The log prefix a row follows from: ``[0, offset)`` of a partition (or shard), as of `as_of_ms`."""
+    """The log prefix that a row follows from.
+
+    Attributes
+    ----------
+    partition
+        Of the event topic, or the shard of a view that is shuffled.
+    offset
+        The row follows from the records ``[0, offset)``.
+    as_of_ms
+        Event time of the row, epoch milliseconds: that of its windows.
+    """
 
     partition: int
     offset: int
@@ -34,7 +53,7 @@ class Provenance(NamedTuple):
 
 
 def decode_values(column: Sequence[bytes | None]) -> list[Any]:
-    """Python values of `ValueProto` bytes; None where a value is missing or null.
+    """Decode `ValueProto` bytes; None where a value is missing or null.
 
     Raises
     ------
@@ -52,28 +71,16 @@ def decode_values(column: Sequence[bytes | None]) -> list[Any]:
 
 
 def decode_provenance(raw: bytes | None) -> Provenance | None:
+    """Decode the provenance of a row; None where it is missing."""
     return Provenance._make(_provenance(raw)) if raw else None
 
 
-def decode_time_ms(raw: bytes) -> int:
-    """Epoch milliseconds of a protobuf `Timestamp`, rounded down."""
-    seconds = nanos = at = 0
-    while at < len(raw):
-        field = raw[at]
-        value, at = varint(raw, at + 1)
-        if field == 0x08:
-            seconds = value
-        else:
-            nanos = value
-    return seconds * 1000 + nanos // 1_000_000
-
-
 def _integer(raw: bytes) -> int:
-    return raw[1] if len(raw) == 2 else varint(raw, 1)[0]
+    return raw[1] if len(raw) == 2 else decode_varint(raw, 1)[0]
 
 
 def _text(raw: bytes) -> str:
-    return raw[varint(raw, 1)[1] :].decode()
+    return raw[decode_varint(raw, 1)[1] :].decode()
 
 
 def _time(raw: bytes) -> datetime | None:
@@ -84,21 +91,21 @@ _Reader = Callable[[bytes], Any]
 
 
 def _body(raw: bytes, start: int) -> bytes:
-    """What stands behind its length at `start`, up to the end.
+    """The bytes behind their length at `start`, which reach to the end.
 
     Raises
     ------
     ValueError
-        When there is more or less.
+        When they are more or fewer than the length says.
     """
-    length, at = varint(raw, start)
-    if len(raw) - at != length:
-        raise ValueError(f"{length} bytes are declared and {len(raw) - at} are there")
-    return raw[at:]
+    length, body = decode_varint(raw, start)
+    if len(raw) - body != length:
+        raise ValueError(f"{length} bytes are declared and {len(raw) - body} are there")
+    return raw[body:]
 
 
 def _json(raw: bytes) -> Any:
-    """Feast gives the text itself where it is no JSON."""
+    """Parse JSON; return the text itself where it is none, as Feast does."""
     text = raw.decode()
     try:
         return json.loads(text)
@@ -106,11 +113,11 @@ def _json(raw: bytes) -> Any:
         return text
 
 
-def _numbers(letter: str) -> _Reader:
-    """Packed numbers of fixed size."""
+def _numbers(typecode: str) -> _Reader:
+    """Read packed numbers of fixed size, of a type code of `array`."""
 
     def read(packed: bytes) -> list[Any]:
-        numbers = array(letter, packed)
+        numbers = array(typecode, packed)
         if sys.byteorder == "big":
             numbers.byteswap()
         return numbers.tolist()
@@ -123,17 +130,17 @@ def _integers(packed: bytes) -> list[int]:
         return list(packed)
     if len(packed) > _FEW_BYTES:
         return _many_integers(packed)
-    found, value, shift = [], 0, 0
+    integers, value, shift = [], 0, 0
     for byte in packed:
         if byte < 0x80:
-            found.append(value | byte << shift)
+            integers.append(value | byte << shift)
             value = shift = 0
         else:
             value |= (byte & 0x7F) << shift
             shift += 7
     if shift:
         raise ValueError("a whole number is cut off")
-    return found if max(found) < 1 << 63 else [value - (value >> 63 << 64) for value in found]
+    return integers if max(integers) < 1 << 63 else [value - (value >> 63 << 64) for value in integers]
 
 
 def _many_integers(packed: bytes) -> list[int]:
@@ -145,8 +152,8 @@ def _many_integers(packed: bytes) -> list[int]:
     if ends[-1] != len(cells) or (ends - starts).max() > 10:
         raise ValueError("a whole number is cut off")
     shifts = 7 * (np.arange(len(cells)) - np.repeat(starts, ends - starts)).astype(np.uint64)
-    parts = (cells & np.uint8(0x7F)).astype(np.uint64) << shifts
-    numbers: list[int] = np.bitwise_or.reduceat(parts, starts).view(np.int64).tolist()
+    groups = (cells & np.uint8(0x7F)).astype(np.uint64) << shifts
+    numbers: list[int] = np.bitwise_or.reduceat(groups, starts).view(np.int64).tolist()
     return numbers
 
 
@@ -155,10 +162,10 @@ def _instants(packed: bytes) -> list[datetime | None]:
 
 
 def _packed(read: _Reader) -> _Reader:
-    """Numbers in one piece behind their tag; nothing at all where there are none."""
+    """Read numbers in one piece behind their tag; an empty list has no tag."""
 
     def read_message(message: bytes) -> Any:
-        if message[:1] not in (b"", _ELEMENTS):
+        if message[:1] not in (b"", _ELEMENT_TAG):
             raise ValueError("not a list of Feast")
         return read(_body(message, 1) if message else b"")
 
@@ -166,17 +173,18 @@ def _packed(read: _Reader) -> _Reader:
 
 
 def _each(read: _Reader) -> _Reader:
-    """Texts one by one, each behind the tag and its length."""
+    """Read texts one by one, each behind the tag and its length."""
 
     def read_message(message: bytes) -> Any:
-        found, at = [], 0
-        while at < len(message):
-            length, start = varint(message, at + 1)
-            if message[at : at + 1] != _ELEMENTS or length < 0 or start + length > len(message):
+        texts, position = [], 0
+        while position < len(message):
+            length, start = decode_varint(message, position + 1)
+            is_element = message[position : position + 1] == _ELEMENT_TAG
+            if not is_element or length < 0 or start + length > len(message):
                 raise ValueError("not a list of Feast")
-            at = start + length
-            found.append(read(message[start:at]))
-        return found
+            position = start + length
+            texts.append(read(message[start:position]))
+        return texts
 
     return read_message
 
@@ -206,7 +214,7 @@ _MESSAGES = message_readers(_value)
 
 
 def _message_reader(dtype: ValueType) -> _Reader:
-    """What reads text, or the message of a list, a set or a nested type."""
+    """The function that decodes the bytes behind tag and length of a type."""
     if dtype in _MESSAGES:
         return _MESSAGES[dtype]
     element = element_type(dtype)
@@ -218,6 +226,7 @@ def _message_reader(dtype: ValueType) -> _Reader:
 
 
 def _behind_tag(dtype: ValueType) -> _Reader:
+    """The function that decodes a whole `ValueProto` with a value of a type."""
     read, start = _message_reader(dtype), len(layout.value_tag(dtype))
     return lambda raw: read(_body(raw, start))
 
@@ -232,8 +241,8 @@ _DECODERS: dict[int, _Reader] = {
     layout.value_tag("Bool")[0]: lambda raw: raw[1] == 1,
     layout.value_tag("UnixTimestamp")[0]: _time,
 }
-for _outline in layout.FIELD_NUMBERS:
-    _dtype = cast("ValueType", _outline)
+for _outer_type in layout.FIELD_NUMBERS:
+    _dtype = cast("ValueType", _outer_type)
     _tag = layout.value_tag(_dtype)
     if len(_tag) == 2:
         _LONG_TAGS[_tag] = _behind_tag(_dtype)

@@ -1,9 +1,17 @@
-"""Names and constants of Feast's Redis layout (Feast 0.60 to 0.67, entity key serialization version 3).
+r"""Names and constants of Feast's Redis layout (Feast 0.60 to 0.67, entity key serialization version 3).
 
 An entity is one hash. Its key is the number of join keys, their names and their values, each with a type
 and a length (little-endian u32), and then the bytes of the project's name. A feature is the hash field
 ``murmur3_32("{view}:{feature}")`` with the bytes of a `ValueProto`; ``_ts:{view}`` holds a protobuf
-`Timestamp`. Headrace adds ``_headrace:{view}``, the log prefix a row follows from, which Feast never reads.
+`Timestamp`. Headrace adds ``_headrace:{view}``, the provenance of a row: the log prefix that it follows from.
+Feast never reads it.
+
+>>> timestamp_field("carrier_delays"), feature_field("carrier_delays", "mean_1h").hex()
+(b'_ts:carrier_delays', 'dcead73b')
+>>> key_prefix(["carrier"])
+b'\x01\x00\x00\x00\x02\x00\x00\x00\x07\x00\x00\x00carrier'
+>>> value_tag("Float64") + struct.pack("<d", 12.5)
+b')\x00\x00\x00\x00\x00\x00)@'
 
 References
 ----------
@@ -18,8 +26,7 @@ from typing import Final, Literal
 
 from headrace.schemas.feature_types import ValueType, element_type, outer_type
 
-# Field numbers of ValueProto by outer type; those of what may be a key are also its type number in
-# entity keys. Of a struct, and of lists in lists, the outer type says no more than that.
+# Field numbers of ValueProto by outer type. Entity keys number the types of join keys alike.
 FIELD_NUMBERS: Final[dict[str, int]] = {
     "Bytes": 1,
     "PdfBytes": 1,
@@ -68,8 +75,7 @@ FIELD_NUMBERS: Final[dict[str, int]] = {
     "ZonedTimestamp": 48,
 }
 Wire = Literal["text", "double", "float", "bool", "integer", "seconds"]
-# How a value stands in its ValueProto; all that are not here are text, or bytes, behind their length: so are
-# messages.
+# How a value is written into its ValueProto. Every other type is bytes behind their length: text, a message.
 _WIRES: Final[dict[str, Wire]] = {
     "Int32": "integer",
     "Int64": "integer",
@@ -78,38 +84,41 @@ _WIRES: Final[dict[str, Wire]] = {
     "Bool": "bool",
     "UnixTimestamp": "seconds",
 }
-_WIRE_TYPES: Final[dict[Wire, int]] = {"text": 2, "double": 1, "float": 5}  # of protobuf; the others: varint
+_WIRE_TYPES: Final[dict[Wire, int]] = {"text": 2, "double": 1, "float": 5}  # of protobuf; 0, varint, else
 NULL_SECONDS: Final = -(2**63)  # what Feast writes for a missing time
+ELEMENT_TAG: Final = b"\x0a"  # of each element of a list or set, and of each entry of a map: field 1, bytes
 PROVENANCE: Final = struct.Struct("<iqq")  # partition, offset, as_of_ms
 
 
 def wire_of(dtype: ValueType) -> Wire:
-    """How values of a type, or of its elements, are written."""
+    """How values of a type, or the elements of a list or set, are written."""
     return _WIRES.get(element_type(dtype) or dtype, "text")
 
 
 def value_tag(dtype: ValueType) -> bytes:
-    """What a `ValueProto` that holds a value of this type begins with: one byte or two."""
+    """The protobuf tag that begins a `ValueProto` with a value of this type: one byte or two."""
     wire_type = 2 if element_type(dtype) else _WIRE_TYPES.get(wire_of(dtype), 0)
     tag = FIELD_NUMBERS[outer_type(dtype)] << 3 | wire_type
     return bytes([tag]) if tag < 0x80 else bytes([tag & 0x7F | 0x80, tag >> 7])
 
 
 def feature_field(view: str, feature: str) -> bytes:
-    """Hash field of a feature, 4 bytes."""
+    """The hash field of a feature, 4 bytes."""
     return struct.pack("<I", murmur3_32(f"{view}:{feature}".encode()))
 
 
 def timestamp_field(view: str) -> bytes:
+    """The hash field of a view's event time."""
     return f"_ts:{view}".encode()
 
 
 def provenance_field(view: str) -> bytes:
+    """The hash field of the provenance of a view's row, packed as `PROVENANCE`."""
     return f"_headrace:{view}".encode()
 
 
 def key_prefix(join_keys: Sequence[str]) -> bytes:
-    """Everything of an entity key before its values; `join_keys` are sorted by name."""
+    """The bytes of an entity key before its values; `join_keys` are sorted by name."""
     names = [name.encode() for name in join_keys]
     parts = [struct.pack("<II", FIELD_NUMBERS["String"], len(name)) + name for name in names]
     return struct.pack("<I", len(names)) + b"".join(parts)
@@ -121,8 +130,8 @@ def murmur3_32(data: bytes) -> int:
     whole = len(data) // 4 * 4
     for (block,) in struct.iter_unpack("<I", data[:whole]):
         state ^= _scramble(block)
+        # The rotation leaves bits above the word, which the mask takes off.
         state = ((state << 13 | state >> 19) * 5 + 0xE6546B64) & mask
-        # the rotation may leave bits above the word; the mask above takes them off
     state ^= _scramble(int.from_bytes(data[whole:], "little"))
     state ^= len(data)
     state = (state ^ state >> 16) * 0x85EBCA6B & mask

@@ -1,54 +1,43 @@
-"""Messages of maps, structs, lists in lists and zoned times to Python, as `feast/type_map.py` has them."""
+"""Decode maps, structs, lists in lists and zoned times, to the values that `feast/type_map.py` gives."""
 
 from __future__ import annotations
 
 import logging
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from headrace.featurestore.redis_codec import layout
+from headrace.featurestore.redis_codec.protobuf import message_fields
 
 _Reader = Callable[[bytes], Any]
 _OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{2}):?(\d{2})")
-_FIXED_BYTES = {1: 8, 5: 4}  # of protobuf's wire types
 _log = logging.getLogger(__name__)
 
 
-def varint(raw: bytes, at: int) -> tuple[int, int]:
-    """A signed 64-bit varint, and the position after it."""
-    value = shift = 0
-    while True:
-        byte = raw[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return (value - (1 << 64) if value >> 63 else value), at
-        shift += 7
-
-
 def instant(seconds: int) -> datetime | None:
+    """The UTC time of epoch seconds; None for Feast's missing time."""
     return None if seconds == layout.NULL_SECONDS else datetime.fromtimestamp(seconds, UTC)
 
 
 def message_readers(read_value: Callable[[bytes], Any]) -> dict[str, _Reader]:
-    """The reader of the message of each composite type, by outer type.
+    """Functions that decode the message of a composite value, by outer type.
 
     Parameters
     ----------
     read_value
-        Reads the bytes of a `ValueProto`, of which there is at least one.
+        Decodes a `ValueProto` of at least one byte.
     """
 
     def value(raw: bytes) -> Any:
         return read_value(raw) if raw else None
 
     def pairs(message: bytes, read_key: _Reader) -> dict[Any, Any]:
-        entries = (dict(_fields(entry)) for entry in _repeated(message))
+        entries = (dict(message_fields(entry)) for entry in _repeated(message))
         return {read_key(entry.get(1, b"")): value(entry.get(2, b"")) for entry in entries}
 
     def mapping(message: bytes) -> dict[str, Any]:
@@ -72,43 +61,26 @@ def message_readers(read_value: Callable[[bytes], Any]) -> dict[str, _Reader]:
     }
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """Numbers and contents of a message's fields: bytes, or a whole number of a varint."""
-    at = 0
-    while at < len(message):
-        tag, at = varint(message, at)
-        if tag & 7 == 0:
-            content, end = varint(message, at)
-            yield tag >> 3, content
-        else:
-            size, at = (_FIXED_BYTES[tag & 7], at) if tag & 7 != 2 else varint(message, at)
-            end = at + size
-            if size < 0 or end > len(message):
-                raise ValueError("a message is cut off")
-            yield tag >> 3, message[at:end]
-        at = end
-
-
 def _repeated(message: bytes) -> list[bytes]:
-    return [content for number, content in _fields(message) if number == 1]
+    return [content for number, content in message_fields(message) if number == 1]
 
 
 def _map_key(message: bytes) -> Any:
-    for number, content in _fields(message):
+    for number, content in message_fields(message):
         return _MAP_KEYS[number](content)
     return None
 
 
 def _zoned(message: bytes) -> datetime | None:
-    found = dict(_fields(message))
-    seconds = found.get(1, 0)
+    fields = dict(message_fields(message))
+    seconds = fields.get(1, 0)
     if seconds == layout.NULL_SECONDS:
         return None
-    return datetime.fromtimestamp(seconds, _zone(found.get(2, b"").decode()))
+    return datetime.fromtimestamp(seconds, _zone(fields.get(2, b"").decode()))
 
 
 def _zone(name: str) -> tzinfo:
-    """Of the IANA database, else an offset; what is neither is read as UTC, as Feast does."""
+    """A zone of the IANA database or an offset, by its name; UTC, as in Feast, for every other name."""
     if not name:
         return UTC
     from zoneinfo import ZoneInfo  # few have such times, and its import takes a while
@@ -116,14 +88,14 @@ def _zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        found = _OFFSET.fullmatch(name.strip())
-    if found is None:
+        offset = _OFFSET.fullmatch(name.strip())
+    if offset is None:
         if name.strip() not in ("UTC", "GMT"):
             _log.warning("the zone %r of a stored time is unknown here; it is read as UTC", name)
         return UTC
-    sign, hours, minutes = found.groups()
-    offset = timedelta(hours=int(hours), minutes=int(minutes))
-    return timezone(-offset if sign == "-" else offset)
+    sign, hours, minutes = offset.groups()
+    ahead = timedelta(hours=int(hours), minutes=int(minutes))
+    return timezone(-ahead if sign == "-" else ahead)
 
 
 _MAP_KEYS: dict[int, Callable[[Any], Any]] = {

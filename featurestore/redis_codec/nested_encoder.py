@@ -1,8 +1,8 @@
-"""Maps, structs, lists in lists and zoned times to the messages of Feast's `ValueProto`, value by value.
+"""Encode maps, structs, lists in lists and zoned times as messages of Feast's `ValueProto`, value by value.
 
-Inside of them Feast writes a value by what it is, not by what is declared (`feast/type_map.py`): a whole
-number as an int64, a list as a list of what its first element is. The entries of a map stand in the order of
-their keys; Feast's stand in another order in every process.
+Inside of a message Feast writes a value by its Python type, not by the declared one (`feast/type_map.py`): a
+whole number as an int64, a list as a list of the type of its first element. The entries of a map stand in the
+order of their keys; Feast's stand in another order in every process.
 """
 
 from __future__ import annotations
@@ -18,26 +18,27 @@ from uuid import UUID
 import numpy as np
 
 from headrace.featurestore.redis_codec import layout
-from headrace.featurestore.redis_codec.row_encoder import behind_length, list_bodies, varint
+from headrace.featurestore.redis_codec.protobuf import behind_length, encode_varint
+from headrace.featurestore.redis_codec.row_encoder import list_bodies
 from headrace.schemas.feature_types import ValueType, outer_type
 from headrace.streams.columnar.lists import Lists
 
 
-def message_of(dtype: ValueType, value: Any) -> bytes:
-    """What stands behind tag and length of a value.
+def encode_message(dtype: ValueType, value: Any) -> bytes:
+    """Encode the message of a composite value, which stands behind its tag and its length.
 
     Parameters
     ----------
     dtype
         A composite type; see `headrace.schemas.feature_types.is_composite`.
     value
-        A dict of a map or a struct, a sequence of dicts or of sequences, a datetime. Sequences of numbers are
-        numpy's where they are to have another width than Python's, and of times always, as datetime64.
+        A dict for a map or a struct, a sequence of dicts or of sequences, a datetime. Sequences of numbers of
+        another width than Python's are numpy arrays; sequences of times always are, of datetime64.
 
     Raises
     ------
     ValueError
-        When Feast has no way to write it; the message says what is in the way.
+        When Feast has no way to write the value; names the part at fault.
     """
     return _MESSAGES[outer_type(dtype)](value)
 
@@ -48,24 +49,25 @@ def _map(value: Mapping[str, Any]) -> bytes:
     if wrong := [key for key in value if not isinstance(key, str)]:
         raise ValueError(f"the key {wrong[0]!r} of a map is no text")
     entries = sorted((key.encode(), _in_map(each)) for key, each in value.items())
-    return b"".join(_part(_pair(behind_length(key), each)) for key, each in entries)
+    return b"".join(_element(_pair(behind_length(key), each)) for key, each in entries)
 
 
 def _maps(values: Sequence[Any]) -> bytes:
     if not _is_list(values):
         raise ValueError(f"{values!r} is no list of maps")
-    return b"".join(_part(_map(each)) for each in values)
+    return b"".join(_element(_map(each)) for each in values)
 
 
 def _in_map(value: Any) -> bytes:
-    """Feast takes every dict in a map for a map."""
+    """Encode a value of a map; Feast takes every dict in a map for a map."""
     return _tagged("Map", _map(value)) if isinstance(value, Mapping) else _value(value)
 
 
 def _scalar_map(value: Mapping[Any, Any]) -> bytes:
     if not isinstance(value, Mapping):
         raise ValueError(f"{value!r} is no map")
-    return b"".join(_part(_pair(behind_length(_map_key(key)), _value(each))) for key, each in value.items())
+    entries = ((behind_length(_map_key(key)), _value(each)) for key, each in value.items())
+    return b"".join(_element(_pair(key, each)) for key, each in entries)
 
 
 def _pair(key: bytes, value: bytes) -> bytes:
@@ -82,10 +84,10 @@ def _map_key(key: Any) -> bytes:
 
 
 def _lists(values: Sequence[Any]) -> bytes:
-    """An inner list that is empty is a null, as Feast writes it."""
+    """Encode lists; an empty inner list is a null, as Feast writes it."""
     if not _is_list(values):
         raise ValueError(f"{values!r} is no list")
-    return b"".join(_part(_inner(each)) for each in values)
+    return b"".join(_element(_inner(each)) for each in values)
 
 
 def _inner(values: Sequence[Any] | None) -> bytes:
@@ -102,19 +104,19 @@ def _zoned(value: datetime) -> bytes:
     if not isinstance(value, datetime):
         raise ValueError(f"{value!r} is no time")
     seconds, zone = _epoch_seconds(value), _zone_name(value)
-    first = b"\x08" + varint(seconds) if seconds else b""
+    first = b"\x08" + encode_varint(seconds) if seconds else b""
     return first + (b"\x12" + behind_length(zone.encode()) if zone else b"")
 
 
 def _zone_name(value: datetime) -> str:
-    """As Feast has it: the name in the IANA database, else that of the offset."""
+    """The name of a zone in the IANA database, else of its offset, as Feast writes it."""
     if value.tzinfo is None:
         return ""
     return str(getattr(value.tzinfo, "key", None) or value.tzinfo)
 
 
 def _value(value: Any) -> bytes:
-    """A whole `ValueProto`."""
+    """Encode a whole `ValueProto`, of the type that Feast takes a Python value for."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return b""
     if isinstance(value, Mapping):
@@ -127,7 +129,7 @@ def _value(value: Any) -> bytes:
 
 
 def _list(values: Sequence[Any]) -> bytes:
-    """A list of single values, or of maps; an empty one that has no type is one of texts."""
+    """Encode a list of single values, or of maps; an empty one without a type is one of texts."""
     if _has_lists(values):
         raise ValueError("a list in a list has no place in a map or a struct")
     if not isinstance(values, np.ndarray) and any(isinstance(each, Mapping) for each in values):
@@ -154,7 +156,7 @@ def _element_of(values: Sequence[Any]) -> str:
 
 
 def _type_of(value: Any) -> ValueType:
-    """What Feast takes a single value for."""
+    """The type that Feast takes a single value for."""
     for kind, dtype in _PYTHON_TYPES:
         if isinstance(value, kind):
             return dtype
@@ -172,7 +174,7 @@ def _scalar(wire: layout.Wire, value: Any) -> bytes:
         return behind_length(_bytes(value))
     if wire == "double":
         return struct.pack("<d", value)
-    return varint(_epoch_seconds(value) if wire == "seconds" else _within(value))
+    return encode_varint(_epoch_seconds(value) if wire == "seconds" else _within(value))
 
 
 def _bytes(value: Any) -> bytes:
@@ -180,7 +182,7 @@ def _bytes(value: Any) -> bytes:
 
 
 def _epoch_seconds(value: datetime) -> int:
-    """As Feast rounds them here: towards zero."""
+    """Round a time towards zero, as Feast does here."""
     return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
 
 
@@ -196,9 +198,9 @@ def _tagged(dtype: Any, body: bytes) -> bytes:
     return layout.value_tag(dtype) + behind_length(body)
 
 
-def _part(body: bytes) -> bytes:
-    """One of the elements that a message repeats."""
-    return b"\x0a" + behind_length(body)
+def _element(body: bytes) -> bytes:
+    """Encode one of the elements that a message repeats."""
+    return layout.ELEMENT_TAG + behind_length(body)
 
 
 _MESSAGES: dict[str, Callable[[Any], bytes]] = {
@@ -231,10 +233,10 @@ _NUMPY_TYPES = {
 }
 # Feast's `MapKey`, by the tag of each field.
 _MAP_KEYS: tuple[tuple[type, Callable[[Any], bytes]], ...] = (
-    (bool, lambda key: b"\x28" + varint(key)),
-    (int, lambda key: b"\x10" + varint(_within(key))),
+    (bool, lambda key: b"\x28" + encode_varint(key)),
+    (int, lambda key: b"\x10" + encode_varint(_within(key))),
     (float, lambda key: b"\x21" + struct.pack("<d", key)),
-    (datetime, lambda key: b"\x30" + varint(_epoch_seconds(key))),
+    (datetime, lambda key: b"\x30" + encode_varint(_epoch_seconds(key))),
     (bytes, lambda key: b"\x3a" + behind_length(key)),
     (UUID, lambda key: b"\x42" + behind_length(str(key).encode())),
     (Decimal, lambda key: b"\x52" + behind_length(str(key).encode())),

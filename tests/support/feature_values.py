@@ -14,8 +14,15 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.type_map import python_values_to_proto_values
 from hypothesis import strategies as st
 
-from headrace.featurestore.redis_codec.nested_encoder import message_of
-from headrace.schemas.feature_types import FLAT_TYPES, NestedType, ValueType, is_composite, outer_type
+from headrace.featurestore.redis_codec.nested_encoder import encode_message
+from headrace.schemas.feature_types import (
+    FLAT_TYPES,
+    NestedType,
+    ValueType,
+    element_type,
+    is_composite,
+    outer_type,
+)
 from headrace.schemas.nested_types import TypeTree, parse_type
 from headrace.streams.columnar.lists import Lists
 
@@ -112,19 +119,9 @@ def _feast_type(tree: TypeTree) -> Any:
     return kind(_feast_type(tree.element)) if tree.parts else kind
 
 
-def is_message(dtype: ValueType) -> bool:
-    """Whether it is of a map, a struct, lists in lists or zoned times."""
-    return is_composite(dtype)
-
-
-def element_of(dtype: ValueType) -> str | None:
-    """What is in a list or a set, None for other types."""
-    return dtype.split("(")[1][:-1] if "(" in dtype and not is_message(dtype) else None
-
-
 def values_of(dtype: ValueType) -> st.SearchStrategy[Any]:
-    element = element_of(dtype)
-    if is_message(dtype):
+    element = element_type(dtype)
+    if is_composite(dtype):
         return _MESSAGES[outer_type(dtype)]
     if element is None:
         return _ELEMENTS[dtype][1]
@@ -137,10 +134,10 @@ def values_of(dtype: ValueType) -> st.SearchStrategy[Any]:
 
 def proto(dtype: ValueType, value: Any) -> Value:
     """Feast's protobuf of a value, the empty message of None."""
-    element = element_of(dtype)
+    element = element_type(dtype)
     if value is None:
         return Value()
-    if is_message(dtype):
+    if is_composite(dtype):
         found: Value = python_values_to_proto_values([value], feast_type(dtype).to_value_type())[0]
         return found
     if element is None:
@@ -152,7 +149,7 @@ def proto(dtype: ValueType, value: Any) -> Value:
 
 def in_order(dtype: ValueType, raw: bytes) -> bytes:
     """The bytes of a `ValueProto`, of maps with their entries in one order: Feast's has none."""
-    if not is_message(dtype):
+    if not is_composite(dtype):
         return raw
     ordered: bytes = Value.FromString(raw).SerializeToString(deterministic=True)
     assert len(ordered) == len(raw)
@@ -161,9 +158,9 @@ def in_order(dtype: ValueType, raw: bytes) -> bytes:
 
 def column(dtype: Any, values: Sequence[Any]) -> Any:
     """The column that Headrace takes."""
-    if is_message(dtype):
-        return [b"" if value is None else message_of(dtype, value) for value in values]
-    element = element_of(dtype)
+    if is_composite(dtype):
+        return [b"" if value is None else encode_message(dtype, value) for value in values]
+    element = element_type(dtype)
     if element is not None:
         lists = [[] if value is None else value for value in values]
         lengths = np.array([len(value) for value in lists], np.int64)

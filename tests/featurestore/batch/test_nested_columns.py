@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from headrace.featurestore.batch.nested_columns import read_messages
 from headrace.featurestore.redis_codec.decoder import decode_values
 from headrace.featurestore.redis_codec.layout import value_tag
-from headrace.featurestore.redis_codec.row_encoder import behind_length
+from headrace.featurestore.redis_codec.protobuf import behind_length
 from headrace.schemas.feature_types import NestedType, ValueType
 from tests.support.feature_values import INT32, INT64, TEXT, feast_type, in_order, shown
 

@@ -26,8 +26,8 @@ from headrace.featurestore.offline.dataset import as_of_event_time
 from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
 from headrace.featurestore.redis_codec.decoder import decode_values
 from headrace.featurestore.redis_codec.layout import feature_field, value_tag
-from headrace.featurestore.redis_codec.nested_encoder import message_of
-from headrace.featurestore.redis_codec.row_encoder import behind_length
+from headrace.featurestore.redis_codec.nested_encoder import encode_message
+from headrace.featurestore.redis_codec.protobuf import behind_length
 from headrace.schemas.errors import DefinitionError, HeadraceError
 from headrace.schemas.feature_specs import FieldSpec
 from headrace.schemas.nested_types import parse_type
@@ -311,7 +311,7 @@ def test_what_plan_and_materialize_refuse_or_mend_is_what_feast_cannot_write(
     with pytest.raises((TypeError, ValueError)):
         python_values_to_proto_values([value], kind)
     if kind == ValueType.MAP:
-        raw = value_tag("Map") + behind_length(message_of("Map", value))
+        raw = value_tag("Map") + behind_length(encode_message("Map", value))
         assert decode_values([raw]) == [feast_value_type_to_python_type(Value.FromString(raw))] == [value]
 
 
