@@ -1,4 +1,4 @@
-"""Lineage of features: where each comes from, how it is computed, and who uses it, down to model versions."""
+"""Lineage of features: sources, transformations and consumers, down to model versions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import redis
@@ -20,14 +21,18 @@ from headrace.schemas.errors import PlanError, UnknownNameError
 from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef, OnDemandViewSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
 
-_DIGEST = 12  # characters of a hash that tell it from others
+_DIGEST = 12  # characters of a hash that distinguish it
 Stored = StreamViewSpec | BatchViewSpec
 View = Stored | OnDemandViewSpec
 
 
 @dataclass(frozen=True)
 class VersionSpan:
-    """`count` published versions in a row."""
+    """Published versions in a row, from `first` to `last`.
+
+    >>> print(VersionSpan("1.0", "1.41", 42))
+    1.0 to 1.41 (42)
+    """
 
     first: str
     last: str
@@ -39,20 +44,22 @@ class VersionSpan:
 
 @dataclass(frozen=True)
 class LearnerUse:
-    """How a learner uses a feature.
+    """The use of a feature by a learner.
 
     Attributes
     ----------
+    learner
+        Its name.
     in_force
-        Whether it reads the feature by the plan in force.
+        Whether the learner reads the feature in the plan in force.
     routers
-        Those that have it as an arm.
+        Routers that have the learner as an arm.
     versions
-        Published versions that were made to read the feature, oldest first.
+        Published versions whose plan had the learner read the feature, oldest first.
     unknown
-        Versions of which that is not known: their plan is not in Redis any more.
+        Versions whose plan is not in Redis any more.
     serving
-        The version that answers now, when it reads the feature.
+        The version that serves now, when it reads the feature; else None.
     """
 
     learner: str
@@ -71,19 +78,25 @@ class FeatureLineage:
     ----------
     name
         ``view:feature``.
+    dtype
+        Its type, in Feast's words.
+    entities
+        Join keys.
     owner
-        Of the view; `description` and `tags` are the feature's own.
+        Of the view.
+    description, tags
+        Of the feature.
     sources
-        Topic and fields, table and column, or field of the request; of what is computed on demand those of
-        all its inputs.
+        Topic and fields, table and column, or request field; for a feature computed on demand, those of all
+        its inputs.
     transformations
-        What is done to it on the way to the store, in order, and then on demand.
+        Steps on the way to the store, in order, then those on demand.
     on_demand
-        On-demand views that take it as an input.
+        On-demand views that take the feature as an input.
     services
-        Feature services it is in, or is read for; without one it is unused.
+        Feature services that hold it, or hold an on-demand feature computed from it.
     learners
-        Who reads it through these, or has versions that did.
+        Learners that read it through these services, or have versions that did.
     """
 
     name: str
@@ -100,18 +113,19 @@ class FeatureLineage:
 
     @property
     def is_unused(self) -> bool:
+        """Whether no feature service reads it."""
         return not self.services
 
 
 class ModelVersions:
-    """Which features the published versions of learners read.
+    """Finds the features that published versions of learners read.
 
     Parameters
     ----------
     client
-        Redis, where the plans are that they were published under, and the pointers to what serves.
+        Redis, which has the plans that versions were published under, and the pointers to what serves.
     project
-        The project.
+        Name of the project.
     directory
         The model store.
     """
@@ -119,24 +133,24 @@ class ModelVersions:
     def __init__(self, client: redis.Redis, project: str, directory: Path) -> None:
         self._plans, self._directory = PlanStore(client, project), directory
         self._pointers = ModelPointers(client, project)
-        self._read: dict[tuple[str, str], frozenset[FeatureRef] | None] = {}
+        self._features_read: dict[tuple[str, str], frozenset[FeatureRef] | None] = {}
 
     def learners(self) -> list[str]:
-        """Everyone who ever published."""
+        """Return the learners that ever published a version."""
         return sorted(file.parent.name for file in self._directory.glob(f"*/{LINEAGE}"))
 
     @cached_property
     def serving(self) -> dict[str, str]:
-        """Learner to the version that answers."""
+        """Learner to the version that serves."""
         return {name: pointer.version for name, pointer in self._pointers.serving().items()}
 
     def inputs(self, learner: str) -> Iterator[tuple[str, frozenset[FeatureRef] | None]]:
-        """Each version, oldest first, with the features it reads; None where its plan is gone."""
+        """Yield each version, oldest first, with the features it reads; None where its plan is gone."""
         for published in read_lineage(self._directory, learner):
-            under = (learner, published.plan_hash)
-            if under not in self._read:
-                self._read[under] = self._inputs_under(*under)
-            yield published.version, self._read[under]
+            key = (learner, published.plan_hash)
+            if key not in self._features_read:
+                self._features_read[key] = self._inputs_under(*key)
+            yield published.version, self._features_read[key]
 
     def _inputs_under(self, learner: str, plan_hash: str) -> frozenset[FeatureRef] | None:
         try:
@@ -146,7 +160,7 @@ class ModelVersions:
 
 
 def features_of(plan: Plan, learner: str) -> tuple[FeatureRef, ...]:
-    """The served features a learner reads, and the stored ones behind those on demand.
+    """Return the features that a learner reads, and the stored ones behind those on demand.
 
     Raises
     ------
@@ -158,14 +172,14 @@ def features_of(plan: Plan, learner: str) -> tuple[FeatureRef, ...]:
 
 
 class Lineage:
-    """The lineage of every feature of a plan.
+    """Traces every feature of a plan.
 
     Parameters
     ----------
     plan
         The plan in force.
     versions
-        What the model store holds.
+        Published versions of the learners.
     """
 
     def __init__(self, plan: Plan, versions: ModelVersions) -> None:
@@ -178,22 +192,27 @@ class Lineage:
         }
 
     def all(self) -> list[FeatureLineage]:
-        """Every feature, in the order of the plan."""
+        """Return the lineage of every feature, in the order of the plan."""
         return [self._of(name) for name in self._features]
 
     def find(self, name: str) -> list[FeatureLineage]:
-        """The features of a name: ``view:feature``, ``view__feature``, a feature of any view, or a view.
+        """Return the lineage of features by name.
+
+        Parameters
+        ----------
+        name
+            ``view:feature``, ``view__feature``, a feature of any view, or a view.
 
         Raises
         ------
         UnknownNameError
             When there is none; names the nearest.
         """
-        names = {full: {full, full.replace(":", "__"), *full.split(":")} for full in self._features}
-        found = [full for full, known in names.items() if name in known]
-        if not found:
-            raise UnknownNameError("feature", name, sorted({k for known in names.values() for k in known}))
-        return [self._of(full) for full in found]
+        spellings = {full: {full, full.replace(":", "__"), *full.split(":")} for full in self._features}
+        matching = [full for full, names in spellings.items() if name in names]
+        if not matching:
+            raise UnknownNameError("feature", name, sorted(set().union(*spellings.values())))
+        return [self._of(full) for full in matching]
 
     def _of(self, full: str) -> FeatureLineage:
         view, number = self._features[full]
@@ -205,7 +224,9 @@ class Lineage:
         return FeatureLineage(
             name=full,
             dtype=feature.dtype,
-            entities=tuple(dict.fromkeys(key.name for one in self._stored(view) for key in one.join_keys)),
+            entities=tuple(
+                dict.fromkeys(key.name for stored in self._stored(view) for key in stored.join_keys)
+            ),
             owner=of_view.owner,
             description=described.description,
             tags=described.tags,
@@ -217,11 +238,13 @@ class Lineage:
         )
 
     def _stored(self, view: View) -> tuple[Stored, ...]:
+        """Return the view itself, or the stored views behind an on-demand view."""
         if not isinstance(view, OnDemandViewSpec):
             return (view,)
         return tuple(self._plan.view(name) for name in dict.fromkeys(ref.view for ref in view.inputs))
 
     def _inputs_of(self, view: OnDemandViewSpec) -> Iterator[tuple[Stored, int]]:
+        """Yield each input of an on-demand view: the stored view, and the number of the feature in it."""
         for ref in view.inputs:
             stored = self._plan.view(ref.view)
             yield stored, [feature.name for feature in stored.features].index(ref.feature)
@@ -273,8 +296,8 @@ class Lineage:
 
 
 def _spans(versions: Iterable[tuple[str, bool]]) -> Iterator[VersionSpan]:
-    """Runs of versions that are wanted."""
-    for wanted, run in groupby(versions, key=lambda one: one[1]):
+    """Yield runs of versions that are marked True."""
+    for marked, run in groupby(versions, key=itemgetter(1)):
         names = [version for version, _ in run]
-        if wanted:
+        if marked:
             yield VersionSpan(names[0], names[-1], len(names))

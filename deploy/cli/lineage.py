@@ -33,36 +33,37 @@ def lineage(
 
     settings = load_settings(project)
     client, plan = current_plan(settings)
-    known = Lineage(plan, ModelVersions(client, plan.project, settings.models_dir))
-    found = known.all() if feature == _ALL else known.find(feature)
-    chosen = [one for one in found if one.is_unused or not unused]
+    traced = Lineage(plan, ModelVersions(client, plan.project, settings.models_dir))
+    features = traced.all() if feature == _ALL else traced.find(feature)
+    chosen = [each for each in features if each.is_unused or not unused]
     if as_json:
-        typer.echo(json.dumps([asdict(one) | {"unused": one.is_unused} for one in chosen], indent=1))
+        typer.echo(json.dumps([asdict(each) | {"unused": each.is_unused} for each in chosen], indent=1))
     else:
         typer.echo("\n".join(_text(chosen)) or "no unused features")
 
 
 def _text(features: Sequence[FeatureLineage]) -> Iterator[str]:
-    for one in features:
-        yield f"{one.name}: {one.dtype} per {', '.join(one.entities) or 'request'}"
-        if one.description:
-            yield f"    {one.description}"
-        about = {"owner": one.owner} | {f"tag {name}": value for name, value in one.tags.items()}
-        rows = [(name, value) for name, value in about.items() if value]
-        rows += [("from", source) for source in one.sources]
-        rows += [("computed", step) for step in one.transformations]
-        rows += [("taken by", f"on demand feature view {view}") for view in one.on_demand]
-        rows += [("in service", service) for service in one.services]
-        rows += [("read by", _use(use)) for use in one.learners]
+    for feature in features:
+        yield f"{feature.name}: {feature.dtype} per {', '.join(feature.entities) or 'request'}"
+        if feature.description:
+            yield f"    {feature.description}"
+        described = {"owner": feature.owner}
+        described |= {f"tag {name}": value for name, value in feature.tags.items()}
+        rows = [(name, value) for name, value in described.items() if value]
+        rows += [("from", source) for source in feature.sources]
+        rows += [("computed", step) for step in feature.transformations]
+        rows += [("taken by", f"on demand feature view {view}") for view in feature.on_demand]
+        rows += [("in service", service) for service in feature.services]
+        rows += [("read by", _use(use)) for use in feature.learners]
         yield from (f"    {name:<12}{value}" for name, value in rows)
-        if one.is_unused:
+        if feature.is_unused:
             yield "    unused: in no feature service"
 
 
 def _use(use: LearnerUse) -> str:
-    told = [f"learner {use.learner}" if use.in_force else f"learner {use.learner} (not any more)"]
-    told += [f"router {router}" for router in use.routers]
-    told += [f"versions {', '.join(map(str, use.versions))}"] if use.versions else ["no version yet"]
-    told += [f"serving {use.serving}"] if use.serving else []
-    told += [f"not known of versions {', '.join(map(str, use.unknown))}"] if use.unknown else []
-    return ", ".join(told)
+    parts = [f"learner {use.learner}" if use.in_force else f"learner {use.learner} (not any more)"]
+    parts += [f"router {router}" for router in use.routers]
+    parts += [f"versions {', '.join(map(str, use.versions))}"] if use.versions else ["no version yet"]
+    parts += [f"serving {use.serving}"] if use.serving else []
+    parts += [f"not known of versions {', '.join(map(str, use.unknown))}"] if use.unknown else []
+    return ", ".join(parts)
