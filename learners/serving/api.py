@@ -17,8 +17,8 @@ class ApiModel(BaseModel):
 
 
 class PredictRequest(ApiModel):
-    """A question. `router` may be left out when there is one; `ts_ms` defaults to now, `prediction_id` is
-    minted, `key` is the declared natural key or else the prediction id."""
+    """A request for a prediction. `router` may be left out when there is one; `ts_ms` defaults to now,
+    `prediction_id` is minted, `key` is the declared natural key or else the prediction id."""
 
     router: str | None = None
     entities: dict[str, Value]
@@ -28,7 +28,7 @@ class PredictRequest(ApiModel):
     key: Id | None = None
 
     def value(self, name: str) -> Value:
-        """Of an entity, else of a request feature; None where it is not given."""
+        """Return the value of a join key, else of a request field; None where neither is there."""
         return self.entities.get(name, self.request.get(name))
 
 
@@ -37,7 +37,7 @@ class PredictBatch(ApiModel):
 
 
 class LogPosition(ApiModel):
-    """Where the prediction is in the prediction log; wait for ``offset + 1`` of this partition."""
+    """Position of a record in its topic; wait for ``offset + 1`` of this partition."""
 
     topic: str
     partition: int
@@ -45,8 +45,8 @@ class LogPosition(ApiModel):
 
 
 class PredictResponse(ApiModel):
-    """An answer. `arm` is the one drawn; `fallback` is ``champion`` or ``default`` when something else had
-    to answer. `logged` is False when the log did not acknowledge the prediction in time."""
+    """A prediction. `arm` is the one drawn; `fallback` is ``champion`` or ``default`` when that answered
+    in its place. `logged` is False when the log did not acknowledge the prediction in time."""
 
     prediction_id: str
     key: str
@@ -66,7 +66,7 @@ class PredictBatchResponse(ApiModel):
 
 class OutcomeRequest(ApiModel):
     """A label, for the prediction with this natural key, or with this id where no natural key is declared.
-    One with an `outcome_id` may be sent twice."""
+    An outcome with an `outcome_id` may be sent twice."""
 
     router: str | None = None
     prediction_id: Id | None = None
@@ -132,7 +132,7 @@ class RoutersResponse(ApiModel):
 
 
 class ErrorResponse(ApiModel):
-    """What was wrong: the path of the field and a sentence that says what to do."""
+    """The path of the field that is wrong, and a sentence that says what to do."""
 
     field: str | None
     message: str

@@ -1,4 +1,4 @@
-"""The HTTP endpoints of the routers of a project: what comes in, which router answers, what goes out."""
+"""The HTTP endpoints of the routers of a project: validate requests, ask the routers, write responses."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ class Endpoints:
         self._routers, self._readiness, self._metrics = routers, readiness, metrics
 
     def routes(self) -> list[Route]:
+        """Return the routes of a Starlette application."""
         endpoints: list[tuple[str, str, _Handler]] = [
             ("POST", "/v1/predict", self._predict),
             ("POST", "/v1/predict:batch", self._predict_batch),
@@ -81,13 +82,13 @@ class Endpoints:
         return handle
 
     async def _predict(self, request: Request) -> Response:
-        asked = await _parse(request, api.PredictRequest)
-        answers = await self._router(asked.router).predict([asked])
+        question = await _parse(request, api.PredictRequest)
+        answers = await self._router(question.router).predict([question])
         return _answer(answers[0])
 
     async def _predict_batch(self, request: Request) -> Response:
-        asked = (await _parse(request, api.PredictBatch)).requests
-        answers = await self._each(asked, lambda router, part: router.predict(part))
+        questions = (await _parse(request, api.PredictBatch)).requests
+        answers = await self._each(questions, lambda router, batch: router.predict(batch))
         return _answer(api.PredictBatchResponse(predictions=answers))
 
     async def _outcomes(self, request: Request) -> Response:
@@ -96,7 +97,7 @@ class Endpoints:
             outcome = _validate(body, api.OutcomeRequest)
             return _answer((await self._router(outcome.router).record([outcome]))[0])
         outcomes = _validate(body, api.OutcomeBatch).outcomes
-        answers = await self._each(outcomes, lambda router, part: router.record(part))
+        answers = await self._each(outcomes, lambda router, batch: router.record(batch))
         return _answer(api.OutcomeBatchResponse(outcomes=answers))
 
     async def _each(self, items: Sequence[Any], run: Callable[[RouterService, list[Any]], Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The models and the epoch that serve now, followed in Redis by a thread and swapped all at once."""
+"""The models and the epoch that serve now: a thread follows them in Redis and swaps them all at once."""
 
 from __future__ import annotations
 
@@ -24,14 +24,28 @@ from headrace.schemas.router_specs import LearnerSpec, RouterSpec
 from headrace.streams.progress import Progress, ProgressStore
 
 _log = logging.getLogger(__name__)
-LOOK_S = 0.25  # between two looks when nothing is told
-HEARTBEAT_S = 3.0
+REFRESH_S = 0.25  # longest time between two refreshes, when no write is announced
+HEARTBEAT_S = 3.0  # longest time between two reports of progress
 RETRY_S = 1.0
 
 
 @dataclass(frozen=True)
 class LiveArm:
-    """A model that answers. `offset` is the learned prefix of the examples topic."""
+    """A model that serves.
+
+    Attributes
+    ----------
+    name
+        The arm, which is a learner.
+    model
+        A river estimator.
+    version
+        ``major.minor``; minor 0 of a major that nobody published is the untrained model.
+    offset
+        The model stands for the prefix ``[0, offset)`` of the examples topic.
+    inputs
+        Selects what the model reads.
+    """
 
     name: str
     model: Any
@@ -42,7 +56,7 @@ class LiveArm:
 
 @dataclass(frozen=True)
 class Live:
-    """Everything one request is answered with."""
+    """Models and epoch that answer a request; replaced as a whole, so that a request sees one state."""
 
     arms: tuple[LiveArm, ...]
     epoch: Epoch
@@ -51,14 +65,32 @@ class Live:
 class LiveModels:
     """Follows the pointers of one router.
 
-    Until a learner has a published version of the plan's definition, a fresh model from its factory answers.
+    Until a learner has a published version of the plan's definition, an untrained model serves. While a
+    version cannot be loaded, the version before serves on, and loading is tried again every second.
 
     Parameters
     ----------
+    plan
+        The plan in force.
+    router
+        Whose arms.
+    project
+        Builds untrained models.
+    store
+        Has the published versions.
+    client
+        Redis, where pointers, epochs and progress are.
     replica
         Name of this process in the progress of the stage ``serve``.
     on_failure
-        Called with the arm whose published version could not be loaded; the one before goes on serving.
+        Called with an arm whose published version could not be loaded.
+
+    Attributes
+    ----------
+    live
+        Models and epoch that serve now.
+    followed
+        Set once Redis was read for the first time.
     """
 
     def __init__(
@@ -79,18 +111,19 @@ class LiveModels:
         self._on_failure = on_failure
         self._loaded: dict[str, ModelPointer] = {}
         self._failed: dict[str, tuple[str, float]] = {}  # version, and when it is tried again
-        self._said: tuple[list[int], float] = ([], 0.0)
+        self._reported: tuple[list[int], float] = ([], 0.0)  # offsets, and when
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=f"models-{router.name}", daemon=True)
-        arms = tuple(self._fresh(plan.learner(arm), 1) for arm in router.arms)
+        arms = tuple(self._untrained(plan.learner(arm), 1) for arm in router.arms)
         self.live = Live(arms, initial_epoch(router, plan.hash))
-        self.followed = threading.Event()  # set once the store was looked at
+        self.followed = threading.Event()
 
     def start(self) -> None:
+        """Begin to follow."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop following, and take this replica out of the progress."""
+        """Stop following, and remove this replica from the progress."""
         self._stopping.set()
         self._thread.join()
         try:
@@ -100,65 +133,65 @@ class LiveModels:
             _log.warning("progress of replica '%s' is left to expire: %s", self._replica, error)
 
     def refresh(self) -> None:
-        """Look once: load what is new, swap, publish progress."""
-        found = self._pointers.read(self._router)
-        arms = tuple(self._refreshed(arm, found.pointers.get(arm.name)) for arm in self.live.arms)
-        epoch = found.epoch
+        """Read pointers and epoch once, load new versions, swap, and report progress."""
+        in_force = self._pointers.read(self._router)
+        arms = tuple(self._refreshed(arm, in_force.pointers.get(arm.name)) for arm in self.live.arms)
+        epoch = in_force.epoch
         if epoch is None or set(epoch.propensities) != set(self._router.arms):
             epoch = initial_epoch(self._router, self._plan.hash)
         self.live = Live(arms, epoch)
-        self._say([min(arm.offset for arm in arms), *found.closings])
+        self._report([min(arm.offset for arm in arms), *in_force.closings])
         self.followed.set()
 
     def _refreshed(self, arm: LiveArm, pointer: ModelPointer | None) -> LiveArm:
-        seen = self._loaded.get(arm.name)
-        if pointer is None or pointer == seen:
+        loaded = self._loaded.get(arm.name)
+        if pointer is None or pointer == loaded:
             return arm
-        if seen is not None and pointer.version == seen.version:
+        if loaded is not None and pointer.version == loaded.version:
             self._loaded[arm.name] = pointer
             offset = pointer.offset if arm.version == pointer.version else arm.offset
             return LiveArm(arm.name, arm.model, arm.version, offset, arm.inputs)
         return self._swapped(arm, pointer)
 
     def _swapped(self, arm: LiveArm, pointer: ModelPointer) -> LiveArm:
-        """The published version, or the one before while the new one cannot be loaded."""
-        failed, again = self._failed.get(arm.name, ("", 0.0))
-        if failed == pointer.version and time.monotonic() < again:
+        """Return the published version, or the one before while the new one cannot be loaded."""
+        failed, retry_s = self._failed.get(arm.name, ("", 0.0))
+        if failed == pointer.version and time.monotonic() < retry_s:
             return arm
         try:
-            found = self._load(arm, pointer)
+            loaded = self._load(arm, pointer)
         except (HeadraceError, OSError) as error:
             _log.error("%s stays at %s: %s", arm.name, arm.version, error)
             self._on_failure(arm.name)
             self._failed[arm.name] = (pointer.version, time.monotonic() + RETRY_S)
             return arm
         self._loaded[arm.name] = pointer
-        return found
+        return loaded
 
     def _load(self, arm: LiveArm, pointer: ModelPointer) -> LiveArm:
         spec = self._plan.learner(arm.name)
         artifact = self._store.load(arm.name, pointer.version)
         if artifact.header.definition != spec.definition:
-            return self._fresh(spec, artifact.header.major + 1)
+            return self._untrained(spec, artifact.header.major + 1)
         return LiveArm(arm.name, artifact.model, pointer.version, pointer.offset, arm.inputs)
 
-    def _fresh(self, spec: LearnerSpec, major: int) -> LiveArm:
+    def _untrained(self, spec: LearnerSpec, major: int) -> LiveArm:
         model = self._project.learner(spec.name).model()
         return LiveArm(spec.name, model, f"{major}.0", 0, Inputs(self._plan, spec))
 
-    def _say(self, offsets: list[int]) -> None:
-        """Progress, when it has changed and as a sign of life."""
+    def _report(self, offsets: list[int]) -> None:
+        """Publish progress when it has changed, and as a heartbeat."""
         now = time.monotonic()
-        if self._said[0] != offsets or now - self._said[1] > HEARTBEAT_S:
+        if self._reported[0] != offsets or now - self._reported[1] > HEARTBEAT_S:
             for (topic, partition), offset in zip(self._inputs, offsets, strict=True):
                 self._progress.publish("serve", topic, partition, Progress(offset), self._replica)
-            self._said = (offsets, now)
+            self._reported = (offsets, now)
 
     def _follow(self) -> None:
         subscription = self._pointers.subscribe()
         while not self._stopping.is_set():
             try:
-                subscription.wait(LOOK_S)
+                subscription.wait(REFRESH_S)
                 self.refresh()
             except redis.RedisError as error:
                 _log.warning("Redis cannot be reached, the models stay as they are: %s", error)

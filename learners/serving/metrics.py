@@ -10,7 +10,7 @@ _SECONDS = (0.001, 0.002, 0.004, 0.006, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 
 
 class ServiceMetrics:
-    """One registry per app, so that several can live in a process."""
+    """Counters, gauges and histograms in a registry of their own, so that a process can hold several apps."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -47,7 +47,7 @@ class ServiceMetrics:
         self._epoch = Gauge("headrace_epoch", "Epoch in force", ["router"], registry=self.registry)
 
     def exposition(self, live: dict[str, Live]) -> bytes:
-        """All metrics in Prometheus' text format, with the state of the routers as it is now."""
+        """Render all metrics in Prometheus' text format, with the state of the routers as it is now."""
         for router, state in live.items():
             self._epoch.labels(router).set(state.epoch.epoch)
             for arm in state.arms:

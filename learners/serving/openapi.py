@@ -1,4 +1,4 @@
-"""The OpenAPI document, generated from the request and response models."""
+"""The OpenAPI document of the router's HTTP API, generated from the request and response models."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _REF = "#/components/schemas/{model}"
 
 @dataclass(frozen=True)
 class Operation:
-    """One endpoint: what it takes, where it takes anything, and what it answers."""
+    """One endpoint: the models of its request body, none where it takes no body, and of its response."""
 
     method: str
     path: str
     summary: str
-    takes: tuple[type[BaseModel], ...]
-    answers: tuple[type[BaseModel], ...]
+    requests: tuple[type[BaseModel], ...]
+    responses: tuple[type[BaseModel], ...]
 
 
 OPERATIONS = (
@@ -42,8 +42,8 @@ OPERATIONS = (
 
 
 def openapi(title: str, version: str) -> dict[str, Any]:
-    """An OpenAPI 3.1 document of all operations."""
-    models = {m for o in OPERATIONS for m in (*o.takes, *o.answers)} | {api.ErrorResponse}
+    """Return the OpenAPI 3.1 document of all operations."""
+    models = {m for o in OPERATIONS for m in (*o.requests, *o.responses)} | {api.ErrorResponse}
     inputs = [(m, "validation") for m in sorted(models, key=lambda m: m.__name__)]
     _, schemas = models_json_schema(inputs, ref_template=_REF)  # type: ignore[arg-type]
     paths: dict[str, Any] = {}
@@ -58,18 +58,18 @@ def openapi(title: str, version: str) -> dict[str, Any]:
 
 
 def _describe(operation: Operation) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    description: dict[str, Any] = {
         "summary": operation.summary,
-        "responses": {"200": {"description": "answered", "content": _content(operation.answers)}},
+        "responses": {"200": {"description": "answered", "content": _content(operation.responses)}},
     }
-    if operation.takes:
-        found["requestBody"] = {"required": True, "content": _content(operation.takes)}
+    if operation.requests:
+        description["requestBody"] = {"required": True, "content": _content(operation.requests)}
         refused = {"content": _content((api.ErrorResponse,))}
-        found["responses"] |= {
+        description["responses"] |= {
             "400": {"description": "not JSON", **refused},
             "422": {"description": "a field is missing or wrong", **refused},
         }
-    return found
+    return description
 
 
 def _content(models: tuple[type[BaseModel], ...]) -> dict[str, Any]:

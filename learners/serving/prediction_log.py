@@ -1,4 +1,4 @@
-"""Appending records to a topic from asyncio, and knowing where they went."""
+"""The log of predictions and outcomes: appends records to topics from asyncio, and returns their offsets."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Entry:
+    """A record to be appended; `ts_ms` is its timestamp, epoch milliseconds."""
+
     key: bytes
     value: bytes
     partition: int
@@ -24,7 +26,7 @@ class Entry:
 
 
 class _Delivery:
-    """What has become of one batch; told by the poll thread, awaited on the loop."""
+    """The acknowledgements of one batch: reported by the poll thread, awaited on the event loop."""
 
     def __init__(self, count: int) -> None:
         self.offsets: list[int | None] = [None] * count
@@ -42,15 +44,15 @@ class _Delivery:
             self._loop.call_soon_threadsafe(self.done.set)
 
 
-class RecordLog:
+class PredictionLog:
     """An idempotent producer with a thread that serves its delivery reports.
 
     Parameters
     ----------
     kafka
-        Bootstrap servers, or a configuration of librdkafka with them.
+        How to reach Kafka.
     timeout_s
-        How long to wait for the acknowledgement of a batch.
+        Longest wait for the acknowledgement of a batch, seconds.
     """
 
     def __init__(self, kafka: Kafka, timeout_s: float = 5.0) -> None:
@@ -65,19 +67,20 @@ class RecordLog:
             }
         )
         self._stopping = threading.Event()
-        self._poller = threading.Thread(target=self._poll, name="record-log", daemon=True)
+        self._poller = threading.Thread(target=self._poll, name="prediction-log", daemon=True)
 
     def start(self) -> None:
+        """Begin to serve delivery reports."""
         self._poller.start()
 
     def close(self) -> None:
-        """Send what is waiting, then stop."""
+        """Send records that are waiting, then stop."""
         self._producer.flush(self._timeout_s)
         self._stopping.set()
         self._poller.join()
 
     def reachable(self) -> bool:
-        """Whether a broker answers within a second; blocks."""
+        """Tell whether a broker answers within a second. Blocks."""
         try:
             self._producer.list_topics(timeout=1.0)
         except KafkaException:
@@ -85,7 +88,7 @@ class RecordLog:
         return True
 
     async def append(self, topic: str, entries: Sequence[Entry]) -> list[int | None]:
-        """The offsets of the entries, None for those that were not acknowledged in time."""
+        """Append records, and return their offsets; None for those that were not acknowledged in time."""
         delivery = _Delivery(len(entries))
         for index, entry in enumerate(entries):
             self._produce(topic, entry, delivery, index)

@@ -17,7 +17,7 @@ from headrace.learners.serving.config import ServeConfig
 from headrace.learners.serving.endpoints import Endpoints
 from headrace.learners.serving.live_models import LiveModels
 from headrace.learners.serving.metrics import ServiceMetrics
-from headrace.learners.serving.prediction_log import RecordLog
+from headrace.learners.serving.prediction_log import PredictionLog
 from headrace.learners.serving.router import RouterService
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
@@ -67,7 +67,7 @@ class ServeProcess:
         self._metrics = ServiceMetrics()
         self._redis = redis_client(redis_url)
         self._features = AsyncFeatureClient(plan, redis_url, repo_dir=project.file.parent)
-        self._record_log = RecordLog(kafka, self._config.log_timeout_s)
+        self._log = PredictionLog(kafka, self._config.log_timeout_s)
         self._routers = {
             router.name: self._router(plan, router.name, project, store) for router in plan.routers
         }
@@ -91,13 +91,13 @@ class ServeProcess:
             self._config.replica,
             on_failure=lambda arm: failed.labels(arm).inc(),
         )
-        router = RouterService(plan, name, self._features, models, self._record_log, self._metrics)
+        router = RouterService(plan, name, self._features, models, self._log, self._metrics)
         self._features.prepare(router.feature_names)
         return router
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        self._record_log.start()
+        self._log.start()
         for router in self._routers.values():
             router.models.start()
         try:
@@ -105,7 +105,7 @@ class ServeProcess:
         finally:
             for router in self._routers.values():
                 await asyncio.to_thread(router.models.close)
-            await asyncio.to_thread(self._record_log.close)
+            await asyncio.to_thread(self._log.close)
             await self._features.close()
             self._redis.close()
 
@@ -114,7 +114,7 @@ class ServeProcess:
         return {
             "models": all(router.models.followed.is_set() for router in self._routers.values()),
             "redis": await asyncio.to_thread(self._redis_answers),
-            "kafka": await asyncio.to_thread(self._record_log.reachable),
+            "kafka": await asyncio.to_thread(self._log.reachable),
         }
 
     def _redis_answers(self) -> bool:

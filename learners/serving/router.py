@@ -1,4 +1,4 @@
-"""One router: features in one read, every arm scored, one arm drawn, the prediction logged."""
+"""One router: reads features once, scores every arm, draws one, logs the prediction and answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from headrace.learners.serving.api import (
 )
 from headrace.learners.serving.live_models import Live, LiveArm, LiveModels
 from headrace.learners.serving.metrics import ServiceMetrics
-from headrace.learners.serving.prediction_log import Entry, RecordLog
+from headrace.learners.serving.prediction_log import Entry, PredictionLog
 from headrace.learners.serving.served_features import Served, ServedFeatures
 from headrace.schemas import topics
 from headrace.schemas.errors import RequestError
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Answer:
-    """A prediction and the score that was answered."""
+    """A prediction, and the score that is returned for it."""
 
     prediction: Prediction
     score: float
@@ -48,12 +48,23 @@ class RouterService:
 
     Parameters
     ----------
+    plan
+        The plan in force.
+    router_name
+        Which of its routers.
     features
         Reads the online store.
     models
         The models and the epoch in force.
     log
         Where predictions and outcomes are appended.
+    metrics
+        Counts predictions, fallbacks and errors, and times the parts of a request.
+
+    Attributes
+    ----------
+    spec
+        The router in the plan.
     """
 
     def __init__(
@@ -62,7 +73,7 @@ class RouterService:
         router_name: str,
         features: AsyncFeatureClient,
         models: LiveModels,
-        log: RecordLog,
+        log: PredictionLog,
         metrics: ServiceMetrics,
     ) -> None:
         self.spec = plan.router(router_name)
@@ -76,16 +87,16 @@ class RouterService:
 
     @property
     def feature_names(self) -> list[str]:
-        """What is read for a prediction, ``view:feature``."""
+        """Features that are read for a prediction, ``view:feature``."""
         return self._features.names
 
     async def predict(self, requests: Sequence[PredictRequest]) -> list[PredictResponse]:
-        """Answer a batch, in its order, once all of it is logged or the log's time is up.
+        """Answer a batch in its order, once all of it is logged or the log's time-out is over.
 
         Raises
         ------
         RequestError
-            When an entity or a request feature is missing or of another type.
+            When a join key or request field is missing or has another type.
         """
         now_ms = time.time_ns() // 1_000_000
         for index, request in enumerate(requests):
@@ -95,8 +106,8 @@ class RouterService:
         with self._metrics.seconds.labels("scores").time():
             live = self.models.live
             answers = [
-                self._answer(live, request, found, now_ms)
-                for request, found in zip(requests, served, strict=True)
+                self._answer(live, request, features, now_ms)
+                for request, features in zip(requests, served, strict=True)
             ]
         with self._metrics.seconds.labels("log").time():
             positions = await self._append(
@@ -105,7 +116,7 @@ class RouterService:
         return [_response(*pair) for pair in zip(answers, positions, strict=True)]
 
     async def record(self, outcomes: Sequence[OutcomeRequest]) -> list[OutcomeResponse]:
-        """Append outcomes to the outcomes topic."""
+        """Append outcomes to the outcomes topic, and answer in their order."""
         now_ms = time.time_ns() // 1_000_000
         records = [
             Outcome(
@@ -123,6 +134,7 @@ class RouterService:
         ]
 
     def info(self) -> RouterInfo:
+        """Describe the router as the plan declares it."""
         spec = self.spec
         return RouterInfo(
             name=spec.name,
@@ -139,6 +151,7 @@ class RouterService:
         )
 
     def arms(self) -> RouterArms:
+        """Describe the arms as they serve now: versions, prefixes and propensities."""
         live = self.models.live
         states = [
             ArmState(
@@ -152,15 +165,16 @@ class RouterService:
         return RouterArms(router=self.spec.name, epoch=live.epoch.epoch, arms=states)
 
     def _check(self, index: int, request: PredictRequest) -> None:
-        for place, names, given in (
+        """Refuse a request without a join key or field of the router, or with one of another type."""
+        for place, names, sent in (
             ("entities", self.spec.entities, request.entities),
             ("request", self.spec.request, request.request),
         ):
             for name in names:
-                if name not in given:
+                if name not in sent:
                     remedy = f"Router '{self.spec.name}' needs it; send null where it is not known"
                     raise RequestError(f"requests[{index}].{place}.{name}", "it is missing", remedy)
-        for name, dtype in self._features.asked.items():
+        for name, dtype in self._features.request_types.items():
             if not fits(dtype, value := request.value(name)):
                 where = f"requests[{index}].{'entities' if name in request.entities else 'request'}.{name}"
                 remedy = "Send such a value, times in epoch milliseconds, or null"
@@ -211,9 +225,9 @@ class RouterService:
             return None
 
     def _fall_back(self, scores: Mapping[str, float | None], chosen: str) -> tuple[float, str | None]:
-        """The score to answer with: of the chosen arm, else of the champion, else the default."""
-        if (found := scores[chosen]) is not None:
-            return found, None
+        """Return the score of the chosen arm, else of the champion, else the default; and which fallback."""
+        if (chosen_score := scores[chosen]) is not None:
+            return chosen_score, None
         champion = scores[self.spec.champion]
         fallback = "default" if champion is None else "champion"
         self._metrics.fallbacks.labels(self.spec.name, fallback).inc()

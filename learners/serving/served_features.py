@@ -1,4 +1,4 @@
-"""The features of requests as they are served: read at once, and logged with where they come from."""
+"""The features of requests as they are served: read together, with their provenance for the log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Served:
-    """The features of one request; None where they could not be read at all."""
+    """The features of one request.
+
+    Attributes
+    ----------
+    features
+        ``view__feature`` to value; None where they could not be read.
+    provenance
+        View to the position in the log that its row follows from.
+    """
 
     features: dict[str, Value] | None
     provenance: dict[str, Provenance]
@@ -32,17 +40,21 @@ class ServedFeatures:
 
     Parameters
     ----------
+    plan
+        The plan in force.
     router
-        Which features.
+        Whose arms read the features.
     client
         Reads the online store.
+    metrics
+        Counts batches whose features could not be read.
 
     Attributes
     ----------
     names
-        What is read, ``view:feature``.
-    asked
-        What on-demand views take from the request: name to type.
+        Features that are read, ``view:feature``.
+    request_types
+        Request fields that on-demand views take, with their types.
     """
 
     def __init__(
@@ -52,40 +64,45 @@ class ServedFeatures:
         refs = plan.logged_features(router)
         self.names = [f"{ref.view}:{ref.feature}" for ref in refs]
         fields = [field for view in plan.on_demand_of(refs) for field in view.request]
-        self.asked = {field.name: field.dtype for field in fields}
+        self.request_types = {field.name: field.dtype for field in fields}
         self._expires = any(plan.view(ref.view).ttl_ms for ref in plan.stored(refs))
 
     async def read(self, requests: Sequence[PredictRequest], now_ms: int) -> list[Served]:
-        """Those of a batch, in its order: one read, or one per moment where features can expire.
+        """Read the features of a batch: one read, or one for each event time where features can expire.
+
+        Returns
+        -------
+        list of Served
+            In the order of the requests.
 
         Raises
         ------
         RequestError
-            When a join key is of another type.
+            When a join key has another type.
         """
         if not self.names:
             return [Served({}, {})] * len(requests)
-        found: list[Served] = [Served(None, {})] * len(requests)
+        served: list[Served] = [Served(None, {})] * len(requests)
         try:
-            for moment, rows in self._moments(requests, now_ms).items():
-                served = await self._read_at(moment, [requests[row] for row in rows])
-                for row, one in zip(rows, served, strict=True):
-                    found[row] = one
+            for as_of_ms, rows in self._rows_by_time(requests, now_ms).items():
+                read = await self._read_at(as_of_ms, [requests[row] for row in rows])
+                for row, features in zip(rows, read, strict=True):
+                    served[row] = features
         except ServiceUnavailable as error:
             return self._without_features(requests, error)
-        return found
+        return served
 
-    async def _read_at(self, moment: int, requests: Sequence[PredictRequest]) -> list[Served]:
+    async def _read_at(self, as_of_ms: int, requests: Sequence[PredictRequest]) -> list[Served]:
         try:
             rows = [self._entity_row(request) for request in requests]
-            response = await self._client.get_online_features(self.names, rows, now_ms=moment)
+            response = await self._client.get_online_features(self.names, rows, now_ms=as_of_ms)
         except ServiceUnavailable:
             raise
         except DefinitionError as error:
             if len(requests) == 1:
                 return self._without_features(requests, error)
             # A function that fails on one row must not take the features of the others away.
-            return [one for request in requests for one in await self._read_at(moment, [request])]
+            return [row for request in requests for row in await self._read_at(as_of_ms, [request])]
         except HeadraceError as error:
             raise RequestError("entities", str(error), "Send join keys of the declared types") from error
         return [_served(response.columns, response.provenance, row) for row in range(len(requests))]
@@ -96,24 +113,27 @@ class ServedFeatures:
         return [Served(None, {})] * len(requests)
 
     def _entity_row(self, request: PredictRequest) -> Mapping[str, Any]:
-        """Join keys, and what on-demand views take from the request."""
-        asked = {n: from_logged(dtype, request.value(n)) for n, dtype in self.asked.items()}
-        return {**request.entities, **asked}
+        """Return join keys, and the request fields that on-demand views take."""
+        fields = {n: from_logged(dtype, request.value(n)) for n, dtype in self.request_types.items()}
+        return {**request.entities, **fields}
 
-    def _moments(self, requests: Sequence[PredictRequest], now_ms: int) -> dict[int, list[int]]:
-        moments: dict[int, list[int]] = {}
+    def _rows_by_time(self, requests: Sequence[PredictRequest], now_ms: int) -> dict[int, list[int]]:
+        """Group the numbers of requests by the time as of which features may have expired."""
+        rows: dict[int, list[int]] = {}
         for row, request in enumerate(requests):
-            moment = now_ms if request.ts_ms is None or not self._expires else request.ts_ms
-            moments.setdefault(moment, []).append(row)
-        return moments
+            as_of_ms = now_ms if request.ts_ms is None or not self._expires else request.ts_ms
+            rows.setdefault(as_of_ms, []).append(row)
+        return rows
 
 
 def _served(
     columns: Mapping[str, Sequence[Any]], provenance: Mapping[str, Sequence[Any]], row: int
 ) -> Served:
     origins = {
-        view: Provenance.model_construct(partition=at.partition, offset=at.offset, as_of_ms=at.as_of_ms)
-        for view, places in provenance.items()
-        if (at := places[row]) is not None
+        view: Provenance.model_construct(
+            partition=position.partition, offset=position.offset, as_of_ms=position.as_of_ms
+        )
+        for view, positions in provenance.items()
+        if (position := positions[row]) is not None
     }
     return Served({name: to_logged(values[row]) for name, values in columns.items()}, origins)
