@@ -119,7 +119,7 @@ class OnDemandAudit:
         for ref in view.inputs:
             dtype = self._plan.dtype_of(ref)
             columns[ref.full_name] = [from_logged(dtype, inputs[ref.full_name].value) for _, inputs in rows]
-        given = {name: [self._given(name, prediction) for prediction, _ in rows] for name in step.given}
+        given = {name: [self._given(name, prediction) for prediction, _ in rows] for name in step.inputs}
         step.add(given, columns, {})
         names = [f"{view.name}__{field.name}" for field in view.features]
         return {name: [to_logged(value) for value in columns[name]] for name in names}

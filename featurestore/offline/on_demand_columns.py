@@ -50,7 +50,7 @@ def add_on_demand(plan: Plan, refs: Sequence[FeatureRef], table: pa.Table, repo_
     functions = OnDemandFunctions(repo_dir)
     for view in plan.on_demand_of(refs):
         step = OnDemandStep(plan, view, functions)
-        given = {name: table[name].to_pylist() for name in step.given}
+        given = {name: table[name].to_pylist() for name in step.inputs}
         columns = {ref.full_name: _values(plan, ref, table[ref.full_name]) for ref in view.inputs}
         step.add(given, columns, {})
         for field in view.features:

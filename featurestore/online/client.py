@@ -1,8 +1,7 @@
-"""The SDK: features by service or by name, from Redis alone. Needs the plan, and neither Feast nor pandas.
+"""The SDK: read features by service or by name, from Redis alone.
 
->>> client = FeatureClient.connect("redis://127.0.0.1:6379/0", "flights")    # doctest: +SKIP
->>> client.get_online_features("delays", [{"carrier": "UA"}]).rows()         # doctest: +SKIP
-[{'carrier': 'UA', 'carrier_delays__mean_1h': 12.5}]
+A client needs the plan and Redis. It imports neither Feast nor pandas, until a request asks for an on-demand
+feature view.
 """
 
 from __future__ import annotations
@@ -27,18 +26,45 @@ if TYPE_CHECKING:
 class FeatureClient:
     """Reads online features. Threads may share one, and a forked process may go on using it.
 
+    Use `connect` for the plan in force, or pass a plan. Close the client, or use it as a context manager, to
+    give its connections back.
+
     Parameters
     ----------
     plan
         The plan of the project.
     redis_url
-        The online store; see `headrace.streams.connections.redis_url` for clusters, sentinels, TLS and
-        options.
+        The online store: ``redis://host:port/db``, ``rediss://`` with TLS, ``redis+cluster://`` or
+        ``redis+sentinel://``. The options ``max_connections``, ``socket_timeout`` and ``retries`` of the URL
+        say how many requests may be under way at once, how long one waits, and how often it is repeated.
     timeout_s
-        How long a reply may take, where the URL does not say.
+        How long a reply may take, in seconds, where the URL has no ``socket_timeout``.
     repo_dir
         The Feast repository, which has the functions of on-demand feature views. Their file is imported, and
-        Feast with it, at the first request for one of them; nothing else needs it.
+        Feast with it, at the first request for one of them. Requests for other views do without it.
+
+    Attributes
+    ----------
+    plan
+        The plan that the client reads by.
+
+    Raises
+    ------
+    SettingsError
+        When the URL cannot be used.
+
+    Examples
+    --------
+    >>> from headrace import FeatureClient
+    >>> client = FeatureClient.connect("redis://127.0.0.1:6379/0", "flights")  # doctest: +SKIP
+    >>> response = client.get_online_features(  # doctest: +SKIP
+    ...     "delays", [{"carrier": "UA"}, {"carrier": "XX"}]
+    ... )
+    >>> response.rows()  # doctest: +SKIP
+    [{'carrier': 'UA', 'carrier_delays__mean_1h': 12.5}, {'carrier': 'XX', 'carrier_delays__mean_1h': None}]
+    >>> [status.value for status in response.statuses["carrier_delays__mean_1h"]]  # doctest: +SKIP
+    ['PRESENT', 'NOT_FOUND']
+    >>> client.close()  # doctest: +SKIP
     """
 
     def __init__(
@@ -53,18 +79,27 @@ class FeatureClient:
     def connect(
         cls, redis_url: str, project: str, timeout_s: float = 5.0, repo_dir: Path | str | None = None
     ) -> FeatureClient:
-        """A client for the plan that is in force.
+        """Make a client for the plan in force: the one that `headrace apply` stored last.
+
+        A plan that is applied later takes a new client.
+
+        Parameters
+        ----------
+        redis_url, timeout_s, repo_dir
+            As for `FeatureClient`.
+        project
+            The Feast project.
 
         Raises
         ------
         PlanError
-            When the project has no plan.
+            When the project has no plan, or one that this version cannot read.
         SettingsError
             When the URL cannot be used.
         ServiceUnavailable
             When Redis cannot be reached.
         """
-        return cls(_load(redis_url, project, timeout_s), redis_url, timeout_s, repo_dir)
+        return cls(_load_plan(redis_url, project, timeout_s), redis_url, timeout_s, repo_dir)
 
     def get_online_features(
         self,
@@ -73,43 +108,75 @@ class FeatureClient:
         full_feature_names: bool = True,
         now_ms: int | None = None,
     ) -> FeatureResponse:
-        """Features of entities, all read in one round trip.
+        """Read features of entities, all in one round trip.
+
+        An entity that is asked for twice is read once. In a cluster the round trip goes to all servers at
+        once.
 
         Parameters
         ----------
         features
-            A feature service, by name or as Feast's object (whose name counts), or a list of
+            The name of a feature service, Feast's `FeatureService` (of which the name counts), or a list of
             ``view:feature``.
         entity_rows
-            One mapping per row, or one column per join key; with what on-demand views take from the request.
-            More than that does no harm.
+            A list of dicts, one per row, or a dict of columns, with the join keys of the features and the
+            request fields of on-demand views. Additional keys are ignored.
         full_feature_names
-            Whether columns are called ``view__feature``; else ``feature``.
+            Whether features are called ``view__feature`` in the response; else ``feature``.
         now_ms
-            The moment that ttl counts from, epoch milliseconds; the wall clock when None.
+            The time by which the ttl of views is judged, epoch milliseconds; the wall clock when None.
+
+        Returns
+        -------
+        FeatureResponse
+            One value and one status per feature and row, in the order of `entity_rows`.
 
         Raises
         ------
         UnknownNameError
             When a service, view, feature, join key or request field is not known; names the nearest.
         HeadraceError
-            When a join key has a value of another type.
+            When a join key has a value of another type, two features would have one name, or a stored value
+            is of a type that Headrace does not read.
         DefinitionError
             When an on-demand view cannot be computed.
         ServiceUnavailable
-            When Redis cannot be reached.
+            When Redis does not answer within the time-out and the retries, or all connections stay in use for
+            that long.
         """
-        request = self._retrievals.of(features, full_feature_names).prepare(entity_rows)
-        return request.respond(self._exchange.run(request.keys, request.commands), _now(now_ms))
+        request = self._retrievals.get(features, full_feature_names).request(entity_rows)
+        return request.respond(self._exchange.run(request.keys, request.commands), _now_ms(now_ms))
 
     def wait(
         self, topic: str, prefix: Mapping[int, int], until: Until = "features", timeout_s: float = 30.0
     ) -> None:
-        """Block until the effects of a prefix of a topic are visible; see `ProgressStore.wait`."""
+        """Block until the effects of a prefix of a topic are visible: read your own writes.
+
+        Parameters
+        ----------
+        topic
+            An event topic, or the predictions or outcomes topic of a router.
+        prefix
+            Partition to next offset: the effects of all records before that offset are waited for. A producer
+            returns these offsets; see `EventProducer.flush`.
+        until
+            How far downstream: ``features`` (online rows), ``examples`` (joined), ``models`` (in a published
+            version) or ``serve`` (in the versions that answer).
+        timeout_s
+            How long to wait, in seconds.
+
+        Raises
+        ------
+        ProgressTimeout
+            When the time is over; names the stage, partition and member that is behind, and by how much.
+        UnknownNameError
+            When the plan has no such topic.
+        """
         with redis_client(self._redis_url) as client:
             ProgressStore(client, self.plan).wait(topic, prefix, until, timeout_s)
 
     def close(self) -> None:
+        """Close all connections."""
         self._exchange.close()
 
     def __enter__(self) -> FeatureClient:
@@ -120,7 +187,45 @@ class FeatureClient:
 
 
 class AsyncFeatureClient:
-    """`FeatureClient` for asyncio; the same methods, to be awaited, in one event loop."""
+    """Reads online features in coroutines; for one event loop.
+
+    The methods are those of `FeatureClient`, to be awaited, and `prepare`.
+
+    Parameters
+    ----------
+    plan
+        The plan of the project.
+    redis_url
+        The online store; see `FeatureClient`.
+    timeout_s
+        How long a request may take, in seconds, with its retries, where the URL has no ``socket_timeout``.
+    repo_dir
+        The Feast repository, which has the functions of on-demand feature views; see `FeatureClient`.
+
+    Attributes
+    ----------
+    plan
+        The plan that the client reads by.
+
+    Raises
+    ------
+    SettingsError
+        When the URL cannot be used.
+
+    Examples
+    --------
+    >>> from headrace import AsyncFeatureClient
+    >>> async def mean_delay(carrier):
+    ...     url = "redis://127.0.0.1:6379/0"
+    ...     async with await AsyncFeatureClient.connect(url, "flights") as client:
+    ...         response = await client.get_online_features(
+    ...             ["carrier_delays:mean_1h"], {"carrier": [carrier]}
+    ...         )
+    ...     return response.columns["carrier_delays__mean_1h"][0]
+    >>> import asyncio
+    >>> asyncio.run(mean_delay("UA"))  # doctest: +SKIP
+    12.5
+    """
 
     def __init__(
         self, plan: Plan, redis_url: str, timeout_s: float = 5.0, repo_dir: Path | str | None = None
@@ -134,21 +239,28 @@ class AsyncFeatureClient:
     async def connect(
         cls, redis_url: str, project: str, timeout_s: float = 5.0, repo_dir: Path | str | None = None
     ) -> AsyncFeatureClient:
-        """A client for the plan that is in force; see `FeatureClient.connect`."""
-        plan = await asyncio.to_thread(_load, redis_url, project, timeout_s)
+        """Make a client for the plan in force; parameters and errors are those of `FeatureClient.connect`."""
+        plan = await asyncio.to_thread(_load_plan, redis_url, project, timeout_s)
         return cls(plan, redis_url, timeout_s, repo_dir)
 
     def prepare(self, features: Features, full_feature_names: bool = True) -> None:
-        """Make a request ready, with the functions of its on-demand views, before it is first asked.
+        """Prepare a request, and import the functions of its on-demand views, before it is first made.
+
+        Parameters
+        ----------
+        features, full_feature_names
+            As for `get_online_features`.
 
         Raises
         ------
         UnknownNameError
-            When the service, a view or a feature is not in the plan.
+            When a service, view or feature is not in the plan; names the nearest.
+        HeadraceError
+            When two features would have one name, or an on-demand view is asked for without `repo_dir`.
         DefinitionError
-            When the function of an on-demand view cannot be had.
+            When the function of an on-demand view cannot be loaded, or is another one than that of the plan.
         """
-        self._retrievals.of(features, full_feature_names)
+        self._retrievals.get(features, full_feature_names)
 
     async def get_online_features(
         self,
@@ -157,24 +269,30 @@ class AsyncFeatureClient:
         full_feature_names: bool = True,
         now_ms: int | None = None,
     ) -> FeatureResponse:
-        """Features of entities, all read in one round trip; see `FeatureClient.get_online_features`.
+        """Read features of entities, all in one round trip.
 
-        On-demand views are computed in the event loop; their file is imported in a thread.
+        Parameters, response and errors are those of `FeatureClient.get_online_features`. On-demand views are
+        computed in the event loop; their file is imported in a thread.
         """
-        retrieval = self._retrievals.prepared(features, full_feature_names)
+        retrieval = self._retrievals.cached(features, full_feature_names)
         if retrieval is None:
-            retrieval = await asyncio.to_thread(self._retrievals.of, features, full_feature_names)
-        request = retrieval.prepare(entity_rows)
-        return request.respond(await self._exchange.run(request.keys, request.commands), _now(now_ms))
+            retrieval = await asyncio.to_thread(self._retrievals.get, features, full_feature_names)
+        request = retrieval.request(entity_rows)
+        return request.respond(await self._exchange.run(request.keys, request.commands), _now_ms(now_ms))
 
     async def wait(
         self, topic: str, prefix: Mapping[int, int], until: Until = "features", timeout_s: float = 30.0
     ) -> None:
-        """Return when the effects of a prefix of a topic are visible; see `ProgressStore.wait`."""
+        """Return when the effects of a prefix of a topic are visible.
+
+        Parameters and errors are those of `FeatureClient.wait`. Cancelling returns at once; a thread goes on
+        waiting until `timeout_s` is over.
+        """
         with await asyncio.to_thread(redis_client, self._redis_url) as client:
             await asyncio.to_thread(ProgressStore(client, self.plan).wait, topic, prefix, until, timeout_s)
 
     async def close(self) -> None:
+        """Close all connections."""
         await self._exchange.close()
 
     async def __aenter__(self) -> AsyncFeatureClient:
@@ -184,10 +302,10 @@ class AsyncFeatureClient:
         await self.close()
 
 
-def _load(redis_url: str, project: str, timeout_s: float) -> Plan:
+def _load_plan(redis_url: str, project: str, timeout_s: float) -> Plan:
     with redis_client(redis_url, timeout_s) as client:
         return PlanStore(client, project).load()
 
 
-def _now(now_ms: int | None) -> int:
+def _now_ms(now_ms: int | None) -> int:
     return time.time_ns() // 1_000_000 if now_ms is None else now_ms

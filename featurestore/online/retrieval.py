@@ -1,4 +1,4 @@
-"""A request for features, prepared once: which hashes and fields to read, and what the answers mean."""
+"""A request for features, prepared once: which hashes and fields to read, and how to read the replies."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.on_demand.functions import OnDemandFunctions
 from headrace.featurestore.on_demand.step import OnDemandStep
-from headrace.featurestore.online.entity_keys import encoded_keys
+from headrace.featurestore.online.entity_keys import encode_join_key
 from headrace.featurestore.online.response import FeatureResponse
+from headrace.featurestore.online.view_replies import Reply, ViewFields, hash_fields
 from headrace.featurestore.redis_codec import layout
-from headrace.featurestore.redis_codec.decoder import (
-    Provenance,
-    decode_provenance,
-    decode_values,
-)
-from headrace.featurestore.redis_codec.protobuf import decode_timestamp_ms
+from headrace.featurestore.redis_codec.decoder import Provenance
 from headrace.schemas.errors import HeadraceError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -33,77 +29,73 @@ if TYPE_CHECKING:
 
 
 class NamedService(Protocol):
-    """Feast's `FeatureService`, of which the name counts."""
+    """Feast's `FeatureService`, of which only the name is read."""
 
     name: str
 
 
 Features = str | Sequence[str] | NamedService
 EntityRows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
-Reply = Sequence[bytes | None]
-_KEPT = 1000  # prepared requests
-
-
-@dataclass(frozen=True)
-class _ViewSlice:
-    """Where a view's fields stand in a reply: its features from `start` on, then ``_ts``, then provenance."""
-
-    view: str
-    ttl_ms: int
-    start: int
-    columns: tuple[str, ...]
+_FeatureNames = str | tuple[str, ...]  # of a service, or ``view:feature``
+_CACHED = 1000  # retrievals
 
 
 class _EntityGroup:
     """The views that share their join keys, and so their hashes: each entity is read once for all of them."""
 
-    def __init__(self, plan: Plan, keys: tuple[FieldSpec, ...], refs: Sequence[FeatureRef]) -> None:
-        self.keys = keys
-        self.slices: list[_ViewSlice] = []
+    def __init__(self, plan: Plan, join_keys: tuple[FieldSpec, ...], refs: Sequence[FeatureRef]) -> None:
+        self.join_keys = join_keys
+        self.views: list[ViewFields] = []
         fields: list[bytes] = []
         for view in dict.fromkeys(ref.view for ref in refs):
             own = [ref for ref in refs if ref.view == view]
-            names = tuple(ref.full_name for ref in own)
-            self.slices.append(_ViewSlice(view, plan.view(view).ttl_ms, len(fields), names))
-            fields += [layout.feature_field(view, ref.feature) for ref in own]
-            fields += [layout.timestamp_field(view), layout.provenance_field(view)]
-        self._prefix = layout.key_prefix([key.name for key in keys])
+            columns = tuple(ref.full_name for ref in own)
+            self.views.append(ViewFields(view, plan.view(view).ttl_ms, len(fields), columns))
+            fields += hash_fields(view, (ref.feature for ref in own))
+        self._prefix = layout.key_prefix([key.name for key in join_keys])
         self._project = plan.project.encode()
         self._head = b"*%d\r\n$5\r\nHMGET\r\n" % (2 + len(fields))
         self._tail = b"".join(b"\r\n$%d\r\n%s" % (len(field), field) for field in fields) + b"\r\n"
 
     def redis_keys(self, entities: Mapping[str, Sequence[Any]]) -> list[bytes]:
-        parts = [encoded_keys(key, entities[key.name]) for key in self.keys]
-        if len(parts) == 1:
-            return [self._prefix + part + self._project for part in parts[0]]
-        return [self._prefix + b"".join(row) + self._project for row in zip(*parts, strict=True)]
+        """Encode the Redis key of each entity row."""
+        encoded = [encode_join_key(key, entities[key.name]) for key in self.join_keys]
+        if len(encoded) == 1:
+            return [self._prefix + value + self._project for value in encoded[0]]
+        return [self._prefix + b"".join(row) + self._project for row in zip(*encoded, strict=True)]
 
     def command(self, key: bytes) -> bytes:
+        """The command that reads all fields of one hash."""
         return b"%s$%d\r\n%s%s" % (self._head, len(key), key, self._tail)
 
 
 class Retrieval:
-    """A prepared request.
+    """A prepared list of features, which makes requests for entity rows and reads their replies.
 
     Parameters
     ----------
     plan
-        Where names are looked up.
+        The plan that defines the names.
     features
-        A feature service or its name, or ``view:feature`` names.
+        The name of a feature service, or names ``view:feature``.
     full_feature_names
         Whether columns are called ``view__feature``; else ``feature``.
     functions
-        Where the functions of on-demand views are found.
+        The functions of on-demand views; None when there is no repository at hand.
+
+    Attributes
+    ----------
+    join_keys
+        Names of the join keys that requests must have.
 
     Raises
     ------
     UnknownNameError
         When the service, a view or a feature is not in the plan.
     HeadraceError
-        When short names of two features are the same, or on-demand views are asked for without a repository.
+        When two features would have one name, or on-demand views are asked for without a repository.
     DefinitionError
-        When the function of an on-demand view cannot be had.
+        When the function of an on-demand view cannot be loaded.
     """
 
     def __init__(
@@ -114,28 +106,20 @@ class Retrieval:
         functions: OnDemandFunctions | None = None,
     ) -> None:
         refs = plan.service(features).features if isinstance(features, str) else _refs(plan, features)
-        self._names = {(ref.full_name if full_feature_names else ref.feature): ref.full_name for ref in refs}
-        if len(self._names) < len(refs):
-            names = [ref.full_name if full_feature_names else ref.feature for ref in refs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise HeadraceError(
-                f"feature '{twice}' is asked for twice; ask once, and with full_feature_names=True "
-                "where two views have a feature of that name"
-            )
-        grouped: dict[tuple[FieldSpec, ...], list[FeatureRef]] = {}
+        self._names = _response_names(refs, full_feature_names)
+        refs_by_keys: dict[tuple[FieldSpec, ...], list[FeatureRef]] = {}
         for ref in plan.stored(refs):
-            grouped.setdefault(plan.view(ref.view).join_keys, []).append(ref)
-        self._groups = [_EntityGroup(plan, keys, own) for keys, own in grouped.items()]
-        self.join_keys = list(dict.fromkeys(key.name for keys in grouped for key in keys))
-        asked = {ref.view for ref in refs}
-        own_views = [view for view in plan.on_demand_views if view.name in asked]
+            refs_by_keys.setdefault(plan.view(ref.view).join_keys, []).append(ref)
+        self._groups = [_EntityGroup(plan, keys, stored) for keys, stored in refs_by_keys.items()]
+        self.join_keys = list(dict.fromkeys(key.name for keys in refs_by_keys for key in keys))
+        on_demand = plan.on_demand_of(refs)
         self._on_demand = [
-            OnDemandStep(plan, view, functions or OnDemandFunctions(None)) for view in own_views
+            OnDemandStep(plan, view, functions or OnDemandFunctions(None)) for view in on_demand
         ]
-        self._request_fields = list(dict.fromkeys(f.name for view in own_views for f in view.request))
+        self._request_fields = list(dict.fromkeys(field.name for view in on_demand for field in view.request))
 
-    def prepare(self, entity_rows: EntityRows) -> Request:
-        """The commands that read the features of these rows.
+    def request(self, entity_rows: EntityRows) -> Request:
+        """Make the commands that read the features of entity rows.
 
         Raises
         ------
@@ -144,34 +128,35 @@ class Retrieval:
         HeadraceError
             When a join key has a value of another type, or columns differ in length.
         """
-        given = _as_columns(entity_rows, [*self.join_keys, *self._request_fields])
-        keys = [group.redis_keys(given) for group in self._groups]
-        distinct = [list(dict.fromkeys(own)) for own in keys]
+        inputs = _as_columns(entity_rows, [*self.join_keys, *self._request_fields])
+        keys = [group.redis_keys(inputs) for group in self._groups]
+        distinct = [list(dict.fromkeys(group_keys)) for group_keys in keys]
         commands = [
-            group.command(key) for group, own in zip(self._groups, distinct, strict=True) for key in own
+            group.command(key)
+            for group, group_keys in zip(self._groups, distinct, strict=True)
+            for key in group_keys
         ]
-        return Request(self, given, keys, distinct, commands)
+        return Request(self, inputs, keys, distinct, commands)
 
     def respond(self, request: Request, replies: Sequence[Reply], now_ms: int) -> FeatureResponse:
-        """The response, from one reply per command."""
+        """Read the response from one reply per command; see `Request.respond`."""
         columns: dict[str, list[Any]] = {}
         statuses: dict[str, list[FieldStatus]] = {}
         provenance: dict[str, list[Provenance | None]] = {}
-        at = 0
-        for group, keys, distinct in zip(self._groups, request.by_group, request.distinct, strict=True):
-            own: Sequence[Reply] = replies[at : at + len(distinct)]
-            at += len(distinct)
+        start = 0
+        for group, keys, distinct in zip(self._groups, request.keys_by_group, request.distinct, strict=True):
+            by_row = replies[start : start + len(distinct)]
+            start += len(distinct)
             if len(distinct) < len(keys):
-                by_key = dict(zip(distinct, own, strict=True))
-                own = [by_key[key] for key in keys]
-            for part in group.slices:
-                _read_view(part, own, now_ms, columns, statuses)
-                last = part.start + len(part.columns) + 1
-                provenance[part.view] = [decode_provenance(reply[last]) for reply in own]
+                by_key = dict(zip(distinct, by_row, strict=True))
+                by_row = [by_key[key] for key in keys]
+            for view in group.views:
+                view.read_features(by_row, now_ms, columns, statuses)
+                provenance[view.view] = view.read_provenance(by_row)
         for step in self._on_demand:
-            step.add(request.given, columns, statuses)
+            step.add(request.inputs, columns, statuses)
         return FeatureResponse(
-            {name: request.given[name] for name in self.join_keys},
+            {name: request.inputs[name] for name in self.join_keys},
             {name: columns[full] for name, full in self._names.items()},
             {name: statuses[full] for name, full in self._names.items()},
             provenance,
@@ -179,107 +164,114 @@ class Retrieval:
 
 
 class Retrievals:
-    """Prepared requests of one plan; a request of the same features is prepared once."""
+    """The retrievals of one plan; features that are asked for again are prepared once.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    repo_dir
+        The Feast repository, with the functions of on-demand views; None when there is none at hand.
+    """
 
     def __init__(self, plan: Plan, repo_dir: Path | str | None) -> None:
         self._plan = plan
         self._functions = OnDemandFunctions(repo_dir)
-        self._prepared: dict[tuple[str | tuple[str, ...], bool], Retrieval] = {}
+        self._cached: dict[tuple[_FeatureNames, bool], Retrieval] = {}
 
-    def prepared(self, features: Features, full_feature_names: bool) -> Retrieval | None:
-        """One that is ready; None where it must be made, which may import a file of the repository."""
-        return self._prepared.get((_asked(features), full_feature_names))
+    def cached(self, features: Features, full_feature_names: bool) -> Retrieval | None:
+        """The retrieval, if it is prepared. To prepare one may import a file of the repository."""
+        return self._cached.get((_names_of(features), full_feature_names))
 
-    def of(self, features: Features, full_feature_names: bool) -> Retrieval:
-        """See `Retrieval`."""
-        asked = _asked(features)
-        found = self._prepared.get((asked, full_feature_names))
-        if found is None:
-            found = Retrieval(self._plan, asked, full_feature_names, self._functions)
-            if len(self._prepared) >= _KEPT:
-                self._prepared = {}
-            self._prepared[asked, full_feature_names] = found
-        return found
+    def get(self, features: Features, full_feature_names: bool) -> Retrieval:
+        """The retrieval, prepared where it is not yet; raises as `Retrieval` does."""
+        names = _names_of(features)
+        retrieval = self._cached.get((names, full_feature_names))
+        if retrieval is None:
+            retrieval = Retrieval(self._plan, names, full_feature_names, self._functions)
+            if len(self._cached) >= _CACHED:
+                self._cached = {}
+            self._cached[names, full_feature_names] = retrieval
+        return retrieval
 
 
 @dataclass(frozen=True)
 class Request:
-    """Commands in the Redis protocol, one per hash to be read, and what is needed to read their replies."""
+    """A request for entity rows.
+
+    Attributes
+    ----------
+    inputs
+        Join keys and request fields by name, one value per row.
+    keys_by_group
+        Redis keys of the rows, by group of views with the same join keys.
+    distinct
+        The same without repetition: the hashes to be read.
+    commands
+        One command in the Redis protocol for each of them.
+    """
 
     retrieval: Retrieval
-    given: dict[str, list[Any]]
-    by_group: list[list[bytes]]
+    inputs: dict[str, list[Any]]
+    keys_by_group: list[list[bytes]]
     distinct: list[list[bytes]]
     commands: list[bytes]
 
     @property
     def keys(self) -> list[bytes]:
         """The key of each command."""
-        return [key for own in self.distinct for key in own]
+        return [key for keys in self.distinct for key in keys]
 
     def respond(self, replies: Sequence[Reply], now_ms: int) -> FeatureResponse:
+        """Read the response from one reply per command.
+
+        Parameters
+        ----------
+        now_ms
+            The time by which the ttl of views is judged, epoch milliseconds.
+
+        Raises
+        ------
+        HeadraceError
+            When a stored value is of a type that Headrace does not read.
+        DefinitionError
+            When an on-demand view cannot be computed.
+        """
         return self.retrieval.respond(self, replies, now_ms)
 
 
-def _asked(features: Features) -> str | tuple[str, ...]:
+def _names_of(features: Features) -> _FeatureNames:
     if isinstance(features, str):
         return features
     name = getattr(features, "name", None)
     return name if isinstance(name, str) else tuple(features)  # type: ignore[arg-type]
 
 
-def _read_view(
-    part: _ViewSlice,
-    replies: Sequence[Reply],
-    now_ms: int,
-    columns: dict[str, list[Any]],
-    statuses: dict[str, list[FieldStatus]],
-) -> None:
-    times, width = part.start + len(part.columns), len(part.columns)
-    expired: set[int] = set()
-    if part.ttl_ms:
-        oldest = now_ms - part.ttl_ms
-        found = ((row, reply[times]) for row, reply in enumerate(replies))
-        expired = {row for row, time in found if time is not None and decode_timestamp_ms(time) < oldest}
-    cells = [cell for reply in replies for cell in reply[part.start : times]]  # row by row
-    values = decode_values(cells)
-    for position, name in enumerate(part.columns):
-        columns[name] = column = values[position::width]
-        if not expired and None not in column:
-            statuses[name] = [FieldStatus.PRESENT] * len(column)
-            continue
-        statuses[name] = _statuses(cells[position::width], column, expired)
-        for row in expired:
-            column[row] = None
-
-
-def _statuses(raw: Sequence[bytes | None], values: Sequence[Any], expired: set[int]) -> list[FieldStatus]:
-    found = []
-    for row, (stored, value) in enumerate(zip(raw, values, strict=True)):
-        if stored is None:
-            found.append(FieldStatus.NOT_FOUND)
-        elif row in expired:
-            found.append(FieldStatus.OUTSIDE_MAX_AGE)
-        else:
-            found.append(FieldStatus.NULL_VALUE if value is None else FieldStatus.PRESENT)
-    return found
+def _response_names(refs: Sequence[FeatureRef], full_feature_names: bool) -> dict[str, str]:
+    """Full names of features by the names they have in a response."""
+    names = [ref.full_name if full_feature_names else ref.feature for ref in refs]
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise HeadraceError(
+            f"feature '{repeated}' is asked for twice; ask once, and with full_feature_names=True "
+            "where two views have a feature of that name"
+        )
+    return dict(zip(names, (ref.full_name for ref in refs), strict=True))
 
 
 def _refs(plan: Plan, features: Sequence[str]) -> list[FeatureRef]:
-    every: list[StreamViewSpec | BatchViewSpec | OnDemandViewSpec] = [*plan.stream_views, *plan.batch_views]
-    views = {view.name: view for view in [*every, *plan.on_demand_views]}
-    from headrace.schemas.feature_specs import (
-        FeatureRef,  # loaded with the plan; the import of the SDK does without
-    )
+    from headrace.schemas.feature_specs import FeatureRef  # comes with the plan; `import` of the SDK is light
 
+    stored: list[StreamViewSpec | BatchViewSpec | OnDemandViewSpec] = [*plan.stream_views, *plan.batch_views]
+    views = {view.name: view for view in [*stored, *plan.on_demand_views]}
     refs = []
     for name in features:
         view, _, feature = name.partition(":")
         if view not in views:
             raise UnknownNameError("feature view", view, [*views])
-        known = [field.name for field in views[view].features]
-        if feature not in known:
-            raise UnknownNameError(f"feature of view '{view}'", feature, known)
+        defined = [field.name for field in views[view].features]
+        if feature not in defined:
+            raise UnknownNameError(f"feature of view '{view}'", feature, defined)
         refs.append(FeatureRef(view=view, feature=feature))
     return refs
 
@@ -290,8 +282,8 @@ def _as_columns(rows: EntityRows, names: Sequence[str]) -> dict[str, list[Any]]:
         try:
             columns[name] = list(rows[name]) if isinstance(rows, Mapping) else [row[name] for row in rows]
         except KeyError:
-            given = rows if isinstance(rows, Mapping) else next(row for row in rows if name not in row)
-            raise UnknownNameError("join key or request field", name, list(given)) from None
+            lacking = rows if isinstance(rows, Mapping) else next(row for row in rows if name not in row)
+            raise UnknownNameError("join key or request field", name, list(lacking)) from None
     if len({len(values) for values in columns.values()}) > 1:
         lengths = ", ".join(f"'{name}' has {len(values)}" for name, values in columns.items())
         raise HeadraceError(f"entity columns differ in length ({lengths}); give one value per row in each")

@@ -122,8 +122,7 @@ class RepositoryDriver:
         `now_ms` is the time by which the ttl of views is judged, epoch milliseconds; the event time of the
         newest row when None.
         """
-        retrieval = self._retrievals.of(features, full_feature_names)
-        request = retrieval.prepare(entity_rows)
+        request = self._retrievals.get(features, full_feature_names).request(entity_rows)
         return request.respond(
             self._store.replies(request), self._store.latest_ms if now_ms is None else now_ms
         )

@@ -11,7 +11,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.featurestore.online.entity_keys import encoded_keys
+from headrace.featurestore.online.entity_keys import encode_join_key
 from headrace.featurestore.redis_codec import layout
 from headrace.featurestore.redis_codec.byte_columns import split_rows
 from headrace.featurestore.redis_codec.column_encoder import ViewEncoder, encode_keys
@@ -67,9 +67,9 @@ def test_composite_keys_are_feasts_bytes(
     nothing = (np.zeros(len(entities), np.int64), np.ones(len(entities), np.bool_))
     command = ViewEncoder(project, view).commands(columns, [nothing], np.zeros(len(entities), np.int64), None)
     assert all(b"$%d\r\n%b\r\n" % (len(key), key) in command for key in feasts)
-    asked = zip(*(encoded_keys(spec, values) for spec, values in zip(specs, parts, strict=True)), strict=True)
+    encoded = (encode_join_key(spec, values) for spec, values in zip(specs, parts, strict=True))
     prefix = layout.key_prefix([spec.name for spec in specs])
-    assert [prefix + b"".join(parts) + project.encode() for parts in asked] == feasts
+    assert [prefix + b"".join(parts) + project.encode() for parts in zip(*encoded, strict=True)] == feasts
 
 
 def test_commands_are_in_the_redis_protocol() -> None:

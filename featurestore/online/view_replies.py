@@ -1,0 +1,93 @@
+"""Replies to HMGET commands, read as columns, statuses and provenance of feature views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.featurestore.field_status import FieldStatus
+from headrace.featurestore.redis_codec import layout
+from headrace.featurestore.redis_codec.decoder import Provenance, decode_provenance, decode_values
+from headrace.featurestore.redis_codec.protobuf import decode_timestamp_ms
+
+Reply = Sequence[bytes | None]  # one value per hash field
+
+
+def hash_fields(view: str, features: Iterable[str]) -> list[bytes]:
+    """The hash fields that hold features, time and provenance of a view's row, as `ViewFields` reads them."""
+    fields = [layout.feature_field(view, feature) for feature in features]
+    return [*fields, layout.timestamp_field(view), layout.provenance_field(view)]
+
+
+@dataclass(frozen=True)
+class ViewFields:
+    """The fields of one view within a reply: its features from `start` on, its time, its provenance.
+
+    Attributes
+    ----------
+    view
+        Its name.
+    ttl_ms
+        How long a row is valid, in milliseconds; 0 for ever.
+    start
+        Position of the first field in the reply.
+    columns
+        Full names of the features.
+    """
+
+    view: str
+    ttl_ms: int
+    start: int
+    columns: tuple[str, ...]
+
+    def read_features(
+        self,
+        replies: Sequence[Reply],
+        now_ms: int,
+        columns: dict[str, list[Any]],
+        statuses: dict[str, list[FieldStatus]],
+    ) -> None:
+        """Add the features of each reply to columns and statuses, by full name.
+
+        Raises
+        ------
+        HeadraceError
+            When a value is of a type that Headrace does not read.
+        """
+        width, end = len(self.columns), self.start + len(self.columns)
+        expired = self._expired_rows(replies, now_ms)
+        cells = [cell for reply in replies for cell in reply[self.start : end]]  # row by row
+        values = decode_values(cells)
+        for position, name in enumerate(self.columns):
+            columns[name] = column = values[position::width]
+            if not expired and None not in column:
+                statuses[name] = [FieldStatus.PRESENT] * len(column)
+                continue
+            statuses[name] = _statuses(cells[position::width], column, expired)
+            for row in expired:
+                column[row] = None
+
+    def read_provenance(self, replies: Sequence[Reply]) -> list[Provenance | None]:
+        """The provenance of each row; None where there is no row, and for batch views."""
+        position = self.start + len(self.columns) + 1
+        return [decode_provenance(reply[position]) for reply in replies]
+
+    def _expired_rows(self, replies: Sequence[Reply], now_ms: int) -> set[int]:
+        if not self.ttl_ms:
+            return set()
+        position, oldest_ms = self.start + len(self.columns), now_ms - self.ttl_ms
+        times = ((row, reply[position]) for row, reply in enumerate(replies))
+        return {row for row, time in times if time is not None and decode_timestamp_ms(time) < oldest_ms}
+
+
+def _statuses(cells: Sequence[bytes | None], values: Sequence[Any], expired: set[int]) -> list[FieldStatus]:
+    statuses = []
+    for row, (cell, value) in enumerate(zip(cells, values, strict=True)):
+        if cell is None:
+            statuses.append(FieldStatus.NOT_FOUND)
+        elif row in expired:
+            statuses.append(FieldStatus.OUTSIDE_MAX_AGE)
+        else:
+            statuses.append(FieldStatus.NULL_VALUE if value is None else FieldStatus.PRESENT)
+    return statuses
