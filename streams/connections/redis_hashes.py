@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import redis
 
 from headrace.streams.connections.redis import redis_client
+from headrace.streams.connections.redis_updates import HashUpdate, write_fields
 
 _log = logging.getLogger(__name__)
 
@@ -35,12 +36,13 @@ class HashPublisher:
         self._redis = redis_client(redis_url, _TIMEOUT_S, retries=0)
         self.waiting = False
 
-    def publish(self, hashes: Mapping[str, Mapping[str, str]]) -> None:
-        """Write the fields of each hash; blocks, and tries again, while Redis cannot take them."""
+    def publish(self, updates: Sequence[HashUpdate]) -> None:
+        """Write the fields of each update, unless those of a later prefix are there; blocks, and tries again,
+        while Redis cannot take them."""
         pause_s = _PAUSE_S[0]
         while True:
             try:
-                self._write(hashes)
+                write_fields(self._redis, updates)
             except _PASSING as error:
                 if not self.waiting:
                     _log.warning("Redis cannot take progress (%s); waiting and trying again", error)
@@ -52,10 +54,3 @@ class HashPublisher:
                     _log.warning("Redis takes progress again")
                 self.waiting = False
                 return
-
-    def _write(self, hashes: Mapping[str, Mapping[str, str]]) -> None:
-        pipeline = self._redis.pipeline(transaction=False)
-        for name, fields in hashes.items():
-            if fields:
-                pipeline.hset(name, mapping=dict(fields))
-        pipeline.execute()
