@@ -12,8 +12,8 @@ from pathlib import Path
 import redis
 
 from headrace.featurestore.plans.consumers import consumers_of, with_inputs
-from headrace.featurestore.plans.diff import aggregation_text
 from headrace.featurestore.plans.safety import kind_of
+from headrace.featurestore.plans.spec_text import aggregation_text
 from headrace.featurestore.plans.store import PlanStore
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.models.store import LINEAGE, read_lineage

@@ -1,4 +1,4 @@
-"""Who reads a feature of a plan: feature services, the learners behind them, and their routers."""
+"""Consumers of features in a plan: feature services, the learners that read them, and their routers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from headrace.schemas.plan import Plan
 
 @dataclass(frozen=True)
 class Consumers:
-    """Names, each in order; a router reads what any of its arms reads."""
+    """Names, each kind sorted. A router consumes the features of all its arms.
+
+    >>> str(Consumers(services=("delays",), learners=("tree", "line")))
+    "service 'delays', learner 'tree', learner 'line'"
+    >>> bool(Consumers())
+    False
+    """
 
     services: tuple[str, ...] = ()
     learners: tuple[str, ...] = ()
@@ -26,18 +32,18 @@ class Consumers:
 
 
 def consumers_of(plan: Plan, refs: Collection[FeatureRef]) -> Consumers:
-    """Everyone who reads at least one of these features, as it is or through an on-demand view."""
+    """Consumers of at least one of these features, directly or through an on-demand view."""
     services = [s.name for s in plan.services if not set(refs).isdisjoint(with_inputs(plan, s.features))]
     return consumers_of_services(plan, services)
 
 
 def with_inputs(plan: Plan, refs: Collection[FeatureRef]) -> tuple[FeatureRef, ...]:
-    """These features, and the stored ones that are read to compute those on demand."""
+    """These features, and the stored features that those computed on demand take."""
     return tuple(dict.fromkeys((*refs, *plan.stored(refs))))
 
 
 def consumers_of_services(plan: Plan, services: Collection[str]) -> Consumers:
-    """These services, with everyone who reads one of them."""
+    """These services, and the learners and routers that read them."""
     learners = [learner.name for learner in plan.learners if learner.service in services]
     routers = [router.name for router in plan.routers if not set(learners).isdisjoint(router.arms)]
     return Consumers(tuple(sorted(services)), tuple(sorted(learners)), tuple(sorted(routers)))

@@ -1,4 +1,4 @@
-"""What a change of the plan costs: records and rows, features to backfill, models to train."""
+"""Costs of a change of the plan: records to read, rows to write, features to backfill, models to train."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _EPOCHS_FOLLOW_FROM = ("arms", "policy", "refresh_ms", "wait_ms", "reward", "fee
 
 
 class PlanCosts:
-    """Tells what each change between two plans costs.
+    """The costs of each change between two plans.
 
     Parameters
     ----------
     old, new
-        The plan in force, None when there is none, and the one that would be applied.
+        The plan in force, None when there is none, and the plan that would be applied.
     usage
-        How much there is now.
+        How many rows, records and examples there are.
     """
 
     def __init__(self, old: Plan | None, new: Plan, usage: PlanUsage) -> None:
@@ -33,8 +33,8 @@ class PlanCosts:
         self._reread = [s.name for s in new.sources if self._is_reread(s.name)]
 
     def of(self, change: Change) -> list[str]:
-        """Lines about one change; empty when it costs nothing."""
-        tell = {
+        """The costs of one change, one line each; empty when it costs nothing."""
+        costs = {
             "source": self._source,
             "stream feature view": self._stream_view,
             "feature view": self._batch_view,
@@ -42,10 +42,10 @@ class PlanCosts:
             "learner": self._learner,
             "router": self._router,
         }.get(change.kind)
-        return list(tell(change.name)) if tell else []
+        return list(costs(change.name)) if costs else []
 
     def rereads(self) -> list[Change]:
-        """Sources that are read again, for their own sake or for that of their views."""
+        """Sources whose topics are read again, because they or their views change."""
         return [Change("~", "source", name) for name in self._reread if _find(self._old.sources, name)]
 
     def _is_reread(self, name: str) -> bool:
@@ -57,8 +57,8 @@ class PlanCosts:
     def _source(self, name: str) -> Iterator[str]:
         if name in self._reread:
             source = self._new.source(name)
-            known = self._usage.records(source.topic)
-            amount = f", {known.of('record', 'records')} so far" if known.count else ""
+            records = self._usage.records(source.topic)
+            amount = f", {records.text('record', 'records')} so far" if records.count else ""
             views = ", ".join(view.name for view in self._new.views_of(name))
             yield f"topic {source.topic} is read from its beginning{amount}, to compute {views}"
             if any(self._usage.rows(view).count for view in self._old.views_of(name)):
@@ -71,7 +71,7 @@ class PlanCosts:
             yield from self._left_behind(before)
         elif after.source in self._reread:
             yield from self._rewritten(before)
-            if added := self._fresh(before, after):
+            if added := self._new_features(before, after):
                 topic = self._new.source(after.source).topic
                 yield (
                     f"backfill needed: {', '.join(added)}; online and in the feature log as far "
@@ -84,7 +84,7 @@ class PlanCosts:
         if after is None:
             assert before is not None
             yield from self._left_behind(before)
-        elif before is None or self._fresh(before, after) or before.join_keys != after.join_keys:
+        elif before is None or self._new_features(before, after) or before.join_keys != after.join_keys:
             yield from self._rewritten(before)
             yield "backfill needed: run `headrace materialize`, which writes the latest row of every entity"
         yield from self._affected(name, before, after)
@@ -96,21 +96,21 @@ class PlanCosts:
 
     def _rewritten(self, before: StreamViewSpec | BatchViewSpec | None) -> Iterator[str]:
         if before is not None:
-            yield f"{self._usage.rows(before).of('row', 'rows')} in Redis to rewrite"
+            yield f"{self._usage.rows(before).text('row', 'rows')} in Redis to rewrite"
 
     def _left_behind(self, view: StreamViewSpec | BatchViewSpec) -> Iterator[str]:
         if (rows := self._usage.rows(view)).count:
-            yield f"{rows.of('row', 'rows')} left in Redis, read by nobody"
+            yield f"{rows.text('row', 'rows')} left in Redis, read by nobody"
 
-    def _fresh(self, before: Spec | None, after: Spec) -> list[str]:
-        """Features that are new, or not what they were."""
+    def _new_features(self, before: Spec | None, after: Spec) -> list[str]:
+        """Features that are added or changed."""
         old = _features(before)
         return [name for name, spec in _features(after).items() if old.get(name) != spec]
 
     def _affected(self, name: str, before: Spec | None, after: Spec | None) -> Iterator[str]:
-        """Learners, in force or to come, that read what changes."""
-        one, other = _features(before), _features(after)
-        changed = [feature for feature in one.keys() | other.keys() if one.get(feature) != other.get(feature)]
+        """Learners of either plan that read features of a view that change."""
+        old, new = _features(before), _features(after)
+        changed = [feature for feature in old.keys() | new.keys() if old.get(feature) != new.get(feature)]
         refs = [FeatureRef(view=name, feature=feature) for feature in changed]
         learners = {name for plan in (self._old, self._new) for name in consumers_of(plan, refs).learners}
         if learners:
@@ -128,12 +128,12 @@ class PlanCosts:
         if router is None:
             yield "no router has it as an arm, so it learns nothing"
             return
-        seen = max(self._usage.examples(arm).count for arm in router.arms)
-        amount = f", {Amount(seen).of('record', 'records')} so far" if seen else ""
+        examples = max(self._usage.examples(arm).count for arm in router.arms)
+        amount = f", {Amount(examples).text('record', 'records')} so far" if examples else ""
         begins = "a new major version begins and learns" if before else "it learns"
         yield f"{begins} the examples of router {router.name} from the first one{amount}"
-        if seen and (known := _find(self._old.routers, router.name)):
-            served = set(self._old.router_features(known))
+        if examples and (router_before := _find(self._old.routers, router.name)):
+            served = set(self._old.router_features(router_before))
             lacking = [
                 ref
                 for ref in self._new.router_features(router)
@@ -168,7 +168,7 @@ def _find(specs: Sequence[_NamedSpec], name: str) -> _NamedSpec | None:
 
 
 def _features(view: Spec | None) -> dict[str, object]:
-    """What each feature is; another udf makes all of its view others."""
+    """Definitions of the features of a view; the udf of the view is part of each."""
     if isinstance(view, StreamViewSpec):
         return {aggregation.feature: (aggregation, view.udf) for aggregation in view.aggregations}
     return {f.name: f for f in view.features} if isinstance(view, BatchViewSpec) else {}

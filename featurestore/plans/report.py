@@ -1,4 +1,4 @@
-"""What `headrace plan` prints: every change, what it costs, and which ones are unsafe."""
+"""The text that `headrace plan` prints: every change, its costs, and which changes are unsafe."""
 
 from __future__ import annotations
 
@@ -18,13 +18,22 @@ _SIGNS = {"+": "added", "~": "changed", "-": "removed"}
 def report(old: Plan | None, new: Plan, usage: PlanUsage) -> str:
     """The changes from the plan in force to another, as text.
 
-    ``+`` stands for added, ``-`` for removed, ``~`` for changed; unsafe is what `apply` refuses without
+    ``+`` stands for added, ``-`` for removed, ``~`` for changed; `apply` refuses unsafe changes without
     ``--allow-unsafe``.
+
+    Parameters
+    ----------
+    old
+        The plan in force, or None when there is none.
+    new
+        The plan that would be applied.
+    usage
+        How many rows, records and examples there are.
     """
     costs, unsafe = PlanCosts(old, new, usage), unsafe_changes(old, new)
     changes = plan_changes(old, new)
-    told = {(change.kind, change.name) for change in changes}
-    changes += [c for c in costs.rereads() if (c.kind, c.name) not in told]
+    reported = {(change.kind, change.name) for change in changes}
+    changes += [change for change in costs.rereads() if (change.kind, change.name) not in reported]
     changes.sort(key=lambda change: [*KINDS].index(change.kind) if change.kind in KINDS else -1)
     if not changes:
         return "nothing would change"
@@ -41,8 +50,8 @@ def _lines(change: Change, costs: PlanCosts, unsafe: Sequence[UnsafeChange]) -> 
 
 def _summary(changes: Sequence[Change], unsafe: Sequence[UnsafeChange]) -> str:
     counts = Counter[str](change.sign for change in changes)
-    told = ", ".join(f"{counts[sign]} {name}" for sign, name in _SIGNS.items() if counts[sign])
+    summary = ", ".join(f"{counts[sign]} {name}" for sign, name in _SIGNS.items() if counts[sign])
     if not unsafe:
-        return told
+        return summary
     many = "1 of it is unsafe" if len(unsafe) == 1 else f"{len(unsafe)} things in it are unsafe"
-    return f"{told}; {many}, and refused by `headrace apply` without --allow-unsafe"
+    return f"{summary}; {many}, and refused by `headrace apply` without --allow-unsafe"

@@ -1,17 +1,17 @@
-"""Changes of a plan in force that would break its readers, or give a name another meaning under them.
+"""Changes of a plan in force that would break its consumers, or give a name another meaning under them.
 
 Clients, models and logs know a feature by its name alone. So a feature, once applied, keeps its meaning: what
-changes gets a new name, readers move over to it, and the old one is removed when none is left.
+changes gets a new name, consumers move to it, and the old one is removed when none is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from headrace.featurestore.plans.consumers import Consumers, consumers_of, consumers_of_services
-from headrace.featurestore.plans.diff import field_change
+from headrace.featurestore.plans.spec_text import field_change
 from headrace.schemas.feature_specs import (
     BatchViewSpec,
     FeatureRef,
@@ -26,24 +26,24 @@ from headrace.schemas.spec import Spec
 ViewKind = Literal["stream feature view", "feature view", "on demand feature view"]
 Stored = StreamViewSpec | BatchViewSpec
 View = Stored | OnDemandViewSpec
-_HARMLESS = {"name", "ttl_ms", "table", "features", "aggregations", "join_keys"}  # or judged on their own
-_OF_FUNCTION = ("mode", "singleton", "definition")
-_OF_SOURCE = ("topic", "timestamp_field", "timestamp_unit")
-_OF_ROUTER = ("outcome", "target", "partitions")
+_SAFE_FIELDS = {"name", "ttl_ms", "table", "features", "aggregations", "join_keys"}  # or judged by themselves
+_FUNCTION_FIELDS = ("mode", "singleton", "definition")
+_SOURCE_FIELDS = ("topic", "timestamp_field", "timestamp_unit")
+_ROUTER_FIELDS = ("outcome", "target", "partitions")
 
 
 @dataclass(frozen=True)
 class UnsafeChange:
-    """A change that `apply` refuses.
+    """A change that `apply` refuses without ``--allow-unsafe``.
 
     Attributes
     ----------
     kind, name
         The object, as in `headrace.featurestore.plans.diff.Change`.
     part
-        What of it, for example ``feature 'mean_1h'``; empty for all of it.
+        The part that changes, such as ``feature 'mean_1h'``; empty for the whole object.
     problem
-        What would happen, with the values and who is affected.
+        The change and its consequence, with values and consumers.
     remedy
         The safe way.
     """
@@ -75,8 +75,8 @@ def _sources(old: Plan, new: Plan) -> Iterator[UnsafeChange]:
     after = {source.name: source for source in new.sources}
     for source in old.sources:
         if source.name in after and old.views_of(source.name):
-            for told in _differing(source, after[source.name], _OF_SOURCE):
-                problem = f"{told}; its features would go on from other events"
+            for change in _field_changes(source, after[source.name], _SOURCE_FIELDS):
+                problem = f"{change}; its features would go on from other events"
                 yield UnsafeChange(
                     "source", source.name, "", problem, "Define a source of a new name, and views on it"
                 )
@@ -103,6 +103,7 @@ def _all(plan: Plan) -> tuple[View, ...]:
 
 
 def kind_of(view: View) -> ViewKind:
+    """The kind of a view, as `headrace.featurestore.plans.diff.KINDS` has it."""
     if isinstance(view, OnDemandViewSpec):
         return "on demand feature view"
     return "stream feature view" if isinstance(view, StreamViewSpec) else "feature view"
@@ -111,47 +112,53 @@ def kind_of(view: View) -> ViewKind:
 def _view(old: Plan, before: Stored, after: Stored) -> Iterator[UnsafeChange]:
     kind, name = kind_of(before), before.name
     if before.join_keys != after.join_keys:
-        told = f"its entity key ({_typed(before.join_keys)}) becomes ({_typed(after.join_keys)})"
-        problem = f"{told}; its rows are not found any more"
+        change = f"its entity key ({_typed(before.join_keys)}) becomes ({_typed(after.join_keys)})"
+        problem = f"{change}; its rows are not found any more"
         yield UnsafeChange(kind, name, "", problem, "Give the view with the other key a name of its own")
-    for told in _differing(before, after, [f for f in type(before).model_fields if f not in _HARMLESS]):
-        problem = f"{told}; all its features would mean something else"
+    fields = [field for field in type(before).model_fields if field not in _SAFE_FIELDS]
+    for change in _field_changes(before, after, fields):
+        problem = f"{change}; all its features would mean something else"
         yield UnsafeChange(kind, name, "", problem, "Give the new view a name of its own")
-    known = {feature.name for feature in after.features}
-    yield from _lost_features(old, before, [f.name for f in before.features if f.name not in known])
+    kept = {feature.name for feature in after.features}
+    yield from _lost_features(old, before, [f.name for f in before.features if f.name not in kept])
     yield from _changed_features(old, before, after)
 
 
 def _on_demand_view(old: Plan, before: OnDemandViewSpec, after: OnDemandViewSpec) -> Iterator[UnsafeChange]:
-    """Nothing of it is stored, so what no service serves may change. More inputs are no other function."""
+    """Unsafe changes of an on-demand view. None of it is stored, so features without consumers may change.
+
+    More inputs make no other function.
+    """
     kind, name = kind_of(before), before.name
-    readers = consumers_of(old, [FeatureRef(view=name, feature=f.name) for f in before.features])
-    if readers:
-        for told in _differing(before, after, _OF_FUNCTION):
-            problem = f"{told}; all its features would mean something else, and in force {_read(readers)}"
+    consumers = consumers_of(old, [FeatureRef(view=name, feature=f.name) for f in before.features])
+    if consumers:
+        for change in _field_changes(before, after, _FUNCTION_FIELDS):
+            effect = f"all its features would mean something else, and in force {_read_by(consumers)}"
+            problem = f"{change}; {effect}"
             yield UnsafeChange(kind, name, "", problem, "Give the new view a name of its own")
         for field in sorted({f.name for f in after.request} - {f.name for f in before.request}):
-            problem = f"requests must bring '{field}', or are refused, and in force {_read(readers)}"
+            problem = f"requests must bring '{field}', or are refused, and in force {_read_by(consumers)}"
             yield UnsafeChange(kind, name, "", problem, "Give the view that asks for it a name of its own")
-    known = {feature.name for feature in after.features}
-    yield from _lost_features(old, before, [f.name for f in before.features if f.name not in known])
+    kept = {feature.name for feature in after.features}
+    yield from _lost_features(old, before, [f.name for f in before.features if f.name not in kept])
     yield from _retyped_features(old, before, after)
 
 
 def _retyped_features(old: Plan, before: OnDemandViewSpec, after: OnDemandViewSpec) -> Iterator[UnsafeChange]:
     now = {feature.name: feature for feature in after.features}
     for feature in before.features:
-        readers = consumers_of(old, [FeatureRef(view=before.name, feature=feature.name)])
-        for told in _differing(feature, now.get(feature.name, feature), ("dtype",)) if readers else ():
-            problem = f"{told}, and in force {_read(readers)}"
+        consumers = consumers_of(old, [FeatureRef(view=before.name, feature=feature.name)])
+        fields = ("dtype",) if consumers else ()
+        for change in _field_changes(feature, now.get(feature.name, feature), fields):
+            problem = f"{change}, and in force {_read_by(consumers)}"
             remedy = "Give the new feature a name of its own"
             yield UnsafeChange(kind_of(before), before.name, f"feature '{feature.name}'", problem, remedy)
 
 
 def _lost_features(old: Plan, view: View, names: list[str]) -> Iterator[UnsafeChange]:
     for name in names:
-        if readers := consumers_of(old, [FeatureRef(view=view.name, feature=name)]):
-            problem = f"it is removed, and in force {_read(readers)}"
+        if consumers := consumers_of(old, [FeatureRef(view=view.name, feature=name)]):
+            problem = f"it is removed, and in force {_read_by(consumers)}"
             remedy = "Take it out of these first and apply that, then remove it"
             yield UnsafeChange(kind_of(view), view.name, f"feature '{name}'", problem, remedy)
 
@@ -159,10 +166,10 @@ def _lost_features(old: Plan, view: View, names: list[str]) -> Iterator[UnsafeCh
 def _changed_features(old: Plan, before: Stored, after: Stored) -> Iterator[UnsafeChange]:
     now = {name: spec for name, spec in _features(after)}
     for name, spec in _features(before):
-        for told in _differing(spec, now.get(name, spec), tuple(type(spec).model_fields)):
-            readers = consumers_of(old, [FeatureRef(view=before.name, feature=name)])
-            also = f", and in force {_read(readers)}" if readers else ""
-            problem = f"{told}; rows and logs hold both under one name{also}"
+        for change in _field_changes(spec, now.get(name, spec), tuple(type(spec).model_fields)):
+            consumers = consumers_of(old, [FeatureRef(view=before.name, feature=name)])
+            also = f", and in force {_read_by(consumers)}" if consumers else ""
+            problem = f"{change}; rows and logs hold both under one name{also}"
             remedy = "Give the new feature a name of its own"
             yield UnsafeChange(kind_of(before), before.name, f"feature '{name}'", problem, remedy)
 
@@ -176,17 +183,17 @@ def _features(view: Stored) -> list[tuple[str, Spec]]:
 def _services(old: Plan, new: Plan) -> Iterator[UnsafeChange]:
     after = {service.name: service for service in new.services}
     for service in old.services:
-        readers = consumers_of_services(old, [service.name])
+        consumers = consumers_of_services(old, [service.name])
         if service.name not in after:
-            behind = f", and {_read(readers, services=False)}" if readers.learners else ""
+            behind = f", and {_read_by(consumers, services=False)}" if consumers.learners else ""
             problem = f"it is removed; clients ask for it by its name{behind}"
             remedy = "See that nobody asks for it any more"
             yield UnsafeChange("feature service", service.name, "", problem, remedy)
-        elif readers.learners:
+        elif consumers.learners:
             for ref in service.features:
                 if ref not in after[service.name].features:
                     part = f"feature '{ref.view}:{ref.feature}'"
-                    problem = f"it is taken out, and in force {_read(readers, services=False)}"
+                    problem = f"it is taken out, and in force {_read_by(consumers, services=False)}"
                     remedy = "Define a second service without it, and a learner that reads that"
                     yield UnsafeChange("feature service", service.name, part, problem, remedy)
 
@@ -195,8 +202,8 @@ def _learners(old: Plan, new: Plan) -> Iterator[UnsafeChange]:
     after = {learner.name: learner for learner in new.learners}
     for learner in old.learners:
         if learner.name in after and learner.target != after[learner.name].target:
-            told = field_change("target", learner.target, after[learner.name].target)
-            problem = f"{told}; its model would go on with labels of another meaning"
+            change = field_change("target", learner.target, after[learner.name].target)
+            problem = f"{change}; its model would go on with labels of another meaning"
             yield UnsafeChange("learner", learner.name, "", problem, "Define a learner of a new name")
 
 
@@ -212,8 +219,8 @@ def _routers(old: Plan, new: Plan) -> Iterator[UnsafeChange]:
 
 
 def _router(before: RouterSpec, after: RouterSpec) -> Iterator[UnsafeChange]:
-    for told in _differing(before, after, _OF_ROUTER):
-        problem = f"{told}; predictions that wait for their labels were made under the other"
+    for change in _field_changes(before, after, _ROUTER_FIELDS):
+        problem = f"{change}; predictions that wait for their labels were made under the other"
         yield UnsafeChange(
             "router", before.name, "", problem, "Define a router of a new name, with learners of its own"
         )
@@ -224,17 +231,17 @@ def _router(before: RouterSpec, after: RouterSpec) -> Iterator[UnsafeChange]:
         yield UnsafeChange("router", before.name, "", problem, remedy)
 
 
-def _differing(before: Spec, after: Spec, fields: list[str] | tuple[str, ...]) -> Iterator[str]:
+def _field_changes(before: Spec, after: Spec, fields: Iterable[str]) -> Iterator[str]:
     for field in fields:
-        one, other = getattr(before, field), getattr(after, field)
-        if one != other:
-            yield field_change(field, one, other)
+        old, new = getattr(before, field), getattr(after, field)
+        if old != new:
+            yield field_change(field, old, new)
 
 
 def _typed(fields: tuple[FieldSpec, ...]) -> str:
     return ", ".join(f"{field.name}: {field.dtype}" for field in fields)
 
 
-def _read(readers: Consumers, services: bool = True) -> str:
-    told = str(readers if services else Consumers((), readers.learners, readers.routers))
-    return f"{told} {'reads' if told.count(', ') == 0 else 'read'} it"
+def _read_by(consumers: Consumers, services: bool = True) -> str:
+    change = str(consumers if services else Consumers((), consumers.learners, consumers.routers))
+    return f"{change} {'reads' if change.count(', ') == 0 else 'read'} it"

@@ -1,4 +1,4 @@
-"""Plans in Redis: each for ever under its hash, and a pointer to the one in force."""
+"""Plans in Redis: each for ever under its hash, and a pointer to the plan in force."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def plan_key(project: str, hash: str | None = None) -> str:
-    """Key of a plan, or without a hash, of the pointer."""
+    """The Redis key of a plan by its hash, or of the pointer without one.
+
+    >>> plan_key("flights"), plan_key("flights", "5e884898")
+    ('headrace:flights:plan', 'headrace:flights:plan:5e884898')
+    """
     return f"headrace:{project}:plan" + (f":{hash}" if hash else "")
 
 
@@ -39,7 +43,7 @@ class PlanStore:
         Raises
         ------
         PlanError
-            When it is a plan of another project.
+            When the plan is of another project.
         ServiceUnavailable
             When Redis cannot be reached.
         """
@@ -54,12 +58,12 @@ class PlanStore:
             raise ServiceUnavailable(f"the plan cannot be stored: {error}") from error
 
     def in_force(self) -> Plan | None:
-        """The plan that was applied last, or None when none was.
+        """Load the plan that was applied last; None when none was.
 
         Raises
         ------
         PlanError
-            When there is one that cannot be read.
+            When the plan cannot be read by this version.
         ServiceUnavailable
             When Redis cannot be reached.
         """
@@ -70,20 +74,20 @@ class PlanStore:
         return self.load() if applied else None
 
     def load(self, hash: str | None = None) -> Plan:
-        """A plan by its hash, or the one in force.
+        """Load a plan by its hash, or the plan in force.
 
         Raises
         ------
         PlanError
-            When there is none.
+            When there is no such plan, or it cannot be read by this version.
         ServiceUnavailable
             When Redis cannot be reached.
         """
         from headrace.schemas.plan import Plan  # most of what the SDK takes to import
 
         try:
-            found = hash or self._text(plan_key(self._project))
-            text = self._text(plan_key(self._project, found)) if found else None
+            plan_hash = hash or self._text(plan_key(self._project))
+            text = self._text(plan_key(self._project, plan_hash)) if plan_hash else None
         except redis.RedisError as error:
             raise ServiceUnavailable(f"the plan cannot be read: {error}") from error
         if text is None:

@@ -1,4 +1,4 @@
-"""How much there is of what a plan in force has led to: rows, records, examples. As Redis tells, quickly."""
+"""How many rows, records and examples a plan in force has produced, by what Redis holds."""
 
 from __future__ import annotations
 
@@ -16,29 +16,34 @@ from headrace.schemas.feature_specs import BatchViewSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.progress import ProgressStore, counts_key
 
-_SAMPLE = 20_000  # keys looked at; some 30 ms
-_STEP = 2_000
+_SAMPLE = 20_000  # keys that are looked at; some 30 ms
+_SCAN_STEP = 2_000  # keys
 
 
 @dataclass(frozen=True)
 class Amount:
-    """A number of things; not `exact` when it was estimated from a sample."""
+    """A number of things; not `exact` where it is estimated from a sample.
+
+    >>> Amount(1).text("row", "rows"), Amount(12_000, exact=False).text("row", "rows")
+    ('1 row', 'about 12,000 rows')
+    """
 
     count: int
     exact: bool = True
 
-    def of(self, one: str, many: str) -> str:
-        return f"{'' if self.exact else 'about '}{self.count:,} {one if self.count == 1 else many}"
+    def text(self, singular: str, plural: str) -> str:
+        """The amount with its noun."""
+        return f"{'' if self.exact else 'about '}{self.count:,} {singular if self.count == 1 else plural}"
 
 
 class PlanUsage(Protocol):
-    """What the costs of a change are measured by."""
+    """How much a plan in force has produced; the costs of a change follow from it."""
 
     def rows(self, view: StreamViewSpec | BatchViewSpec) -> Amount:
         """Rows of a view in the online store."""
 
     def records(self, topic: str) -> Amount:
-        """Records of an event topic that the workers have judged."""
+        """Records of an event topic that workers have accepted or refused."""
 
     def examples(self, learner: str) -> Amount:
         """Records of its examples topic that a learner has passed."""
@@ -47,7 +52,8 @@ class PlanUsage(Protocol):
 class RedisPlanUsage:
     """Implements `PlanUsage`.
 
-    Rows are counted in a sample of keys, since Redis keeps no count of them: exactly in a small store.
+    Redis keeps no count of the rows of a view. They are counted in a sample of its keys: exactly in a small
+    store, else estimated.
 
     Parameters
     ----------
@@ -65,48 +71,50 @@ class RedisPlanUsage:
     def rows(self, view: StreamViewSpec | BatchViewSpec) -> Amount:
         prefix = key_prefix([key.name for key in view.join_keys])
         suffix = self._plan.project.encode()
-        sample = self._keys()
+        sample = self._sampled_keys()
         pipeline = self._redis.pipeline(transaction=False)
         for key in sample:
             if key.startswith(prefix) and key.endswith(suffix):
                 pipeline.hexists(key, timestamp_field(view.name))  # type: ignore[arg-type]
-        found = sum(pipeline.execute())
+        count = sum(pipeline.execute())
         if len(sample) >= self._size:
-            return Amount(found)
-        return Amount(round(found * self._size / len(sample)), exact=False)
+            return Amount(count)
+        return Amount(round(count * self._size / len(sample)), exact=False)
 
     def records(self, topic: str) -> Amount:
         counts: Any = self._redis.hgetall(counts_key(self._plan.project))
-        intake = [json.loads(v) for name, v in counts.items() if name.decode().startswith(f"intake|{topic}|")]
-        return Amount(sum(sum(each.values()) for each in intake))
+        by_partition = [
+            json.loads(text) for name, text in counts.items() if name.decode().startswith(f"intake|{topic}|")
+        ]
+        return Amount(sum(sum(outcomes.values()) for outcomes in by_partition))
 
     def examples(self, learner: str) -> Amount:
-        names = [topics.examples(self._plan.project, r.name) for r in self._plan.routers if learner in r.arms]
-        found = ProgressStore(self._redis, self._plan).read()
-        return Amount(
-            max(
-                (p.next_offset for (_, t, _, m), p in found.items() if m == learner and t in names), default=0
-            )
+        routers = [router for router in self._plan.routers if learner in router.arms]
+        examples_topics = [topics.examples(self._plan.project, router.name) for router in routers]
+        offsets = (
+            progress.next_offset
+            for (_, topic, _, member), progress in ProgressStore(self._redis, self._plan).read().items()
+            if member == learner and topic in examples_topics
         )
+        return Amount(max(offsets, default=0))
 
-    def _keys(self) -> Sequence[bytes]:
-        """Keys of the store, all of them or a sample."""
+    def _sampled_keys(self) -> Sequence[bytes]:
         if self._sample is None:
             self._sample = list(dict.fromkeys(self._scan()))
         return self._sample
 
     def _scan(self) -> Iterator[bytes]:
-        """In a cluster the nodes take turns, so that a sample is of all of them."""
+        """Up to `_SAMPLE` keys. In a cluster the nodes take turns, so that a sample is of all of them."""
         size: Any = self._redis.dbsize()
         self._size = int(size)
-        keys = self._redis.scan_iter(count=_STEP)
+        keys = self._redis.scan_iter(count=_SCAN_STEP)
         yield from islice(keys, _SAMPLE)
         if next(keys, None) is None:
-            self._size = 0  # all of them were seen
+            self._size = 0  # the sample is complete
 
 
 class NoUsage:
-    """Before anything is in force there is nothing to count."""
+    """Implements `PlanUsage` for a project that has no plan in force."""
 
     def rows(self, view: StreamViewSpec | BatchViewSpec) -> Amount:
         return Amount(0)
