@@ -11,7 +11,7 @@ UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo test test-faults check docs bench lock clean
+.PHONY: help setup demo test test-fast test-faults check docs bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 13
@@ -42,6 +42,9 @@ demo: setup ## run the whole loop on real flights (January to March; FULL=1: the
 # Two processes, with servers of their own: much of a test is waiting. A file stays in one of them.
 test: check ## lint, then every test, on real Kafka and Redis
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-fast: setup ## the tests that need no server: no Kafka, Redis or registry (two minutes)
+	@$(BIN)/python -m pytest -n 2 -m "not server and not faults"
 
 test-faults: setup ## kill, stop, add and remove processes many times, compare every row (minutes)
 	@$(BIN)/python -m pytest -m faults

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ import headrace.featurestore.feast_repo.fast_import
 from headrace.deploy.local.kafka_server import KafkaServer
 from headrace.deploy.local.redis_server import RedisServer
 from headrace.deploy.local.registry_server import RegistryServer
+from tests.support import server_guard
 from tests.support.paths import ROOT
 
 # A suite that is started in the background is told to ignore Ctrl-C, and so would be all that it starts; some
@@ -24,8 +26,33 @@ from tests.support.paths import ROOT
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+server_guard.watch()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses servers, whether by the fixtures of this file or by those of its own."""
+    for item in items:
+        if _uses_servers(item):
+            item.add_marker("server")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    server_guard.allow(_uses_servers(item))
+    return (yield)
+
+
+def _uses_servers(item: pytest.Item) -> bool:
+    return server_guard.FIXTURE in getattr(item, "fixturenames", ())
+
+
 @pytest.fixture(scope="session")
-def kafka_bootstrap() -> Iterator[str]:
+def servers() -> None:
+    """Whoever starts a server, or a process that does, asks for this (see `tests.support.server_guard`)."""
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(servers: None) -> Iterator[str]:
     """Address of a real Apache Kafka: HEADRACE_TEST_KAFKA, else one started for this session."""
     given = os.environ.get("HEADRACE_TEST_KAFKA")
     if given:
@@ -36,7 +63,7 @@ def kafka_bootstrap() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def registry_url() -> Iterator[str]:
+def registry_url(servers: None) -> Iterator[str]:
     """URL of a real schema registry: HEADRACE_TEST_REGISTRY, else an Apicurio started for this session."""
     given = os.environ.get("HEADRACE_TEST_REGISTRY")
     if given:
@@ -47,7 +74,7 @@ def registry_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
+def redis_url(servers: None) -> Iterator[str]:
     """URL of a real Redis: HEADRACE_TEST_REDIS, else one started for this session. Tests share it, and
     keep apart by `project`."""
     given = os.environ.get("HEADRACE_TEST_REDIS")

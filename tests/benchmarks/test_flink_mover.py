@@ -7,7 +7,6 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 import redis
 
 from benchmarks.streams.outputs import RedisHashes
@@ -16,7 +15,6 @@ from benchmarks.streams.topic_log import delete_topics
 from benchmarks.streams.workload import END_MS, PARTITIONS
 from tests.support.ordered_producer import ordered_producer
 
-pytestmark = pytest.mark.kafka
 END = datetime.fromtimestamp(END_MS / 1000, UTC)
 
 

@@ -28,7 +28,7 @@ def project_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stack(project_dir: Path) -> Iterator[LocalStack]:
+def stack(servers: None, project_dir: Path) -> Iterator[LocalStack]:
     with LocalStack(project_dir, publish_every_s=0.1) as running:
         yield running
 
@@ -118,6 +118,7 @@ def test_a_data_directory_of_another_kafka_is_left_alone(tmp_path: Path, project
     assert (tmp_path / "models").exists()
 
 
+@pytest.mark.usefixtures("servers")
 def test_control_c_stops_the_command_and_all_it_started(project_dir: Path, tmp_path: Path) -> None:
     """A project without routers, for which a broker, Redis and a worker run."""
     folder = tmp_path / "clicks"

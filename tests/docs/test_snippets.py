@@ -28,7 +28,7 @@ OTHERS = [
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DocumentReader]:
+def reader(servers: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DocumentReader]:
     """One who has read nothing yet."""
     found = DocumentReader(tmp_path_factory.mktemp("reader"))
     yield found

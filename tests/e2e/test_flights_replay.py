@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from tests.support.paths import ROOT
 
@@ -70,6 +71,7 @@ def children(parent: int) -> list[int]:
     return found
 
 
+@pytest.mark.usefixtures("servers")
 def test_two_runs_give_the_same_features_examples_scores_and_choices(tmp_path):
     smooth = run_demo(tmp_path / "smooth", disturb=False)
     rough = run_demo(tmp_path / "rough", disturb=True)

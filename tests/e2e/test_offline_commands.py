@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+import pytest
 
 from examples.flights import data
 from examples.flights.demo import REPOSITORY, replay
@@ -95,6 +96,7 @@ def ask_again(stack: LocalStack, prediction: Prediction) -> None:
         assert answer.status == 200
 
 
+@pytest.mark.usefixtures("servers")
 def test_datasets_compaction_and_audit_of_a_running_loop(tmp_path: Path) -> None:
     start = pd.Timestamp("2013-01-01", tz=ORIGIN_ZONE)
     until_ms = int((start + pd.DateOffset(days=1)).timestamp() * 1000) - HOUR_MS

@@ -40,7 +40,7 @@ def project_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stack(project_dir: Path) -> Iterator[LocalStack]:
+def stack(servers: None, project_dir: Path) -> Iterator[LocalStack]:
     with LocalStack(project_dir, publish_every_s=0.1) as running:
         yield running
 

@@ -20,8 +20,6 @@ from tests.support.paths import ROOT
 from tests.support.waiting import until_some_moment
 from tests.support.worker_scene import PARTITIONS, Load, Scene
 
-pytestmark = pytest.mark.kafka
-
 
 def rounds(few: int, many: int) -> Any:
     return pytest.mark.parametrize("rounds", [few, pytest.param(many, marks=pytest.mark.faults)])

@@ -14,7 +14,7 @@ from tests.support.worker_scene import Scene
 
 
 @pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+def own_redis(servers: None, tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis that a test may stop. Where `redis_url` is its URL, that is the one processes use."""
     with RedisServer(tmp_path / "redis", persistent=True) as server:
         yield server

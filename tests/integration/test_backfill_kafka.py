@@ -21,8 +21,6 @@ from tests.support.purchases import purchases_plan
 from tests.support.window_oracle import features_at, judge
 from tests.support.worker_scene import Scene
 
-pytestmark = pytest.mark.kafka
-
 
 def one_view_plan(*words: str, **more: int) -> Plan:
     plan = purchases_plan(*words, **more, shards=0)

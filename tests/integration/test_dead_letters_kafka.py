@@ -34,7 +34,6 @@ from tests.support.worker_scene import Scene
 NOON_MS = 1_700_000_000_000
 MINUTE_MS = 60_000
 ANY = Selection()
-pytestmark = pytest.mark.kafka
 
 
 class Refusals:

@@ -44,7 +44,6 @@ SCHEMA = json.dumps(
         ],
     }
 )
-pytestmark = pytest.mark.kafka
 
 
 def click(number: int, user: str | None = None, page: str = "home") -> dict[str, Any]:

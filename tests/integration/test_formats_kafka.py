@@ -22,7 +22,6 @@ from tests.support.waiting import eventually
 from tests.support.window_oracle import OracleEvent
 from tests.support.worker_scene import PARTITIONS, Scene, letters_of, random_event
 
-pytestmark = pytest.mark.kafka
 Encode = Callable[[dict[str, Any]], bytes]
 
 MILLIS = {"type": "long", "logicalType": "timestamp-millis"}

@@ -18,7 +18,6 @@ from tests.support.waiting import eventually
 from tests.support.window_oracle import OracleEvent
 from tests.support.worker_scene import PARTITIONS, Scene, letters_of, random_event
 
-pytestmark = pytest.mark.kafka
 NOW_MS = 1_700_000_000_000
 _COMPACTED = {
     "cleanup.policy": "compact",

@@ -24,8 +24,6 @@ from tests.support.process_health import (
 )
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.kafka
-
 
 @pytest.fixture
 def redis_url(own_redis: RedisServer) -> str:

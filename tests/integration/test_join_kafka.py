@@ -17,8 +17,6 @@ from headrace.streams.progress import ProgressStore, counts_key
 from tests.support.join_oracle import M, O, P
 from tests.support.join_scene import PARTITIONS, PUBLISH, REFRESH, SCHEMA, Loop, a_log, oracles
 
-pytestmark = pytest.mark.kafka
-
 
 def closing_row(closing: Closing) -> tuple[str, str, float | None, int | None]:
     return closing.prediction.prediction_id, closing.status, closing.label, closing.label_ts_ms

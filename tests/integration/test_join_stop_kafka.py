@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
-
 from tests.support.held_join import HOLDS
 from tests.support.join_oracle import M, O, P
 from tests.support.join_scene import Loop, a_log, oracles
 from tests.support.process_health import wait_until_restoring
 from tests.support.waiting import PATIENCE_S
-
-pytestmark = pytest.mark.kafka
 
 NEVER_MS = 3_600_000
 

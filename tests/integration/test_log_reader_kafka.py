@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from headrace.streams.log.reader import read_log
 from tests.support.ordered_producer import ordered_producer
-
-pytestmark = pytest.mark.kafka
 
 
 def test_a_log_is_read_from_an_offset_or_from_where_it_begins(kafka_bootstrap: str, project: str) -> None:

@@ -14,7 +14,6 @@ from headrace.streams.log.offset_producer import OffsetProducer
 from headrace.streams.log.producer import LogProducer
 from headrace.streams.log.reader import end_offset, read_log
 
-pytestmark = pytest.mark.kafka
 RECORDS = [(b"%d" % n, b"value %d" % n if n % 3 else None) for n in range(2000)]
 
 

@@ -19,8 +19,6 @@ from headrace.streams.runtime.range_reader import RangeReader
 from tests.support.ordered_producer import ordered_producer
 from tests.support.waiting import PATIENCE_S, eventually_in_loop
 
-pytestmark = pytest.mark.kafka
-
 
 class Member:
     """A reader with what it has taken, and what its group has told it."""

@@ -22,12 +22,11 @@ from tests.support.waiting import eventually
 from tests.support.window_oracle import OracleEvent
 from tests.support.worker_scene import Scene
 
-pytestmark = pytest.mark.kafka
 NOW_MS = 1_700_000_000_000
 
 
 @pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
+def own_redis(servers: None) -> Iterator[RedisServer]:
     with RedisServer() as server:
         yield server
 

@@ -29,12 +29,11 @@ from tests.support.clicks_project import NOON_MS, make_clicks_project, post
 from tests.support.secure_kafka import PASSWORD, SecureKafka, secure_kafka
 from tests.support.waiting import PATIENCE_S
 
-pytestmark = pytest.mark.kafka
 SOON_S = 60.0  # on a busy machine: starting Python and reading the definitions is most of it
 
 
 @pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+def kafka(servers: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
     with secure_kafka(tmp_path_factory.mktemp("secure")) as running:
         yield running
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from headrace.learners.training.process import TrainProcess
 from headrace.streams.runtime.health_server import serve_health
 from headrace.streams.runtime.watchdog import Overseer
@@ -13,8 +11,6 @@ from tests.support.flight_learners import HOUR_MS, closings, examples
 from tests.support.process_health import ask, metrics, wait_for_metric
 from tests.support.train_scene import Scene, bodies, running
 from tests.support.waiting import eventually
-
-pytestmark = pytest.mark.kafka
 
 
 def positions(process: TrainProcess) -> dict[str, dict[int, int | None]]:

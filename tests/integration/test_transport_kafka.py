@@ -15,8 +15,6 @@ from headrace.streams.runtime import range_reader
 from headrace.streams.runtime.app import range_app
 from tests.support.ordered_producer import ordered_producer
 
-pytestmark = pytest.mark.kafka
-
 
 class App:
     """Collects ranges of a topic and acknowledges them when it is told to."""

@@ -21,7 +21,6 @@ from tests.support.purchases import EVENT_SCHEMA
 from tests.support.window_oracle import OracleEvent, judge
 from tests.support.worker_scene import PARTITIONS, Scene, letters_of
 
-pytestmark = pytest.mark.kafka
 START_MS = 1_700_000_000_000
 PATIENCE_S = 180.0  # such a worker imports Feast first
 

@@ -20,7 +20,6 @@ from tests.support.window_oracle import OracleEvent
 from tests.support.worker_scene import PARTITIONS, Scene, letters_of
 
 NOON_MS = 1_700_000_000_000
-pytestmark = pytest.mark.kafka
 
 
 @pytest.fixture

@@ -21,8 +21,6 @@ from tests.support.waiting import eventually
 from tests.support.window_oracle import judge
 from tests.support.worker_scene import PARTITIONS, Scene
 
-pytestmark = pytest.mark.kafka
-
 
 @pytest.fixture
 def redis_url(own_redis: RedisServer) -> str:

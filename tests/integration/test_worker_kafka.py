@@ -6,8 +6,6 @@ import json
 import random
 import signal
 
-import pytest
-
 from headrace.schemas import topics
 from headrace.streams.progress import counts_key
 from tests.support.expected_rows import is_empty, rules_of
@@ -15,8 +13,6 @@ from tests.support.process_health import wait_until_restoring
 from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.window_oracle import OracleEvent, judge
 from tests.support.worker_scene import Scene, letters_of
-
-pytestmark = pytest.mark.kafka
 
 
 def test_a_record_in_is_a_record_out(scene: Scene) -> None:

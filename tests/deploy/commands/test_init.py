@@ -25,6 +25,7 @@ from headrace.schemas.errors import SettingsError
 from tests.support.feast_online import connection_string
 
 
+@pytest.mark.usefixtures("servers")
 def test_a_new_project_is_planned_applied_and_run_once_around_the_loop(tmp_path: Path) -> None:
     folder = tmp_path / "web-shop"
     done = CliRunner().invoke(app, ["init", str(folder)], catch_exceptions=False)

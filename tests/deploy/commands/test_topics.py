@@ -54,7 +54,6 @@ def mock() -> Iterator[MockKafka]:
     broker.close()
 
 
-@pytest.mark.kafka
 def test_every_topic_is_there_with_its_partitions_and_once_more_changes_nothing(
     kafka_bootstrap: str, project: str
 ) -> None:
@@ -78,7 +77,6 @@ def test_every_topic_is_there_with_its_partitions_and_once_more_changes_nothing(
     }
 
 
-@pytest.mark.kafka
 def test_logs_keep_old_event_times_and_changelogs_are_compacted(kafka_bootstrap: str, project: str) -> None:
     ensure_topics(kafka_bootstrap, plan_of(project))
     assert config_of(kafka_bootstrap, f"{project}-clicks")["retention.ms"] == "-1"
@@ -86,7 +84,6 @@ def test_logs_keep_old_event_times_and_changelogs_are_compacted(kafka_bootstrap:
     assert config_of(kafka_bootstrap, topics.changelog(project, "clicks"))["cleanup.policy"] == "compact"
 
 
-@pytest.mark.kafka
 def test_an_event_topic_is_taken_as_it_is_and_its_changelog_follows(
     kafka_bootstrap: str, project: str
 ) -> None:
@@ -95,14 +92,12 @@ def test_an_event_topic_is_taken_as_it_is_and_its_changelog_follows(
     assert made[f"{project}-clicks"] == made[topics.changelog(project, "clicks")] == 7
 
 
-@pytest.mark.kafka
 def test_a_single_event_topic_may_have_a_count_of_its_own(kafka_bootstrap: str, project: str) -> None:
     name = f"{project}-clicks"
     made = ensure_topics(kafka_bootstrap, plan_of(project), event_partitions=4, topic_partitions={name: 1})
     assert made[name] == 1
 
 
-@pytest.mark.kafka
 def test_a_wrong_partition_count_names_topic_found_wanted_and_remedy(
     kafka_bootstrap: str, project: str
 ) -> None:
@@ -112,7 +107,6 @@ def test_a_wrong_partition_count_names_topic_found_wanted_and_remedy(
     assert topics.predictions(project, "main") not in counts_of(kafka_bootstrap, project)
 
 
-@pytest.mark.kafka
 def test_more_replicas_than_brokers_is_explained(kafka_bootstrap: str, project: str) -> None:
     with pytest.raises(ServiceUnavailable, match=r"refused to create topic.*HEADRACE_REPLICATION"):
         ensure_topics(kafka_bootstrap, plan_of(project), replication=3)

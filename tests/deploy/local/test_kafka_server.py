@@ -15,7 +15,7 @@ from tests.support.ordered_producer import produce
 from tests.support.paths import ROOT
 
 
-@pytest.mark.kafka
+@pytest.mark.usefixtures("servers")
 def test_kafka_keeps_its_records_over_kill_and_restart_and_for_another_in_its_directory(
     tmp_path: Path,
 ) -> None:

@@ -11,6 +11,7 @@ from headrace.deploy.local.redis_server import RedisServer
 from headrace.schemas.errors import ServiceUnavailable
 
 
+@pytest.mark.usefixtures("servers")
 def test_a_persistent_redis_keeps_its_data_and_another_does_not(tmp_path: Path) -> None:
     for persistent, kept in ((True, b"1"), (False, None)):
         with RedisServer(tmp_path / str(persistent), persistent) as server:
@@ -19,6 +20,7 @@ def test_a_persistent_redis_keeps_its_data_and_another_does_not(tmp_path: Path) 
             assert redis.Redis.from_url(server.url).get("key") == kept
 
 
+@pytest.mark.usefixtures("servers")
 def test_a_redis_that_cannot_start_is_reported_with_its_log(tmp_path: Path) -> None:
     with RedisServer(tmp_path / "first") as first:
         second = RedisServer(tmp_path / "second")

@@ -277,6 +277,7 @@ def test_connect_takes_the_plan_in_force(client: FeatureClient, redis_url: str) 
         assert other.plan == plan
 
 
+@pytest.mark.usefixtures("servers")
 async def test_both_clients_survive_a_restart_of_the_server(project: str) -> None:
     plan = plan_of(project)
     server = RedisServer().start()

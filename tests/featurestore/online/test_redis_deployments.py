@@ -116,7 +116,7 @@ def check_pointers(url: str, plan: Plan) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(servers: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     cluster = Cluster(tmp_path_factory.mktemp("cluster"))
     with running(*cluster.nodes):
         cluster.form()
@@ -168,6 +168,7 @@ async def test_slots_may_move_between_nodes(cluster: Cluster) -> None:
         await sink.close()
 
 
+@pytest.mark.usefixtures("servers")
 async def test_a_node_that_comes_back_is_written_and_read_again(tmp_path: Path) -> None:
     cluster, plan = Cluster(tmp_path), make_plan()
     with running(*cluster.nodes):
@@ -194,6 +195,7 @@ def sentinels(directory: Path, master: Server) -> list[Server]:
     return [Server(directory / f"sentinel{n}", sentinel_conf=conf) for n in range(3)]
 
 
+@pytest.mark.usefixtures("servers")
 async def test_behind_sentinels_the_new_master_is_found(tmp_path: Path) -> None:
     plan, master = make_plan(), Server(tmp_path / "master")
     replica = Server(tmp_path / "replica", "--replicaof", f"127.0.0.1 {master.port}")
@@ -231,6 +233,7 @@ def known_by(watcher: Server) -> tuple[int, int]:
     return state["num-slaves"], state["num-other-sentinels"]
 
 
+@pytest.mark.usefixtures("servers")
 def test_accounts_and_passwords(tmp_path: Path) -> None:
     server = Server(tmp_path, "--requirepass", "p@ss:w/rd")
     with running(server):
@@ -250,6 +253,7 @@ def test_accounts_and_passwords(tmp_path: Path) -> None:
             asyncio.run(write(f"redis://reader:secret@{server.address}/0", plan, rows(1, ["a"])))
 
 
+@pytest.mark.usefixtures("servers")
 def test_tls(tmp_path: Path) -> None:
     server, (certificate, key) = Server(tmp_path), certificates(tmp_path)
     with running(server), tls_before(server.port, certificate, key) as port:

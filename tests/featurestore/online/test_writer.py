@@ -133,6 +133,7 @@ def complaint() -> Iterator[Complaint]:
     logging.getLogger("headrace.featurestore.online.writer").removeHandler(handler)
 
 
+@pytest.mark.usefixtures("servers")
 async def test_writes_wait_for_redis_and_say_so_once(
     project: str, complaint: Complaint, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -21,8 +21,6 @@ from tests.support.flight_learners import LEARNERS
 from tests.support.service_scene import AS_OF_MS, Scene, question, wait_until_ready
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.kafka
-
 
 @pytest.fixture
 def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) -> Scene:

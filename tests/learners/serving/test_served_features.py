@@ -20,7 +20,6 @@ from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example, Prediction
 from tests.support.service_scene import AS_OF_MS, Scene, wait_until_ready
 
-pytestmark = pytest.mark.kafka
 FEATURES = """
 from feast import Entity, FeatureView, Field, FileSource, RequestSource
 from feast.on_demand_feature_view import on_demand_feature_view

@@ -18,8 +18,6 @@ from tests.support.flight_learners import HOUR_MS, closings, examples
 from tests.support.paths import ROOT
 from tests.support.train_scene import Scene, bodies, running
 
-pytestmark = pytest.mark.kafka
-
 
 @pytest.fixture
 def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) -> Scene:

@@ -45,7 +45,6 @@ def send(kafka_bootstrap: str, topic: str) -> Callable[[range], None]:
     return send
 
 
-@pytest.mark.kafka
 def test_the_archive_holds_every_example_once_over_restarts(
     kafka_bootstrap: str, topic: str, send: Callable[[range], None], tmp_path: Path
 ) -> None:
@@ -58,7 +57,6 @@ def test_the_archive_holds_every_example_once_over_restarts(
     assert next_offset(tmp_path) == 14 + 3
 
 
-@pytest.mark.kafka
 def test_a_part_left_unfinished_by_a_crash_is_not_read(
     kafka_bootstrap: str, topic: str, send: Callable[[range], None], tmp_path: Path
 ) -> None:
