@@ -89,6 +89,8 @@ class PredictionLog:
 
     async def append(self, topic: str, entries: Sequence[Entry]) -> list[int | None]:
         """Append records, and return their offsets; None for those that were not acknowledged in time."""
+        if not entries:
+            return []
         delivery = _Delivery(len(entries))
         for index, entry in enumerate(entries):
             self._produce(topic, entry, delivery, index)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
+from headrace.learners.serving.endpoints import Endpoints
+from headrace.learners.serving.metrics import ServiceMetrics
 from tests.support.service_scene import Scene, question
 
 
@@ -61,3 +65,12 @@ def test_routers_metrics_and_openapi_are_told(shared: TestClient) -> None:
     refs = str(document).split("#/components/schemas/")[1:]
     named = {ref.split("'")[0] for ref in refs}
     assert named <= set(document["components"]["schemas"])
+
+
+async def test_a_service_is_ready_when_all_its_parts_are() -> None:
+    async def readiness() -> Mapping[str, bool]:
+        return {"models": False, "redis": True}
+
+    (readyz,) = (r for r in Endpoints({}, readiness, ServiceMetrics()).routes() if r.path == "/readyz")
+    response = await readyz.endpoint(Request({"type": "http", "method": "GET", "path": "/readyz"}))
+    assert (response.status_code, json.loads(response.body)) == (503, {"models": False, "redis": True})

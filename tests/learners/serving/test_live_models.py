@@ -1,0 +1,178 @@
+"""The models and the epoch that serve follow the pointers in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from headrace.learners.models.pointers import ModelPointer
+from headrace.learners.models.state_digest import state_digest
+from headrace.learners.serving import live_models
+from headrace.learners.serving.live_models import LiveArm, LiveModels
+from headrace.schemas import topics
+from headrace.schemas.plan import Plan
+from headrace.streams.progress import ProgressStore
+from tests.support.service_scene import Scene
+from tests.support.waiting import eventually
+
+NOWHERE = "127.0.0.1:1"  # nothing here asks Kafka
+
+
+@dataclass
+class Following:
+    """What follows one router, and the arms whose versions it could not load."""
+
+    models: LiveModels
+    failures: list[str] = field(default_factory=list)
+
+    def arm(self, name: str) -> LiveArm:
+        return next(arm for arm in self.models.live.arms if arm.name == name)
+
+    def refreshed(self, name: str) -> LiveArm:
+        self.models.refresh()
+        return self.arm(name)
+
+
+@pytest.fixture
+def scene(redis_url: str, project: str, tmp_path: Path) -> Scene:
+    return Scene(NOWHERE, redis_url, project, tmp_path)
+
+
+@pytest.fixture
+def follow(scene: Scene) -> Callable[..., Following]:
+    def begin(plan: Plan | None = None) -> Following:
+        failures: list[str] = []
+        plan = plan or scene.plan
+        models = LiveModels(
+            plan, plan.routers[0], scene.project, scene.store, scene.redis, "r1", failures.append
+        )
+        return Following(models, failures)
+
+    return begin
+
+
+def replicas(scene: Scene) -> dict[tuple[str, int], int]:
+    """(topic, partition) to the prefix that the replica serves by."""
+    progress = ProgressStore(scene.redis, scene.plan).read()
+    return {
+        (topic, partition): seen.next_offset
+        for (stage, topic, partition, member), seen in progress.items()
+        if (stage, member) == ("serve", "r1")
+    }
+
+
+def test_untrained_models_and_the_first_epoch_serve_before_anything_is_published(
+    follow: Callable[..., Following], scene: Scene
+) -> None:
+    following = follow()
+    following.models.refresh()
+    assert [arm.name for arm in following.models.live.arms] == list(scene.plan.routers[0].arms)
+    assert {(arm.version, arm.offset) for arm in following.models.live.arms} == {("1.0", 0)}
+    epoch = following.models.live.epoch
+    assert (epoch.epoch, set(epoch.propensities.values())) == (0, {0.2})
+
+
+def test_a_published_version_serves_with_the_state_it_was_published_with(
+    follow: Callable[..., Following], scene: Scene
+) -> None:
+    following = follow()
+    trainers = scene.train(40)
+    following.models.refresh()
+    assert {(arm.version, arm.offset) for arm in following.models.live.arms} == {("1.0", 40)}
+    for name, trainer in trainers.items():
+        assert state_digest(following.arm(name).model) == state_digest(trainer.model)
+
+
+def test_a_prefix_without_anything_to_learn_moves_on_with_the_same_model(
+    follow: Callable[..., Following], scene: Scene
+) -> None:
+    following = follow()
+    scene.train(10)
+    before = following.refreshed("tree")
+    scene.pointers.point(scene.examples, {"tree": ModelPointer("1.0", 75)})
+    after = following.refreshed("tree")
+    assert after.model is before.model
+    assert (before.offset, after.offset) == (10, 75)
+
+
+def test_a_version_of_another_definition_gives_way_to_an_untrained_model_of_the_next_major(
+    follow: Callable[..., Following], scene: Scene
+) -> None:
+    scene.train(10)
+    learners = tuple(
+        learner.model_copy(update={"definition": "another"}) if learner.name == "tree" else learner
+        for learner in scene.plan.learners
+    )
+    following = follow(scene.plan.model_copy(update={"learners": learners}))
+    tree = following.refreshed("tree")
+    assert (tree.version, tree.offset) == ("2.0", 0)
+    assert following.arm("base").version == "1.0"
+    assert following.failures == []
+
+
+def test_a_version_that_cannot_be_loaded_leaves_the_one_before_and_is_tried_again(
+    follow: Callable[..., Following], scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    following = follow()
+    scene.train(10)
+    before = following.refreshed("tree")
+    scene.pointers.point(scene.examples, {"tree": ModelPointer("1.1", 20)})
+    assert following.refreshed("tree") is before
+    following.models.refresh()
+    assert following.failures == ["tree"]  # it waits before it tries again
+    monkeypatch.setattr(live_models, "RETRY_S", 0.0)
+    scene.pointers.point(scene.examples, {"tree": ModelPointer("1.2", 20)})
+    assert following.refreshed("tree") is before
+    (scene.store.directory / "tree" / "1.2.model").write_bytes(b"not yet complete")
+    assert following.refreshed("tree") is before
+    assert following.failures == ["tree"] * 3
+    scene.pointers.point(scene.examples, {"tree": ModelPointer("1.0", 30)})
+    assert following.refreshed("tree").offset == 30
+
+
+def test_an_epoch_of_other_arms_does_not_serve(follow: Callable[..., Following], scene: Scene) -> None:
+    following = follow()
+    epoch = scene.set_epoch(4, base=1.0)
+    following.models.refresh()
+    assert following.models.live.epoch == epoch
+    scene.pointers.put_in_force(
+        epoch.model_copy(update={"epoch": 5, "propensities": {"base": 0.5, "gone": 0.5}}),
+        topics.closings(scene.plan.project, "delays"),
+        {0: 0},
+    )
+    following.models.refresh()
+    assert (following.models.live.epoch.epoch, following.models.live.epoch.propensities["tree"]) == (0, 0.2)
+
+
+def test_progress_is_that_of_the_arm_furthest_behind_and_of_the_closings(
+    follow: Callable[..., Following], scene: Scene
+) -> None:
+    following = follow()
+    scene.train(10)
+    scene.pointers.point(scene.examples, {"tree": ModelPointer("1.0", 30)})
+    closings = topics.closings(scene.plan.project, "delays")
+    epoch = scene.set_epoch(1, base=1.0)
+    scene.pointers.put_in_force(epoch, closings, {0: 7, 1: 3})
+    following.models.refresh()
+    assert replicas(scene) == {(scene.examples, 0): 10, (closings, 0): 7, (closings, 1): 3}
+
+
+def test_what_is_written_is_followed_until_it_is_closed_which_ends_its_progress(
+    follow: Callable[..., Following], scene: Scene
+) -> None:
+    following = follow()
+    assert not following.models.followed.is_set()
+    following.models.start()
+    eventually(following.models.followed.is_set, "a first look at Redis")
+    scene.train(10)
+    scene.set_epoch(3, tree=1.0)
+    eventually(lambda: following.arm("tree").offset, "the version that was published", lambda n: n == 10)
+    eventually(lambda: following.models.live.epoch.epoch, "the epoch put in force", lambda n: n == 3)
+    eventually(lambda: replicas(scene).get((scene.examples, 0)), "progress", lambda n: n == 10)
+    following.models.close()
+    assert replicas(scene) == {}
+    scene.set_epoch(4, base=1.0)
+    assert following.models.live.epoch.epoch == 3
