@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.paths import ROOT
 
-FACTORY = ROOT / "streams" / "redis_nodes.py"
+FACTORY = ROOT / "streams" / "connections" / "redis.py"
 PACKAGES = ("schemas", "streams", "featurestore", "learners", "deploy", "examples")
 MADE = re.compile(
     r"\b(Strict)?Redis(Cluster)?(\.from_\w+)?\(|\.from_url\(|ConnectionPool(\.\w+)?\(|\bSentinel\("

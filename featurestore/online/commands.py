@@ -18,11 +18,9 @@ from redis import exceptions
 
 from headrace.schemas.errors import ServiceUnavailable
 from headrace.streams.connections.redis import Connection, RedisNodes
+from headrace.streams.connections.redis_retry import is_temporary, pause_s
 
 _BROKEN = (exceptions.ConnectionError, exceptions.TimeoutError)
-# A slot is elsewhere, on its way, or nobody's while a node is replaced.
-_ELSEWHERE = (exceptions.AskError, exceptions.TryAgainError, exceptions.ClusterDownError)  # Moved is an Ask
-_PAUSES_S = (0.0, 0.05, 0.2, 0.5, 1.0)  # before the first try again, the second, and so on
 _ASKING = b"*1\r\n$6\r\nASKING\r\n"
 
 
@@ -59,7 +57,7 @@ class _Round:
         """A reply, or the error in its place."""
         self._asked.pop(position, None)
         if isinstance(reply, Exception):
-            if not isinstance(reply, (*_ELSEWHERE, *_BROKEN)):
+            if not is_temporary(reply):
                 raise reply
             if isinstance(reply, exceptions.AskError) and not isinstance(reply, exceptions.MovedError):
                 self._asked[position] = f"{reply.host}:{reply.port}"
@@ -142,9 +140,9 @@ class Exchange:
                     return [read() for _ in range(count)]
                 except BaseException as error:
                     connection.disconnect()  # replies may be left in it
-                    if not isinstance(error, _BROKEN) or tried == self._tries - 1:
+                    if not is_temporary(error) or tried == self._tries - 1:
                         raise
-                time.sleep(_pause_s(tried))
+                time.sleep(pause_s(tried + 1))
             raise AssertionError("the last try returns or raises")
         finally:
             self._free[""].append(connection)
@@ -158,8 +156,9 @@ class Exchange:
                 return work.replies
             if tried == self._tries:  # once more than elsewhere: a redirection is no failure
                 raise work.problem
-            time.sleep(_pause_s(tried))
-            self.nodes.refresh()
+            time.sleep(pause_s(tried + 1))
+            with contextlib.suppress(exceptions.ConnectionError):  # not now: it counts as a try
+                self.nodes.refresh()
             tried += 1
 
     def _ask(self, work: _Round, batches: dict[str, list[int]]) -> None:
@@ -249,9 +248,9 @@ class AsyncExchange:
                     return [await connection.read_response() for _ in range(count)]
                 except BaseException as error:
                     await connection.disconnect(nowait=True)  # replies may be left in it
-                    if not isinstance(error, _BROKEN) or tried == self._tries - 1:
+                    if not is_temporary(error) or tried == self._tries - 1:
                         raise
-                await asyncio.sleep(_pause_s(tried))
+                await asyncio.sleep(pause_s(tried + 1))
             raise AssertionError("the last try returns or raises")
         finally:
             self._free[""].append(connection)
@@ -268,8 +267,9 @@ class AsyncExchange:
                 return work.replies
             if tried == self._tries:
                 raise work.problem
-            await asyncio.sleep(_pause_s(tried))
-            await asyncio.to_thread(self.nodes.refresh)
+            await asyncio.sleep(pause_s(tried + 1))
+            with contextlib.suppress(exceptions.ConnectionError):
+                await asyncio.to_thread(self.nodes.refresh)
             tried += 1
 
     async def _ask(self, work: _Round, server: str, positions: list[int]) -> None:
@@ -301,10 +301,6 @@ class AsyncExchange:
 
 def unavailable(error: object) -> ServiceUnavailable:
     return ServiceUnavailable(f"online features cannot be read: {error}; see whether Redis runs at that URL")
-
-
-def _pause_s(tried: int) -> float:
-    return _PAUSES_S[min(tried, len(_PAUSES_S) - 1)]
 
 
 _LIVE: weakref.WeakSet[Exchange] = weakref.WeakSet()

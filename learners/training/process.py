@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-import redis
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from headrace.learners.models.pointers import ModelPointers
@@ -23,6 +22,7 @@ from headrace.schemas.errors import DefinitionError, ServiceUnavailable
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka, client_config
 from headrace.streams.connections.redis import redis_client
+from headrace.streams.connections.redis_retry import REDIS_ERRORS, RedisRetries
 from headrace.streams.runtime.health import PartitionVitals, Vitals
 from headrace.streams.runtime.health_server import oversee
 from headrace.streams.runtime.restoring import Restoring
@@ -30,7 +30,6 @@ from headrace.streams.runtime.restoring import Restoring
 _log = logging.getLogger(__name__)
 _BATCH = 500
 _WAIT_S = 0.05
-_RETRY_S = 0.5
 
 
 class TrainProcess:
@@ -108,7 +107,8 @@ class TrainProcess:
             self._closings[closings.topic] = closings
         self._consumers: dict[str, ExampleConsumer | ClosingConsumer] = {**self._examples, **self._closings}
         self._routers = plan.routers
-        self._assigned = self._waiting = False
+        self._assigned = False
+        self._retries = RedisRetries("models and epochs", _log)
         self._stepped_s = time.monotonic()
 
     def vitals(self) -> Vitals:
@@ -127,7 +127,7 @@ class TrainProcess:
             tuple(partitions),
             self._assigned,
             time.monotonic() - self._stepped_s,
-            "redis" if self._waiting else None,
+            "redis" if self._retries.waiting else None,
             tuple(sample for consumer in self._consumers.values() for sample in consumer.samples()),
         )
 
@@ -209,17 +209,15 @@ class TrainProcess:
             _log.warning("Kafka: %s", error.str())
 
     def _retrying(self, action: Callable[[], None]) -> None:
-        """Repeat an action while Redis is away. Every action can be repeated from where it failed."""
+        """Repeat an action while Redis cannot take it. Every action can be repeated from where it failed."""
         while True:
             try:
                 action()
-                self._waiting = False
-                return
-            except (redis.ConnectionError, redis.TimeoutError) as error:
-                self._waiting = True
-                _log.warning("Redis cannot be reached, trying again: %s", error)
-                if self._stopping.wait(_RETRY_S):
+            except REDIS_ERRORS as error:
+                if self._stopping.wait(self._retries.failed(error)):
                     raise
+            else:
+                return self._retries.succeeded()
 
     def _flush(self) -> None:
         """Wait until everything produced is acknowledged."""

@@ -12,7 +12,7 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
-from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.backoff import AbstractBackoff, NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.crc import key_slot
 from redis.exceptions import RedisClusterException
@@ -20,10 +20,15 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from headrace.schemas.errors import ServiceUnavailable
+from headrace.streams.connections.redis_retry import pause_s
 from headrace.streams.connections.redis_url import RedisUrl
 
-_BACKOFF = ExponentialBackoff(cap=1.0, base=0.05)
-RETRIES = 3
+RETRIES = 5  # 0.75 s of pauses
+
+
+class _Pauses(AbstractBackoff):
+    def compute(self, failures: int) -> float:
+        return pause_s(failures)
 
 
 class Connection(Protocol):
@@ -46,7 +51,7 @@ def redis_client(url: str | RedisUrl, timeout_s: float = 5.0, retries: int = RET
     timeout_s
         How long an answer may take, seconds.
     retries
-        How often a command is tried again, with growing pauses of at most a second.
+        How often a command is tried again; see `headrace.streams.connections.redis_retry` for the pauses.
 
     Returns
     -------
@@ -62,7 +67,7 @@ def redis_client(url: str | RedisUrl, timeout_s: float = 5.0, retries: int = RET
     """
     where = RedisUrl.parse(url) if isinstance(url, str) else url
     options = _options(where, timeout_s)
-    retry = Retry(_BACKOFF, retries if where.retries is None else where.retries)
+    retry = Retry(_Pauses(), retries if where.retries is None else where.retries)
     if where.kind == "cluster":
         return _cluster(where, options, retry)  # type: ignore[return-value]
     if where.kind == "sentinel":

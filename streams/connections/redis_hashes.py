@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
-
-import redis
+from collections.abc import Mapping
 
 from headrace.streams.connections.redis import redis_client
-from headrace.streams.connections.redis_updates import HashUpdate, write_fields
+from headrace.streams.connections.redis_retry import REDIS_ERRORS, RedisRetries
 
 _log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 5.0
-_PAUSE_S = (0.05, 2.0)  # first and longest between two tries
-_PASSING = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError, redis.exceptions.OutOfMemoryError)
 
 
 class HashPublisher:
@@ -25,32 +21,36 @@ class HashPublisher:
     ----------
     redis_url
         See `headrace.streams.connections.redis_url`.
-
-    Attributes
-    ----------
-    waiting
-        Whether Redis cannot be reached at the moment, and `publish` waits for it.
     """
 
     def __init__(self, redis_url: str) -> None:
         self._redis = redis_client(redis_url, _TIMEOUT_S, retries=0)
-        self.waiting = False
+        self._retries = RedisRetries("progress", _log)
 
-    def publish(self, updates: Sequence[HashUpdate]) -> None:
-        """Write the fields of each update, unless those of a later prefix are there; blocks, and tries again,
-        while Redis cannot take them."""
-        pause_s = _PAUSE_S[0]
+    @property
+    def waiting(self) -> bool:
+        """Whether Redis cannot take progress at the moment, and `publish` waits for it."""
+        return self._retries.waiting
+
+    def publish(self, hashes: Mapping[str, Mapping[str, str]]) -> None:
+        """Write the fields of each hash; blocks, and tries again, while Redis cannot take them.
+
+        Raises
+        ------
+        ServiceUnavailable
+            When Redis refuses for good, for example a wrong password.
+        """
         while True:
             try:
-                write_fields(self._redis, updates)
-            except _PASSING as error:
-                if not self.waiting:
-                    _log.warning("Redis cannot take progress (%s); waiting and trying again", error)
-                self.waiting = True
-                time.sleep(pause_s)
-                pause_s = min(2 * pause_s, _PAUSE_S[1])
+                self._write(hashes)
+            except REDIS_ERRORS as error:
+                time.sleep(self._retries.failed(error))
             else:
-                if self.waiting:
-                    _log.warning("Redis takes progress again")
-                self.waiting = False
-                return
+                return self._retries.succeeded()
+
+    def _write(self, hashes: Mapping[str, Mapping[str, str]]) -> None:
+        pipeline = self._redis.pipeline(transaction=False)
+        for name, fields in hashes.items():
+            if fields:
+                pipeline.hset(name, mapping=dict(fields))
+        pipeline.execute()

@@ -17,6 +17,7 @@ from headrace.schemas.records import Closing, DeadLetter, Epoch
 from tests.support.flight_learners import HOUR_MS, closings, examples
 from tests.support.paths import ROOT
 from tests.support.train_scene import Scene, bodies, running
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -137,6 +138,20 @@ def test_an_outage_of_redis_delays_publishing_and_loses_nothing(
         assert {pointer.offset for pointer in pointers.values()} == {60}
         tree = replay(scene.plan, scene.project.learner("tree"), enumerate(stream), 60)
         assert scene.digests()["tree"] == tree
+
+
+def test_training_goes_on_after_redis_was_out_of_memory(
+    kafka_bootstrap: str, project: str, tmp_path: Path
+) -> None:
+    with RedisServer(tmp_path) as server:
+        scene = Scene(kafka_bootstrap, server.url, project, tmp_path)
+        scene.redis.config_set("maxmemory", 1)
+        with running(process := scene.process(publish_every_s=0.05)):
+            scene.write(scene.examples, *bodies(list(examples(scene.plan, 20))))
+            eventually(lambda: process.vitals().waiting_for, "the trainer waits for Redis")
+            scene.redis.config_set("maxmemory", 0)
+            scene.await_trained(20)
+            eventually(lambda: process.vitals().waiting_for is None, "the trainer no longer waits")
 
 
 def test_epochs_reach_redis_and_their_topic_and_go_on_after_a_restart(scene: Scene) -> None:
