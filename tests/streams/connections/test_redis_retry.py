@@ -117,7 +117,7 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(servers: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(
         tmp_path_factory.mktemp("redis") / "data",
         *("--requirepass", PASSWORD, "--enable-protected-configs", "yes", "--busy-reply-threshold", "1"),
@@ -258,7 +258,7 @@ def answer(scene: Scene) -> str:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def cluster(servers: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     options = "--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--requirepass", PASSWORD
     with running(server := Server(tmp_path_factory.mktemp("cluster"), *options)):
         scene = Scene(server)
