@@ -28,6 +28,7 @@ import redis
 from headrace.schemas import topics
 from headrace.schemas.encodings import UNVERSIONED
 from headrace.schemas.errors import ProgressTimeout, UnknownNameError
+from headrace.streams.connections.redis_updates import PREFIX_MARK
 
 if TYPE_CHECKING:
     from headrace.schemas.plan import Plan
@@ -49,6 +50,19 @@ def counts_key(project: str) -> str:
     """The hash of counts, JSON objects under ``intake|topic|partition``, ``expectations|topic|partition``,
     ``sums|topic|member|partition``, ``join|router|partition`` and ``outcomes|router|topic|partition``."""
     return f"headrace:{project}:counts"
+
+
+def alarms_key(project: str) -> str:
+    """The hash of what should never be: numbers under ``two_partitions|source``."""
+    return f"headrace:{project}:alarms"
+
+
+TWO_PARTITIONS = "two_partitions"  # rows that replaced one of another partition: their key is in both
+TWO_PARTITIONS_REMEDY = (
+    "Have every producer of the topic choose partitions alike (confluent-kafka: partitioner=murmur2_random), "
+    "or take the source's headrace.key tag out: its views then go through the shuffle, which is right for "
+    "any producer"
+)
 
 
 def progress_field(stage: Stage, topic: str, partition: int, member: str = "") -> str:
@@ -111,6 +125,8 @@ class ProgressStore:
         found = {}
         for name, value in raw.items():
             text = name.decode() if isinstance(name, bytes) else name
+            if text.startswith(PREFIX_MARK):
+                continue
             stage, topic, partition, member = text.split("|")
             found[stage, topic, int(partition), member] = Progress.decode(value)
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.streams.columnar.lists import Lists
+from headrace.streams.connections.redis_updates import HashUpdate
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class OnlineRows:
         The log prefix the rows follow from: ``[0, offset)`` of this partition (or shard).
     as_of_ms
         Event time of the rows, epoch milliseconds.
+    state
+        Eight bytes that name the state the rows come from; positions of two states do not compare.
     """
 
     view: str
@@ -38,6 +41,7 @@ class OnlineRows:
     partition: int
     offset: int
     as_of_ms: int
+    state: bytes = bytes(8)
 
     def __len__(self) -> int:
         return len(self.keys[0])
@@ -48,10 +52,11 @@ class OnlineSink(Protocol):
     def waiting(self) -> bool:
         """Whether the store cannot be reached at the moment, and `write` waits for it."""
 
-    async def write(self, rows: Sequence[OnlineRows], hashes: Mapping[str, Mapping[str, str]]) -> None:
+    async def write(self, rows: Sequence[OnlineRows], updates: Sequence[HashUpdate]) -> None:
         """Write rows, then the fields of other hashes that speak of them: progress and counts.
 
-        Waits and retries while the store cannot be reached; returns only when everything is stored.
+        A row or field that stands for a later prefix of the same log stays. Waits and retries while the store
+        cannot be reached; returns only when everything is stored.
         """
 
     async def close(self) -> None: ...

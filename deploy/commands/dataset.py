@@ -9,15 +9,10 @@ import pyarrow.compute as pc
 
 from headrace.deploy.processes import current_plan
 from headrace.deploy.settings import Settings
-from headrace.featurestore.offline.dataset import (
-    as_of_event_time,
-    as_served,
-    join_keys_of,
-    read_entities,
-    request_fields_of,
-    router_of,
-)
-from headrace.featurestore.offline.feature_log import write_durably
+from headrace.featurestore.offline.entities import join_keys_of, read_entities, request_fields_of
+from headrace.featurestore.offline.event_time_dataset import as_of_event_time
+from headrace.featurestore.offline.parquet_files import write_durably
+from headrace.featurestore.offline.served_dataset import as_served, router_of
 from headrace.schemas import topics
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Prediction

@@ -13,7 +13,15 @@ import redis
 
 from headrace.deploy.commands.topics import event_topics, internal_topics
 from headrace.schemas.plan import Plan
-from headrace.streams.progress import Progress, ProgressStore, Where, counts_key
+from headrace.streams.progress import (
+    TWO_PARTITIONS,
+    TWO_PARTITIONS_REMEDY,
+    Progress,
+    ProgressStore,
+    Where,
+    alarms_key,
+    counts_key,
+)
 
 _STAGES = ("features", "outcomes", "join", "train", "serve")
 _OF_PROCESS = {
@@ -56,6 +64,7 @@ class Status:
     outcomes: Mapping[str, Mapping[str, int]]  # "router, topic" to what became of its labels
     join: Mapping[str, Mapping[str, int]]  # router to its counts
     expectations: Mapping[str, Mapping[str, int]]  # event topic to records checked, and failed by rule
+    two_partitions: Mapping[str, int]  # source to rows that replaced one of another partition
 
 
 def topics_read(plan: Plan) -> set[str]:
@@ -75,9 +84,18 @@ def read_status(client: redis.Redis, plan: Plan, ends: Mapping[tuple[str, int], 
     progress = ProgressStore(client, plan).read()
     counts: Any = client.hgetall(counts_key(plan.project))
     decoded = {_text(name): json.loads(value) for name, value in counts.items()}
-    kinds = ("intake", "sums", "outcomes", "join", "expectations")
-    sums = (_sums(decoded, kind) for kind in kinds)
-    return Status(tuple(_stages(progress, ends)), *sums)
+    intake, sums, outcomes, join, expectations = (
+        _sums(decoded, kind) for kind in ("intake", "sums", "outcomes", "join", "expectations")
+    )
+    alarms: Any = client.hgetall(alarms_key(plan.project))
+    begin = f"{TWO_PARTITIONS}|"
+    two_partitions = {
+        _text(name).removeprefix(begin): int(number)
+        for name, number in alarms.items()
+        if _text(name).startswith(begin)
+    }
+    stages = tuple(_stages(progress, ends))
+    return Status(stages, intake, sums, outcomes, join, expectations, two_partitions)
 
 
 def standstill(status: Status, process: str, longest_s: float) -> str | None:
@@ -143,4 +161,7 @@ def render_status(plan: Plan, status: Status) -> str:
         for where, counts in counted.items():
             told = ", ".join(f"{name} {count:,}" for name, count in counts.items())
             lines += ["", f"{kind} of {where}: {told}"]
+    for source, number in status.two_partitions.items():
+        lines += ["", f"ALARM source '{source}': {number:,} rows replaced one of another partition:"]
+        lines += [f"one key is in two partitions. {TWO_PARTITIONS_REMEDY}"]
     return "\n".join(line.rstrip() for line in lines)

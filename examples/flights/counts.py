@@ -9,6 +9,7 @@ from typing import Any
 
 import redis
 
+from headrace.streams.connections.redis_updates import PREFIX_MARK
 from headrace.streams.progress import counts_key
 
 Counts = dict[str, Counter[str]]
@@ -20,6 +21,8 @@ def read_counts(client: redis.Redis, project: str) -> Counts:
     found: Counts = {}
     for name, value in raw.items():
         kind = (name.decode() if isinstance(name, bytes) else name).rpartition("|")[0]
+        if kind.startswith(PREFIX_MARK):
+            continue
         found.setdefault(kind, Counter()).update(json.loads(value))
     return found
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.featurestore.offline.feature_log import write_durably
+from headrace.featurestore.offline.parquet_files import write_durably
 from headrace.schemas.encodings import UNVERSIONED, Encoding
 
 _SCHEMA = pa.schema([("appended", pa.int64()), ("shard", pa.int32()), ("block", pa.large_binary())])

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.featurestore.backfill.span import Span
-from headrace.featurestore.offline.feature_log import ParquetFeatureLog, ViewLog, write_durably
+from headrace.featurestore.offline.feature_log import ParquetFeatureLog, ViewLog
+from headrace.featurestore.offline.parquet_files import write_durably
 from headrace.schemas.plan import Plan
 from headrace.streams.sinks import OnlineRows
 

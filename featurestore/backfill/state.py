@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.featurestore.backfill.span import Span
-from headrace.featurestore.offline.feature_log import write_durably
+from headrace.featurestore.offline.parquet_files import write_durably
 from headrace.schemas.encodings import UNVERSIONED, Encoding
 from headrace.schemas.errors import StateError
 from headrace.streams.state.partition import Entry, Shard, SourcePartition

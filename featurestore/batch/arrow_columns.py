@@ -1,6 +1,7 @@
-"""Columns of a table, as Arrow gives them, to the columns the online writer takes.
+"""Columns of a table, as Arrow gives them, to the columns that the online writer takes.
 
-The types must fit: nothing is rounded, cut off or turned into text on the way.
+The types must fit: nothing is rounded, cut off or turned into text on the way. Times alone lose what is below
+a second, because Feast stores whole seconds.
 """
 
 from __future__ import annotations
@@ -22,42 +23,50 @@ from headrace.schemas.feature_types import ValueType, element_type, is_composite
 from headrace.streams.columnar.lists import Lists
 
 Column = tuple[Any, NDArray[np.bool_]]  # values of shape (n,) or n `Lists`, False where null
-_INTEGERS = {"Int32": pa.int32(), "Int64": pa.int64()}
+_WHOLE_NUMBERS: tuple[ValueType, ...] = ("Int32", "Int64")
 _BYTES: tuple[ValueType, ...] = ("Bytes", "PdfBytes", "ImageBytes")
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-# Text that has to be of a form, and what reads it.
-_WRITTEN: dict[ValueType, Callable[[str], object]] = {
+# Readers of text that has to be of a form.
+_PARSERS: dict[ValueType, Callable[[str], object]] = {
     "Json": json.loads,
     "Uuid": UUID,
     "TimeUuid": UUID,
     "Decimal": Decimal,
 }
-# What stands for a null in a list; NaN is a null in a column, but a number like others in a list.
-_MISSING: dict[ValueType, Any] = {"Float32": np.nan, "Float64": np.nan, "UnixTimestamp": NULL_SECONDS}
+# The value of a null in a list. NaN is a null in a column, but a number like others in a list.
+_NULL_ELEMENTS: dict[ValueType, Any] = {"Float32": np.nan, "Float64": np.nan, "UnixTimestamp": NULL_SECONDS}
 
 
-def read_column(dtype: ValueType, values: pa.ChunkedArray) -> Column:
-    """Values and validity of one column.
+def read_column(dtype: ValueType, values: pa.ChunkedArray | pa.Array) -> Column:
+    """Convert one column.
 
     Parameters
     ----------
     dtype
         Type of the feature or join key.
     values
-        Shape (n,). NaN is null, as it is to Feast. Whole numbers may come as floats, which is what pandas
-        makes of integers with nulls. Of a set, an element that comes again is left out.
+        Shape (n,). NaN is null, as it is to Feast. Whole numbers may come as floats, as pandas has integers
+        beside nulls. Of a set, an element that comes again is left out.
 
     Returns
     -------
     tuple
-        Values, `Lists` of them for lists and sets, messages of nested types, and False where null. In a list
-        of floating numbers a null is NaN, in one of times a missing time, as Feast writes them; other lists
-        have no room for nulls.
+        Values and validity, False where null. Lists and sets are `Lists`, composite types their messages,
+        times epoch milliseconds. In a list of floating numbers a null is NaN, in one of times a missing time,
+        as Feast writes them; other lists have no room for nulls.
 
     Raises
     ------
     ValueError
         When a value is of another type or does not fit; the message says which.
+
+    Examples
+    --------
+    >>> read_column("Int64", pa.array([1.0, None, 3.0]))
+    (array([1, 0, 3]), array([ True, False,  True]))
+    >>> read_column("Int32", pa.array([2**31]))
+    Traceback (most recent call last):
+    ValueError: row 0 is 2147483648, which is no Int32
     """
     array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     if isinstance(array, pa.ChunkedArray):  # what combining gives for no rows at all
@@ -70,44 +79,8 @@ def read_column(dtype: ValueType, values: pa.ChunkedArray) -> Column:
     return _read_scalars(dtype, array)
 
 
-def _read_scalars(dtype: ValueType, array: pa.Array) -> Column:
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if pa.types.is_floating(array.type):
-        array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
-    valid = np.asarray(pc.is_valid(array))
-    return _read(dtype, array, valid), valid
-
-
-def _read_lists(dtype: ValueType, element: ValueType, array: pa.Array) -> Lists:
-    if pa.types.is_null(array.type):
-        return Lists(_read(element, pa.nulls(0), np.ones(0, np.bool_)), np.zeros(len(array), np.int64))
-    if not any(is_list(array.type) for is_list in _LISTS):
-        raise ValueError(f"it is {array.type}, not {dtype}")
-    lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0)).astype(np.int64)
-    inside = array.flatten()  # without what stands behind nulls
-    values, valid = _read_scalars(element, inside)
-    if not valid.all():
-        if element not in _MISSING:
-            row = int(np.searchsorted(np.cumsum(lengths), np.argmin(valid), side="right"))
-            raise ValueError(f"row {row} has a null in it, for which {dtype} has no room")
-        values = np.where(valid, values, _MISSING[element])
-    lists = Lists(values, lengths)
-    return _distinct(lists) if dtype.startswith("Set") else lists
-
-
-def _distinct(lists: Lists) -> Lists:
-    """Each element of a set once: numbers in the order of Python's sets, and so of Feast's rows; texts, which
-    have another order there in every process, as they come first."""
-    kind = lists.values.dtype if isinstance(lists.values, np.ndarray) else None
-    found = [list(set(each) if kind else dict.fromkeys(each)) for each in lists.tolist()]
-    values = [value for each in found for value in each]
-    lengths = np.array([len(each) for each in found], np.int64)
-    return Lists(np.array(values, kind) if kind else values, lengths)
-
-
 def read_times_us(values: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Event times in epoch microseconds; those without a zone are UTC.
+    """Convert event times to epoch microseconds; without a zone they are UTC.
 
     Raises
     ------
@@ -121,7 +94,48 @@ def read_times_us(values: pa.ChunkedArray) -> NDArray[np.int64]:
     return np.asarray(values.cast(pa.timestamp("us", values.type.tz), safe=False).cast(pa.int64()))
 
 
-def _read(dtype: ValueType, array: pa.Array, valid: NDArray[np.bool_]) -> Any:
+def _read_lists(dtype: ValueType, element: ValueType, array: pa.Array) -> Lists:
+    if pa.types.is_null(array.type):
+        return Lists(_values(element, pa.nulls(0), np.ones(0, np.bool_)), np.zeros(len(array), np.int64))
+    if not any(is_list(array.type) for is_list in _LISTS):
+        raise ValueError(f"it is {array.type}, not {dtype}")
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0)).astype(np.int64)
+    elements = array.flatten()  # without what stands behind nulls
+    if element == "UnixTimestamp" and pa.types.is_timestamp(elements.type):  # toward zero, as Feast in lists
+        elements = elements.cast(pa.timestamp("s", elements.type.tz), safe=False)
+    values, valid = _read_scalars(element, elements)
+    if not valid.all():
+        if element not in _NULL_ELEMENTS:
+            row = int(np.searchsorted(np.cumsum(lengths), np.argmin(valid), side="right"))
+            raise ValueError(f"row {row} has a null in it, for which {dtype} has no room")
+        values = np.where(valid, values, _NULL_ELEMENTS[element])
+    lists = Lists(values, lengths)
+    return _distinct(lists) if dtype.startswith("Set") else lists
+
+
+def _distinct(lists: Lists) -> Lists:
+    """Keep each element of a set once, in the order of Feast's rows.
+
+    That of numbers is the order of Python's sets. Texts have another order there in every process: they keep
+    that of the table.
+    """
+    dtype = lists.values.dtype if isinstance(lists.values, np.ndarray) else None
+    sets = [list(set(elements) if dtype else dict.fromkeys(elements)) for elements in lists.tolist()]
+    values = [value for elements in sets for value in elements]
+    lengths = np.array([len(elements) for elements in sets], np.int64)
+    return Lists(np.array(values, dtype) if dtype else values, lengths)
+
+
+def _read_scalars(dtype: ValueType, array: pa.Array) -> Column:
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_floating(array.type):
+        array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
+    valid = np.asarray(pc.is_valid(array))
+    return _values(dtype, array, valid), valid
+
+
+def _values(dtype: ValueType, array: pa.Array, valid: NDArray[np.bool_]) -> Any:
     kind = array.type
     if pa.types.is_null(kind):
         return [b""] * len(array) if wire_of(dtype) == "text" else np.zeros(len(array), np.int64)
@@ -130,14 +144,18 @@ def _read(dtype: ValueType, array: pa.Array, valid: NDArray[np.bool_]) -> Any:
     if dtype == "Bool" and pa.types.is_boolean(kind):
         return np.asarray(pc.fill_null(array, False))
     if dtype == "UnixTimestamp" and (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
-        zone = kind.tz if pa.types.is_timestamp(kind) else None
-        milliseconds = array.cast(pa.timestamp("ms", zone), safe=False)
-        return np.asarray(pc.fill_null(milliseconds.cast(pa.int64()), 0))
+        return _times_ms(array, valid)
     if dtype in ("Float32", "Float64") and (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
         return np.asarray(pc.fill_null(array.cast(pa.float64(), safe=False), 0.0))
-    if dtype in _INTEGERS and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        return _whole_numbers(dtype, array, valid)
+    if dtype in _WHOLE_NUMBERS and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return _whole_numbers(dtype, array)
     raise ValueError(f"it is {kind}, not {dtype}")
+
+
+def _times_ms(array: pa.Array, valid: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Epoch milliseconds of times and dates, rounded down; Arrow's cast would round those before 1970 up."""
+    times = np.asarray(array.to_numpy(zero_copy_only=False)).astype("datetime64[ms]")
+    return np.where(valid, times.astype(np.int64), 0)
 
 
 def _is_text(dtype: ValueType, array: pa.Array) -> bool:
@@ -146,21 +164,22 @@ def _is_text(dtype: ValueType, array: pa.Array) -> bool:
         return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         return False
-    for row, text in enumerate(array.to_pylist() if dtype in _WRITTEN else ()):
+    for row, text in enumerate(array.to_pylist() if dtype in _PARSERS else ()):
         try:
             if text is not None:
-                _WRITTEN[dtype](text)
+                _PARSERS[dtype](text)
         except (ValueError, ArithmeticError):
             raise ValueError(f"row {row} is {text!r}, which is no {dtype}") from None
     return True
 
 
-def _whole_numbers(dtype: ValueType, array: pa.Array, valid: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _whole_numbers(dtype: ValueType, array: pa.Array) -> NDArray[np.int64]:
     values = np.asarray(pc.fill_null(array, 0))
     limits = np.iinfo(np.int32 if dtype == "Int32" else np.int64)
-    whole = (values >= limits.min) & (values <= limits.max)
+    fits = (values >= limits.min) & (values <= limits.max)
     if values.dtype.kind == "f":
-        whole &= (values == np.floor(values)) & (values < 2.0**63)
-    if not whole.all():
-        raise ValueError(f"row {np.argmin(whole)} is {values[np.argmin(whole)]}, which is no {dtype}")
+        fits &= (values == np.floor(values)) & (values < 2.0**63)
+    if not fits.all():
+        row = int(np.argmin(fits))
+        raise ValueError(f"row {row} is {values[row]}, which is no {dtype}")
     return values.astype(np.int64)

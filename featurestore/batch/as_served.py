@@ -1,4 +1,4 @@
-"""Columns of a table as they would be served: written into the online store and read from it."""
+"""Columns of a table as the online store would serve them: encoded as its rows are, and decoded again."""
 
 from __future__ import annotations
 
@@ -15,12 +15,22 @@ from headrace.schemas.feature_types import ValueType
 
 
 def served_values(name: str, dtype: ValueType, column: pa.ChunkedArray) -> list[Any]:
-    """The values of a feature as `FeatureClient` gives them: JSON as what it says, maps as dicts.
+    """Convert the values of a feature to what `FeatureClient` gives: JSON parsed, maps as dicts.
+
+    Parameters
+    ----------
+    name
+        Of the feature, for errors.
 
     Raises
     ------
     HeadraceError
         When the column is of another type.
+
+    Examples
+    --------
+    >>> served_values("info", "Json", pa.chunked_array([['{"a": 1}', None]]))
+    [{'a': 1}, None]
     """
     try:
         values, valid = read_column(dtype, column)

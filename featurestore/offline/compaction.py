@@ -1,15 +1,14 @@
 """Compaction of the feature log: many small files of a day become one, and repeated rows go.
 
-Of the rows of a key with one event time the one stays that follows from the longest prefix. The merged file
-is durable under its name before its parts are removed, so a crash leaves rows twice, and never none; and so
-it is for compactors that get in each other's way.
+Of the rows of a key with one event time the row of the longest log prefix stays. The merged file is durable
+under its name before the files it was merged from are removed. So a crash, or another compactor at the same
+time, leaves rows twice, and never none.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -20,15 +19,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.featurestore.offline.feature_log import ViewLog, write_durably
+from headrace.featurestore.offline.feature_log import ViewLog
+from headrace.featurestore.offline.parquet_files import remove_abandoned, write_durably
 from headrace.schemas.plan import Plan
-
-_ABANDONED_S = 86_400  # an unfinished file nobody will finish
 
 
 @dataclass(frozen=True)
 class Compacted:
-    """What became of one view: files and rows before and after, of the days that were touched."""
+    """What was merged of one view.
+
+    Attributes
+    ----------
+    days
+        Days with files that were merged.
+    files, rows
+        Files that were merged, and their rows.
+    rows_left
+        Rows of the merged files.
+    """
 
     view: str
     days: int = 0
@@ -38,37 +46,37 @@ class Compacted:
 
 
 def compact(directory: Path, plan: Plan, target_bytes: int = 256 << 20) -> list[Compacted]:
-    """Compact the feature log of every stream view. May run beside writers and other compactors.
+    """Compact the feature log of every stream view, also beside writers and other compactors.
 
     Parameters
     ----------
     directory
         Folder of the log.
     plan
-        The plan whose definitions are in force; rows of others are left alone.
+        The plan whose definitions are in force. Rows of others are left alone.
     target_bytes
-        Files of this size or more are not touched again; smaller ones of a day are merged up to it. One
-        merge is held in memory.
+        Smaller files of a day are merged up to this size; larger ones are left alone. One merge is held in
+        memory.
     """
     return [_compact_view(ViewLog(directory, plan, view.name), target_bytes) for view in plan.stream_views]
 
 
 def _compact_view(log: ViewLog, target_bytes: int) -> Compacted:
     days = files = rows = rows_left = 0
-    _sweep(log.folder)
+    remove_abandoned(log.folder)
     keys = [key.name for key in log.view.join_keys]
-    for folder, found in log.days():
-        days_before = files
-        for group in _groups(found, target_bytes):
+    for folder, day_files in log.days():
+        files_before = files
+        for group in _groups(day_files, target_bytes):
             with contextlib.suppress(FileNotFoundError):  # another compactor has merged it
                 before, after = _merge(log, folder, group, keys)
                 files, rows, rows_left = files + len(group), rows + before, rows_left + after
-        days += files > days_before
+        days += files > files_before
     return Compacted(log.view.name, days, files, rows, rows_left)
 
 
 def _groups(files: Sequence[Path], target_bytes: int) -> Iterator[list[Path]]:
-    """Files to be merged with each other, two or more."""
+    """Group files that are to be merged with each other, two or more."""
     group: list[Path] = []
     total = 0
     for file in files:
@@ -97,20 +105,16 @@ def _merge(log: ViewLog, folder: Path, group: Sequence[Path], keys: Sequence[str
 
 
 def latest_rows(table: pa.Table, keys: Sequence[str]) -> pa.Table:
-    """Rows in order of key and event time, and of each key and time the one with the greatest offset."""
-    same = [*keys, "event_timestamp"]
-    order = [*((name, "ascending") for name in same), ("_offset", "ascending"), ("_partition", "ascending")]
-    table = table.sort_by(order)
+    """Keep of each key and event time the row with the greatest offset, in order of key and event time.
+
+    >>> rows = {"user": [7, 7], "event_timestamp": [60, 60], "_offset": [4, 5], "_partition": [0, 0]}
+    >>> latest_rows(pa.table(rows), ["user"]).to_pylist()
+    [{'user': 7, 'event_timestamp': 60, '_offset': 5, '_partition': 0}]
+    """
+    identity = [*keys, "event_timestamp"]
+    table = table.sort_by([(name, "ascending") for name in [*identity, "_offset", "_partition"]])
     if len(table) < 2:
         return table
-    differs = [pc.not_equal(table[name][1:], table[name][:-1]) for name in same]
-    last = np.append(np.asarray(reduce(pc.or_, differs)), True)
-    return table.filter(pa.array(last))
-
-
-def _sweep(folder: Path) -> None:
-    """What crashed writers left."""
-    for file in folder.rglob(".*.unfinished"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - file.stat().st_mtime > _ABANDONED_S:
-                file.unlink()
+    differs_from_next = [pc.not_equal(table[name][1:], table[name][:-1]) for name in identity]
+    is_last = np.append(np.asarray(reduce(pc.or_, differs_from_next)), True)
+    return table.filter(pa.array(is_last))

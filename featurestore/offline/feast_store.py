@@ -6,8 +6,8 @@ In ``feature_store.yaml``::
       type: headrace.featurestore.offline.feast_store.DuckDBFileOfflineStore
 
 Feast's own store for files, `dask`, loses rows that were asked for: those that share their time with another
-and its join keys as far as the views joined up to then have them, and those for which a view has only a row
-older than its ttl. Here every one comes back, with nulls where there is nothing. All else is Feast's.
+row and its join keys (of the views joined up to then), and those for which a view has only a row older than
+its TTL. Here every row comes back, with nulls where a view has nothing. All else is Feast's.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from feast import FileSource
 from feast.infra.offline_stores.dask import DaskOfflineStore, DaskOfflineStoreConfig, DaskRetrievalJob
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.utils import _get_requested_feature_views_to_features_dict
 
 from headrace.featurestore.offline.point_in_time import History, join_as_of
+from headrace.featurestore.offline.table_history import table_history
 from headrace.schemas.errors import HeadraceError
 
 _TIME = "event_timestamp"
@@ -37,7 +37,7 @@ class DuckDBFileOfflineStoreConfig(DaskOfflineStoreConfig):  # type: ignore[misc
 
 
 class DuckDBFileOfflineStore(DaskOfflineStore):  # type: ignore[misc]
-    """See the module."""
+    """Feast's `DaskOfflineStore`, with historical retrieval that returns every row asked for."""
 
     @staticmethod
     def get_historical_features(
@@ -50,7 +50,10 @@ class DuckDBFileOfflineStore(DaskOfflineStore):  # type: ignore[misc]
         full_feature_names: bool = False,
         **kwargs: Any,
     ) -> RetrievalJob:
-        """As `feast.infra.offline_stores.offline_store.OfflineStore` has it."""
+        """Implement `feast.infra.offline_stores.offline_store.OfflineStore.get_historical_features`.
+
+        Entities that are no DataFrame, and a filter by created time, are left to Feast's own store.
+        """
         if not isinstance(entity_df, pd.DataFrame) or kwargs.get("filter_by_created_timestamp"):
             return DaskOfflineStore.get_historical_features(
                 config,
@@ -63,32 +66,24 @@ class DuckDBFileOfflineStore(DaskOfflineStore):  # type: ignore[misc]
                 **kwargs,
             )
         if _TIME not in entity_df.columns:
-            raise HeadraceError(f"the entities have no column '{_TIME}'; give the time of each row there")
-        times = pd.to_datetime(entity_df[_TIME], utc=True)
-        span = (times.min(), times.max())
-        derived = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
-        wanted, _ = _get_requested_feature_views_to_features_dict(feature_refs, feature_views, derived)
+            raise HeadraceError(
+                f"the entities have no column '{_TIME}' (found: {', '.join(map(str, entity_df.columns))}); "
+                "give the time of each row there"
+            )
+        asked = entity_df.assign(**{_TIME: pd.to_datetime(entity_df[_TIME], utc=True)})
+        on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
+        stored, _ = _get_requested_feature_views_to_features_dict(feature_refs, feature_views, on_demand)
         histories = [
             _history(view, features, config.repo_path, full_feature_names)
-            for view, features in wanted.items()
+            for view, features in stored.items()
         ]
         return _Job(
-            entity_df.assign(**{_TIME: times}),
-            histories,
-            full_feature_names,
-            config.repo_path,
-            derived,
-            RetrievalMetadata(
-                features=feature_refs,
-                keys=[name for name in entity_df.columns if name != _TIME],
-                min_event_timestamp=span[0],
-                max_event_timestamp=span[1],
-            ),
+            asked, histories, full_feature_names, config.repo_path, on_demand, _metadata(asked, feature_refs)
         )
 
 
 class _Job(DaskRetrievalJob):  # type: ignore[misc]
-    """A retrieval that is done when its result is asked for."""
+    """A retrieval that runs when its result is asked for."""
 
     def __init__(
         self,
@@ -110,32 +105,23 @@ class _Job(DaskRetrievalJob):  # type: ignore[misc]
         return join_as_of(asked, _TIME, self._histories)
 
 
-def _history(view: Any, features: list[str], repo_path: Path, full: bool) -> History:
-    source = view.batch_source
-    in_table = {name: own for own, name in source.field_mapping.items()}
-    prefix = f"{view.projection.name_to_use()}__" if full else ""
+def _history(view: Any, features: list[str], repo_path: Path, full_names: bool) -> History:
+    prefix = f"{view.projection.name_to_use()}__" if full_names else ""
     keys = [column.name for column in view.entity_columns]
-    return History(
-        name=view.name,
-        rows=file_path(source, repo_path),
-        join_keys={view.projection.join_key_map.get(key, key): in_table.get(key, key) for key in keys},
-        features={prefix + name: in_table.get(name, name) for name in features},
-        timestamp=in_table.get(source.timestamp_field, source.timestamp_field),
-        created=source.created_timestamp_column or None,
+    return table_history(
+        view.name,
+        view.batch_source,
+        repo_path,
+        join_keys={view.projection.join_key_map.get(key, key): key for key in keys},
+        features={prefix + name: name for name in features},
         ttl_ms=(view.ttl or timedelta(0)) // timedelta(milliseconds=1),
     )
 
 
-def file_path(source: Any, repo_path: Path) -> Path:
-    """Where the Parquet of a source is.
-
-    Raises
-    ------
-    HeadraceError
-        When it is not in files of this machine.
-    """
-    if not isinstance(source, FileSource) or "://" in source.path:
-        raise HeadraceError(
-            f"source '{source.name}' is not in files of this machine; use the offline store Feast has for it"
-        )
-    return Path(FileSource.get_uri_for_file_path(repo_path, source.path))
+def _metadata(asked: pd.DataFrame, feature_refs: list[str]) -> RetrievalMetadata:
+    return RetrievalMetadata(
+        features=feature_refs,
+        keys=[name for name in asked.columns if name != _TIME],
+        min_event_timestamp=asked[_TIME].min(),
+        max_event_timestamp=asked[_TIME].max(),
+    )

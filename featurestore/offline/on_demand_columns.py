@@ -1,4 +1,4 @@
-"""On-demand features of a table: those of a training set, by the functions that serve them."""
+"""On-demand features of a training set, by the functions that serve them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.featurestore.batch.as_served import served_values
-from headrace.featurestore.offline.feature_log import arrow_type
+from headrace.featurestore.offline.arrow_rows import arrow_type
 from headrace.featurestore.on_demand.functions import OnDemandFunctions
 from headrace.featurestore.on_demand.step import OnDemandStep
 from headrace.schemas.feature_specs import FeatureRef, FieldSpec
@@ -18,22 +18,13 @@ from headrace.schemas.plan import Plan
 
 
 def request_fields(plan: Plan, refs: Sequence[FeatureRef]) -> list[FieldSpec]:
-    """What the on-demand views of these features take from the request, each once."""
+    """List the fields that the on-demand views of these features take from the request, each once."""
     fields = [field for view in plan.on_demand_of(refs) for field in view.request]
     return list({field.name: field for field in fields}.values())
 
 
-def _values(plan: Plan, ref: FeatureRef, column: pa.ChunkedArray) -> list[Any]:
-    """Python's, as the function gets them where it serves."""
-    dtype = plan.dtype_of(ref)
-    if dtype in LOGGED_TYPES:
-        found: list[Any] = column.to_pylist()
-        return found
-    return served_values(ref.full_name, dtype, column)
-
-
 def add_on_demand(plan: Plan, refs: Sequence[FeatureRef], table: pa.Table, repo_dir: Path) -> pa.Table:
-    """The table, with a column ``view__feature`` more for each feature of the on-demand views of `refs`.
+    """Append a column ``view__feature`` for each feature of the on-demand views of `refs`.
 
     Parameters
     ----------
@@ -57,3 +48,12 @@ def add_on_demand(plan: Plan, refs: Sequence[FeatureRef], table: pa.Table, repo_
             name = f"{view.name}__{field.name}"
             table = table.append_column(name, pa.array(columns[name], arrow_type(field.dtype)))
     return table
+
+
+def _values(plan: Plan, ref: FeatureRef, column: pa.ChunkedArray) -> list[Any]:
+    """The values of a feature in Python's types, as the function gets them where it serves."""
+    dtype = plan.dtype_of(ref)
+    if dtype in LOGGED_TYPES:
+        values: list[Any] = column.to_pylist()
+        return values
+    return served_values(ref.full_name, dtype, column)

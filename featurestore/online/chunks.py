@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.featurestore.redis_codec.column_encoder import ViewEncoder
+from headrace.featurestore.redis_codec.column_encoder import Provenance, ViewEncoder
 from headrace.featurestore.redis_codec.row_encoder import Column, bulk
 from headrace.streams.connections.redis import RedisNodes
+from headrace.streams.connections.redis_updates import WRITE_FIELDS, HashUpdate, field_words
 
 
 class Chunk(Protocol):
@@ -31,7 +32,7 @@ class RowChunk:
     keys: Sequence[Any]
     features: Sequence[Column]
     times_us: NDArray[np.int64]
-    provenance: tuple[int, int, int] | None
+    provenance: Provenance | None
 
     def __len__(self) -> int:
         return len(self.keys[0])
@@ -66,17 +67,34 @@ class RowChunk:
 
 @dataclass(frozen=True)
 class HashChunk:
-    """Fields of one hash, in text."""
+    """Fields of one hash, in text, that stand for a prefix of a log."""
 
-    key: str
-    fields: Mapping[str, str]
+    update: HashUpdate
 
     def __len__(self) -> int:
         return 1
 
     def by_server(self, nodes: RedisNodes) -> Iterator[tuple[str, bytes, int]]:
-        words = ["HSET", self.key, *(word for item in self.fields.items() for word in item)]
+        key = self.update.key
+        words = ["EVALSHA", WRITE_FIELDS.digest, "1", key, *field_words(self.update)]
         packed = b"*%d\r\n" % len(words) + b"".join(bulk(word.encode()) for word in words)
+        yield nodes.owner(key.encode()), packed, 1
+
+
+@dataclass(frozen=True)
+class CountChunk:
+    """A number that is added to a field of a hash."""
+
+    key: str
+    field: str
+    number: int
+
+    def __len__(self) -> int:
+        return 1
+
+    def by_server(self, nodes: RedisNodes) -> Iterator[tuple[str, bytes, int]]:
+        words = ("HINCRBY", self.key, self.field, str(self.number))
+        packed = b"*4\r\n" + b"".join(bulk(word.encode()) for word in words)
         yield nodes.owner(self.key.encode()), packed, 1
 
 

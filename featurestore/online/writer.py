@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.featurestore.online.chunks import Chunk, HashChunk, RowChunk, by_server
+from headrace.featurestore.online.chunks import Chunk, CountChunk, HashChunk, RowChunk, by_server
 from headrace.featurestore.redis_codec.column_encoder import ViewEncoder
 from headrace.featurestore.redis_codec.row_encoder import Column
 from headrace.schemas.feature_specs import BatchViewSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis import RedisNodes
 from headrace.streams.connections.redis_retry import REDIS_ERRORS, RedisRetries
+from headrace.streams.connections.redis_updates import ELSEWHERE, WRITE_FIELDS, WRITE_ROW, HashUpdate
+from headrace.streams.progress import TWO_PARTITIONS, TWO_PARTITIONS_REMEDY, alarms_key
 from headrace.streams.sinks import OnlineRows
 
 _CHUNK_ROWS = 2000  # are packed at once
@@ -44,29 +47,48 @@ class RedisOnlineSink:
         self._turn = asyncio.Lock()
         self._lost = self._nodes.clustered  # whether it must be asked anew who owns what
         self._retries = RedisRetries("online rows", _log)
+        self._plan = plan
+        self._alarmed: set[str] = set()  # sources
         views: list[StreamViewSpec | BatchViewSpec] = [*plan.stream_views, *plan.batch_views]
-        self._encoders = {view.name: ViewEncoder(plan.project, view) for view in views}
+        verb = (b"EVALSHA", WRITE_ROW.digest.encode(), b"1")
+        self._streamed = {view.name: ViewEncoder(plan.project, view, verb) for view in plan.stream_views}
+        self._batched = {view.name: ViewEncoder(plan.project, view) for view in views}
+        self.replaced: Counter[int] = Counter()  # rows so far, by what `WRITE_ROW` found there
 
-    async def write(self, rows: Sequence[OnlineRows], hashes: Mapping[str, Mapping[str, str]]) -> None:
+    async def write(self, rows: Sequence[OnlineRows], updates: Sequence[HashUpdate]) -> None:
         """Store rows of stream views, and when every row is stored, what speaks of them.
 
-        Waits and retries for as long as Redis cannot take them. Two round trips: a row that Redis refused
-        must not be told of as stored.
+        A row that stands for a later prefix stays. Waits and retries for as long as Redis cannot take them.
+        Two round trips: a row that Redis refused must not be reported as stored.
 
         Parameters
         ----------
         rows
             In the order in which they are to be written.
-        hashes
-            Fields and values of other hashes, by key: progress and counts.
+        updates
+            Progress and counts.
 
         Raises
         ------
         ServiceUnavailable
             When Redis refuses for good, for example a wrong password.
         """
+        before = self.replaced[ELSEWHERE]
         await self._store(chunk for batch in rows for chunk in self._chunks(batch))
-        await self._store(HashChunk(key, fields) for key, fields in hashes.items() if fields)
+        if elsewhere := self.replaced[ELSEWHERE] - before:
+            await self._alarm(self._plan.stream_view(rows[0].view).source, elsewhere)
+        await self._store(HashChunk(update) for update in updates if update.fields)
+
+    async def _alarm(self, source: str, rows: int) -> None:
+        """Count rows that stood where another partition of their source had written."""
+        if source not in self._alarmed:
+            self._alarmed.add(source)
+            _log.error(
+                "source '%s': one key is in two partitions, and its rows replace each other. %s",
+                source,
+                TWO_PARTITIONS_REMEDY,
+            )
+        await self._store([CountChunk(alarms_key(self._plan.project), f"{TWO_PARTITIONS}|{source}", rows)])
 
     async def write_batch_view(
         self, view: str, keys: Sequence[Any], features: Sequence[Column], times_us: NDArray[np.int64]
@@ -80,7 +102,7 @@ class RedisOnlineSink:
         times_us
             Event times, epoch microseconds, shape (n,).
         """
-        rows = RowChunk(self._encoders[view], keys, features, times_us, None)
+        rows = RowChunk(self._batched[view], keys, features, times_us, None)
         await self._store(rows.part(part) for part in _parts(len(rows)))
 
     @property
@@ -95,8 +117,8 @@ class RedisOnlineSink:
 
     def _chunks(self, batch: OnlineRows) -> Iterator[RowChunk]:
         time_us = np.array([batch.as_of_ms * 1000])
-        provenance = (batch.partition, batch.offset, batch.as_of_ms)
-        rows = RowChunk(self._encoders[batch.view], batch.keys, batch.features, time_us, provenance)
+        provenance = (batch.partition, batch.offset, batch.as_of_ms, batch.state)
+        rows = RowChunk(self._streamed[batch.view], batch.keys, batch.features, time_us, provenance)
         return (rows.part(part) for part in _parts(len(batch)))
 
     async def _store(self, chunks: Iterable[Chunk]) -> None:
@@ -113,7 +135,7 @@ class RedisOnlineSink:
                 await self._send_until_stored(gathered)
 
     async def _send_until_stored(self, chunks: Sequence[Chunk]) -> None:
-        """HSET with the same values may be sent again, so a broken pipe needs no bookkeeping."""
+        """What is sent again finds itself there, so a broken pipe needs no bookkeeping."""
         while True:
             try:
                 await self._send(chunks)
@@ -152,13 +174,16 @@ class RedisOnlineSink:
         connection = self._connections.get(server)
         if connection is None:
             connection = self._connections[server] = self._nodes.async_connection(server)
-        await connection.connect()  # which finds the master, where sentinels know it; sending alone does not
+        if not connection.is_connected:
+            await connection.connect()  # finds the master, where sentinels know it; sending alone does not
+            for script in (WRITE_ROW, WRITE_FIELDS):
+                await connection.send_command("SCRIPT", "LOAD", script.text)
+                await connection.read_response()
         sent = 0
         for commands, count in packed:
             await connection.send_packed_command((commands,))
             sent += count
-        for _ in range(sent):
-            await connection.read_response()
+        self.replaced.update([await connection.read_response() for _ in range(sent)])
 
 
 def _parts(rows: int) -> Iterator[slice]:

@@ -31,7 +31,7 @@ _FEW_BYTES = 1000  # up to this many, packed whole numbers are read one by one
 _double = struct.Struct("<xd").unpack
 _float = struct.Struct("<xf").unpack
 _ELEMENT_TAG = layout.ELEMENT_TAG
-_provenance = layout.PROVENANCE.unpack
+_prefix = layout.PREFIX.unpack_from
 
 
 class Provenance(NamedTuple):
@@ -72,7 +72,7 @@ def decode_values(column: Sequence[bytes | None]) -> list[Any]:
 
 def decode_provenance(raw: bytes | None) -> Provenance | None:
     """Decode the provenance of a row; None where it is missing."""
-    return Provenance._make(_provenance(raw)) if raw else None
+    return Provenance._make(_prefix(raw)) if raw else None
 
 
 def _integer(raw: bytes) -> int:

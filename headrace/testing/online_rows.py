@@ -36,7 +36,7 @@ class OnlineStoreInMemory:
         """Store rows of a stream view."""
         self.latest_ms = max(self.latest_ms, rows.as_of_ms)
         time_us = np.array([rows.as_of_ms * 1000])
-        provenance = (rows.partition, rows.offset, rows.as_of_ms)
+        provenance = (rows.partition, rows.offset, rows.as_of_ms, rows.state)
         self._run(self._encoders[rows.view].commands(rows.keys, rows.features, time_us, provenance))
 
     def write_batch_view(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from headrace.featurestore.batch.materialize import BatchTable
+from headrace.featurestore.batch.table import BatchTable
 from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.online.response import FeatureResponse
 from headrace.featurestore.online.retrieval import EntityRows, Features, Retrievals

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from headrace.streams.connections.redis import redis_client
 from headrace.streams.connections.redis_retry import REDIS_ERRORS, RedisRetries
+from headrace.streams.connections.redis_updates import HashUpdate, write_fields
 
 _log = logging.getLogger(__name__)
 
@@ -32,8 +33,9 @@ class HashPublisher:
         """Whether Redis cannot take progress at the moment, and `publish` waits for it."""
         return self._retries.waiting
 
-    def publish(self, hashes: Mapping[str, Mapping[str, str]]) -> None:
-        """Write the fields of each hash; blocks, and tries again, while Redis cannot take them.
+    def publish(self, updates: Sequence[HashUpdate]) -> None:
+        """Write the fields of each update, unless those of a later prefix are there; blocks, and tries again,
+        while Redis cannot take them.
 
         Raises
         ------
@@ -42,15 +44,8 @@ class HashPublisher:
         """
         while True:
             try:
-                self._write(hashes)
+                write_fields(self._redis, updates)
             except REDIS_ERRORS as error:
                 time.sleep(self._retries.failed(error))
             else:
                 return self._retries.succeeded()
-
-    def _write(self, hashes: Mapping[str, Mapping[str, str]]) -> None:
-        pipeline = self._redis.pipeline(transaction=False)
-        for name, fields in hashes.items():
-            if fields:
-                pipeline.hset(name, mapping=dict(fields))
-        pipeline.execute()

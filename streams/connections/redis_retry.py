@@ -8,6 +8,7 @@ no connection, no answer, ``LOADING``     is away, or starting
 ``READONLY``, ``MASTERDOWN``              is a replica for the moment
 ``MISCONF``, ``NOREPLICAS``               cannot save, or not replicate
 ``BUSY``                                  runs a script
+``NOSCRIPT``                              has lost the scripts that a connection loaded
 ``MOVED``, ``ASK``, ``TRYAGAIN``,         moves a slot to another node of a cluster, or has nobody
 ``CLUSTERDOWN``                           for it
 ========================================  =====================================================
@@ -31,6 +32,7 @@ _TEMPORARY: Final = (
     exceptions.TimeoutError,
     exceptions.ReadOnlyError,
     exceptions.OutOfMemoryError,
+    exceptions.NoScriptError,
     exceptions.AskError,  # and MOVED
     exceptions.TryAgainError,
     exceptions.ClusterError,  # CLUSTERDOWN, MASTERDOWN, and more redirections than redis-py follows

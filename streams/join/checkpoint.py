@@ -17,6 +17,7 @@ from headrace.schemas import topics
 from headrace.schemas.marks import crosses, mark_headers
 from headrace.schemas.records import DeadLetter
 from headrace.schemas.router_specs import RouterSpec
+from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.join.input import feed_record, refused_letter
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.release import Released
@@ -32,8 +33,6 @@ from headrace.streams.join.state import (
 from headrace.streams.join.wire_format import closing_json, example_json
 from headrace.streams.log.offset_producer import OffsetProducer
 from headrace.streams.progress import Progress, counts_key, progress_field, progress_key
-
-Published = dict[str, dict[str, str]]  # Redis hash to field to value
 
 
 @dataclass
@@ -175,10 +174,8 @@ class JoinWriter:
                 where = topics.examples(self._project, router.name), 0
                 self._producer.send(*where, None, None, mark_headers(min(known)))
 
-    def written(self, cuts: Sequence[Cut]) -> Published:
+    def written(self, cuts: Sequence[Cut]) -> Iterator[HashUpdate]:
         """Progress and counts, now that the outputs are in the log."""
-        progress: dict[str, str] = {}
-        counts: dict[str, str] = {}
         for cut in cuts:
             of, name = cut.of, cut.of.router.name
             examples, closings = topics.examples(self._project, name), topics.closings(self._project, name)
@@ -186,9 +183,11 @@ class JoinWriter:
                 "examples": self._producer.end(examples, 0, of.ends["examples"]),
                 "closings": self._producer.end(closings, of.partition, of.ends["closings"]),
             }
-            counts[f"join|{name}|{of.partition}"] = json.dumps(asdict(cut.position.counts))
-            progress.update(_progress(of, cut.position.next_offsets))
-        return {progress_key(self._project): progress, counts_key(self._project): counts}
+            log, offsets = f"join|{name}|{of.partition}", cut.position.next_offsets
+            counts = {log: json.dumps(asdict(cut.position.counts))}
+            prefix = sum(offsets.values())  # each of them only advances
+            yield HashUpdate(progress_key(self._project), log, prefix, dict(_progress(of, offsets)))
+            yield HashUpdate(counts_key(self._project), log, prefix, counts)
 
     def send_changelog(self, cuts: Sequence[Cut]) -> None:
         """Touched keys and, last, the position, which says where the outputs end."""

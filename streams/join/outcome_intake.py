@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from headrace.schemas import topics
@@ -13,6 +13,7 @@ from headrace.schemas.plan import Plan
 from headrace.schemas.records import Outcome
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.connections.kafka import Kafka
+from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.join.outcome_reader import MarkForwarder, OutcomeReader
 from headrace.streams.log.offset_producer import OffsetProducer
 from headrace.streams.log.partitioner import partition_for
@@ -106,14 +107,12 @@ class OutcomeIntake:
         return f"intake|{self.source.topic}|{partition}".encode()
 
 
-def intake_published(
-    project: str, intakes: Sequence[OutcomeIntake], partition: int
-) -> dict[str, dict[str, str]]:
-    """Progress and counts of one partition of the event topic of these: Redis hash to field to value."""
-    progress, counts = {}, {}
+def intake_published(project: str, intakes: Sequence[OutcomeIntake], partition: int) -> Iterator[HashUpdate]:
+    """Progress and counts of one partition of the event topic of these."""
     for intake in intakes:
-        name, topic = intake.router.name, intake.source.topic
-        progress[progress_field("outcomes", topic, partition, name)] = intake.progress(partition).encode()
-        found = json.dumps(asdict(intake.reader(partition).counts))
-        counts[f"outcomes|{name}|{topic}|{partition}"] = found
-    return {progress_key(project): progress, counts_key(project): counts}
+        name, topic, reader = intake.router.name, intake.source.topic, intake.reader(partition)
+        log = progress_field("outcomes", topic, partition, name)
+        progress = {log: intake.progress(partition).encode()}
+        counts = {f"outcomes|{name}|{topic}|{partition}": json.dumps(asdict(reader.counts))}
+        yield HashUpdate(progress_key(project), log, reader.next_offset, progress)
+        yield HashUpdate(counts_key(project), log, reader.next_offset, counts)

@@ -126,7 +126,7 @@ class OutcomeIntakes:
 
     def _finish(self, intakes: Sequence[OutcomeIntake], partition: int) -> None:
         self._producer.flush_blocking()
-        self._publisher.publish(intake_published(self._plan.project, intakes, partition))
+        self._publisher.publish(list(intake_published(self._plan.project, intakes, partition)))
 
     async def _readable(self, message: Any) -> list[OutcomeIntake] | None:
         """The intakes of a range, restored, with its writer schemas; None when it is to be read again."""

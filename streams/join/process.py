@@ -260,7 +260,7 @@ class JoinProcess:
 
     def _finish(self, cuts: list[Cut], checkpoint: bool) -> None:
         self._producer.flush_blocking()
-        self._publisher.publish(self._writer.written(cuts))
+        self._publisher.publish(list(self._writer.written(cuts)))
         if checkpoint:
             self._writer.send_changelog(cuts)
             self._producer.flush_blocking()

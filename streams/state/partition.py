@@ -6,10 +6,11 @@ and taken up again at any point. They know neither Kafka nor Redis, so tests dri
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,7 @@ class _Stateful:
         self.definition, self.topic, self.partition = definition, topic, partition
         self.groups = {group.name: group for group in groups}
         self.next_offset = 0
+        self.state_id = hashlib.sha256(definition.encode()).digest()[:8]  # of rows that can be compared
         self._prefix = f"k|{definition}|".encode()
         self._position_key = f"p|{definition}".encode()
 
@@ -129,7 +131,13 @@ class _Stateful:
 
     def _emit(self) -> list[OnlineRows]:
         found = [group.emit(self.partition, self.next_offset) for group in self.groups.values()]
-        return [rows for part in found for rows in part]
+        return [replace(rows, state=self.state_id) for part in found for rows in part]
+
+    def emit_all(self) -> Iterator[OnlineRows]:
+        """Rows of every key, also of those that are ahead of the position."""
+        for group in self.groups.values():
+            for rows in group.emit_all(self.partition, self.next_offset):
+                yield replace(rows, state=self.state_id)
 
     @property
     def unfit_sums(self) -> int | None:

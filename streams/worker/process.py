@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.schemas import topics
@@ -20,6 +20,7 @@ from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.known_topics import refuse_missing_topics
+from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.intake.expectations import Alerts, RowExpectations
 from headrace.streams.intake.udf import Transform, view_udfs
 from headrace.streams.log.producer import LogProducer
@@ -211,9 +212,7 @@ class WorkerProcess:
         owned.writing = asyncio.create_task(guarded(self._write(owned, effects, published)))
         owned.writing.add_done_callback(lambda _: self._room.release())
 
-    async def _write(
-        self, owned: OwnedPartition, effects: Effects, published: Mapping[str, Mapping[str, str]]
-    ) -> None:
+    async def _write(self, owned: OwnedPartition, effects: Effects, published: Sequence[HashUpdate]) -> None:
         self._send(owned, effects)
         for rows in effects.rows:
             self._row_expectations.check(rows.view, rows.features)
@@ -251,7 +250,7 @@ class WorkerProcess:
         for shard, block in enumerate(effects.blocks):
             self._producer.send(topics.shuffle(project, owned.source.name), shard, None, block)
 
-    def _published(self, owned: OwnedPartition) -> Mapping[str, Mapping[str, str]]:
+    def _published(self, owned: OwnedPartition) -> list[HashUpdate]:
         return feature_progress(self._plan.project, owned.source.topic, owned.state)
 
     async def _checkpoint_forever(self) -> None:

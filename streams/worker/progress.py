@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 
+from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.progress import Progress, counts_key, progress_field, progress_key
 from headrace.streams.state.partition import Shard, SourcePartition
 
 
-def feature_progress(
-    project: str, topic: str, state: SourcePartition | Shard
-) -> Mapping[str, Mapping[str, str]]:
-    """Progress and counts by Redis hash, as of the state's position; `topic` is the event topic."""
+def feature_progress(project: str, topic: str, state: SourcePartition | Shard) -> list[HashUpdate]:
+    """Progress and counts as of the state's position; `topic` is the event topic."""
     if isinstance(state, Shard):
         member = f"shard-{state.partition}"
-        heard = {
+        progress = {
             progress_field("features", topic, partition, member): Progress(offset).encode()
             for partition, offset in state.heard.items()
         }
-        sums = _sums(topic, member, state)
-        return {progress_key(project): heard} | ({counts_key(project): sums} if sums else {}) if heard else {}
-    field_name = progress_field("features", topic, state.partition, "direct")
-    counts = {f"intake|{topic}|{state.partition}": json.dumps(asdict(state.counts))}
-    if expected := state.intake.expectations.counts:
-        counts[f"expectations|{topic}|{state.partition}"] = json.dumps(expected)
-    return {
-        progress_key(project): {field_name: Progress(state.next_offset).encode()},
-        counts_key(project): counts | _sums(topic, "direct", state),
-    }
+        counts = _sums(topic, member, state)
+    else:
+        member = "direct"
+        field_name = progress_field("features", topic, state.partition, member)
+        progress = {field_name: Progress(state.next_offset).encode()}
+        counts = {f"intake|{topic}|{state.partition}": json.dumps(asdict(state.counts))}
+        if expected := state.intake.expectations.counts:
+            counts[f"expectations|{topic}|{state.partition}"] = json.dumps(expected)
+        counts |= _sums(topic, member, state)
+    log = progress_field("features", topic, state.partition, member)
+    return [
+        HashUpdate(key, log, state.next_offset, fields, state.state_id)
+        for key, fields in ((progress_key(project), progress), (counts_key(project), counts))
+    ]
 
 
 def _sums(topic: str, member: str, state: SourcePartition | Shard) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from headrace.schemas import topics
@@ -17,6 +17,7 @@ from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
+from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.log.reader import end_offset, partition_count, read_log
 from headrace.streams.sinks import OnlineRows
 from headrace.streams.state.partition import Shard, SourcePartition
@@ -33,7 +34,7 @@ class RowStore(Protocol):
     def write(self, rows: OnlineRows) -> Mapping[str, int]:
         """Store the rows that are missing, or there as of an earlier prefix; says how many were what."""
 
-    def publish(self, hashes: Mapping[str, Mapping[str, str]]) -> None:
+    def publish(self, updates: Sequence[HashUpdate]) -> None:
         """Store progress and counts, where none are or those of a shorter prefix."""
 
 
@@ -70,10 +71,6 @@ class _Part:
             self._at = message.offset() + 1
         (self.state.restore if first else self.state.catch_up)(entries)
         return first or bool(entries)
-
-    def rows(self) -> Iterator[OnlineRows]:
-        for group in self.state.groups.values():
-            yield from group.emit_all(self.state.partition, self.state.next_offset)
 
 
 class Rebuild:
@@ -149,7 +146,7 @@ class Rebuild:
 
     def _write(self, part: _Part) -> None:
         found: Counter[str] = Counter()
-        for rows in part.rows():
+        for rows in part.state.emit_all():
             found.update(self._store.write(rows))
         self.written += found
         told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(found.items())) or "no rows"

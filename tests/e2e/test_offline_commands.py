@@ -80,7 +80,7 @@ def plant(stack: LocalStack, prediction: Prediction) -> None:
 
     async def write() -> None:
         sink = RedisOnlineSink(stack.redis_url, stack.plan)
-        await sink.write([rows], {})
+        await sink.write([rows], [])
         await sink.close()
 
     asyncio.run(write())

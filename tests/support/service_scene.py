@@ -58,7 +58,7 @@ class Scene:
             as_of_ms=AS_OF_MS,
         )
         sink = RedisOnlineSink(self.redis_url, self.plan)
-        await sink.write([rows], {})
+        await sink.write([rows], [])
         await sink.close()
 
     @contextlib.contextmanager

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from headrace.featurestore.batch.materialize import materialize
 from headrace.featurestore.compile.features import compile_features, register
 from headrace.featurestore.field_status import FieldStatus
-from headrace.featurestore.offline.dataset import as_of_event_time
+from headrace.featurestore.offline.event_time_dataset import as_of_event_time
 from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
 from headrace.featurestore.redis_codec.decoder import decode_values
 from headrace.featurestore.redis_codec.layout import feature_field, value_tag

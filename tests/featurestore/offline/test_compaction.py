@@ -173,5 +173,6 @@ def test_a_later_offset_wins_over_one_that_a_crash_wrote_again(tmp_path):
         log.append(row(0, 10, offset))
         log.flush()
     asked = pa.table({"user": [0], "event_timestamp": pa.array([11], pa.timestamp("ms", "UTC"))})
-    history = History("by_user", tmp_path / "by_user", {"user": "user"}, {"offset": "_offset"})
+    files = ViewLog(tmp_path, PLAN, "by_user").files
+    history = History("by_user", files, {"user": "user"}, {"offset": "_offset"})
     assert join_as_of(asked, "event_timestamp", [history])["offset"].to_pylist() == [5]

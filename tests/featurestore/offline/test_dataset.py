@@ -16,15 +16,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from headrace.featurestore.compile.features import compile_features, register
-from headrace.featurestore.offline.dataset import (
-    as_of_event_time,
-    as_served,
-    join_keys_of,
-    read_entities,
-    request_fields_of,
-    router_of,
-)
+from headrace.featurestore.offline.entities import join_keys_of, read_entities, request_fields_of
+from headrace.featurestore.offline.event_time_dataset import as_of_event_time
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog
+from headrace.featurestore.offline.served_dataset import as_served, router_of
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import FeatureRef
 from headrace.schemas.plan import Plan

@@ -107,7 +107,7 @@ def write(redis_url: str, plan: Plan) -> None:
         sink = RedisOnlineSink(redis_url, plan)
         fresh = OnlineRows("fresh", (users,), features, 0, 10, AS_OF_MS)
         pair = OnlineRows("pair", (np.array([b"EWR", b"LGA"]), users), features, 1, 20, AS_OF_MS)
-        await sink.write([fresh, pair], {})
+        await sink.write([fresh, pair], [])
         info = [([b"one"], valid[:1]), (np.array([86_400_000]), valid[:1])]
         await sink.write_batch_view("info", [users[:1]], info, np.array([AS_OF_MS * 1000]))
         await sink.close()

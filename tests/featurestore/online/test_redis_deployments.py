@@ -20,6 +20,7 @@ from headrace.schemas.errors import ServiceUnavailable, SettingsError
 from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, SourceSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis import redis_client
+from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.connections.redis_url import RedisUrl
 from headrace.streams.progress import Progress, ProgressStore, progress_field, progress_key
 from headrace.streams.sinks import OnlineRows
@@ -60,7 +61,8 @@ def rows(value: int, names: list[str], offset: int = 5) -> OnlineRows:
 async def write(url: str, plan: Plan, *batches: OnlineRows) -> None:
     sink = RedisOnlineSink(url, plan)
     progress = {progress_field("features", "events", 0, "direct"): Progress(7).encode()}
-    await sink.write(batches, {progress_key(plan.project): progress, f"{plan.project}:other": {"a": "1"}})
+    updates = [HashUpdate(progress_key(plan.project), "a", 7, progress)]
+    await sink.write(batches, [*updates, HashUpdate(f"{plan.project}:other", "a", 1, {"a": "1"})])
     await sink.close()
 
 
@@ -97,7 +99,7 @@ def check_rebuild(url: str, plan: Plan) -> None:
     assert store.write(rows(4, NAMES[:20], offset=5)) == {"current": 20}
     assert read(url, plan, [*NAMES[:21], "new"]) == [3] * 20 + [1, 3]
     field = progress_field("features", "events", 0, "direct")
-    store.publish({progress_key(plan.project): {field: Progress(3).encode()}})
+    store.publish([HashUpdate(progress_key(plan.project), "a", 3, {field: Progress(3).encode()})])
     with redis_client(url) as client:
         assert ProgressStore(client, plan).read()["features", "events", 0, "direct"].next_offset == 7
 
@@ -140,7 +142,7 @@ async def test_slots_may_move_between_nodes(cluster: Cluster) -> None:
     sink, client = RedisOnlineSink(cluster.url, plan), FeatureClient(plan, cluster.url)
     later = AsyncFeatureClient(plan, cluster.url)
     try:
-        await sink.write([rows(1, names)], {})
+        await sink.write([rows(1, names)], [])
         with source.client() as old, target.client() as new:
             new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", cluster.identity(source))
             old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", cluster.identity(target))
@@ -151,7 +153,7 @@ async def test_slots_may_move_between_nodes(cluster: Cluster) -> None:
                 assert client.get_online_features(["v:n"], {"k": names}).columns["v__n"] == [1] * 40
                 found = await later.get_online_features(["v:n"], {"k": names})
                 assert found.columns["v__n"] == [1] * 40
-            writing = asyncio.create_task(sink.write([rows(2, names)], {}))
+            writing = asyncio.create_task(sink.write([rows(2, names)], []))
             await eventually_in_loop(lambda: sink.waiting, "a sink that waits")
             old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys[25:])
             for node in (new, old):
@@ -172,11 +174,11 @@ async def test_a_node_that_comes_back_is_written_and_read_again(tmp_path: Path) 
     with running(*cluster.nodes):
         await asyncio.to_thread(cluster.form)
         sink, client = RedisOnlineSink(cluster.url, plan), FeatureClient(plan, cluster.url)
-        await sink.write([rows(1, NAMES)], {})
+        await sink.write([rows(1, NAMES)], [])
         cluster.nodes[2].kill()
         with pytest.raises(ServiceUnavailable, match="cannot be read"):
             client.get_online_features(["v:n"], {"k": NAMES})
-        writing = asyncio.create_task(sink.write([rows(2, NAMES)], {}))
+        writing = asyncio.create_task(sink.write([rows(2, NAMES)], []))
         await eventually_in_loop(lambda: sink.waiting, "a sink that waits")
         await asyncio.to_thread(cluster.nodes[2].start)
         await writing
@@ -208,13 +210,13 @@ async def test_behind_sentinels_the_new_master_is_found(tmp_path: Path) -> None:
         await asyncio.to_thread(check_everything, url)
         sink, client = RedisOnlineSink(url, plan), FeatureClient(plan, url)
         later = AsyncFeatureClient(plan, url)
-        await sink.write([rows(1, NAMES)], {})
+        await sink.write([rows(1, NAMES)], [])
         assert client.get_online_features(["v:n"], {"k": NAMES[:2]}).columns["v__n"] == [1, 1]
         assert (await later.get_online_features(["v:n"], {"k": NAMES[:2]})).columns["v__n"] == [1, 1]
         master.kill()
         with pytest.raises(ServiceUnavailable):
             client.get_online_features(["v:n"], {"k": NAMES[:2]})
-        await sink.write([rows(2, NAMES)], {})  # returns when the replica has been promoted
+        await sink.write([rows(2, NAMES)], [])  # returns when the replica has been promoted
         assert client.get_online_features(["v:n"], {"k": NAMES[:2]}).columns["v__n"] == [2, 2]
         assert (await later.get_online_features(["v:n"], {"k": NAMES[:2]})).columns["v__n"] == [2, 2]
         with replica.client() as promoted:

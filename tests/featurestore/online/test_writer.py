@@ -20,6 +20,7 @@ from headrace.schemas.errors import ServiceUnavailable
 from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.columnar.lists import Lists
+from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.sinks import OnlineRows
 
 
@@ -37,25 +38,30 @@ def counts(keys: range, value: int, offset: int = 5) -> OnlineRows:
     return OnlineRows("v", (np.array(keys),), (column,), 2, offset, 1_700_000_000_123)
 
 
+def update(project: str, offset: int, **fields: str) -> HashUpdate:
+    return HashUpdate(f"{project}:progress", "log", offset, fields)
+
+
 async def test_rows_are_stored_with_their_provenance_and_the_hashes_beside_them(
     redis_url: str, project: str
 ) -> None:
     sink = RedisOnlineSink(redis_url, plan_of(project))
-    await sink.write([counts(range(-2, 3), 7)], {f"{project}:progress": {"a": "1", "b": "é"}})
+    await sink.write([counts(range(-2, 3), 7)], [update(project, 5, a="1", b="é")])
     await sink.close()
     with FeatureClient(plan_of(project), redis_url) as client:
         found = client.get_online_features(["v:n"], {"k": [-2, 2, 3]})
     assert found.columns == {"v__n": [7, 7, None]}
     assert found.provenance == {"v": [Provenance(2, 5, 1_700_000_000_123)] * 2 + [None]}
     with redis.Redis.from_url(redis_url) as connection:
-        assert connection.hgetall(f"{project}:progress") == {b"a": b"1", b"b": "é".encode()}
+        stored = connection.hgetall(f"{project}:progress")
+        assert (stored[b"a"], stored[b"b"]) == (b"1", "é".encode())
 
 
 async def test_more_rows_than_one_pipeline_holds_are_all_stored_in_order(
     redis_url: str, project: str
 ) -> None:
     sink = RedisOnlineSink(redis_url, plan_of(project))
-    await sink.write([counts(range(2500), 1), counts(range(1200, 1300), 2), counts(range(5), 3)], {})
+    await sink.write([counts(range(2500), 1), counts(range(1200, 1300), 2), counts(range(5), 3)], [])
     await sink.close()
     with FeatureClient(plan_of(project), redis_url) as client:
         found = client.get_online_features(["v:n"], {"k": list(range(2500))}).columns["v__n"]
@@ -69,7 +75,7 @@ async def test_whatever_is_packed_and_sent_at_once_the_same_is_stored(
     monkeypatch.setattr(online_writer, "_CHUNK_ROWS", packed)
     monkeypatch.setattr(online_writer, "_SENT_ROWS", sent)
     sink = RedisOnlineSink(redis_url, plan_of(project))
-    await sink.write([counts(range(100), 1), counts(range(50, 53), 2), counts(range(60), 3)], {})
+    await sink.write([counts(range(100), 1), counts(range(50, 53), 2), counts(range(60), 3)], [])
     await sink.close()
     with FeatureClient(plan_of(project), redis_url) as client:
         found = client.get_online_features(["v:n"], {"k": list(range(100))}).columns["v__n"]
@@ -81,17 +87,17 @@ async def test_a_row_that_is_refused_behind_many_others_is_told_of(
 ) -> None:
     monkeypatch.setattr(online_writer, "_CHUNK_ROWS", 10)
     sink = RedisOnlineSink(redis_url, plan_of(project))
-    await sink.write([counts(range(73, 74), 1)], {})
+    await sink.write([counts(range(73, 74), 1)], [])
     with redis.Redis.from_url(redis_url) as connection:
         (key,) = connection.scan_iter(f"*{project}", count=10_000)
         connection.delete(key)
         connection.set(key, "no hash")
     with pytest.raises(ServiceUnavailable, match="WRONGTYPE"):
-        await sink.write([counts(range(100), 1)], {f"{project}:progress": {"a": "1"}})
+        await sink.write([counts(range(100), 1)], [update(project, 5, a="1")])
     with redis.Redis.from_url(redis_url) as connection:
         assert not connection.exists(f"{project}:progress"), "progress speaks of rows that are stored"
         connection.delete(key)
-    await sink.write([counts(range(100), 4)], {})
+    await sink.write([counts(range(100), 4)], [])
     await sink.close()
     with FeatureClient(plan_of(project), redis_url) as client:
         assert client.get_online_features(["v:n"], {"k": [0, 73, 99]}).columns == {"v__n": [4, 4, 4]}
@@ -99,8 +105,8 @@ async def test_a_row_that_is_refused_behind_many_others_is_told_of(
 
 async def test_a_correction_at_the_same_time_replaces_the_row(redis_url: str, project: str) -> None:
     sink = RedisOnlineSink(redis_url, plan_of(project))
-    await sink.write([counts(range(1), 1)], {})
-    await sink.write([counts(range(1), 2, offset=6)], {})
+    await sink.write([counts(range(1), 1)], [])
+    await sink.write([counts(range(1), 2, offset=6)], [])
     await sink.close()
     with FeatureClient(plan_of(project), redis_url) as client:
         found = client.get_online_features(["v:n"], [{"k": 0}])
@@ -134,7 +140,7 @@ async def test_writes_wait_for_redis_and_say_so_once(
     """The server comes up only after the sink has complained; nobody waits for a guess of time."""
     server, plan = RedisServer(), plan_of(project)
     sink = RedisOnlineSink(server.url, plan)
-    writing = asyncio.create_task(sink.write([counts(range(3), 9)], {}))
+    writing = asyncio.create_task(sink.write([counts(range(3), 9)], []))
     await complaint.heard.wait()
     assert not writing.done()
     with server:
@@ -158,7 +164,7 @@ async def test_a_server_that_does_not_answer_is_away(project: str, complaint: Co
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         sink = RedisOnlineSink(f"redis://127.0.0.1:{port}/0", plan_of(project), timeout_s=0.05)
-        writing = asyncio.create_task(sink.write([counts(range(3), 9)], {}))
+        writing = asyncio.create_task(sink.write([counts(range(3), 9)], []))
         await complaint.heard.wait()
         assert not writing.done()
         writing.cancel()
@@ -168,11 +174,11 @@ async def test_a_server_that_does_not_answer_is_away(project: str, complaint: Co
 
 async def test_a_server_that_drops_its_connections_loses_nothing(redis_url: str, project: str) -> None:
     sink = RedisOnlineSink(f"{redis_url}?client_name={project}", plan_of(project))
-    await sink.write([counts(range(2), 1)], {})
+    await sink.write([counts(range(2), 1)], [])
     with redis.Redis.from_url(redis_url) as connection:
         (own,) = [c for c in connection.client_list() if c["name"] == project]
         connection.client_kill_filter(_id=own["id"])
-    await sink.write([counts(range(2), 2)], {})
+    await sink.write([counts(range(2), 2)], [])
     await sink.close()
     with FeatureClient(plan_of(project), redis_url) as client:
         assert client.get_online_features(["v:n"], {"k": [0, 1]}).columns == {"v__n": [2, 2]}
@@ -183,9 +189,8 @@ async def test_what_redis_refuses_for_good_is_raised(redis_url: str, project: st
     with redis.Redis.from_url(redis_url) as connection:
         connection.set(key, "not a hash")
     sink = RedisOnlineSink(redis_url, plan_of(project))
-    hashes = {f"{project}:progress": {"a": "1"}}
     with pytest.raises(ServiceUnavailable, match="WRONGTYPE"):
-        await sink.write([counts(range(3), 1)], hashes)
+        await sink.write([counts(range(3), 1)], [update(project, 5, a="1")])
     await sink.close()
     with redis.Redis.from_url(redis_url) as connection:
         assert not connection.exists(f"{project}:progress")  # what was not stored is not spoken of
@@ -206,7 +211,7 @@ async def test_lists_are_stored_across_the_borders_of_chunks(redis_url: str, pro
     texts = Lists(np.array([b"%d" % (n % 13) for n in range(shorter.sum())]), shorter)
     rows = OnlineRows("v", (np.arange(2300),), ((numbers, lengths > 0), (texts, shorter > 0)), 0, 9, 1)
     sink = RedisOnlineSink(redis_url, plan)
-    await sink.write([rows], {})
+    await sink.write([rows], [])
     await sink.close()
     with FeatureClient(plan, redis_url) as client:
         found = client.get_online_features(["v:last_3", "v:last_2"], {"k": list(range(2300))}).columns

@@ -24,7 +24,7 @@ def test_few_rows_have_the_bytes_of_many(data: st.DataObject) -> None:
     ]
     drawn = [data.draw(st.lists(of, min_size=count, max_size=count)) for of in (INT32, INT64, TEXT)]
     times = data.draw(st.lists(st.integers(-(2**54), 2**54), min_size=count, max_size=count))
-    provenance = data.draw(st.none() | st.just((1, 2, 3)))
+    provenance = data.draw(st.none() | st.just((1, 2, 3, b"8 bytes.")))
 
     def commands(times_of: int) -> bytes:
         """Of the rows so many times over."""

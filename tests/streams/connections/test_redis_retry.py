@@ -21,6 +21,7 @@ from headrace.schemas.errors import ServiceUnavailable
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis_hashes import HashPublisher
 from headrace.streams.connections.redis_retry import is_temporary, pause_s
+from headrace.streams.connections.redis_updates import HashUpdate
 from tests.support.redis_servers import Server, running
 from tests.support.waiting import PATIENCE_S, eventually
 
@@ -32,6 +33,10 @@ _FOREVER = 1_000_000
 def hset(value: str) -> bytes:
     words = [word.encode() for word in ("HSET", KEY, "f", value)]
     return b"*4\r\n" + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+
+
+def update(value: str) -> HashUpdate:
+    return HashUpdate(KEY, "log", int(value), {"f": value})
 
 
 class User(ABC):
@@ -51,7 +56,7 @@ class Sink(User):
         self._sink = RedisOnlineSink(url, Plan(project="p"))
 
     def write(self, value: str) -> None:
-        self._loop.run(self._sink.write([], {KEY: {"f": value}}))
+        self._loop.run(self._sink.write([], [update(value)]))
 
 
 class Publisher(User):
@@ -59,7 +64,7 @@ class Publisher(User):
         self._publisher = HashPublisher(url)
 
     def write(self, value: str) -> None:
-        self._publisher.publish({KEY: {"f": value}})
+        self._publisher.publish([update(value)])
 
 
 class SyncExchange(User):

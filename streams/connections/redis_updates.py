@@ -1,0 +1,104 @@
+"""Scripts that write to Redis only what stands for no earlier prefix of a log than what is there.
+
+Whoever lost a partition while it was paused does not know; so each write decides on its own, in one step,
+whether it still counts. Each script touches one key, so that a cluster takes it too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import redis
+
+
+@dataclass(frozen=True)
+class Script:
+    """A Lua script, called by its digest once a connection has loaded it."""
+
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """What EVALSHA calls it by."""
+        return hashlib.sha1(self.text.encode()).hexdigest()
+
+
+# KEYS[1] is an entity's hash. ARGV are fields and values as HSET takes them; the last pair is the provenance:
+# partition, offset, as-of time and state. One from before rows named their state always gives way.
+_ROW = """
+local has = redis.call('HGET', KEYS[1], ARGV[#ARGV - 1])
+local is = has and 1 or 2
+if has and #has == 28 then
+  local partition, offset, as_of, state = struct.unpack('<i4i8i8c8', has)
+  local p, o, a, s = struct.unpack('<i4i8i8c8', ARGV[#ARGV])
+  if s == state then
+    if p ~= partition then
+      is = 3
+    elseif offset > o or (offset == o and as_of > a) then
+      is = 4
+    elseif offset == o and as_of == a then
+      is = 0
+    end
+  end
+end
+if %s then redis.call('HSET', KEYS[1], unpack(ARGV)) end
+return is
+"""
+WRITE_ROW = Script(_ROW % "is ~= 4")
+RESTORE_ROW = Script(_ROW % "is == 1 or is == 2")  # leaves what another partition wrote
+SAME, OLDER, MISSING, ELSEWHERE, NEWER = range(5)  # the row that was there: what both answer
+
+# KEYS[1] is a hash. ARGV: the field that holds the prefix which the others stand for, its value, then fields
+# and values. 1 when they were written, 0 when those of a later prefix are there.
+WRITE_FIELDS = Script("""
+local has = redis.call('HGET', KEYS[1], ARGV[1])
+if has then
+  local there, ours = cjson.decode(has), cjson.decode(ARGV[2])
+  if there.state == ours.state and there.next > ours.next then return 0 end
+end
+redis.call('HSET', KEYS[1], unpack(ARGV))
+return 1
+""")
+
+PREFIX_MARK = "@"  # begins the name of a field that holds a prefix
+
+
+@dataclass(frozen=True)
+class HashUpdate:
+    """Fields of one Redis hash that follow from a prefix of a log: progress and counts.
+
+    Attributes
+    ----------
+    key
+        Of the hash.
+    log
+        Names the log; updates with one name replace each other, never a later prefix by an earlier one.
+    offset
+        The end of the prefix.
+    fields
+        Values by field name.
+    state
+        Eight bytes that name the state they come from; offsets of two states do not compare.
+    """
+
+    key: str
+    log: str
+    offset: int
+    fields: Mapping[str, str]
+    state: bytes = bytes(8)
+
+
+def field_words(update: HashUpdate) -> list[str]:
+    """What `WRITE_FIELDS` takes behind the key."""
+    prefix = json.dumps({"state": update.state.hex(), "next": update.offset})
+    return [f"{PREFIX_MARK}{update.log}", prefix, *(word for item in update.fields.items() for word in item)]
+
+
+def write_fields(client: redis.Redis, updates: Iterable[HashUpdate]) -> None:
+    """Run `WRITE_FIELDS` for each update."""
+    for update in updates:
+        if update.fields:
+            client.eval(WRITE_FIELDS.text, 1, update.key, *field_words(update))
