@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from river import compose, linear_model, preprocessing, tree
+from river import compose, dummy, linear_model, preprocessing, tree
 
 from headrace.learners.models.scoring import learn, score, score_and_learn
 from headrace.learners.models.state_digest import state_digest
@@ -53,3 +53,15 @@ def test_what_cannot_be_scored_is_not_learned() -> None:
     with pytest.raises(ValueError, match="nan"):
         score_and_learn(model, {"a": float("nan")}, 1.0)
     assert not model["LogisticRegression"].weights
+
+
+def test_scores_are_probabilities_and_a_model_that_knows_nothing_says_half() -> None:
+    assert score(dummy.PriorClassifier(), {}) == 0.5
+    prior = dummy.PriorClassifier()
+    learn(prior, {}, 0.0)
+    assert score(prior, {}) == 0.0
+    regressor = linear_model.LinearRegression()
+    learn(regressor, {"a": 1.0}, 3.0)
+    assert score(regressor, {"a": 1.0}) > 0.0
+    with pytest.raises(ValueError, match="nan"):
+        score(linear_model.LogisticRegression(), {"a": float("nan")})

@@ -13,7 +13,6 @@ from headrace.learners.routing.epochs import EpochKeeper
 from headrace.learners.routing.rewards import rewards
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Closing, Epoch
-from headrace.schemas.router_specs import RouterSpec
 from tests.support.flight_learners import HOUR_MS, closings, flights
 
 QUALITY = {"base": 0.55, "static": 0.6, "streaming": 0.8, "crossed": 0.62, "tree": 0.5}
@@ -114,23 +113,3 @@ def test_other_rules_begin_anew(plan: Plan) -> None:
     other = plan.routers[0].model_copy(update={"refresh_ms": 5})
     assert not EpochKeeper(other, plan.hash, 1).restore(keeper.to_json())
     assert EpochKeeper(plan.routers[0], plan.hash, 1).restore(keeper.to_json())
-
-
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({}, {"base": 1 - 0.3**2, "tree": 1 - 0.6**2}),
-        ({"reward": "accuracy"}, {"base": 1.0, "tree": 0.0}),
-        ({"reward": "label"}, {"tree": 1.0}),
-        ({"feedback": "arm"}, {"tree": 1 - 0.6**2}),
-    ],
-)
-def test_rewards(plan: Plan, change: dict[str, str], expected: dict[str, float]) -> None:
-    router: RouterSpec = plan.routers[0].model_copy(update=change)
-    closing = next(closings(plan, 1, {}))
-    scores = dict.fromkeys(router.arms, None) | {"base": 0.7, "tree": 0.4}
-    asked = closing.prediction.model_copy(update={"scores": scores, "chosen": "tree"})
-    closing = closing.model_copy(update={"prediction": asked, "label": 1.0})
-    assert rewards(router, closing) == pytest.approx(expected)
-    assert rewards(router, closing.model_copy(update={"status": "censored"})) == {}
-    assert rewards(router, closing.model_copy(update={"label": None})) == {}

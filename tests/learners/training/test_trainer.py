@@ -7,13 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from river import dummy, linear_model
 
 from headrace.learners.models.inputs import Inputs
 from headrace.learners.models.scoring import learn, score
 from headrace.learners.models.store import Artifact, ModelStore, PublishedVersion
 from headrace.learners.project import Project
-from headrace.learners.training.seen_ids import CAPACITY, SeenIds
 from headrace.learners.training.trainer import Trainer, replay
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example
@@ -143,35 +141,3 @@ def test_marks_tell_when_to_publish(compiled: tuple[Plan, Project]) -> None:
         True, False, True, False, False, True, False, True,
     ]  # fmt: skip
     assert trainer.offset == len(marks)
-
-
-def test_inputs_are_sorted_without_nulls_and_may_be_entities(
-    compiled: tuple[Plan, Project], stream: list[Example]
-) -> None:
-    plan, _ = compiled
-    inputs = Inputs(plan, plan.learner("tree"))
-    x = inputs.select(
-        {"delays__mean": None, "delays__count": 3, "other__f": 1}, {"distance": 5}, {"origin": "JFK"}
-    )
-    assert list(x.items()) == [("delays__count", 3), ("distance", 5), ("origin", "JFK")]
-
-
-def test_the_memory_of_ids_is_bounded_and_survives_a_restart() -> None:
-    seen = SeenIds()
-    assert all(seen.add(str(n)) for n in range(CAPACITY + 1))
-    seen = SeenIds(seen.to_bytes())
-    assert not seen.add(str(CAPACITY))
-    assert not seen.add("1")
-    assert seen.add("0")
-
-
-def test_scores_are_probabilities_and_a_model_that_knows_nothing_says_half() -> None:
-    assert score(dummy.PriorClassifier(), {}) == 0.5
-    prior = dummy.PriorClassifier()
-    learn(prior, {}, 0.0)
-    assert score(prior, {}) == 0.0
-    regressor = linear_model.LinearRegression()
-    learn(regressor, {"a": 1.0}, 3.0)
-    assert score(regressor, {"a": 1.0}) > 0.0
-    with pytest.raises(ValueError, match="nan"):
-        score(linear_model.LogisticRegression(), {"a": float("nan")})

@@ -1,0 +1,42 @@
+"""The inputs of a model: the same dict for learning as for serving."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from headrace.learners.models.inputs import Inputs
+from headrace.schemas.plan import Plan
+from tests.support.flight_learners import flights, prediction
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    return flights(tmp_path_factory.mktemp("project"))[0]
+
+
+def test_inputs_are_sorted_without_nulls_and_may_be_entities(plan: Plan) -> None:
+    inputs = Inputs(plan, plan.learner("tree"))
+    x = inputs.select(
+        {"delays__mean": None, "delays__count": 3, "other__f": 1}, {"distance": 5}, {"origin": "JFK"}
+    )
+    assert list(x.items()) == [("delays__count", 3), ("distance", 5), ("origin", "JFK")]
+
+
+def test_a_learner_without_a_service_reads_the_request_alone(plan: Plan) -> None:
+    features, request = {"delays__mean": 1.0, "delays__count": 2}, {"distance": 5, "flight": "f"}
+    assert Inputs(plan, plan.learner("static")).select(features, request, {}) == {"distance": 5}
+    assert Inputs(plan, plan.learner("base")).select(features, request, {}) == {}
+
+
+def test_a_field_of_the_request_comes_before_a_join_key_of_its_name(plan: Plan) -> None:
+    inputs = Inputs(plan, plan.learner("tree"))
+    assert inputs.select({}, {"origin": "EWR"}, {"origin": "JFK"}) == {"origin": "EWR"}
+
+
+def test_a_logged_prediction_gives_what_was_served(plan: Plan) -> None:
+    logged, inputs = prediction(plan, 1, random.Random(4)), Inputs(plan, plan.learner("tree"))
+    served = inputs.select(logged.features, logged.request, logged.entities)
+    assert served == inputs.of_prediction(logged)
+    assert {"distance", "origin"} <= served.keys()

@@ -1,0 +1,146 @@
+"""The consumer of closings: epochs in their topic, its file and Redis, and what a restart makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from confluent_kafka import Producer
+
+from headrace.deploy.local.mock_kafka import MockKafka
+from headrace.learners.models.pointers import ModelPointers
+from headrace.learners.training.closings import ClosingConsumer
+from headrace.learners.training.dead_letters import DeadLetters
+from headrace.schemas import topics
+from headrace.schemas.records import Closing, DeadLetter, Epoch
+from headrace.streams.log.reader import read_log
+from headrace.streams.progress import EPOCHS, ProgressStore
+from tests.support.flight_learners import HOUR_MS, closings, flights
+from tests.support.messages import mark, record
+
+QUALITY = {"base": 0.55, "static": 0.6, "streaming": 0.8, "crossed": 0.62, "tree": 0.5}
+
+
+class Scene:
+    """A router whose closings, in one partition, are handed over one by one."""
+
+    def __init__(self, broker: MockKafka, redis_url: str, project: str, folder: Path) -> None:
+        self.plan, _ = flights(folder, project)
+        self.router = self.plan.routers[0]
+        self.file = folder / "epochs.json"
+        self.topic = topics.closings(project, "delays")
+        self.redis = redis.Redis.from_url(redis_url)
+        self.pointers = ModelPointers(self.redis, project)
+        self._broker, self._producer = broker, Producer({"bootstrap.servers": broker.bootstrap})
+
+    def consumer(self, **changes: Any) -> ClosingConsumer:
+        router = self.router.model_copy(update=changes)
+        letters = DeadLetters(self._producer, self.plan.project)
+        return ClosingConsumer(
+            self.plan, router, self.file, 1, self._producer, self.pointers, letters, self._producer.flush
+        )
+
+    def closings(self, count: int) -> list[Closing]:
+        return list(closings(self.plan, count, QUALITY))
+
+    def feed(self, consumer: ClosingConsumer, found: list[Closing], first: int = 0) -> None:
+        for offset, closing in enumerate(found, first):
+            consumer.take(record(self.topic, offset, closing.to_bytes()))
+
+    def in_force(self) -> Epoch:
+        epoch = self.pointers.read(self.router).epoch
+        assert epoch is not None
+        return epoch
+
+    def prefix(self) -> int:
+        progress = ProgressStore(self.redis, self.plan).read()
+        return progress["train", self.topic, 0, EPOCHS].next_offset
+
+    def log(self, topic: str) -> list[bytes]:
+        self._producer.flush()
+        return [message.value() for message in read_log(self._broker.bootstrap, topic, 0)]
+
+    def epochs(self) -> list[Epoch]:
+        epochs = self.log(topics.epochs(self.plan.project, "delays"))
+        return [Epoch.model_validate_json(value) for value in epochs]
+
+
+@pytest.fixture
+def scene(redis_url: str, project: str, tmp_path: Path) -> Iterator[Scene]:
+    broker = MockKafka({topics.epochs(project, "delays"): 1, topics.dead_letters(project): 1})
+    yield Scene(broker, redis_url, project, tmp_path)
+    broker.close()
+
+
+def test_the_first_epoch_is_in_force_before_any_closing(scene: Scene) -> None:
+    consumer = scene.consumer()
+    consumer.begin()
+    assert (scene.in_force().epoch, scene.prefix()) == (0, 0)
+    assert scene.epochs() == []
+    assert not scene.file.exists()
+
+
+def test_an_epoch_that_is_complete_is_written_kept_and_put_in_force(scene: Scene) -> None:
+    consumer = scene.consumer()
+    consumer.begin()
+    scene.feed(consumer, scene.closings(70))
+    assert scene.in_force().epoch == 0
+    consumer.tick()
+    (epoch,) = scene.epochs()
+    assert scene.in_force() == epoch
+    assert (epoch.epoch, scene.prefix()) == (1, 70)
+    (sample,) = consumer.samples()
+    assert (sample.name, sample.labels, sample.value) == ("train_epoch", {"router": "delays"}, 1)
+
+
+def test_a_restart_goes_on_from_the_file_to_the_same_epochs(scene: Scene, tmp_path: Path) -> None:
+    found = scene.closings(200)
+    whole = scene.consumer()
+    scene.feed(whole, found)
+    whole.tick()
+    expected = scene.epochs()
+    scene.file.unlink()
+    first = scene.consumer()
+    scene.feed(first, found[:90])
+    first.tick()
+    second = scene.consumer()
+    second.begin()
+    assert scene.in_force() == expected[0]
+    # The file is as of an epoch: records behind it are read, and counted, again.
+    scene.feed(second, found[second.offset(0) :], second.offset(0))
+    second.tick()
+    assert scene.epochs()[len(expected) :] == expected
+    assert second.offset(0) == 200
+
+
+def test_under_other_rules_the_epochs_begin_anew(scene: Scene) -> None:
+    consumer = scene.consumer()
+    scene.feed(consumer, scene.closings(70))
+    consumer.tick()
+    assert scene.consumer().offset(0) > 0
+    changed = scene.consumer(reward="accuracy")
+    changed.begin()
+    assert (changed.offset(0), scene.in_force().epoch) == (0, 0)
+
+
+def test_what_is_no_closing_is_a_dead_letter_and_passed(scene: Scene) -> None:
+    consumer = scene.consumer()
+    consumer.take(record(scene.topic, 0, b"no closing"))
+    (letter,) = map(DeadLetter.model_validate_json, scene.log(topics.dead_letters(scene.plan.project)))
+    assert (letter.topic, letter.offset, letter.kind) == (scene.topic, 0, "malformed")
+    assert letter.reason.startswith("no closing:")
+    assert consumer.offset(0) == 1
+
+
+def test_a_mark_moves_the_clock_and_a_record_without_anything_only_the_offset(scene: Scene) -> None:
+    consumer, found = scene.consumer(), scene.closings(3)
+    scene.feed(consumer, found)
+    consumer.take(record(scene.topic, 3, None))
+    consumer.tick()
+    assert (consumer.offset(0), scene.epochs()) == (4, [])
+    consumer.take(mark(scene.topic, 4, found[-1].prediction.ts_ms + scene.router.wait_ms + HOUR_MS))
+    consumer.tick()
+    assert (consumer.offset(0), len(scene.epochs())) == (5, 1)

@@ -1,0 +1,182 @@
+"""The consumer of examples: when versions are published, and what becomes of records it cannot learn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from confluent_kafka import Producer
+
+from headrace.deploy.local.mock_kafka import MockKafka
+from headrace.learners.models.pointers import ModelPointer, ModelPointers
+from headrace.learners.models.store import ModelStore
+from headrace.learners.training.dead_letters import DeadLetters
+from headrace.learners.training.examples import ExampleConsumer
+from headrace.learners.training.trainer import Trainer
+from headrace.schemas import topics
+from headrace.schemas.records import DeadLetter, Example
+from headrace.streams.log.reader import read_log
+from tests.support.flight_learners import HOUR_MS, examples, flights
+from tests.support.messages import mark, record
+from tests.support.train_process import KEY
+
+NEVER_S = 1e9  # the wall clock publishes nothing
+
+
+class Scene:
+    """A project whose examples are handed over one by one."""
+
+    def __init__(self, broker: MockKafka, redis_url: str, project: str, folder: Path) -> None:
+        self.plan, self.project = flights(folder, project)
+        self.router = self.plan.routers[0]
+        self.store = ModelStore(folder / "models", KEY)
+        self.pointers = ModelPointers(redis.Redis.from_url(redis_url), project)
+        self.examples = topics.examples(project, "delays")
+        self._broker, self._producer = broker, Producer({"bootstrap.servers": broker.bootstrap})
+
+    def consumer(self, publish_every_s: float = NEVER_S) -> ExampleConsumer:
+        letters = DeadLetters(self._producer, self.plan.project)
+        return ExampleConsumer(
+            self.plan,
+            self.router,
+            self.project,
+            self.store,
+            self.pointers,
+            letters,
+            self._producer.flush,
+            publish_every_s,
+        )
+
+    def stream(self, count: int) -> list[Example]:
+        return list(examples(self.plan, count))
+
+    def feed(self, consumer: ExampleConsumer, values: list[bytes | int], first: int = 0) -> None:
+        """Hand over records from an offset on; a number is a time mark."""
+        for offset, value in enumerate(values, first):
+            is_mark = isinstance(value, int)
+            consumer.take(
+                mark(self.examples, offset, value) if is_mark else record(self.examples, offset, value)
+            )
+
+    def versions(self, arm: str) -> list[tuple[str, int, int]]:
+        """Each version with the prefix it stands for, and how many examples of it were learned."""
+        return [(v.version, v.offset, v.examples) for v in self.store.lineage(arm)]
+
+    def pointer(self, arm: str) -> ModelPointer:
+        return self.pointers.read(self.router).pointers[arm]
+
+    def dead_letters(self) -> list[DeadLetter]:
+        self._producer.flush()
+        log = read_log(self._broker.bootstrap, topics.dead_letters(self.plan.project), 0)
+        return [DeadLetter.model_validate_json(message.value()) for message in log]
+
+
+@pytest.fixture
+def scene(redis_url: str, project: str, tmp_path: Path) -> Iterator[Scene]:
+    broker = MockKafka({topics.dead_letters(project): 1})
+    yield Scene(broker, redis_url, project, tmp_path)
+    broker.close()
+
+
+def bodies(stream: list[Example]) -> list[bytes]:
+    return [example.to_bytes() for example in stream]
+
+
+def test_an_untrained_model_is_published_before_the_first_example(scene: Scene) -> None:
+    consumer = scene.consumer()
+    consumer.begin()
+    consumer.record_versions()
+    assert (consumer.offset, consumer.clock_ms) == (0, None)
+    for arm in scene.router.arms:
+        assert scene.versions(arm) == [("1.0", 0, 0)]
+        assert scene.pointer(arm) == ModelPointer("1.0", 0)
+
+
+def test_a_version_comes_with_each_hour_of_event_time_in_which_something_was_learned(scene: Scene) -> None:
+    consumer, stream = scene.consumer(), bodies(scene.stream(5))
+    consumer.begin()
+    hours: list[bytes | int] = [*stream[:2], HOUR_MS, *stream[2:], 2 * HOUR_MS, 3 * HOUR_MS]
+    scene.feed(consumer, hours)
+    consumer.record_versions()
+    assert scene.versions("tree") == [("1.0", 0, 0), ("1.1", 3, 2), ("1.2", 7, 5)]
+    assert scene.pointer("tree") == ModelPointer("1.2", 8)  # nothing was learned in the third hour
+    assert (consumer.offset, consumer.clock_ms) == (8, 3 * HOUR_MS)
+
+
+def test_by_the_wall_clock_a_version_comes_when_it_is_due_and_something_was_learned(scene: Scene) -> None:
+    consumer = scene.consumer(publish_every_s=1e-9)
+    consumer.begin()
+    consumer.tick()
+    scene.feed(consumer, [*bodies(scene.stream(2))])
+    consumer.tick()
+    consumer.tick()
+    consumer.record_versions()
+    assert scene.versions("base") == [("1.0", 0, 0), ("1.1", 2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("publish_every_s", "versions"), [(NEVER_S, [("1.0", 0, 0), ("1.1", 2, 2)]), (0.0, [("1.0", 0, 0)])]
+)
+def test_at_its_end_it_publishes_what_was_learned_unless_versions_follow_marks_alone(
+    scene: Scene, publish_every_s: float, versions: list[tuple[str, int, int]]
+) -> None:
+    consumer = scene.consumer(publish_every_s)
+    consumer.begin()
+    scene.feed(consumer, [*bodies(scene.stream(2))])
+    consumer.tick()
+    consumer.finish()
+    assert scene.versions("base") == versions
+
+
+def test_each_learner_goes_on_from_its_own_newest_version(scene: Scene) -> None:
+    stream = scene.stream(6)
+    ahead = Trainer(scene.plan, scene.project.learner("tree"))
+    for offset, example in enumerate(stream[:4]):
+        ahead.take(offset, example)
+    artifact = ahead.checkpoint()
+    scene.store.publish(artifact)
+    consumer = scene.consumer()
+    consumer.begin()
+    assert consumer.offset == 0
+    scene.feed(consumer, [*bodies(stream)])
+    consumer.finish()
+    assert [version[1:] for version in scene.versions("tree")] == [(4, 4), (6, 6)]
+    assert [version[1:] for version in scene.versions("base")] == [(0, 0), (6, 6)]
+
+
+def test_what_is_no_example_is_a_dead_letter_and_passed(scene: Scene) -> None:
+    consumer, stream = scene.consumer(), bodies(scene.stream(2))
+    consumer.begin()
+    scene.feed(consumer, [stream[0], b"no example", stream[1]])
+    assert consumer.offset == 3
+    (letter,) = scene.dead_letters()
+    assert (letter.topic, letter.offset, letter.kind) == (scene.examples, 1, "malformed")
+    assert letter.original_value == b"no example"
+    assert letter.reason.startswith("no training example:")
+
+
+def test_an_example_on_which_one_model_raises_is_learned_by_the_others(scene: Scene) -> None:
+    consumer, (example,) = scene.consumer(), scene.stream(1)
+    asked = example.prediction.model_copy(update={"request": {"distance": None, "flight": "f"}})
+    consumer.begin()
+    scene.feed(consumer, [example.model_copy(update={"prediction": asked}).to_bytes()])
+    (letter,) = scene.dead_letters()
+    assert (letter.kind, letter.reason) == ("invalid", "learner 'crossed' raised KeyError: 'distance'")
+    learned = {
+        (sample.name, sample.labels["learner"]): sample.value
+        for sample in consumer.samples()
+        if sample.name in ("train_learned", "train_poisoned")
+    }
+    assert (learned["train_learned", "base"], learned["train_poisoned", "base"]) == (1, 0)
+    assert (learned["train_learned", "crossed"], learned["train_poisoned", "crossed"]) == (0, 1)
+
+
+def test_the_end_of_a_topic_with_gaps_is_a_prefix_of_its_own(scene: Scene) -> None:
+    consumer = scene.consumer()
+    consumer.begin()
+    consumer.reach(12)
+    consumer.tick()
+    assert consumer.offset == 12
+    assert scene.pointer("tree") == ModelPointer("1.0", 12)
