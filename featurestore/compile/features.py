@@ -25,7 +25,7 @@ from headrace.featurestore.compile.on_demand_views import compile_on_demand_view
 from headrace.featurestore.compile.services import compile_service
 from headrace.featurestore.compile.sources import EventSource, compile_source, read_sources
 from headrace.featurestore.compile.stream_views import StreamViewCompiler
-from headrace.featurestore.feast_repo.repository import FeastRepository, read_repository, register
+from headrace.featurestore.feast_repo.repository import FeastRepository, read_repository
 from headrace.schemas.feature_specs import (
     BatchViewSpec,
     FeatureServiceSpec,
@@ -36,8 +36,6 @@ from headrace.schemas.feature_specs import (
 )
 from headrace.schemas.plan import DescriptionSpec, Plan
 from headrace.schemas.router_specs import LearnerSpec, RouterSpec
-
-__all__ = ["FeatureParts", "compile_features", "register"]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from headrace.featurestore.compile.definition import Definition, field_specs, suggestion
-from headrace.featurestore.on_demand.functions import COMPUTED_TYPES, definition_of
+from headrace.featurestore.on_demand.functions import function_digest
+from headrace.featurestore.on_demand.values import COMPUTED_TYPES
 from headrace.schemas.feature_specs import (
     BatchViewSpec,
     FeatureRef,
@@ -66,7 +67,7 @@ def compile_on_demand_view(
         request=request,
         features=features,
         file=definition.file,
-        definition=definition_of(view),
+        definition=function_digest(view),
     )
 
 

@@ -1,4 +1,4 @@
-"""Has `import feast` take a third of its time. Import this before anything of Feast.
+"""Makes `import feast` take a third of its time. Import this before anything of Feast.
 
 Feast's classes are `@typechecked`: for each of more than 200 methods typeguard parses the whole file the
 method stands in, at every import. What people write are calls of constructors and decorators. Those stay
@@ -24,8 +24,8 @@ def _but_methods_of_feast(instrument: Callable[[Any], Any]) -> Callable[[Any], A
     return instrumented
 
 
-# Without Feast there is no typeguard, which is told where Feast is imported; with another one, that
-# import just takes its time.
+# Without Feast there is no typeguard, and the import of Feast raises; with another typeguard, that import
+# takes its time.
 with contextlib.suppress(ModuleNotFoundError, AttributeError):
     _decorators: Any = import_module("typeguard._decorators")
     _decorators.instrument = _but_methods_of_feast(_decorators.instrument)

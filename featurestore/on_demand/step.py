@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from headrace.featurestore.field_status import FieldStatus
-from headrace.featurestore.on_demand.functions import OnDemandFunctions, OnDemandView
+from headrace.featurestore.on_demand.functions import OnDemandFunctions
+from headrace.featurestore.on_demand.view import OnDemandView
 from headrace.schemas.feature_types import ValueType
 
 if TYPE_CHECKING:

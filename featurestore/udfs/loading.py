@@ -1,7 +1,7 @@
-"""The udfs of a plan, from the repository that it was made of.
+"""Loads the udfs of a plan from the repository that the plan was compiled from.
 
-The repository's Python files are run, as `train` and `serve` run its ``learners.py``. What Feast keeps in its
-registry, a pickle of the function, is never loaded: whoever can write to a registry could run code here.
+The repository's Python files are run, as `train` and `serve` run its ``learners.py``. The pickle of the
+function in Feast's registry is never loaded: anyone who can write to a registry could run code here.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from headrace.streams.intake.udf import Transform
 
 
 def udf_of(view: Any) -> Any:
-    """The udf of Feast's view, however it was given; None where it has none."""
+    """The udf of Feast's view, in whichever way it was declared; None where it has none."""
     transformation = view.feature_transformation
     return view.udf if transformation is None else transformation.udf
 
 
 def load_udfs(repo_dir: Path, plan: Plan) -> dict[str, Transform]:
-    """What executes the udfs of the plan's stream views, by the view's name; see `udf_functions`."""
+    """Executors of the udfs of the plan's stream views, by the name of the view; see `udf_functions`."""
     views = {view.name: view for view in plan.stream_views}
     return {
         name: PandasUdf.of(views[name], plan.source(views[name].source), function)
@@ -36,14 +36,14 @@ def load_udfs(repo_dir: Path, plan: Plan) -> dict[str, Transform]:
 
 
 def udf_functions(repo_dir: Path, plan: Plan) -> dict[str, FunctionType]:
-    """The udfs of the plan's stream views, by the view's name.
+    """Functions of the plan's stream views that have a udf, by the name of the view.
 
     Raises
     ------
     DefinitionError
         When the repository cannot be read.
     PlanError
-        When a udf there is not the one of the plan.
+        When a udf of the repository is not the one of the plan.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -1,7 +1,15 @@
-"""Columns of records as pandas has them, and back.
+"""Columns of records as arrays of pandas, and back.
 
-What a column is in pandas follows from the event schema alone, never from the values: a column that is int64
-in one range and float64, for a null, in the next would have a udf give results that depend on the range.
+The dtype of a column follows from the event schema alone, never from its values. A column that is int64 in
+one range of records and float64, because of a null, in the next would make results depend on the range.
+
+>>> column = Column(np.array([7, 0]), np.array([True, False]))
+>>> to_pandas(column, ColumnSpec(name="n", kind="long"))
+<IntegerArray>
+[7, <NA>]
+Length: 2, dtype: Int64
+>>> from_pandas(pd.Series([1.0, None]), "long").values.tolist()
+[1, 0]
 """
 
 from __future__ import annotations
@@ -18,7 +26,7 @@ from headrace.schemas.avro.columns import MAX_STRING, from_objects
 from headrace.schemas.errors import RecordError
 from headrace.schemas.feature_specs import ColumnKind, ColumnSpec
 
-_EXACT = 2**53  # above it a float64 does not tell whole numbers apart
+_EXACT = 2**53  # float64 holds every whole number up to here
 _OBJECTS: dict[ColumnKind, tuple[type, ...]] = {
     "boolean": (bool, np.bool_),
     "long": (int, np.integer),
@@ -28,17 +36,17 @@ _OBJECTS: dict[ColumnKind, tuple[type, ...]] = {
 
 
 def to_pandas(column: Column, spec: ColumnSpec) -> Any:
-    """An array for a DataFrame, shape (n,).
+    """Make an array for a DataFrame, shape (n,).
 
-    double is float64 with NaN for null; long and boolean are int64 and bool, or where the schema has null
-    Int64 and boolean with NA; string is object, `str` or None.
+    double becomes float64 with NaN for null; long and boolean become int64 and bool, or where the schema
+    allows null Int64 and boolean with NA; string becomes object, of `str` and None.
     """
     values, null = column.values, ~column.valid
     if spec.kind == "double":
         return np.where(null, np.nan, values)
     if spec.kind == "string":
-        texts = [None if no else text.decode() for text, no in zip(values.tolist(), null, strict=True)]
-        return np.array(texts, object)
+        pairs = zip(values.tolist(), null, strict=True)
+        return np.array([None if is_null else text.decode() for text, is_null in pairs], object)
     if not spec.nullable:
         return values
     if spec.kind == "long":
@@ -47,17 +55,17 @@ def to_pandas(column: Column, spec: ColumnSpec) -> Any:
 
 
 def to_datetimes(values: NDArray[np.int64], unit: Literal["ms", "us"]) -> Any:
-    """Event times since 1970 as ``datetime64[unit, UTC]``, shape (n,)."""
+    """Make ``datetime64[unit, UTC]`` of event times since 1970, shape (n,)."""
     return pd.DatetimeIndex(values.view(f"M8[{unit}]"), tz="UTC")
 
 
 def kind_of(series: Any) -> ColumnKind | None:
-    """The kind that a column of a result is; None where there is nothing to tell it by.
+    """The kind of a column of a result; None where all its values are null.
 
     Raises
     ------
     RecordError
-        When it is none.
+        When a column is of another dtype, or holds values of several kinds.
     """
     dtype = series.dtype
     if types.is_bool_dtype(dtype):
@@ -70,47 +78,47 @@ def kind_of(series: Any) -> ColumnKind | None:
         return "string"
     if dtype != np.dtype(object):
         raise _misfit(series, f"has dtype {dtype}; make it a number, text or bool")
-    found = {_kind_of_object(series, value) for value in series[series.notna()]}
-    if found == {"long", "double"}:
+    kinds = {_kind_of_object(series, value) for value in series[series.notna()]}
+    if kinds == {"long", "double"}:
         return "double"
-    if len(found) > 1:
-        raise _misfit(series, f"holds {' and '.join(sorted(found))}; make it one of them")
-    return found.pop() if found else None
+    if len(kinds) > 1:
+        raise _misfit(series, f"holds {' and '.join(sorted(kinds))}; make it one of them")
+    return kinds.pop() if kinds else None
 
 
 def from_pandas(series: Any, kind: ColumnKind) -> Column:
-    """A column of a result as a column of this kind; NaN, None and NA are null.
+    """Convert a column of a result to this kind; NaN, None and NA are null.
 
     Raises
     ------
     RecordError
-        When a value does not fit.
+        When a value does not fit; names the column.
     """
     null = series.isna().to_numpy(np.bool_)
     if null.all():  # whatever dtype pandas chose for nothing but nulls
         return from_objects(kind, [None] * len(series))
-    found = kind_of(series)
-    if kind == "string" == found:
+    actual = kind_of(series)
+    if kind == "string" == actual:
         return _strings(series, null)
-    if kind == found == "boolean":
+    if kind == actual == "boolean":
         return Column(_numbers(series, null, np.bool_), ~null)
-    if kind == "double" and found in ("double", "long"):
+    if kind == "double" and actual in ("double", "long"):
         values = _numbers(series, null, np.float64)
         return Column(values, ~(null | np.isnan(values)))
-    if kind == found == "long":
+    if kind == actual == "long":
         if types.is_unsigned_integer_dtype(series.dtype):
-            series = _checked(series, series.fillna(0).to_numpy(np.uint64) < 2**63, "does not fit int64")
+            series = _require(series, series.fillna(0).to_numpy(np.uint64) < 2**63, "does not fit int64")
         return Column(_numbers(series, null, np.int64), ~null)
-    if kind == "long" and found == "double":
+    if kind == "long" and actual == "double":
         return _whole(series, null)
-    raise _misfit(series, f"is {found}, and was {kind} when the plan was made")
+    raise _misfit(series, f"is {actual}, and was {kind} when the plan was made")
 
 
 def _strings(series: Any, null: NDArray[np.bool_]) -> Column:
     texts: list[bytes | None] = []
-    for text, no in zip(series, null, strict=True):
+    for text, is_null in zip(series, null, strict=True):
         try:
-            raw = None if no else text.encode()
+            raw = None if is_null else text.encode()
         except UnicodeEncodeError as error:
             raise _misfit(series, f"holds text that is no Unicode ({error.reason})") from error
         if raw is not None and (len(raw) > MAX_STRING or raw.endswith(b"\0")):
@@ -129,22 +137,22 @@ def _numbers(series: Any, null: NDArray[np.bool_], dtype: Any) -> NDArray[Any]:
 
 
 def _whole(series: Any, null: NDArray[np.bool_]) -> Column:
-    """Whole numbers that pandas made floats, as it does for NaN."""
+    """Convert whole numbers that pandas made floats, as it does for NaN."""
     values = _numbers(series, null, np.float64)
     fits = (np.abs(values) < _EXACT) & (values == np.rint(values))
-    _checked(series, fits, "is no whole number below 2^53, and the column was long when the plan was made")
+    _require(series, fits, "is no whole number below 2^53, and the column was long when the plan was made")
     return Column(values.astype(np.int64), ~null)
 
 
-def _checked(series: Any, fits: NDArray[np.bool_], why: str) -> Any:
+def _require(series: Any, fits: NDArray[np.bool_], problem: str) -> Any:
     if not fits.all():
-        raise _misfit(series, f"holds {series[~fits].iloc[0]!r}, which {why}")
+        raise _misfit(series, f"holds {series[~fits].iloc[0]!r}, which {problem}")
     return series
 
 
 def _kind_of_object(series: Any, value: object) -> ColumnKind:
-    for kind, of in _OBJECTS.items():
-        if isinstance(value, of):
+    for kind, types_of_kind in _OBJECTS.items():
+        if isinstance(value, types_of_kind):
             return kind
     raise _misfit(series, f"holds a {type(value).__name__}; make it a number, text or bool")
 

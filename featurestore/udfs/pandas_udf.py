@@ -1,7 +1,7 @@
-"""A view's udf in pandas mode: columns to a DataFrame, through the user's function, and back to columns.
+"""Executes a udf in pandas mode: columns to a DataFrame, through the user's function, and back to columns.
 
-The index of the DataFrame, named ``offset``, says which record a row is. A result may have fewer rows, in any
-order, and any columns; its rows must be told by that index, and join keys and event time be what they were.
+The index of the DataFrame, named ``offset``, identifies the record of a row. A result may have fewer rows, in
+any order, and any columns. It keeps that index, and the values of join keys and event time.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class PandasUdf:
     Parameters
     ----------
     function
-        Takes a DataFrame of records, returns one.
+        Takes a DataFrame of records and returns one.
     spec
-        What it takes, and what of its result is needed.
+        The columns it takes, and the columns of its result that are aggregated.
     join_keys
-        Names of the columns that it must leave as they are, beside the event time.
+        Names of the columns that it must not change, beside the event time.
     timestamp_field, unit
         The column with the event time, and its unit.
     """
@@ -53,7 +53,7 @@ class PandasUdf:
 
     @classmethod
     def of(cls, view: StreamViewSpec, source: SourceSpec, function: FunctionType) -> PandasUdf:
-        """That of a view of a plan."""
+        """The executor of the udf of a plan's view."""
         assert view.udf is not None
         keys = [key.name for key in view.join_keys]
         return cls(function, view.udf, keys, source.timestamp_field, source.timestamp_unit)
@@ -63,20 +63,20 @@ class PandasUdf:
         result, rows = self.result(offsets, columns)
         if not len(result):
             result = pd.DataFrame({column.name: [] for column in self._spec.outputs}, dtype=object)
-        found = {}
+        outputs = {}
         for column in self._spec.outputs:
             if column.name not in result.columns:
                 raise RecordError(f"its result has no column '{column.name}'")
-            found[column.name] = from_pandas(result[column.name], column.kind)
-        return Transformed(rows, found)
+            outputs[column.name] = from_pandas(result[column.name], column.kind)
+        return Transformed(rows, outputs)
 
     def result(self, offsets: Rows, columns: Mapping[str, Column]) -> tuple[Any, Rows]:
-        """What the function returns, in the order of the records, and the positions of its rows.
+        """Call the function; return its result in the order of the records, and the positions of its rows.
 
         Raises
         ------
         RecordError
-            When rows cannot be told, or a join key or event time has changed.
+            When the index is lost, or a join key or event time has changed.
         Exception
             Whatever the function raises.
         """
@@ -88,8 +88,8 @@ class PandasUdf:
             raise RecordError(f"its result has two columns of one name: {list(map(str, result.columns))}")
         rows = _rows_of(result, offsets)
         if len(rows) > 1 and (np.diff(rows) < 0).any():
-            by = np.argsort(rows, kind="stable")
-            result, rows = result.iloc[by], rows[by]
+            order = np.argsort(rows, kind="stable")
+            result, rows = result.iloc[order], rows[order]
         if len(rows) > 1 and (np.diff(rows) == 0).any():
             raise RecordError("its result has a record twice; a record is one row or none")
         self._check_fixed(result, rows, columns)

@@ -1,8 +1,8 @@
-"""The text of a udf: what makes it another definition when it changes.
+"""The source text of a udf, which is its definition: another text is another udf.
 
-It covers the function, without its decorators, and what it names of the repository: functions, classes,
-modules' members and plain values, and what those name. Libraries, and data that is read from files, are not
-covered.
+The text covers the function, without its decorators, and all objects of the repository that it names:
+functions, classes, members of modules and plain values, and the objects that those name in turn. Libraries,
+and data that is read from files, are not covered.
 """
 
 from __future__ import annotations
@@ -19,46 +19,46 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, date, timedelta, De
 
 
 def udf_source(function: FunctionType, repository: Path) -> str:
-    """The text of a function, then one part for each thing it names, in order of the names.
+    """The text of a function, then the text of each object that it names, in order of the names.
 
     Parameters
     ----------
     function
-        Written in a file of the repository.
+        A function in a file of the repository.
     repository
         The folder.
 
     Raises
     ------
     ValueError
-        When it has no text there.
+        When the function is in no file of the folder.
     """
     if not _is_inside(function, repository):
         raise ValueError(f"'{function.__name__}' is in no file of {repository}")
     texts = _Texts(repository)
     texts.add_function("", function)
-    own = texts.parts.pop("")
-    return "\n".join([own, *(f"# {name}\n{text}" for name, text in sorted(texts.parts.items()))])
+    own_text = texts.by_name.pop("")
+    return "\n".join([own_text, *(f"# {name}\n{text}" for name, text in sorted(texts.by_name.items()))])
 
 
 class _Texts:
-    """Texts of what has been met, by dotted name."""
+    """Texts of the objects that a function names, by dotted name."""
 
     def __init__(self, repository: Path) -> None:
-        self.parts: dict[str, str] = {}
+        self.by_name: dict[str, str] = {}
         self._repository = repository
-        self._met: set[int] = set()
+        self._visited: set[int] = set()
 
     def add_function(self, name: str, function: FunctionType) -> None:
-        if id(function) in self._met:
+        if id(function) in self._visited:
             return
-        self._met.add(id(function))
-        self.parts[name] = _text_of(function.__code__)
+        self._visited.add(id(function))
+        self.by_name[name] = _text_of(function.__code__)
         for parameter, value in _bound(function):
             self._add(f"{name}({parameter})", value, set())
         names = set(_names(function.__code__))
-        for found in sorted(names & function.__globals__.keys()):
-            self._add(found, function.__globals__[found], names)
+        for global_name in sorted(names & function.__globals__.keys()):
+            self._add(global_name, function.__globals__[global_name], names)
 
     def _add(self, name: str, value: Any, names: set[str]) -> None:
         if isinstance(value, FunctionType):
@@ -70,7 +70,7 @@ class _Texts:
         elif isinstance(value, type):
             self._add_members(name, dict(vars(value)), names)
         else:
-            self.parts[name] = _shown(value)
+            self.by_name[name] = _shown(value)
 
     def _add_members(self, name: str, members: dict[str, Any], names: set[str]) -> None:
         for member, value in sorted(members.items()):
@@ -79,19 +79,19 @@ class _Texts:
 
 
 def _text_of(code: CodeType) -> str:
-    """The text of the function or the lambdas that begin where the code does, without decorators."""
+    """The text, without decorators, of the function or lambdas that begin at the first line of the code."""
     text = Path(code.co_filename).read_text(encoding="utf-8")
-    found = [
+    segments = [
         ast.get_source_segment(text, node) or ""
         for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Lambda | ast.FunctionDef) and _begins(node) == code.co_firstlineno
+        if isinstance(node, ast.Lambda | ast.FunctionDef) and _first_line(node) == code.co_firstlineno
     ]
-    return "\n".join(found)
+    return "\n".join(segments)
 
 
-def _begins(node: ast.Lambda | ast.FunctionDef) -> int:
+def _first_line(node: ast.Lambda | ast.FunctionDef) -> int:
     decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
-    return min([node.lineno, *(one.lineno for one in decorators)])
+    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -102,7 +102,7 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def _bound(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    """Values that the function brings along: defaults and what it closes over."""
+    """Values that are bound to a function: defaults and closed-over variables."""
     for number, value in enumerate(function.__defaults__ or ()):
         yield f"default {number}", value
     yield from (function.__kwdefaults__ or {}).items()
@@ -123,7 +123,7 @@ def _holds(repository: Path, file: str | None) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """Plain values as they are written; of all else, what it is."""
+    """A plain value as it is written; of every other object, its type."""
     if isinstance(value, _PLAIN):
         return repr(value)
     if isinstance(value, list | tuple):

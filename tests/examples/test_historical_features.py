@@ -13,7 +13,8 @@ from feast import FeatureStore
 from examples.flights import data
 from examples.flights.events import EventTable
 from examples.flights.times import HOUR_MS, MINUTE_MS
-from headrace.featurestore.compile.features import compile_features, register
+from headrace.featurestore.compile.features import compile_features
+from headrace.featurestore.feast_repo.registration import register
 from headrace.featurestore.offline.compaction import compact
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog
 from headrace.schemas.avro import encode_confluent

@@ -16,7 +16,8 @@ from feast.value_type import ValueType as FeastValueType
 
 from headrace.featurestore.batch.materialize import materialize
 from headrace.featurestore.compile.definition import field_specs
-from headrace.featurestore.compile.features import compile_features, register
+from headrace.featurestore.compile.features import compile_features
+from headrace.featurestore.feast_repo.registration import register
 from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef, FeatureServiceSpec, FieldSpec
 from headrace.schemas.plan import Plan
 from tests.support.feature_values import TYPES, feast_type

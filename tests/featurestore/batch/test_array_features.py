@@ -14,7 +14,8 @@ import pytest
 from feast import FeatureStore
 
 from headrace.featurestore.batch.materialize import materialize
-from headrace.featurestore.compile.features import compile_features, register
+from headrace.featurestore.compile.features import compile_features
+from headrace.featurestore.feast_repo.registration import register
 from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.online.client import FeatureClient
 from headrace.featurestore.online.response import FeatureResponse

@@ -18,7 +18,8 @@ from feast.type_map import python_values_to_proto_values
 from feast.value_type import ValueType
 
 from headrace.featurestore.batch.materialize import materialize
-from headrace.featurestore.compile.features import compile_features, register
+from headrace.featurestore.compile.features import compile_features
+from headrace.featurestore.feast_repo.registration import register
 from headrace.featurestore.online.client import FeatureClient
 from headrace.schemas.errors import DefinitionError, HeadraceError
 from tests.support.edits import refusal

@@ -13,7 +13,8 @@ import pytest
 from feast import FeatureStore
 
 from headrace.featurestore.batch.materialize import materialize
-from headrace.featurestore.compile.features import compile_features, register
+from headrace.featurestore.compile.features import compile_features
+from headrace.featurestore.feast_repo.registration import register
 from headrace.featurestore.online.client import FeatureClient
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.plan import Plan

@@ -20,7 +20,8 @@ from feast.value_type import ValueType
 from pydantic import ValidationError
 
 from headrace.featurestore.batch.materialize import materialize
-from headrace.featurestore.compile.features import compile_features, register
+from headrace.featurestore.compile.features import compile_features
+from headrace.featurestore.feast_repo.registration import register
 from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.offline.event_time_dataset import as_of_event_time
 from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from feast import FeatureStore
 
-from headrace.featurestore.compile.features import compile_features, register
+from headrace.featurestore.compile.features import compile_features
+from headrace.featurestore.feast_repo.registration import register
 from headrace.schemas.errors import DefinitionError
 from headrace.streams.connections.redis import redis_client
 from tests.support.feast_online import connection_string, point_to

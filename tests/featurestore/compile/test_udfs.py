@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headrace.featurestore.compile.features import compile_features, register
+from headrace.featurestore.compile.features import compile_features
+from headrace.featurestore.feast_repo.registration import register
 from headrace.featurestore.udfs.loading import load_udfs
 from headrace.schemas.avro import Column
 from headrace.schemas.errors import DefinitionError, PlanError

@@ -15,7 +15,8 @@ from feast import FeatureStore
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from headrace.featurestore.compile.features import compile_features, register
+from headrace.featurestore.compile.features import compile_features
+from headrace.featurestore.feast_repo.registration import register
 from headrace.featurestore.offline.entities import join_keys_of, read_entities, request_fields_of
 from headrace.featurestore.offline.event_time_dataset import as_of_event_time
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog

@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 from feast import FeatureStore
 
-from headrace.featurestore.compile.features import compile_features, register
+from headrace.featurestore.compile.features import compile_features
+from headrace.featurestore.feast_repo.registration import register
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog
 from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, SourceSpec, StreamViewSpec
 from headrace.schemas.plan import Plan

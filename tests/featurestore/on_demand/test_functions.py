@@ -15,7 +15,7 @@ import pytest
 from feast import FeatureStore
 
 from headrace.featurestore.compile.features import compile_features
-from headrace.featurestore.feast_repo.repository import register
+from headrace.featurestore.feast_repo.registration import register
 from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.on_demand.functions import OnDemandFunctions
 from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from headrace.deploy.commands.topics import ensure_topics
-from headrace.featurestore.on_demand.functions import OnDemandFunctions, definition_of
+from headrace.featurestore.on_demand.functions import OnDemandFunctions, function_digest
 from headrace.learners.models.inputs import Inputs
 from headrace.learners.models.scoring import score
 from headrace.learners.training.trainer import Trainer
@@ -73,7 +73,7 @@ def with_ratios(scene: Scene) -> Plan:
         definition=PLACEHOLDER,
     )
     module = OnDemandFunctions(folder)._module(folder, spec)
-    spec = spec.model_copy(update={"definition": definition_of(module.ratios)})
+    spec = spec.model_copy(update={"definition": function_digest(module.ratios)})
     refs = (
         *(FeatureRef(view="ratios", feature=f.name) for f in spec.features),
         FeatureRef(view="delays", feature="mean"),

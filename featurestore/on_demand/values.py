@@ -1,0 +1,98 @@
+"""Values that functions of on-demand views take and give.
+
+>>> cast_value("Int64", 3.0), cast_value("Array(Float64)", [1, 2])
+(3, [1.0, 2.0])
+>>> cast_value("Int64", 2.5)
+Traceback (most recent call last):
+ValueError: 2.5 is not whole
+>>> is_null(float("nan")), is_null(0.0)
+(True, False)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from headrace.schemas.feature_types import ValueType, element_type
+
+
+def data_frame(inputs: Mapping[str, Sequence[Any]], dtypes: Mapping[str, ValueType]) -> Any:
+    """Make a DataFrame as Feast does, but of the declared types where all values are missing.
+
+    Parameters
+    ----------
+    inputs
+        Columns of n values each; a missing value is None.
+    dtypes
+        Types of the columns, where they are known.
+    """
+    import pandas as pd
+
+    return pd.DataFrame({name: _series(dtypes.get(name), values) for name, values in inputs.items()})
+
+
+def _series(dtype: ValueType | None, values: Sequence[Any]) -> Any:
+    import pandas as pd
+
+    has_missing = None in values
+    if dtype in ("Float32", "Float64") or (dtype in ("Int32", "Int64") and has_missing):
+        return pd.Series(values, dtype="float64")
+    if dtype in ("Int32", "Int64"):
+        return pd.Series(values, dtype="int64")
+    if dtype == "UnixTimestamp":
+        return pd.to_datetime(pd.Series(values, dtype="object"), utc=True)
+    return pd.Series(values, dtype="bool" if dtype == "Bool" and not has_missing else "object")
+
+
+def is_null(value: Any) -> bool:
+    """Whether a value is None, NaN, or pandas' NaT or NA."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return True
+    return type(value).__name__ in ("NaTType", "NAType")  # without an import of pandas
+
+
+def cast_value(dtype: ValueType, value: Any) -> Any:
+    """Cast a value to a type in `COMPUTED_TYPES`, without loss.
+
+    Raises
+    ------
+    TypeError, ValueError, OverflowError
+        When it is of another type.
+    """
+    element = element_type(dtype)
+    return _CASTS[dtype](value) if element is None else [_CASTS[element](item) for item in value]
+
+
+def _whole(value: Any) -> int:
+    number = int(value)
+    if number != value:
+        raise ValueError(f"{value!r} is not whole")
+    return number
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _time(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return datetime.fromtimestamp(math.floor(moment.timestamp()), UTC)
+    return datetime.fromtimestamp(int(value), UTC)
+
+
+_CASTS: Mapping[ValueType, Callable[[Any], Any]] = {
+    "Int32": _whole,
+    "Int64": _whole,
+    "Float32": float,
+    "Float64": float,
+    "Bool": bool,
+    "String": _text,
+    "UnixTimestamp": _time,
+}
+COMPUTED_TYPES = (*_CASTS, *(f"Array({name})" for name in _CASTS))
