@@ -47,6 +47,7 @@ def test_files_that_are_named_exist(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_code_is_fenced_and_says_its_language(document: Path) -> None:
     assert {block.language for block in blocks(document)} <= LANGUAGES
+    assert all(block.notes.get("parsed", "a reason") for block in blocks(document))
     before = ""
     for line in prose(document).splitlines():
         assert not (line.startswith("    ") and not before), f"an indented block: {line}"

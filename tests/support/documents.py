@@ -19,7 +19,7 @@ DOCUMENTS = sorted(
     ]
 )
 _FENCE = re.compile(r'^(?P<fence>```+)(?P<language>\w*)(?: title="(?P<title>[^"]+)")?$')
-_NOTE = re.compile(r"^<!-- (?P<name>\w+)(?:: (?P<value>.+))? -->$")
+_NOTE = re.compile(r"^<!-- (?P<name>\w+)(?:: (?P<value>\S.*))? -->$")
 _SPAN = re.compile(r"``([^`]+)``|`([^`]+)`")
 
 
