@@ -9,7 +9,8 @@ from pathlib import Path
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.deploy.settings import Settings
 from headrace.featurestore.compile.definition import Definition
-from headrace.featurestore.compile.features import FeatureParts, compile_features
+from headrace.featurestore.compile.feature_parts import FeatureParts
+from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.feast_repo.registration import register
 from headrace.featurestore.plans.report import report
 from headrace.featurestore.plans.safety import unsafe_changes

@@ -1,4 +1,4 @@
-"""Batch feature views to specifications of the plan. Their tables are read through Feast, unchanged."""
+"""Batch feature views to specifications of the plan. Feast reads their tables, unchanged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ from headrace.schemas.feature_specs import BatchViewSpec
 
 
 def compile_batch_view(definition: Definition, view: Any, join_keys: JoinKeys) -> BatchViewSpec:
-    """The specification of a `FeatureView`.
+    """Compile a `FeatureView`.
+
+    Parameters
+    ----------
+    definition
+        The view, for its errors.
+    view
+        Feast's object.
+    join_keys
+        Those of the repository.
 
     Raises
     ------
@@ -32,7 +41,7 @@ def compile_batch_view(definition: Definition, view: Any, join_keys: JoinKeys) -
         )
     if not view.features:
         raise definition.error("its schema names no features", "Write schema=[Field(...), ...]")
-    keys = join_keys.of(definition, view)
+    keys = join_keys.compile(definition, view)
     return BatchViewSpec(
         name=view.name,
         join_keys=keys,
@@ -43,6 +52,7 @@ def compile_batch_view(definition: Definition, view: Any, join_keys: JoinKeys) -
 
 
 def _table_name(source: Any) -> str:
-    """Feast names a file after its path when it has no other name; the folder differs between machines."""
+    """Name the table. Feast names a file after its path when it has no other name, and the folder differs
+    between machines."""
     path = PurePath(source.name)
     return path.name if path.is_absolute() else str(source.name)

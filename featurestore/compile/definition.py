@@ -1,4 +1,4 @@
-"""What all definitions have in common: names in errors, durations, tags and Feast's types."""
+"""The common ground of all definitions: their errors, durations, tags and types."""
 
 from __future__ import annotations
 
@@ -17,42 +17,56 @@ _MS = timedelta(milliseconds=1)
 
 
 class Definition:
-    """A definition under examination: knows how to complain about itself.
+    """A definition that is compiled, for errors with its file and name.
 
     Parameters
     ----------
     file
         The Python file that defines it.
     name
-        What it is and its name, for example ``stream feature view 'delays'``.
+        Its kind and name, for example ``stream feature view 'delays'``.
+
+    Examples
+    --------
+    >>> view = Definition("features.py", "stream feature view 'delays'")
+    >>> print(view.part("feature 'n_1h'").error("its window is empty", "Give a time_window"))
+    features.py: stream feature view 'delays', feature 'n_1h': its window is empty. Give a time_window
     """
 
     def __init__(self, file: str, name: str) -> None:
         self.file, self.name = file, name
 
     def part(self, name: str) -> Definition:
-        """Something inside it, such as one feature of a view."""
+        """Return a part of the definition, such as one feature of a view."""
         return Definition(self.file, f"{self.name}, {name}")
 
     def error(self, problem: str, remedy: str) -> DefinitionError:
+        """Make an error of this definition. The caller raises it."""
         return DefinitionError(self.file, self.name, problem, remedy)
 
-    def milliseconds(self, what: str, duration: timedelta) -> int:
-        """A duration as whole milliseconds, not negative."""
+    def milliseconds(self, argument: str, duration: timedelta) -> int:
+        """Convert the duration of an argument to whole milliseconds; refuse a negative one."""
         if duration < timedelta(0) or duration % _MS:
-            raise self.error(f"{what} is {duration}", "Give a duration of zero or more in whole milliseconds")
+            raise self.error(
+                f"{argument} is {duration}", "Give a duration of zero or more in whole milliseconds"
+            )
         return duration // _MS
 
     def value_type(self, field: str, dtype: Any, allowed: tuple[ValueType, ...] = VALUE_TYPES) -> ValueType:
-        """Feast's type of a field by the name the plan uses."""
+        """Convert Feast's type of a field to the name that the plan uses."""
         for name in allowed:
             if str(dtype) == name:
                 return name
         raise self.error(f"field '{field}' has type {dtype}", _remedy(dtype, allowed))
 
     def tags(self, tags: Mapping[str, str], known: Iterable[str], free: str = "\0") -> dict[str, str]:
-        """The tags that speak to Headrace, without their prefix; names that begin with `free` are taken as
-        they are."""
+        """Return the tags for Headrace, without their prefix.
+
+        Raises
+        ------
+        DefinitionError
+            When a tag is neither among the known ones nor begins with `free`.
+        """
         own = {k.removeprefix(TAG_PREFIX): v for k, v in tags.items() if k.startswith(TAG_PREFIX)}
         for name in own:
             if name not in known and not name.startswith(free):
@@ -63,7 +77,7 @@ class Definition:
         return own
 
     def whole_number(self, tags: Mapping[str, str], name: str, default: int, least: int) -> int:
-        """An integer tag."""
+        """Return the integer of a tag, `default` without the tag; refuse one below `least`."""
         text = tags.get(name, str(default))
         try:
             number = int(text)
@@ -84,11 +98,18 @@ def _remedy(dtype: Any, allowed: tuple[ValueType, ...]) -> str:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """The nearest of the known names, or all of them."""
+    """Suggest the nearest of the known names, or list all of them.
+
+    >>> suggestion("dep_dleay", ["dep_delay", "arr_delay"])
+    "Did you mean 'dep_delay'?"
+    >>> suggestion("x", ["dep_delay", "arr_delay"])
+    'Known: arr_delay, dep_delay'
+    """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     return f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(names) or 'none'}"
 
 
 def field_specs(fields: Iterable[tuple[str, ValueType]]) -> tuple[FieldSpec, ...]:
+    """Make fields of names and types, in their order."""
     return tuple(FieldSpec(name=name, dtype=dtype) for name, dtype in fields)

@@ -13,7 +13,7 @@ from headrace.schemas.plan import DescriptionSpec, ObjectKind
 
 
 def compile_descriptions(contents: Any, views: Collection[str]) -> Iterator[DescriptionSpec]:
-    """Owner, description and tags of each object that has any of them, in order of kind and name.
+    """Yield owner, description and tags of each object that has any of them, in order of kind and name.
 
     Parameters
     ----------

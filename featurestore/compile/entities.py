@@ -1,4 +1,4 @@
-"""Entities to join keys."""
+"""Entities of views to join keys of the plan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from headrace.schemas.feature_types import JOIN_KEY_TYPES, ValueType
 
 
 class JoinKeys:
-    """Finds the join keys of views, and sees that one name has one type everywhere.
+    """Compiles the join keys of views, and refuses one name with two types.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ class JoinKeys:
         self._entities = {entity.name: entity for entity in entities}
         self._types: dict[str, tuple[ValueType, str]] = {}
 
-    def of(self, definition: Definition, view: Any) -> tuple[FieldSpec, ...]:
-        """Join keys of a view, sorted by name.
+    def compile(self, definition: Definition, view: Any) -> tuple[FieldSpec, ...]:
+        """Return the join keys of a view, sorted by name.
 
         Raises
         ------
@@ -63,9 +63,9 @@ class JoinKeys:
                 f"Use one of {', '.join(JOIN_KEY_TYPES)}",
             )
         kind = definition.value_type(key, dtype, JOIN_KEY_TYPES)
-        known, where = self._types.setdefault(key, (kind, definition.name))
-        if known != kind:
+        first_kind, first_view = self._types.setdefault(key, (kind, definition.name))
+        if first_kind != kind:
             raise definition.error(
-                f"join key '{key}' is {kind}, but {known} in {where}", "Use one type for it"
+                f"join key '{key}' is {kind}, but {first_kind} in {first_view}", "Use one type for it"
             )
         return key, kind

@@ -1,4 +1,4 @@
-"""What the columns of an event topic are, read from its Avro schema."""
+"""The columns of an event topic, read from its Avro schema."""
 
 from __future__ import annotations
 
@@ -19,8 +19,12 @@ _KINDS: tuple[Kind, ...] = ("int", "long", "float", "double", "string", "boolean
 class EventColumn:
     """One field of the event record.
 
-    `kind` is its Avro type with ``null`` taken out of a union, which `nullable` tells; that of a decimal is
-    double.
+    Attributes
+    ----------
+    kind
+        Its Avro type, without the ``null`` of a union. A decimal is a double.
+    nullable
+        Whether the union has ``null``.
     """
 
     name: str
@@ -29,21 +33,28 @@ class EventColumn:
     nullable: bool = False
 
     @property
-    def is_integer(self) -> bool:
-        return self.kind in ("int", "long")
+    def is_floating(self) -> bool:
+        return self.kind in ("float", "double")
 
     @property
     def is_numeric(self) -> bool:
-        return self.kind in ("int", "long", "float", "double")
+        return self.is_floating or self.kind in ("int", "long")
 
 
 def event_columns(schema: str) -> dict[str, EventColumn]:
-    """The fields of a record schema, by name.
+    """Return the fields of a record schema, by name.
 
     Raises
     ------
     ValueError
         When the text is not an Avro record schema; the message says why.
+
+    Examples
+    --------
+    >>> fields = [{"name": "carrier", "type": "string"}, {"name": "delay", "type": ["null", "double"]}]
+    >>> columns = event_columns(json.dumps({"type": "record", "name": "Departure", "fields": fields}))
+    >>> columns["delay"]
+    EventColumn(name='delay', kind='double', logical_type=None, nullable=True)
     """
     raw = json.loads(schema)
     if not isinstance(raw, dict) or raw.get("type") != "record":
@@ -57,8 +68,8 @@ def event_columns(schema: str) -> dict[str, EventColumn]:
 
 def _column(name: str, avro: Any) -> EventColumn:
     if isinstance(avro, list):
-        rest = [branch for branch in avro if branch != "null"]
-        column = _column(name, rest[0]) if len(rest) == 1 else EventColumn(name, "other")
+        branches = [branch for branch in avro if branch != "null"]
+        column = _column(name, branches[0]) if len(branches) == 1 else EventColumn(name, "other")
         return replace(column, nullable="null" in avro)
     if isinstance(avro, dict):
         if decimal_scale(next(iter(logical_types(avro)), None), [str(avro["type"])]) is not None:

@@ -1,30 +1,29 @@
 """A Feast repository to the feature parts of a plan.
 
-The conventions are written down where they are compiled: sources in `compile_sources`, stream feature
-views in `compile_stream_views`. Everything else is plain Feast.
+The conventions stand where they are compiled: sources in `headrace.featurestore.compile.sources`, stream
+feature views in `headrace.featurestore.compile.stream_views`. Everything else is plain Feast.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import headrace.featurestore.feast_repo.fast_import  # noqa: F401  (before anything of Feast)
 
 # isort: split
-from feast.stream_feature_view import StreamFeatureView
-
 from headrace.featurestore.compile.batch_views import compile_batch_view
 from headrace.featurestore.compile.definition import Definition
 from headrace.featurestore.compile.descriptions import compile_descriptions
 from headrace.featurestore.compile.entities import JoinKeys
+from headrace.featurestore.compile.event_source import read_sources
 from headrace.featurestore.compile.expectations import compile_view_expectations
+from headrace.featurestore.compile.feature_parts import FeatureParts
 from headrace.featurestore.compile.on_demand_views import compile_on_demand_view
 from headrace.featurestore.compile.services import compile_service
-from headrace.featurestore.compile.sources import EventSource, compile_source, read_sources
-from headrace.featurestore.compile.stream_views import StreamViewCompiler
+from headrace.featurestore.compile.sources import compile_source
+from headrace.featurestore.compile.stream_views import compile_stream_view
 from headrace.featurestore.feast_repo.repository import FeastRepository, read_repository
 from headrace.schemas.feature_specs import (
     BatchViewSpec,
@@ -34,51 +33,15 @@ from headrace.schemas.feature_specs import (
     StreamViewSpec,
     ViewExpectationsSpec,
 )
-from headrace.schemas.plan import DescriptionSpec, Plan
-from headrace.schemas.router_specs import LearnerSpec, RouterSpec
 
+_KINDS = {
+    "StreamFeatureView": "stream feature view",
+    "OnDemandFeatureView": "on demand feature view",
+    "LabelView": "label view",
+    "FeatureService": "feature service",
+}
 
-@dataclass(frozen=True)
-class FeatureParts:
-    """What a Feast repository contributes to a plan, and the repository as Feast read it."""
-
-    project: str
-    sources: tuple[SourceSpec, ...]
-    stream_views: tuple[StreamViewSpec, ...]
-    batch_views: tuple[BatchViewSpec, ...]
-    on_demand_views: tuple[OnDemandViewSpec, ...]
-    services: tuple[FeatureServiceSpec, ...]
-    expectations: tuple[ViewExpectationsSpec, ...]
-    descriptions: tuple[DescriptionSpec, ...]
-    repository: FeastRepository
-
-    def plan(self, learners: Iterable[LearnerSpec] = (), routers: Iterable[RouterSpec] = ()) -> Plan:
-        """The plan, with learners and routers."""
-        return Plan(
-            project=self.project,
-            sources=self.sources,
-            stream_views=self.stream_views,
-            batch_views=self.batch_views,
-            on_demand_views=self.on_demand_views,
-            services=self.services,
-            learners=tuple(learners),
-            routers=tuple(routers),
-            expectations=self.expectations,
-            descriptions=self.descriptions,
-        )
-
-    def file_of(self, kind: str, name: str) -> str:
-        """The file that defines an object; the repository's folder when none does."""
-        contents = self.repository.contents
-        named: dict[str, Iterable[Any]] = {
-            "source": contents.data_sources,
-            "stream feature view": contents.stream_feature_views,
-            "feature view": contents.feature_views,
-            "on demand feature view": contents.on_demand_feature_views,
-            "feature service": contents.feature_services,
-        }
-        found = [item for item in named.get(kind, ()) if item.name == name]
-        return self.repository.file_of(*found)
+_StoredViews = Mapping[str, StreamViewSpec | BatchViewSpec]
 
 
 def compile_features(repo_dir: Path) -> FeatureParts:
@@ -89,110 +52,116 @@ def compile_features(repo_dir: Path) -> FeatureParts:
     repo_dir
         Folder with ``feature_store.yaml`` and the Python files of the definitions.
 
-    Returns
-    -------
-    FeatureParts
-        Everything in order of its name, so that the plan does not depend on file names.
-
     Raises
     ------
     DefinitionError
         Names the file, the object, what is wrong and what to write instead.
     """
-    repository = read_repository(repo_dir)
-    contents = repository.contents
-    _refuse(repository, contents.label_views, "label view")
-    _check_names(
-        repository,
-        [*contents.stream_feature_views, *contents.feature_views, *contents.on_demand_feature_views],
-    )
-    sources = read_sources(repository)
-    join_keys = JoinKeys(contents.entities)
-    stream_views = [
-        _compile_stream_view(repository, view, sources, join_keys)
-        for view in _by_name(contents.stream_feature_views)
-    ]
-    batch_views = [
-        compile_batch_view(_definition(repository, view), view, join_keys)
-        for view in _by_name(contents.feature_views)
-        if view.online
-    ]
-    online: list[StreamViewSpec | BatchViewSpec] = [*stream_views, *batch_views]
-    stored = {view.name: view for view in online}
-    on_demand_views = [
-        compile_on_demand_view(_definition(repository, view, "on demand feature view"), view, stored)
-        for view in _by_name(contents.on_demand_feature_views)
-    ]
-    views = stored | {view.name: view for view in on_demand_views}
-    _check_names(repository, contents.feature_services, "feature service")
-    return FeatureParts(
-        project=repository.project,
-        sources=tuple(
-            compile_source(source, [v for v in stream_views if v.source == name])
-            for name, source in sorted(sources.items())
-        ),
-        stream_views=tuple(stream_views),
-        batch_views=tuple(batch_views),
-        on_demand_views=tuple(on_demand_views),
-        services=tuple(
-            compile_service(_definition(repository, service, "feature service"), service, views)
-            for service in _by_name(contents.feature_services)
-        ),
-        expectations=tuple(_expectations(repository, stored)),
-        descriptions=tuple(compile_descriptions(contents, views)),
-        repository=repository,
-    )
+    return _RepositoryCompiler(read_repository(repo_dir)).compile()
 
 
-def _compile_stream_view(
-    repository: FeastRepository, view: Any, sources: dict[str, EventSource], join_keys: JoinKeys
-) -> StreamViewSpec:
-    definition = _definition(repository, view)
-    if view.stream_source.name not in sources:
-        kind = type(view.stream_source).__name__
-        raise definition.error(f"its source '{view.stream_source.name}' is a {kind}", "Use a KafkaSource")
-    if not view.online:
-        raise definition.error("it has online=False", "Set online=True or take the view out")
-    return StreamViewCompiler(definition, view, sources[view.stream_source.name], repository.path).compile(
-        join_keys
-    )
+class _RepositoryCompiler:
+    """Compiles the objects of one repository, kind by kind."""
 
+    def __init__(self, repository: FeastRepository) -> None:
+        self._repository, self._contents = repository, repository.contents
+        self._refuse_label_views()
+        self._check_names(
+            [
+                *self._contents.stream_feature_views,
+                *self._contents.feature_views,
+                *self._contents.on_demand_feature_views,
+            ]
+        )
+        self._sources = read_sources(repository)
+        self._join_keys = JoinKeys(self._contents.entities)
 
-def _expectations(
-    repository: FeastRepository, views: Mapping[str, StreamViewSpec | BatchViewSpec]
-) -> Iterator[ViewExpectationsSpec]:
-    contents = repository.contents
-    for view in _by_name([*contents.stream_feature_views, *contents.feature_views]):
-        if view.name in views:
-            definition = _definition(repository, view)
-            if specs := compile_view_expectations(definition, views[view.name], view.tags):
-                yield ViewExpectationsSpec(view=view.name, features=specs)
+    def compile(self) -> FeatureParts:
+        stream_views, batch_views = self._stream_views(), self._batch_views()
+        stored_views: tuple[StreamViewSpec | BatchViewSpec, ...] = (*stream_views, *batch_views)
+        stored = {view.name: view for view in stored_views}
+        on_demand_views = self._on_demand_views(stored)
+        views = stored | {view.name: view for view in on_demand_views}
+        return FeatureParts(
+            project=self._repository.project,
+            services=self._services(views),
+            sources=self._compiled_sources(stream_views),
+            stream_views=stream_views,
+            batch_views=batch_views,
+            on_demand_views=on_demand_views,
+            expectations=self._expectations(stored),
+            descriptions=tuple(compile_descriptions(self._contents, views)),
+            repository=self._repository,
+        )
 
+    def _stream_views(self) -> tuple[StreamViewSpec, ...]:
+        return tuple(
+            compile_stream_view(
+                self._definition(view), view, self._sources, self._repository.path, self._join_keys
+            )
+            for view in _by_name(self._contents.stream_feature_views)
+        )
 
-def _definition(repository: FeastRepository, item: Any, kind: str = "") -> Definition:
-    known = "stream feature view" if isinstance(item, StreamFeatureView) else "feature view"
-    return Definition(repository.file_of(item), f"{kind or known} '{item.name}'")
+    def _batch_views(self) -> tuple[BatchViewSpec, ...]:
+        return tuple(
+            compile_batch_view(self._definition(view), view, self._join_keys)
+            for view in _by_name(self._contents.feature_views)
+            if view.online
+        )
+
+    def _on_demand_views(self, stored: _StoredViews) -> tuple[OnDemandViewSpec, ...]:
+        return tuple(
+            compile_on_demand_view(self._definition(view), view, stored)
+            for view in _by_name(self._contents.on_demand_feature_views)
+        )
+
+    def _services(
+        self, views: Mapping[str, StreamViewSpec | BatchViewSpec | OnDemandViewSpec]
+    ) -> tuple[FeatureServiceSpec, ...]:
+        self._check_names(self._contents.feature_services)
+        return tuple(
+            compile_service(self._definition(service), service, views)
+            for service in _by_name(self._contents.feature_services)
+        )
+
+    def _compiled_sources(self, stream_views: Iterable[StreamViewSpec]) -> tuple[SourceSpec, ...]:
+        return tuple(
+            compile_source(source, [view for view in stream_views if view.source == name])
+            for name, source in sorted(self._sources.items())
+        )
+
+    def _expectations(self, stored: _StoredViews) -> tuple[ViewExpectationsSpec, ...]:
+        compiled = []
+        for view in _by_name([*self._contents.stream_feature_views, *self._contents.feature_views]):
+            if view.name in stored:
+                features = compile_view_expectations(self._definition(view), stored[view.name], view.tags)
+                if features:
+                    compiled.append(ViewExpectationsSpec(view=view.name, features=features))
+        return tuple(compiled)
+
+    def _definition(self, item: Any) -> Definition:
+        kind = _KINDS.get(type(item).__name__, "feature view")
+        return Definition(self._repository.file_of(item), f"{kind} '{item.name}'")
+
+    def _refuse_label_views(self) -> None:
+        for view in self._contents.label_views:
+            raise self._definition(view).error(
+                "label views are not executed yet",
+                "Compute it in the producer or in the model, and take it out",
+            )
+
+    def _check_names(self, items: Iterable[Any]) -> None:
+        """Refuse two objects of one name, and versions of views, which are Feast's matter alone."""
+        seen: dict[str, Any] = {}
+        for item in items:
+            definition = self._definition(item)
+            if item.name in seen:
+                other = self._repository.file_of(seen[item.name])
+                raise definition.error(f"there is another of this name in {other}", "Rename one of the two")
+            if getattr(item, "version", "latest") != "latest":
+                raise definition.error(f"it has version='{item.version}', which is not served", "Take it out")
+            seen[item.name] = item
 
 
 def _by_name(items: Iterable[Any]) -> list[Any]:
     return sorted(items, key=lambda item: item.name)
-
-
-def _refuse(repository: FeastRepository, items: Iterable[Any], kind: str) -> None:
-    for item in items:
-        raise _definition(repository, item, kind).error(
-            f"{kind}s are not executed yet", "Compute it in the producer or in the model, and take it out"
-        )
-
-
-def _check_names(repository: FeastRepository, items: Iterable[Any], kind: str = "") -> None:
-    """No two of one name; versions of a view are Feast's matter alone."""
-    seen: dict[str, Any] = {}
-    for item in items:
-        definition = _definition(repository, item, kind)
-        if item.name in seen:
-            other = repository.file_of(seen[item.name])
-            raise definition.error(f"there is another of this name in {other}", "Rename one of the two")
-        if getattr(item, "version", "latest") != "latest":
-            raise definition.error(f"it has version='{item.version}', which is not served", "Take it out")
-        seen[item.name] = item

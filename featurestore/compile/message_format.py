@@ -1,4 +1,4 @@
-"""How the messages of a Kafka source are written: Avro, or JSON with a declared schema."""
+"""The format of the messages of a Kafka source: Avro, or JSON with a declared schema."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Format = Literal["avro", "json"]
 def read_message_format(
     definition: Definition, message_format: Any
 ) -> tuple[Format, str, dict[str, EventColumn]]:
-    """Format, Avro schema in JSON and columns.
+    """Return format, Avro schema in JSON, and columns.
 
     The schema of `JsonFormat` may be an Avro record schema, or Spark's text that Feast documents.
 
     Raises
     ------
     DefinitionError
-        When the format is another, or its schema cannot be used.
+        When the format is another one, or its schema cannot be used.
     """
     if not isinstance(message_format, AvroFormat | JsonFormat):
         raise definition.error(

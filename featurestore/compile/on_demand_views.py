@@ -22,22 +22,39 @@ _MODES = ("pandas", "python")
 def compile_on_demand_view(
     definition: Definition, view: Any, views: Mapping[str, StreamViewSpec | BatchViewSpec]
 ) -> OnDemandViewSpec:
-    """The specification of an `OnDemandFeatureView`.
+    """Compile an `OnDemandFeatureView`.
 
     Parameters
     ----------
     definition
-        Complains, and knows the file.
+        The view, for its errors.
     view
         Feast's object.
     views
-        What is stored online, by name.
+        The views that are stored online, by name.
 
     Raises
     ------
     DefinitionError
-        When Headrace cannot compute it.
+        When Headrace cannot compute the view.
     """
+    _check_view(definition, view)
+    inputs = tuple(_inputs(definition, view, views))
+    request = tuple(_request(definition, view))
+    _check_names(definition, [*(ref.feature for ref in inputs), *(field.name for field in request)])
+    return OnDemandViewSpec(
+        name=view.name,
+        mode=view.mode,
+        singleton=view.singleton,
+        inputs=inputs,
+        request=request,
+        features=_features(definition, view),
+        file=definition.file,
+        definition=function_digest(view),
+    )
+
+
+def _check_view(definition: Definition, view: Any) -> None:
     definition.tags(view.tags or {}, known=())
     if view.mode not in _MODES:
         raise definition.error(f"its mode is '{view.mode}'", f"Use one of {', '.join(_MODES)}")
@@ -49,6 +66,9 @@ def compile_on_demand_view(
         )
     if not view.features:
         raise definition.error("it has no features", "Write schema=[Field(...), ...]")
+
+
+def _features(definition: Definition, view: Any) -> tuple[FieldSpec, ...]:
     features = field_specs((f.name, definition.value_type(f.name, f.dtype)) for f in view.features)
     for field in features:
         if field.dtype not in COMPUTED_TYPES:
@@ -56,19 +76,7 @@ def compile_on_demand_view(
                 f"its feature '{field.name}' is {field.dtype}, which functions cannot compute yet",
                 f"Use one of {', '.join(COMPUTED_TYPES)}",
             )
-    inputs = tuple(_inputs(definition, view, views))
-    request = tuple(_request(definition, view))
-    _check_names(definition, [*(ref.feature for ref in inputs), *(field.name for field in request)])
-    return OnDemandViewSpec(
-        name=view.name,
-        mode=view.mode,
-        singleton=view.singleton,
-        inputs=inputs,
-        request=request,
-        features=features,
-        file=definition.file,
-        definition=function_digest(view),
-    )
+    return features
 
 
 def _inputs(
@@ -95,7 +103,7 @@ def _request(definition: Definition, view: Any) -> Iterator[FieldSpec]:
 
 
 def _check_names(definition: Definition, names: list[str]) -> None:
-    """The function sees its inputs by their short names."""
+    """Refuse two inputs of one short name: the function gets them by it."""
     for name in names:
         if names.count(name) > 1:
             raise definition.error(f"two of its inputs are called '{name}'", "Rename one")

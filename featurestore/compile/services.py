@@ -20,14 +20,23 @@ Views = Mapping[str, View]
 
 
 def compile_service(definition: Definition, service: Any, views: Views) -> FeatureServiceSpec:
-    """The specification of a `FeatureService`: its features, in Feast's order.
+    """Compile a `FeatureService`: its features, in Feast's order.
+
+    Parameters
+    ----------
+    definition
+        The service, for its errors.
+    service
+        Feast's object.
+    views
+        The views that are served, by name.
 
     Raises
     ------
     DefinitionError
         When the service names something that Headrace does not serve.
     """
-    refs = (*_projected(definition, service, views), *_written(definition, service, views))
+    refs = (*_of_projections(definition, service, views), *_of_texts(definition, service, views))
     if not refs:
         raise definition.error("it has no features", "Write features=[...]")
     if len(set(refs)) < len(refs):
@@ -36,8 +45,8 @@ def compile_service(definition: Definition, service: Any, views: Views) -> Featu
     return FeatureServiceSpec(name=service.name, features=refs)
 
 
-def _projected(definition: Definition, service: Any, views: Views) -> Iterator[FeatureRef]:
-    """Features of the views given as objects."""
+def _of_projections(definition: Definition, service: Any, views: Views) -> Iterator[FeatureRef]:
+    """Features of the views that are given as objects."""
     for projection in service.feature_view_projections:
         if projection.join_key_map or projection.name_alias:
             raise definition.error(
@@ -53,8 +62,8 @@ def _projected(definition: Definition, service: Any, views: Views) -> Iterator[F
             yield _ref(definition, views, projection.name, field.name)
 
 
-def _written(definition: Definition, service: Any, views: Views) -> Iterator[FeatureRef]:
-    """Features given as text, ``view`` or ``view:feature``."""
+def _of_texts(definition: Definition, service: Any, views: Views) -> Iterator[FeatureRef]:
+    """Features that are given as text, ``view`` or ``view:feature``."""
     for text in service._pending_feature_refs:
         view, _, feature = text.partition(":")
         if "@" in view:

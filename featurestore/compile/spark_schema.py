@@ -1,4 +1,4 @@
-"""Feast's declaration of JSON events, Spark's text ``carrier STRING, left_at TIMESTAMP``, as an Avro schema.
+"""Spark's text ``carrier STRING, left_at TIMESTAMP``, which Feast documents for JSON events, as Avro schema.
 
 Every field may be null or missing, as in Spark, unless it is NOT NULL.
 """
@@ -31,26 +31,34 @@ _TYPES: dict[str, Any] = {
     "date": "string",
     "timestamp": {"type": "long", "logicalType": "timestamp-millis"},
 }
-_PASSED_OVER = {"binary", "array", "map", "struct", "interval", "variant", "timestamp_ntz", "void"}
+_LEFT_OUT = {"binary", "array", "map", "struct", "interval", "variant", "timestamp_ntz", "void"}
 _COLUMN = re.compile(r"(`[^`]+`|\w+)\s*:?\s+(\w+)(.*)", re.DOTALL)
 
 
 def avro_schema_of(text: str) -> str:
-    """The Avro schema, in JSON, of a record with these fields.
+    """Return the Avro schema, in JSON, of a record with these fields.
 
     Fields of types that are no column, such as arrays, are left out.
 
     Raises
     ------
     ValueError
-        Says which part of the text is no column.
+        When a part of the text is no column; the message names it.
+
+    Examples
+    --------
+    >>> schema = json.loads(avro_schema_of("carrier STRING NOT NULL, delay DOUBLE, notes ARRAY<STRING>"))
+    >>> for field in schema["fields"]:
+    ...     print(field)
+    {'name': 'carrier', 'type': 'string'}
+    {'name': 'delay', 'type': ['null', 'double'], 'default': None}
     """
     columns = [_field(column) for column in _split(text)]
     return json.dumps({"type": "record", "name": "Event", "fields": [c for c in columns if c is not None]})
 
 
 def _split(text: str) -> list[str]:
-    """The parts between commas that are in no brackets and in no quotes."""
+    """Split at commas that are in no brackets and in no quotes."""
     parts, depth = [""], 0
     for token in re.findall(r"'[^']*'|`[^`]*`|.", text, re.DOTALL):
         depth += (token in "<(") - (token in ">)")
@@ -62,14 +70,14 @@ def _split(text: str) -> list[str]:
 
 
 def _field(column: str) -> dict[str, Any] | None:
-    found = _COLUMN.fullmatch(column)
-    if found is None:
+    match = _COLUMN.fullmatch(column)
+    if match is None:
         raise ValueError(f"'{column}' is no column; write name and type, such as: delay DOUBLE")
-    name, word, rest = found[1].strip("`"), found[2].lower(), found[3].upper()
-    if word in _PASSED_OVER:
+    name, word, rest = match[1].strip("`"), match[2].lower(), match[3].upper()
+    if word in _LEFT_OUT:
         return None
     if word not in _TYPES:
-        raise ValueError(f"column '{name}' has type {found[2]}; use {', '.join(_TYPES)}")
+        raise ValueError(f"column '{name}' has type {match[2]}; use {', '.join(_TYPES)}")
     if re.search(r"\bNOT\s+NULL\b", re.sub(r"'[^']*'", "", rest)):
         return {"name": name, "type": _TYPES[word]}
     return {"name": name, "type": ["null", _TYPES[word]], "default": None}

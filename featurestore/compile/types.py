@@ -9,47 +9,58 @@ from headrace.featurestore.compile.definition import Definition
 from headrace.schemas.feature_types import FLAT_TYPES, NestedType, ValueType
 from headrace.schemas.nested_types import TypeTree
 
+_LISTS = ("Array", "Set")
+
 
 def stored_type(definition: Definition, field: str, dtype: Any) -> ValueType:
-    """The type of a feature that a table brings.
+    """Return the type of a feature of a table.
 
     Raises
     ------
     DefinitionError
         When Feast itself has no way to write it.
+
+    Examples
+    --------
+    >>> from feast.types import Array, Int64, Set, String, Struct
+    >>> view = Definition("features.py", "feature view 'planes'")
+    >>> stored_type(view, "seats", Array(Int64))
+    'Array(Int64)'
+    >>> stored_type(view, "crew", Struct({"names": Array(String), "size": Int64}))
+    'Struct({names: Array(String), size: Int64})'
     """
-    tree = _tree(dtype)
+    tree = _type_tree(dtype)
     name = str(tree)
-    for known in FLAT_TYPES:
-        if name == known:
-            return known
-    if (found := _unwritable(tree)) is not None:
-        what, remedy = found
+    for flat in FLAT_TYPES:
+        if name == flat:
+            return flat
+    if (unwritable := _unwritable(tree)) is not None:
+        problem, remedy = unwritable
         raise definition.error(
-            f"field '{field}' has type {name}, and Feast {version('feast')} {what}", remedy
+            f"field '{field}' has type {name}, and Feast {version('feast')} {problem}", remedy
         )
     return NestedType(name)
 
 
-def _tree(dtype: Any) -> TypeTree:
+def _type_tree(dtype: Any) -> TypeTree:
     kind = type(dtype).__name__  # not every Feast from 0.60 on has all of them
     if kind == "Struct":
-        return TypeTree(kind, tuple((name, _tree(each)) for name, each in dtype.fields.items()))
-    if kind in ("Array", "Set"):
-        return TypeTree(kind, (("", _tree(dtype.base_type)),))
+        return TypeTree(kind, tuple((name, _type_tree(field)) for name, field in dtype.fields.items()))
+    if kind in _LISTS:
+        return TypeTree(kind, (("", _type_tree(dtype.base_type)),))
     return TypeTree(str(dtype))
 
 
-def _unwritable(tree: TypeTree, inside: str = "") -> tuple[str, str] | None:
-    """What Feast cannot do with a type that is inside of another, or none, and the remedy."""
-    lists = tree.name in ("Array", "Set")
+def _unwritable(tree: TypeTree, outer: str = "") -> tuple[str, str] | None:
+    """Say why Feast cannot write a type that is inside of another, and the remedy; None where it can."""
+    is_list = tree.name in _LISTS
     if tree.name == "Invalid":
         return "calls Invalid what has no type", "Write the type that the values have"
-    if inside == "Struct" and tree.name == "ScalarMap":
+    if outer == "Struct" and tree.name == "ScalarMap":
         return "cannot write a ScalarMap in a Struct", "Make it a feature of its own"
-    if inside == "Struct" and lists and tree.element.name in ("Array", "Set"):
+    if outer == "Struct" and is_list and tree.element.name in _LISTS:
         return "cannot write lists in lists in a Struct", "Make them a feature of their own"
-    if not inside and lists and not tree.element.parts:
+    if not outer and is_list and not tree.element.parts:
         return f"has no {tree}", "Use an Array of Bytes, or of Json"
-    outer = "Struct" if "Struct" in (inside, tree.name) else "list"
-    return next(filter(None, (_unwritable(part, outer) for _, part in tree.parts)), None)
+    inside = "Struct" if "Struct" in (outer, tree.name) else "list"
+    return next(filter(None, (_unwritable(part, inside) for _, part in tree.parts)), None)

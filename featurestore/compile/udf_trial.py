@@ -1,4 +1,4 @@
-"""What a udf gives, found by running it on samples when the plan is made."""
+"""Trial of a udf: run on samples when the plan is made, to learn the columns that it derives."""
 
 from __future__ import annotations
 
@@ -24,40 +24,64 @@ _SAMPLES: dict[ColumnKind, list[Any]] = {
 }
 _SAMPLE_ROWS = 6
 _SAMPLE_TIMES_MS = 1_700_000_000_000 + 61_007 * np.arange(_SAMPLE_ROWS)
+_FIRST_OFFSET = 100
 _NEAR = 1e-12  # relative: vectors and single numbers may be computed by different instructions
 
 
 @dataclass(frozen=True)
 class _Result:
-    """What the udf returns for some samples, and which of them its rows are."""
+    """A DataFrame that the udf returned, and the samples that its rows are of."""
 
     frame: Any
-    rows: list[int]
+    samples: list[int]
 
 
 class UdfTrial:
-    """Runs a udf on samples: all at once, each alone, and none."""
+    """Runs a udf on samples: all at once, each alone, and none.
+
+    Parameters
+    ----------
+    definition
+        The udf, for its errors.
+    udf
+        Its executor.
+    spec
+        Its inputs; outputs are still unknown.
+    keys
+        Names of the join keys, which are never null.
+
+    Raises
+    ------
+    DefinitionError
+        When a result is none that a udf may return.
+    """
 
     def __init__(self, definition: Definition, udf: PandasUdf, spec: UdfSpec, keys: Sequence[str]) -> None:
         self._definition, self._udf, self._spec = definition, udf, spec
         self._columns = {column.name: self._sample(column, keys) for column in spec.inputs}
-        every = list(range(_SAMPLE_ROWS))
         self._failure: Exception | None = None
-        self._whole = self._run(every)
-        self._alone = [self._run([row]) for row in every]
-        self._none = self._run([])
+        self._together = self._run(list(range(_SAMPLE_ROWS)))
+        self._alone = [self._run([sample]) for sample in range(_SAMPLE_ROWS)]
+        self._of_none = self._run([])
 
     def outputs(self, names: Sequence[str]) -> tuple[ColumnSpec, ...]:
-        """The columns of these names in its results."""
-        results = [one for one in (self._whole, *self._alone, self._none) if one is not None]
+        """Return the columns of these names, with the kinds that the results have.
+
+        Raises
+        ------
+        DefinitionError
+            When the udf fails on every sample, lacks a column, gives one of no single kind, or is not
+            row-wise.
+        """
+        results = [r for r in (self._together, *self._alone, self._of_none) if r is not None]
         if not results:
             raise self._definition.error(
                 f"it fails on every sample: {type(self._failure).__name__}: {self._failure}",
                 f"Correct it; it is given {', '.join(self._columns)}",
             )
-        found = tuple(ColumnSpec(name=name, kind=self._kind(name, results)) for name in names)
-        self._check_row_wise(found)
-        return found
+        columns = tuple(ColumnSpec(name=name, kind=self._kind(name, results)) for name in names)
+        self._check_row_wise(columns)
+        return columns
 
     def _sample(self, column: ColumnSpec, keys: Sequence[str]) -> Column:
         values = list(_SAMPLES[column.kind])
@@ -67,42 +91,49 @@ class UdfTrial:
             values[-1] = None
         return from_objects(column.kind, values)
 
-    def _run(self, rows: list[int]) -> _Result | None:
-        at = np.array(rows, np.int64)
-        given = {name: Column(c.values[at], c.valid[at]) for name, c in self._columns.items()}
+    def _run(self, samples: list[int]) -> _Result | None:
+        """Run the udf on some samples; None when the function raises."""
+        numbers = np.array(samples, np.int64)
+        given = {name: Column(c.values[numbers], c.valid[numbers]) for name, c in self._columns.items()}
         try:
-            frame, kept = self._udf.result(100 + at, given)
+            frame, rows = self._udf.result(_FIRST_OFFSET + numbers, given)
         except RecordError as error:
             raise self._definition.error(str(error), "Return the DataFrame with its index") from error
-        except Exception as error:
+        except Exception as error:  # whatever the user's function raises
             self._failure = self._failure or error
             return None
-        return _Result(frame, at[kept].tolist())
+        return _Result(frame, numbers[rows].tolist())
 
     def _kind(self, name: str, results: Sequence[_Result]) -> ColumnKind:
-        kinds: set[ColumnKind] = set()
-        for one in results:
-            if name in one.frame.columns:
-                kinds |= self._kinds_of(one.frame[name])
-            elif len(one.frame):
-                raise self._missing(name, one.frame)
-        if not any(name in one.frame.columns for one in results):
-            raise self._missing(name, results[0].frame)
+        """The kind of a column in all results; where they do not show it, that of the input of this name."""
+        kinds = self._kinds(name, results)
         if kinds == {"long", "double"}:
             return "double"
-        given = [column.kind for column in self._spec.inputs if column.name == name]
         if len(kinds) > 1:
             raise self._definition.error(
                 f"column '{name}' is {' and '.join(sorted(kinds))}", "Make it one of them for every row"
             )
-        if not (kinds or given):
+        kinds = kinds or {column.kind for column in self._spec.inputs if column.name == name}
+        if not kinds:
             raise self._definition.error(
                 f"no sample passes that tells the type of column '{name}'",
                 f'End with df["{name}"] = df["{name}"].astype("float64"), or "int64", "bool", "string"',
             )
-        return kinds.pop() if kinds else given[0]
+        return kinds.pop()
 
-    def _kinds_of(self, series: Any) -> set[ColumnKind]:
+    def _kinds(self, name: str, results: Sequence[_Result]) -> set[ColumnKind]:
+        kinds: set[ColumnKind] = set()
+        for result in results:
+            if name in result.frame.columns:
+                kinds |= self._kind_of_series(result.frame[name])
+            elif len(result.frame):
+                raise self._missing(name, result.frame)
+        if not any(name in result.frame.columns for result in results):
+            raise self._missing(name, results[0].frame)
+        return kinds
+
+    def _kind_of_series(self, series: Any) -> set[ColumnKind]:
+        """The kind of one result's column; none where it has no values to show it."""
         try:
             kind = kind_of(series)
         except RecordError as error:
@@ -116,35 +147,33 @@ class UdfTrial:
         )
 
     def _check_row_wise(self, columns: Sequence[ColumnSpec]) -> None:
-        if self._whole is None:
+        """Refuse a udf that gives a sample another result alone than among others."""
+        if self._together is None:
             return
-        for row, alone in enumerate(self._alone):
-            together = _row(self._whole, row, columns)
-            single = None if alone is None else _row(alone, row, columns)
-            if alone is None or not _are_near(together, single):
-                found = f"failed with {self._failure!r}" if alone is None else f"gave {single}"
+        for sample, result in enumerate(self._alone):
+            together = _values(self._together, sample, columns)
+            alone = None if result is None else _values(result, sample, columns)
+            if result is None or not _is_near(together, alone):
+                outcome = f"failed with {self._failure!r}" if result is None else f"gave {alone}"
                 raise self._definition.error(
-                    f"it is not row-wise: a sample among others gave {together}, alone it {found}",
+                    f"it is not row-wise: a sample among others gave {together}, alone it {outcome}",
                     "Compute each row from that row alone; what is over several is for aggregations",
                 )
 
 
-def _row(result: _Result, row: int, columns: Sequence[ColumnSpec]) -> dict[str, Any] | None:
-    """Values of one sample, None when it was dropped."""
-    if row not in result.rows:
+def _values(result: _Result, sample: int, columns: Sequence[ColumnSpec]) -> dict[str, Any] | None:
+    """The values of one sample; None when the udf dropped it."""
+    if sample not in result.samples:
         return None
-    at = result.rows.index(row)
-    found = {column.name: from_pandas(result.frame[column.name], column.kind) for column in columns}
-    return {name: column.values[at].item() if column.valid[at] else None for name, column in found.items()}
+    row = result.samples.index(sample)
+    converted = {column.name: from_pandas(result.frame[column.name], column.kind) for column in columns}
+    return {name: c.values[row].item() if c.valid[row] else None for name, c in converted.items()}
 
 
-def _are_near(one: dict[str, Any] | None, other: dict[str, Any] | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return all(_is_near(one[name], other[name]) for name in one)
-
-
-def _is_near(one: Any, other: Any) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return bool(np.isclose(one, other, rtol=_NEAR, atol=0))
-    return bool(one == other)
+def _is_near(left: Any, right: Any) -> bool:
+    """Whether values, or rows of values, are equal up to rounding."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        return all(_is_near(left[name], right[name]) for name in left)
+    if isinstance(left, float) and isinstance(right, float):
+        return bool(np.isclose(left, right, rtol=_NEAR, atol=0))
+    return bool(left == right)

@@ -10,11 +10,11 @@ Conventions, all in plain Feast::
 
     tags={"headrace.columns": "dep_delay, origin"}
 
-The tag says what it is given beside join keys and event time; without it that is every field of the event
-that is a number, text or bool.
+The tag names the fields that the udf is given beside join keys and event time. Without the tag they are all
+fields of the event that are a number, text or bool.
 
-It is run on samples to learn the types of the columns it derives, and to see that a row's result does not
-depend on its neighbours.
+`headrace.featurestore.compile.udf_trial` runs the udf on samples, to learn the types of the columns that it
+derives, and to see that the result of a row does not depend on other rows.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from feast.transformation.mode import TransformationMode
 
 from headrace.featurestore.compile.definition import Definition
 from headrace.featurestore.compile.event_schema import EventColumn, Kind
-from headrace.featurestore.compile.sources import EventSource, timestamp_unit
+from headrace.featurestore.compile.event_source import EventSource
 from headrace.featurestore.compile.udf_trial import UdfTrial
 from headrace.featurestore.udfs.loading import udf_of
 from headrace.featurestore.udfs.pandas_udf import PandasUdf
 from headrace.featurestore.udfs.source import udf_source
 from headrace.schemas.feature_specs import ColumnKind, ColumnSpec, FieldSpec, UdfSpec
 
+COLUMNS_TAG = "columns"
 _KINDS: dict[Kind, ColumnKind] = {
     "int": "long",
     "long": "long",
@@ -53,20 +54,28 @@ def compile_udf(
     join_keys: Sequence[FieldSpec],
     columns: str | None,
 ) -> UdfSpec | None:
-    """The specification of the view's udf, None where it has none.
+    """Compile the udf of a view; None where it has none.
 
     Parameters
     ----------
+    definition
+        The view, for its errors.
+    view
+        Feast's `StreamFeatureView`.
+    source
+        The event source it reads.
     repository
         The folder whose files hold the udf.
+    join_keys
+        Those of the view.
     columns
         The tag `headrace.columns`.
 
     Raises
     ------
     DefinitionError
-        When it is of another mode, fails on every sample, gives no column that an aggregation needs, or is
-        not row-wise.
+        When the udf is of another mode, fails on every sample, gives no column that an aggregation needs, or
+        is not row-wise.
     """
     function = udf_of(view)
     if function is None:
@@ -77,13 +86,20 @@ def compile_udf(
     _check_mode(definition, view)
     keys = [key.name for key in join_keys]
     inputs = _inputs(definition, source, keys, columns)
-    spec = UdfSpec(source=_source(definition, function, repository), inputs=inputs, outputs=())
-    udf = PandasUdf(function, spec, keys, source.feast.timestamp_field, timestamp_unit(source))
+    spec = UdfSpec(source=_source_text(definition, function, repository), inputs=inputs, outputs=())
+    udf = PandasUdf(function, spec, keys, source.timestamp_field, source.timestamp_unit)
     outputs = UdfTrial(definition, udf, spec, keys).outputs(sorted({a.column for a in view.aggregations}))
     return spec.model_copy(update={"outputs": outputs})
 
 
-def _source(definition: Definition, function: Any, repository: Path) -> str:
+def derived_columns(udf: UdfSpec | None) -> dict[str, EventColumn]:
+    """Return the columns that a udf derives, as aggregations see them, by name."""
+    if udf is None:
+        return {}
+    return {c.name: EventColumn(c.name, c.kind, nullable=c.nullable) for c in udf.outputs}
+
+
+def _source_text(definition: Definition, function: Any, repository: Path) -> str:
     try:
         if isinstance(function, FunctionType):
             return udf_source(function, repository)
@@ -105,22 +121,17 @@ def _check_mode(definition: Definition, view: Any) -> None:
 def _inputs(
     definition: Definition, source: EventSource, keys: Sequence[str], columns: str | None
 ) -> tuple[ColumnSpec, ...]:
-    """The fields it is given, in the order of the event schema."""
-    needed = {*keys, source.feast.timestamp_field}
+    """The fields that the udf is given, in the order of the event schema."""
+    names = {*source.columns}
     if columns is not None:
-        part = definition.part("tag 'headrace.columns'")
-        named = {name.strip() for name in columns.split(",")} - {""}
-        for column in (source.column(part, name) for name in sorted(named)):
+        tag = definition.part(f"tag 'headrace.{COLUMNS_TAG}'")
+        names = {name.strip() for name in columns.split(",")} - {""}
+        for column in (source.column(tag, name) for name in sorted(names)):
             if column.kind not in _KINDS:
-                raise part.error(f"column '{column.name}' is no number, text or bool", "Take it out")
-        needed |= named
+                raise tag.error(f"column '{column.name}' is no number, text or bool", "Take it out")
+        names |= {*keys, source.timestamp_field}
     return tuple(
         ColumnSpec(name=column.name, kind=_KINDS[column.kind], nullable=column.nullable)
         for column in source.columns.values()
-        if column.kind in _KINDS and (columns is None or column.name in needed)
+        if column.kind in _KINDS and column.name in names
     )
-
-
-def derived_column(column: ColumnSpec) -> EventColumn:
-    """A derived column as aggregations look at it."""
-    return EventColumn(column.name, column.kind, nullable=column.nullable)

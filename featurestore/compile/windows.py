@@ -1,7 +1,7 @@
 """Windows and hops of features, and the bound on what a key may hold of them.
 
 A window `W` with the hop `h` takes ``W / h + 1`` tiles per key, so that a longer window needs a longer hop. A
-feature without a `time_window` is over the lifetime of its key: one tile, which never goes.
+feature without a `time_window` is over the lifetime of its key: one tile, which never expires.
 """
 
 from __future__ import annotations
@@ -13,17 +13,27 @@ from headrace.featurestore.compile.definition import Definition
 from headrace.schemas.feature_specs import AggregationSpec
 from headrace.streams.aggregations import AGGREGATIONS
 
-MOST_TILES = 1_441  # of a key: a day by the minute
-MOST_BYTES = 1 << 18  # of a key and feature
+MAX_TILES = 1_441  # of a key: a day by the minute
+MAX_BYTES = 1 << 18  # of a key and feature
 
 
 def read_window(definition: Definition, aggregation: Any) -> tuple[int, int]:
-    """Window and hop in milliseconds; both 0 for a lifetime.
+    """Return window and hop of Feast's `Aggregation` in milliseconds; both 0 for a lifetime.
 
     Raises
     ------
     DefinitionError
         When the window is no multiple of the hop; the message gives the nearest that are.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> feature = Definition("features.py", "feature 'n'")
+    >>> hour, five_minutes = timedelta(hours=1), timedelta(minutes=5)
+    >>> read_window(feature, SimpleNamespace(time_window=hour, slide_interval=five_minutes))
+    (3600000, 300000)
+    >>> read_window(feature, SimpleNamespace(time_window=hour, slide_interval=None))
+    (3600000, 3600000)
     """
     if aggregation.time_window is None:
         if aggregation.slide_interval is not None:
@@ -40,22 +50,35 @@ def read_window(definition: Definition, aggregation: Any) -> tuple[int, int]:
             "Give a time_window of a millisecond or more, or time_window=None for a lifetime",
         )
     if window_ms % hop_ms:
-        raise _not_a_multiple(definition, window_ms, hop_ms)
+        windows = " or ".join(map(_text, nearest_windows(window_ms, hop_ms)))
+        raise definition.error(
+            f"its window {_text(window_ms)} is not a multiple of its slide_interval {_text(hop_ms)}",
+            f"The nearest windows are {windows}; the nearest slide_interval is "
+            f"{_text(nearest_hop(window_ms, hop_ms))}",
+        )
     return window_ms, hop_ms
 
 
-def _not_a_multiple(definition: Definition, window_ms: int, hop_ms: int) -> Exception:
+def nearest_windows(window_ms: int, hop_ms: int) -> list[int]:
+    """Return the multiples of a hop below and above a window.
+
+    >>> nearest_windows(50, 15)
+    [45, 60]
+    >>> nearest_windows(10, 15)
+    [15]
+    """
     below = window_ms // hop_ms * hop_ms
-    windows = " or ".join(_shown(w) for w in (below, below + hop_ms) if w)
-    return definition.error(
-        f"its window {_shown(window_ms)} is not a multiple of its slide_interval {_shown(hop_ms)}",
-        f"The nearest windows are {windows}; the nearest slide_interval is "
-        f"{_shown(nearest_hop(window_ms, hop_ms))}",
-    )
+    return [multiple for multiple in (below, below + hop_ms) if multiple]
 
 
 def nearest_hop(window_ms: int, hop_ms: int) -> int:
-    """The divisor of a window that is nearest to a hop, in proportion."""
+    """Return the divisor of a window that is nearest to a hop, in proportion.
+
+    >>> nearest_hop(60, 14)
+    15
+    >>> nearest_hop(60, 25)
+    30
+    """
     down = next(n for n in range(window_ms // hop_ms, 0, -1) if window_ms % n == 0)
     up = next(n for n in range(-(-window_ms // hop_ms), window_ms + 1) if window_ms % n == 0)
     hops = [window_ms // down, window_ms // up]
@@ -68,21 +91,21 @@ def check_state(definition: Definition, spec: AggregationSpec) -> None:
     Raises
     ------
     DefinitionError
-        With the shortest hop that will do.
+        With the shortest hop that is allowed.
     """
     if not spec.window_ms:
         return
-    size = AGGREGATIONS[spec.function].tile_bytes(spec)
-    most = min(MOST_TILES, MOST_BYTES // size)
+    tile_bytes = AGGREGATIONS[spec.function].tile_bytes(spec)
+    max_tiles = min(MAX_TILES, MAX_BYTES // tile_bytes)
     tiles = spec.window_ms // spec.hop_ms + 1
-    if tiles > most:
-        parts = next(n for n in range(most - 1, 0, -1) if spec.window_ms % n == 0)
+    if tiles > max_tiles:
+        hops = next(n for n in range(max_tiles - 1, 0, -1) if spec.window_ms % n == 0)
         raise definition.error(
-            f"its window {_shown(spec.window_ms)} of {_shown(spec.hop_ms)} each would hold {tiles:,} tiles "
-            f"per key, {tiles * size:,} bytes; {most:,} tiles are allowed",
-            f"The shortest slide_interval is {_shown(spec.window_ms // parts)}",
+            f"its window {_text(spec.window_ms)} of {_text(spec.hop_ms)} each would hold {tiles:,} tiles "
+            f"per key, {tiles * tile_bytes:,} bytes; {max_tiles:,} tiles are allowed",
+            f"The shortest slide_interval is {_text(spec.window_ms // hops)}",
         )
 
 
-def _shown(duration_ms: int) -> str:
+def _text(duration_ms: int) -> str:
     return str(timedelta(milliseconds=duration_ms))

@@ -1,7 +1,7 @@
 """Writer schemas in the repository: ``schemas/SOURCE.ID.avsc``, or ``schemas/SOURCE.ANYTHING.avsc``.
 
-They are what events of the source were written with before its schema became what it is. A file whose name
-has no id goes by the schema's fingerprint, as a source without the tag `headrace.schema_id` does.
+Events of the source were written with them before its schema became the present one. The id of a file without
+one in its name is the schema's fingerprint, as for a source without the tag `headrace.schema_id`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ FOLDER = "schemas"
 
 @dataclass(frozen=True)
 class WriterSchema:
+    """A schema that older events of a source were written with."""
+
     definition: Definition
     source: str
     schema_id: int
@@ -27,23 +29,30 @@ class WriterSchema:
 
 
 def read_writer_schemas(repository: Path, sources: Iterable[str]) -> list[WriterSchema]:
-    """The schemas of the folder, in order of their file names.
+    """Read the schemas of the folder, in order of their file names.
+
+    Parameters
+    ----------
+    repository
+        The Feast repository.
+    sources
+        Names of its Kafka sources.
 
     Raises
     ------
     DefinitionError
         When a file belongs to no source, is no schema, or two of a source have one id.
     """
-    known = sorted(sources)
-    found: dict[tuple[str, int], WriterSchema] = {}
+    names = sorted(sources)
+    schemas: dict[tuple[str, int], WriterSchema] = {}
     for file in sorted((repository / FOLDER).glob("*.avsc")):
-        schema = _read(file, known)
-        other = found.setdefault((schema.source, schema.schema_id), schema)
+        schema = _read(file, names)
+        other = schemas.setdefault((schema.source, schema.schema_id), schema)
         if other.text != schema.text:
             raise schema.definition.error(
                 f"it has the schema id {schema.schema_id}, as {other.definition.file} has", "Name another id"
             )
-    return list(found.values())
+    return list(schemas.values())
 
 
 def compile_writer_schemas(
@@ -53,25 +62,38 @@ def compile_writer_schemas(
     writers: Iterable[WriterSchema],
     tags: Mapping[str, str],
 ) -> dict[int, str]:
-    """Schema id to schema: that of the source, and those of the folder, each checked to give these fields.
+    """Return schema id to schema: that of the source, and those of the folder.
+
+    Parameters
+    ----------
+    source
+        For its errors.
+    schema
+        The Avro schema of the source.
+    fields
+        Fields that must be readable from every schema.
+    writers
+        Schemas of the folder for this source.
+    tags
+        Those of the source, without prefix.
 
     Raises
     ------
     DefinitionError
-        When one of them cannot be read as the source's schema, or takes its id.
+        When a schema cannot be read as that of the source, or has its id.
     """
     tagged = source.whole_number(tags, "schema_id", 0, 0) if "schema_id" in tags else None
     own = schema_fingerprint(schema) if tagged is None else tagged
     _check(source, schema, own, schema, fields)
-    found = {}
+    schemas = {}
     for writer in writers:
         if writer.schema_id == own and schema_fingerprint(writer.text) != schema_fingerprint(schema):
             raise writer.definition.error(
                 f"it has the schema id {own}, which is that of the source's own schema", "Name another id"
             )
         _check(writer.definition, schema, writer.schema_id, writer.text, fields)
-        found[writer.schema_id] = writer.text
-    return found | {own: schema}
+        schemas[writer.schema_id] = writer.text
+    return schemas | {own: schema}
 
 
 def check_json(
@@ -81,7 +103,13 @@ def check_json(
     writers: Sequence[WriterSchema],
     tags: Mapping[str, str],
 ) -> None:
-    """Refuse fields that JSON has no form for, and writer schemas, which JSON events do not have."""
+    """Refuse fields that JSON has no form for, and writer schemas and ids, which JSON events do not have.
+
+    Raises
+    ------
+    DefinitionError
+        With the field, file or tag.
+    """
     try:
         json_fields(schema, fields)
     except SchemaError as error:

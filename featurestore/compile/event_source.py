@@ -1,0 +1,124 @@
+"""Kafka sources of a Feast repository, read and checked before their views are known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from feast.data_source import KafkaSource
+
+from headrace.featurestore.compile.definition import Definition, suggestion
+from headrace.featurestore.compile.event_schema import EventColumn
+from headrace.featurestore.compile.expectations import EXPECT
+from headrace.featurestore.compile.message_format import Format, read_message_format
+from headrace.featurestore.compile.writer_schemas import WriterSchema, read_writer_schemas
+from headrace.featurestore.feast_repo.repository import FeastRepository
+
+TimeUnit = Literal["ms", "us"]
+_TAGS = ("key", "schema_id", "partitions", "shards", "max_future")
+
+
+@dataclass(frozen=True)
+class EventSource:
+    """A Kafka source with the content of its schema.
+
+    Attributes
+    ----------
+    definition
+        For its errors.
+    feast
+        Feast's `KafkaSource`.
+    format, schema
+        How messages are written, and the Avro schema in JSON that declares them.
+    columns
+        The fields of the schema, by name.
+    tags
+        Those of Headrace, without prefix.
+    timestamp_unit
+        Unit of the event time.
+    writers
+        Schemas that older events were written with.
+    """
+
+    definition: Definition
+    feast: Any
+    format: Format
+    schema: str
+    columns: dict[str, EventColumn]
+    tags: dict[str, str]
+    timestamp_unit: TimeUnit = "ms"
+    writers: tuple[WriterSchema, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return str(self.feast.name)
+
+    @property
+    def timestamp_field(self) -> str:
+        return str(self.feast.timestamp_field)
+
+    def column(self, asking: Definition, name: str) -> EventColumn:
+        """Return a column by its name; an unknown one is an error of the definition that asks for it."""
+        if name not in self.columns:
+            raise asking.error(
+                f"column '{name}' is not in the event schema of source '{self.name}'",
+                suggestion(name, self.columns),
+            )
+        return self.columns[name]
+
+
+def read_sources(repository: FeastRepository) -> dict[str, EventSource]:
+    """Read the Kafka sources by name, with the writer schemas of the repository.
+
+    Raises
+    ------
+    DefinitionError
+        When a source cannot be read by Headrace.
+    """
+    sources: dict[str, EventSource] = {}
+    for source in repository.contents.data_sources:
+        if isinstance(source, KafkaSource):
+            definition = Definition(_file_of(repository, source), f"Kafka source '{source.name}'")
+            if source.name in sources:
+                raise definition.error("there is another source of this name", "Give each a name of its own")
+            sources[source.name] = _read_source(definition, source)
+    for writer in read_writer_schemas(repository.path, sources):
+        source = sources[writer.source]
+        sources[writer.source] = replace(source, writers=(*source.writers, writer))
+    return sources
+
+
+def _file_of(repository: FeastRepository, source: Any) -> str:
+    """A source written inside its view is in that view's file."""
+    views = [v for v in repository.contents.stream_feature_views if v.stream_source is source]
+    return repository.file_of(source, *views)
+
+
+def _read_source(definition: Definition, source: Any) -> EventSource:
+    if not source.kafka_options.topic:
+        raise definition.error("it has no topic", "Write topic=...")
+    if source.batch_source is None:
+        raise definition.error(
+            "it has no batch_source, which Feast asks of every stream source",
+            "Write batch_source=FileSource(path=..., timestamp_field='event_timestamp')",
+        )
+    if source.field_mapping:
+        raise definition.error("field_mapping is not executed", "Use the names of the event schema")
+    message_format, schema, columns = read_message_format(definition, source.kafka_options.message_format)
+    tags = definition.tags(source.tags, (*_TAGS, *(EXPECT + name for name in columns)))
+    event_source = EventSource(definition, source, message_format, schema, columns, tags)
+    if "key" in tags:
+        event_source.column(definition.part("tag 'headrace.key'"), tags["key"])
+    return replace(event_source, timestamp_unit=_timestamp_unit(event_source))
+
+
+def _timestamp_unit(source: EventSource) -> TimeUnit:
+    column = source.column(source.definition.part("timestamp_field"), source.timestamp_field)
+    if column.kind != "long" or column.logical_type not in (None, "timestamp-millis", "timestamp-micros"):
+        declared = json.dumps({"type": column.kind, "logicalType": column.logical_type})
+        raise source.definition.error(
+            f"timestamp_field '{column.name}' is {declared}",
+            "Make it a long with logicalType timestamp-millis or timestamp-micros",
+        )
+    return "us" if column.logical_type == "timestamp-micros" else "ms"

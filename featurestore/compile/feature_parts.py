@@ -1,0 +1,64 @@
+"""The parts that a Feast repository contributes to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.featurestore.feast_repo.repository import FeastRepository
+from headrace.schemas.feature_specs import (
+    BatchViewSpec,
+    FeatureServiceSpec,
+    OnDemandViewSpec,
+    SourceSpec,
+    StreamViewSpec,
+    ViewExpectationsSpec,
+)
+from headrace.schemas.plan import DescriptionSpec, Plan
+from headrace.schemas.router_specs import LearnerSpec, RouterSpec
+
+
+@dataclass(frozen=True)
+class FeatureParts:
+    """Everything of a plan but learners and routers, and the repository as Feast read it.
+
+    Each tuple is in order of names, so that the plan does not depend on the names of files.
+    """
+
+    project: str
+    sources: tuple[SourceSpec, ...]
+    stream_views: tuple[StreamViewSpec, ...]
+    batch_views: tuple[BatchViewSpec, ...]
+    on_demand_views: tuple[OnDemandViewSpec, ...]
+    services: tuple[FeatureServiceSpec, ...]
+    expectations: tuple[ViewExpectationsSpec, ...]
+    descriptions: tuple[DescriptionSpec, ...]
+    repository: FeastRepository
+
+    def plan(self, learners: Iterable[LearnerSpec] = (), routers: Iterable[RouterSpec] = ()) -> Plan:
+        """Make the plan, with learners and routers."""
+        return Plan(
+            project=self.project,
+            sources=self.sources,
+            stream_views=self.stream_views,
+            batch_views=self.batch_views,
+            on_demand_views=self.on_demand_views,
+            services=self.services,
+            learners=tuple(learners),
+            routers=tuple(routers),
+            expectations=self.expectations,
+            descriptions=self.descriptions,
+        )
+
+    def file_of(self, kind: str, name: str) -> str:
+        """Name the file that defines an object; the repository's folder when none does."""
+        contents = self.repository.contents
+        objects: dict[str, Iterable[Any]] = {
+            "source": contents.data_sources,
+            "stream feature view": contents.stream_feature_views,
+            "feature view": contents.feature_views,
+            "on demand feature view": contents.on_demand_feature_views,
+            "feature service": contents.feature_services,
+        }
+        return self.repository.file_of(*(item for item in objects.get(kind, ()) if item.name == name))
