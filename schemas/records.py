@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -31,61 +28,6 @@ def misfit(error: ValidationError, most: int = 3) -> str:
         )
     found = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}".strip(": ") for fault in faults[:most])
     return "; ".join(found)
-
-
-def base64_headers(headers: Iterable[tuple[str, bytes | None]] | None) -> tuple[tuple[str, str | None], ...]:
-    """Kafka headers as a dead letter holds them."""
-    return tuple(
-        (name, None if value is None else base64.b64encode(value).decode()) for name, value in headers or ()
-    )
-
-
-class DeadLetter(Record):
-    """A record that could not be processed. `key`, `value` and the values of `headers` are the original bytes
-    in base64, `timestamp_ms` is its Kafka timestamp. `definition` is that of the views it was refused for:
-    under another one the topic is read anew, and the record judged again.
-
-    One of the kind ``overflow`` tells of a sum that does not fit the type of its `feature`, ``view:feature``,
-    for an `entity`, in the hop that ends at `window_end_ms` (None: a lifetime). It was found when the log was
-    applied up to `offset`, at the event time `timestamp_ms`; that record itself was applied."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    reason: str
-    kind: Literal["malformed", "invalid", "udf", "future", "late", "orphan", "overflow"]
-    key: str | None
-    value: str | None
-    headers: tuple[tuple[str, str | None], ...] = ()
-    definition: str | None = None
-    feature: str | None = None
-    entity: tuple[int | str, ...] = ()  # values of the join keys, in the plan's order
-    window_end_ms: int | None = None
-
-    @property
-    def id(self) -> str:
-        """Which record it is, or which sum: two letters of one have the same."""
-        if self.feature is not None:
-            entity = json.dumps(self.entity, ensure_ascii=False)
-            return f"{self.topic}/{self.partition}/{self.feature}/{entity}/{self.window_end_ms}"
-        return f"{self.topic}/{self.partition}/{self.offset}"
-
-    @property
-    def original_key(self) -> bytes | None:
-        return _decoded(self.key)
-
-    @property
-    def original_value(self) -> bytes | None:
-        return _decoded(self.value)
-
-    @property
-    def original_headers(self) -> list[tuple[str, bytes | None]]:
-        return [(name, _decoded(value)) for name, value in self.headers]
-
-
-def _decoded(text: str | None) -> bytes | None:
-    return None if text is None else base64.b64decode(text)
 
 
 class Provenance(Record):

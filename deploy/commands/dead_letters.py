@@ -16,8 +16,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from headrace.deploy.commands.offsets import end_offsets
+from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import StateError
-from headrace.schemas.records import DeadLetter, misfit
+from headrace.schemas.records import misfit
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.log.reader import read_log
 

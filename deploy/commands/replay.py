@@ -13,9 +13,9 @@ from itertools import islice
 from headrace.deploy.commands.dead_letters import BEGUN, REPLAYED, FoundLetter
 from headrace.deploy.commands.offsets import end_offsets
 from headrace.schemas import topics
+from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.plan import Plan
-from headrace.schemas.records import DeadLetter
 from headrace.streams.connections.kafka import Kafka, client_config
 from headrace.streams.log.reader import read_log
 from headrace.streams.producers.outbox import NOW, Deliveries, KafkaRecord, Outbox

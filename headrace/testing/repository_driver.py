@@ -12,8 +12,8 @@ from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.online.response import FeatureResponse
 from headrace.featurestore.online.retrieval import EntityRows, Features, Retrievals
 from headrace.featurestore.udfs.loading import load_udfs
+from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import UnknownNameError
-from headrace.schemas.records import DeadLetter
 from headrace.streams.sinks import OnlineRows
 from headrace.testing.event_log import EventLog
 from headrace.testing.online_rows import OnlineStoreInMemory

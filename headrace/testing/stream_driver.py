@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
-from headrace.schemas.records import DeadLetter
 from headrace.streams.intake.udf import Transform
 from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.sinks import OnlineRows

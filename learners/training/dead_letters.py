@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-from typing import Any, Literal
+from typing import Literal
 
 from confluent_kafka import Message, Producer
 
 from headrace.schemas import topics
-from headrace.schemas.records import DeadLetter, base64_headers
+from headrace.schemas.dead_letter import DeadLetter
+from headrace.streams.log.records import LogRecord
 
 
 class DeadLetters:
@@ -19,21 +19,7 @@ class DeadLetters:
         self._topic = topics.dead_letters(project)
 
     def send(self, message: Message, reason: str, kind: Literal["malformed", "invalid"]) -> None:
-        letter = DeadLetter(
-            topic=str(message.topic()),
-            partition=int(message.partition() or 0),
-            offset=int(message.offset() or 0),
-            timestamp_ms=message.timestamp()[1],
-            reason=reason,
-            kind=kind,
-            key=_text(message.key()),
-            value=_text(message.value()),
-            headers=base64_headers(message.headers()),
-        )
+        partition, record = int(message.partition() or 0), LogRecord.of_message(message)
+        letter = DeadLetter.of_record(str(message.topic()), partition, record, kind, reason)
         self._producer.produce(self._topic, letter.to_bytes(), partition=0)
         self._producer.poll(0)
-
-
-def _text(data: Any) -> str | None:
-    raw = data.encode() if isinstance(data, str) else data
-    return None if raw is None else base64.b64encode(raw).decode()

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from headrace.schemas.avro import Column
 from headrace.schemas.avro.columns import blank
+from headrace.schemas.dead_letter import Kind
 from headrace.schemas.errors import PlanError, RecordError
 from headrace.schemas.feature_specs import ColumnKind, StreamViewSpec
 from headrace.streams.columnar.batch import Batch
 from headrace.streams.intake.value_checks import ValueChecks
 
-Reasons = dict[int, tuple[str, str]]  # row to kind and reason
+Reasons = dict[int, tuple[Kind, str]]  # row to kind and reason
 Rows = NDArray[np.int64]
 _LONGEST = 1000  # characters of an exception that a letter repeats
 

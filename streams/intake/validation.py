@@ -7,7 +7,6 @@ view fails on is dead for all of them, so that it is counted once.
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +16,10 @@ from numpy.typing import NDArray
 
 from headrace.schemas.avro import Column, Decoded
 from headrace.schemas.avro.columns import blank
+from headrace.schemas.dead_letter import DeadLetter, Kind
 from headrace.schemas.event_decoder import event_decoder
 from headrace.schemas.feature_specs import SourceSpec, StreamViewSpec
 from headrace.schemas.marks import mark_time_ms
-from headrace.schemas.records import DeadLetter, base64_headers
 from headrace.streams.aggregations.accumulator import Dtype
 from headrace.streams.columnar.batch import Batch
 from headrace.streams.intake.expectations import Expectations
@@ -212,20 +211,8 @@ class Intake:
             for row in _rows(late)
         }
 
-    def _letter(self, record: LogRecord, kind: str, reason: str) -> DeadLetter:
-        return DeadLetter.model_validate(
-            {
-                "topic": self.source.topic,
-                "partition": self.partition,
-                "offset": record.offset,
-                "timestamp_ms": record.timestamp,
-                "reason": reason,
-                "kind": kind,
-                "key": _base64(record.key),
-                "value": _base64(record.value),
-                "headers": base64_headers(record.headers),
-            }
-        )
+    def _letter(self, record: LogRecord, kind: Kind, reason: str) -> DeadLetter:
+        return DeadLetter.of_record(self.source.topic, self.partition, record, kind, reason)
 
     def _count(self, applied: int, late: int, dead: int, marks: int) -> None:
         self.counts.applied += applied
@@ -243,10 +230,6 @@ def _marks(records: LogRecords) -> dict[int, int]:
     tombstones = [row for row, value in enumerate(records.values) if value is None]
     times = {row: mark_time_ms(records[row].headers) for row in tombstones}
     return {row: time_ms for row, time_ms in times.items() if time_ms is not None}
-
-
-def _base64(raw: bytes | None) -> str | None:
-    return None if raw is None else base64.b64encode(raw).decode()
 
 
 def _concatenate(left: Decoded, right: Decoded, middle: int) -> Decoded:

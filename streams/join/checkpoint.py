@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from headrace.schemas import topics
+from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.marks import crosses, mark_headers
-from headrace.schemas.records import DeadLetter
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.join.input import feed_record, refused_letter

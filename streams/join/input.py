@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Callable
 from typing import TypeVar
 
 from pydantic import ValidationError
 
+from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import RecordError
 from headrace.schemas.marks import mark_time_ms
-from headrace.schemas.records import DeadLetter, Outcome, base64_headers, misfit
+from headrace.schemas.records import Outcome, misfit
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.release import Refused
 from headrace.streams.join.state import Input
@@ -31,32 +31,15 @@ def feed_record(
         _feed(join, source, record)
     except RecordError as error:
         join.skip(source, record.offset)
-        return DeadLetter(
-            topic=topic,
-            partition=partition,
-            offset=record.offset,
-            timestamp_ms=record.timestamp,
-            reason=str(error),
-            kind="malformed",
-            key=_base64(record.key),
-            value=_base64(record.value),
-            headers=base64_headers(record.headers),
-        )
+        return DeadLetter.of_record(topic, partition, record, "malformed", str(error))
     return None
 
 
 def refused_letter(refused: Refused, topic: str, partition: int) -> DeadLetter:
     """The dead letter of a record that the join had read and has no place for."""
-    return DeadLetter(
-        topic=topic,
-        partition=partition,
-        offset=refused.offset,
-        timestamp_ms=refused.record.ts_ms,
-        reason=refused.reason,
-        kind=refused.kind,
-        key=_base64(refused.record.key.encode()),
-        value=_base64(refused.record.to_bytes()),
-    )
+    key, value = refused.record.key.encode(), refused.record.to_bytes()
+    record = LogRecord(refused.offset, refused.record.ts_ms, key, value)
+    return DeadLetter.of_record(topic, partition, record, refused.kind, refused.reason)
 
 
 def _feed(join: PartitionJoin, source: Input, record: LogRecord) -> None:
@@ -82,7 +65,3 @@ def _finite(outcome: Outcome) -> Outcome:
     if not math.isfinite(outcome.label):
         raise RecordError(f"label {outcome.label} is not a finite number")
     return outcome
-
-
-def _base64(raw: bytes | None) -> str | None:
-    return None if raw is None else base64.b64encode(raw).decode()

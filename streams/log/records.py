@@ -19,7 +19,13 @@ class LogRecord:
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[tuple[str, bytes | None]] = ()
+
+    @classmethod
+    def of_message(cls, message: Message) -> LogRecord:
+        """The record in a message that confluent-kafka has consumed, which is no error."""
+        headers = message.headers() or []
+        return cls(message.offset(), message.timestamp()[1], message.key(), message.value(), headers)
 
 
 class LogRecords(Sequence[LogRecord]):
@@ -52,7 +58,7 @@ class LogRecords(Sequence[LogRecord]):
             np.array([message.timestamp()[1] for message in messages], np.int64),
             [message.value() for message in messages],
             messages,
-            _record_of_message,
+            LogRecord.of_message,
         )
 
     @classmethod
@@ -82,8 +88,3 @@ class LogRecords(Sequence[LogRecord]):
             offsets, timestamps, values = self.offsets[at], self.timestamps[at], self.values[at]
             return LogRecords(offsets, timestamps, values, self._sources[at], self._record_of)
         return self._record_of(self._sources[at])
-
-
-def _record_of_message(message: Message) -> LogRecord:
-    headers = message.headers() or []
-    return LogRecord(message.offset(), message.timestamp()[1], message.key(), message.value(), headers)

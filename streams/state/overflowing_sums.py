@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.feature_specs import AggregationSpec
-from headrace.schemas.records import DeadLetter
 from headrace.streams.aggregations import Aggregation, ListValues, Reading, Values
 from headrace.streams.aggregations.sum import MOST_VALUES, Sum, Summing
 from headrace.streams.aggregations.totals import Totals

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from headrace.schemas import topics
+from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.encodings import UNVERSIONED, Encoding
 from headrace.schemas.feature_specs import SourceSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
-from headrace.schemas.records import DeadLetter
 from headrace.streams.columnar.batch import Batch
 from headrace.streams.intake.udf import Transform
 from headrace.streams.intake.validation import Counts, Intake, Taken

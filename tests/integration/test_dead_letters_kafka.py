@@ -18,10 +18,10 @@ from headrace.deploy.commands.dead_letters import REPLAYED, DeadLetterLog, Found
 from headrace.deploy.commands.replay import Replay, objection
 from headrace.featurestore.plans.store import PlanStore
 from headrace.schemas import topics
+from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import DeliveryError
 from headrace.schemas.marks import mark_headers
 from headrace.schemas.plan import Plan
-from headrace.schemas.records import DeadLetter
 from headrace.streams.log.reader import read_log
 from headrace.streams.producers.outbox import Deliveries, KafkaRecord, Outbox
 from headrace.streams.progress import counts_key, progress_key

@@ -14,9 +14,10 @@ import redis
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.deploy.local.child import Child
 from headrace.schemas import topics
+from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.marks import mark_headers, mark_time_ms
 from headrace.schemas.plan import Plan
-from headrace.schemas.records import Closing, DeadLetter, Example
+from headrace.schemas.records import Closing, Example
 from headrace.streams.log.partitioner import partition_for
 from headrace.streams.log.reader import read_log
 from headrace.streams.progress import ProgressStore, counts_key

@@ -17,8 +17,8 @@ from confluent_kafka import Consumer, TopicPartition
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.featurestore.online.client import FeatureClient
 from headrace.schemas import topics
+from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.plan import Plan
-from headrace.schemas.records import DeadLetter
 from headrace.streams.progress import ProgressStore, counts_key
 from headrace.streams.worker.consumer_group import worker_group
 from tests.support import nursery

@@ -13,7 +13,8 @@ from headrace.learners.models.state_digest import state_digest
 from headrace.learners.routing.epochs import EpochKeeper
 from headrace.learners.training.trainer import Trainer, replay
 from headrace.schemas import topics
-from headrace.schemas.records import Closing, DeadLetter, Epoch
+from headrace.schemas.dead_letter import DeadLetter
+from headrace.schemas.records import Closing, Epoch
 from tests.support.flight_learners import HOUR_MS, closings, examples
 from tests.support.paths import ROOT
 from tests.support.train_scene import Scene, bodies, running

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.records import (
     Closing,
-    DeadLetter,
     Epoch,
     Example,
     Outcome,
