@@ -36,7 +36,7 @@ _PROJECT_LINE = re.compile(r"^project:\s*[\"']?([\w-]+)", re.MULTILINE)
 
 
 class Settings(BaseSettings):
-    """What a process needs to know besides the plan. Use `load_settings`, which explains its errors."""
+    """The settings of a project's processes. Use `load_settings`, which explains its errors."""
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX, extra="forbid", frozen=True, env_ignore_empty=True, protected_namespaces=()
@@ -156,23 +156,23 @@ class Settings(BaseSettings):
 
     @property
     def project_name(self) -> str:
-        """The setting `project`, else what ``feature_store.yaml`` says.
+        """The setting `project`, else the name in ``feature_store.yaml``.
 
         Raises
         ------
         SettingsError
-            When neither names one.
+            When neither names a project.
         """
         file = self.project_dir / "feature_store.yaml"
         if self.project is not None:
             return self.project
-        found = _PROJECT_LINE.search(file.read_text()) if file.exists() else None
-        if found is None:
+        line = _PROJECT_LINE.search(file.read_text()) if file.exists() else None
+        if line is None:
             raise SettingsError(
                 f"which project? {file} does not say; name the Feast repository's folder, or set "
                 f"{_PREFIX}PROJECT"
             )
-        return found[1]
+        return line[1]
 
     @property
     def data(self) -> Path:
@@ -181,12 +181,12 @@ class Settings(BaseSettings):
 
     @property
     def kafka_access(self) -> Kafka:
-        """How to reach Kafka: the address, with what the file `kafka_config` says.
+        """Access to Kafka: the address, with the properties of the file `kafka_config`.
 
         Raises
         ------
         SettingsError
-            When the file cannot be used; names the line and the remedy.
+            When the file cannot be used; with the line and the remedy.
         """
         if self.kafka_config is None:
             return self.kafka
@@ -196,23 +196,26 @@ class Settings(BaseSettings):
 
     @property
     def models_dir(self) -> Path:
+        """Directory of the model store."""
         return self.data / "models"
 
     @property
     def feature_log_dir(self) -> Path:
+        """Directory of the feature log."""
         return self.data / "feature_log"
 
     @property
     def examples_dir(self) -> Path:
+        """Directory of the archive of examples."""
         return self.data / "examples"
 
     def signing_key(self) -> bytes:
-        """The key that authenticates model artifacts.
+        """Return the key that authenticates model artifacts.
 
         Raises
         ------
         SettingsError
-            When there is none.
+            When there is no key.
         """
         if self.model_key is not None:
             return self.model_key.get_secret_value().encode()
@@ -225,7 +228,7 @@ class Settings(BaseSettings):
         )
 
     def make_signing_key(self) -> None:
-        """Generate a key into the data directory, readable by its owner alone, unless there is one."""
+        """Write a new key into the data directory, readable by its owner alone, unless there is one."""
         file = self.data / "model.key"
         if self.model_key is None and not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -233,20 +236,20 @@ class Settings(BaseSettings):
             file.write_text(secrets.token_hex(_KEY_BYTES))
 
     def environment(self) -> dict[str, str]:
-        """The environment of a child process that is to have these settings."""
-        found = dict(os.environ)
+        """Return the environment of a child process that has these settings."""
+        variables = dict(os.environ)
         for name, value in self:
             if isinstance(value, SecretStr):
                 value = value.get_secret_value()
             if isinstance(value, dict):
                 value = json.dumps(value)
             if value is not None:
-                found[_PREFIX + name.upper()] = str(value)
-        return found
+                variables[_PREFIX + name.upper()] = str(value)
+        return variables
 
 
 class _File(PydanticBaseSettingsSource):
-    """`headrace.toml` of the project directory the constructor was given."""
+    """Reads `headrace.toml` of the project directory that is among the constructor's arguments."""
 
     def __init__(self, settings_cls: type[BaseSettings], arguments: PydanticBaseSettingsSource) -> None:
         super().__init__(settings_cls)
@@ -265,12 +268,12 @@ class _File(PydanticBaseSettingsSource):
 
 
 def load_settings(project_dir: Path, **given: Any) -> Settings:
-    """Read the settings of a project. `given` values, those that are not None, come before all others.
+    """Read the settings of a project. Values in `given` come before all others, unless they are None.
 
     Raises
     ------
     SettingsError
-        Names the setting, the value, what is wanted and where it can be set.
+        With the setting, the value, the wanted form and where it can be set.
     """
     if not project_dir.is_dir():
         raise SettingsError(

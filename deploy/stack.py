@@ -1,4 +1,4 @@
-"""The local stack: brokers, Redis and every process of a project on this machine, all of them or none."""
+"""The local stack: broker, Redis and every process of a project on this machine, all of them or none."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from headrace.streams.progress import ProgressStore
 
 Process = Literal["worker", "join", "train", "serve"]
 _MOCK_FETCH_WAIT_MS = 3  # it answers no sooner, whatever arrives
-_OF_MOCK = "of-built-in-broker"  # a file that says so of a data directory
+_OF_MOCK = "of-built-in-broker"  # the file that marks a data directory of that broker
 PROCESSES: tuple[Process, ...] = ("worker", "join", "train", "serve")
 
 
@@ -43,20 +43,25 @@ class LocalStack:
         The Feast repository with its ``learners.py``.
     kafka
         ``mock`` for librdkafka's built-in broker, else the address of a running Kafka. The built-in broker
-        forgets everything when it stops, so what its last run left in the data directory is removed at the
-        next start: it would speak of offsets that are no more.
+        keeps nothing when it stops. So the data directory of its last run is emptied at the next start: its
+        files name offsets that are gone.
     redis_url
         A running Redis; None starts one, which keeps its data unless the broker is the built-in one.
     partitions
-        Of the event topics that do not exist yet and have no entry in the setting `topic_partitions`.
+        Partition count of event topics that do not exist yet and have no entry in `topic_partitions`.
     processes
-        Which to run, of those that have something to do.
+        The processes to run; one without work is left out.
     port
         Where `serve` listens; None for any free port.
     kafka_config
-        TLS and SASL of that Kafka: a file of librdkafka properties; None for the project's.
+        File of librdkafka properties with TLS and SASL of that Kafka; None for the project's.
     settings
         More settings, as keyword arguments; they come before the environment.
+
+    Attributes
+    ----------
+    plan
+        The plan that was applied, once `start` was called.
 
     Raises
     ------
@@ -100,31 +105,36 @@ class LocalStack:
 
     @property
     def bootstrap(self) -> str:
+        """Address of the broker."""
         return self._settings.kafka
 
     @property
     def kafka(self) -> Kafka:
-        """How to reach the broker, TLS and SASL included."""
+        """Access to the broker, with TLS and SASL."""
         return self._settings.kafka_access
 
     @property
     def redis_url(self) -> str:
+        """URL of the online store."""
         return self._settings.redis
 
     @property
     def serve_url(self) -> str:
+        """URL of the routers' HTTP service."""
         return f"http://{self._settings.host}:{self._settings.port}"
 
     @property
     def data_dir(self) -> Path:
+        """Directory of feature log, models, examples and logs."""
         return self._settings.data
 
     @property
     def settings(self) -> Settings:
+        """The settings that the processes have."""
         return self._settings
 
     def start(self) -> LocalStack:
-        """Start everything, in order, and return once it is ready."""
+        """Start everything in order, and return once all is ready."""
         try:
             self._start()
         except BaseException:
@@ -133,14 +143,15 @@ class LocalStack:
         return self
 
     def stop(self) -> None:
-        """Stop everything, in the reverse order."""
+        """Stop everything in the reverse order."""
         self._supervisor.stop()
 
     def check(self) -> None:
+        """Check that every process runs."""
         self._supervisor.check()
 
     def watch(self, until: threading.Event | None = None) -> None:
-        """Block until `until` is set, or a process ends, which raises."""
+        """Block until `until` is set. Raises as soon as a process ends."""
         self._supervisor.watch(until)
 
     def __enter__(self) -> LocalStack:
@@ -152,7 +163,7 @@ class LocalStack:
         self.stop()
 
     def describe(self) -> str:
-        """What to tell the user once it runs."""
+        """Describe the running stack for its user: addresses, logs and the variables to export."""
         file = self.settings.kafka_config
         config = f" HEADRACE_KAFKA_CONFIG={file}" if file else ""
         return (
@@ -181,12 +192,12 @@ class LocalStack:
 
     def _process(self, name: Process) -> Child:
         project_dir = self._settings.project_dir
-        # -P: a `learners.py` in the working directory must not be taken for our package.
+        # -P: modules in the working directory must not come before those that are installed.
         command = [sys.executable, "-P", "-m", "headrace", name, str(project_dir)]
         return Child(name, command, self._log(name), project_dir, self._environment(name))
 
     def _environment(self, name: Process) -> dict[str, str]:
-        """The settings, with a port for metrics of its own: the one set, and those behind it."""
+        """Return the environment of a process. Metrics ports count up from the setting, one for each."""
         first = self._settings.metrics_port
         port = first + PROCESSES.index(name) if first else 0
         return self._settings.model_copy(update={"metrics_port": port}).environment()
@@ -195,7 +206,7 @@ class LocalStack:
         self._settings = self._settings.model_copy(update=changed)
 
     def _prepare_data_dir(self) -> None:
-        """What followed from a broker that is gone goes; what follows from a real one stays."""
+        """Empty a data directory that the built-in broker left; refuse it one that another Kafka led to."""
         data, mark = self.data_dir, self.data_dir / _OF_MOCK
         if mark.exists():
             shutil.rmtree(data)
@@ -229,18 +240,18 @@ class LocalStack:
         return server.url
 
     def _worker_is_ready(self) -> bool:
-        """Every partition of an event topic with views has been restored."""
-        read = [s.topic for s in self.plan.sources if self.plan.views_of(s.name)]
+        """Tell whether every partition of an event topic with views is restored."""
+        event_topics = [s.topic for s in self.plan.sources if self.plan.views_of(s.name)]
         client = redis_client(self.redis_url)
         try:
-            seen = {
+            restored = {
                 (topic, n)
                 for stage, topic, n, _ in ProgressStore(client, self.plan).read()
                 if stage == "features"
             }
         finally:
             client.close()
-        return seen >= end_offsets(self.kafka, read).keys()
+        return restored >= end_offsets(self.kafka, event_topics).keys()
 
     def _serve_is_ready(self) -> bool:
         try:
@@ -251,7 +262,7 @@ class LocalStack:
 
 
 def run_until_interrupted(stack: LocalStack) -> None:
-    """Run a stack until Ctrl-C or SIGTERM. Another Ctrl-C kills what has not stopped yet."""
+    """Run a stack until Ctrl-C or SIGTERM. Another Ctrl-C kills processes that have not stopped yet."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with stack:

@@ -25,7 +25,7 @@ def audit(
 
     settings = load_settings(project)
     _, plan = current_plan(settings)
-    names = [router] if router is not None else [one.name for one in plan.routers]
+    names = [router] if router is not None else [spec.name for spec in plan.routers]
     folder = settings.project_dir
     reports = [run_audit(settings.kafka_access, plan, name, sample, seed, folder) for name in names]
     for name, report in zip(names, reports, strict=True):

@@ -48,14 +48,14 @@ def list_letters(
 
     settings = load_settings(project)
     log = DeadLetterLog(settings.kafka_access, _letters_topic(settings, late))
-    found = log.find(_selection(topic, partition, kind, since, until), replayed)
-    shown = islice(found, limit)
+    letters = log.find(_selection(topic, partition, kind, since, until), replayed)
+    shown = islice(letters, limit)
     if format == "json":
-        for one in shown:
-            typer.echo(to_json(one))
+        for letter in shown:
+            typer.echo(to_json(letter))
         return
     typer.echo(to_table(shown))
-    if more := sum(1 for _ in found):
+    if more := sum(1 for _ in letters):
         typer.echo(f"and {more:,} more: --limit {limit + more}")
 
 

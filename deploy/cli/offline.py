@@ -47,5 +47,5 @@ def dataset(
     from headrace.deploy.commands.dataset import write_dataset
 
     settings = load_settings(project)
-    rows, found = write_dataset(settings, service, entities, output, sense, router, predictions)
-    typer.echo(f"{output}: {rows:,} rows, {found:,} with a feature")
+    rows, with_features = write_dataset(settings, service, entities, output, sense, router, predictions)
+    typer.echo(f"{output}: {rows:,} rows, {with_features:,} with a feature")

@@ -1,4 +1,4 @@
-"""`headrace plan` and `headrace apply`: from a repository to a registered, stored plan with its topics."""
+"""`headrace plan` and `headrace apply`: compile, register, make topics, store the plan."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from headrace.streams.connections.redis import redis_client
 
 
 def compile_plan(project_dir: Path) -> Plan:
-    """Read and validate a repository with its ``learners.py``. Nothing is written.
+    """Compile a repository with its ``learners.py`` into a plan. Nothing is written.
 
     Raises
     ------
@@ -36,19 +36,27 @@ def compile_plan(project_dir: Path) -> Plan:
 
 @dataclass(frozen=True)
 class CompiledProject:
-    """A plan, and the repository it was compiled from."""
+    """A plan, and the repository it was compiled from.
+
+    Attributes
+    ----------
+    parts
+        The compiled feature definitions, which know their files.
+    learners_file
+        Name of the file of learners and routers.
+    """
 
     plan: Plan
     parts: FeatureParts
     learners_file: str
 
     def file_of(self, kind: str, name: str) -> str:
-        """The file that defines an object; the repository's folder for what is not there any more."""
+        """Return the file that defines an object; the repository's folder for one that is gone."""
         return self.learners_file if kind in ("learner", "router") else self.parts.file_of(kind, name)
 
 
 def compile_project(project_dir: Path) -> CompiledProject:
-    """As `compile_plan`, and the plan knows where its objects are defined."""
+    """Compile a repository as `compile_plan` does, and keep where its objects are defined."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Feast's, about what the user may write
         parts = compile_features(project_dir)
@@ -58,7 +66,7 @@ def compile_project(project_dir: Path) -> CompiledProject:
 
 
 def apply_plan(settings: Settings, plan: Plan) -> None:
-    """Register with Feast, make the topics, and last store the plan, which is what the processes look for."""
+    """Register with Feast, make the topics, and last store the plan, which the processes read."""
     with warnings.catch_warnings(), redis_client(settings.redis) as online:
         warnings.simplefilter("ignore", DeprecationWarning)
         register(settings.project_dir, settings.feature_log_dir, online)
@@ -73,7 +81,7 @@ def apply_plan(settings: Settings, plan: Plan) -> None:
 
 
 def describe_changes(settings: Settings, wanted: Plan) -> str:
-    """What would change against the plan in force, and what it costs."""
+    """Describe the changes against the plan in force, and their cost."""
     client = redis_client(settings.redis)
     try:
         current = PlanStore(client, wanted.project).in_force()
@@ -83,7 +91,7 @@ def describe_changes(settings: Settings, wanted: Plan) -> str:
 
 
 def refuse_unsafe_changes(settings: Settings, wanted: CompiledProject) -> None:
-    """Let pass only what breaks no reader of the plan in force.
+    """Refuse changes that break consumers of the plan in force.
 
     Raises
     ------
@@ -101,14 +109,14 @@ def refuse_unsafe_changes(settings: Settings, wanted: CompiledProject) -> None:
     unsafe = unsafe_changes(current, wanted.plan)
     if not unsafe:
         return
-    told = []
+    lines = []
     for change in unsafe:
         where = Definition(wanted.file_of(change.kind, change.name), f"{change.kind} '{change.name}'")
         where = where.part(change.part) if change.part else where
-        told.append(f"  {where.error(change.problem, change.remedy)}")
+        lines.append(f"  {where.error(change.problem, change.remedy)}")
     many = "an unsafe change" if len(unsafe) == 1 else f"{len(unsafe)} unsafe changes"
     raise PlanError(
         "\n".join(
-            [f"{many}; nothing was applied:", *told, "To do it all the same: headrace apply --allow-unsafe"]
+            [f"{many}; nothing was applied:", *lines, "To do it all the same: headrace apply --allow-unsafe"]
         )
     )

@@ -1,4 +1,4 @@
-"""`headrace audit`: the raw logs and the predictions out of Kafka, and the report in words."""
+"""`headrace audit`: reads raw logs and predictions from Kafka, and renders the report."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def audit(
     router
         Whose predictions.
     sample
-        How many of them.
+        Number of predictions, drawn at random.
     seed
-        Of the sample.
+        Of the draw.
     repo_dir
-        The Feast repository, which has the functions of on-demand views and udfs; needed for those alone.
+        The Feast repository, for the functions of on-demand views and udfs; None where there are none.
     """
     # First the predictions: the log then has all that they had seen.
     predictions = read_predictions(kafka, plan, plan.router(router))
@@ -51,7 +51,7 @@ def audit(
 
 
 def _udfs(plan: Plan, sources: Collection[str], repo_dir: Path | None) -> dict[str, FunctionType]:
-    """Those of all views of the sources: what one of them fails on is dead for every view of its topic."""
+    """Load the udfs of all views of the sources. A record that one fails on is dead for all of its topic."""
     repository = udf_repository((view for name in sources for view in plan.views_of(name)), repo_dir)
     if repository is None:
         return {}
@@ -66,7 +66,7 @@ def _source_log(kafka: Kafka, plan: Plan, source: SourceSpec) -> SourceLog:
 
 
 def _blocks(kafka: Kafka, plan: Plan, source: SourceSpec) -> Iterator[BlockOffsets]:
-    """Offsets of the blocks in the shuffle topic that were made for the views of the plan."""
+    """Yield the source offsets of the blocks in the shuffle topic that were made for the plan's views."""
     topic, definition = topics.shuffle(plan.project, source.name), definition_of(plan, source)
     for shard in range(partition_count(kafka, topic)):
         for message in read_log(kafka, topic, shard):
@@ -82,7 +82,7 @@ def _records(kafka: Kafka, topic: str) -> Iterator[RawRecord]:
 
 
 def render(report: AuditReport) -> str:
-    """A line for each feature, then what was found wrong."""
+    """Render a line for each feature, then the values that differ or are missing."""
     lines = [f"{'feature':52}" + "".join(f"{outcome:>11}" for outcome in OUTCOMES)]
     for name, counts in sorted(report.counts.items()):
         lines.append(f"{name:52}" + "".join(f"{counts[outcome]:11,}" for outcome in OUTCOMES))

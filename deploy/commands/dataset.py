@@ -1,4 +1,4 @@
-"""`headrace dataset`: where its inputs are, and its file."""
+"""`headrace dataset`: finds the inputs of a training set, and writes its file."""
 
 from __future__ import annotations
 
@@ -31,20 +31,43 @@ def write_dataset(
     router: str | None,
     predictions: str,
 ) -> tuple[int, int]:
-    """Write a training set; how many rows it has, and how many of them a feature that is not null."""
+    """Write a training set.
+
+    Parameters
+    ----------
+    service
+        The feature service.
+    entities
+        File of join keys and event times.
+    output
+        Parquet file to be written.
+    sense
+        ``event-time`` or ``served``.
+    router
+        Whose predictions, for ``served``; None for the one that serves the service.
+    predictions
+        ``archive`` or ``topic``, for ``served``.
+
+    Returns
+    -------
+    rows
+        Number of rows.
+    with_features
+        Number of rows with a feature that is not null.
+    """
     _, plan = current_plan(settings)
     fields = join_keys_of(plan, service)
     if sense == "event-time":
         fields += request_fields_of(plan, service)
-    asked = read_entities(entities, fields)
+    entity_rows = read_entities(entities, fields)
     if sense == "served":
         spec = router_of(plan, service, router)
-        table = as_served(plan, service, asked, spec, _predictions(settings, plan, spec, predictions))
+        table = as_served(plan, service, entity_rows, spec, _predictions(settings, plan, spec, predictions))
     else:
-        table = as_of_event_time(plan, service, asked, settings.feature_log_dir, settings.project_dir)
+        table = as_of_event_time(plan, service, entity_rows, settings.feature_log_dir, settings.project_dir)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_durably(output, table)
-    return len(table), _found(table, [ref.full_name for ref in plan.service(service).features])
+    return len(table), _rows_with_a_value(table, [ref.full_name for ref in plan.service(service).features])
 
 
 def _predictions(settings: Settings, plan: Plan, router: RouterSpec, where: str) -> pa.Table:
@@ -54,7 +77,7 @@ def _predictions(settings: Settings, plan: Plan, router: RouterSpec, where: str)
 
 
 def read_predictions(kafka: Kafka, plan: Plan, router: RouterSpec) -> list[Prediction]:
-    """All predictions in the topic of a router, partition by partition."""
+    """Return all predictions in the topic of a router, partition by partition."""
     topic = topics.predictions(plan.project, router.name)
     return [
         Prediction.model_validate_json(message.value())
@@ -64,7 +87,7 @@ def read_predictions(kafka: Kafka, plan: Plan, router: RouterSpec) -> list[Predi
     ]
 
 
-def _found(table: pa.Table, names: list[str]) -> int:
+def _rows_with_a_value(table: pa.Table, names: list[str]) -> int:
     present = pa.array([False] * len(table))
     for name in names:
         present = pc.or_(present, pc.is_valid(table[name]))

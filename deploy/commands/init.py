@@ -1,4 +1,4 @@
-"""`headrace init`: a small project that runs as it is."""
+"""`headrace init`: writes a small project that runs as it is."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _TABLE = Path("data") / "customers.parquet"
 
 
 def write_project(folder: Path) -> list[Path]:
-    """Write a project into a folder, which is made; nothing that exists is overwritten.
+    """Write a project into a folder, which is made where it is missing. Nothing is overwritten.
 
     Parameters
     ----------
     folder
-        Its name becomes that of the project.
+        Its name becomes the project's.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def write_project(folder: Path) -> list[Path]:
     Raises
     ------
     SettingsError
-        When one of them exists, or the folder's name cannot be a project's; nothing was written.
+        When one of the files exists, or the folder's name cannot be a project's. Nothing was written.
     """
     name = _project_name(folder)
     texts = {
@@ -59,9 +59,9 @@ def _project_name(folder: Path) -> str:
 def _refuse_existing(folder: Path, files: list[Path]) -> None:
     if folder.exists() and not folder.is_dir():
         raise SettingsError(f"'{folder}' is a file; name a directory")
-    there = [str(file) for file in files if file.exists()]
-    if there:
-        raise SettingsError(f"{', '.join(there)}: there already, and left alone; name another directory")
+    existing = [str(file) for file in files if file.exists()]
+    if existing:
+        raise SettingsError(f"{', '.join(existing)}: there already, and left alone; name another directory")
 
 
 def _write_table(file: Path) -> None:

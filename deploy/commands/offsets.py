@@ -1,4 +1,4 @@
-"""How far the topics of a Kafka reach."""
+"""End offsets of topics."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _REQUEST_S = 10.0
 
 
 def end_offsets(kafka: Kafka, names: Iterable[str]) -> dict[tuple[str, int], int]:
-    """(topic, partition) to the offset behind the last record.
+    """Return the offset behind the last record, by (topic, partition).
 
     Raises
     ------
     UnknownNameError
-        When there is no such topic.
+        When a topic does not exist.
     ServiceUnavailable
         When the brokers do not answer.
     """

@@ -1,4 +1,4 @@
-"""What operators ask: how far every stage is, how far behind, and what became of the records."""
+"""`headrace status`: progress and lag of every stage, and counts of what became of records."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class StageStatus:
     Attributes
     ----------
     stage, topic, member
-        Who reads what; see `headrace.streams.progress`.
+        See `headrace.streams.progress`.
     visible
-        Records whose effects are visible downstream.
+        Number of records whose effects are visible downstream.
     lag
-        Records in the topic that are not visible yet.
+        Number of records in the topic that are not visible yet.
     age_ms
         Wall-clock time since any partition last reported.
     """
@@ -58,23 +58,41 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class Status:
+    """A project at one moment. Counts are added up over partitions.
+
+    Attributes
+    ----------
+    stages
+        Every stage that has reported.
+    intake
+        Event topic to records applied, late, dead, and marks.
+    sums
+        "event topic, member" to overflowing sums.
+    outcomes
+        "router, topic" to what became of its labels.
+    join
+        Router to what became of its predictions and outcomes.
+    expectations
+        Event topic to records checked, and failed by rule.
+    """
+
     stages: tuple[StageStatus, ...]
-    intake: Mapping[str, Mapping[str, int]]  # event topic to applied, late, dead, marks
-    sums: Mapping[str, Mapping[str, int]]  # "event topic, member" to unfit: those that do not fit their type
-    outcomes: Mapping[str, Mapping[str, int]]  # "router, topic" to what became of its labels
-    join: Mapping[str, Mapping[str, int]]  # router to its counts
-    expectations: Mapping[str, Mapping[str, int]]  # event topic to records checked, and failed by rule
+    intake: Mapping[str, Mapping[str, int]]
+    sums: Mapping[str, Mapping[str, int]]
+    outcomes: Mapping[str, Mapping[str, int]]
+    join: Mapping[str, Mapping[str, int]]
+    expectations: Mapping[str, Mapping[str, int]]
     two_partitions: Mapping[str, int]  # source to rows that replaced one of another partition
 
 
 def topics_read(plan: Plan) -> set[str]:
-    """Topics whose ends `read_status` needs."""
+    """Return the topics whose ends `read_status` needs."""
     inner = internal_topics(plan, dict.fromkeys(event_topics(plan), 1))
     return {*event_topics(plan), *(spec.name for spec in inner)}
 
 
 def read_status(client: redis.Redis, plan: Plan, ends: Mapping[tuple[str, int], int]) -> Status:
-    """Put together what the stages have published.
+    """Read what the stages have published.
 
     Parameters
     ----------
@@ -118,19 +136,19 @@ def _stages(progress: Mapping[Where, Progress], ends: Mapping[tuple[str, int], i
     for (stage, topic, partition, member), seen in progress.items():
         groups.setdefault((stage, topic, member), {})[partition] = seen
     for stage, topic, member in sorted(groups, key=lambda group: (_STAGES.index(group[0]), group)):
-        found = groups[stage, topic, member]
-        total = {partition: end for (name, partition), end in ends.items() if name == topic}
-        unread = sum(max(0, end - found.get(p, Progress(0)).next_offset) for p, end in total.items())
-        age_ms = now - max(seen.at_ms for seen in found.values())
-        visible = sum(seen.next_offset for seen in found.values())
-        yield StageStatus(stage, topic, member, visible, unread, age_ms)
+        partitions = groups[stage, topic, member]
+        topic_ends = {partition: end for (name, partition), end in ends.items() if name == topic}
+        lag = sum(max(0, end - partitions.get(p, Progress(0)).next_offset) for p, end in topic_ends.items())
+        age_ms = now - max(seen.at_ms for seen in partitions.values())
+        visible = sum(seen.next_offset for seen in partitions.values())
+        yield StageStatus(stage, topic, member, visible, lag, age_ms)
 
 
 def _sums(counts: Mapping[str, Mapping[str, int]], kind: str) -> dict[str, dict[str, int]]:
     sums: dict[str, Counter[str]] = {}
     for name, values in counts.items():
-        of, *where, _ = name.split("|")
-        if of == kind:
+        counted_kind, *where, _ = name.split("|")
+        if counted_kind == kind:
             counted = {what: count for what, count in values.items() if what != "next"}
             sums.setdefault(", ".join(where), Counter()).update(counted)
     return {where: dict(total) for where, total in sorted(sums.items())}
@@ -141,7 +159,7 @@ def _text(name: bytes | str) -> str:
 
 
 def render_status(plan: Plan, status: Status) -> str:
-    """The status as text for a terminal."""
+    """Render the status as text for a terminal."""
     lines = [f"project {plan.project}, plan {plan.hash[:12]}", ""]
     rows = [("stage", "member", "topic", "visible", "lag", "reported")]
     for s in status.stages:
@@ -159,8 +177,8 @@ def render_status(plan: Plan, status: Status) -> str:
         ("expectations", status.expectations),
     ):
         for where, counts in counted.items():
-            told = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-            lines += ["", f"{kind} of {where}: {told}"]
+            listed = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+            lines += ["", f"{kind} of {where}: {listed}"]
     for source, number in status.two_partitions.items():
         lines += ["", f"ALARM source '{source}': {number:,} rows replaced one of another partition:"]
         lines += [f"one key is in two partitions. {TWO_PARTITIONS_REMEDY}"]

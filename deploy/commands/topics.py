@@ -1,4 +1,4 @@
-"""The topics of a plan: made where they are missing, checked where they exist, led by a broker.
+"""The topics of a plan: made where they are missing, checked where they exist, until all have leaders.
 
 Every topic made here keeps its records for ever (`retention.ms=-1`). Their timestamps are event time, and
 the broker deletes by timestamp: replayed history would be gone within minutes.
@@ -31,7 +31,7 @@ _REQUEST_S = 15.0
 
 @dataclass(frozen=True)
 class TopicSpec:
-    """A topic that has to be there."""
+    """A topic that a plan needs."""
 
     name: str
     partitions: int
@@ -39,26 +39,27 @@ class TopicSpec:
 
 
 def event_topics(plan: Plan) -> tuple[str, ...]:
+    """Return the topics that a plan reads events from."""
     return tuple(dict.fromkeys(source.topic for source in plan.sources))
 
 
 def internal_topics(plan: Plan, partitions: Mapping[str, int]) -> list[TopicSpec]:
-    """The topics Headrace owns.
+    """Return the topics that Headrace owns.
 
     Parameters
     ----------
     partitions
         Event topic to its partition count.
     """
-    found = [
+    specs = [
         TopicSpec(topics.dead_letters(plan.project), 1, _KEEP | _LARGE),
         TopicSpec(topics.late(plan.project), 1, _KEEP | _LARGE),
     ]
     for source in plan.sources:
-        found += _of_source(plan.project, source, partitions[source.topic])
+        specs += _of_source(plan.project, source, partitions[source.topic])
     for router in plan.routers:
-        found += _of_router(plan.project, router)
-    return found
+        specs += _of_router(plan.project, router)
+    return specs
 
 
 def _of_source(project: str, source: SourceSpec, partitions: int) -> Iterator[TopicSpec]:
@@ -79,12 +80,12 @@ def _of_router(project: str, router: RouterSpec) -> Iterator[TopicSpec]:
 
 
 def _declared(plan: Plan) -> list[TopicSpec]:
-    """The event topics whose partition count the repository declares."""
+    """Return the event topics whose partition count the repository declares."""
     return [TopicSpec(s.topic, s.partitions, _KEEP) for s in plan.sources if s.partitions is not None]
 
 
 def all_topics(plan: Plan, event_partitions: int, topic_partitions: Mapping[str, int]) -> dict[str, int]:
-    """Every topic of the plan with its partition count, when none exists yet; see `ensure_topics`."""
+    """Return every topic of the plan with its partition count, as if none existed; see `ensure_topics`."""
     counts = {name: topic_partitions.get(name, event_partitions) for name in event_topics(plan)}
     counts |= {spec.name: spec.partitions for spec in _declared(plan)}
     return counts | {spec.name: spec.partitions for spec in internal_topics(plan, counts)}
@@ -109,10 +110,12 @@ def ensure_topics(
         How to reach the brokers.
     replication
         Replicas of each partition.
+    plan
+        Whose topics.
     event_partitions
-        Partitions of an event topic that does not exist yet,
+        Partition count of event topics that do not exist yet, without an entry in `topic_partitions`.
     topic_partitions
-        unless it has an entry here (topic to partitions), or its source declares a number.
+        Event topic to its partition count. A number that its source declares comes before both.
 
     Returns
     -------
@@ -144,18 +147,18 @@ def ensure_topics(
     return counts | {spec.name: spec.partitions for spec in inner}
 
 
-def _check(wanted: list[TopicSpec], found: ClusterMetadata) -> None:
+def _check(wanted: list[TopicSpec], existing: ClusterMetadata) -> None:
     for spec in wanted:
-        if spec.name in found.topics and len(found.topics[spec.name].partitions) != spec.partitions:
+        if spec.name in existing.topics and len(existing.topics[spec.name].partitions) != spec.partitions:
             raise SettingsError(
-                f"topic '{spec.name}' has {len(found.topics[spec.name].partitions)} partitions, the plan "
+                f"topic '{spec.name}' has {len(existing.topics[spec.name].partitions)} partitions, the plan "
                 f"needs {spec.partitions}. Stop Headrace, delete the topic and run `headrace apply` again to "
                 "have it made anew, or take back the change of the plan"
             )
 
 
 class _Cluster:
-    """What is asked of the brokers here."""
+    """Creates topics and waits for their leaders."""
 
     def __init__(self, kafka: Kafka, replication: int, timeout_s: float) -> None:
         self._kafka, self._replication = kafka, replication
@@ -188,7 +191,7 @@ class _Cluster:
             ) from error
 
     def led(self, name: str) -> TopicMetadata:
-        """The topic, once all its partitions have a leader."""
+        """Return the topic, once all its partitions have a leader."""
         while True:
             topic = self.metadata().topics.get(name)
             if (

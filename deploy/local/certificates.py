@@ -15,19 +15,24 @@ _LOOPBACK = "subjectAltName=DNS:localhost,IP:127.0.0.1"
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate for loopback addresses with its key, and who signed it: files in PEM."""
+    """A certificate for loopback addresses: PEM files of it with its key, and of the authority behind it."""
 
     with_key: Path
     authority: Path
 
 
 class Authority:
-    """Signs certificates; its files, and theirs, are in a folder.
+    """Signs certificates. All files are in one folder.
+
+    Parameters
+    ----------
+    folder
+        Where its files and theirs are written.
 
     Raises
     ------
     ServiceUnavailable
-        When openssl is missing, or refuses.
+        When openssl is missing or fails.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,7 +41,7 @@ class Authority:
         _openssl("req", "-x509", *_KEY, "-subj", "/CN=Headrace test authority", "-days", _DAYS, *made)
 
     def sign(self, name: str) -> Certificate:
-        """The certificate of a broker or a client of that name."""
+        """Return a new certificate for a broker or client of that name."""
         request, key, signed, names = (
             self._folder / f"{name}.{kind}" for kind in ("csr", "key", "crt", "names")
         )

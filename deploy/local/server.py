@@ -1,4 +1,4 @@
-"""A server of others on loopback ports: a child process that is waited for until it answers."""
+"""A third-party server on loopback ports: a child process, ready when it answers."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class LocalServer(ABC):
     Parameters
     ----------
     kind
-        What its temporary directory is called by.
+        Part of the name of its temporary directory.
     directory
-        Where its files are; None for a temporary directory, removed at the end of the block.
+        For its files; None for a temporary directory, removed at the end of the block.
     """
 
     stop_s: ClassVar[float] = 15.0  # after which it is killed
@@ -33,19 +33,19 @@ class LocalServer(ABC):
 
     @abstractmethod
     def _prepare(self) -> Child:
-        """The process, ready to be started."""
+        """Return the process, ready to be started."""
 
     @abstractmethod
     def _wait(self, child: Child) -> None:
-        """Until it answers; `ServiceUnavailable` when it does not."""
+        """Wait until it answers. Raises `ServiceUnavailable` when it does not."""
 
     def start(self) -> Self:
-        """Start it and return once it answers.
+        """Start the server, and return once it answers.
 
         Raises
         ------
         ServiceUnavailable
-            When its program cannot be had, or it does not come up; the message ends with its log.
+            When its program is not there, or the server does not answer. The message ends with its log.
         """
         self._child = self._prepare().start()
         try:
@@ -56,16 +56,17 @@ class LocalServer(ABC):
         return self
 
     def stop(self) -> None:
+        """Stop the server; kill it after `stop_s` seconds."""
         if self._child is not None:
             self._child.stop(self.stop_s)
 
     def kill(self) -> None:
-        """As kill -9 does."""
+        """Kill the server, as kill -9 does."""
         if self._child is not None:
             self._child.kill()
 
     def restart(self) -> Self:
-        """Stop it, unless it is down already, and start it again on the same ports and files."""
+        """Stop the server, unless it is down, and start it again on the same ports and files."""
         self.stop()
         return self.start()
 

@@ -1,4 +1,4 @@
-"""Children started in order, alone or several together, watched, and stopped in the reverse order."""
+"""Child processes: started in order, alone or together, watched, and stopped in the reverse order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _READY_S = 300.0
 
 
 class Supervisor:
-    """Keeps a set of child processes: all of them, or none."""
+    """Keeps a set of child processes running: all of them, or none."""
 
     def __init__(self) -> None:
         self._groups: list[list[Child]] = []
@@ -23,24 +23,24 @@ class Supervisor:
         Raises
         ------
         ServiceUnavailable
-            When it, or another child meanwhile, ends, or it is not ready in time.
+            When any child ends meanwhile, or this one is not ready in time.
         """
         self.adopt(child.start())
         if ready is not None:
             self.wait_until(child, ready)
 
     def start_together(self, children: Iterable[Child]) -> None:
-        """Start children that do not wait for each other; they are stopped together, too."""
+        """Start children that do not wait for each other. They are stopped together, too."""
         self._groups.append([])
         for child in children:
             self._groups[-1].append(child.start())
 
     def adopt(self, child: Child) -> None:
-        """Watch, and stop in its turn, a child that runs already."""
+        """Add a child that runs already."""
         self._groups.append([child])
 
     def wait_until(self, child: Child, ready: Callable[[], bool]) -> None:
-        """Wait until `ready` says so, as long as every child runs."""
+        """Wait until `ready` returns True. Raises as `start` does."""
 
         def all_run_and_ready() -> bool:
             self.check()
@@ -49,12 +49,12 @@ class Supervisor:
         child.wait_until(all_run_and_ready, _READY_S)
 
     def check(self) -> None:
-        """See that every child runs.
+        """Check that every child runs.
 
         Raises
         ------
         ServiceUnavailable
-            Names the one that ended, its exit code and the end of its log.
+            When one has ended; with its name, its exit code and the end of its log.
         """
         for group in self._groups:
             for child in group:
@@ -73,7 +73,7 @@ class Supervisor:
             self.check()
 
     def stop(self) -> None:
-        """Stop all of them, the last started first, each given time to finish its work."""
+        """Stop all children, the last started first, each with time to finish its work."""
         while self._groups:
             for child in self._groups[-1]:
                 child.terminate()

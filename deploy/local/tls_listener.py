@@ -22,16 +22,16 @@ class SecureListener:
     Parameters
     ----------
     certificate
-        What it shows.
+        The broker's.
     users
         Name to password, for PLAIN and SCRAM-SHA-512.
     token_keys
-        File of JSON web keys (RFC 7517): who has a token for "kafka" signed with one of them is let in by
-        OAUTHBEARER, and is the token's ``sub``.
+        File of JSON web keys (RFC 7517). A token for "kafka" that one of them signed is accepted by
+        OAUTHBEARER, for the user in its ``sub``.
     port
-        Where it listens for users.
+        Of the listener for users.
     certified_port
-        Where it listens for clients that show a certificate of the same authority, and lets in no others.
+        Of the listener for clients with a certificate of the same authority, and for no others.
     """
 
     certificate: Certificate
@@ -49,7 +49,7 @@ class SecureListener:
         return f"127.0.0.1:{self.certified_port}"
 
     def add_to(self, properties: Mapping[str, str | int]) -> dict[str, str | int]:
-        """The broker's properties with these listeners."""
+        """Return a broker's properties with these listeners."""
         where = f",{_ACCOUNTS}://{self.bootstrap},{_CERTIFIED}://{self.certified_bootstrap}"
         users = "".join(f' user_{name}="{password}"' for name, password in self.users.items())
         prefix = f"listener.name.{_ACCOUNTS.lower()}"
@@ -80,11 +80,11 @@ class SecureListener:
         }
 
     def java_options(self) -> list[str]:
-        """For the broker's process."""
+        """Return options of Java for the broker's process."""
         return [f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={self.token_keys.as_uri()}"]
 
     def format_options(self) -> list[str]:
-        """For the tool that formats a broker's directory."""
+        """Return options for the tool that formats a broker's directory."""
         return [
             word
             for name, password in self.users.items()
