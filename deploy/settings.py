@@ -5,7 +5,6 @@ This is the only module that reads the environment.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -20,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from headrace.learners.serving.config import ServeConfig
 from headrace.learners.training.config import TrainConfig
 from headrace.schemas.errors import SettingsError
+from headrace.schemas.name_hint import name_hint
 from headrace.streams.connections.redis_url import SCHEMES
 from headrace.streams.runtime.config import FaustConfig
 from headrace.streams.worker.config import WorkerConfig
@@ -289,8 +289,7 @@ def load_settings(project_dir: Path, **given: Any) -> Settings:
 def _explain(error: Any, project_dir: Path) -> str:
     name = str(error["loc"][0])
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, Settings.model_fields, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(Settings.model_fields))}"
+        hint = name_hint(name, Settings.model_fields)
         return f"{project_dir / FILE}: there is no setting '{name}'; {hint}"
     value = "" if name in _SECRET else f" = {_ACCOUNT.sub('//', repr(error['input']))}"
     problem = error["msg"].removeprefix("Value error, ")

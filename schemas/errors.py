@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from headrace.schemas.name_hint import name_hint
+
 
 class HeadraceError(Exception):
     """Base of everything Headrace raises on purpose."""
@@ -57,11 +59,7 @@ class UnknownNameError(HeadraceError):
     """A view, feature, service, learner or router of that name is not in the plan."""
 
     def __init__(self, kind: str, name: str, known: list[str]) -> None:
-        import difflib
-
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
-        super().__init__(f"{kind} not found: '{name}'; {hint}")
+        super().__init__(f"{kind} not found: '{name}'; {name_hint(name, known)}")
 
 
 class ModelError(HeadraceError):

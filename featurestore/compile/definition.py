@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import FieldSpec
 from headrace.schemas.feature_types import FLAT_TYPES, ValueType, is_composite
+from headrace.schemas.name_hint import name_hint
 
 TAG_PREFIX = "headrace."
 VALUE_TYPES: tuple[ValueType, ...] = tuple(name for name in FLAT_TYPES if not is_composite(name))
@@ -105,9 +105,8 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     >>> suggestion("x", ["dep_delay", "arr_delay"])
     'Known: arr_delay, dep_delay'
     """
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(names) or 'none'}"
+    hint = name_hint(name, known)
+    return hint[0].upper() + hint[1:]
 
 
 def field_specs(fields: Iterable[tuple[str, ValueType]]) -> tuple[FieldSpec, ...]:

@@ -16,8 +16,9 @@ from headrace.schemas.avro.program import Program, compile_program
 from headrace.schemas.avro.reference import ReferenceDecoder
 from headrace.schemas.avro.resolution import Needed, match_fields, needed_fields
 from headrace.schemas.avro.rows import Doubtful, RowProgram
-from headrace.schemas.avro.schema import RecordSchema, nearest, parse_record
+from headrace.schemas.avro.schema import RecordSchema, parse_record
 from headrace.schemas.errors import RecordError, SchemaError
+from headrace.schemas.name_hint import name_hint
 
 HEADER_BYTES = 5  # a zero, then the schema id, four bytes, big-endian
 
@@ -122,7 +123,7 @@ class AvroDecoder:
         """
         kinds = {needed.name: needed.kind for needed in self._needed}
         if name not in kinds:
-            raise SchemaError(f"field '{name}' is not decoded; {nearest(name, kinds)}")
+            raise SchemaError(f"field '{name}' is not decoded; {name_hint(name, kinds)}")
         return kinds[name]
 
     def decode(self, payloads: Sequence[bytes | None]) -> Decoded:

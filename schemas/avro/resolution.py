@@ -11,8 +11,9 @@ from typing import Any
 
 from headrace.schemas.avro.columns import MAX_STRING, Column, Kind, from_objects
 from headrace.schemas.avro.logical import Logical, decimal_scale, decimal_value, same_meaning
-from headrace.schemas.avro.schema import PRIMITIVES, RecordSchema, Type, nearest, type_name
+from headrace.schemas.avro.schema import PRIMITIVES, RecordSchema, Type, type_name
 from headrace.schemas.errors import SchemaError
+from headrace.schemas.name_hint import name_hint
 
 _KINDS: dict[str, Kind] = {
     "boolean": "boolean",
@@ -63,7 +64,7 @@ def needed_fields(reader: RecordSchema, names: Sequence[str]) -> list[Needed]:
     for name in names:
         if name not in fields:
             raise SchemaError(
-                f"field '{name}' is not in {reader.label} '{reader.name}'; {nearest(name, fields)}"
+                f"field '{name}' is not in {reader.label} '{reader.name}'; {name_hint(name, fields)}"
             )
     return [_needed(reader, fields[name]) for name in dict.fromkeys(names)]
 
@@ -161,7 +162,7 @@ def _writer_field(writer: RecordSchema, reader: RecordSchema, field: Needed) -> 
     if not found and field.default is None:
         raise SchemaError(
             f"field '{field.name}' is not in {writer.label} and has no default; "
-            f"give it a default in {reader.label}, or an alias ({nearest(field.name, writer.fields)})"
+            f"give it a default in {reader.label}, or an alias ({name_hint(field.name, writer.fields)})"
         )
     return found[0] if found else None
 

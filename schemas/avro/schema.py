@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,13 +96,6 @@ def schema_fingerprint(schema: str) -> int:
     logical = every_logical_type(parsed)
     text = to_parsing_canonical_form(parsed) + (json.dumps(logical) if logical else "")
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") & 0x7FFF_FFFF
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The hint that ends a "not found" message."""
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"its fields: {', '.join(names) or 'none'}"
 
 
 def parse(text: str, label: str) -> Any:

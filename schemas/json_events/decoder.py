@@ -14,11 +14,11 @@ import msgspec
 import numpy as np
 
 from headrace.schemas.avro.columns import Column, Decoded, Kind, Rows, from_objects, merge
-from headrace.schemas.avro.schema import nearest
 from headrace.schemas.errors import RecordError, SchemaError
 from headrace.schemas.json_events.columns import READERS
 from headrace.schemas.json_events.fields import JsonField, json_fields
 from headrace.schemas.json_events.reference import MAX_DEPTH, Instant, RecordReader, nested_too_deep
+from headrace.schemas.name_hint import name_hint
 
 _Part = tuple[Rows, dict[str, Column]]
 _TYPES: dict[str, Any] = {
@@ -73,7 +73,7 @@ class JsonDecoder:
         """
         kinds = {field.name: field.kind for field in self._fields}
         if name not in kinds:
-            raise SchemaError(f"field '{name}' is not decoded; {nearest(name, kinds)}")
+            raise SchemaError(f"field '{name}' is not decoded; {name_hint(name, kinds)}")
         return kinds[name]
 
     def decode(self, payloads: Sequence[bytes | None]) -> Decoded:

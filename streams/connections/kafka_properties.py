@@ -3,13 +3,13 @@ reach a Kafka. What the clients read and write with is not in it: Headrace's pro
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from confluent_kafka import KafkaException, Producer
 
 from headrace.schemas.errors import SettingsError
+from headrace.schemas.name_hint import name_hint
 from headrace.streams.connections.kafka import KafkaAccess
 
 _USUAL = (
@@ -169,9 +169,7 @@ def _explain(name: str, value: str, problem: str) -> str:
     if not problem.startswith("No such configuration property"):
         told = problem.replace(value, "***") if value and _is_secret(name) else problem
         return f"{_shown(name, value)}: {told.rstrip('.')}. See librdkafka's CONFIGURATION.md"
-    near = difflib.get_close_matches(name, _USUAL, n=1)
-    hint = f"Did you mean '{near[0]}'?" if near else f"The usual ones: {', '.join(_USUAL)}"
-    return f"librdkafka knows no property '{name}'. {hint}"
+    return f"librdkafka knows no property '{name}'; {name_hint(name, _USUAL, 'the usual ones')}"
 
 
 def _is_secret(name: str) -> bool:

@@ -11,7 +11,6 @@ With TLS ``redis`` is ``rediss``. Options follow a question mark; `OPTIONS` list
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -20,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 from redis.connection import parse_url
 
 from headrace.schemas.errors import SettingsError
+from headrace.schemas.name_hint import name_hint
 
 Kind = Literal["server", "cluster", "sentinel"]
 SCHEMES: Final[Mapping[str, Kind]] = {
@@ -156,8 +156,7 @@ class RedisUrl:
 def _check_options(query: str) -> None:
     for name in parse_qs(query, keep_blank_values=True):
         if name not in OPTIONS:
-            near = difflib.get_close_matches(name, OPTIONS, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(OPTIONS))}"
+            hint = name_hint(name, OPTIONS)
             raise SettingsError(f"the URL of Redis has option '{name}', which does not exist; {hint}")
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from fastavro.validation import ValidationError, validate
 
-from headrace.schemas.avro.schema import nearest, parse, parse_record
+from headrace.schemas.avro.schema import parse, parse_record
 from headrace.schemas.errors import RecordError
+from headrace.schemas.name_hint import name_hint
 
 _TAKEN: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
@@ -77,7 +78,7 @@ class RecordValidator:
     def _check_names(self, record: Mapping[str, Any]) -> None:
         for name in record:
             if name not in self.names:
-                raise RecordError(f"field '{name}' is not in the schema; {nearest(name, self.names)}")
+                raise RecordError(f"field '{name}' is not in the schema; {name_hint(name, self.names)}")
         for name in self.names:
             if name in self._required and name not in record:
                 raise RecordError(

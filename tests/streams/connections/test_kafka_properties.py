@@ -72,7 +72,7 @@ def test_a_line_that_is_no_property_is_told_by_its_number(file: Path, line: str)
 
 def test_a_property_librdkafka_does_not_know_is_told_with_the_nearest(file: Path) -> None:
     message = told(file, "security.protocol=SASL_SSL\nsasl.pasword=s3cret\n")
-    assert "line 2: librdkafka knows no property 'sasl.pasword'. Did you mean 'sasl.password'?" in message
+    assert "line 2: librdkafka knows no property 'sasl.pasword'; did you mean 'sasl.password'?" in message
     assert "line 1: librdkafka knows no property 'error_cb'" in told(file, "error_cb=s3cret\n")
 
 
