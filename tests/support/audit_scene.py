@@ -107,3 +107,17 @@ def purchase(offset: int, user: int, event_ms: int, amount: float = 2.5, shop: s
 
 def counts_of(report: AuditReport, kind: str) -> dict[str, int]:
     return {name: counts[kind] for name, counts in report.counts.items() if counts[kind]}
+
+
+def assert_all_equal(report: AuditReport, scene: Scene) -> None:
+    """Every feature of every prediction was compared, and found equal."""
+    names, predictions = served_features(scene.plan), len(scene.predictions)
+    assert report.examples == []
+    assert report.predictions == predictions
+    assert report.counts == {name: {"equal": predictions} for name in names if predictions}
+    assert report.ok == (predictions > 0)
+
+
+def served_features(plan: Plan) -> set[str]:
+    """What the router serves, by full name."""
+    return {ref.full_name for ref in plan.router_features(plan.routers[0])}
