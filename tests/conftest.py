@@ -6,6 +6,12 @@
 from __future__ import annotations
 
 import os
+
+# Tests run side by side, and so do the processes that they start: threads of numpy's and scikit-learn's own
+# would only wait for one another's cores. Both read this when they are imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import signal
 import uuid
 from collections.abc import Generator, Iterator
