@@ -1,4 +1,4 @@
-"""Rows on their way to Redis: all to one server, or in a cluster each to the owner of its key."""
+"""Rows on their way to Redis: all to one server, or in a cluster each to the server that owns its key."""
 
 from __future__ import annotations
 
@@ -9,10 +9,29 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.featurestore.redis_codec.column_encoder import Provenance, ViewEncoder
+from headrace.featurestore.redis_codec.column_encoder import RowProvenance, ViewEncoder
 from headrace.featurestore.redis_codec.row_encoder import Column, bulk
 from headrace.streams.connections.redis import RedisNodes
 from headrace.streams.connections.redis_updates import WRITE_FIELDS, HashUpdate, field_words
+
+
+@dataclass(frozen=True)
+class ServerCommands:
+    """Commands for one server.
+
+    Attributes
+    ----------
+    server
+        The server, as `RedisNodes` names it.
+    packed
+        The commands in the Redis protocol.
+    count
+        Their number, and so the number of replies.
+    """
+
+    server: str
+    packed: bytes
+    count: int
 
 
 class Chunk(Protocol):
@@ -20,65 +39,70 @@ class Chunk(Protocol):
 
     def __len__(self) -> int: ...
 
-    def by_server(self, nodes: RedisNodes) -> Iterator[tuple[str, bytes, int]]:
-        """Server, commands packed, and how many they are."""
+    def by_server(self, nodes: RedisNodes) -> Iterator[ServerCommands]:
+        """Encode the commands, those of each server together."""
 
 
 @dataclass(frozen=True)
 class RowChunk:
-    """Rows of one view; see `ViewEncoder.commands`."""
+    """Rows of one view; columns, times and provenance as `ViewEncoder.commands` takes them."""
 
     encoder: ViewEncoder
     keys: Sequence[Any]
     features: Sequence[Column]
     times_us: NDArray[np.int64]
-    provenance: Provenance | None
+    provenance: RowProvenance | None
 
     def __len__(self) -> int:
         return len(self.keys[0])
 
-    def part(self, rows: slice | NDArray[np.int64]) -> RowChunk:
-        """Some of the rows, in their order."""
+    def take(self, rows: slice | NDArray[np.int64]) -> RowChunk:
+        """Select rows, in their order."""
         if isinstance(rows, slice) and rows.start == 0 and rows.stop == len(self):
             return self
-        keys = [_some(column, rows) for column in self.keys]
-        features = [(_some(values, rows), valid[rows]) for values, valid in self.features]
+        keys = [_take(column, rows) for column in self.keys]
+        features = [(_take(values, rows), valid[rows]) for values, valid in self.features]
         times_us = self.times_us if len(self.times_us) == 1 else self.times_us[rows]
         return RowChunk(self.encoder, keys, features, times_us, self.provenance)
 
+    def split(self, size: int) -> Iterator[RowChunk]:
+        """Cut the rows into chunks of at most `size`."""
+        for start in range(0, len(self), size):
+            yield self.take(slice(start, min(start + size, len(self))))
+
     def commands(self) -> bytes:
+        """Encode one command per row."""
         return self.encoder.commands(self.keys, self.features, self.times_us, self.provenance)
 
-    def one_by_one(self) -> tuple[list[bytes], list[bytes]]:
-        """The key and the command of each row."""
-        rows = (self.part(slice(row, row + 1)) for row in range(len(self)))
+    def commands_by_row(self) -> tuple[list[bytes], list[bytes]]:
+        """Encode the key and the command of each row."""
+        rows = (self.take(slice(row, row + 1)) for row in range(len(self)))
         return self.encoder.redis_keys(self.keys), [row.commands() for row in rows]
 
-    def by_server(self, nodes: RedisNodes) -> Iterator[tuple[str, bytes, int]]:
+    def by_server(self, nodes: RedisNodes) -> Iterator[ServerCommands]:
         if not nodes.clustered:
-            yield "", self.commands(), len(self)
+            yield ServerCommands("", self.commands(), len(self))
             return
-        rows: dict[str, list[int]] = {}
+        rows_by_server: dict[str, list[int]] = {}
         for row, key in enumerate(self.encoder.redis_keys(self.keys)):
-            rows.setdefault(nodes.owner(key), []).append(row)
-        for server, own in rows.items():
-            yield server, self.part(np.array(own)).commands(), len(own)
+            rows_by_server.setdefault(nodes.owner(key), []).append(row)
+        for server, rows in rows_by_server.items():
+            yield ServerCommands(server, self.take(np.array(rows)).commands(), len(rows))
 
 
 @dataclass(frozen=True)
 class HashChunk:
-    """Fields of one hash, in text, that stand for a prefix of a log."""
+    """Fields of one hash that stand for a prefix of a log; those of a later prefix stay."""
 
     update: HashUpdate
 
     def __len__(self) -> int:
         return 1
 
-    def by_server(self, nodes: RedisNodes) -> Iterator[tuple[str, bytes, int]]:
+    def by_server(self, nodes: RedisNodes) -> Iterator[ServerCommands]:
         key = self.update.key
         words = ["EVALSHA", WRITE_FIELDS.digest, "1", key, *field_words(self.update)]
-        packed = b"*%d\r\n" % len(words) + b"".join(bulk(word.encode()) for word in words)
-        yield nodes.owner(key.encode()), packed, 1
+        yield ServerCommands(nodes.owner(key.encode()), _packed(words), 1)
 
 
 @dataclass(frozen=True)
@@ -92,25 +116,29 @@ class CountChunk:
     def __len__(self) -> int:
         return 1
 
-    def by_server(self, nodes: RedisNodes) -> Iterator[tuple[str, bytes, int]]:
-        words = ("HINCRBY", self.key, self.field, str(self.number))
-        packed = b"*4\r\n" + b"".join(bulk(word.encode()) for word in words)
-        yield nodes.owner(self.key.encode()), packed, 1
+    def by_server(self, nodes: RedisNodes) -> Iterator[ServerCommands]:
+        words = ["HINCRBY", self.key, self.field, str(self.number)]
+        yield ServerCommands(nodes.owner(self.key.encode()), _packed(words), 1)
 
 
-def by_server(chunks: Sequence[Chunk], nodes: RedisNodes) -> list[tuple[str, bytes, int]]:
-    """Server, commands packed, and how many they are; per server in the order of the chunks."""
-    parts: dict[str, list[bytes]] = {}
+def by_server(chunks: Sequence[Chunk], nodes: RedisNodes) -> list[ServerCommands]:
+    """Encode chunks, the commands of each server together and in the order of the chunks."""
+    packed: dict[str, list[bytes]] = {}
     counts: dict[str, int] = {}
     for chunk in chunks:
-        for server, commands, count in chunk.by_server(nodes):
-            parts.setdefault(server, []).append(commands)
-            counts[server] = counts.get(server, 0) + count
-    return [(server, b"".join(own), counts[server]) for server, own in parts.items()]
+        for commands in chunk.by_server(nodes):
+            packed.setdefault(commands.server, []).append(commands.packed)
+            counts[commands.server] = counts.get(commands.server, 0) + commands.count
+    return [ServerCommands(server, b"".join(parts), counts[server]) for server, parts in packed.items()]
 
 
-def _some(values: Any, rows: slice | NDArray[np.int64]) -> Any:
-    """Of an array, or of a list of texts."""
+def _take(values: Any, rows: slice | NDArray[np.int64]) -> Any:
+    """Select from an array, `Lists`, or a list of texts."""
     if isinstance(rows, slice) or isinstance(values, np.ndarray):
         return values[rows]
     return [values[row] for row in rows]
+
+
+def _packed(words: Sequence[str]) -> bytes:
+    """One command in the Redis protocol."""
+    return b"*%d\r\n" % len(words) + b"".join(bulk(word.encode()) for word in words)

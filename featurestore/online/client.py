@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.featurestore.online.commands import AsyncExchange, Exchange
+from headrace.featurestore.online.async_exchange import AsyncExchange
+from headrace.featurestore.online.exchange import Exchange
 from headrace.featurestore.online.response import FeatureResponse
 from headrace.featurestore.online.retrieval import EntityRows, Features, Retrievals
 from headrace.featurestore.plans.store import PlanStore
+from headrace.schemas.errors import ServiceUnavailable
 from headrace.streams.connections.redis import redis_client
+from headrace.streams.connections.redis_retry import REDIS_ERRORS
 from headrace.streams.progress import ProgressStore, Until
 
 if TYPE_CHECKING:
@@ -170,10 +173,11 @@ class FeatureClient:
         ProgressTimeout
             When the time is over; names the stage, partition and member that is behind, and by how much.
         UnknownNameError
-            When the plan has no such topic.
+            When no stage reads that topic.
+        ServiceUnavailable
+            When Redis cannot be reached.
         """
-        with redis_client(self._redis_url) as client:
-            ProgressStore(client, self.plan).wait(topic, prefix, until, timeout_s)
+        _wait(self._redis_url, self.plan, topic, prefix, until, timeout_s)
 
     def close(self) -> None:
         """Close all connections."""
@@ -288,8 +292,7 @@ class AsyncFeatureClient:
         Parameters and errors are those of `FeatureClient.wait`. Cancelling returns at once; a thread goes on
         waiting until `timeout_s` is over.
         """
-        with await asyncio.to_thread(redis_client, self._redis_url) as client:
-            await asyncio.to_thread(ProgressStore(client, self.plan).wait, topic, prefix, until, timeout_s)
+        await asyncio.to_thread(_wait, self._redis_url, self.plan, topic, prefix, until, timeout_s)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -305,6 +308,18 @@ class AsyncFeatureClient:
 def _load_plan(redis_url: str, project: str, timeout_s: float) -> Plan:
     with redis_client(redis_url, timeout_s) as client:
         return PlanStore(client, project).load()
+
+
+def _wait(
+    redis_url: str, plan: Plan, topic: str, prefix: Mapping[int, int], until: Until, timeout_s: float
+) -> None:
+    try:
+        with redis_client(redis_url) as client:
+            ProgressStore(client, plan).wait(topic, prefix, until, timeout_s)
+    except REDIS_ERRORS as error:
+        raise ServiceUnavailable(
+            f"progress cannot be read: {error}; see whether Redis runs at that URL"
+        ) from error
 
 
 def _now_ms(now_ms: int | None) -> int:

@@ -1,6 +1,6 @@
-"""Rows of stream views into an online store that has lost some, while workers may be writing to it.
+"""Restores rows of stream views in an online store that has lost some, while workers may be writing to it.
 
-One script per row decides and writes: a row that is there as of a later prefix is newer, and stays.
+One script per row decides and writes, so that a row of a later prefix stays.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import redis
 
 from headrace.featurestore.online.chunks import RowChunk
-from headrace.featurestore.online.commands import Exchange
+from headrace.featurestore.online.exchange import Exchange
 from headrace.featurestore.redis_codec.column_encoder import ViewEncoder
 from headrace.schemas.errors import ServiceUnavailable
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis import redis_client
+from headrace.streams.connections.redis_retry import REDIS_ERRORS
 from headrace.streams.connections.redis_updates import (
     ELSEWHERE,
     MISSING,
@@ -41,7 +41,12 @@ class RedisRebuildStore:
     redis_url
         The online store.
     plan
-        Tells project, views and types.
+        The plan, which has project, views and types.
+
+    Raises
+    ------
+    SettingsError
+        When the URL cannot be used.
     """
 
     def __init__(self, redis_url: str, plan: Plan) -> None:
@@ -51,7 +56,7 @@ class RedisRebuildStore:
         self._encoders = {view.name: ViewEncoder(plan.project, view, verb) for view in plan.stream_views}
 
     def write(self, rows: OnlineRows) -> Mapping[str, int]:
-        """Store the rows that are missing or there as of an earlier prefix of the same partition.
+        """Store the rows that are missing, or there as of an earlier prefix of the same partition.
 
         Returns
         -------
@@ -63,33 +68,36 @@ class RedisRebuildStore:
         ServiceUnavailable
             When Redis cannot take them.
         """
-        found = np.zeros(len(_OUTCOMES), np.int64)
+        outcomes: Counter[str] = Counter()
         try:
-            for outcomes in self._send(rows):
-                found += np.bincount(outcomes, minlength=len(found))
-        except (ServiceUnavailable, redis.RedisError, OSError) as error:
+            for replies in self._send(rows):
+                outcomes.update(_OUTCOMES[reply] for reply in replies)
+        except (ServiceUnavailable, *REDIS_ERRORS, OSError) as error:
             raise ServiceUnavailable(
                 f"Redis takes no rows: {error}; run it again when it does: what was written is not harmed"
             ) from error
-        counts: Counter[str] = Counter()
-        for n, count in enumerate(found.tolist()):
-            counts[_OUTCOMES[n]] += count
-        return +counts
+        return outcomes
 
     def publish(self, updates: Sequence[HashUpdate]) -> None:
-        """Store fields of progress and counts, unless those of a longer prefix are there."""
+        """Store fields of progress and counts, unless those of a longer prefix are there.
+
+        Raises
+        ------
+        ServiceUnavailable
+            When Redis cannot take them.
+        """
         try:
             write_fields(self._client, updates)
-        except redis.RedisError as error:
+        except REDIS_ERRORS as error:
             raise ServiceUnavailable(f"Redis takes no progress: {error}") from error
 
     def _send(self, rows: OnlineRows) -> Iterator[list[int]]:
+        """Replies to each chunk of rows."""
         provenance = (rows.partition, rows.offset, rows.as_of_ms, rows.state)
         time_us = np.array([rows.as_of_ms * 1000])
-        every = RowChunk(self._encoders[rows.view], rows.keys, rows.features, time_us, provenance)
-        for start in range(0, len(rows), _CHUNK_ROWS):
-            part = every.part(slice(start, start + _CHUNK_ROWS))
+        encoder = self._encoders[rows.view]
+        for chunk in RowChunk(encoder, rows.keys, rows.features, time_us, provenance).split(_CHUNK_ROWS):
             if self._exchange.nodes.clustered:
-                yield self._exchange.run(*part.one_by_one())
+                yield self._exchange.run(*chunk.commands_by_row())
             else:
-                yield self._exchange.send(part.commands(), len(part))
+                yield self._exchange.send(chunk.commands(), len(chunk))

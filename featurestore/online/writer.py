@@ -1,4 +1,4 @@
-"""The online sink: rows of feature views into Redis, where Feast's own online store would put them."""
+"""The online sink: writes rows of feature views into Redis, where Feast's own online store would put them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.featurestore.online.chunks import Chunk, CountChunk, HashChunk, RowChunk, by_server
+from headrace.featurestore.online.chunks import (
+    Chunk,
+    CountChunk,
+    HashChunk,
+    RowChunk,
+    ServerCommands,
+    by_server,
+)
 from headrace.featurestore.redis_codec.column_encoder import ViewEncoder
 from headrace.featurestore.redis_codec.row_encoder import Column
 from headrace.schemas.feature_specs import BatchViewSpec, StreamViewSpec
@@ -35,31 +42,36 @@ class RedisOnlineSink:
     redis_url
         See `headrace.streams.connections.redis_url`, for example ``redis://127.0.0.1:6379/0``.
     plan
-        Tells project, views and types.
+        The plan, which has project, views and types.
     timeout_s
-        A server that has not answered for so long is away, where the URL does not say.
+        How long replies may take, in seconds, where the URL has no ``socket_timeout``. A server that takes
+        longer is away.
+
+    Raises
+    ------
+    SettingsError
+        When the URL cannot be used.
     """
 
     def __init__(self, redis_url: str, plan: Plan, timeout_s: float = 30.0) -> None:
         self._nodes = RedisNodes(redis_url, timeout_s)
         self._timeout_s = self._nodes.timeout_s
         self._connections: dict[str, Any] = {}  # by server
-        self._turn = asyncio.Lock()
-        self._lost = self._nodes.clustered  # whether it must be asked anew who owns what
+        self._lock = asyncio.Lock()
+        self._owners_unknown = self._nodes.clustered
         self._retries = RedisRetries("online rows", _log)
         self._plan = plan
-        self._alarmed: set[str] = set()  # sources
+        self._alarmed_sources: set[str] = set()
         views: list[StreamViewSpec | BatchViewSpec] = [*plan.stream_views, *plan.batch_views]
         verb = (b"EVALSHA", WRITE_ROW.digest.encode(), b"1")
-        self._streamed = {view.name: ViewEncoder(plan.project, view, verb) for view in plan.stream_views}
-        self._batched = {view.name: ViewEncoder(plan.project, view) for view in views}
-        self.replaced: Counter[int] = Counter()  # rows so far, by what `WRITE_ROW` found there
+        self._stream_encoders = {v.name: ViewEncoder(plan.project, v, verb) for v in plan.stream_views}
+        self._batch_encoders = {view.name: ViewEncoder(plan.project, view) for view in views}
 
     async def write(self, rows: Sequence[OnlineRows], updates: Sequence[HashUpdate]) -> None:
-        """Store rows of stream views, and when every row is stored, what speaks of them.
+        """Store rows of stream views, then the updates that follow from the same prefixes.
 
         A row that stands for a later prefix stays. Waits and retries for as long as Redis cannot take them.
-        Two round trips: a row that Redis refused must not be reported as stored.
+        Takes two round trips, because a row that Redis refused must not be reported as stored.
 
         Parameters
         ----------
@@ -73,37 +85,31 @@ class RedisOnlineSink:
         ServiceUnavailable
             When Redis refuses for good, for example a wrong password.
         """
-        before = self.replaced[ELSEWHERE]
-        await self._store(chunk for batch in rows for chunk in self._chunks(batch))
-        if elsewhere := self.replaced[ELSEWHERE] - before:
+        replies = await self._store(chunk for batch in rows for chunk in self._chunks(batch))
+        if elsewhere := replies[ELSEWHERE]:
             await self._alarm(self._plan.stream_view(rows[0].view).source, elsewhere)
         await self._store(HashChunk(update) for update in updates if update.fields)
-
-    async def _alarm(self, source: str, rows: int) -> None:
-        """Count rows that stood where another partition of their source had written."""
-        if source not in self._alarmed:
-            self._alarmed.add(source)
-            _log.error(
-                "source '%s': one key is in two partitions, and its rows replace each other. %s",
-                source,
-                TWO_PARTITIONS_REMEDY,
-            )
-        await self._store([CountChunk(alarms_key(self._plan.project), f"{TWO_PARTITIONS}|{source}", rows)])
 
     async def write_batch_view(
         self, view: str, keys: Sequence[Any], features: Sequence[Column], times_us: NDArray[np.int64]
     ) -> None:
-        """Store rows of a batch view, which follow from no log and so carry no provenance.
+        """Store rows of a batch view, which follow from no log and so have no provenance.
+
+        Waits, retries and raises as `write` does.
 
         Parameters
         ----------
+        view
+            The name of the view.
         keys, features
-            Columns in the view's order: see `redis_encoder.encode_keys` and `redis_values.encode_values`.
+            Columns in the order of the view: see `column_encoder.encode_keys` and
+            `column_values.encode_values`.
         times_us
             Event times, epoch microseconds, shape (n,).
         """
-        rows = RowChunk(self._batched[view], keys, features, times_us, None)
-        await self._store(rows.part(part) for part in _parts(len(rows)))
+        await self._store(
+            RowChunk(self._batch_encoders[view], keys, features, times_us, None).split(_CHUNK_ROWS)
+        )
 
     @property
     def waiting(self) -> bool:
@@ -111,40 +117,55 @@ class RedisOnlineSink:
         return self._retries.waiting
 
     async def close(self) -> None:
+        """Close all connections."""
         for connection in self._connections.values():
             await connection.disconnect()
         await asyncio.to_thread(self._nodes.close)
 
-    def _chunks(self, batch: OnlineRows) -> Iterator[RowChunk]:
-        time_us = np.array([batch.as_of_ms * 1000])
-        provenance = (batch.partition, batch.offset, batch.as_of_ms, batch.state)
-        rows = RowChunk(self._streamed[batch.view], batch.keys, batch.features, time_us, provenance)
-        return (rows.part(part) for part in _parts(len(batch)))
+    async def _alarm(self, source: str, rows: int) -> None:
+        """Count rows that replaced rows of another partition of their source."""
+        if source not in self._alarmed_sources:
+            self._alarmed_sources.add(source)
+            _log.error(
+                "source '%s': one key is in two partitions, and its rows replace each other. %s",
+                source,
+                TWO_PARTITIONS_REMEDY,
+            )
+        await self._store([CountChunk(alarms_key(self._plan.project), f"{TWO_PARTITIONS}|{source}", rows)])
 
-    async def _store(self, chunks: Iterable[Chunk]) -> None:
-        async with self._turn:
-            gathered: list[Chunk] = []
-            total = 0
+    def _chunks(self, rows: OnlineRows) -> Iterator[RowChunk]:
+        time_us = np.array([rows.as_of_ms * 1000])
+        provenance = (rows.partition, rows.offset, rows.as_of_ms, rows.state)
+        encoder = self._stream_encoders[rows.view]
+        return RowChunk(encoder, rows.keys, rows.features, time_us, provenance).split(_CHUNK_ROWS)
+
+    async def _store(self, chunks: Iterable[Chunk]) -> Counter[int]:
+        """Store chunks; return how often each reply was given."""
+        replies: Counter[int] = Counter()
+        async with self._lock:
+            batch: list[Chunk] = []
+            size = 0
             for chunk in chunks:
-                gathered.append(chunk)
-                total += len(chunk)
-                if total >= _SENT_ROWS:
-                    await self._send_until_stored(gathered)
-                    gathered, total = [], 0
-            if gathered:
-                await self._send_until_stored(gathered)
+                batch.append(chunk)
+                size += len(chunk)
+                if size >= _SENT_ROWS:
+                    await self._send_until_stored(batch, replies)
+                    batch, size = [], 0
+            if batch:
+                await self._send_until_stored(batch, replies)
+        return replies
 
-    async def _send_until_stored(self, chunks: Sequence[Chunk]) -> None:
-        """What is sent again finds itself there, so a broken pipe needs no bookkeeping."""
+    async def _send_until_stored(self, chunks: Sequence[Chunk], replies: Counter[int]) -> None:
+        """Send chunks, again after a failure: a row that is sent again is the row that is there."""
         while True:
             try:
-                await self._send(chunks)
+                await self._send(chunks, replies)
             except asyncio.CancelledError:
                 await self._disconnect()  # replies may be left in a connection
                 raise
             except (*REDIS_ERRORS, OSError) as error:
                 await self._disconnect()
-                self._lost = self._nodes.clustered
+                self._owners_unknown = self._nodes.clustered
                 await asyncio.sleep(self._retries.failed(error))
             else:
                 return self._retries.succeeded()
@@ -153,24 +174,33 @@ class RedisOnlineSink:
         for connection in self._connections.values():
             await connection.disconnect(nowait=True)
 
-    async def _send(self, chunks: Sequence[Chunk]) -> None:
+    async def _send(self, chunks: Sequence[Chunk], replies: Counter[int]) -> None:
         async with asyncio.timeout(self._timeout_s):
-            if self._lost:
+            if self._owners_unknown:
                 await asyncio.to_thread(self._nodes.refresh)
-                self._lost = False
+                self._owners_unknown = False
             if not self._nodes.clustered:
-                packed = (by_server(some, self._nodes) for some in _together(chunks))
-                await self._send_to("", ((commands, count) for ((_, commands, count),) in packed))
+                packed = (by_server(group, self._nodes)[0] for group in _groups(chunks))
+                await self._send_to("", packed, replies)
                 return
             try:
-                async with asyncio.TaskGroup() as group:
-                    for server, commands, count in by_server(chunks, self._nodes):
-                        group.create_task(self._send_to(server, [(commands, count)]))
+                async with asyncio.TaskGroup() as tasks:
+                    for commands in by_server(chunks, self._nodes):
+                        tasks.create_task(self._send_to(commands.server, [commands], replies))
             except ExceptionGroup as errors:
                 raise errors.exceptions[0] from None
 
-    async def _send_to(self, server: str, packed: Iterable[tuple[bytes, int]]) -> None:
-        """Commands, and how many they are."""
+    async def _send_to(self, server: str, packed: Iterable[ServerCommands], replies: Counter[int]) -> None:
+        connection = await self._connection(server)
+        sent = 0
+        for commands in packed:
+            await connection.send_packed_command((commands.packed,))
+            sent += commands.count
+        for _ in range(sent):
+            replies[await connection.read_response()] += 1
+
+    async def _connection(self, server: str) -> Any:
+        """A connection that has loaded the scripts."""
         connection = self._connections.get(server)
         if connection is None:
             connection = self._connections[server] = self._nodes.async_connection(server)
@@ -179,25 +209,16 @@ class RedisOnlineSink:
             for script in (WRITE_ROW, WRITE_FIELDS):
                 await connection.send_command("SCRIPT", "LOAD", script.text)
                 await connection.read_response()
-        sent = 0
-        for commands, count in packed:
-            await connection.send_packed_command((commands,))
-            sent += count
-        self.replaced.update([await connection.read_response() for _ in range(sent)])
+        return connection
 
 
-def _parts(rows: int) -> Iterator[slice]:
-    for start in range(0, rows, _CHUNK_ROWS):
-        yield slice(start, min(start + _CHUNK_ROWS, rows))
-
-
-def _together(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
-    """Small chunks together: each that is sent is a system call."""
-    some: list[Chunk] = []
+def _groups(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
+    """Group small chunks: each group that is sent is a system call."""
+    group: list[Chunk] = []
     for chunk in chunks:
-        some.append(chunk)
-        if sum(map(len, some)) >= _CHUNK_ROWS:
-            yield some
-            some = []
-    if some:
-        yield some
+        group.append(chunk)
+        if sum(map(len, group)) >= _CHUNK_ROWS:
+            yield group
+            group = []
+    if group:
+        yield group

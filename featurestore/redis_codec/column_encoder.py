@@ -27,7 +27,7 @@ from headrace.schemas.feature_types import ValueType, element_type
 _FEW_ROWS = 48  # up to this many are encoded one by one
 _STACKED: dict[layout.Wire, type[Any]] = {"double": np.float64, "float": np.float32, "bool": np.bool_}
 _CRLF = ByteColumn.constant(b"\r\n")
-Provenance = tuple[int, int, int, bytes]  # partition, offset, as_of_ms, state
+RowProvenance = tuple[int, int, int, bytes]  # partition, offset, as_of_ms, state
 
 
 def encode_keys(project: str, join_keys: Sequence[FieldSpec], columns: Sequence[Any]) -> list[ByteColumn]:
@@ -87,7 +87,7 @@ class ViewEncoder:
         keys: Sequence[Any],
         features: Sequence[Column],
         times_us: NDArray[np.int64],
-        provenance: Provenance | None,
+        provenance: RowProvenance | None,
     ) -> bytes:
         """Encode one command per row, in the Redis protocol; the provenance is its last word.
 

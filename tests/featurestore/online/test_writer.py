@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,7 +15,7 @@ from headrace.deploy.local.redis_server import RedisServer
 from headrace.featurestore.online import writer as online_writer
 from headrace.featurestore.online.client import FeatureClient
 from headrace.featurestore.online.writer import RedisOnlineSink
-from headrace.featurestore.redis_codec import layout as redis_layout
+from headrace.featurestore.redis_codec import layout
 from headrace.featurestore.redis_codec.decoder import Provenance
 from headrace.schemas.errors import ServiceUnavailable
 from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec
@@ -22,6 +23,7 @@ from headrace.schemas.plan import Plan
 from headrace.streams.columnar.lists import Lists
 from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.sinks import OnlineRows
+from tests.support.redis_stand_in import RedisStandIn
 
 
 def plan_of(project: str) -> Plan:
@@ -154,22 +156,22 @@ async def test_writes_wait_for_redis_and_say_so_once(
     ]
 
 
-async def test_a_server_that_does_not_answer_is_away(project: str, complaint: Complaint) -> None:
-    silent = asyncio.Event()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await silent.wait()
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        sink = RedisOnlineSink(f"redis://127.0.0.1:{port}/0", plan_of(project), timeout_s=0.05)
+async def test_a_server_that_does_not_answer_is_away_and_is_written_to_when_it_does(
+    project: str, complaint: Complaint
+) -> None:
+    answers = threading.Event()
+    with RedisStandIn(lambda words: b":1\r\n" if answers.is_set() else b"") as server:
+        sink = RedisOnlineSink(f"{server.url}?socket_timeout=0.05", plan_of(project))
         writing = asyncio.create_task(sink.write([counts(range(3), 9)], []))
         await complaint.heard.wait()
-        assert not writing.done()
-        writing.cancel()
-        silent.set()
+        assert sink.waiting
+        assert not [words for words in server.commands if words[0] == b"EVALSHA"]
+        answers.set()
+        await writing
+        assert not sink.waiting
         await sink.close()
+    written = [words for words in server.commands if words[0] == b"EVALSHA"]
+    assert len({words[3] for words in written}) == 3
 
 
 async def test_a_server_that_drops_its_connections_loses_nothing(redis_url: str, project: str) -> None:
@@ -185,7 +187,7 @@ async def test_a_server_that_drops_its_connections_loses_nothing(redis_url: str,
 
 
 async def test_what_redis_refuses_for_good_is_raised(redis_url: str, project: str) -> None:
-    key = redis_layout.key_prefix(["k"]) + b"\x04\0\0\0\x08\0\0\0" + bytes(8) + project.encode()
+    key = layout.key_prefix(["k"]) + b"\x04\0\0\0\x08\0\0\0" + bytes(8) + project.encode()
     with redis.Redis.from_url(redis_url) as connection:
         connection.set(key, "not a hash")
     sink = RedisOnlineSink(redis_url, plan_of(project))

@@ -15,7 +15,8 @@ import pytest
 import redis
 
 from headrace.deploy.local.child import free_port
-from headrace.featurestore.online.commands import AsyncExchange, Exchange
+from headrace.featurestore.online.async_exchange import AsyncExchange
+from headrace.featurestore.online.exchange import Exchange
 from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.schemas.errors import ServiceUnavailable
 from headrace.schemas.plan import Plan

@@ -1,0 +1,131 @@
+"""Exchange of many commands and replies with Redis in one round trip, for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+from redis import exceptions
+
+from headrace.featurestore.online.exchange import BROKEN_CONNECTION, unavailable
+from headrace.featurestore.online.pending_commands import PendingCommands
+from headrace.streams.connections.redis import RedisNodes
+from headrace.streams.connections.redis_retry import is_temporary, pause_s
+
+
+class AsyncExchange:
+    """`Exchange` for asyncio, in one event loop.
+
+    Parameters
+    ----------
+    url
+        See `Exchange`.
+    timeout_s
+        How long a request may take, in seconds, with waiting for its turn and with its retries, where the URL
+        has no ``socket_timeout``.
+    retries
+        See `Exchange`.
+
+    Attributes
+    ----------
+    nodes
+        The servers behind the URL.
+
+    Raises
+    ------
+    SettingsError
+        When the URL cannot be used.
+    """
+
+    def __init__(self, url: str, timeout_s: float = 5.0, retries: int = 1) -> None:
+        self.nodes = RedisNodes(url, timeout_s)
+        self._tries = 1 + (retries if self.nodes.url.retries is None else self.nodes.url.retries)
+        self._idle: dict[str, list[Any]] = {}  # by server; the last used is used first
+        self._permits = asyncio.Semaphore(self.nodes.url.max_connections)
+
+    async def run(self, keys: Sequence[bytes], commands: Sequence[bytes]) -> list[Any]:
+        """Exchange commands for their replies, in order; see `Exchange.run`.
+
+        Raises
+        ------
+        ServiceUnavailable
+            When Redis does not answer within the time-out and the retries, or refuses a command.
+        """
+        try:
+            async with asyncio.timeout(self.nodes.timeout_s), self._permits:
+                if self.nodes.clustered:
+                    return await self._run_in_cluster(keys, commands)
+                return await self._run_at_server(b"".join(commands), len(commands))
+        except TimeoutError as error:
+            raise unavailable(f"no answer within {self.nodes.timeout_s:g} s") from error
+        except exceptions.RedisError as error:
+            raise unavailable(error) from error
+
+    async def close(self) -> None:
+        """Close all connections that are not in use."""
+        for connections in self._idle.values():
+            while connections:
+                await connections.pop().disconnect()
+        await asyncio.to_thread(self.nodes.close)
+
+    async def _run_at_server(self, packed: bytes, count: int) -> list[Any]:
+        connection = self._connection("")
+        try:
+            for failures in range(1, self._tries + 1):
+                try:
+                    await connection.connect()
+                    await connection.send_packed_command((packed,))
+                    return [await connection.read_response() for _ in range(count)]
+                except BaseException as error:
+                    await connection.disconnect(nowait=True)  # replies may be left in it
+                    if not is_temporary(error) or failures == self._tries:
+                        raise
+                await asyncio.sleep(pause_s(failures))
+            raise AssertionError("the last try returns or raises")
+        finally:
+            self._idle[""].append(connection)
+
+    async def _run_in_cluster(self, keys: Sequence[bytes], commands: Sequence[bytes]) -> list[Any]:
+        pending, failures = PendingCommands(keys, commands), 0
+        if keys and not self._idle:
+            await asyncio.to_thread(self.nodes.owner, keys[0])  # the first look at the cluster blocks
+        while True:
+            batches = pending.by_server(self.nodes.owner)
+            await asyncio.gather(*(self._exchange(pending, *batch) for batch in batches.items()))
+            if pending.error is None:
+                return pending.replies
+            failures += 1
+            if failures > self._tries:
+                raise pending.error
+            await asyncio.sleep(pause_s(failures))
+            with contextlib.suppress(exceptions.ConnectionError):  # the next try uses what is known
+                await asyncio.to_thread(self.nodes.refresh)
+
+    async def _exchange(self, pending: PendingCommands, server: str, positions: list[int]) -> None:
+        connection, done = self._connection(server), 0
+        try:
+            await connection.connect()
+            await connection.send_packed_command((pending.packed(positions),))
+            for position in positions:
+                try:
+                    if pending.is_redirected(position):
+                        with contextlib.suppress(exceptions.ResponseError):  # the command fails as well
+                            await connection.read_response()
+                    pending.resolve(position, await connection.read_response())
+                except exceptions.ResponseError as error:
+                    pending.resolve(position, error)
+                done += 1
+        except BROKEN_CONNECTION as error:
+            pending.fail(positions[done:], error)
+        finally:
+            if done < len(positions):
+                await connection.disconnect(nowait=True)  # replies may be left in it
+            self._idle[server].append(connection)
+
+    def _connection(self, server: str) -> Any:
+        try:
+            return self._idle.setdefault(server, []).pop()
+        except IndexError:
+            return self.nodes.async_connection(server)
