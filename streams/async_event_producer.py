@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
+from headrace.streams.log.kafka_producer import Countdown, KafkaRecord, ReportThread
 from headrace.streams.producers.event_encoder import EventEncoder, SerializeKey, text_key
 from headrace.streams.producers.event_format import EventFormat
-from headrace.streams.producers.outbox import Deliveries, KafkaRecord, Outbox
+from headrace.streams.producers.outbox import Deliveries, Outbox
 from headrace.streams.producers.topic_producer import mark_records
 
 _FULL_S = 0.01
-_SERVE_S = 0.1
 
 
 class _Batch(Deliveries):
@@ -26,25 +24,15 @@ class _Batch(Deliveries):
 
     def __init__(self, topic: str, records: int) -> None:
         super().__init__(topic)
-        self._missing = records
-        self._loop = asyncio.get_running_loop()
-        self.settled = asyncio.Event()
+        self.settled = Countdown(records)
 
     def report(self, error: KafkaError | None, message: Message) -> None:
         super().report(error, message)
-        self._settle(1)
+        self.settled.count()
 
     def refuse(self, records: int, error: KafkaError) -> None:
         super().refuse(records, error)
-        self._settle(records)
-
-    def _settle(self, records: int) -> None:
-        with self._lock:
-            self._missing -= records
-            last = self._missing == 0
-        if last:
-            with suppress(RuntimeError):  # the loop is closed, nobody waits any more
-                self._loop.call_soon_threadsafe(self.settled.set)
+        self.settled.count(records)
 
 
 class AsyncEventProducer:
@@ -61,9 +49,8 @@ class AsyncEventProducer:
         self._encoder = EventEncoder(events, serialize_key, self._outbox.max_bytes)
         self._turn = asyncio.Lock()
         self._partitions = 0
-        self._stopping = threading.Event()
-        self._listener = threading.Thread(target=self._listen, name="event-producer", daemon=True)
-        self._listener.start()
+        self._reports = ReportThread(self._outbox, "event-producer")
+        self._reports.start()
         self.topic = events.topic
 
     @classmethod
@@ -104,8 +91,7 @@ class AsyncEventProducer:
     async def close(self) -> None:
         """Wait for what is under way, then stop."""
         await asyncio.to_thread(self._outbox.settle)
-        self._stopping.set()
-        await asyncio.to_thread(self._listener.join)
+        await asyncio.to_thread(self._reports.stop)
 
     async def __aenter__(self) -> Self:
         return self
@@ -119,8 +105,7 @@ class AsyncEventProducer:
             records = records_of(await self._partition_count())
             batch = _Batch(self.topic, len(records))
             await self._hand_over(records, batch)
-        if records:
-            await batch.settled.wait()
+        await batch.settled.wait()
         self._outbox.raise_failures(batch)
         if batch.unplaced:
             await asyncio.to_thread(self._outbox.place, batch)
@@ -140,7 +125,3 @@ class AsyncEventProducer:
                     await asyncio.sleep(_FULL_S)
             except KafkaException as error:
                 return batch.refuse(len(records) - sent, error.args[0])
-
-    def _listen(self) -> None:
-        while not self._stopping.is_set():
-            self._outbox.serve(_SERVE_S)

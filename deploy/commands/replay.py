@@ -17,8 +17,9 @@ from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka, client_config
+from headrace.streams.log.kafka_producer import NOW, KafkaRecord
 from headrace.streams.log.reader import read_log
-from headrace.streams.producers.outbox import NOW, Deliveries, KafkaRecord, Outbox
+from headrace.streams.producers.outbox import Deliveries, Outbox
 from headrace.streams.state.fingerprint import definition_of
 
 _CHUNK = 500

@@ -24,12 +24,13 @@ from headrace.learners.serving.api import (
 )
 from headrace.learners.serving.live_models import Live, LiveArm, LiveModels
 from headrace.learners.serving.metrics import ServiceMetrics
-from headrace.learners.serving.prediction_log import Entry, PredictionLog
+from headrace.learners.serving.prediction_log import PredictionLog
 from headrace.learners.serving.served_features import Served, ServedFeatures
 from headrace.schemas import topics
 from headrace.schemas.errors import RequestError
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Outcome, Prediction
+from headrace.streams.log.kafka_producer import KafkaRecord
 from headrace.streams.log.partitioner import partition_for
 
 _log = logging.getLogger(__name__)
@@ -245,7 +246,8 @@ class RouterService:
         entries = []
         for key, record, ts_ms in records:
             raw = key.encode()
-            entries.append(Entry(raw, record.to_bytes(), partition_for(raw, self.spec.partitions), ts_ms))
+            partition = partition_for(raw, self.spec.partitions)
+            entries.append(KafkaRecord(record.to_bytes(), raw, ts_ms, partition=partition))
         offsets = await self._log.append(topic, entries)
         self._metrics.unlogged.labels(topic).inc(offsets.count(None))
         return [

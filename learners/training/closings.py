@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from confluent_kafka import Message, Producer
+from confluent_kafka import Message
 from pydantic import ValidationError
 
 from headrace.learners.models.pointers import ModelPointers
@@ -18,6 +18,7 @@ from headrace.schemas.plan import Plan
 from headrace.schemas.records import Closing, Epoch, misfit
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.durable_files import write_atomically
+from headrace.streams.log.producer import LogProducer
 from headrace.streams.runtime.health import Sample
 
 _log = logging.getLogger(__name__)
@@ -46,8 +47,6 @@ class ClosingConsumer:
         Where epochs are put in force.
     dead_letters
         For records that are no closings.
-    flush
-        Waits until all that was produced is acknowledged.
 
     Attributes
     ----------
@@ -61,10 +60,9 @@ class ClosingConsumer:
         router: RouterSpec,
         file: Path,
         partitions: int,
-        producer: Producer,
+        producer: LogProducer,
         pointers: ModelPointers,
         dead_letters: DeadLetters,
-        flush: Callable[[], None],
     ) -> None:
         self.topic = topics.closings(plan.project, router.name)
         self._epochs_topic = topics.epochs(plan.project, router.name)
@@ -72,7 +70,7 @@ class ClosingConsumer:
         self._file, self._producer, self._pointers = file, producer, pointers
         self._partitions = partitions
         self._announced: tuple[int, dict[int, int]] | None = None  # epoch and prefixes
-        self._dead_letters, self._flush = dead_letters, flush
+        self._dead_letters = dead_letters
         self._unsaved: list[Epoch] = []
         if file.exists() and not self._keeper.restore(file.read_text()):
             _log.warning("router '%s' has new rules: its epochs are computed anew", router.name)
@@ -129,6 +127,6 @@ class ClosingConsumer:
 
     def _save(self, epochs: list[Epoch]) -> None:
         for epoch in epochs:
-            self._producer.produce(self._epochs_topic, epoch.to_bytes(), partition=0, timestamp=epoch.ts_ms)
-        self._flush()
+            self._producer.send(self._epochs_topic, 0, None, epoch.to_bytes(), timestamp_ms=epoch.ts_ms)
+        self._producer.flush_blocking()
         write_atomically(self._file, self._keeper.to_json().encode())

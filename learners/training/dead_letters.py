@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Literal
 
-from confluent_kafka import Message, Producer
+from confluent_kafka import Message
 
 from headrace.schemas import topics
 from headrace.schemas.dead_letter import DeadLetter
+from headrace.streams.log.producer import LogProducer
 from headrace.streams.log.records import LogRecord
 
 
 class DeadLetters:
     """Writes dead letters; they are safe once `producer` has been flushed."""
 
-    def __init__(self, producer: Producer, project: str) -> None:
+    def __init__(self, producer: LogProducer, project: str) -> None:
         self._producer = producer
         self._topic = topics.dead_letters(project)
 
     def send(self, message: Message, reason: str, kind: Literal["malformed", "invalid"]) -> None:
         partition, record = int(message.partition() or 0), LogRecord.of_message(message)
         letter = DeadLetter.of_record(str(message.topic()), partition, record, kind, reason)
-        self._producer.produce(self._topic, letter.to_bytes(), partition=0)
-        self._producer.poll(0)
+        self._producer.send(self._topic, 0, None, letter.to_bytes())

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.models.store import ModelStore
@@ -23,6 +23,7 @@ from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka, client_config
 from headrace.streams.connections.redis import redis_client
 from headrace.streams.connections.redis_retry import REDIS_ERRORS, RedisRetries
+from headrace.streams.log.producer import LogProducer
 from headrace.streams.runtime.health import PartitionVitals, Vitals
 from headrace.streams.runtime.health_server import oversee
 from headrace.streams.runtime.restoring import Restoring
@@ -68,7 +69,7 @@ class TrainProcess:
         self._config = config or TrainConfig()
         self._kafka, publish_every_s = kafka, self._config.publish_every_s
         self._stopping = threading.Event()
-        self._producer = Producer({**client_config(kafka), "enable.idempotence": True, "linger.ms": 2})
+        self._producer = LogProducer(kafka)
         self._kafka_consumer = Consumer(
             {
                 **client_config(kafka),
@@ -91,7 +92,14 @@ class TrainProcess:
                     "Set `publish`, or let `train` publish by wall clock",
                 )  # fmt: skip
             examples = ExampleConsumer(
-                plan, router, project, store, pointers, letters, self._flush, publish_every_s
+                plan,
+                router,
+                project,
+                store,
+                pointers,
+                letters,
+                self._producer.flush_blocking,
+                publish_every_s,
             )
             closings = ClosingConsumer(
                 plan,
@@ -101,7 +109,6 @@ class TrainProcess:
                 self._producer,
                 pointers,
                 letters,
-                self._flush,
             )
             self._examples[examples.topic] = examples
             self._closings[closings.topic] = closings
@@ -165,7 +172,7 @@ class TrainProcess:
                 self._step()
             for examples in self._examples.values():
                 self._retrying(examples.finish)
-            self._flush()
+            self._producer.flush_blocking()
         finally:
             self._kafka_consumer.close()
 
@@ -218,10 +225,3 @@ class TrainProcess:
                     raise
             else:
                 return self._retries.succeeded()
-
-    def _flush(self) -> None:
-        """Wait until everything produced is acknowledged."""
-        deadline = time.monotonic() + 60.0
-        while self._producer.flush(1.0):
-            if time.monotonic() > deadline:
-                raise ServiceUnavailable("Kafka acknowledges nothing for 60 s; see whether its brokers run")

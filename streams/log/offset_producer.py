@@ -16,7 +16,6 @@ class OffsetProducer(LogProducer):
 
     def __init__(self, kafka: Kafka) -> None:
         super().__init__(kafka)
-        self._kafka = kafka
         self._topics: dict[str, DeliveredEnds] = {}
 
     def end(self, topic: str, partition: int, known: int) -> int:

@@ -1,4 +1,4 @@
-"""The producer of the stream processes: idempotent, and never silent about a record it could not deliver."""
+"""The producer of the stream processes: never silent about a record it could not deliver."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException
 
 from headrace.schemas.errors import ServiceUnavailable
-from headrace.streams.connections.kafka import Kafka, client_config
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.log.kafka_producer import NOW, KafkaProducer
 
-_MAX_BYTES = 8 * 1024**2  # a block holds a whole range; the topics allow as much
 _QUEUED, _AT_ONCE = 500_000, 10_000  # records
 _FULL_S = 0.1  # how long to wait for room in the queue
 _Headers = Sequence[tuple[str, bytes]]
 
 
-class LogProducer:
-    """Sends records in order; `flush` returns when all of them are in the log.
+class LogProducer(KafkaProducer):
+    """Sends many records in order; `flush` returns when all of them are in the log.
 
     Parameters
     ----------
@@ -29,17 +29,16 @@ class LogProducer:
     _hears_of_all: ClassVar[bool] = False  # whether `_delivered` is called of more than failures
 
     def __init__(self, kafka: Kafka) -> None:
-        self._producer = Producer(
+        super().__init__(
+            kafka,
             {
-                **client_config(kafka),
-                "enable.idempotence": True,
                 "compression.type": "lz4",
                 "linger.ms": 2,
-                "message.max.bytes": _MAX_BYTES,
+                "message.max.bytes": 8 * 1024**2,  # a block holds a whole range; the topics allow as much
                 "queue.buffering.max.messages": _QUEUED,
                 "queue.buffering.max.kbytes": 256 * 1024,
                 "delivery.report.only.error": not self._hears_of_all,
-            }
+            },
         )
         self._failure: str | None = None
 
@@ -50,12 +49,19 @@ class LogProducer:
         key: bytes | None,
         value: bytes | None,
         headers: _Headers = (),
+        timestamp_ms: int = NOW,
     ) -> None:
         """Queue a record; waits while the queue is full, which is the back-pressure of a slow broker."""
         while True:
             try:
                 self._producer.produce(
-                    topic, value, key, partition, on_delivery=self._delivered, headers=list(headers)
+                    topic,
+                    value,
+                    key,
+                    partition,
+                    self._delivered,
+                    timestamp=timestamp_ms,
+                    headers=list(headers),
                 )
             except BufferError:
                 self._producer.poll(_FULL_S)

@@ -10,9 +10,9 @@ from typing import Any
 from headrace.schemas.avro import ConfluentEncoder
 from headrace.schemas.errors import RecordError, SchemaError
 from headrace.schemas.json_events.encode import JsonEncoder
+from headrace.streams.log.kafka_producer import NOW, KafkaRecord
 from headrace.streams.producers.event_format import EventFormat
 from headrace.streams.producers.event_validation import RecordValidator
-from headrace.streams.producers.outbox import NOW, KafkaRecord
 
 SerializeKey = Callable[[Any], bytes]
 

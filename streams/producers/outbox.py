@@ -1,22 +1,17 @@
-"""Records on their way to Kafka: idempotent, bounded, and never silent about one that did not arrive."""
+"""Records on their way to Kafka: bounded, and never silent about one that did not arrive."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from headrace.schemas.errors import DeliveryError, SettingsError
-from headrace.streams.connections.kafka import Kafka, Trouble, client_config, metadata_of, partitions_of
+from headrace.streams.connections.kafka import Kafka, client_config
 from headrace.streams.log.delivered_offsets import DeliveredEnds
+from headrace.streams.log.kafka_producer import ALWAYS, ANY_PARTITION, KafkaProducer, KafkaRecord
 
-Report = Callable[[KafkaError | None, Message], None]
-
-ANY_PARTITION = -1
-NOW = 0
-_REQUEST_S = 10.0
 _WAIT_S = 0.1
 _DEFAULTS = {
     "linger.ms": 5,
@@ -25,11 +20,6 @@ _DEFAULTS = {
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 64 * 1024,
     "log_level": 0,  # it is raised
-}
-_FIXED = {
-    "acks": "all",
-    "enable.idempotence": True,
-    "partitioner": "murmur2_random",  # as Java's default: murmur2 of the key, any partition without a key
 }
 _REMEDIES = {
     KafkaError.MSG_SIZE_TOO_LARGE: "Send less, or raise max.message.bytes of the topic",
@@ -40,22 +30,6 @@ _REMEDIES = {
     KafkaError.INVALID_TIMESTAMP: "See message.timestamp.type and message.timestamp.*.max.ms of the topic",
     KafkaError._MSG_TIMED_OUT: "See whether the brokers run and can be reached, then send them again",
 }
-
-
-class KafkaRecord(NamedTuple):
-    """A record as Kafka takes it. `timestamp_ms` is `NOW`, or epoch milliseconds."""
-
-    value: bytes | None
-    key: bytes | None = None
-    timestamp_ms: int = NOW
-    headers: Sequence[tuple[str, bytes | None]] = ()
-    partition: int = ANY_PARTITION
-
-    @property
-    def size(self) -> int:
-        """Bytes that count towards ``message.max.bytes``."""
-        headers = sum(len(name) + len(value or b"") for name, value in self.headers)
-        return len(self.value or b"") + len(self.key or b"") + headers
 
 
 class Deliveries(DeliveredEnds):
@@ -98,7 +72,7 @@ class Deliveries(DeliveredEnds):
         return DeliveryError(self.topic, failed, cause, _REMEDIES.get(first.code(), "See the broker's log"))
 
 
-class Outbox:
+class Outbox(KafkaProducer):
     """One connection to Kafka for records of any number of topics.
 
     Parameters
@@ -115,16 +89,14 @@ class Outbox:
     """
 
     def __init__(self, kafka: Kafka) -> None:
-        self._kafka, given = kafka, client_config(kafka)
-        for name, value in _FIXED.items():
+        given = client_config(kafka)
+        for name, value in ALWAYS.items():
             if str(given.get(name, value)).lower() != str(value).lower():
                 raise SettingsError(
                     f"producer setting {name}={given[name]!r}: it is always {value!r}; leave it"
                 )
-        self._trouble = Trouble()
-        self._config = {**_DEFAULTS, "error_cb": self._trouble, **given, **_FIXED}
         try:
-            self._producer = Producer(self._config)
+            super().__init__(kafka, _DEFAULTS)
         except KafkaException as error:
             raise SettingsError(
                 f"producer settings: {error.args[0].str()}; they are those of librdkafka's CONFIGURATION.md"
@@ -133,36 +105,7 @@ class Outbox:
     @property
     def max_bytes(self) -> int:
         """The largest record that is taken."""
-        return int(self._config["message.max.bytes"])
-
-    def partition_count(self, topic: str) -> int:
-        """How many partitions a topic has.
-
-        Raises
-        ------
-        UnknownNameError
-            When there is no such topic.
-        ServiceUnavailable
-            When no broker answers.
-        """
-        known = metadata_of(self._producer, self._config, self._trouble, _REQUEST_S)
-        return len(partitions_of(known, topic))
-
-    def offer(self, topic: str, record: KafkaRecord, report: Report) -> bool:
-        """Hand over a record; False when the queue is full."""
-        try:
-            self._producer.produce(
-                topic,
-                record.value,
-                record.key,
-                record.partition,
-                report,
-                timestamp=record.timestamp_ms,
-                headers=list(record.headers) if record.headers else None,
-            )
-        except BufferError:
-            return False
-        return True
+        return int(self._settings["message.max.bytes"])
 
     def send(self, records: Sequence[KafkaRecord], deliveries: Deliveries) -> None:
         """Hand over records of one topic in order; waits while the queue is full.
@@ -183,10 +126,6 @@ class Outbox:
             except KafkaException as error:
                 deliveries.refuse(len(records) - sent, error.args[0])
                 self.raise_failures(deliveries)
-
-    def serve(self, timeout_s: float = 0.0) -> None:
-        """Call the reports of what was delivered or given up; returns after the first, or in time."""
-        self._producer.poll(timeout_s)
 
     def flush(self, deliveries: Deliveries) -> None:
         """Block until everything handed over is delivered or given up, ``delivery.timeout.ms`` at most.

@@ -7,7 +7,8 @@ from typing import Self
 
 from headrace.schemas.marks import mark_headers
 from headrace.streams.connections.kafka import Kafka
-from headrace.streams.producers.outbox import Deliveries, KafkaRecord, Outbox
+from headrace.streams.log.kafka_producer import KafkaRecord
+from headrace.streams.producers.outbox import Deliveries, Outbox
 
 
 class TopicProducer:

@@ -22,8 +22,9 @@ from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import DeliveryError
 from headrace.schemas.marks import mark_headers
 from headrace.schemas.plan import Plan
+from headrace.streams.log.kafka_producer import KafkaRecord
 from headrace.streams.log.reader import read_log
-from headrace.streams.producers.outbox import Deliveries, KafkaRecord, Outbox
+from headrace.streams.producers.outbox import Deliveries, Outbox
 from headrace.streams.progress import counts_key, progress_key
 from tests.support.expected_rows import record_of
 from tests.support.purchases import EVENT_SCHEMA

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from headrace.deploy.local.mock_kafka import MockKafka
-from headrace.learners.serving.prediction_log import Entry, PredictionLog
+from headrace.learners.serving.prediction_log import PredictionLog
+from headrace.streams.log.kafka_producer import KafkaRecord
 from headrace.streams.log.reader import read_log
 from tests.support.waiting import PATIENCE_S
 
@@ -20,9 +21,9 @@ def broker() -> Iterator[MockKafka]:
     running.close()
 
 
-def entries(*partitions: int) -> list[Entry]:
+def entries(*partitions: int) -> list[KafkaRecord]:
     return [
-        Entry(b"key%d" % number, b"value%d" % number, partition, 1_000 + number)
+        KafkaRecord(b"value%d" % number, b"key%d" % number, 1_000 + number, partition=partition)
         for number, partition in enumerate(partitions)
     ]
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 import redis
-from confluent_kafka import Producer
 
 from headrace.deploy.local.mock_kafka import MockKafka
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.training.closings import ClosingConsumer
 from headrace.learners.training.dead_letters import DeadLetters
 from headrace.schemas import topics
-from headrace.schemas.records import Closing, DeadLetter, Epoch
+from headrace.schemas.dead_letter import DeadLetter
+from headrace.schemas.records import Closing, Epoch
+from headrace.streams.log.producer import LogProducer
 from headrace.streams.log.reader import read_log
 from headrace.streams.progress import EPOCHS, ProgressStore
 from tests.support.flight_learners import HOUR_MS, closings, flights
@@ -34,14 +35,12 @@ class Scene:
         self.topic = topics.closings(project, "delays")
         self.redis = redis.Redis.from_url(redis_url)
         self.pointers = ModelPointers(self.redis, project)
-        self._broker, self._producer = broker, Producer({"bootstrap.servers": broker.bootstrap})
+        self._broker, self._producer = broker, LogProducer(broker.bootstrap)
 
     def consumer(self, **changes: Any) -> ClosingConsumer:
         router = self.router.model_copy(update=changes)
         letters = DeadLetters(self._producer, self.plan.project)
-        return ClosingConsumer(
-            self.plan, router, self.file, 1, self._producer, self.pointers, letters, self._producer.flush
-        )
+        return ClosingConsumer(self.plan, router, self.file, 1, self._producer, self.pointers, letters)
 
     def closings(self, count: int) -> list[Closing]:
         return list(closings(self.plan, count, QUALITY))
@@ -60,7 +59,7 @@ class Scene:
         return progress["train", self.topic, 0, EPOCHS].next_offset
 
     def log(self, topic: str) -> list[bytes]:
-        self._producer.flush()
+        self._producer.flush_blocking()
         return [message.value() for message in read_log(self._broker.bootstrap, topic, 0)]
 
     def epochs(self) -> list[Epoch]:

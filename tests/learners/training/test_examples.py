@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from confluent_kafka import Producer
 
 from headrace.deploy.local.mock_kafka import MockKafka
 from headrace.learners.models.pointers import ModelPointer, ModelPointers
@@ -16,7 +15,9 @@ from headrace.learners.training.dead_letters import DeadLetters
 from headrace.learners.training.examples import ExampleConsumer
 from headrace.learners.training.trainer import Trainer
 from headrace.schemas import topics
-from headrace.schemas.records import DeadLetter, Example
+from headrace.schemas.dead_letter import DeadLetter
+from headrace.schemas.records import Example
+from headrace.streams.log.producer import LogProducer
 from headrace.streams.log.reader import read_log
 from tests.support.flight_learners import HOUR_MS, examples, flights
 from tests.support.messages import mark, record
@@ -34,7 +35,7 @@ class Scene:
         self.store = ModelStore(folder / "models", KEY)
         self.pointers = ModelPointers(redis.Redis.from_url(redis_url), project)
         self.examples = topics.examples(project, "delays")
-        self._broker, self._producer = broker, Producer({"bootstrap.servers": broker.bootstrap})
+        self._broker, self._producer = broker, LogProducer(broker.bootstrap)
 
     def consumer(self, publish_every_s: float = NEVER_S) -> ExampleConsumer:
         letters = DeadLetters(self._producer, self.plan.project)
@@ -45,7 +46,7 @@ class Scene:
             self.store,
             self.pointers,
             letters,
-            self._producer.flush,
+            self._producer.flush_blocking,
             publish_every_s,
         )
 
@@ -68,7 +69,7 @@ class Scene:
         return self.pointers.read(self.router).pointers[arm]
 
     def dead_letters(self) -> list[DeadLetter]:
-        self._producer.flush()
+        self._producer.flush_blocking()
         log = read_log(self._broker.bootstrap, topics.dead_letters(self.plan.project), 0)
         return [DeadLetter.model_validate_json(message.value()) for message in log]
 

@@ -1,0 +1,152 @@
+"""The base of everything that writes to Kafka, with one configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from headrace.streams.connections.kafka import Kafka, Trouble, client_config, metadata_of, partitions_of
+
+ANY_PARTITION: Final = -1
+NOW: Final = 0
+ALWAYS: Final[Mapping[str, Any]] = {
+    "acks": "all",
+    "enable.idempotence": True,
+    "partitioner": "murmur2_random",  # as Java's default: murmur2 of the key, any partition without a key
+}
+_REQUEST_S = 10.0
+_SERVE_S = 0.1
+
+Report = Callable[[KafkaError | None, Message], None]
+
+
+class KafkaRecord(NamedTuple):
+    """A record as Kafka takes it. `timestamp_ms` is `NOW`, or epoch milliseconds."""
+
+    value: bytes | None
+    key: bytes | None = None
+    timestamp_ms: int = NOW
+    headers: Sequence[tuple[str, bytes | None]] = ()
+    partition: int = ANY_PARTITION
+
+    @property
+    def size(self) -> int:
+        """Bytes that count towards ``message.max.bytes``."""
+        headers = sum(len(name) + len(value or b"") for name, value in self.headers)
+        return len(self.value or b"") + len(self.key or b"") + headers
+
+
+class KafkaProducer:
+    """Writes each record once, in order, and acknowledged by all in-sync replicas.
+
+    Parameters
+    ----------
+    kafka
+        How to reach Kafka; its properties come before `settings`.
+    settings
+        Properties of librdkafka: what is sent at once, and for how long.
+    """
+
+    def __init__(self, kafka: Kafka, settings: Mapping[str, Any]) -> None:
+        self._kafka, self._trouble = kafka, Trouble()
+        self._settings = {**settings, "error_cb": self._trouble, **client_config(kafka), **ALWAYS}
+        self._producer = Producer(self._settings)
+
+    def partition_count(self, topic: str) -> int:
+        """Return how many partitions a topic has. Blocks.
+
+        Raises
+        ------
+        UnknownNameError
+            When there is no such topic.
+        ServiceUnavailable
+            When no broker answers.
+        """
+        known = metadata_of(self._producer, self._kafka, self._trouble, _REQUEST_S)
+        return len(partitions_of(known, topic))
+
+    def offer(self, topic: str, record: KafkaRecord, report: Report) -> bool:
+        """Queue a record, of which `report` is called once it is delivered or given up.
+
+        Returns
+        -------
+        bool
+            False when the queue is full; the record is not in it.
+
+        Raises
+        ------
+        KafkaException
+            When the record cannot be queued, for example because it is too large.
+        """
+        try:
+            self._producer.produce(
+                topic,
+                record.value,
+                record.key,
+                record.partition,
+                report,
+                timestamp=record.timestamp_ms,
+                headers=list(record.headers) if record.headers else None,
+            )
+        except BufferError:
+            return False
+        return True
+
+    def serve(self, timeout_s: float = 0.0) -> None:
+        """Call the reports of records that are delivered or given up; return after the first, or in time."""
+        self._producer.poll(timeout_s)
+
+
+class ReportThread:
+    """Serves the reports of a producer in a thread of its own, for callers in asyncio."""
+
+    def __init__(self, producer: KafkaProducer, name: str) -> None:
+        self._producer = producer
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, and wait until it has ended."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while not self._stopping.is_set():
+            self._producer.serve(_SERVE_S)
+
+
+class Countdown:
+    """Counts the reports of a batch down in any thread; waited for on the loop that made it.
+
+    Parameters
+    ----------
+    records
+        How many are in the batch.
+    """
+
+    def __init__(self, records: int) -> None:
+        self._missing, self._lock = records, threading.Lock()
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        if not records:
+            self._over.set()
+
+    def count(self, records: int = 1) -> None:
+        """Count records that are delivered, given up or refused."""
+        with self._lock:
+            self._missing -= records
+            last = self._missing == 0
+        if last:
+            with suppress(RuntimeError):  # the loop is closed, nobody waits any more
+                self._loop.call_soon_threadsafe(self._over.set)
+
+    async def wait(self) -> None:
+        """Return when all are counted."""
+        await self._over.wait()
