@@ -20,7 +20,8 @@ from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.schemas.plan import Plan
 from headrace.streams.intake.udf import Transform
 from headrace.streams.log.records import LogRecord, LogRecords
-from headrace.streams.state.partition import Entry, SourcePartition
+from headrace.streams.state.partition import Entry
+from headrace.streams.state.source_partition import SourcePartition
 
 _RANGE_RECORDS = 2000
 

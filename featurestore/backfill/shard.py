@@ -14,7 +14,8 @@ from headrace.featurestore.backfill.tile_ranges import tile_ranges
 from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.schemas.plan import Plan
 from headrace.streams.log.records import LogRecord, LogRecords
-from headrace.streams.state.partition import Entry, Shard
+from headrace.streams.state.partition import Entry
+from headrace.streams.state.shard import Shard
 from headrace.streams.state.shuffle import decode_block
 
 _RANGE_BLOCKS = 200
@@ -95,7 +96,7 @@ class ShardBackfill:
             yield self.position
 
     def _blocks_not_applied(self) -> Iterator[SpooledBlock]:
-        source_offsets = dict(self.state.heard)
+        source_offsets = dict(self.state.source_offsets)
         for block in self.blocks():
             if decode_block(block.block, 0).next_offset > source_offsets.get(block.partition, 0):
                 yield block

@@ -12,7 +12,7 @@ from headrace.featurestore.backfill.span import Span
 from headrace.featurestore.offline.parquet_files import write_durably
 from headrace.schemas.encodings import UNVERSIONED, Encoding
 from headrace.schemas.errors import StateError
-from headrace.streams.state.partition import Entry, Shard, SourcePartition
+from headrace.streams.state.partition import Entry, PartitionState
 
 FILE = Encoding(
     version=1,
@@ -39,7 +39,7 @@ class BackfillState:
         When the file is of a backfill of another span, or has a version that is not read.
     """
 
-    def __init__(self, file: Path, state: SourcePartition | Shard, span: Span) -> None:
+    def __init__(self, file: Path, state: PartitionState, span: Span) -> None:
         self._file, self._state, self._span = file, state, span
         self._entries: dict[bytes, bytes | None] = {}
         if file.exists():

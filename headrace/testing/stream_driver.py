@@ -15,7 +15,9 @@ from headrace.schemas.plan import Plan
 from headrace.streams.intake.udf import Transform
 from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.sinks import OnlineRows
-from headrace.streams.state.partition import Effects, Entry, Shard, SourcePartition
+from headrace.streams.state.partition import Effects, Entry, PartitionState
+from headrace.streams.state.shard import Shard
+from headrace.streams.state.source_partition import SourcePartition
 
 
 @dataclass
@@ -32,7 +34,7 @@ class LogReader:
         Index into `log` of the next record to read, and of the first that is read again after a crash.
     """
 
-    make: Callable[[], SourcePartition | Shard]
+    make: Callable[[], PartitionState]
     log: list[LogRecord]
     changelog: list[Entry] = field(default_factory=list)
     position: int = 0
@@ -111,8 +113,7 @@ class StreamDriver:
         if not records:
             return False
         self._take(reader.state.process(LogRecords.of(records)))
-        if isinstance(reader.state, SourcePartition):
-            reader.state.heard_ms = 0
+        reader.state.received(0)
         return True
 
     def drain(self, most: int = 100) -> None:
@@ -123,7 +124,6 @@ class StreamDriver:
 
     def pass_time(self, reader: LogReader, now_ms: int) -> None:
         """Let the wall clock of a partition say `now_ms`; it was 0 when a record was processed last."""
-        assert isinstance(reader.state, SourcePartition), "a shard has no clock of its own"
         effects = reader.state.pass_time(now_ms)
         if effects is not None:
             self._take(effects)

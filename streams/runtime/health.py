@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from headrace.streams.runtime.restoring import Restoring
-from headrace.streams.state.partition import Shard, SourcePartition
 
 Where = tuple[str, int]  # topic and partition
 
@@ -50,29 +49,6 @@ class PartitionVitals:
     @property
     def where(self) -> Where:
         return self.topic, self.partition
-
-
-def vitals_of(
-    topic: str, state: SourcePartition | Shard, restoring: Restoring, ranges: int
-) -> PartitionVitals:
-    """Of a partition whose state is restored."""
-    keys = sum(len(group.keys) for group in state.groups.values())
-    clock_ms, counts = (
-        (state.as_of_ms, asdict(state.counts)) if isinstance(state, SourcePartition) else (state.clock_ms, {})
-    )
-    expected = state.intake.expectations.counts if isinstance(state, SourcePartition) else {}
-    return PartitionVitals(
-        topic,
-        state.partition,
-        state.next_offset,
-        restoring,
-        clock_ms,
-        counts,
-        keys,
-        ranges,
-        state.unfit_sums,
-        dict(expected),
-    )
 
 
 @dataclass(frozen=True)

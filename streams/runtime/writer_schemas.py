@@ -44,7 +44,7 @@ class WriterSchemas:
 
     async def supply(
         self,
-        decoder: EventDecoder,
+        decoder: EventDecoder | None,
         records: LogRecords,
         wanted: Callable[[], bool] = lambda: True,
     ) -> bool:
@@ -68,7 +68,7 @@ class WriterSchemas:
         decoder.explain_unknown(unknown)
         return True
 
-    async def supply_range(self, app: Any, decoder: EventDecoder, message: Any) -> bool:
+    async def supply_range(self, app: Any, decoder: EventDecoder | None, message: Any) -> bool:
         """Do `supply` for a range that `app` has delivered.
 
         False when the range is to be read again, since neither a rebalance nor the end of the process waits

@@ -25,16 +25,19 @@ from headrace.streams.intake.expectations import Alerts, RowExpectations
 from headrace.streams.intake.udf import Transform, view_udfs
 from headrace.streams.log.producer import LogProducer
 from headrace.streams.runtime.app import add_agent, guarded, range_app, run_app
-from headrace.streams.runtime.assignment import Assigned, Assignment
-from headrace.streams.runtime.health import PartitionVitals, Vitals, vitals_of
+from headrace.streams.runtime.assignment import Assignment
+from headrace.streams.runtime.health import Vitals
 from headrace.streams.runtime.health_server import oversee
 from headrace.streams.runtime.restoring import Restoring
 from headrace.streams.runtime.writer_schemas import WriterSchemas
 from headrace.streams.sinks import FeatureLog, OnlineSink
-from headrace.streams.state.partition import Effects, Shard, SourcePartition
+from headrace.streams.state.partition import Effects, PartitionState
+from headrace.streams.state.shard import Shard
+from headrace.streams.state.source_partition import SourcePartition
 from headrace.streams.worker.config import WorkerConfig
 from headrace.streams.worker.consumer_group import worker_group
-from headrace.streams.worker.owned_partition import OwnedPartition
+from headrace.streams.worker.health import vitals_of
+from headrace.streams.worker.owned_partition import OwnedPartition, now_ms
 from headrace.streams.worker.progress import feature_progress
 from headrace.streams.worker.restore import restore
 
@@ -113,18 +116,12 @@ class WorkerProcess:
         """The vital signs at this moment; may be called from any thread."""
         waiting = "schema registry" if self._writer_schemas.waiting else None
         return Vitals(
-            tuple(self._vitals_of(tp, assigned) for tp, assigned in self._assignment.items()),
+            tuple(vitals_of(tp, one.restoring, one.restored) for tp, one in self._assignment.items()),
             self._checkpoints is not None,
             time.monotonic() - self._checkpoint_s,
             "redis" if self._sink.waiting else waiting,
             rows=self._row_expectations.counts,
         )
-
-    def _vitals_of(self, tp: Any, assigned: Assigned[OwnedPartition]) -> PartitionVitals:
-        owned = assigned.restored
-        if owned is None:
-            return PartitionVitals(tp.topic, tp.partition, restoring=assigned.restoring)
-        return vitals_of(tp.topic, owned.state, assigned.restoring, owned.ranges)
 
     def _topics(self) -> list[str]:
         project, sources = self._plan.project, self._events.values()
@@ -177,16 +174,18 @@ class WorkerProcess:
         project = self._plan.project
         if tp.topic in self._events:
             source = self._events[tp.topic]
-            state = SourcePartition(self._plan, source, tp.partition, self._transforms)
+            state: PartitionState = SourcePartition(self._plan, source, tp.partition, self._transforms)
             alerts = _alerts(tp, source)
             return OwnedPartition(state, source, topics.changelog(project, source.name), alerts=alerts)
         source = self._shuffles[tp.topic]
-        shard = Shard(self._plan, source, tp.partition)
-        return OwnedPartition(shard, source, topics.shuffle_changelog(project, source.name))
+        state = Shard(self._plan, source, tp.partition)
+        return OwnedPartition(state, source, topics.shuffle_changelog(project, source.name))
 
     async def _on_range(self, message: Any) -> None:
         owned = await self._assignment.of(message, message.tp)
-        if owned is None or not await self._can_be_read(owned, message):
+        if owned is None:
+            return
+        if not await self._writer_schemas.supply_range(self._app, owned.state.decoder, message):
             return
         async with owned.turn:
             follows, position = message.span.follows, owned.state.next_offset
@@ -198,11 +197,7 @@ class WorkerProcess:
                 )
             effects = owned.state.process(message.value)
             await self._start_writing(owned, effects)
-            owned.messages.append(message)
-            owned.ranges += 1
-            owned.heard_s = time.monotonic()
-            if isinstance(owned.state, SourcePartition):
-                owned.state.heard_ms = _now_ms()
+            owned.take(message)
 
     async def _start_writing(self, owned: OwnedPartition, effects: Effects) -> None:
         """Write while the next range is computed, of whatever partition; more ranges wait."""
@@ -225,21 +220,13 @@ class WorkerProcess:
         """Let windows empty where nothing arrives."""
         for owned in self._assignment.restored():
             if self._writer_schemas.waiting:  # what came is held back: that is no silence
-                owned.heard_s = time.monotonic()
+                owned.last_range_s = time.monotonic()
                 continue
             async with owned.turn:
-                idle = time.monotonic() - owned.heard_s >= self._config.idle_ms / 1000
-                if idle and isinstance(owned.state, SourcePartition):
-                    effects = owned.state.pass_time(_now_ms())
-                    if effects is not None:
-                        await owned.written()
-                        await self._write(owned, effects, self._published(owned))
-
-    async def _can_be_read(self, owned: OwnedPartition, message: Any) -> bool:
-        """Wait for the writer schemas of a range; False when it is to be read again."""
-        if not isinstance(owned.state, SourcePartition):
-            return True
-        return await self._writer_schemas.supply_range(self._app, owned.state.intake.decoder, message)
+                idle = time.monotonic() - owned.last_range_s >= self._config.idle_ms / 1000
+                if idle and (effects := owned.state.pass_time(now_ms())) is not None:
+                    await owned.written()
+                    await self._write(owned, effects, self._published(owned))
 
     def _send(self, owned: OwnedPartition, effects: Effects) -> None:
         project = self._plan.project
@@ -264,10 +251,7 @@ class WorkerProcess:
     def _tell_unexpected(self) -> None:
         self._row_expectations.tell(time.monotonic())
         for owned in self._assignment.restored():
-            if owned.alerts is not None and isinstance(owned.state, SourcePartition):
-                intake = owned.state.intake
-                age_ms = None if intake.clock_ms is None else _now_ms() - intake.clock_ms
-                owned.alerts.look(time.monotonic(), intake.expectations.counts, age_ms)
+            owned.report_unexpected()
 
     async def checkpoint(self) -> None:
         """Make everything processed so far durable, then acknowledge it.
@@ -290,7 +274,3 @@ class WorkerProcess:
 
 def _alerts(tp: Any, source: SourceSpec) -> Alerts | None:
     return Alerts(f"{tp.topic}[{tp.partition}]", source.expectations) if source.expectations else None
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

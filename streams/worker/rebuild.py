@@ -20,7 +20,9 @@ from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.log.reader import end_offset, partition_count, read_log
 from headrace.streams.sinks import OnlineRows
-from headrace.streams.state.partition import Shard, SourcePartition
+from headrace.streams.state.partition import PartitionState
+from headrace.streams.state.shard import Shard
+from headrace.streams.state.source_partition import SourcePartition
 from headrace.streams.worker.consumer_group import workers_run
 from headrace.streams.worker.progress import feature_progress
 
@@ -41,7 +43,7 @@ class RowStore(Protocol):
 class _Part:
     """One partition of an event topic or of a shuffle: its state as its changelog has it."""
 
-    def __init__(self, kafka: Kafka, topic: str, changelog: str, state: SourcePartition | Shard) -> None:
+    def __init__(self, kafka: Kafka, topic: str, changelog: str, state: PartitionState) -> None:
         self.topic, self.state = topic, state
         self._kafka, self._changelog = kafka, changelog
         self._at: int | None = None  # next record of the changelog
@@ -165,9 +167,10 @@ class Rebuild:
         """In partitions without traffic the workers' windows are ahead of the changelog."""
         for part in parts:
             state, now_ms = part.state, time.time_ns() // 1_000_000
-            if not isinstance(state, SourcePartition) or state.heard_ms is None or part.unread:
+            if state.last_record_ms is None or part.unread:
                 continue
-            if now_ms - state.heard_ms >= self._idle_ms and (effects := state.pass_time(now_ms)) is not None:
+            idle = now_ms - state.last_record_ms >= self._idle_ms
+            if idle and (effects := state.pass_time(now_ms)) is not None:
                 for rows in effects.rows:
                     self.written.update(self._store.write(rows))
                 self._write(part)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.log.reader import end_offset, read_log
 from headrace.streams.runtime.restoring import Restoring
-from headrace.streams.state.partition import Entry, Shard, SourcePartition
+from headrace.streams.state.partition import Entry, PartitionState
 
 
-def restore(
-    state: SourcePartition | Shard, kafka: Kafka, changelog: str, partition: int, restoring: Restoring
-) -> int:
+def restore(state: PartitionState, kafka: Kafka, changelog: str, partition: int, restoring: Restoring) -> int:
     """Read a changelog to its end into an empty state; blocks, and returns the number of its records.
 
     Raises

@@ -22,7 +22,7 @@ from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.marks import mark_headers
 from headrace.schemas.plan import Plan
 from headrace.streams.log.records import LogRecord, LogRecords
-from headrace.streams.state.partition import SourcePartition
+from headrace.streams.state.source_partition import SourcePartition
 from tests.support.window_oracle import OracleFeature, value_of
 
 START_MS = int(pd.Timestamp("2013-01-01 05:00", tz="UTC").timestamp() * 1000)

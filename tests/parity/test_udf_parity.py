@@ -30,7 +30,7 @@ def test_every_value_behind_a_udf_equals_the_oracle_however_batched_and_wherever
     driver.drain(data.draw(st.sampled_from([1, 4, 100])))
     assert_rows_equal(driver.online, expected_rows(PLAN, judged, ROWS))
     for reader, log, one in zip(driver.partitions, partitions, judged, strict=True):
-        counts = vars(reader.state.counts)
+        counts = reader.state.record_counts
         assert counts == one.counts
         assert sum(counts.values()) == len(log)
     assert len(driver.rejected) == sum(one.counts["late"] + one.counts["dead"] for one in judged)

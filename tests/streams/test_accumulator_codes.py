@@ -16,7 +16,7 @@ from headrace.streams.aggregations.accumulator import Accumulator, Held
 from headrace.streams.aggregations.edge import Earliest, Latest
 from headrace.streams.log.records import LogRecord
 from headrace.streams.state.fingerprint import definition_of
-from headrace.streams.state.partition import SourcePartition
+from headrace.streams.state.source_partition import SourcePartition
 from tests.support.purchases import EVENT_SCHEMA, purchases_plan
 from tests.support.stream_driver import StreamDriver
 

@@ -20,7 +20,7 @@ from headrace.featurestore.offline.feature_log import ParquetFeatureLog
 from headrace.schemas.errors import StateError
 from headrace.schemas.plan import Plan
 from headrace.streams.log.records import LogRecords
-from headrace.streams.state.partition import SourcePartition
+from headrace.streams.state.source_partition import SourcePartition
 from tests.support.backfill_logs import logged, past, purchase
 from tests.support.expected_rows import is_empty, oracle_features, rules_of
 from tests.support.purchases import purchases_plan

@@ -142,7 +142,7 @@ def test_interrupted_runs_and_hand_over_leave_what_the_oracle_says(
     driver.drain(chunk)
     judged = [judge(log, rules_of(plan, udfs)) for log in partitions]
     assert_rows_equal(driver.online, expected_rows(plan, judged, udfs))
-    assert [vars(reader.state.counts) for reader in driver.partitions] == [one.counts for one in judged]
+    assert [reader.state.record_counts for reader in driver.partitions] == [one.counts for one in judged]
 
 
 def test_blocks_of_all_partitions_come_in_the_order_of_their_append_times(tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ import headrace.streams.worker.rebuild, headrace.streams.worker.process
 import headrace.featurestore.offline.feature_log
 from tests.support.purchases import purchases_plan
 from headrace.streams.log.records import LogRecords
-from headrace.streams.state.partition import SourcePartition
+from headrace.streams.state.source_partition import SourcePartition
 from tests.support.purchase_record import record
 
 plan = purchases_plan()

@@ -16,12 +16,14 @@ from headrace.schemas.plan import Plan
 from headrace.streams.intake.expectations import Alerts, RowExpectations
 from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.progress import counts_key
-from headrace.streams.runtime.health import Vitals, vitals_of
+from headrace.streams.runtime.health import Vitals
 from headrace.streams.runtime.health_server import serve_health
 from headrace.streams.runtime.restoring import Restoring
 from headrace.streams.runtime.watchdog import Overseer
 from headrace.streams.state.fingerprint import definition_of
-from headrace.streams.state.partition import SourcePartition
+from headrace.streams.state.source_partition import SourcePartition
+from headrace.streams.worker.health import vitals_of
+from headrace.streams.worker.owned_partition import OwnedPartition
 from headrace.streams.worker.progress import feature_progress
 from tests.support.purchases import EVENT_SCHEMA, purchases_plan
 
@@ -56,7 +58,7 @@ def test_a_record_outside_the_range_is_a_dead_letter_that_says_why() -> None:
         1: ("invalid", "amount = -2.5, and min=0 is expected"),
         2: ("invalid", "amount = 100.5, and max=100 is expected"),
     }
-    assert (one.counts.applied, one.counts.dead) == (2, 2)
+    assert (one.intake.counts.applied, one.intake.counts.dead) == (2, 2)
     assert one.intake.clock_ms == 1000  # a refused record does not move the clock
     assert one.intake.expectations.counts == {"checked": 4, "amount min=0": 1, "amount max=100": 1}
 
@@ -67,7 +69,7 @@ def test_without_quarantine_what_fails_is_counted_and_applied() -> None:
         LogRecords.of([record(0), record(1, shop="Zürich"), record(2, shop="b"), record(3, note="x")])
     )
     assert effects.rejected == []
-    assert one.counts.applied == 4
+    assert one.intake.counts.applied == 4
     found = one.intake.expectations.counts
     assert found == {"checked": 4, "shop in=a|Zürich": 1, "note in=|gift": 1}
 
@@ -208,8 +210,9 @@ def test_the_metrics_of_a_worker_say_what_was_checked_and_what_failed() -> None:
     of = plan(AMOUNT)
     one = partition(of)
     one.process(LogRecords.of([record(0), record(1, amount=-1.0)]))
+    owned = OwnedPartition(one, of.sources[0], "changelog")
     rows = {"by_user": {"checked": 3, "spent min=0": 2}}
-    vitals = Vitals((vitals_of("purchases", one, Restoring(), 1),), True, 0.0, rows=rows)
+    vitals = Vitals((vitals_of(("purchases", 0), Restoring(), owned),), True, 0.0, rows=rows)
     overseer = Overseer("127.0.0.1:1", lambda: vitals, 60.0)  # nobody is asked before it is started
     server = serve_health("127.0.0.1", 0, overseer)
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headrace.streams.state.partition import SourcePartition
+from headrace.streams.state.source_partition import SourcePartition
 from headrace.streams.worker.owned_partition import OwnedPartition
 from tests.support.purchases import purchases_plan
 from tests.support.waiting import let_tasks_run

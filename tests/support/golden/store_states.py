@@ -20,7 +20,7 @@ from headrace.featurestore.redis_codec.layout import PROVENANCE
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example
 from headrace.streams.join.example_archive import to_table
-from headrace.streams.state.partition import SourcePartition
+from headrace.streams.state.source_partition import SourcePartition
 from tests.support.golden.golden_file import Bytes
 from tests.support.golden.join_states import a_router, write_records
 from tests.support.golden.stream_states import a_plan, write_partition

@@ -13,8 +13,9 @@ from headrace.schemas.router_specs import OutcomeSpec
 from headrace.streams.join.outcome_reader import OutcomeReader
 from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.progress import Progress
-from headrace.streams.state.partition import Shard, SourcePartition
+from headrace.streams.state.shard import Shard
 from headrace.streams.state.shuffle import decode_block, encode_block
+from headrace.streams.state.source_partition import SourcePartition
 from tests.support.golden.golden_file import Bytes
 
 _SCHEMA = json.dumps(
@@ -126,7 +127,7 @@ def read_block(found: Bytes) -> Bytes:
 def write_partition() -> Bytes:
     state = _partition()
     state.process(LogRecords.of(_clicks()))
-    state.heard_ms = 2_250
+    state.received(2_250)
     return _changelog(state)
 
 

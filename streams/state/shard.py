@@ -1,0 +1,96 @@
+"""State of one shard behind the shuffle of an event topic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from headrace.schemas import topics
+from headrace.schemas.feature_specs import SourceSpec
+from headrace.schemas.plan import Plan
+from headrace.streams.columnar.batch import Batch
+from headrace.streams.intake.validation import Intake
+from headrace.streams.log.records import LogRecords
+from headrace.streams.state.fingerprint import definition_of
+from headrace.streams.state.partition import MAX_PARTITIONS, Effects, PartitionState, groups_of
+from headrace.streams.state.shuffle import Block, decode_block
+from headrace.streams.state.view_group import GroupState
+
+
+class Shard(PartitionState):
+    """One shard of an event topic's shuffle: state of the views keyed otherwise than their topic."""
+
+    def __init__(self, plan: Plan, source: SourceSpec, partition: int) -> None:
+        views = plan.views_of(source.name)
+        intake = Intake(source, views, partition)
+        shuffled = groups_of(view for view in views if not plan.is_direct(view))
+        states = [GroupState(group, intake.dtype(group[0])) for group in shuffled]
+        topic = topics.shuffle(plan.project, source.name)
+        super().__init__(definition_of(plan, source), topic, partition, states)
+        self._source_offsets: dict[int, int] = {}
+
+    @property
+    def member(self) -> str:
+        return f"shard-{self.partition}"
+
+    @property
+    def source_offsets(self) -> Mapping[int, int]:
+        return self._source_offsets
+
+    def process(self, records: LogRecords) -> Effects:
+        """Apply a range of blocks; those below the position have been applied before, and are skipped.
+
+        Raises
+        ------
+        RecordError
+            When a record is no block; nothing has been applied then.
+        """
+        fresh = records.since(self.next_offset)
+        blocks = [
+            decode_block(value, offset)
+            for value, offset in zip(fresh.values, fresh.offsets.tolist(), strict=True)
+        ]
+        parts: dict[str, list[Batch]] = {name: [] for name in self.groups}
+        for block in blocks:
+            if block.definition == self.definition:
+                for name, batch in self._unapplied(block).items():
+                    parts[name].append(batch)
+        merged = {name: Batch.concatenate(found) for name, found in parts.items() if found}
+        self._apply(merged, self.clock_ms)
+        if fresh:
+            self.next_offset = int(fresh.offsets[-1]) + 1
+        rows = self._emit()
+        return Effects(self.next_offset, rows, self._unfit_letters())
+
+    def move(self, next_offset: int) -> None:
+        """Put what has been applied in front of `next_offset`, for blocks that came by another way than their
+        topic and then were put into it."""
+        for group in self.groups.values():
+            group.move(next_offset - self.next_offset)
+        self.next_offset = next_offset
+
+    def _unapplied(self, block: Block) -> dict[str, Batch]:
+        """The rows of a block that have not been applied yet, by their offsets at the source."""
+        if block.clock_ms is not None and (self.clock_ms is None or block.clock_ms > self.clock_ms):
+            self.clock_ms = block.clock_ms
+        applied = self._source_offsets.get(block.partition, 0)
+        if block.next_offset <= applied:
+            return {}
+        self._source_offsets[block.partition] = block.next_offset
+        if block.first >= applied:
+            return dict(block.groups)
+        return {
+            name: batch.take(np.flatnonzero(batch.order // MAX_PARTITIONS >= applied))
+            for name, batch in block.groups.items()
+        }
+
+    def _position(self) -> dict[str, Any]:
+        return {"next": self.next_offset, "clock_ms": self.clock_ms, "heard": self._source_offsets}
+
+    def _take_position(self, position: dict[str, Any]) -> int | None:
+        self.next_offset = int(position["next"])
+        self.clock_ms = position["clock_ms"]
+        self._source_offsets = {int(partition): offset for partition, offset in position["heard"].items()}
+        return self.clock_ms

@@ -1,0 +1,150 @@
+"""State of one partition of an event topic."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from headrace.schemas.event_decoder import EventDecoder
+from headrace.schemas.feature_specs import SourceSpec
+from headrace.schemas.plan import Plan
+from headrace.streams.columnar.batch import Batch
+from headrace.streams.intake.udf import Transform
+from headrace.streams.intake.validation import Counts, Intake, Taken
+from headrace.streams.log.records import LogRecords
+from headrace.streams.state.fingerprint import definition_of
+from headrace.streams.state.partition import MAX_PARTITIONS, Effects, PartitionState, groups_of
+from headrace.streams.state.shuffle import Block, encode_block, split
+from headrace.streams.state.view_group import GroupState
+
+
+class SourcePartition(PartitionState):
+    """A partition of an event topic: intake, the views keyed as the topic is, blocks for the others.
+
+    `transforms` execute the udfs of the views, by the view's name; None where no records will be processed.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        source: SourceSpec,
+        partition: int,
+        transforms: Mapping[str, Transform] | None = None,
+    ) -> None:
+        views = plan.views_of(source.name)
+        self.intake = Intake(source, views, partition, transforms)
+        self._shards = source.shards
+        direct = groups_of(view for view in views if plan.is_direct(view))
+        shuffled = groups_of(view for view in views if not plan.is_direct(view))
+        # Groups without state here: they know which columns their blocks need.
+        self._shuffled = [GroupState(group, self.intake.dtype(group[0])) for group in shuffled]
+        states = [GroupState(group, self.intake.dtype(group[0])) for group in direct]
+        super().__init__(definition_of(plan, source), source.topic, partition, states)
+
+    @property
+    def member(self) -> str:
+        return "direct"
+
+    @property
+    def source_offsets(self) -> Mapping[int, int]:
+        return {self.partition: self.next_offset}
+
+    @property
+    def decoder(self) -> EventDecoder:
+        return self.intake.decoder
+
+    @property
+    def newest_event_ms(self) -> int | None:
+        return self.intake.clock_ms
+
+    @property
+    def record_counts(self) -> Mapping[str, int]:
+        return asdict(self.intake.counts)
+
+    @property
+    def expectation_counts(self) -> Mapping[str, int]:
+        return dict(self.intake.expectations.counts)
+
+    def process(self, records: LogRecords) -> Effects:
+        records = records.since(self.next_offset)
+        if not records:
+            return Effects(self.next_offset)
+        taken = self.intake.take(records)
+        first, self.next_offset = int(records.offsets[0]), int(records.offsets[-1]) + 1
+        return self._effects(taken, first)
+
+    def _effects(self, taken: Taken, first: int) -> Effects:
+        if taken.clock_ms is not None:
+            self.clock_ms = max(taken.clock_ms, self.clock_ms or taken.clock_ms)
+        batches = {name: taken.batch_of(group.views[0]) for name, group in self.groups.items()}
+        self._apply(batches, self.clock_ms)
+        blocks = self._blocks(taken, first)
+        rows = self._emit()
+        return Effects(self.next_offset, rows, taken.rejected + self._unfit_letters(), blocks)
+
+    def pass_time(self, now_ms: int) -> Effects | None:
+        """Let the windows of a partition without traffic empty, as the wall clock says.
+
+        Since the last record event time is taken to have passed as fast as the wall clock. Windows follow it,
+        a tile at a time; what is late is judged by the records alone, as before. Where producers send time
+        marks, those tell the time. None when nothing is to be done.
+
+        Parameters
+        ----------
+        now_ms
+            The wall clock, epoch milliseconds.
+        """
+        newest_ms = self.newest_event_ms
+        if newest_ms is None or self.clock_ms is None or self.last_record_ms is None:
+            return None
+        if self.intake.counts.marks:
+            return None
+        tile_ms = self.intake.source.tile_ms
+        passed_ms = (newest_ms + now_ms - self.last_record_ms) // tile_ms * tile_ms
+        if passed_ms <= self.clock_ms:
+            return None
+        self.clock_ms = passed_ms
+        return self._effects(self.intake.take(LogRecords.of([])), self.next_offset)
+
+    def _blocks(self, taken: Taken, first: int) -> list[bytes]:
+        parts = {
+            group.name: split(self._of_block(group, taken), group.join_keys, self._shards)
+            for group in self._shuffled
+        }
+        return [
+            encode_block(
+                Block(
+                    self.definition,
+                    self.partition,
+                    first,
+                    self.next_offset,
+                    self.clock_ms,
+                    {name: batches[shard] for name, batches in parts.items()},
+                )
+            )
+            for shard in range(self._shards)
+        ]
+
+    def _of_block(self, group: GroupState, taken: Taken) -> Batch:
+        batch = taken.batch_of(group.views[0]).select(group.columns)
+        order = batch.order * MAX_PARTITIONS + self.partition
+        return Batch(batch.event_ms, order, batch.offset, batch.columns)
+
+    def _position(self) -> dict[str, Any]:
+        return {
+            "next": self.next_offset,
+            "clock_ms": self.intake.clock_ms,
+            "counts": self.record_counts,
+            "expectations": self.expectation_counts,
+            "heard_ms": self.last_record_ms,
+        }
+
+    def _take_position(self, position: dict[str, Any]) -> int | None:
+        self.next_offset = int(position["next"])
+        self.clock_ms = self.intake.clock_ms = position["clock_ms"]
+        self.intake.counts = Counts(**position["counts"])
+        self.intake.expectations.counts = Counter(position.get("expectations", {}))
+        self.last_record_ms = position["heard_ms"]
+        return self.intake.clock_ms

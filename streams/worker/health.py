@@ -1,0 +1,25 @@
+"""The vital signs of a worker's partitions."""
+
+from __future__ import annotations
+
+from headrace.streams.runtime.health import PartitionVitals
+from headrace.streams.runtime.restoring import Restoring
+from headrace.streams.worker.owned_partition import OwnedPartition
+
+
+def vitals_of(tp: tuple[str, int], restoring: Restoring, owned: OwnedPartition | None) -> PartitionVitals:
+    """Of one partition; `owned` is None while it is restored."""
+    if owned is None:
+        return PartitionVitals(*tp, restoring=restoring)
+    state = owned.state
+    return PartitionVitals(
+        *tp,
+        state.next_offset,
+        restoring,
+        state.clock_ms,
+        state.record_counts,
+        state.key_count,
+        owned.ranges,
+        state.unfit_sums,
+        state.expectation_counts,
+    )
