@@ -44,7 +44,7 @@ test: check ## lint, then every test, on real Kafka and Redis
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: setup ## the tests that need no server: no Kafka, Redis or registry (two minutes)
-	@$(BIN)/python -m pytest -n 2 -m "not server and not faults"
+	@$(BIN)/python -m pytest -n 2 -m "not server and not faults" --hypothesis-profile=fast
 
 test-faults: setup ## kill, stop, add and remove processes many times, compare every row (minutes)
 	@$(BIN)/python -m pytest -m faults

@@ -26,6 +26,7 @@ from headrace.deploy.local.redis_server import RedisServer
 from headrace.deploy.local.registry_server import RegistryServer
 from tests.support import server_guard
 from tests.support.paths import ROOT
+from tests.support.properties import register_profiles
 
 # A suite that is started in the background is told to ignore Ctrl-C, and so would be all that it starts; some
 # tests press it.
@@ -33,6 +34,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 server_guard.watch()
+register_profiles()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

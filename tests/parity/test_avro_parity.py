@@ -11,7 +11,7 @@ from decimal import Context, Decimal
 from typing import Any
 
 import fastavro
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.schemas.avro import AvroDecoder, Decoded, encode_confluent
@@ -19,6 +19,7 @@ from headrace.schemas.avro.reference import ReferenceDecoder
 from headrace.schemas.avro.resolution import match_fields, needed_fields
 from headrace.schemas.avro.schema import parse_record
 from headrace.schemas.errors import RecordError
+from tests.support.properties import tries
 
 Json = Any
 LONGS = st.integers(-(1 << 63), (1 << 63) - 1) | st.sampled_from([0, -1, 63, 64, -65, 1 << 56, 1 << 62])
@@ -261,7 +262,7 @@ def damage(draw: st.DrawFn, payload: bytes) -> bytes:
     return payload[:5] + bytes(body[:cut]) + draw(st.sampled_from([b"", b"", b"\0", b"\xff" * 12]))
 
 
-@settings(max_examples=120, deadline=None)
+@tries(120)
 @given(ranges())
 def test_columns_equal_fastavro(log: Range) -> None:
     decoded = log.decode(list(log.payloads))
@@ -271,7 +272,7 @@ def test_columns_equal_fastavro(log: Range) -> None:
         assert_row(decoded, row, log.expected(payload))
 
 
-@settings(max_examples=120, deadline=None)
+@tries(120)
 @given(ranges(min_size=1), st.data())
 def test_damage_to_one_record_leaves_its_neighbours_alone(log: Range, data: st.DataObject) -> None:
     payloads: list[bytes | None] = list(log.payloads)
@@ -289,7 +290,7 @@ def test_damage_to_one_record_leaves_its_neighbours_alone(log: Range, data: st.D
         assert_row(decoded, victim, log.expected(payloads[victim] or b""))
 
 
-@settings(max_examples=120, deadline=None)
+@tries(120)
 @given(ranges(min_size=1), st.data())
 def test_columns_and_record_at_a_time_agree_on_every_damaged_record(log: Range, data: st.DataObject) -> None:
     payloads = [damage(data.draw, payload) for payload in log.payloads]

@@ -8,7 +8,7 @@ from copy import deepcopy
 from dataclasses import asdict
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.schemas.records import Closing, Example
@@ -25,6 +25,7 @@ from headrace.streams.join.state import (
 )
 from tests.support.join_builders import a_prediction, a_router, an_outcome
 from tests.support.join_oracle import M, O, Oracle, P
+from tests.support.properties import tries
 
 Event = P | O | M
 WAIT = 10
@@ -101,7 +102,7 @@ MISSING = pytest.mark.parametrize("missing", ["drop", "negative"])
 @POLICIES
 @MISSING
 @given(predictions_logs(), outcomes_logs(), st.integers(0, 1000))
-@settings(max_examples=150, deadline=None)
+@tries(150)
 def test_every_output_and_count_equals_the_oracle(
     missing: str, duplicates: str, predictions: list[Event], outcomes: list[Event], seed: int
 ) -> None:
@@ -118,7 +119,7 @@ def test_every_output_and_count_equals_the_oracle(
 
 @POLICIES
 @given(predictions_logs(), outcomes_logs(), st.integers(0, 1000), st.integers(0, 1000))
-@settings(max_examples=100, deadline=None)
+@tries(100)
 def test_closings_and_counts_do_not_depend_on_how_the_inputs_interleave(
     duplicates: str, predictions: list[Event], outcomes: list[Event], one: int, other: int
 ) -> None:
@@ -178,7 +179,7 @@ class Log:
 @POLICIES
 @MISSING
 @given(predictions_logs(), outcomes_logs(), st.integers(0, 10_000))
-@settings(max_examples=150, deadline=None)
+@tries(150)
 def test_a_join_killed_at_any_moment_neither_loses_nor_doubles(
     missing: str, duplicates: str, predictions: list[Event], outcomes: list[Event], seed: int
 ) -> None:

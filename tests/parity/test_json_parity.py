@@ -8,11 +8,12 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.schemas.avro import AvroDecoder, Decoded, encode_confluent
 from headrace.schemas.json_events.decoder import JsonDecoder
+from tests.support.properties import tries
 
 Json = Any
 SYMBOLS = ["A", "BB", "C_1"]
@@ -195,13 +196,13 @@ def decode(fields: list[Field], payloads: list[bytes]) -> Decoded:
     return by_column
 
 
-@settings(max_examples=150, deadline=None)
+@tries(150)
 @given(logs())
 def test_columns_equal_a_parse_of_each_record(log: tuple[list[Field], list[bytes]]) -> None:
     assert_equal(decode(*log), *log)
 
 
-@settings(max_examples=150, deadline=None)
+@tries(150)
 @given(logs(), st.data())
 def test_damage_is_judged_record_by_record(log: tuple[list[Field], list[bytes]], data: st.DataObject) -> None:
     fields, payloads = log
@@ -220,7 +221,7 @@ def damage(draw: st.DrawFn, payload: bytes) -> bytes:
     return bytes(body[:cut]) + draw(st.sampled_from([b"", b"", b"}", b',{"a":1}', b"\n{}", b"\0"]))
 
 
-@settings(max_examples=100, deadline=None)
+@tries(100)
 @given(st.data())
 def test_the_same_records_in_avro_and_in_json_give_the_same_columns(data: st.DataObject) -> None:
     fields = data.draw(fields_of())

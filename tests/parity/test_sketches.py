@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.schemas.avro import Column
@@ -27,7 +27,6 @@ floods = st.lists(
     st.tuples(st.integers(0, PLACES - 1), st.integers(0, 2**32 - 1), st.sampled_from([5, 60, 400])),
     max_size=3,
 )
-thorough = settings(deadline=None, max_examples=100)
 
 
 def batches_of(runs: list, floods: list) -> list[list[tuple[int, float | None]]]:
@@ -67,7 +66,6 @@ def windows(data: st.DataObject) -> np.ndarray:
     return np.array(data.draw(inside), np.bool_).reshape(KEYS, 2, DEPTH)
 
 
-@thorough
 @given(runs=runs, floods=floods, bits=st.sampled_from([6, 8, 10]), data=st.data())
 def test_registers_are_those_of_the_oracle(runs, floods, bits, data):
     batches, sketch = batches_of(runs, floods), Registers([Held(Registers, "x", Precision(bits))], np.float64)
@@ -90,7 +88,6 @@ def test_registers_are_those_of_the_oracle(runs, floods, bits, data):
             assert counts[key, window].tolist() == [want[rank] for rank in range(64)]
 
 
-@thorough
 @given(runs=runs, floods=floods, data=st.data())
 def test_buckets_are_those_of_the_oracle(runs, floods, data):
     batches, sketch = batches_of(runs, floods), Buckets([Held(Buckets, "x")], np.float64)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from itertools import cycle
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.expected_rows import assert_rows_equal, expected_rows, record_of, rules_of
+from tests.support.properties import tries
 from tests.support.purchase_udfs import ROWS, transforms, udf_plan
-from tests.support.random_logs import logs, split_users, thorough
+from tests.support.random_logs import logs, split_users
 from tests.support.random_steps import drive
 from tests.support.stream_driver import StreamDriver
 from tests.support.window_oracle import judge
@@ -18,7 +19,7 @@ PLAN = udf_plan()
 TRANSFORMS = transforms(PLAN)
 
 
-@settings(thorough, max_examples=40)
+@tries(40)
 @given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
 def test_every_value_behind_a_udf_equals_the_oracle_however_batched_and_wherever_it_crashes(partitions, data):
     """A record that a udf raises on is dead, once, and in no view; what is filtered out is applied."""
@@ -36,7 +37,7 @@ def test_every_value_behind_a_udf_equals_the_oracle_however_batched_and_wherever
     assert len(driver.rejected) == sum(one.counts["late"] + one.counts["dead"] for one in judged)
 
 
-@settings(thorough, max_examples=20)
+@tries(20)
 @given(log=logs(), cuts=st.lists(st.integers(1, 9), min_size=1, max_size=25))
 def test_what_is_refused_and_why_does_not_depend_on_the_ranges(log, cuts):
     letters = []

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.schemas.plan import Plan
 from headrace.streams.aggregations import AGGREGATIONS
 from tests.support.expected_rows import assert_rows_equal, expected_rows, oracle_features, record_of
 from tests.support.overflowing_sums import LARGEST, is_unfit, judged_by_oracle, plan_of_sums, unfit_of
-from tests.support.random_logs import split_users, thorough
+from tests.support.properties import tries
+from tests.support.random_logs import split_users
 from tests.support.random_steps import drive
 from tests.support.stream_driver import StreamDriver
 from tests.support.window_oracle import OracleEvent, features_at
@@ -39,7 +40,7 @@ def logs(draw: st.DrawFn) -> list[OracleEvent]:
     return log
 
 
-@settings(thorough, max_examples=25)
+@tries(25)
 @given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
 def test_a_sum_that_does_not_fit_is_null_counted_and_told_of_however_batched_and_crashed(partitions, data):
     split_users(partitions)

@@ -8,15 +8,16 @@ import sys
 import duckdb
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.streams.aggregations import AGGREGATIONS
 from tests.support.aggregation_states import over
 from tests.support.duckdb_oracle import EXPRESSIONS, DuckDbOracle
 from tests.support.expected_rows import is_empty, record_of
+from tests.support.properties import tries
 from tests.support.purchases import EVERY, purchases_plan
-from tests.support.random_logs import kept, logs, split_users, thorough
+from tests.support.random_logs import kept, logs, split_users
 from tests.support.stream_driver import StreamDriver
 
 
@@ -32,7 +33,7 @@ def near(function: str, got: float | None, want: float | None) -> bool:
     return got == want
 
 
-@settings(thorough, max_examples=40)
+@tries(40)
 @given(partitions=st.lists(logs(), min_size=1, max_size=3), most=st.sampled_from([1, 4, 100]), ever=kept)
 def test_every_online_value_is_what_sql_says(partitions, most, ever):
     split_users(partitions)

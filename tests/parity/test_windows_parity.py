@@ -12,13 +12,12 @@ from headrace.schemas.marks import mark_headers
 from headrace.streams.log.records import LogRecord
 from tests.support.expected_rows import assert_rows_equal, expected_rows, record_of, rules_of
 from tests.support.purchases import purchases_plan
-from tests.support.random_logs import kept, logs, split_users, thorough
+from tests.support.random_logs import kept, logs, split_users
 from tests.support.random_steps import drive
 from tests.support.stream_driver import StreamDriver
 from tests.support.window_oracle import OracleEvent, judge
 
 
-@thorough
 @given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
 def test_every_online_value_equals_the_oracle_however_batched_and_wherever_it_crashes(partitions, data):
     split_users(partitions)
@@ -35,7 +34,6 @@ def test_every_online_value_equals_the_oracle_however_batched_and_wherever_it_cr
     assert len(driver.rejected) == sum(one.counts["late"] + one.counts["dead"] for one in judged)
 
 
-@thorough
 @given(log=logs(), cut=st.integers(0, 25))
 def test_quiet_keys_are_emptied_as_the_clock_moves(log, cut):
     """After every prefix, not only at the end, the store shows what the oracle says of that prefix."""
@@ -67,7 +65,6 @@ def test_many_keys_of_one_range_are_emptied_as_the_clock_moves(most: int) -> Non
         assert_rows_equal(driver.online, expected_rows(plan, [judge(log, rules_of(plan))]))
 
 
-@thorough
 @given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
 def test_windows_empty_by_the_wall_clock_where_nothing_arrives(partitions, data):
     """Whenever time passes, and wherever it crashes: in the end the windows are those of that moment, and

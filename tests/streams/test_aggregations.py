@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.schemas.feature_specs import FieldSpec, StreamViewSpec
@@ -26,6 +26,7 @@ from tests.support.aggregation_states import (
     specs,
     state_of,
 )
+from tests.support.properties import tries
 from tests.support.sketch_oracle import buckets_of, distinct_of, hash_of, percentile_of
 from tests.support.window_oracle import OracleFeature, value_of
 
@@ -36,7 +37,7 @@ values = {
     INTEGERS: st.none() | st.integers(-limit, limit) | st.integers(-5, 5),
     REALS: st.none() | st.floats(-1.4e12, 1.4e12) | st.integers(-500, 500).map(lambda q: q / 100),
 }
-thorough = settings(deadline=None, max_examples=60)
+thorough = tries(60)
 
 
 @st.composite

@@ -6,13 +6,14 @@ import dataclasses
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.schemas.avro import AvroDecoder
 from tests.support.expected_rows import assert_rows_equal, expected_rows, record_of, rules_of
+from tests.support.properties import tries
 from tests.support.purchases import purchases_plan
-from tests.support.random_logs import logs, split_users, thorough
+from tests.support.random_logs import logs, split_users
 from tests.support.random_steps import drive
 from tests.support.stream_driver import StreamDriver
 from tests.support.window_oracle import OracleEvent, judge
@@ -71,7 +72,7 @@ def test_a_record_the_decoder_fails_on_is_found_by_bisection(
     assert "a fault nobody thought of" in letter.reason
 
 
-@settings(thorough, max_examples=50)
+@tries(50)
 @given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
 def test_offsets_that_are_missing_are_neither_waited_for_nor_counted(partitions, data):
     """Transaction markers, aborted records, compaction: only what is read counts, crashes or none."""

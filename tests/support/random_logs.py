@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from tests.support.window_oracle import OracleEvent
@@ -54,6 +53,3 @@ def split_users(partitions: list[list[OracleEvent]]) -> None:
         for event in log:
             if event.fields and event.fields["user"] is not None:
                 event.fields["user"] = event.fields["user"] // len(partitions) * len(partitions) + number
-
-
-thorough = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.schemas.feature_specs import ExpectationSpec
@@ -15,10 +15,11 @@ from tests.support.audit_scene import (
     purchase,
     served_features,
 )
-from tests.support.random_logs import kept, logs, split_users, thorough
+from tests.support.properties import tries
+from tests.support.random_logs import kept, logs, split_users
 
 
-@settings(thorough, max_examples=25)
+@tries(25)
 @given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
 def test_nothing_is_different_or_missing_whatever_was_read_when(partitions, data):
     split_users(partitions)
@@ -32,7 +33,7 @@ def test_nothing_is_different_or_missing_whatever_was_read_when(partitions, data
     assert_all_equal(scene.audit(), scene)
 
 
-@settings(thorough, max_examples=25)
+@tries(25)
 @given(log=logs(), quarantine=st.booleans())
 def test_records_that_the_worker_refuses_for_an_expectation_are_dead_to_the_audit(log, quarantine):
     """And those that it only counts are not."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from headrace.featurestore.audit.report import AuditReport
@@ -21,7 +21,8 @@ from headrace.schemas.feature_specs import (
 )
 from headrace.schemas.plan import Plan
 from tests.support.audit_scene import Scene, assert_all_equal, audited_plan, counts_of, purchase
-from tests.support.random_logs import logs, split_users, thorough
+from tests.support.properties import tries
+from tests.support.random_logs import logs, split_users
 
 FUNCTIONS = """
 class View:
@@ -125,7 +126,7 @@ def audit(scene: Served, folder: Path) -> AuditReport:
     return scene.audit(repo_dir=folder)
 
 
-@settings(thorough, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tries(15, HealthCheck.function_scoped_fixture)
 @given(partitions=st.lists(logs(), min_size=1, max_size=2), data=st.data())
 def test_nothing_is_different_whatever_was_read_when(tmp_path: Path, partitions, data) -> None:
     split_users(partitions)

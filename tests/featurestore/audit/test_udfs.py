@@ -7,18 +7,19 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.featurestore.audit.udfs import derive
 from tests.support.audit_scene import Scene, assert_all_equal, counts_of, purchase, with_router
+from tests.support.properties import tries
 from tests.support.purchase_udfs import PANDAS, by_user, transforms, udf_plan
-from tests.support.random_logs import logs, split_users, thorough
+from tests.support.random_logs import logs, split_users
 
 UDFS = with_router(udf_plan())
 
 
-@settings(thorough, max_examples=20)
+@tries(20)
 @given(partitions=st.lists(logs(), min_size=1, max_size=3), data=st.data())
 def test_nothing_is_different_behind_a_udf_whatever_it_filters_derives_or_fails_on(partitions, data):
     """On both sides of the shuffle; a record that one view's udf fails on is dead for the others too."""

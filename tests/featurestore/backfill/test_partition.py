@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.featurestore.backfill.partition import PartitionBackfill
@@ -23,8 +23,9 @@ from headrace.streams.log.records import LogRecords
 from headrace.streams.state.source_partition import SourcePartition
 from tests.support.backfill_logs import logged, past, purchase
 from tests.support.expected_rows import is_empty, oracle_features, rules_of
+from tests.support.properties import tries
 from tests.support.purchases import purchases_plan
-from tests.support.random_logs import kept, logs, thorough
+from tests.support.random_logs import kept, logs
 from tests.support.window_oracle import OracleEvent, features_at, judge
 
 
@@ -34,7 +35,7 @@ def direct_plan(**more) -> Plan:
     return plan.model_copy(update={"sources": (plan.sources[0].model_copy(update={"partitions": 1}),)})
 
 
-@settings(thorough, max_examples=35)
+@tries(35)
 @given(
     log=logs(),
     hand_over=st.integers(0, 25),

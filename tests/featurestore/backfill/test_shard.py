@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.featurestore.audit.log_prefixes import block_offsets
@@ -23,9 +23,10 @@ from headrace.streams.state.fingerprint import definition_of
 from headrace.streams.state.shuffle import Block, encode_block
 from tests.support.backfill_logs import logged, past, purchase
 from tests.support.expected_rows import NO_UDFS, assert_rows_equal, expected_rows, rules_of
+from tests.support.properties import tries
 from tests.support.purchase_udfs import ROWS, transforms, udf_plan
 from tests.support.purchases import purchases_plan
-from tests.support.random_logs import logs, split_users, thorough
+from tests.support.random_logs import logs, split_users
 from tests.support.stream_driver import StreamDriver
 from tests.support.window_oracle import OracleEvent, RowUdf, judge
 
@@ -58,7 +59,7 @@ def run(
     return ones, shards
 
 
-@settings(thorough, max_examples=6)
+@tries(6)
 @given(partitions=st.lists(logs(), min_size=1, max_size=3), kind=kinds, chunk=st.integers(2, 20))
 def test_every_row_is_what_the_oracle_says_of_the_blocks_before_it(partitions, kind, chunk):
     split_users(partitions)
@@ -102,7 +103,7 @@ def assert_row_is_right(
     assert_rows_equal({at: {name: row[name] for name in want}} if want else {}, {at: want} if want else {})
 
 
-@settings(thorough, max_examples=12)
+@tries(12)
 @given(
     partitions=st.lists(logs(), min_size=1, max_size=3),
     kind=kinds,

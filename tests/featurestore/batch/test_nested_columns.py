@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from feast.type_map import feast_value_type_to_python_type, python_values_to_proto_values
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.featurestore.batch.nested_columns import read_messages
@@ -17,6 +17,7 @@ from headrace.featurestore.redis_codec.layout import value_tag
 from headrace.featurestore.redis_codec.protobuf import behind_length
 from headrace.schemas.feature_types import NestedType, ValueType
 from tests.support.feature_values import INT32, INT64, TEXT, feast_type, in_order, shown
+from tests.support.properties import tries
 
 MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)).map(
     lambda moment: moment.replace(tzinfo=UTC)
@@ -51,7 +52,7 @@ def same_as_feast(dtype: ValueType, array: pa.Array) -> None:
 
 @pytest.mark.parametrize(("name", "kind", "values", "nullable"), ELEMENTS)
 @pytest.mark.parametrize("depth", [2, 3])
-@settings(deadline=None, max_examples=25)
+@tries(25)
 @given(data=st.data())
 def test_lists_in_lists(
     name: str,
@@ -77,7 +78,7 @@ def test_a_time_before_1970_is_rounded_down_also_when_it_is_just_above_a_second(
     same_as_feast(NestedType("Array(Array(UnixTimestamp))"), pa.array([[[moment, None]]], arrow))
 
 
-@settings(deadline=None, max_examples=60)
+@tries(60)
 @given(data=st.data())
 def test_structs(data: st.DataObject) -> None:
     fields = data.draw(st.lists(st.sampled_from(ELEMENTS), min_size=1, max_size=5))

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import headrace.featurestore.offline.compaction
@@ -19,6 +19,7 @@ from headrace.featurestore.offline.feature_log import ParquetFeatureLog, ViewLog
 from headrace.featurestore.offline.point_in_time import History, join_as_of
 from headrace.schemas.plan import Plan
 from headrace.streams.sinks import OnlineRows
+from tests.support.properties import tries
 from tests.support.purchases import purchases_plan
 
 
@@ -63,7 +64,7 @@ actions = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@tries(60)
 @given(st.lists(st.tuples(st.integers(0, 1), actions), max_size=25), st.sampled_from([1, 4000, 1 << 30]))
 def test_no_row_is_lost_or_doubled_by_writers_crashes_and_compactions(steps, target_bytes):
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:

@@ -29,6 +29,7 @@ from headrace.streams.join.example_archive import predictions_table
 from tests.support.carrier_delays import START, delays
 from tests.support.carrier_repository import ON_DEMAND
 from tests.support.join_builders import a_prediction, a_router
+from tests.support.properties import tries
 
 STORE = "headrace.featurestore.offline.feast_store.DuckDBFileOfflineStore"
 CARRIERS = ("UA", "AA", "é")
@@ -60,12 +61,7 @@ moments = st.integers(0, 3000)  # minutes: twice the ttl
 values = st.tuples(st.integers(0, 9), st.one_of(st.none(), st.floats(-99, 99)), st.integers(0, 400))
 
 
-@settings(
-    deadline=None,
-    max_examples=12,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(tries(12, HealthCheck.function_scoped_fixture), phases=[Phase.explicit, Phase.generate])
 @given(
     logged=st.dictionaries(st.tuples(st.sampled_from(CARRIERS), moments), values, max_size=30),
     asked=st.sets(st.tuples(st.sampled_from(CARRIERS), moments), min_size=1, max_size=15),

@@ -8,11 +8,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.featurestore.offline.point_in_time import History, join_as_of
 from headrace.schemas.errors import HeadraceError
+from tests.support.properties import tries
 
 MOMENT = pa.timestamp("us")
 TTL_MS = 2
@@ -41,7 +42,7 @@ row = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@tries(40)
 @given(
     rows=st.lists(row, max_size=12, unique_by=lambda row: (row["user"], row["time"], row["created"])),
     questions=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9_999)), min_size=1, max_size=6),

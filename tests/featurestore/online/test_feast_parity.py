@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headrace.featurestore.field_status import FieldStatus
@@ -22,6 +22,7 @@ from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.featurestore.redis_codec.layout import feature_field
 from tests.support.feast_online import FEATURES, KEYS, FeastOnline, feast_online, take_hashes
 from tests.support.feature_values import NO_TIME, TEXT, column, in_order, proto, shown, values_of
+from tests.support.properties import tries
 
 BY_NAME = {feature.name: feature.dtype for feature in FEATURES}
 FIELD_TYPES = {feature_field(view, f.name): f.dtype for view in KEYS for f in FEATURES}
@@ -32,7 +33,6 @@ USERS, PLACES = (
 ROW = st.fixed_dictionaries({name: st.none() | values_of(dtype) for name, dtype in BY_NAME.items()})
 TABLE = st.dictionaries(st.tuples(PLACES, USERS), ROW, min_size=1, max_size=6)
 NOW_MS = 1_700_000_000_123
-thorough = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 Row = Mapping[str, Any]
 Table = Mapping[tuple[str, int], Row]
 EDGES: Table = {
@@ -133,7 +133,7 @@ def one_row_per_entity(table: Table) -> Table:
 
 @given(table=TABLE)
 @example(table=EDGES)
-@settings(thorough, max_examples=20)
+@tries(20)
 def test_the_same_hashes_are_stored(online: FeastOnline, redis_url: str, table: Table) -> None:
     table = one_row_per_entity(table)
     take_everything(redis_url, online.plan.project)
@@ -146,7 +146,7 @@ def test_the_same_hashes_are_stored(online: FeastOnline, redis_url: str, table: 
 @pytest.mark.parametrize("writer", ["Feast", "Headrace"])
 @given(table=TABLE, missing=st.tuples(PLACES, USERS))
 @example(table=EDGES, missing=("nowhere", 4))
-@settings(thorough, max_examples=10)
+@tries(10)
 def test_feast_and_the_client_read_the_same(
     online: FeastOnline,
     redis_url: str,

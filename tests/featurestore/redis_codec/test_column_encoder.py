@@ -8,7 +8,7 @@ import numpy as np
 from feast.infra.online_stores.helpers import _redis_key
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.featurestore.online.entity_keys import encode_join_key
@@ -36,7 +36,6 @@ KEYS: list[tuple[FieldSpec, str, st.SearchStrategy[Any]]] = [
 ]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(KEYS), min_size=1, unique_by=lambda key: key[0].name),
     st.text("abcdé_", min_size=1),

@@ -7,7 +7,7 @@ import pytest
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.type_map import feast_value_type_to_python_type
 from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headrace.featurestore.redis_codec.byte_columns import split_rows
@@ -16,10 +16,11 @@ from headrace.featurestore.redis_codec.decoder import decode_values
 from headrace.featurestore.redis_codec.protobuf import decode_timestamp_ms, encode_timestamp
 from headrace.schemas.feature_types import ValueType
 from tests.support.feature_values import TYPES, column, in_order, proto, shown, values_of
+from tests.support.properties import tries
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-@settings(deadline=None, max_examples=60)
+@tries(60)
 @given(data=st.data())
 def test_values_are_feasts_bytes_and_are_read_back(dtype: ValueType, data: st.DataObject) -> None:
     values = data.draw(st.lists(st.none() | values_of(dtype), min_size=1, max_size=30))
@@ -39,7 +40,6 @@ def test_integers_at_the_edges_of_varint_lengths_are_feasts_bytes(bits: int) -> 
     assert encoded == [Value(int64_val=value).SerializeToString() for value in values]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-(2**54), 2**54), min_size=1, max_size=20))
 @example([0, 1, -1, 999_999, 1_000_000, -1_000_000, 1_700_000_000_123_456])
 def test_timestamps_are_feasts_bytes(times_us: list[int]) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.featurestore.redis_codec.decoder import decode_provenance, decode_values
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_types import ValueType
 from tests.support.feature_values import TYPES, proto, values_of
+from tests.support.properties import tries
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-@settings(deadline=None, max_examples=20)
+@tries(20)
 @given(data=st.data())
 def test_bytes_that_are_cut_off_are_an_error_or_a_value(dtype: ValueType, data: st.DataObject) -> None:
     raw = proto(dtype, data.draw(values_of(dtype))).SerializeToString()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.featurestore.redis_codec.column_encoder import ViewEncoder
 from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec
 from tests.support.feature_values import INT32, INT64, TEXT, TYPES, column, values_of
+from tests.support.properties import tries
 
 
-@settings(deadline=None, max_examples=50)
+@tries(50)
 @given(data=st.data())
 def test_few_rows_have_the_bytes_of_many(data: st.DataObject) -> None:
     """Rows are encoded one by one where there are few, else by the column."""

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss as sklearn_log_loss
 from sklearn.metrics import roc_auc_score
@@ -17,7 +17,6 @@ pairs = st.lists(st.tuples(st.integers(0, 8).map(lambda n: n / 8), st.booleans()
 
 
 @given(pairs)
-@settings(deadline=None)
 def test_auc_equals_scikit_learns_with_ties(observed: list[tuple[float, bool]]) -> None:
     scores, labels = np.array([s for s, _ in observed]), np.array([y for _, y in observed])
     if labels.all() or not labels.any():

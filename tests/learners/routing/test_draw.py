@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.learners.routing.draw import draw, uniform
+from tests.support.properties import tries
 
 vectors = st.lists(st.integers(0, 20), min_size=1, max_size=6).filter(any)
 
 
 @given(vectors, st.text(), st.integers(0, 1000))
-@settings(max_examples=25, deadline=None)
+@tries(25)
 def test_frequencies_over_units_match_the_vector(weights: list[int], salt: str, epoch: int) -> None:
     arms = [f"arm{n}" for n in range(len(weights))]
     vector = {arm: weight / sum(weights) for arm, weight in zip(arms, weights, strict=True)}

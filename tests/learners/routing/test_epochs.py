@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.learners.routing.epochs import EpochKeeper
@@ -14,6 +14,7 @@ from headrace.learners.routing.rewards import rewards
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Closing, Epoch
 from tests.support.flight_learners import HOUR_MS, closings, flights
+from tests.support.properties import tries
 
 QUALITY = {"base": 0.55, "static": 0.6, "streaming": 0.8, "crossed": 0.62, "tree": 0.5}
 Record = tuple[int, Closing | int]  # offset, closing or time of a mark
@@ -60,7 +61,7 @@ def fold(plan: Plan, logs: list[list[Record]], order: random.Random, restart: fl
     return epochs
 
 
-@settings(max_examples=8, deadline=None)
+@tries(8)
 @given(st.integers(0, 2**32))
 def test_interleaving_and_restarts_change_nothing(plan: Plan, logs: list[list[Record]], seed: int) -> None:
     expected = fold(plan, logs, random.Random(0))

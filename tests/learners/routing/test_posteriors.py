@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
 from headrace.learners.routing.posteriors import BetaPosterior, Evidence, NormalPosterior, probability_best
+from tests.support.properties import tries
 
 
 def beats(a: BetaPosterior, b: BetaPosterior) -> float:
@@ -26,7 +27,7 @@ def beats(a: BetaPosterior, b: BetaPosterior) -> float:
 
 
 @given(st.tuples(*[st.integers(1, 400)] * 4))
-@settings(max_examples=40, deadline=None)
+@tries(40)
 def test_two_betas_equal_the_closed_form(numbers: tuple[int, int, int, int]) -> None:
     a, b = BetaPosterior(*numbers[:2]), BetaPosterior(*numbers[2:])
     assert probability_best([a, b])[0] == pytest.approx(beats(a, b), abs=1e-7)
@@ -58,7 +59,7 @@ rewards = st.lists(st.floats(0, 1), max_size=30)
 
 
 @given(st.lists(rewards, min_size=1, max_size=6), st.sampled_from([BetaPosterior, NormalPosterior]))
-@settings(max_examples=40, deadline=None)
+@tries(40)
 def test_probabilities_are_a_distribution_that_does_not_depend_on_the_order_of_arms(
     arms: list[list[float]], kind: type[BetaPosterior] | type[NormalPosterior]
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.learners.models.inputs import Inputs
@@ -16,6 +16,7 @@ from headrace.learners.training.trainer import Trainer, replay
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example
 from tests.support.flight_learners import LEARNERS, examples, flights
+from tests.support.properties import tries
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def saved(store: ModelStore, trainer: Trainer) -> Artifact:
     return store.resume(artifact.header.name, artifact.header.version)
 
 
-@settings(max_examples=5, deadline=None)
+@tries(5)
 @given(st.sets(st.integers(1, 399), max_size=4))
 def test_restarts_anywhere_change_nothing(
     tmp_path_factory: pytest.TempPathFactory,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.schemas.errors import StateError
@@ -25,7 +25,6 @@ def held(rows: RaggedRows) -> list[list[int]]:
     return [part.tolist() for part in np.split(entries, np.cumsum(size)[:-1])]
 
 
-@settings(deadline=None)
 @given(steps=st.lists(contents, max_size=12), cleared=st.lists(st.integers(0, 11)))
 def test_rows_are_what_was_put_there_last_also_after_a_restore(steps, cleared):
     rows, model = RaggedRows(np.uint32, MOST), {place: [] for place in range(12)}

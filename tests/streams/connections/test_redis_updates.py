@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import redis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from headrace.featurestore.redis_codec import layout
@@ -23,6 +23,7 @@ from headrace.streams.connections.redis_updates import (
     Script,
     write_fields,
 )
+from tests.support.properties import tries
 
 A, B = b"a" * 8, b"b" * 8
 
@@ -95,7 +96,7 @@ def test_a_row_from_before_rows_named_their_state_gives_way(
 positions = st.tuples(st.integers(0, 4), st.integers(0, 3))  # offset, as-of time
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tries(60, HealthCheck.function_scoped_fixture)
 @given(writes=st.lists(positions, min_size=1, max_size=8))
 def test_readers_see_positions_ascend_whoever_writes(client: redis.Redis, project: str, writes: list) -> None:
     key = f"{project}:{next(_numbers)}"

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 import hypothesis.strategies as st
-from hypothesis import given, settings
+from hypothesis import given
 
 from headrace.schemas.avro import encode_confluent
 from headrace.schemas.feature_specs import ExpectationSpec, ViewExpectationsSpec
@@ -25,6 +25,7 @@ from headrace.streams.state.source_partition import SourcePartition
 from headrace.streams.worker.health import vitals_of
 from headrace.streams.worker.owned_partition import OwnedPartition
 from headrace.streams.worker.progress import feature_progress
+from tests.support.properties import tries
 from tests.support.purchases import EVENT_SCHEMA, purchases_plan
 
 AMOUNT = ExpectationSpec(field="amount", least=0.0, most=100.0, quarantine=True)
@@ -123,7 +124,7 @@ def naive(fields: dict[str, Any]) -> tuple[set[str], bool]:
     return broken, refused
 
 
-@settings(deadline=None, max_examples=50)
+@tries(50)
 @given(rows=st.lists(FIELDS, min_size=1, max_size=30), data=st.data())
 def test_counts_and_refusals_are_those_of_a_naive_check_whatever_the_batches_and_restarts(
     rows: list[dict[str, Any]], data: st.DataObject

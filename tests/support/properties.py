@@ -1,0 +1,34 @@
+"""How many examples property tests try: all in `make test`, a share of them in `make test-fast`.
+
+`tests/conftest.py` loads the profile `full`; ``--hypothesis-profile=fast`` another one.
+"""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+_FULL, _FAST, _LEAST = 100, 25, 3
+# Nothing depends on how quick the machine is.
+_ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+def register_profiles() -> None:
+    settings.register_profile("full", _ANY_SPEED, max_examples=_FULL)
+    settings.register_profile("fast", _ANY_SPEED, max_examples=_FAST)
+    settings.load_profile("full")
+
+
+def tries(count: int, *suppressed: HealthCheck) -> settings:
+    """Settings of a test that tries another number of examples than a hundred.
+
+    Parameters
+    ----------
+    count
+        How many in the profile `full`.
+    suppressed
+        Health checks that are not for this test.
+    """
+    current = settings()
+    share = current.max_examples / _FULL
+    checks = [*current.suppress_health_check, *suppressed]
+    return settings(max_examples=max(_LEAST, round(count * share)), suppress_health_check=checks)
