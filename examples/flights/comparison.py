@@ -1,4 +1,4 @@
-"""The honest comparison: every arm, and gradient boosting trained in hindsight, on October to December."""
+"""The comparison on October to December: every arm, and gradient boosting trained on all months before."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from examples.flights.times import HOUR_MS, MINUTE_MS
 SPLIT_MS = int(pd.Timestamp("2013-10-01", tz="America/New_York").timestamp() * 1000)
 STATIC_VIEWS = ("feature.planes__", "feature.airports__")
 CATEGORIES = ("entity.carrier", "entity.origin", "entity.dest")
-# Identities, and moments, which only mean something as differences.
+# Identities, and times, which mean something only as differences.
 NOT_USED = ("request.flight_id", "request.flight", "request.departs_ms")
 
 
 @dataclass(frozen=True)
 class Result:
-    """How one model did on labels it had not seen; `traffic` is its share of answers, NaN for no arm."""
+    """Metrics of one model on labels it had not seen; `traffic` is its share of answers, NaN for no arm."""
 
     name: str
     log_loss: float
@@ -29,26 +29,27 @@ class Result:
 
 
 def arms_of(examples: pd.DataFrame) -> list[str]:
+    """Return the arms that examples have scores of."""
     return [name.removeprefix("score.") for name in examples.columns if name.startswith("score.")]
 
 
 def score_arms(examples: pd.DataFrame) -> list[Result]:
-    """Every arm, on its scores as they were served before the label came: progressive validation."""
+    """Evaluate every arm on its scores as they were served before the label came: progressive validation."""
     labels = examples["label"].to_numpy(np.float64)
-    found = []
+    results = []
     for arm in arms_of(examples):
         scores = examples[f"score.{arm}"].to_numpy(np.float64)
-        known = ~np.isnan(scores)
+        answered = ~np.isnan(scores)
         traffic = float((examples["chosen"] == arm).mean())
-        found.append(_result(arm, labels[known], scores[known], traffic))
-    return found
+        results.append(_result(arm, labels[answered], scores[answered], traffic))
+    return results
 
 
 def compare(examples: pd.DataFrame) -> list[Result]:
-    """Arms and batch models on the flights after `SPLIT_MS`; nothing when there are none.
+    """Evaluate arms and batch models on the flights from `SPLIT_MS` on; empty when there are none.
 
-    The batch models are trained on all flights before it, once on what the timetable and the registers know
-    and once on the same features that were served to the arms.
+    Batch models are trained on all flights before, once on features of the timetable and the registers, and
+    once on the features that were served to the arms.
     """
     after = examples["ts_ms"] >= SPLIT_MS
     if not after.any() or after.all():
@@ -62,13 +63,13 @@ def compare(examples: pd.DataFrame) -> list[Result]:
 
 
 def static_features(examples: pd.DataFrame) -> pd.DataFrame:
-    """What can be known weeks before."""
+    """Return the features that are known weeks before."""
     names = [n for n in examples.columns if n.startswith(("request.", *STATIC_VIEWS)) and n not in NOT_USED]
     return pd.DataFrame({name: examples[name].astype("float64") for name in names} | _categories(examples))
 
 
 def served_features(examples: pd.DataFrame) -> pd.DataFrame:
-    """All served features with the request's; moments as hours before departure."""
+    """Return all served features with the request's; times as hours before departure."""
     departs_ms = examples["request.departs_ms"]
     names = [n for n in examples.columns if n.startswith("feature.") and not n.startswith(STATIC_VIEWS)]
     columns = {

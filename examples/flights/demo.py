@@ -44,7 +44,7 @@ AUDITED = 500  # predictions
 
 
 class ExampleReader:
-    """Reads what has come into the examples topic since it was last asked."""
+    """Reads the examples topic, for the display."""
 
     def __init__(self, kafka: Kafka, topic: str) -> None:
         self._consumer = Consumer(
@@ -53,6 +53,7 @@ class ExampleReader:
         self._consumer.assign([TopicPartition(topic, 0, 0)])
 
     def feed(self, race: Race) -> None:
+        """Hand over the examples that have come since the last call."""
         while messages := self._consumer.consume(1000, 0.001):
             for message in messages:
                 if message.error() is None and message.value() is not None:
@@ -64,13 +65,23 @@ class ExampleReader:
 
 
 def replay(stack: LocalStack, period: Period) -> tuple[Tally, Counts, list[str]]:
-    """Replay a period against a running stack; what was done, what was counted, what does not add up."""
+    """Replay a period against a running stack.
+
+    Returns
+    -------
+    tally
+        Records and requests that were sent.
+    counts
+        Counts of the stages.
+    problems
+        Counts that do not add up.
+    """
     router = stack.plan.routers[0]
     client = redis_client(stack.redis_url)
     service = PredictionService(stack.serve_url)
     reader = ExampleReader(stack.kafka, topics.examples(stack.plan.project, router.name))
-    race, asked_ms = Race(router.arms), period.requests["ts_ms"]
-    display = make_display(int(asked_ms.min()), int(asked_ms.max()) + 3 * router.wait_ms)
+    race, requested_ms = Race(router.arms), period.requests["ts_ms"]
+    display = make_display(int(requested_ms.min()), int(requested_ms.max()) + 3 * router.wait_ms)
 
     def show(tally: Tally) -> None:
         reader.feed(race)

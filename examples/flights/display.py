@@ -1,4 +1,4 @@
-"""What one watches: the clock of event time, the speed, the arms racing, the counts."""
+"""The display of a replay: event time, speed, the arms side by side, counts."""
 
 from __future__ import annotations
 
@@ -27,12 +27,19 @@ COLOURS = ("grey62", "orange3", "deep_sky_blue1", "medium_spring_green", "magent
 
 
 class Race:
-    """How the arms do: AUC over the latest labels, share of the latest answers.
+    """Keeps the latest labels and scores, for the AUC of every arm.
 
     Parameters
     ----------
     arms
         Their names, in the router's order.
+
+    Attributes
+    ----------
+    labels
+        Number of labels so far.
+    history
+        AUC of each arm, at every redraw.
     """
 
     def __init__(self, arms: tuple[str, ...]) -> None:
@@ -43,7 +50,7 @@ class Race:
         self.labels = 0
 
     def learn(self, label: float, scores: dict[str, float | None]) -> None:
-        """A label has come for a prediction with these scores."""
+        """Add a label, and the scores that its prediction had by arm."""
         self.labels += 1
         self._labels.append(label)
         for arm in self.arms:
@@ -51,26 +58,31 @@ class Race:
             self._scores[arm].append(float("nan") if score is None else score)
 
     def auc(self) -> dict[str, float]:
+        """Return the AUC of every arm over the latest labels; NaN while there is only one class."""
         labels = np.array(self._labels)
-        found = {}
+        auc = {}
         for arm in self.arms:
             scores = np.array(self._scores[arm])
-            known = ~np.isnan(scores)
-            found[arm] = roc_auc(labels[known], scores[known])
-        return found
+            answered = ~np.isnan(scores)
+            auc[arm] = roc_auc(labels[answered], scores[answered])
+        return auc
 
 
 class Display(Protocol):
+    """Shows a replay while it runs."""
+
     def is_due(self, tally: Tally) -> bool:
-        """Whether it is time to show something new."""
+        """Tell whether it is time for an update."""
 
-    def update(self, tally: Tally, race: Race) -> None: ...
+    def update(self, tally: Tally, race: Race) -> None:
+        """Show the replay as it stands."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Leave the terminal as it is."""
 
 
 class PlainDisplay:
-    """A line per day of event time, for logs."""
+    """Prints a line per day of event time, for logs."""
 
     def __init__(self, start_ms: int, end_ms: int) -> None:
         self._started, self._day = time.monotonic(), ""
@@ -89,7 +101,7 @@ class PlainDisplay:
 
 
 class LiveDisplay:
-    """A panel that redraws itself."""
+    """Redraws a panel on a terminal."""
 
     def __init__(self, console: Console, start_ms: int, end_ms: int) -> None:
         self._start_ms, self._end_ms, self._started = start_ms, end_ms, time.monotonic()
@@ -162,20 +174,20 @@ class LiveDisplay:
 
 
 def sparkline(values: list[float], width: int = 26, low: float = 0.5, high: float = 0.8) -> str:
-    """The latest values, one character each."""
-    found = [value for value in values[-width:] if value == value]
-    places = [min(max((value - low) / (high - low), 0.0), 1.0) * (len(SPARKS) - 1) for value in found]
-    return "".join(SPARKS[round(place)] for place in places)
+    """Draw the latest values, one character each; NaN is left out."""
+    latest = [value for value in values[-width:] if value == value]
+    heights = [min(max((value - low) / (high - low), 0.0), 1.0) * (len(SPARKS) - 1) for value in latest]
+    return "".join(SPARKS[round(height)] for height in heights)
 
 
 def clock(now_ms: int) -> str:
-    """Event time on New York's clocks."""
+    """Return event time on New York's clocks."""
     local = datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(ZoneInfo(ORIGIN_ZONE))
     return local.strftime("%Y-%m-%d %a %H:%M")
 
 
 def make_display(start_ms: int, end_ms: int) -> Display:
-    """A live panel on a terminal, else plain lines."""
+    """Return a live panel on a terminal, else plain lines."""
     console = Console()
     if console.is_terminal:
         return LiveDisplay(console, start_ms, end_ms)

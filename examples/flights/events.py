@@ -1,4 +1,4 @@
-"""Tables of events as they are produced: row by row, in event-time order."""
+"""Tables of events, read row by row in event-time order as they are produced."""
 
 from __future__ import annotations
 
@@ -27,14 +27,16 @@ class EventTable:
             raise ValueError(f"the events are not in the order of {timestamp_field}")
 
     def between(self, start_ms: int, end_ms: int) -> Iterator[dict[str, Any]]:
-        """Events with ``start_ms <= event time < end_ms``."""
+        """Return events with ``start_ms <= event time < end_ms``."""
         first, last = np.searchsorted(self.times_ms, (start_ms, end_ms))
         return self._rows.between(int(first), int(last))
 
 
 class Rows:
-    """Rows of a table as plain Python values, converted a block at a time: pandas costs as much for ten rows
-    as for thousands."""
+    """Reads rows of a table as plain Python values, a block at a time.
+
+    Converting ten rows costs pandas as much as converting thousands.
+    """
 
     _BLOCK = 4096
 
@@ -43,7 +45,7 @@ class Rows:
         self._number, self._block = -1, list[dict[str, Any]]()
 
     def between(self, first: int, last: int) -> Iterator[dict[str, Any]]:
-        """Rows ``first <= n < last``; ascending calls convert every block once."""
+        """Yield rows ``first <= n < last``. Ascending calls convert every block once."""
         for position in range(first, last):
             number, within = divmod(position, self._BLOCK)
             if number != self._number:
@@ -53,7 +55,7 @@ class Rows:
 
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as plain Python values, with None for what is missing."""
+    """Return rows as plain Python values, with None for missing ones."""
     columns = {name: _plain(table[name]) for name in table.columns}
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 

@@ -1,4 +1,4 @@
-"""The figures of the report, each as SVG text to stand in a page."""
+"""The figures of the report, each as SVG for a page."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STYLE: dict[Any, Any] = {
 
 
 def traffic_share(examples: pd.DataFrame) -> str:
-    """Share of answers per arm and day."""
+    """Plot the share of answers per arm and day."""
     arms = arms_of(examples)
     days = _days(examples["ts_ms"])
     table = pd.crosstab(days, examples["chosen"], normalize="index").reindex(columns=arms, fill_value=0.0)
@@ -46,7 +46,7 @@ def traffic_share(examples: pd.DataFrame) -> str:
 
 
 def rolling_auc(examples: pd.DataFrame) -> str:
-    """AUC of every arm over the latest labels, in the order they came."""
+    """Plot the AUC of every arm over the latest labels, in the order they came."""
     figure, axes = _figure(height=3.6)
     window = min(WINDOW, max(len(examples) // 4, 2))
     ends = np.unique(np.linspace(window, len(examples), 160).astype(int))
@@ -61,15 +61,15 @@ def rolling_auc(examples: pd.DataFrame) -> str:
 
 
 def calibration_curves(examples: pd.DataFrame) -> str:
-    """Observed share of delays against the mean score, in tenths of the flights."""
+    """Plot the observed share of delays against the mean score, in tenths of the flights."""
     figure, axes = _figure(width=5.2, height=4.4)
     axes.plot([0, 1], [0, 1], color="#b6bcc4", linewidth=1, linestyle="--")
     labels = examples["label"].to_numpy(np.float64)
     top = 0.0
     for arm, colour in zip(arms_of(examples), PALETTE, strict=False):
         scores = examples[f"score.{arm}"].to_numpy(np.float64)
-        known = ~np.isnan(scores)
-        predicted, observed, _ = calibration(labels[known], scores[known])
+        answered = ~np.isnan(scores)
+        predicted, observed, _ = calibration(labels[answered], scores[answered])
         axes.plot(predicted, observed, marker="o", markersize=4, label=arm, color=colour, linewidth=1.4)
         top = max(top, *predicted, *observed)
     axes.set(xlabel="predicted", ylabel="observed", xlim=(0, top * 1.05), ylim=(0, top * 1.05))
@@ -77,13 +77,13 @@ def calibration_curves(examples: pd.DataFrame) -> str:
 
 
 def label_delay(examples: pd.DataFrame) -> str:
-    """Hours of event time from question to label."""
+    """Plot the hours of event time from prediction to label."""
     hours = (examples["label_ts_ms"] - examples["ts_ms"]) / HOUR_MS
     figure, axes = _figure(width=5.2, height=4.4)
     axes.hist(hours.clip(upper=14), bins=np.arange(0, 14.25, 0.25).tolist(), color="#2f7ed8", alpha=0.85)
     median = float(hours.median())
     axes.axvline(median, color="#e08a2e", linewidth=1.5, label=f"median {median:.1f} h")
-    axes.set(xlabel="hours from question to label (14 and more in the last)", ylabel="flights")
+    axes.set(xlabel="hours from prediction to label (14 and more in the last)", ylabel="flights")
     return _svg(figure, axes)
 
 

@@ -1,4 +1,4 @@
-"""Replays the flights against a running Headrace, keeping event time honest at any speed."""
+"""Replays the flights against a running Headrace; at any speed nothing knows the future of event time."""
 
 from __future__ import annotations
 
@@ -27,9 +27,18 @@ WAIT_S = 120.0
 
 @dataclass
 class Tally:
-    """What the replay itself has done: events and time marks sent, by topic, and predictions asked for.
+    """Counts of a replay.
 
-    `traffic` counts the answers of each arm since it was last emptied.
+    Attributes
+    ----------
+    now_ms
+        Event time that was reached.
+    produced, marks
+        Events and time marks sent, by topic.
+    predictions
+        Predictions requested.
+    traffic
+        Answers of each arm since the counter was last emptied.
     """
 
     now_ms: int = 0
@@ -40,6 +49,7 @@ class Tally:
 
     @property
     def events(self) -> int:
+        """Events sent, all topics together."""
         return self.produced.total()
 
 
@@ -49,13 +59,13 @@ class Replay:
     Parameters
     ----------
     plan
-        The plan of the running project; its first router is asked.
+        The plan of the running project; predictions are requested of its first router.
     kafka
-        Where events go.
+        How to reach Kafka.
     progress
-        Where the stages say how far they are.
+        The progress of the stages.
     service
-        Who is asked.
+        The prediction service.
     period
         The flights.
     on_hour
@@ -81,19 +91,19 @@ class Replay:
             name: EventTable(getattr(period, name), plan.source(name).timestamp_field) for name in names
         }
         self._requests = Rows(period.requests)
-        self._asked_ms = period.requests["ts_ms"].to_numpy(np.int64)
+        self._requested_ms = period.requests["ts_ms"].to_numpy(np.int64)
         self.tally = Tally()
 
     def run(self) -> Tally:
         """Replay the whole period, then let event time pass until every prediction is closed."""
-        for step in steps([table.times_ms for table in self._tables.values()], self._asked_ms):
+        for step in steps([table.times_ms for table in self._tables.values()], self._requested_ms):
             self._produce(step)
-            if step.has_requests or (step.ends_hour and step.hour_is_asked):
+            if step.has_requests or (step.ends_hour and step.hour_has_requests):
                 self._settle(step.now_ms, learned=step.ends_hour)
             elif step.ends_hour:
                 self._pass_hour(step.now_ms)
             if step.has_requests:
-                self._ask(step.now_ms)
+                self._request(step.now_ms)
             if step.ends_hour:
                 self._on_hour(self.tally)
         self._close()
@@ -106,7 +116,7 @@ class Replay:
         self.tally.now_ms = step.now_ms
 
     def _settle(self, now_ms: int, learned: bool) -> None:
-        """Wait until everything before `now_ms` can be read, and is learned and served if so wanted."""
+        """Wait until everything before `now_ms` is readable, and with `learned` also learned and served."""
         self._mark(now_ms, learned)
         for producer in self._events.values():
             self._wait(producer, "features")
@@ -116,8 +126,11 @@ class Replay:
             self._wait(self._events["arrivals"], "serve")
 
     def _pass_hour(self, now_ms: int) -> None:
-        """Have an hour learned in which nobody asks. The join alone is waited for: the marks of two hours
-        would be one to it, and one version would be published in place of two."""
+        """End an hour without a request.
+
+        Waiting for the join suffices. Without waiting the marks of two hours would be one to it, and one
+        version would be published in place of two.
+        """
         self._mark(now_ms, learned=True)
         for producer in (self._predictions, self._events["arrivals"]):
             self._wait(producer, "examples")
@@ -131,15 +144,15 @@ class Replay:
     def _wait(self, producer: TopicProducer, until: Literal["features", "examples", "serve"]) -> None:
         self._progress.wait(producer.topic, producer.flush(), until, timeout_s=WAIT_S)
 
-    def _ask(self, now_ms: int) -> None:
-        first, last = np.searchsorted(self._asked_ms, (now_ms, now_ms + STEP_MS))
+    def _request(self, now_ms: int) -> None:
+        first, last = np.searchsorted(self._requested_ms, (now_ms, now_ms + STEP_MS))
         answers = self._service.predict(list(self._requests.between(int(first), int(last))))
         self.tally.predictions += len(answers)
         self.tally.traffic.update(answer["arm"] for answer in answers)
 
     def _close(self) -> None:
-        """Marks hour by hour past the last wait. Twice the wait, so that outcomes are let go of as well."""
-        last_ms = int(max(self._asked_ms[-1], *(table.times_ms[-1] for table in self._tables.values())))
+        """Send marks until past twice the last wait, so that the join drops outcomes as well."""
+        last_ms = int(max(self._requested_ms[-1], *(table.times_ms[-1] for table in self._tables.values())))
         end_ms = last_ms + 2 * self._router.wait_ms + HOUR_MS
         for now_ms in range(last_ms // HOUR_MS * HOUR_MS + HOUR_MS, end_ms + HOUR_MS, 6 * HOUR_MS):
             self._settle(now_ms, learned=True)

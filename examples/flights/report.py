@@ -61,7 +61,17 @@ svg { width: 100%; height: auto; }
 
 @dataclass(frozen=True)
 class Run:
-    """What a replay left behind besides its examples."""
+    """Figures of a replay, besides its examples.
+
+    Attributes
+    ----------
+    quality
+        Counts of flawed records, by flaw.
+    counts
+        Counts of the stages.
+    problems
+        Counts that do not add up.
+    """
 
     title: str
     seconds: float
@@ -73,7 +83,7 @@ class Run:
 
 
 def render(examples: pd.DataFrame, run: Run) -> str:
-    """The page for the examples of a run (columns of `headrace.streams.join.example_archive.read_examples`).
+    """Render the page of a run, from examples with the columns of `example_archive.read_examples`.
 
     A year that goes beyond September gets the comparison with batch models, which takes a minute.
     """
@@ -152,7 +162,10 @@ def _count_note(run: Run) -> str:
 
 
 def _counts(counts: Counts) -> str:
-    rows = ((name, "  ".join(f"{what} {n:,}" for what, n in found.items())) for name, found in counts.items())
+    rows = (
+        (stage, "  ".join(f"{outcome} {count:,}" for outcome, count in outcomes.items()))
+        for stage, outcomes in counts.items()
+    )
     return _table(("stage", "records"), rows)
 
 
@@ -162,7 +175,7 @@ def _quality(quality: Mapping[str, int]) -> str:
 
 
 def _table(head: Iterable[str], rows: Iterable[tuple[str, ...]], best: str = "") -> str:
-    """A table; the row whose first cell is `best` stands out."""
+    """Render a table, in which the row whose first cell is `best` stands out."""
     titles = "".join(f"<th>{title}</th>" for title in head)
     lines = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""How good scores are: exact, from all of them."""
+"""Metrics of scores, exact and over all of them."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ Array = NDArray[np.float64]
 
 
 def roc_auc(labels: Array, scores: Array) -> float:
-    """Area under the ROC curve; NaN when there is only one class."""
+    """Return the area under the ROC curve; NaN when there is only one class."""
     return auc(scores, labels > 0.5)
 
 
 def log_loss(labels: Array, scores: Array) -> float:
-    """Mean negative log-likelihood, scores kept 1e-6 away from 0 and 1."""
+    """Return the mean negative log-likelihood, with scores kept in [1e-6, 1 - 1e-6]."""
     p = np.clip(scores, 1e-6, 1 - 1e-6)
     return float(-np.mean(np.where(labels > 0.5, np.log(p), np.log1p(-p))))
 
 
 def calibration(labels: Array, scores: Array, bins: int = 10) -> tuple[Array, Array, Array]:
-    """Mean score, observed frequency and count in bins of equally many scores; empty bins left out."""
+    """Return mean score, observed frequency and count of bins of equally many scores, without empty ones."""
     order = np.argsort(scores, kind="stable")
-    parts = [part for part in np.array_split(order, bins) if len(part)]
-    predicted = np.array([scores[part].mean() for part in parts])
-    observed = np.array([labels[part].mean() for part in parts])
-    return predicted, observed, np.array([float(len(part)) for part in parts])
+    members = [rows for rows in np.array_split(order, bins) if len(rows)]
+    predicted = np.array([scores[rows].mean() for rows in members])
+    observed = np.array([labels[rows].mean() for rows in members])
+    return predicted, observed, np.array([float(len(rows)) for rows in members])
 
 
 def calibration_error(labels: Array, scores: Array, bins: int = 10) -> float:
-    """Expected calibration error: |score - frequency| over the bins of `calibration`, weighted by count."""
+    """Return the expected calibration error: mean |score - frequency| of the bins, weighted by count."""
     predicted, observed, counts = calibration(labels, scores, bins)
     return float(np.average(np.abs(predicted - observed), weights=counts))

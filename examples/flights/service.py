@@ -1,4 +1,4 @@
-"""The prediction service as the replay sees it: batches of questions over one kept-alive connection."""
+"""A client of the prediction service: batches of requests over one kept-alive connection."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ MAX_BATCH = 1000
 
 
 class PredictionService:
-    """Asks `headrace serve` at a base URL such as ``http://127.0.0.1:8080``."""
+    """Requests predictions of `headrace serve` at a base URL such as ``http://127.0.0.1:8080``."""
 
     def __init__(self, url: str, timeout_s: float = 30.0) -> None:
         parts = urlsplit(url)
         self._connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=timeout_s)
 
     def predict(self, flights: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """One answer per flight, in their order.
+        """Return one answer per flight, in their order.
 
         Raises
         ------
         RuntimeError
-            When the service refuses, or did not log a prediction.
+            When the service refuses a request, or did not log a prediction.
         """
         answers: list[dict[str, Any]] = []
         for first in range(0, len(flights), MAX_BATCH):
-            asked = [question(flight) for flight in flights[first : first + MAX_BATCH]]
-            answers += self._post("/v1/predict:batch", {"requests": asked})["predictions"]
+            requests = [request_body(flight) for flight in flights[first : first + MAX_BATCH]]
+            answers += self._post("/v1/predict:batch", {"requests": requests})["predictions"]
         if lost := [answer["prediction_id"] for answer in answers if not answer["logged"]]:
             raise RuntimeError(f"{len(lost)} predictions were not logged, among them {lost[0]}")
         return answers
@@ -40,7 +40,7 @@ class PredictionService:
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         try:
             status, text = self._send(path, json.dumps(body))
-        except ConnectionError:  # closed by the service while nothing was asked; ids make a repetition safe
+        except ConnectionError:  # closed by the service while idle; ids make a repetition safe
             self._connection.close()
             status, text = self._send(path, json.dumps(body))
         if status != 200:
@@ -53,8 +53,8 @@ class PredictionService:
         return response.status, response.read()
 
 
-def question(flight: dict[str, Any]) -> dict[str, Any]:
-    """A row of the requests table as the body of a prediction request."""
+def request_body(flight: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of a prediction request for a row of the requests table."""
     return {
         "prediction_id": flight["flight_id"],
         "ts_ms": flight["ts_ms"],

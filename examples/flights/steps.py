@@ -1,4 +1,4 @@
-"""The steps of a replay: what becomes known in a quarter of an hour, and what is asked at its end."""
+"""The steps of a replay: the events of a quarter of an hour, and the requests at its end."""
 
 from __future__ import annotations
 
@@ -16,20 +16,30 @@ STEP_MS = 15 * MINUTE_MS
 
 @dataclass(frozen=True)
 class Step:
-    """Events of ``[start_ms, now_ms)`` come first; then the predictions of ``[now_ms, now_ms + STEP_MS)`` are
-    asked for, so that an answer knows nothing from after its own time."""
+    """One step of a replay.
+
+    Events of ``[start_ms, now_ms)`` come first, then the requests of ``[now_ms, now_ms + STEP_MS)``, so that
+    no prediction knows an event from after its own time.
+
+    Attributes
+    ----------
+    has_requests
+        Whether there are requests in the step.
+    ends_hour
+        Whether the step is the first of its hour of event time, so that the hour before is over.
+    hour_has_requests
+        Whether there are requests in the step or a later one of the same hour.
+    """
 
     start_ms: int
     now_ms: int
     has_requests: bool
     ends_hour: bool
-    hour_is_asked: bool  # in this step, or in a later one of the same hour
+    hour_has_requests: bool
 
 
 def steps(events: Sequence[NDArray[np.int64]], requests: NDArray[np.int64]) -> Iterator[Step]:
-    """Steps in which something happens or is asked; those in between are passed over.
-
-    A step ends an hour when none of the steps before it in that hour of event time did.
+    """Yield the steps that have events or requests.
 
     Parameters
     ----------
@@ -38,22 +48,22 @@ def steps(events: Sequence[NDArray[np.int64]], requests: NDArray[np.int64]) -> I
     requests
         Times of the prediction requests, ascending.
     """
-    asked = np.unique(requests // STEP_MS)
+    requested = np.unique(requests // STEP_MS)
     happened = np.unique(np.concatenate([times // STEP_MS + 1 for times in events]))
-    ticks = np.union1d(asked, happened) * STEP_MS
+    ticks = np.union1d(requested, happened) * STEP_MS
     starts = np.concatenate(([0], ticks[:-1]))
     hours = ticks // HOUR_MS
     first_of_hour = np.concatenate(([True], np.diff(hours) > 0))
-    questions = np.isin(ticks // STEP_MS, asked)
-    asked_hours = np.isin(hours, hours[questions])
-    columns = (starts, ticks, questions, first_of_hour, asked_hours)
-    for start, now, has_requests, ends_hour, is_asked in zip(*columns, strict=True):
-        yield Step(int(start), int(now), bool(has_requests), bool(ends_hour), bool(is_asked))
+    with_requests = np.isin(ticks // STEP_MS, requested)
+    hours_with_requests = np.isin(hours, hours[with_requests])
+    columns = (starts, ticks, with_requests, first_of_hour, hours_with_requests)
+    for start, now, has_requests, ends_hour, hour_has_requests in zip(*columns, strict=True):
+        yield Step(int(start), int(now), bool(has_requests), bool(ends_hour), bool(hour_has_requests))
 
 
 @dataclass(frozen=True)
 class Period:
-    """The flights scheduled in a span of time, with everything that happens to them."""
+    """The flights of a span of time, with all events and requests of theirs."""
 
     departures: pd.DataFrame
     arrivals: pd.DataFrame
@@ -62,7 +72,7 @@ class Period:
 
     @classmethod
     def of(cls, tables: dict[str, pd.DataFrame], until_ms: int) -> Period:
-        """Flights whose prediction is asked for before `until_ms`, epoch milliseconds."""
+        """Select the flights whose prediction is requested before `until_ms`, epoch milliseconds."""
         requests = tables["requests"]
         requests = requests[requests["ts_ms"] < until_ms]
         flights = set(requests["flight_id"])

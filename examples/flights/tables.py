@@ -19,7 +19,7 @@ CARIBBEAN_ZONES = {
 LABEL_MINUTES = 15
 REQUEST_LEAD_MS = HOUR_MS
 # A weather row is the last report of its hour, taken at minute 51 (data-raw/weather.R of nycflights13 sets
-# the minutes to 0 and takes the maximum): at the hour itself nobody knew it.
+# the minutes to 0 and takes the maximum): it was not known at the hour itself.
 WEATHER_REPORT_MS = 51 * MINUTE_MS
 UNKNOWN_TAIL = "UNKNOWN"
 LONG_TAXI_MINUTES = 180
@@ -39,14 +39,14 @@ Raw = dict[str, pd.DataFrame]
 
 @dataclass(frozen=True)
 class Timeline:
-    """Every flight with its moments in epoch milliseconds; `dep_ms`, `arr_ms` are null if there was none."""
+    """Every flight with its times in epoch milliseconds; `dep_ms` and `arr_ms` are null without one."""
 
     flights: pd.DataFrame
     quality: dict[str, int]
 
 
 def build_timeline(raw: Raw) -> Timeline:
-    """Put all flights on one clock and count what disagrees.
+    """Convert all times to epoch milliseconds, and count records that disagree with themselves.
 
     Departure is scheduled departure plus delay; arrival is scheduled arrival in the destination's zone, on
     the next day where it would precede the scheduled departure, plus delay.
@@ -81,8 +81,8 @@ def build_timeline(raw: Raw) -> Timeline:
 
 
 def _destination_zones(flights: pd.DataFrame, airports: pd.DataFrame) -> pd.Series:
-    known = airports.dropna(subset="tzone").set_index("faa")["tzone"].to_dict() | CARIBBEAN_ZONES
-    zones = flights["dest"].map(known)
+    zone_of = airports.dropna(subset="tzone").set_index("faa")["tzone"].to_dict() | CARIBBEAN_ZONES
+    zones = flights["dest"].map(zone_of)
     if zones.isna().any():
         raise ValueError(f"no time zone for the airports {sorted(flights['dest'][zones.isna()].unique())}")
     return zones
@@ -97,7 +97,7 @@ def _flight_ids(flights: pd.DataFrame, date: pd.Series) -> pd.Series:
 
 
 def _quality(flights: pd.DataFrame, zones: pd.Series) -> dict[str, int]:
-    """Counts over the records; every figure is explained in the report."""
+    """Count flawed records by flaw; the report explains each."""
     origin_zone = pd.Series(ORIGIN_ZONE, index=flights.index)
     taxi = (flights["arr_ms"] - flights["dep_ms"]) / MINUTE_MS - flights["air_time"]
     return {
@@ -115,7 +115,7 @@ def _quality(flights: pd.DataFrame, zones: pd.Series) -> dict[str, int]:
 
 
 def _clock_disagrees(utc_ms: pd.Series, hhmm: pd.Series, zones: pd.Series) -> int:
-    """How many clock readings differ from the moment that was computed from schedule and delay."""
+    """Count clock readings that differ from the time that follows from schedule and delay."""
     local = to_local(utc_ms, zones)
     minutes = local.dt.hour * 60 + local.dt.minute
     read = (hhmm // 100 * 60 + hhmm % 100) % (24 * 60)
@@ -123,7 +123,7 @@ def _clock_disagrees(utc_ms: pd.Series, hhmm: pd.Series, zones: pd.Series) -> in
 
 
 def departures(flights: pd.DataFrame) -> pd.DataFrame:
-    """One event per departure, at the moment it left, in event-time order."""
+    """Return one event per departure, at its time, in event-time order."""
     gone = flights[flights["dep_ms"].notna()]
     events = _identity(gone, "dep_ms")
     events["dep_delay"] = gone["dep_delay"].astype("int64")
@@ -132,19 +132,19 @@ def departures(flights: pd.DataFrame) -> pd.DataFrame:
 
 
 def arrivals(flights: pd.DataFrame) -> pd.DataFrame:
-    """One event per arrival, at the moment it landed at the gate; it carries the label `delayed`."""
+    """Return one event per arrival at the gate, in event-time order, with the label `delayed`."""
     landed = flights[flights["arr_ms"].notna()]
     events = _identity(landed, "arr_ms")
     events["arr_delay"] = landed["arr_delay"].astype("int64")
     events["delayed"] = (landed["arr_delay"] >= LABEL_MINUTES).astype("int64")
-    # How long the aircraft will need back, for whoever asks about its next flight.
+    # The time the aircraft will need back, a feature of its next flight.
     events["block_minutes"] = (landed["sched_arr_ms"] - landed["sched_dep_ms"]) // MINUTE_MS
     return _in_order(events)
 
 
-def _identity(flights: pd.DataFrame, moment: str) -> pd.DataFrame:
+def _identity(flights: pd.DataFrame, time: str) -> pd.DataFrame:
     names = ["flight_id", "tailnum", "carrier", "origin", "dest"]
-    return flights[names].assign(event_ms=flights[moment].astype("int64"))
+    return flights[names].assign(event_ms=flights[time].astype("int64"))
 
 
 def _in_order(events: pd.DataFrame) -> pd.DataFrame:
@@ -152,7 +152,7 @@ def _in_order(events: pd.DataFrame) -> pd.DataFrame:
 
 
 def weather(raw: Raw) -> pd.DataFrame:
-    """One event per report, at the moment it was taken."""
+    """Return one event per weather report, at the time it was taken, in event-time order."""
     table = raw["weather"]
     hour_ms = epoch_ms(pd.to_datetime(table["time_hour"], utc=True))
     events = table[["origin"]].assign(event_ms=hour_ms + WEATHER_REPORT_MS)
@@ -162,6 +162,7 @@ def weather(raw: Raw) -> pd.DataFrame:
 
 
 def planes(raw: Raw) -> pd.DataFrame:
+    """Return the register of aircraft, known before the year began."""
     table = raw["planes"]
     rows = table[["tailnum", "engines", "seats"]].astype({"engines": "int64", "seats": "int64"})
     rows["age"] = (2013 - table["year"]).astype("float64")
@@ -170,6 +171,7 @@ def planes(raw: Raw) -> pd.DataFrame:
 
 
 def airports(raw: Raw) -> pd.DataFrame:
+    """Return the destinations, known before the year began."""
     table = raw["airports"].rename(columns={"faa": "dest"})
     rows = table[["dest", "lat", "lon"]].assign(altitude=table["alt"].astype("float64"))
     return rows.assign(event_timestamp=_before_everything())
@@ -180,12 +182,12 @@ def _before_everything() -> pd.Timestamp:
 
 
 def requests(flights: pd.DataFrame) -> pd.DataFrame:
-    """One prediction request per scheduled flight, an hour before its scheduled departure.
+    """Return one prediction request per scheduled flight, an hour before its scheduled departure.
 
-    Everything in it is on the timetable: nothing that happened on the day.
+    All fields are from the timetable: nothing that happened on the day.
     """
     local = to_local(flights["sched_dep_ms"], pd.Series(ORIGIN_ZONE, index=flights.index))
-    asked = pd.DataFrame(
+    table = pd.DataFrame(
         {
             "flight_id": flights["flight_id"],
             "ts_ms": flights["sched_dep_ms"] - REQUEST_LEAD_MS,
@@ -203,12 +205,13 @@ def requests(flights: pd.DataFrame) -> pd.DataFrame:
             "due_around": timetabled(flights, -HOUR_MS // 2, HOUR_MS // 2),
         }
     )
-    return asked.sort_values(["ts_ms", "flight_id"], kind="stable").reset_index(drop=True)
+    return table.sort_values(["ts_ms", "flight_id"], kind="stable").reset_index(drop=True)
 
 
 def timetabled(flights: pd.DataFrame, after_ms: int, until_ms: int) -> pd.Series:
-    """How many departures the timetable has at the same origin in ``[s + after_ms, s + until_ms)``, with `s`
-    the flight's own scheduled departure."""
+    """Count departures of the timetable at the same origin in ``[s + after_ms, s + until_ms)``, with `s` the
+    flight's own scheduled departure.
+    """
     counts = pd.Series(0, index=flights.index, dtype="int64")
     for _, times in flights.groupby("origin")["sched_dep_ms"]:
         due = np.sort(times.to_numpy())

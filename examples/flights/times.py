@@ -1,4 +1,4 @@
-"""Local clock times of airports as epoch milliseconds, whole columns at once."""
+"""Local times of airports as epoch milliseconds, whole columns at once."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class LocalTimes:
     Attributes
     ----------
     utc_ms
-        Epoch milliseconds, shape (n,), int64. An hour that happens twice is read as the first one, an hour
-        that is skipped as the moment after the skip.
+        Epoch milliseconds, shape (n,), int64. A time that happens twice is taken as the first one, a time
+        that is skipped as the end of the skip.
     ambiguous, nonexistent
-        Bool, shape (n,): the local times for which that had to be decided.
+        Bool, shape (n,): the local times that happen twice, and those that are skipped.
     """
 
     utc_ms: pd.Series
@@ -30,15 +30,15 @@ class LocalTimes:
 
 
 def clock(date: pd.Series, hhmm: pd.Series) -> pd.Series:
-    """Naive local time of a date and a clock reading such as 1745 (2400 is the end of the day)."""
+    """Return the naive local time of a date and a clock reading such as 1745; 2400 is the end of the day."""
     return date + pd.to_timedelta(hhmm // 100 * 60 + hhmm % 100, unit="min")
 
 
 def from_local(local: pd.Series, zones: pd.Series) -> LocalTimes:
-    """Read naive local times in their zones (IANA names), with daylight saving time."""
-    parts = [_in_zone(part, str(zone)) for zone, part in local.groupby(zones)]
+    """Convert naive local times of zones (IANA names), with daylight saving time."""
+    by_zone = [_in_zone(times, str(zone)) for zone, times in local.groupby(zones)]
     utc_ms, ambiguous, nonexistent = (
-        pd.concat(column).reindex(local.index) for column in zip(*parts, strict=True)
+        pd.concat(column).reindex(local.index) for column in zip(*by_zone, strict=True)
     )
     return LocalTimes(utc_ms, ambiguous, nonexistent)
 
@@ -52,12 +52,12 @@ def _in_zone(local: pd.Series, zone: str) -> tuple[pd.Series, pd.Series, pd.Seri
 
 
 def epoch_ms(times: pd.Series) -> pd.Series:
-    """Aware times as epoch milliseconds."""
+    """Convert aware times to epoch milliseconds."""
     return times.dt.tz_convert("UTC").dt.tz_localize(None).astype("datetime64[ms]").astype("int64")
 
 
 def to_local(utc_ms: pd.Series, zones: pd.Series) -> pd.Series:
-    """Epoch milliseconds (nulls allowed) as naive local times in their zones."""
+    """Convert epoch milliseconds (nulls allowed) to naive local times in their zones."""
     utc = pd.to_datetime(utc_ms, unit="ms", utc=True)
-    parts = [part.dt.tz_convert(str(zone)).dt.tz_localize(None) for zone, part in utc.groupby(zones)]
-    return pd.concat(parts).reindex(utc_ms.index)
+    by_zone = [times.dt.tz_convert(str(zone)).dt.tz_localize(None) for zone, times in utc.groupby(zones)]
+    return pd.concat(by_zone).reindex(utc_ms.index)

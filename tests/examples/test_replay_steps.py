@@ -50,7 +50,7 @@ def test_models_are_swapped_before_the_first_question_of_every_hour(
     for step in steps([events], asked):
         hour = step.now_ms // (4 * STEP_MS)
         assert step.ends_hour == (hour not in swapped)
-        assert step.hour_is_asked == any(asked // STEP_MS // 4 == hour)
+        assert step.hour_has_requests == any(asked // STEP_MS // 4 == hour)
         swapped.add(hour)
 
 

@@ -15,8 +15,8 @@ from feast.value_type import ValueType
 HERE = Path(__file__).resolve().parent
 TABLES = HERE.parent / "data"
 
-# Window and hop. The hop is the grain in which a window lets go of old events, and a key keeps window / hop
-# tiles: a quarter of an hour where an hour is asked about, six hours where a week is.
+# Window and hop. A window slides by its hop, and a key keeps window / hop tiles: a quarter of an hour for a
+# window of an hour, six hours for a week.
 SPANS = {
     "1h": (timedelta(hours=1), timedelta(minutes=15)),
     "3h": (timedelta(hours=3), timedelta(minutes=15)),

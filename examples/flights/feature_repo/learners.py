@@ -1,7 +1,7 @@
 """Will this flight arrive 15 or more minutes late? Five answers, asked an hour before scheduled departure.
 
-The functions turn what was served into what a model can digest. Each is handed to its model with all it
-depends on, so that a change of a bin is a change of the model. What is missing is left out.
+The functions turn served features into inputs of a model. Each is handed to its model with all it depends on,
+so that a change of a bin is a change of the model. Missing features are left out.
 """
 
 import math
@@ -10,7 +10,7 @@ from functools import partial
 
 from river import compose, dummy, linear_model, optim, tree
 
-from headrace.learners.definitions import Learner, Outcome, Router, ThompsonSampling
+from headrace import Learner, Outcome, Router, ThompsonSampling
 
 MINUTE_MS = 60_000
 ENTITIES = ("carrier", "dest", "origin", "tailnum")
@@ -27,17 +27,17 @@ TIMETABLE = (
 
 
 def signed_log(minutes):
-    """Delays spread over orders of magnitude, in both directions."""
+    """Return the logarithm of a delay, with its sign: delays spread over orders of magnitude, both ways."""
     return math.copysign(math.log1p(abs(minutes)), minutes)
 
 
 def log_bin(value, per_e):
-    """Bins ever wider away from 0, `per_e` of them each time the value grows by a factor e."""
+    """Return a bin ever wider away from 0: `per_e` bins each time the value grows by a factor e."""
     return round(per_e * signed_log(value))
 
 
 def bin_of(value, width, least=-math.inf, most=math.inf):
-    """Bins of equal width between limits; what is beyond falls into the outer ones."""
+    """Return a bin of equal width between limits; values beyond fall into the outer bins."""
     return round(min(max(value / width, least), most))
 
 
@@ -46,7 +46,7 @@ def same(value):
 
 
 def enrich(x):
-    """The features, and beside them those that need more than one: all known when the question is asked."""
+    """Add features that follow from several others, all known at the time of the prediction."""
     derived = dict(x)
     derived["hour"] = x["minute_of_day"] // 60
     derived["third"] = x["minute_of_day"] // 180
@@ -64,35 +64,35 @@ def enrich(x):
 
 
 def tokens(x, bins, crosses):
-    """One indicator per bin, and per pair of bins that is crossed.
+    """Return one indicator for each bin, and for each crossed pair of bins.
 
     Parameters
     ----------
     bins
-        Name of the bin, the feature it cuts, the function that cuts it.
+        Name of the bin, the feature, the function of the feature.
     crosses
         Pairs of names of bins.
     """
     x = enrich(x)
-    cut = {name: f"{name}={function(x[feature])}" for name, feature, function in bins if feature in x}
-    found = dict.fromkeys(cut.values(), 1)
-    for one, other in crosses:
-        if one in cut and other in cut:
-            found[f"{cut[one]} {cut[other]}"] = 1
-    return found
+    binned = {name: f"{name}={function(x[feature])}" for name, feature, function in bins if feature in x}
+    indicators = dict.fromkeys(binned.values(), 1)
+    for first, second in crosses:
+        if first in binned and second in binned:
+            indicators[f"{binned[first]} {binned[second]}"] = 1
+    return indicators
 
 
 def numbers(x, logs, rest):
-    """Indicators, and numbers brought to like size: delays in logarithms, the `rest` divided."""
+    """Return indicators, and numbers of like size: delays in logarithms, the `rest` divided."""
     x = enrich(x)
-    found = {f"{name}={x[name]}": 1 for name in ("carrier", "dest", "hour", "origin")}
-    found |= {name: signed_log(x[name]) / 2 for name in logs if name in x}
-    found |= {name: x[name] / size for name, size in rest if name in x}
-    return found
+    inputs = {f"{name}={x[name]}": 1 for name in ("carrier", "dest", "hour", "origin")}
+    inputs |= {name: signed_log(x[name]) / 2 for name in logs if name in x}
+    inputs |= {name: x[name] / size for name, size in rest if name in x}
+    return inputs
 
 
 def coarse(x, bins):
-    """Whole numbers, few of them, so that a tree needs little memory to find where to split."""
+    """Return whole numbers, few of them, so that a tree needs little memory to find where to split."""
     x = enrich(x)
     return {name: function(x[feature]) for name, feature, function in bins if feature in x}
 
@@ -202,8 +202,8 @@ def base_rate():
 
 
 def static_regression():
-    cut = partial(tokens, bins=TIMETABLE_BINS, crosses=TIMETABLE_CROSSES)
-    return compose.Pipeline(compose.FuncTransformer(cut), logistic_regression(0.05, 0.01))
+    indicators = partial(tokens, bins=TIMETABLE_BINS, crosses=TIMETABLE_CROSSES)
+    return compose.Pipeline(compose.FuncTransformer(indicators), logistic_regression(0.05, 0.01))
 
 
 def streaming_regression():
@@ -212,13 +212,13 @@ def streaming_regression():
 
 
 def binned_regression():
-    cut = partial(tokens, bins=STREAM_BINS, crosses=STREAM_CROSSES)
-    return compose.Pipeline(compose.FuncTransformer(cut), logistic_regression(0.04, 0.0))
+    indicators = partial(tokens, bins=STREAM_BINS, crosses=STREAM_CROSSES)
+    return compose.Pipeline(compose.FuncTransformer(indicators), logistic_regression(0.04, 0.0))
 
 
 def hoeffding_tree():
-    cut = partial(coarse, bins=TREE_BINS)
-    grown = tree.HoeffdingTreeClassifier(
+    binned = partial(coarse, bins=TREE_BINS)
+    classifier = tree.HoeffdingTreeClassifier(
         grace_period=200,
         delta=0.01,
         tau=0.1,
@@ -226,7 +226,7 @@ def hoeffding_tree():
         leaf_prediction="mc",
         splitter=tree.splitter.HistogramSplitter(n_bins=8),
     )
-    return compose.Pipeline(compose.FuncTransformer(cut), grown)
+    return compose.Pipeline(compose.FuncTransformer(binned), classifier)
 
 
 ARMS = {
