@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from headrace.deploy.settings import load_settings
     from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
     from headrace.learners.definitions import (
         EpsilonGreedy,
@@ -41,9 +42,11 @@ __all__ = [
     "Outcome",
     "Router",
     "ThompsonSampling",
+    "load_settings",
 ]
 
 _MODULES = {
+    "headrace.deploy.settings": ("load_settings",),
     "headrace.featurestore.online.client": ("AsyncFeatureClient", "FeatureClient"),
     "headrace.learners.definitions": (
         "EpsilonGreedy",
