@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from confluent_kafka import KafkaError, KafkaException
@@ -24,11 +24,13 @@ class LogProducer(KafkaProducer):
     ----------
     kafka
         How to reach Kafka.
+    more
+        Further properties of librdkafka.
     """
 
     _hears_of_all: ClassVar[bool] = False  # whether `_delivered` is called of more than failures
 
-    def __init__(self, kafka: Kafka) -> None:
+    def __init__(self, kafka: Kafka, more: Mapping[str, Any] | None = None) -> None:
         super().__init__(
             kafka,
             {
@@ -38,6 +40,7 @@ class LogProducer(KafkaProducer):
                 "queue.buffering.max.messages": _QUEUED,
                 "queue.buffering.max.kbytes": 256 * 1024,
                 "delivery.report.only.error": not self._hears_of_all,
+                **(more or {}),
             },
         )
         self._failure: str | None = None

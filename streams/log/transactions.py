@@ -1,0 +1,146 @@
+"""Checkpoints as transactions: records, and the offsets that they follow from, together or not at all."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from headrace.schemas.errors import HeadraceError, ServiceUnavailable
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.log.producer import LogProducer
+
+_log = logging.getLogger(__name__)
+
+Records = tuple[str, int, Sequence[tuple[bytes, bytes | None]]]  # topic, partition, keys and values
+Place = tuple[str, int]
+_REQUEST_S = 30.0
+_PAUSE_S = 0.5
+_LOST = (
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+)
+
+
+class PartitionsLost(HeadraceError):
+    """The group has given this member's partitions to others: what follows from them is theirs to write."""
+
+
+class TransactionalProducer(LogProducer):
+    """Commits records with the offsets of a member of a consumer group; Kafka refuses a former member.
+
+    Records are in the log before the group is asked whether the member still counts. So whoever is given a
+    partition after that finds them, committed or aborted, below the end of the log as it is then.
+
+    Parameters
+    ----------
+    kafka
+        How to reach Kafka.
+    name
+        Begins the transactional id; the rest is random, since the group fences, not the id.
+    timeout_s
+        After so long the broker aborts a transaction that is still open. Until then, whoever restores
+        waits for it: the session time-out of the group.
+    """
+
+    def __init__(self, kafka: Kafka, name: str, timeout_s: float) -> None:
+        self._name = name
+        timeout_ms = round(timeout_s * 1000)
+        super().__init__(kafka, {"transactional.id": self._identity(), "transaction.timeout.ms": timeout_ms})
+        self._open = False
+
+    def _identity(self) -> str:
+        return f"{self._name}.{uuid.uuid4().hex[:12]}"
+
+    def commit(self, records: Iterable[Records], offsets: Mapping[Place, int], member: Any) -> None:
+        """Write records and commit offsets in one transaction; blocks, and tries again while Kafka is away.
+
+        Parameters
+        ----------
+        records
+            In the order in which they are to stand in their partitions.
+        offsets
+            Next offset to read by topic and partition.
+        member
+            Metadata of the group's consumer, taken when the partitions were assigned.
+
+        Raises
+        ------
+        PartitionsLost
+            When the group has given the member up. Nothing of the transaction is seen by anyone.
+        ServiceUnavailable
+            When Kafka refuses for good, for example for want of rights.
+        """
+        batches, places = list(records), [TopicPartition(*place, at) for place, at in offsets.items()]
+        while True:
+            try:
+                self._try(batches, places, member)
+                return
+            except KafkaException as error:
+                self._give_up(error.args[0])
+
+    def _try(self, batches: Sequence[Records], places: Sequence[TopicPartition], member: Any) -> None:
+        if not self._open:
+            self._retrying(lambda: self._producer.init_transactions(_REQUEST_S))
+            self._open = True
+        self._failure = None
+        self._producer.begin_transaction()
+        for topic, partition, entries in batches:
+            self.send_all(topic, partition, entries)
+        if self._producer.flush() or self._failure:
+            raise KafkaException(KafkaError(KafkaError._FAIL, self._failure or "records are left unsent"))
+        self._retrying(lambda: self._producer.send_offsets_to_transaction(list(places), member, _REQUEST_S))
+        self._retrying(lambda: self._producer.commit_transaction(_REQUEST_S))
+
+    def _retrying(self, request: Any) -> None:
+        """Make a request again for as long as librdkafka says that it may be."""
+        while True:
+            try:
+                request()
+                return
+            except KafkaException as error:
+                cause: KafkaError = error.args[0]
+                if not cause.retriable() or cause.txn_requires_abort():
+                    raise
+                _log.warning("Kafka does not take a checkpoint yet: %s", cause.str())
+
+    def _give_up(self, cause: KafkaError) -> None:
+        """Abort. Returns when the same may be tried again."""
+        if cause.fatal():  # such as a transaction that the broker has aborted in the meantime
+            self._renew()
+        else:
+            try:
+                self._retrying(lambda: self._producer.abort_transaction(_REQUEST_S))
+            except KafkaException as error:
+                _log.warning("a transaction was not aborted: %s", error)
+                self._renew()
+        if cause.code() in _LOST:
+            raise PartitionsLost(
+                f"the consumer group has given up this member: {cause.str()}; its partitions are restored "
+                "where they are now"
+            )
+        if cause.code() in _REFUSED:
+            raise ServiceUnavailable(f"Kafka refuses a checkpoint: {cause.str()}")
+        _log.warning("a checkpoint was not taken, and is tried again: %s", cause.str())
+        threading.Event().wait(_PAUSE_S)
+
+    def _renew(self) -> None:
+        """Go on with another producer: the broker aborts what this one has open."""
+        self._settings["transactional.id"] = self._identity()
+        self._producer, self._open = Producer(self._settings), False
+
+
+_REFUSED = (
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
+    KafkaError.MSG_SIZE_TOO_LARGE,
+)
