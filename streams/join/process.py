@@ -161,6 +161,10 @@ class JoinProcess:
         self._intakes.revoke()
         self._assignment.revoke(self._name(tp) for tp in partitions if tp.topic in self._inputs)
 
+    def lost(self, partitions: set[Any]) -> None:
+        """Drop partitions that others have."""
+        self.revoked(partitions)
+
     def _name(self, tp: Any) -> tuple[str, int]:
         router, _ = self._inputs[tp.topic]
         return router.name, tp.partition

@@ -16,11 +16,14 @@ _GROUP = "headrace-reader"
 _SILENCE_S = 30.0  # without a record and short of the end: the broker is not answering
 
 
-def open_consumer(kafka: Kafka, fetch_wait_ms: int = 500, trouble: Trouble | None = None) -> Consumer:
+def open_consumer(
+    kafka: Kafka, fetch_wait_ms: int = 500, trouble: Trouble | None = None, committed: bool = True
+) -> Consumer:
     """A consumer of committed records that belongs to no group and reports the end of a partition.
 
     `fetch_wait_ms` is how long the broker holds a fetch back that finds nothing: until then, the end of a
-    partition is not reported. What goes wrong with its connections goes to `trouble`, else to the log.
+    partition is not reported. What goes wrong with its connections goes to `trouble`, else to the log. With
+    `committed` False it sees the records of open transactions too.
     """
     return Consumer(
         {
@@ -32,7 +35,7 @@ def open_consumer(kafka: Kafka, fetch_wait_ms: int = 500, trouble: Trouble | Non
             "fetch.wait.max.ms": fetch_wait_ms,
             "max.partition.fetch.bytes": _FETCH_BYTES,
             "enable.partition.eof": True,
-            "isolation.level": "read_committed",
+            "isolation.level": "read_committed" if committed else "read_uncommitted",
         }
     )
 
@@ -54,10 +57,10 @@ def is_end(message: Any) -> bool:
     raise ServiceUnavailable(f"cannot read {where}: {error}")
 
 
-def end_offset(kafka: Kafka, topic: str, partition: int) -> int:
-    """The offset the next record of a partition will get."""
+def end_offset(kafka: Kafka, topic: str, partition: int, committed: bool = True) -> int:
+    """Return where a partition ends: behind all that is committed; with `committed` False, behind all."""
     trouble = Trouble()
-    consumer = open_consumer(kafka, trouble=trouble)
+    consumer = open_consumer(kafka, trouble=trouble, committed=committed)
     try:
         return int(consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_SILENCE_S)[1])
     except KafkaException as error:
@@ -69,8 +72,12 @@ def end_offset(kafka: Kafka, topic: str, partition: int) -> int:
         consumer.close()
 
 
-def read_log(kafka: Kafka, topic: str, partition: int, start: int = 0) -> Iterator[Any]:
+def read_log(
+    kafka: Kafka, topic: str, partition: int, start: int = 0, until: int | None = None
+) -> Iterator[Any]:
     """The records of a partition (confluent `Message`) from `start` to its end, in log order.
+
+    With `until`, transactions that are open below that offset are waited for.
 
     Where the log begins further on, it is read from there (`auto.offset.reset`). Sent to the beginning by
     name, librdkafka asks where that is before it is connected, and again only after half a second.
@@ -87,10 +94,12 @@ def read_log(kafka: Kafka, topic: str, partition: int, start: int = 0) -> Iterat
         while (first := consumer.poll(_SILENCE_S)) is not None:
             # What has arrived, at once: each call hands the interpreter to another thread.
             for message in (first, *consumer.consume(_AT_ONCE, 0)):
-                if is_end(message):
+                if not is_end(message):
+                    yield message
+                elif until is None or message.offset() >= until:
                     return
-                yield message
-        cause = trouble.text() or f"nothing for {_SILENCE_S:g} s"
+        waited = f"nothing for {_SILENCE_S:g} s" + ("" if until is None else ", or a transaction is open")
+        cause = trouble.text() or waited
         raise ServiceUnavailable(f"no answer from Kafka while reading {topic}[{partition}]: {cause}")
     finally:
         consumer.close()

@@ -38,6 +38,7 @@ def range_app(
     instance_id: str = "",
     range_records: int | None = None,
     owner: Owner | None = None,
+    transactional: bool = False,
 ) -> Any:
     """A Faust app whose topics come in ranges (see `headrace.streams.runtime.transport`).
 
@@ -61,6 +62,8 @@ def range_app(
         The most records of a range; None for `headrace.streams.runtime.range_reader.MAX_RECORDS`.
     owner
         Gets the partitions that are assigned to this member and revoked from it.
+    transactional
+        Whether the owner commits offsets itself, in transactions, before it acknowledges ranges.
     """
     return RangeApp(
         group,
@@ -93,6 +96,7 @@ def range_app(
         on_failure=die,
         range_records=range_records,
         owner=owner,
+        transactional=transactional,
     )
 
 

@@ -34,6 +34,7 @@ class Group(Protocol):
     """Who is told of the partitions this member has; called in the event loop, and waited for."""
 
     async def revoked(self, partitions: set[TP]) -> None: ...
+    async def lost(self, partitions: set[TP]) -> None: ...
     async def assigned(self, partitions: set[TP]) -> None: ...
 
 
@@ -88,6 +89,7 @@ class RangeReader:
         self._lock = threading.Lock()  # of what is held
         self._paused: set[TP] = set()
         self.committed: dict[TP, int | None] = {}  # of the partitions assigned; None where nothing is
+        self.member: Any = None  # the group's metadata of this member, as of the last assignment
         self._calls: SimpleQueue[tuple[Callable[[], object], Future[None]]] = SimpleQueue()
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -96,7 +98,9 @@ class RangeReader:
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Join the group, or tell it of other topics."""
-        self._consumer.subscribe(sorted(topics), on_assign=self._on_assign, on_revoke=self._on_revoke)
+        self._consumer.subscribe(
+            sorted(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="kafka-reader", daemon=True)
             self._thread.start()
@@ -207,6 +211,11 @@ class RangeReader:
         self._forget()
         self._tell(self._group.revoked(_places(partitions)))
 
+    def _on_lost(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        """Others have them already, or will at once: nothing of them may be finished."""
+        self._forget()
+        self._tell(self._group.lost(_places(partitions)))
+
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         while not self._stopping:
             try:
@@ -216,6 +225,7 @@ class RangeReader:
                 _log.warning("the group's offsets cannot be read, trying again: %s", error)
                 threading.Event().wait(_RETRY_S)
         self._assign()
+        self.member = self._consumer.consumer_group_metadata()
         self._tell(self._group.assigned(_places(partitions)))
 
     def _assign(self) -> None:

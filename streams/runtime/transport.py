@@ -49,6 +49,9 @@ class Owner(Protocol):
     def revoked(self, partitions: set[TP]) -> None:
         """Give these up; the ranges in hand have been acknowledged or released."""
 
+    def lost(self, partitions: set[TP]) -> None:
+        """Drop these: others have them. Nothing of them is finished, written or acknowledged any more."""
+
 
 class RangeApp(faust.App):  # type: ignore[misc]
     """A Faust app on this transport.
@@ -63,6 +66,8 @@ class RangeApp(faust.App):  # type: ignore[misc]
         The most records of a range; None for `headrace.streams.runtime.range_reader.MAX_RECORDS`.
     owner
         Gets the partitions that come and go; None where nobody keeps anything of them.
+    transactional
+        Whether the owner commits offsets itself, in transactions, before it acknowledges.
     """
 
     def __init__(
@@ -72,9 +77,11 @@ class RangeApp(faust.App):  # type: ignore[misc]
         on_failure: Callable[[BaseException], None],
         range_records: int | None = None,
         owner: Owner | None = None,
+        transactional: bool = False,
         **options: Any,
     ) -> None:
         self.range_records, self.owner = range_records, owner
+        self.transactional = transactional
         self.reader_settings, self.on_failure = reader_settings, on_failure
         super().__init__(*args, **options)
 
@@ -122,15 +129,36 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
             self.app.owner.revoked(partitions)
         self._assigned = set()
 
+    async def lost(self, partitions: set[TP]) -> None:
+        """The reader: the group has given these to others."""
+        self.app.on_rebalance_start()
+        self.app.consumer_generation_id += 1  # what is in hand is of no use any more
+        for message in list(self._unacked_messages):
+            self.release(message)
+        self._ranges.clear()
+        if self.app.owner is not None and not self.app.should_stop:
+            self.app.owner.lost(partitions)
+        await self.on_partitions_revoked(partitions)
+        self._assigned = set()
+
     async def assigned(self, partitions: set[TP]) -> None:
         """The reader: this is all there is for this member."""
         if not self.app.rebalancing:  # nothing was there to be taken away
             self.app.on_rebalance_start()
+        # Faust stops the flow where partitions are taken away. A member that had none would go on, and lose
+        # the ranges that it is given before everything is in place.
+        self.stop_flow()
+        self.app.flow_control.suspend()
         self._assigned, self._delivers = partitions, False
         self.app.consumer_generation_id += 1
         if self.app.owner is not None and not self.app.should_stop:
             self.app.owner.assigned(partitions)
         await self.on_partitions_assigned(partitions, self.app.consumer_generation_id)
+
+    @property
+    def member(self) -> Any:
+        """The group's metadata of this member as of its assignment, for `TransactionalProducer.commit`."""
+        return self._reader.member
 
     def assignment(self) -> set[TP]:
         return set(self._assigned)
@@ -223,7 +251,10 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """False when Kafka did not take them; they are committed with the next ones."""
         try:
-            await self._reader.commit(offsets)
+            if self.app.transactional:
+                self._reader.committed.update(offsets)
+            else:
+                await self._reader.commit(offsets)
         except KafkaException as error:
             _log.warning("offsets were not committed: %s", error)
             return False

@@ -21,6 +21,11 @@ class Covered:
     entries: list[Entry]
     messages: list[Any]
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """Topic and partition that it reads."""
+        return self.messages[0].topic, self.partition
+
 
 @dataclass
 class OwnedPartition:

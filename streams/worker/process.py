@@ -24,6 +24,7 @@ from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.intake.expectations import Alerts, RowExpectations
 from headrace.streams.intake.udf import Transform, view_udfs
 from headrace.streams.log.producer import LogProducer
+from headrace.streams.log.transactions import PartitionsLost, TransactionalProducer
 from headrace.streams.runtime.app import add_agent, guarded, range_app, run_app
 from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.health import Vitals
@@ -86,6 +87,8 @@ class WorkerProcess:
         self._checkpoint_s = time.monotonic()  # when the last one ended
         self._room = asyncio.Semaphore(1)  # for ranges whose rows are being written
         self._producer = LogProducer(kafka)
+        session_s = self._config.session_timeout_ms / 1000
+        self._transactions = TransactionalProducer(kafka, worker_group(plan), session_s)
         self._row_expectations = RowExpectations(plan)
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
         self._checkpoints: asyncio.Task[None] | None = None
@@ -138,6 +141,7 @@ class WorkerProcess:
             "roundrobin",
             range_records=None if self._shuffles else _RANGE_RECORDS,
             owner=self,
+            transactional=True,
         )
         app.on_before_shutdown.connect(self._on_shutdown, weak=False)
         for topic in self._topics_read():  # so that one is computed while another waits for Redis
@@ -152,6 +156,11 @@ class WorkerProcess:
 
     def revoked(self, partitions: set[Any]) -> None:
         """Give partitions up."""
+        self._assignment.revoke(partitions)
+
+    def lost(self, partitions: set[Any]) -> None:
+        """Drop partitions that others have; what is not stored of them yet is theirs to store."""
+        _log.warning("lost %s: the group has given them to others", ", ".join(map(_name, partitions)))
         self._assignment.revoke(partitions)
 
     async def _on_shutdown(self, app: Any, **_: Any) -> None:
@@ -188,6 +197,9 @@ class WorkerProcess:
         if not await self._writer_schemas.supply_range(self._app, owned.state.decoder, message):
             return
         async with owned.turn:
+            if message.generation_id != self._app.consumer_generation_id:  # lost in the meantime
+                self._app.consumer.release(message)
+                return
             follows, position = message.span.follows, owned.state.next_offset
             if follows is not None and follows > position:
                 raise StateError(
@@ -256,21 +268,35 @@ class WorkerProcess:
     async def checkpoint(self) -> None:
         """Make everything processed so far durable, then acknowledge it.
 
-        Each step is in the log before the next begins: blocks and rejected records, the feature log, the
-        changelog with the position that says they are there, the acknowledgements.
+        First blocks and rejected records, then the feature log, then, in one transaction, the changelog with
+        the position that says they are there, and the offsets. When the group has given this member up in
+        the meantime, Kafka refuses the transaction and nothing is acknowledged.
         """
+        member = self._app.consumer.member
         covered = [await owned.cut() for owned in self._assignment.restored()]
         covered = [one for one in covered if one.messages]
         await self._producer.flush()
         if self._feature_log is not None:
             self._feature_log.flush()
-        for one in covered:
-            self._producer.send_all(one.changelog, one.partition, one.entries)
-        await self._producer.flush()
-        for one in covered:
-            for message in one.messages:
-                self._app.consumer.ack(message)
+        if not covered:
+            return
+        records = [(one.changelog, one.partition, one.entries) for one in covered]
+        offsets = {one.place: one.messages[-1].span.next_offset for one in covered}
+        messages = [message for one in covered for message in one.messages]
+        try:
+            await asyncio.to_thread(self._transactions.commit, records, offsets, member)
+        except PartitionsLost as error:
+            _log.warning("a checkpoint was refused: %s", error)
+            for message in messages:
+                self._app.consumer.release(message)
+            return
+        for message in messages:
+            self._app.consumer.ack(message)
 
 
 def _alerts(tp: Any, source: SourceSpec) -> Alerts | None:
     return Alerts(f"{tp.topic}[{tp.partition}]", source.expectations) if source.expectations else None
+
+
+def _name(tp: Any) -> str:
+    return f"{tp.topic}[{tp.partition}]"

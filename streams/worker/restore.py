@@ -11,6 +11,8 @@ from headrace.streams.state.partition import Entry, PartitionState
 def restore(state: PartitionState, kafka: Kafka, changelog: str, partition: int, restoring: Restoring) -> int:
     """Read a changelog to its end into an empty state; blocks, and returns the number of its records.
 
+    A transaction that the last owner has open is waited for: what it commits belongs to the state.
+
     Raises
     ------
     CancelledError
@@ -18,9 +20,9 @@ def restore(state: PartitionState, kafka: Kafka, changelog: str, partition: int,
     ServiceUnavailable
         When the broker stops answering.
     """
-    restoring.end = end_offset(kafka, changelog, partition)
+    restoring.end = end_offset(kafka, changelog, partition, committed=False)
     entries: list[Entry] = []
-    for message in read_log(kafka, changelog, partition):
+    for message in read_log(kafka, changelog, partition, until=restoring.end):
         restoring.check()
         entries.append((message.key(), message.value()))
         restoring.next_offset = message.offset() + 1

@@ -40,6 +40,9 @@ class Member:
             await self.reader.commit({tp: self.taken[tp][-1] + 1 for tp in partitions if self.taken[tp]})
         self.partitions = set()
 
+    async def lost(self, partitions: set[TP]) -> None:
+        self.partitions = set()
+
     async def take(self, tp: TP, records: int) -> None:
         """Until so many have been taken of a partition, and of no other."""
         async with asyncio.timeout(PATIENCE_S):
