@@ -24,7 +24,7 @@ class Member:
     """A reader with what it has taken, and what its group has told it."""
 
     def __init__(self, bootstrap: str, topic: str, **settings: Any) -> None:
-        app = range_app(f"{topic}-group", bootstrap, 6.0, 8, "range")
+        app = range_app(f"{topic}-group", bootstrap, 6000, 8, "range")
         given = {**app.reader_settings, "group.id": app.conf.id, **settings}
         self.failures: list[BaseException] = []
         self.reader = RangeReader(given, self, self.failures.append)
@@ -175,7 +175,7 @@ async def test_a_rewound_reader_begins_where_it_had_committed(kafka_bootstrap, t
 
 async def test_a_commit_that_fails_is_made_with_the_next_one(kafka_bootstrap, topic, monkeypatch):
     produce(kafka_bootstrap, topic, 0, 5)
-    app = range_app(f"{topic}-group", kafka_bootstrap, 6.0, 8, "range")
+    app = range_app(f"{topic}-group", kafka_bootstrap, 6000, 8, "range")
     app.conf.broker_commit_interval = 3600
     arrived: asyncio.Queue[Any] = asyncio.Queue()
 

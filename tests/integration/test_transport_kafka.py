@@ -23,7 +23,7 @@ class App:
         self.bootstrap, self.topic, self.most = bootstrap, topic, most
         self.ranges: list[Any] = []
         self.arrived = asyncio.Condition()
-        self.app = range_app(f"{topic}-group", bootstrap, 6.0, 8, "range")
+        self.app = range_app(f"{topic}-group", bootstrap, 6000, 8, "range")
         self.app.conf.stream_wait_empty = False
         self.app.conf.broker_commit_interval = 3600
         self.app.agent(self.app.topic(topic, value_serializer="raw"))(self._collect)
