@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from headrace.featurestore.redis_codec.column_encoder import RowProvenance, ViewEncoder
 from headrace.featurestore.redis_codec.row_encoder import Column, bulk
+from headrace.streams.columnar.lists import Lists
 from headrace.streams.connections.redis import RedisNodes
 from headrace.streams.connections.redis_updates import WRITE_FIELDS, HashUpdate, field_words
 
@@ -136,7 +137,7 @@ def _take(values: Any, rows: slice | NDArray[np.int64]) -> Any:
     """Select from an array, `Lists`, or a list of texts."""
     if isinstance(rows, slice) or isinstance(values, np.ndarray):
         return values[rows]
-    return [values[row] for row in rows]
+    return values.take(rows) if isinstance(values, Lists) else [values[row] for row in rows]
 
 
 def _packed(words: Sequence[str]) -> bytes:

@@ -40,6 +40,19 @@ class Lists:
         first, last, _ = rows.indices(len(self))
         return Lists(self.values[self.ends[first] : self.ends[max(first, last)]], self.lengths[first:last])
 
+    def take(self, rows: NDArray[np.int64]) -> Lists:
+        """The lists at some positions, in the order of the positions.
+
+        >>> Lists(np.array([1, 2, 3]), np.array([2, 0, 1])).take(np.array([2, 0, 2])).tolist()
+        [[3], [1, 2], [3]]
+        """
+        lengths = self.lengths[rows]
+        begins = np.cumsum(lengths) - lengths  # of each list among those that are taken
+        cells = np.repeat(self.ends[rows] - begins, lengths) + np.arange(lengths.sum())
+        if isinstance(self.values, np.ndarray):
+            return Lists(self.values[cells], lengths)
+        return Lists([self.values[cell] for cell in cells], lengths)
+
     def tolist(self) -> list[list[Any]]:
         """The lists in Python."""
         values = self.values.tolist() if isinstance(self.values, np.ndarray) else self.values

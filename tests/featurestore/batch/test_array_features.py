@@ -18,8 +18,7 @@ from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.feast_repo.registration import register
 from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.online.client import FeatureClient
-from headrace.featurestore.online.response import FeatureResponse
-from headrace.schemas.errors import DefinitionError, HeadraceError, UnknownNameError
+from headrace.schemas.errors import DefinitionError
 from tests.support.feast_online import point_to, taken_from_both
 from tests.support.feature_values import shown
 
@@ -159,31 +158,3 @@ def test_what_does_not_fit_is_refused(
     with pytest.raises(DefinitionError, match=said) as caught:
         materialize(planes, compile_features(planes).plan(), redis_url)
     assert caught.value.name == f"feature view 'planes', column '{column}'"
-
-
-def response(**columns: list[Any]) -> FeatureResponse:
-    return FeatureResponse({}, columns, {}, {})
-
-
-def test_lists_become_a_matrix_filled_with_nan() -> None:
-    nan = np.nan
-    found = response(a=[[1.0, 2.0], None, [], [3.0]], t=[[DAY, None]], s=[["a"]], n=[1.0], e=[None])
-    np.testing.assert_array_equal(found.lists_to_numpy("a"), [[1, 2], [nan, nan], [nan, nan], [3, nan]])
-    assert found.lists_to_numpy("a", 3).shape == (4, 3)
-    np.testing.assert_array_equal(found.lists_to_numpy("t"), [[DAY.timestamp() * 1000, nan]])
-    assert found.lists_to_numpy("e").shape == (1, 0)
-    for name, width, error, said in [
-        ("a", 1, HeadraceError, "a list of 2; give a width"),
-        ("s", None, HeadraceError, "'s' is text"),
-        ("n", None, HeadraceError, "no list .*`to_numpy`"),
-        ("b", None, UnknownNameError, "'b'"),
-    ]:
-        with pytest.raises(error, match=said):
-            found.lists_to_numpy(name, width)
-
-
-def test_a_list_has_no_place_in_the_matrix_of_numbers() -> None:
-    with pytest.raises(HeadraceError, match="'a' is a list; read it with `lists_to_numpy`"):
-        response(a=[[1.0]]).to_numpy(["a"])
-    with pytest.raises(HeadraceError, match="'b' is a bytes"):
-        response(b=[b"x"]).to_numpy(["b"])

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,10 +20,11 @@ from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.featurestore.redis_codec import layout
 from headrace.featurestore.redis_codec.decoder import Provenance
 from headrace.schemas.errors import ServiceUnavailable
-from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec
+from headrace.schemas.feature_specs import AggregationSpec, BatchViewSpec, FieldSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.columnar.lists import Lists
 from headrace.streams.connections.redis_updates import HashUpdate
+from headrace.streams.progress import TWO_PARTITIONS, TWO_PARTITIONS_REMEDY, alarms_key
 from headrace.streams.sinks import OnlineRows
 from tests.support.redis_stand_in import RedisStandIn
 
@@ -103,6 +106,41 @@ async def test_a_row_that_is_refused_behind_many_others_is_told_of(
     await sink.close()
     with FeatureClient(plan_of(project), redis_url) as client:
         assert client.get_online_features(["v:n"], {"k": [0, 73, 99]}).columns == {"v__n": [4, 4, 4]}
+
+
+async def test_a_key_in_two_partitions_is_counted_and_logged_once(
+    redis_url: str, project: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = RedisOnlineSink(redis_url, plan_of(project))
+    await sink.write([counts(range(5), 1)], [])
+    for partition in (1, 0):
+        await sink.write([replace(counts(range(2, 4), 2), partition=partition)], [])
+    await sink.close()
+    assert alarms(redis_url, project) == {f"{TWO_PARTITIONS}|s".encode(): b"4"}
+    assert [record.message for record in caplog.records if "in two partitions" in record.message] == [
+        f"source 's': one key is in two partitions, and its rows replace each other. {TWO_PARTITIONS_REMEDY}"
+    ]
+
+
+async def test_a_batch_view_that_is_written_meanwhile_raises_no_alarm(redis_url: str, project: str) -> None:
+    """The reply to a row with three new fields is the number that stands for another partition."""
+    key = FieldSpec(name="k", dtype="Int64")
+    features = tuple(FieldSpec(name=name, dtype="Int64") for name in ("a", "b"))
+    batch = BatchViewSpec(name="batch", join_keys=(key,), features=features)
+    sink = RedisOnlineSink(redis_url, plan_of(project).model_copy(update={"batch_views": (batch,)}))
+    column = np.arange(50), np.ones(50, np.bool_)
+    await asyncio.gather(
+        sink.write_batch_view("batch", [np.arange(50)], [column, column], np.zeros(50, np.int64)),
+        sink.write([counts(range(5), 1)], []),
+        sink.write_batch_view("batch", [np.arange(50, 100)], [column, column], np.zeros(50, np.int64)),
+    )
+    await sink.close()
+    assert alarms(redis_url, project) == {}
+
+
+def alarms(redis_url: str, project: str) -> Any:
+    with redis.Redis.from_url(redis_url) as connection:
+        return connection.hgetall(alarms_key(project))
 
 
 async def test_a_correction_at_the_same_time_replaces_the_row(redis_url: str, project: str) -> None:
