@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from headrace.featurestore.offline.compaction import latest_rows
@@ -13,7 +13,14 @@ from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.schemas.plan import Plan
 from headrace.streams.log.records import LogRecord
 from tests.support.expected_rows import record_of
+from tests.support.purchases import purchases_plan
 from tests.support.window_oracle import OracleEvent
+
+
+def direct_plan(**more: Any) -> Plan:
+    """All views of one partition, so that none needs a shuffle."""
+    plan = purchases_plan(shards=0, **more)
+    return plan.model_copy(update={"sources": (plan.sources[0].model_copy(update={"partitions": 1}),)})
 
 
 def past(log: list[OracleEvent]) -> list[LogRecord]:

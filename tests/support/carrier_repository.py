@@ -1,6 +1,10 @@
-"""The text of a Feast repository about carriers and their delays."""
+"""A Feast repository about carriers and their delays: its text, and the table of its batch view."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pyarrow as pa
 
 DEFINITIONS = """
 import json
@@ -122,3 +126,15 @@ offline_store:
   type: dask
 entity_key_serialization_version: 3
 """
+
+DAY = datetime(2013, 1, 1, tzinfo=UTC)
+# The table of the batch view.
+AIRLINES = {
+    "carrier": pa.array(["UA", "AA", "UA", "ZZ"]),
+    "full_name": pa.array(["United", "American é", "United Air Lines", None]),
+    "fleet": pa.array([1, 2, 3, None], pa.int32()),
+    "share": pa.array([0.1, 0.25, float("nan"), 0.5], pa.float32()),
+    "founded": pa.array([datetime(1926, 4, 6), datetime(1930, 1, 1), datetime(1926, 4, 6), None]),
+    "alliance": pa.array([True, False, True, None]),
+    "valid_from": pa.array([DAY, DAY, DAY.replace(month=6), DAY], pa.timestamp("us", "UTC")),
+}

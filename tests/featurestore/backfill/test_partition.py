@@ -5,34 +5,23 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.featurestore.backfill.partition import PartitionBackfill
-from headrace.featurestore.backfill.past_events import EventFiles, appended_before
+from headrace.featurestore.backfill.past_events import appended_before
 from headrace.featurestore.backfill.span import Span
-from headrace.featurestore.backfill.span_rows import drop_other_rows
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog
 from headrace.schemas.errors import StateError
 from headrace.schemas.plan import Plan
 from headrace.streams.log.records import LogRecords
 from headrace.streams.state.source_partition import SourcePartition
-from tests.support.backfill_logs import logged, past, purchase
+from tests.support.backfill_logs import direct_plan, logged, past, purchase
 from tests.support.expected_rows import is_empty, oracle_features, rules_of
 from tests.support.properties import tries
-from tests.support.purchases import purchases_plan
 from tests.support.random_logs import kept, logs
 from tests.support.window_oracle import OracleEvent, features_at, judge
-
-
-def direct_plan(**more) -> Plan:
-    """All views of one partition, so that none needs a shuffle."""
-    plan = purchases_plan(shards=0, **more)
-    return plan.model_copy(update={"sources": (plan.sources[0].model_copy(update={"partitions": 1}),)})
 
 
 @tries(35)
@@ -105,49 +94,3 @@ def test_only_rows_of_the_span_are_written_and_nothing_appended_after_it_is_read
     assert times == pytest.approx([1030, 1040, 1050])
     with pytest.raises(StateError, match="another span"):
         PartitionBackfill(plan, "by_user", 0, tmp_path / "log", tmp_path / "work", Span())
-
-
-@pytest.mark.parametrize("kind", ["parquet", "csv"])
-def test_events_of_files_give_the_rows_that_events_of_the_topic_give(tmp_path, kind):
-    plan = direct_plan()
-    events = [purchase(n, 1000 + 7 * n, n % 3) for n in range(12)]
-    table = pa.Table.from_pylist([{**e.fields, "note": "n"} for e in reversed(events)])
-    if kind == "csv":
-        pyarrow.csv.write_csv(table, tmp_path / "events.csv")
-    else:
-        pq.write_table(table, tmp_path / "events.parquet")
-    files = EventFiles(tmp_path / f"events.{kind}", plan.sources[0])
-    assert (files.partitions, files.has_offsets) == ([0], False)
-    found = []
-    for where, records in (("a", files.records(0, 0)), ("b", past(events))):
-        one = PartitionBackfill(plan, "by_both", 0, tmp_path / where, tmp_path / f"w{where}", Span())
-        assert [*one.run(records)] == [12]
-        found.append(logged(tmp_path / where, plan, "by_both"))
-    assert found[0] == found[1]
-    assert len(found[0]) >= 12
-
-
-def test_files_with_offsets_are_the_topic(tmp_path):
-    table = pa.table(
-        {"event_ms": [5, 6, 7], "_offset": [3, 1, 2], "_partition": [1, 0, 1], "user": [1, 2, 3]}
-    )
-    table = table.append_column("note", pa.array(["n"] * 3))
-    pq.write_table(table, tmp_path / "e.parquet")
-    files = EventFiles(tmp_path, direct_plan().sources[0])
-    assert (files.partitions, files.has_offsets) == ([0, 1], True)
-    assert [(r.offset, r.timestamp) for r in files.records(1, 0)] == [(2, 7), (3, 5)]
-    assert [r.offset for r in files.records(1, 3)] == [3]
-
-
-def test_what_a_worker_wrote_of_the_span_gives_way(tmp_path):
-    plan = direct_plan()
-    live, log = SourcePartition(plan, plan.sources[0], 0), ParquetFeatureLog(tmp_path / "log", plan)
-    for record in past([purchase(n, 1000 + 10 * n) for n in range(6)]):
-        for rows in live.process(LogRecords.of([record])).rows:
-            log.append(rows)
-    log.flush()
-    one = PartitionBackfill(plan, "by_user", 0, tmp_path / "log", tmp_path / "work", Span(1000, 1030))
-    [*one.run(past([purchase(n, 960 + 10 * n) for n in range(7)]))]
-    assert drop_other_rows(tmp_path / "log", plan, "by_user", Span(1000, 1030)) == 3
-    rows = logged(tmp_path / "log", plan, "by_user")
-    assert [row["count_amount_60_10"] for row in rows] == [5, 6, 7, 4, 5, 6]

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.featurestore.audit.log_prefixes import block_offsets
-from headrace.featurestore.backfill.blocks import BlockFiles, merged_blocks
 from headrace.featurestore.backfill.partition import PartitionBackfill
 from headrace.featurestore.backfill.shard import ShardBackfill
 from headrace.featurestore.backfill.span import Span
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog
 from headrace.schemas.errors import PlanError, StateError
 from headrace.schemas.plan import Plan
+from headrace.streams.columnar.key_table import encode_key
+from headrace.streams.log.partitioner import partition_for
 from headrace.streams.log.records import LogRecord
 from headrace.streams.state.fingerprint import definition_of
 from headrace.streams.state.shuffle import Block, encode_block
@@ -80,9 +81,6 @@ def test_every_row_is_what_the_oracle_says_of_the_blocks_before_it(partitions, k
 
 
 def shard_of(plan: Plan, view: str, key: tuple) -> int:
-    from headrace.streams.columnar.key_table import encode_key
-    from headrace.streams.log.partitioner import partition_for
-
     raw = tuple(part.encode() if isinstance(part, str) else part for part in key)
     return partition_for(encode_key(raw), plan.sources[0].shards)
 
@@ -144,18 +142,6 @@ def test_interrupted_runs_and_hand_over_leave_what_the_oracle_says(
     judged = [judge(log, rules_of(plan, udfs)) for log in partitions]
     assert_rows_equal(driver.online, expected_rows(plan, judged, udfs))
     assert [reader.state.record_counts for reader in driver.partitions] == [one.counts for one in judged]
-
-
-def test_blocks_of_all_partitions_come_in_the_order_of_their_append_times(tmp_path: Path) -> None:
-    for partition, times in enumerate([[5, 3, 9], [4, 8]]):
-        files = BlockFiles(tmp_path, "d", partition)
-        for first, at_ms in enumerate(times):
-            files.write(first, [(at_ms, shard, b"%d" % at_ms) for shard in (0, 1)])
-    files.write(1, [(7, 0, b"7")])  # done again after a crash
-    assert [(one.partition, one.block) for one in merged_blocks(tmp_path, "d", [0, 1], 0)] == [
-        (1, b"4"), (0, b"5"), (0, b"3"), (1, b"7"), (0, b"9"),
-    ]  # fmt: skip
-    assert [one.block for one in merged_blocks(tmp_path, "d", [1], 1)] == [b"4"]
 
 
 def test_only_rows_of_the_span_are_written_behind_the_shuffle(tmp_path: Path) -> None:

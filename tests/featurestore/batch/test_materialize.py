@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,18 +17,9 @@ from headrace.featurestore.feast_repo.registration import register
 from headrace.featurestore.online.client import FeatureClient
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.plan import Plan
+from tests.support.carrier_repository import AIRLINES, DAY
 from tests.support.feast_online import point_to
 
-DAY = datetime(2013, 1, 1, tzinfo=UTC)
-TABLE = {
-    "carrier": pa.array(["UA", "AA", "UA", "ZZ"]),
-    "full_name": pa.array(["United", "American é", "United Air Lines", None]),
-    "fleet": pa.array([1, 2, 3, None], pa.int32()),
-    "share": pa.array([0.1, 0.25, float("nan"), 0.5], pa.float32()),
-    "founded": pa.array([datetime(1926, 4, 6), datetime(1930, 1, 1), datetime(1926, 4, 6), None]),
-    "alliance": pa.array([True, False, True, None]),
-    "valid_from": pa.array([DAY, DAY, DAY.replace(month=6), DAY], pa.timestamp("us", "UTC")),
-}
 NAMES = [f"airlines:{name}" for name in ("full_name", "fleet", "share", "founded", "alliance")]
 ROWS = [{"carrier": name} for name in ("UA", "AA", "ZZ", "none")]
 
@@ -38,12 +28,8 @@ ROWS = [{"carrier": name} for name in ("UA", "AA", "ZZ", "none")]
 def airlines(repo: Path, redis_url: str) -> Path:
     """The repository with its table, its online store the Redis of the tests."""
     point_to(redis_url, repo)
-    pq.write_table(pa.table(TABLE), repo / "data" / "airlines.parquet")
+    pq.write_table(pa.table(AIRLINES), repo / "data" / "airlines.parquet")
     return repo
-
-
-def write_table(repo: Path, column: str, values: pa.Array) -> None:
-    pq.write_table(pa.table({**TABLE, column: values}), repo / "data" / "airlines.parquet")
 
 
 def test_stock_feast_and_the_client_read_what_was_materialised(airlines: Path, redis_url: str) -> None:
@@ -87,45 +73,6 @@ def test_reading_does_not_depend_on_registration(airlines: Path, redis_url: str)
     assert not (airlines / "data" / "registry.db").exists()
 
 
-BAD = {
-    "text for a number": ("fleet", pa.array(["1", "2", "3", "4"]), "not Int32"),
-    "fraction for a whole number": ("fleet", pa.array([1.5, 1.5, 1.5, 1.5]), "is 1.5, which is no Int32"),
-    "number beyond Int32": ("fleet", pa.array([2**31] * 4), "is 2147483648, which is no Int32"),
-    "number for text": ("full_name", pa.array([1, 2, 3, 4]), "not String"),
-    "number for a time": ("founded", pa.array([1, 2, 3, 4]), "not UnixTimestamp"),
-    "no join key": ("carrier", pa.array(["UA", "AA", None, "ZZ"]), "have no join key"),
-}
-
-
-@pytest.mark.parametrize(("column", "values", "said"), BAD.values(), ids=BAD.keys())
-def test_bad_data_is_refused_by_view_and_column(
-    airlines: Path, redis_url: str, column: str, values: pa.Array, said: str
-) -> None:
-    write_table(airlines, column, values)
-    with pytest.raises(DefinitionError, match=said) as caught:
-        materialize(airlines, compile_features(airlines).plan(), redis_url)
-    assert caught.value.name == f"feature view 'airlines', column '{column}'"
-
-
-def test_a_missing_table_is_told(airlines: Path, redis_url: str) -> None:
-    (airlines / "data" / "airlines.parquet").unlink()
-    with pytest.raises(DefinitionError, match="its table cannot be read"):
-        materialize(airlines, compile_features(airlines).plan(), redis_url)
-
-
-def test_names_of_the_table_may_be_mapped(
-    airlines: Path, redis_url: str, replace: Callable[[str, str], None]
-) -> None:
-    replace('timestamp_field="valid_from")', 'timestamp_field="valid_from", field_mapping={"size": "fleet"})')
-    sizes = np.array([5, 6, 7, 8], np.int32)
-    table = pa.table({**{k: v for k, v in TABLE.items() if k != "fleet"}, "size": sizes})
-    pq.write_table(table, airlines / "data" / "airlines.parquet")
-    plan = compile_features(airlines).plan()
-    materialize(airlines, plan, redis_url)
-    with FeatureClient(plan, redis_url) as client:
-        assert client.get_online_features(["airlines:fleet"], ROWS[:1]).columns == {"airlines__fleet": [7]}
-
-
 def test_rows_that_fail_what_is_expected_of_a_feature_are_told_and_written(
     airlines: Path, redis_url: str, replace: Callable[[str, str], None], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -142,7 +89,7 @@ def test_rows_that_fail_what_is_expected_of_a_feature_are_told_and_written(
 
 def table_of(repo: Path, *rows: tuple[str, int, datetime]) -> None:
     carriers, fleets, times = zip(*rows, strict=True)
-    columns = {name: pa.nulls(len(rows), column.type) for name, column in TABLE.items()}
+    columns = {name: pa.nulls(len(rows), column.type) for name, column in AIRLINES.items()}
     columns |= {"carrier": pa.array(carriers), "fleet": pa.array(fleets, pa.int32())}
     pq.write_table(
         pa.table(columns | {"valid_from": pa.array(times, pa.timestamp("us", "UTC"))}),
@@ -207,5 +154,5 @@ def test_a_view_that_fails_keeps_no_other_from_being_written_and_is_tried_again(
     with pytest.raises(DefinitionError, match="'aaa': its table cannot be read"):
         materialize(airlines, plan, redis_url, incremental=True)
     assert fleets(plan, redis_url) == [3, 2]
-    pq.write_table(pa.table(TABLE), airlines / "data" / "fleets.parquet")
+    pq.write_table(pa.table(AIRLINES), airlines / "data" / "fleets.parquet")
     assert materialize(airlines, plan, redis_url, incremental=True) == {"aaa": 3, "airlines": 0}

@@ -13,24 +13,8 @@ from feast import FeatureStore
 
 from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.feast_repo.registration import register
-from headrace.featurestore.offline.feature_log import ParquetFeatureLog
-from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, SourceSpec, StreamViewSpec
-from headrace.schemas.plan import Plan
-from headrace.streams.columnar.lists import Lists
-from headrace.streams.sinks import OnlineRows
-from tests.support.carrier_delays import START, at_ms, delays
-
-SOURCE = SourceSpec(
-    name="s",
-    topic="t",
-    reader_schema="{}",
-    writer_schemas={},
-    timestamp_field="at",
-    tile_ms=1,
-    late_tiles=0,
-    max_future_ms=0,
-    shards=0,
-)
+from headrace.featurestore.offline.feature_log import ParquetFeatureLog, ViewLog
+from tests.support.carrier_delays import START, delays
 
 
 def files(folder: Path) -> list[Path]:
@@ -93,64 +77,30 @@ def test_every_flush_writes_one_file_and_leaves_nothing_unfinished(tmp_path: Pat
         log.flush()
         log.flush()
     assert len(files(tmp_path / "log")) == 3
-    assert all(file.suffix == ".parquet" for file in files(tmp_path / "log"))
+    everything = [file for file in (tmp_path / "log").rglob("*") if file.is_file()]
+    assert {file.suffix for file in everything} == {".parquet"}
 
 
-def test_columns_have_the_types_of_the_plan(tmp_path: Path) -> None:
-    kinds: dict[Any, Any] = {
-        "Int32": np.array([-5], np.int64),
-        "Int64": np.array([2**62], np.int64),
-        "Float32": np.array([0.1]),
-        "Float64": np.array([2**60], np.int64),
-        "UnixTimestamp": np.array([at_ms(0)], np.int64),
-        "Bool": np.array([True]),
-    }
-    view = StreamViewSpec(
-        name="v",
-        source="s",
-        join_keys=(FieldSpec(name="a", dtype="Int32"), FieldSpec(name="b", dtype="String")),
-        aggregations=tuple(
-            AggregationSpec(feature=k.lower(), function="last", column="x", window_ms=1, hop_ms=1, dtype=k)
-            for k in kinds
-        ),
-    )
-    log = ParquetFeatureLog(tmp_path, Plan(project="p", sources=(SOURCE,), stream_views=(view,)))
-    features = tuple((values, np.array([True])) for values in kinds.values())
-    log.append(OnlineRows("v", (np.array([7]), np.array(["é".encode()])), features, 0, 1, at_ms(0)))
-    log.flush()
-    (file,) = (tmp_path / "v" / "event_day=2013-01-01").iterdir()
-    table = pq.ParquetFile(file).read()
-    assert [str(kind) for kind in table.schema.types][:8] == [
-        "int32",
-        "string",
-        "int32",
-        "int64",
-        "float",
-        "double",
-        "timestamp[ms, tz=UTC]",
-        "bool",
-    ]
-    row = table.to_pylist()[0]
-    assert (row["a"], row["b"], row["int32"], row["int64"], row["float64"]) == (7, "é", -5, 2**62, 2.0**60)
-    assert (row["unixtimestamp"], row["bool"]) == (START, True)
+def test_an_opened_log_has_a_file_of_no_rows_that_readers_take_for_the_view(
+    tmp_path: Path, repo: Path
+) -> None:
+    plan = compile_features(repo).plan()
+    ParquetFeatureLog(tmp_path, plan)
+    log = ViewLog(tmp_path, plan, "carrier_delays")
+    ((folder, (file,)),) = log.days()
+    assert (folder.name, log.files()) == ("event_day=1970-01-01", [file])
+    assert pq.read_table(file).num_rows == 0
+    assert pq.read_schema(file).names[:4] == ["carrier", "n_1h", "mean_1h", "seats_max_1d"]
 
 
-def test_lists_are_lists_of_the_log(tmp_path: Path) -> None:
-    functions = {"last_2": "Array(Float64)", "last_3": "Array(String)"}
-    aggregations = tuple(
-        AggregationSpec(feature=name, function=name, column="x", window_ms=10, hop_ms=10, dtype=dtype)
-        for name, dtype in functions.items()
-    )
-    key = FieldSpec(name="k", dtype="Int64")
-    view = StreamViewSpec(name="v", source=SOURCE.name, join_keys=(key,), aggregations=aggregations)
-    log = ParquetFeatureLog(tmp_path, Plan(project="p", sources=(SOURCE,), stream_views=(view,)))
-    for offset, lengths in ((1, [2, 0]), (2, [1, 2])):
-        valid, lengths = np.array([length > 0 for length in lengths]), np.array(lengths)
-        numbers, texts = np.arange(3.0)[: lengths.sum()], np.array([b"a", "é".encode(), b""])[: lengths.sum()]
-        features = ((Lists(numbers, lengths), valid), (Lists(texts, lengths), valid))
-        log.append(OnlineRows("v", (np.array([5, 6]),), features, 0, offset, 7))
-    log.flush()
-    (file,) = (file for file in (tmp_path / "v").rglob("*.parquet") if "empty" not in file.name)
-    table = pq.ParquetFile(file).read().to_pydict()
-    assert table["last_2"] == [[0.0, 1.0], None, [0.0], [1.0, 2.0]]
-    assert table["last_3"] == [["a", "é"], None, ["a"], ["é", ""]]
+def test_a_new_ttl_or_writer_schema_is_no_other_definition(tmp_path: Path, repo: Path) -> None:
+    plan = compile_features(repo).plan()
+    (view,), (source,) = plan.stream_views, plan.sources
+
+    def definition(**update: Any) -> str:
+        return ViewLog(tmp_path, plan.model_copy(update=update), "carrier_delays").definition
+
+    same = definition()
+    assert definition(stream_views=(view.model_copy(update={"ttl_ms": 1}),)) == same
+    assert definition(sources=(source.model_copy(update={"writer_schemas": {9: "{}"}}),)) == same
+    assert definition(sources=(source.model_copy(update={"late_tiles": 9}),)) != same
