@@ -129,8 +129,9 @@ def _strings(series: Any, null: NDArray[np.bool_]) -> Column:
 
 def _numbers(series: Any, null: NDArray[np.bool_], dtype: Any) -> NDArray[Any]:
     """Values of a numeric column, 0 where null."""
+    zero = False if dtype is np.bool_ else 0
     try:
-        values: NDArray[Any] = (series.mask(null, 0) if null.any() else series).to_numpy(dtype)
+        values: NDArray[Any] = (series.mask(null, zero) if null.any() else series).to_numpy(dtype)
     except (OverflowError, ValueError, TypeError) as error:
         raise _misfit(series, f"does not fit {np.dtype(dtype)} ({error})") from error
     return values

@@ -74,6 +74,8 @@ class _Texts:
 
     def _add_members(self, name: str, members: dict[str, Any], names: set[str]) -> None:
         for member, value in sorted(members.items()):
+            if isinstance(value, staticmethod | classmethod):
+                value = value.__func__
             if isinstance(value, (FunctionType, *_PLAIN, tuple, list, dict, set, frozenset)):
                 self._add(f"{name}.{member}", value, names)
 

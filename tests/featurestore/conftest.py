@@ -43,3 +43,17 @@ def append(repo: Path) -> Callable[[str], None]:
             file.write(textwrap.dedent(text))
 
     return write
+
+
+@pytest.fixture
+def write_udf(replace: Callable[[str, str], None]) -> Callable[..., None]:
+    """Give the view a udf with this body, which derives the column that `mean_1h` is of."""
+
+    def change(body: str, column: str = "hours", mode: str = "pandas", tags: str = "") -> None:
+        replace('column="dep_delay"', f'column="{column}"')
+        replace("dep_delay=0.01", f"{column}=0.01")
+        replace('tags={"headrace.quantum"', f'udf=late, mode="{mode}", tags={{{tags}"headrace.quantum"')
+        helpers = "LEAST = 1\n\ndef in_hours(minutes):\n    return minutes / 60\n"
+        replace("carrier_delays = ", f"{helpers}\ndef late(df):\n{body.strip(chr(10))}\n\ncarrier_delays = ")
+
+    return change

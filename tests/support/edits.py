@@ -12,6 +12,12 @@ from headrace.schemas.errors import DefinitionError
 
 Replace = Callable[[str, str], None]
 Append = Callable[[str], None]
+WriteUdf = Callable[..., None]
+GOOD_UDF = """
+    df = df[df["seats"] > LEAST]
+    df["hours"] = in_hours(df["dep_delay"])
+    return df.sort_values("note")
+"""
 
 
 def refusal(repo: Path) -> DefinitionError:

@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.feast_repo.registration import register
-from headrace.featurestore.udfs.loading import load_udfs
-from headrace.schemas.avro import Column
-from headrace.schemas.errors import DefinitionError, PlanError
+from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import ColumnSpec, UdfSpec
-from headrace.schemas.plan import Plan
-from tests.support.edits import Replace
-
-GOOD = """
-    df = df[df["seats"] > LEAST]
-    df["hours"] = in_hours(df["dep_delay"])
-    return df.sort_values("note")
-"""
-
-
-@pytest.fixture
-def write(repo: Path, replace: Replace) -> Callable[..., None]:
-    """Give the view a udf with this body, which derives the column that `mean_1h` is of."""
-
-    def change(body: str, column: str = "hours", mode: str = "pandas", tags: str = "") -> None:
-        replace('column="dep_delay"', f'column="{column}"')
-        replace("dep_delay=0.01", f"{column}=0.01")
-        replace('tags={"headrace.quantum"', f'udf=late, mode="{mode}", tags={{{tags}"headrace.quantum"')
-        helpers = "LEAST = 1\n\ndef in_hours(minutes):\n    return minutes / 60\n"
-        replace("carrier_delays = ", f"{helpers}\ndef late(df):\n{body.strip(chr(10))}\n\ncarrier_delays = ")
-
-    return change
+from tests.support.edits import GOOD_UDF, Replace, WriteUdf
 
 
 def udf_of(repo: Path) -> UdfSpec:
@@ -56,9 +29,9 @@ def refusal(repo: Path) -> str:
 
 
 def test_the_plan_has_its_text_with_what_it_names_its_inputs_and_derived_columns(
-    repo: Path, write: Any
+    repo: Path, write_udf: WriteUdf
 ) -> None:
-    write(GOOD)
+    write_udf(GOOD_UDF)
     udf = udf_of(repo)
     for text in ("def late(df):", "LEAST", "1", "def in_hours(minutes):"):
         assert text in udf.source
@@ -71,10 +44,12 @@ def test_the_plan_has_its_text_with_what_it_names_its_inputs_and_derived_columns
 @pytest.mark.parametrize(
     "change", [('seats"] >', 'seats"] >='), ("LEAST = 1", "LEAST = 2"), ("/ 60", "/ 61")]
 )
-def test_another_text_is_another_definition(repo: Path, write: Any, replace: Replace, change: Any) -> None:
+def test_another_text_is_another_definition(
+    repo: Path, write_udf: WriteUdf, replace: Replace, change: Any
+) -> None:
     from headrace.streams.state.fingerprint import definition_of
 
-    write(GOOD)
+    write_udf(GOOD_UDF)
     before = compile_features(repo).plan()
     assert compile_features(repo).plan().hash == before.hash
     replace(*change)
@@ -83,8 +58,8 @@ def test_another_text_is_another_definition(repo: Path, write: Any, replace: Rep
     assert definition_of(after, after.sources[0]) != definition_of(before, before.sources[0])
 
 
-def test_what_is_around_it_is_no_part_of_it(repo: Path, write: Any, replace: Replace) -> None:
-    write(GOOD)
+def test_what_is_around_it_is_no_part_of_it(repo: Path, write_udf: WriteUdf, replace: Replace) -> None:
+    write_udf(GOOD_UDF)
     before = udf_of(repo)
     replace("ttl=timedelta(days=1)", "ttl=timedelta(days=2)")
     assert udf_of(repo) == before
@@ -124,21 +99,24 @@ def test_a_lambda_is_known_by_its_own_text(repo: Path, replace: Replace) -> None
     assert udf_of(repo).source == 'lambda df: df[df["seats"] > 5]'
 
 
-def test_a_tag_says_which_columns_it_is_given(repo: Path, write: Any) -> None:
-    write(GOOD.replace('"note"', '"seats"'), tags='"headrace.columns": "seats, dep_delay, flight", ')
+def test_a_tag_says_which_columns_it_is_given(repo: Path, write_udf: WriteUdf) -> None:
+    write_udf(GOOD_UDF.replace('"note"', '"seats"'), tags='"headrace.columns": "seats, dep_delay, flight", ')
     names = [column.name for column in udf_of(repo).inputs]
     assert names == ["carrier", "flight", "dep_delay", "seats", "departed_at"]
 
 
 REFUSED = {
-    "another mode": ({"body": GOOD, "mode": "python"}, ("mode is 'python'", 'mode="pandas"')),
-    "an unknown column": ({"body": GOOD.replace("dep_delay", "delay")}, ("KeyError: 'delay'", "dep_delay")),
+    "another mode": ({"body": GOOD_UDF, "mode": "python"}, ("mode is 'python'", 'mode="pandas"')),
+    "an unknown column": (
+        {"body": GOOD_UDF.replace("dep_delay", "delay")},
+        ("KeyError: 'delay'", "dep_delay"),
+    ),
     "no derived column": (
-        {"body": GOOD.replace('"hours"', '"hors"'), "column": "hours"},
+        {"body": GOOD_UDF.replace('"hours"', '"hors"'), "column": "hours"},
         ("no column 'hours'", "Did you mean 'hors'?"),
     ),
     "no DataFrame": ({"body": ' return df["seats"]\n'}, ("is a Series, not a DataFrame",)),
-    "a lost index": ({"body": GOOD.replace('"note")', '"note").reset_index()')}, ("lost the index",)),
+    "a lost index": ({"body": GOOD_UDF.replace('"note")', '"note").reset_index()')}, ("lost the index",)),
     "a row twice": (
         {"body": ' import pandas\n df["hours"] = 1.0\n return pandas.concat([df, df])\n'},
         ("a record twice",),
@@ -170,78 +148,20 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("given", "said"), REFUSED.values(), ids=REFUSED.keys())
-def test_refuses(repo: Path, write: Any, given: dict[str, str], said: tuple[str, ...]) -> None:
-    write(**given)
+def test_refuses(repo: Path, write_udf: WriteUdf, given: dict[str, str], said: tuple[str, ...]) -> None:
+    write_udf(**given)
     error = refusal(repo)
     for words in said:
         assert words in error
 
 
-def test_a_type_that_no_sample_tells_is_told_by_a_conversion(repo: Path, write: Any) -> None:
-    write(
+def test_a_type_that_no_sample_tells_is_told_by_a_conversion(repo: Path, write_udf: WriteUdf) -> None:
+    write_udf(
         ' df = df[df["note"] == "never"]\n df["hours"] = df["note"].str.len().astype("float64")\n return df\n'
     )
     assert {c.name: c.kind for c in udf_of(repo).outputs}["hours"] == "double"
 
 
-def test_one_that_fails_on_some_samples_is_not_refused(repo: Path, write: Any) -> None:
-    write(' df["hours"] = df["note"].fillna("1").map(float)\n return df\n')
+def test_one_that_fails_on_some_samples_is_not_refused(repo: Path, write_udf: WriteUdf) -> None:
+    write_udf(' df["hours"] = df["note"].fillna("1").map(float)\n return df\n')
     assert {c.name: c.kind for c in udf_of(repo).outputs}["hours"] == "double"
-
-
-def columns(n: int) -> dict[str, Column]:
-    def column(values: Any) -> Column:
-        return Column(np.array(values), np.ones(n, np.bool_))
-
-    return {
-        "carrier": column([b"UA"] * n), "origin": column([b"EWR"] * n), "flight": column(range(n)),
-        "dep_delay": column([30.0] * n), "seats": column(list(range(n))), "note": column([b"n"] * n),
-        "departed_at": column([1_700_000_000_000] * n),
-    }  # fmt: skip
-
-
-def test_a_process_loads_it_from_the_repository_and_runs_it(repo: Path, write: Any) -> None:
-    write(GOOD)
-    plan = compile_features(repo).plan()
-    made = load_udfs(repo, Plan.from_json(plan.to_json()))["carrier_delays"].apply(
-        np.arange(7, 12), columns(5)
-    )
-    assert made.rows.tolist() == [2, 3, 4]
-    assert made.columns["hours"].values.tolist() == [0.5, 0.5, 0.5]
-    assert made.columns["seats"].values.tolist() == [2, 3, 4]
-
-
-def test_a_repository_other_than_the_one_applied_is_refused(repo: Path, write: Any, replace: Replace) -> None:
-    write(GOOD)
-    plan = compile_features(repo).plan()
-    replace("LEAST = 1", "LEAST = 3")
-    with pytest.raises(PlanError, match="'carrier_delays' is not the one of the plan"):
-        load_udfs(repo, plan)
-
-
-def test_what_it_does_to_its_frame_does_not_reach_the_records(repo: Path, write: Any) -> None:
-    write(' df["hours"] = 1.0\n df.loc[:, "seats"] = -1\n df.iloc[:, 3] = 0.0\n return df\n')
-    given = columns(5)
-    load_udfs(repo, compile_features(repo).plan())["carrier_delays"].apply(np.arange(5), given)
-    assert given["seats"].values.tolist() == [0, 1, 2, 3, 4]
-
-
-def test_a_worker_without_udfs_imports_neither_pandas_nor_feast() -> None:
-    program = """
-import sys
-from types import SimpleNamespace
-import headrace.deploy.processes, headrace.featurestore.online.writer
-import headrace.streams.worker.rebuild, headrace.streams.worker.process
-import headrace.featurestore.offline.feature_log
-from tests.support.purchases import purchases_plan
-from headrace.streams.log.records import LogRecords
-from headrace.streams.state.source_partition import SourcePartition
-from tests.support.purchase_record import record
-
-plan = purchases_plan()
-assert headrace.deploy.processes._udfs(SimpleNamespace(project_dir=None), plan) == {}
-SourcePartition(plan, plan.sources[0], 0, {}).process(LogRecords.of([record(0, 10)]))
-print(sorted({"pandas", "feast"} & set(sys.modules)))
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert (done.stdout.strip(), done.stderr) == ("[]", "")
