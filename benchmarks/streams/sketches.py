@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from headrace.schemas.avro import Column
 from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec
 from headrace.streams.columnar.batch import Batch
-from headrace.streams.state.view_group import GroupState
+from headrace.streams.state.view_group import ViewGroup
 
 WINDOW_MS, HOP_MS = 3_600_000, 300_000
 RANGE, ROUNDS = 4_000, 12
@@ -49,7 +49,7 @@ class Purchases:
         )
         key = FieldSpec(name="key", dtype="Int64")
         view = StreamViewSpec(name="v", source="s", join_keys=(key,), aggregations=(spec,))
-        self.state = GroupState([view], lambda name: np.int64 if name == "key" else np.float64)
+        self.state = ViewGroup([view], lambda name: np.int64 if name == "key" else np.float64)
 
     def batch(self, event_ms: NDArray[np.int64]) -> Batch:
         """A record at each of these times."""

@@ -20,7 +20,7 @@ from headrace.schemas.feature_specs import StreamViewSpec
 from headrace.streams.columnar.batch import Batch
 from headrace.streams.log.records import LogRecords
 from headrace.streams.sinks import OnlineRows
-from headrace.streams.state.view_group import GroupState
+from headrace.streams.state.view_group import ViewGroup
 
 MAX_PARTITIONS = 4096  # of an event topic: ties between partitions are broken by (offset, partition)
 
@@ -79,7 +79,7 @@ class PartitionState(ABC):
         Wall clock when a record was processed last, epoch milliseconds; None before the first.
     """
 
-    def __init__(self, definition: str, topic: str, partition: int, groups: Sequence[GroupState]) -> None:
+    def __init__(self, definition: str, topic: str, partition: int, groups: Sequence[ViewGroup]) -> None:
         self.definition, self.topic, self.partition = definition, topic, partition
         self.groups = {group.name: group for group in groups}
         self.next_offset = 0

@@ -16,7 +16,7 @@ from headrace.streams.log.records import LogRecords
 from headrace.streams.state.fingerprint import definition_of
 from headrace.streams.state.partition import MAX_PARTITIONS, Effects, PartitionState, groups_of
 from headrace.streams.state.shuffle import Block, decode_block
-from headrace.streams.state.view_group import GroupState
+from headrace.streams.state.view_group import ViewGroup
 
 
 class Shard(PartitionState):
@@ -26,7 +26,7 @@ class Shard(PartitionState):
         views = plan.views_of(source.name)
         intake = Intake(source, views, partition)
         shuffled = groups_of(view for view in views if not plan.is_direct(view))
-        states = [GroupState(group, intake.dtype(group[0])) for group in shuffled]
+        states = [ViewGroup(group, intake.dtype(group[0])) for group in shuffled]
         topic = topics.shuffle(plan.project, source.name)
         super().__init__(definition_of(plan, source), topic, partition, states)
         self._source_offsets: dict[int, int] = {}

@@ -17,7 +17,7 @@ from headrace.streams.log.records import LogRecords
 from headrace.streams.state.fingerprint import definition_of
 from headrace.streams.state.partition import MAX_PARTITIONS, Effects, PartitionState, groups_of
 from headrace.streams.state.shuffle import Block, encode_block, split
-from headrace.streams.state.view_group import GroupState
+from headrace.streams.state.view_group import ViewGroup
 
 
 class SourcePartition(PartitionState):
@@ -39,8 +39,8 @@ class SourcePartition(PartitionState):
         direct = groups_of(view for view in views if plan.is_direct(view))
         shuffled = groups_of(view for view in views if not plan.is_direct(view))
         # Groups without state here: they know which columns their blocks need.
-        self._shuffled = [GroupState(group, self.intake.dtype(group[0])) for group in shuffled]
-        states = [GroupState(group, self.intake.dtype(group[0])) for group in direct]
+        self._shuffled = [ViewGroup(group, self.intake.dtype(group[0])) for group in shuffled]
+        states = [ViewGroup(group, self.intake.dtype(group[0])) for group in direct]
         super().__init__(definition_of(plan, source), source.topic, partition, states)
 
     @property
@@ -127,7 +127,7 @@ class SourcePartition(PartitionState):
             for shard in range(self._shards)
         ]
 
-    def _of_block(self, group: GroupState, taken: Taken) -> Batch:
+    def _of_block(self, group: ViewGroup, taken: Taken) -> Batch:
         batch = taken.batch_of(group.views[0]).select(group.columns)
         order = batch.order * MAX_PARTITIONS + self.partition
         return Batch(batch.event_ms, order, batch.offset, batch.columns)

@@ -14,7 +14,7 @@ from headrace.schemas.feature_specs import FieldSpec, StreamViewSpec
 from headrace.schemas.feature_types import FLAT_TYPES
 from headrace.streams.aggregations import AGGREGATIONS, LAST_K
 from headrace.streams.columnar.hashing import hash_values
-from headrace.streams.state.view_group import GroupState
+from headrace.streams.state.view_group import ViewGroup
 from tests.support.aggregation_states import (
     INTEGERS,
     QUANTUM,
@@ -219,7 +219,7 @@ def test_no_quantum_makes_a_number_that_its_type_cannot_hold(function, dtype, qu
     spec = specs(function, REALS, dtype=dtype)[0].model_copy(update={"quantum": quantum})
     key = FieldSpec(name="key", dtype="Int64")
     view = StreamViewSpec(name="v", source="s", join_keys=(key,), aggregations=(spec,))
-    state = GroupState([view], lambda _: np.float64)
+    state = ViewGroup([view], lambda _: np.float64)
     state.advance(0)
     state.add(batch_of([(0, n, (n * 2.0**40) * quantum) for n in range(60)], REALS))
     (got,) = result(state)

@@ -8,7 +8,7 @@ from headrace.schemas.avro import Column
 from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec
 from headrace.streams.aggregations import AGGREGATIONS
 from headrace.streams.columnar.batch import Batch
-from headrace.streams.state.view_group import GroupState
+from headrace.streams.state.view_group import ViewGroup
 
 INTEGERS, REALS = "long", "double"
 WINDOWS = [(60, 10), (30, 30), (0, 0)]
@@ -26,12 +26,12 @@ def specs(function: str, kind: str, precision: int = 6, dtype: str | None = None
     ]  # fmt: skip
 
 
-def state_of(function: str, kind: str, precision: int = 6, dtype: str | None = None) -> GroupState:
+def state_of(function: str, kind: str, precision: int = 6, dtype: str | None = None) -> ViewGroup:
     key = FieldSpec(name="key", dtype="Int64")
     view = StreamViewSpec(
         name="v", source="s", join_keys=(key,), aggregations=tuple(specs(function, kind, precision, dtype))
     )
-    return GroupState([view], lambda _: np.int64 if kind == INTEGERS else np.float64)
+    return ViewGroup([view], lambda _: np.int64 if kind == INTEGERS else np.float64)
 
 
 def batch_of(events: list[tuple[int, int, object]], kind: str, first: int = 0) -> Batch:
@@ -45,7 +45,7 @@ def batch_of(events: list[tuple[int, int, object]], kind: str, first: int = 0) -
     return Batch(times, order, offset, {"key": key, "x": Column(cells, known)})
 
 
-def result(state: GroupState) -> list[object]:
+def result(state: ViewGroup) -> list[object]:
     (rows,) = state.emit(0, 10**9)
     return [v[:1].tolist()[0] if ok[0] else None for v, ok in rows.features]
 

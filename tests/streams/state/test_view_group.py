@@ -8,21 +8,21 @@ from headrace.schemas.avro import Column
 from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec
 from headrace.streams.columnar.batch import Batch
 from headrace.streams.columnar.key_table import decode_key
-from headrace.streams.state.view_group import GroupState
+from headrace.streams.state.view_group import ViewGroup
 
 HOP_MS = 10
 
 
-def state() -> GroupState:
+def state() -> ViewGroup:
     spec = AggregationSpec(
         feature="n", function="count", column="x", window_ms=HOP_MS, hop_ms=HOP_MS, dtype="Int64"
     )
     key = FieldSpec(name="key", dtype="Int64")
     view = StreamViewSpec(name="v", source="s", join_keys=(key,), aggregations=(spec,))
-    return GroupState([view], lambda _: np.int64)
+    return ViewGroup([view], lambda _: np.int64)
 
 
-def apply(one: GroupState, keys: list[int], now_ms: int, offset: int) -> dict[int, int]:
+def apply(one: ViewGroup, keys: list[int], now_ms: int, offset: int) -> dict[int, int]:
     """A record of each key at that time, then what is emitted."""
     known, number = np.ones(len(keys), np.bool_), np.array(keys, np.int64)
     offsets = np.arange(offset, offset + len(keys))
@@ -37,7 +37,7 @@ def apply(one: GroupState, keys: list[int], now_ms: int, offset: int) -> dict[in
     }
 
 
-def written(one: GroupState) -> tuple[set[int], set[int]]:
+def written(one: ViewGroup) -> tuple[set[int], set[int]]:
     """Keys whose state a checkpoint writes, and those that it deletes."""
     kept = {decode_key(raw)[0] for raw, _ in one.snapshot()}
     return kept, {decode_key(raw)[0] for raw in one.take_freed()}
