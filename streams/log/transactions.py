@@ -54,6 +54,11 @@ class TransactionalProducer(LogProducer):
         timeout_ms = round(timeout_s * 1000)
         super().__init__(kafka, {"transactional.id": self._identity(), "transaction.timeout.ms": timeout_ms})
         self._open = False
+        self._undelivered: KafkaError | None = None
+
+    def _delivered(self, error: Any, message: Any) -> None:
+        super()._delivered(error, message)
+        self._undelivered = self._undelivered or error
 
     def _identity(self) -> str:
         return f"{self._name}.{uuid.uuid4().hex[:12]}"
@@ -89,13 +94,20 @@ class TransactionalProducer(LogProducer):
         if not self._open:
             self._retrying(lambda: self._producer.init_transactions(_REQUEST_S))
             self._open = True
-        self._failure = None
+        self._failure = self._undelivered = None
         self._producer.begin_transaction()
         for topic, partition, entries in batches:
             self.send_all(topic, partition, entries)
-        if self._producer.flush() or self._failure:
-            raise KafkaException(KafkaError(KafkaError._FAIL, self._failure or "records are left unsent"))
+        if self._producer.flush() or self._undelivered is not None:
+            raise KafkaException(self._undelivered or KafkaError(KafkaError._TIMED_OUT))
+        self._send_offsets(places, member)
+        self._end()
+
+    def _send_offsets(self, places: Sequence[TopicPartition], member: Any) -> None:
+        """Have the group check the member, and take its offsets once the transaction is committed."""
         self._retrying(lambda: self._producer.send_offsets_to_transaction(list(places), member, _REQUEST_S))
+
+    def _end(self) -> None:
         self._retrying(lambda: self._producer.commit_transaction(_REQUEST_S))
 
     def _retrying(self, request: Any) -> None:
