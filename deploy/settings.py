@@ -97,7 +97,7 @@ class Settings(BaseSettings):
         FaustConfig.metrics_port,
         ge=0,
         le=65_535,
-        description="port of `host` where a process tells of its health; 0: nowhere",
+        description="port of `host` where a process shows its health; 0: nowhere",
     )
     stuck_s: float = Field(
         FaustConfig.stuck_s,
@@ -268,7 +268,14 @@ class _File(PydanticBaseSettingsSource):
 
 
 def load_settings(project_dir: Path, **given: Any) -> Settings:
-    """Read the settings of a project. Values in `given` come before all others, unless they are None.
+    """Read the settings of a project.
+
+    Parameters
+    ----------
+    project_dir
+        The Feast repository.
+    given
+        Settings by name that come before the environment, unless they are None.
 
     Raises
     ------

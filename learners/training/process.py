@@ -81,7 +81,7 @@ class TrainProcess:
                 "fetch.wait.max.ms": self._config.fetch_wait_ms,
             }
         )
-        letters = DeadLetters(self._producer, plan.project)
+        dead_letters = DeadLetters(self._producer, plan.project)
         pointers = ModelPointers(redis_client(redis_url), plan.project)
         self._examples: dict[str, ExampleConsumer] = {}
         self._closings: dict[str, ClosingConsumer] = {}
@@ -97,7 +97,7 @@ class TrainProcess:
                 project,
                 store,
                 pointers,
-                letters,
+                dead_letters,
                 self._producer.flush_blocking,
                 publish_every_s,
             )
@@ -108,7 +108,7 @@ class TrainProcess:
                 router.partitions,
                 self._producer,
                 pointers,
-                letters,
+                dead_letters,
             )
             self._examples[examples.topic] = examples
             self._closings[closings.topic] = closings
