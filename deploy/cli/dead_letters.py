@@ -29,7 +29,7 @@ Until = Annotated[datetime | None, typer.Option(help="Refused before this time, 
 
 
 @app.command(name="list")
-def list_letters(
+def list_dead_letters(
     project: Project = HERE,
     late: Late = False,
     topic: Topic = None,
@@ -73,7 +73,7 @@ def replay(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Send refused records to their topics again, each once."""
-    from headrace.deploy.commands.dead_letters import DeadLetterLog, FoundLetter
+    from headrace.deploy.commands.dead_letters import DeadLetterLog, LoggedDeadLetter
     from headrace.deploy.commands.replay import Replay, definitions_of, objection
     from headrace.deploy.processes import current_plan
 
@@ -83,10 +83,10 @@ def replay(
 
     definitions = definitions_of(current_plan(settings)[1])
 
-    def against(found: FoundLetter) -> str | None:
-        return objection(found.letter, settings.project_name, definitions)
+    def objection_to(logged: LoggedDeadLetter) -> str | None:
+        return objection(logged.letter, settings.project_name, definitions)
 
-    records = {f.letter.id: (f.letter.topic, against(f)) for f in islice(log.find(selection), limit)}
+    records = {f.letter.id: (f.letter.topic, objection_to(f)) for f in islice(log.find(selection), limit)}
     for (name, why_not), count in sorted(Counter(records.values()).items(), key=str):
         typer.echo(f"{name}: {count:,} {'not sent: ' + why_not if why_not else 'to send'}")
     wanted = sum(why_not is None for _, why_not in records.values())
@@ -95,7 +95,7 @@ def replay(
         return
     if not yes:
         typer.confirm(f"send {wanted:,} records again?", abort=True)
-    chosen = (found for found in islice(log.find(selection), limit) if against(found) is None)
+    chosen = (logged for logged in islice(log.find(selection), limit) if objection_to(logged) is None)
     typer.echo(f"sent {Replay(settings.kafka_access, log.topic).run(chosen):,} records")
 
 

@@ -1,4 +1,4 @@
-"""`headrace backfill`: its partitions in processes of their own, and the state to the worker."""
+"""`headrace backfill`: runs partitions in processes of their own, and hands the state over to workers."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from headrace.streams.log.records import LogRecord
 from headrace.streams.state.fingerprint import definition_of
 from headrace.streams.worker.consumer_group import workers_run
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What the processes of a backfill share."""
+    """The parameters of a backfill, for each of its processes."""
 
     plan: Plan
     view: str
@@ -50,7 +50,7 @@ class _Job:
         return self.plan.source(self.plan.stream_view(self.view).source)
 
     def transforms(self) -> dict[str, Transform]:
-        """What executes the udfs of the views on the topic. Feast and pandas are imported for one only."""
+        """Load the udfs of the views on the topic. Feast and pandas are imported only where there is one."""
         repository = udf_repository(self.plan.views_of(self.source.name), self.repo_dir)
         if repository is None:
             return {}
@@ -73,14 +73,14 @@ class _Job:
 
 
 class Backfill:
-    """A backfill of one view.
+    """Runs the window code of one view over past events.
 
     Parameters
     ----------
     plan
         The plan in force.
     view
-        The stream view.
+        Name of the stream view.
     kafka
         How to reach Kafka.
     feature_log
@@ -88,11 +88,11 @@ class Backfill:
     work
         Folder for the state of this backfill.
     span
-        Which rows are written.
+        The times as of which rows are written.
     events
-        File or folder of past events; None takes those in Kafka.
+        File or folder of past events; None for those in Kafka.
     repo_dir
-        The Feast repository, which has the udfs of stream views; needed for those alone.
+        The Feast repository, for the udfs of stream views; None where there are none.
 
     Raises
     ------
@@ -118,21 +118,28 @@ class Backfill:
         if self._files is not None:
             self._ends = dict.fromkeys(self._files.partitions)
         else:
-            found = end_offsets(kafka, [self._source.topic])
-            self._ends = {partition: end for (_, partition), end in sorted(found.items())}
+            ends = end_offsets(kafka, [self._source.topic])
+            self._ends = {partition: end for (_, partition), end in sorted(ends.items())}
         self._transforms = self._job.transforms()
-        self._partition(next(iter(self._ends)))  # says at once what cannot be done
+        self._partition(next(iter(self._ends)))  # raises at once for what cannot be done
 
     def _partition(self, number: int) -> PartitionBackfill:
         return self._job.partition(number, self._transforms)
 
-    def run(self, processes: int, tell: Tell) -> None:
-        """Run all partitions to their ends, so many at a time, then what is behind the shuffle.
+    def run(self, processes: int, report: Report) -> None:
+        """Run all partitions to their ends, then the shards behind the shuffle.
+
+        Parameters
+        ----------
+        processes
+            Number of partitions, or shards, at a time.
+        report
+            Called with lines that say how far each is.
 
         Raises
         ------
         HeadraceError
-            When the view cannot be backfilled, or a partition fails; what is done stays, and is not repeated.
+            When the view cannot be backfilled, or a partition fails. Finished work stays and is not repeated.
         """
         context = multiprocessing.get_context("spawn")
         with context.Manager() as manager, ProcessPoolExecutor(processes, context) as pool:
@@ -141,21 +148,24 @@ class Backfill:
                 pool.submit(_run_partition, self._job, number, end, progress)
                 for number, end in self._ends.items()
             ]
-            _await(partitions, progress, tell)
+            _await(partitions, progress, report)
             shards = [
                 pool.submit(_run_shard, self._job, number, [*self._ends], progress)
                 for number in range(self._source.shards)
             ]
-            _await(shards, progress, tell)
+            _await(shards, progress, report)
         if self._files is not None and not self._files.has_offsets:
             job = self._job
             dropped = drop_other_rows(job.feature_log, self._plan, job.view, job.span)
-            tell(f"{dropped:,} rows that a worker had written of that time have given way")
+            report(f"{dropped:,} rows that a worker had written of that time have given way")
 
-    def hand_over(self, tell: Tell) -> bool:
-        """Put the state into the changelog, for workers to go on at the offset behind it.
+    def hand_over(self, report: Report) -> bool:
+        """Write the state into the changelogs, for workers to go on at the offset behind it.
 
-        False, and nothing is done, where they need or can use none.
+        Returns
+        -------
+        bool
+            False, and nothing is done, where workers need no state or cannot use it.
 
         Raises
         ------
@@ -163,7 +173,7 @@ class Backfill:
             When a worker runs.
         """
         if (why_not := self._no_hand_over()) is not None:
-            tell(f"nothing is handed over: {why_not}")
+            report(f"nothing is handed over: {why_not}")
             return False
         if workers_run(self._plan, self._kafka):
             raise HeadraceError(
@@ -171,30 +181,31 @@ class Backfill:
             )
         producer = LogProducer(self._kafka)
         for number in range(self._source.shards):
-            self._hand_over_shard(producer, number, tell)
+            self._hand_over_shard(producer, number, report)
         changelog = topics.changelog(self._plan.project, self._source.name)
-        for number in self._ends:  # last: who finds these positions finds what follows from them, too
+        for number in self._ends:  # last: where these positions are, what follows from them is, too
             done = self._partition(number)
             for key, value in done.entries():
                 producer.send(changelog, number, key, value)
-            tell(f"{self._source.topic}[{number}]: workers go on at offset {done.position}")
+            report(f"{self._source.topic}[{number}]: workers go on at offset {done.position}")
         producer.flush_blocking()
         return True
 
-    def _hand_over_shard(self, producer: LogProducer, number: int, tell: Tell) -> None:
-        """Blocks into the shuffle topic, as a worker would have, then the state behind them."""
+    def _hand_over_shard(self, producer: LogProducer, number: int, report: Report) -> None:
+        """Write blocks into the shuffle topic, as a worker would have, then the state behind them."""
         project, shard = self._plan.project, self._job.shard(number, [*self._ends])
         topic = topics.shuffle(project, self._source.name)
-        for one in shard.blocks():
-            producer.send(topic, number, None, one.block)
+        for past in shard.blocks():
+            producer.send(topic, number, None, past.block)
         producer.flush_blocking()
         behind = end_offsets(self._kafka, [topic])[topic, number]
         for key, value in shard.hand_over(behind):
             producer.send(topics.shuffle_changelog(project, self._source.name), number, key, value)
         producer.flush_blocking()
-        tell(f"{topic}[{number}]: workers go on at offset {behind}")
+        report(f"{topic}[{number}]: workers go on at offset {behind}")
 
     def _no_hand_over(self) -> str | None:
+        """Return the reason why nothing is handed over, or None."""
         if self._files is not None and not self._files.has_offsets:
             return "these events have no offsets in the topic; workers read the topic from its beginning"
         position = f"p|{definition_of(self._plan, self._source)}".encode()
@@ -221,17 +232,17 @@ def _run_shard(job: _Job, number: int, partitions: list[int], progress: Any) -> 
     progress.put(f"{name}: done at {work.position:,} blocks")
 
 
-def _await(futures: Sequence[Future[None]], progress: Any, tell: Tell) -> None:
+def _await(futures: Sequence[Future[None]], progress: Any, report: Report) -> None:
     while not all(future.done() for future in futures):
-        _report(progress, tell, wait_s=0.2)
-    _report(progress, tell, wait_s=0)
+        _drain(progress, report, wait_s=0.2)
+    _drain(progress, report, wait_s=0)
     _raise_failures(futures)
 
 
-def _report(progress: Any, tell: Tell, wait_s: float) -> None:
+def _drain(progress: Any, report: Report, wait_s: float) -> None:
     try:
         while True:
-            tell(progress.get(timeout=wait_s) if wait_s else progress.get_nowait())
+            report(progress.get(timeout=wait_s) if wait_s else progress.get_nowait())
     except queue.Empty:
         return
 

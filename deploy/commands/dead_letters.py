@@ -1,8 +1,8 @@
-"""Records that could not be processed, or came too late: finding them again, and what became of them since.
+"""`headrace dead-letters list`: the records that could not be processed or came too late, and their replays.
 
-A letter stands in its topic for ever. What was replayed is told by a *marker* behind it: a record without a
-value whose key is the letter's id and whose header says where the record went. So the topic alone knows what
-is still open, and a compaction of it would keep just that.
+A dead letter stays in its topic for ever. A *marker* behind it says that its record was replayed: a record
+without a value, whose key is the dead letter's id and whose header has the record's new place. So the topic
+alone knows what is still open, and a compaction would keep just that.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from headrace.deploy.commands.offsets import end_offsets
+from headrace.deploy.commands.text_table import text_table
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import StateError
 from headrace.schemas.records import misfit
@@ -23,13 +24,21 @@ from headrace.streams.connections.kafka import Kafka
 from headrace.streams.log.reader import read_log
 
 BEGUN = "headrace.replay-begun"  # its value: the end of the record's partition before it was sent again
-REPLAYED = "headrace.replayed"  # of a marker: where the record is now; of that record: the id of the letter
+REPLAYED = "headrace.replayed"  # of a marker: the record's new place; of that record: the dead letter's id
 _SHOWN = 32
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which letters are meant. None: any. Times are those of the letter, when the record was refused."""
+    """A choice among dead letters; None for any.
+
+    Attributes
+    ----------
+    topic, partition, kind
+        Of the record.
+    since_ms, until_ms
+        Bounds of the time at which the record was refused, epoch milliseconds; `until_ms` is not part of it.
+    """
 
     topic: str | None = None
     partition: int | None = None
@@ -38,6 +47,7 @@ class Selection:
     until_ms: int | None = None
 
     def takes(self, letter: DeadLetter, at_ms: int) -> bool:
+        """Tell whether a dead letter that was written at `at_ms` is among the chosen."""
         return (
             self.topic in (None, letter.topic)
             and self.partition in (None, letter.partition)
@@ -48,11 +58,19 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class FoundLetter:
-    """A letter, the time it was written, and where its record was sent again to: ``topic[partition]@offset``.
+class LoggedDeadLetter:
+    """A dead letter in its topic, with what is known of a replay.
 
-    `begun` is set when a replay began to send it and did not say how that ended: the end of the record's
-    partition before.
+    Attributes
+    ----------
+    letter
+        The dead letter.
+    at_ms
+        When it was written, epoch milliseconds.
+    replayed
+        Where its record was sent again to, ``topic[partition]@offset``; None where it was not.
+    begun
+        When a replay began and its end is not known: the end of the record's partition before it.
     """
 
     letter: DeadLetter
@@ -62,6 +80,7 @@ class FoundLetter:
 
     @property
     def where(self) -> str:
+        """Place of the record, ``topic[partition]@offset``."""
         return f"{self.letter.topic}[{self.letter.partition}]@{self.letter.offset}"
 
 
@@ -72,7 +91,7 @@ class _Markers:
 
 
 class DeadLetterLog:
-    """The letters of one topic, up to its end at the time of the call.
+    """Reads the dead letters of one topic, up to its end at the time of the call.
 
     Parameters
     ----------
@@ -84,7 +103,7 @@ class DeadLetterLog:
     Raises
     ------
     UnknownNameError
-        When there is no such topic.
+        When the topic does not exist.
     ServiceUnavailable
         When the broker does not answer.
     """
@@ -97,26 +116,32 @@ class DeadLetterLog:
             if message.value() is None:
                 self._take_marker(message)
 
-    def find(self, selection: Selection, replayed: bool = False) -> Iterator[FoundLetter]:
-        """Letters in log order, those of replayed records too if so wanted. A letter that a crash wrote twice
-        comes once.
+    def find(self, selection: Selection, replayed: bool = False) -> Iterator[LoggedDeadLetter]:
+        """Yield dead letters in log order, each once, also where a crash wrote one twice.
+
+        Parameters
+        ----------
+        selection
+            Which.
+        replayed
+            Whether to include those whose records were replayed.
 
         Raises
         ------
         StateError
-            When one is of a newer Headrace.
+            When a newer Headrace wrote one.
         """
         seen: set[int] = set()
         for message in self._messages():
             if message.value() is None:
                 continue
             letter, at_ms = self._letter(message), message.timestamp()[1]
-            now_at = self._markers.replayed.get(letter.id)
+            new_place = self._markers.replayed.get(letter.id)
             same = hash((letter.id, letter.reason, letter.definition))
-            if same in seen or (now_at and not replayed) or not selection.takes(letter, at_ms):
+            if same in seen or (new_place and not replayed) or not selection.takes(letter, at_ms):
                 continue
             seen.add(same)
-            yield FoundLetter(letter, at_ms, now_at, self._markers.begun.get(letter.id))
+            yield LoggedDeadLetter(letter, at_ms, new_place, self._markers.begun.get(letter.id))
 
     def _messages(self) -> Iterator[Any]:
         for message in read_log(self.kafka, self.topic, 0):
@@ -139,31 +164,37 @@ class DeadLetterLog:
             self._markers.begun.setdefault(letter, int(headers[BEGUN]))
 
 
-def to_json(found: FoundLetter) -> str:
-    """A letter as one line: its record, when it was written, and where it was replayed to."""
+def to_json(logged: LoggedDeadLetter) -> str:
+    """Render a dead letter as one line of JSON: its record, when it was written, where it was replayed to."""
     return json.dumps(
-        found.letter.model_dump(mode="json") | {"at_ms": found.at_ms, "replayed": found.replayed}
+        logged.letter.model_dump(mode="json") | {"at_ms": logged.at_ms, "replayed": logged.replayed}
     )
 
 
-def to_table(letters: Iterable[FoundLetter]) -> str:
-    """Letters as text for a terminal."""
+def to_table(letters: Iterable[LoggedDeadLetter]) -> str:
+    """Render dead letters as text for a terminal."""
     rows = [("record", "refused", "kind", "key", "bytes", "value", "reason")]
-    for found in letters:
-        letter, value = found.letter, found.letter.original_value
-        at = datetime.fromtimestamp(found.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        reason = f"{letter.reason} (replayed: {found.replayed})" if found.replayed else letter.reason
+    for logged in letters:
+        letter, value = logged.letter, logged.letter.original_value
+        refused_at = datetime.fromtimestamp(logged.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        reason = f"{letter.reason} (replayed: {logged.replayed})" if logged.replayed else letter.reason
         size = "-" if value is None else f"{len(value):,}"
         rows.append(
-            (found.where, at, letter.kind, _preview(letter.original_key), size, _preview(value), reason)
+            (
+                logged.where,
+                refused_at,
+                letter.kind,
+                _preview(letter.original_key),
+                size,
+                _preview(value),
+                reason,
+            )
         )
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(text_table(rows))
 
 
 def _preview(raw: bytes | None) -> str:
-    """The beginning of some bytes: as text where they are printable, else in hex."""
+    """Return the beginning of bytes, as text where they are printable, else in hex."""
     if raw is None:
         return "-"
     try:

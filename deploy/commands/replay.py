@@ -1,8 +1,8 @@
-"""Sending refused records again: to their topic and partition, with their bytes, key, headers and timestamp.
+"""`headrace dead-letters replay`: sends records to their topic and partition again, with key and headers.
 
-A record is sent once, whatever is interrupted: before it goes, a marker in the letters' topic tells the end
-of its partition; after it arrived, another tells where it is. A replay that finds the first without the
-second looks for the record behind that end before it sends it.
+A record is sent once, whatever is interrupted. Before it goes, a marker in the topic of dead letters names
+the end of its partition; after it has arrived, another names its place. A replay that finds the first without
+the second searches the record behind that end before it sends it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
-from headrace.deploy.commands.dead_letters import BEGUN, REPLAYED, FoundLetter
+from headrace.deploy.commands.dead_letters import BEGUN, REPLAYED, LoggedDeadLetter
 from headrace.deploy.commands.offsets import end_offsets
 from headrace.schemas import topics
 from headrace.schemas.dead_letter import DeadLetter
@@ -27,17 +27,19 @@ _MAX_BYTES = 8 << 20  # whatever was in a topic may go there again
 
 
 def definitions_of(plan: Plan) -> dict[str, str]:
-    """Event topic to the definition of the views on it that is in force."""
+    """Return, by event topic, the definition of its views that is in force."""
     return {s.topic: definition_of(plan, s) for s in plan.sources if plan.views_of(s.name)}
 
 
 def objection(letter: DeadLetter, project: str, definitions: Mapping[str, str]) -> str | None:
-    """Why a record must not be sent again, or None.
+    """Return the reason why a record must not be sent again, or None.
 
     Parameters
     ----------
+    letter
+        Its dead letter.
     project
-        The project.
+        Name of the project.
     definitions
         Event topic to the definition of its views in force.
     """
@@ -52,14 +54,14 @@ def objection(letter: DeadLetter, project: str, definitions: Mapping[str, str]) 
 
 
 class Replay:
-    """Sends letters of one topic again. Only one may run at a time.
+    """Sends the records of one topic of dead letters again. Only one may run at a time.
 
     Parameters
     ----------
     kafka
         How to reach Kafka.
     letters_topic
-        Where the letters are, and the markers go.
+        The topic of dead letters, where markers go, too.
     """
 
     def __init__(self, kafka: Kafka, letters_topic: str) -> None:
@@ -68,59 +70,59 @@ class Replay:
         self._marks = Deliveries(letters_topic)
         self._sent: set[str] = set()
 
-    def run(self, letters: Iterable[FoundLetter]) -> int:
-        """Send the records of these letters, each once. How many were sent.
+    def run(self, letters: Iterable[LoggedDeadLetter]) -> int:
+        """Send the records of dead letters, each once, and return their number.
 
         Raises
         ------
         UnknownNameError
-            When a topic is gone.
+            When an event topic is gone.
         HeadraceError
-            When a topic has lost the partition.
+            When a topic does not have the partition any more.
         DeliveryError
-            When Kafka did not take a record; those it took are marked.
+            When Kafka did not take a record. Those that it took are marked.
         """
         remaining, before = iter(letters), len(self._sent)
         while chunk := list(islice(remaining, _CHUNK)):
-            different = {found.letter.id: found for found in chunk if found.letter.id not in self._sent}
-            self._replay(list(self._not_there_yet([*different.values()])))
+            different = {logged.letter.id: logged for logged in chunk if logged.letter.id not in self._sent}
+            self._replay(list(self._not_sent_yet([*different.values()])))
         return len(self._sent) - before
 
-    def _not_there_yet(self, letters: Sequence[FoundLetter]) -> Iterator[FoundLetter]:
-        """Leaves out, and marks, what an interrupted replay had sent."""
-        there = self._search([found for found in letters if found.begun is not None])
-        for found in letters:
-            if found.letter.id in there:
-                self._mark(found.letter, REPLAYED, there[found.letter.id])
+    def _not_sent_yet(self, letters: Sequence[LoggedDeadLetter]) -> Iterator[LoggedDeadLetter]:
+        """Leave out, and mark, records that an interrupted replay had sent."""
+        places = self._search([logged for logged in letters if logged.begun is not None])
+        for logged in letters:
+            if logged.letter.id in places:
+                self._mark(logged.letter, REPLAYED, places[logged.letter.id])
             else:
-                yield found
+                yield logged
 
-    def _search(self, letters: Sequence[FoundLetter]) -> dict[str, str]:
-        """Letter to the place of its record, where a replay that was interrupted has sent it."""
+    def _search(self, letters: Sequence[LoggedDeadLetter]) -> dict[str, str]:
+        """Find records that an interrupted replay has sent: id of the dead letter to place."""
         starts: dict[tuple[str, int], int] = {}
-        for found in letters:
-            where = (found.letter.topic, found.letter.partition)
-            starts[where] = min(found.begun or 0, starts.get(where, found.begun or 0))
-        there = {}
+        for logged in letters:
+            where = (logged.letter.topic, logged.letter.partition)
+            starts[where] = min(logged.begun or 0, starts.get(where, logged.begun or 0))
+        places = {}
         for (topic, partition), start in starts.items():
             for message in read_log(self._kafka, topic, partition, start):
                 if letter := dict(message.headers() or ()).get(REPLAYED):
-                    there[letter.decode()] = _place(topic, partition, message.offset())
-        return there
+                    places[letter.decode()] = _place(topic, partition, message.offset())
+        return places
 
-    def _replay(self, letters: Sequence[FoundLetter]) -> None:
-        ends = end_offsets(self._kafka, {found.letter.topic for found in letters}) if letters else {}
-        for found in letters:
-            where = (found.letter.topic, found.letter.partition)
+    def _replay(self, letters: Sequence[LoggedDeadLetter]) -> None:
+        ends = end_offsets(self._kafka, {logged.letter.topic for logged in letters}) if letters else {}
+        for logged in letters:
+            where = (logged.letter.topic, logged.letter.partition)
             if where not in ends:
                 raise HeadraceError(
-                    f"{found.where}: there is no such partition any more; replay the others by --partition, "
+                    f"{logged.where}: there is no such partition any more; replay the others by --partition, "
                     "and send this record with a producer"
                 )
-            if found.begun is None:
-                self._mark(found.letter, BEGUN, str(ends[where]))
+            if logged.begun is None:
+                self._mark(logged.letter, BEGUN, str(ends[where]))
         self._outbox.flush(self._marks)
-        sent = [(found.letter, self._send(found.letter)) for found in letters]
+        sent = [(logged.letter, self._send(logged.letter)) for logged in letters]
         self._outbox.settle()
         for letter, delivery in sent:
             for next_offset in delivery.ends.values():
@@ -141,9 +143,9 @@ class Replay:
 
 
 def original(letter: DeadLetter) -> KafkaRecord:
-    """The record of a letter as it was, and a header with the letter's id.
+    """Return the record of a dead letter as it was, with a header that has the dead letter's id.
 
-    One that came from the future gets the time of now: by its own it would be refused for ever.
+    A record from the future gets the time of now: by its own it would be refused for ever.
     """
     headers = [(name, value) for name, value in letter.original_headers if name != REPLAYED]
     return KafkaRecord(

@@ -11,6 +11,7 @@ from typing import Any
 
 import redis
 
+from headrace.deploy.commands.text_table import text_table
 from headrace.deploy.commands.topics import event_topics, internal_topics
 from headrace.schemas.plan import Plan
 from headrace.streams.progress import (
@@ -165,8 +166,7 @@ def render_status(plan: Plan, status: Status) -> str:
     for s in status.stages:
         age = f"{s.age_ms / 1000:.1f} s ago"
         rows.append((s.stage, s.member or "-", s.topic, f"{s.visible:,}", f"{s.lag:,}", age))
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines += text_table(rows)
     if not status.stages:
         lines.append("nothing has reported yet; do the processes run?")
     for kind, counted in (

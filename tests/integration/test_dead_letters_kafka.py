@@ -14,7 +14,7 @@ from confluent_kafka import Message
 from typer.testing import CliRunner
 
 from headrace.deploy.cli.main import app
-from headrace.deploy.commands.dead_letters import REPLAYED, DeadLetterLog, FoundLetter, Selection
+from headrace.deploy.commands.dead_letters import REPLAYED, DeadLetterLog, LoggedDeadLetter, Selection
 from headrace.deploy.commands.replay import Replay, objection
 from headrace.featurestore.plans.store import PlanStore
 from headrace.schemas import topics
@@ -78,7 +78,7 @@ class Refusals:
 
     def find(
         self, selection: Selection = ANY, late: bool = False, replayed: bool = False
-    ) -> list[FoundLetter]:
+    ) -> list[LoggedDeadLetter]:
         name = topics.late(self.plan.project) if late else self.letters_topic
         return list(DeadLetterLog(self.scene.bootstrap, name).find(selection, replayed))
 
@@ -118,7 +118,7 @@ def poison(partition: int = 0, value: bytes = b"not avro at all") -> KafkaRecord
     return KafkaRecord(value, b"bad key", NOON_MS, [("trace", b"7")], partition)
 
 
-def places(found: list[FoundLetter]) -> set[tuple[int, int]]:
+def places(found: list[LoggedDeadLetter]) -> set[tuple[int, int]]:
     return {(one.letter.partition, one.letter.offset) for one in found}
 
 
