@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import redis
 
 from headrace.deploy.settings import Settings
-from headrace.deploy.udfs import udf_repository
+from headrace.deploy.udfs import transforms_of
 from headrace.featurestore.plans.store import PlanStore
 from headrace.learners.serving.config import ServeConfig
 from headrace.learners.training.config import TrainConfig
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from headrace.learners.models.store import ModelStore
     from headrace.learners.project import Project
     from headrace.streams.connections.schema_registry import RegistryAccess
-    from headrace.streams.intake.udf import Transform
 
 _SETTLE_S = 2.0  # how long a range in hand may hold a checkpoint up
 
@@ -58,7 +57,7 @@ def run_worker(settings: Settings) -> None:
     from headrace.streams.worker.process import WorkerProcess
 
     plan = _begin(settings)
-    transforms = _udfs(settings, plan)
+    transforms = transforms_of(plan, plan.stream_views, settings.project_dir)
     sink = RedisOnlineSink(settings.redis, plan)
     feature_log = ParquetFeatureLog(settings.feature_log_dir, plan) if settings.feature_log else None
     uvloop.install()
@@ -130,16 +129,6 @@ def _consumer_config(settings: Settings) -> ConsumerConfig:
         metrics_port=settings.metrics_port,
         stuck_s=settings.stuck_s,
     )
-
-
-def _udfs(settings: Settings, plan: Plan) -> dict[str, Transform]:
-    """Load the udfs of stream views. Feast and pandas are imported only where there is one."""
-    repository = udf_repository(plan.stream_views, settings.project_dir)
-    if repository is None:
-        return {}
-    from headrace.featurestore.udfs.loading import load_udfs
-
-    return load_udfs(repository, plan)
 
 
 def _models(settings: Settings) -> tuple[ModelStore, Project]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import FunctionType
 
 from headrace.deploy.commands.dataset import read_predictions
-from headrace.deploy.udfs import udf_repository
+from headrace.deploy.udfs import functions_of
 from headrace.featurestore.audit.audit import Audit
 from headrace.featurestore.audit.comparison import OUTCOMES
 from headrace.featurestore.audit.log_prefixes import BlockOffsets, SourceLog, block_offsets
@@ -46,18 +45,10 @@ def audit(
     used = {ref.view for ref in plan.stored(plan.router_features(plan.router(router)))}
     sources = {view.source for view in plan.stream_views if view.name in used}
     logs = {name: _source_log(kafka, plan, plan.source(name)) for name in sorted(sources)}
-    udfs = _udfs(plan, sources, repo_dir)
+    # Of all views of the sources: a record that one udf fails on is dead for every view of its topic.
+    views = [view for name in sources for view in plan.views_of(name)]
+    udfs = functions_of(plan, views, repo_dir)
     return Audit(plan, router, logs, udfs=udfs, repo_dir=repo_dir).run(predictions, sample, seed)
-
-
-def _udfs(plan: Plan, sources: Collection[str], repo_dir: Path | None) -> dict[str, FunctionType]:
-    """Load the udfs of all views of the sources. A record that one fails on is dead for all of its topic."""
-    repository = udf_repository((view for name in sources for view in plan.views_of(name)), repo_dir)
-    if repository is None:
-        return {}
-    from headrace.featurestore.udfs.loading import udf_functions
-
-    return udf_functions(repository, plan)
 
 
 def _source_log(kafka: Kafka, plan: Plan, source: SourceSpec) -> SourceLog:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.deploy.commands.offsets import end_offsets
-from headrace.deploy.udfs import udf_repository
+from headrace.deploy.udfs import transforms_of
 from headrace.featurestore.backfill.partition import PartitionBackfill
 from headrace.featurestore.backfill.past_events import EventFiles, appended_before, from_kafka
 from headrace.featurestore.backfill.shard import ShardBackfill
@@ -50,13 +50,8 @@ class _Job:
         return self.plan.source(self.plan.stream_view(self.view).source)
 
     def transforms(self) -> dict[str, Transform]:
-        """Load the udfs of the views on the topic. Feast and pandas are imported only where there is one."""
-        repository = udf_repository(self.plan.views_of(self.source.name), self.repo_dir)
-        if repository is None:
-            return {}
-        from headrace.featurestore.udfs.loading import load_udfs
-
-        return load_udfs(repository, self.plan)
+        """Load the udfs of the views on the topic."""
+        return transforms_of(self.plan, self.plan.views_of(self.source.name), self.repo_dir)
 
     def partition(self, number: int, transforms: dict[str, Transform]) -> PartitionBackfill:
         return PartitionBackfill(
