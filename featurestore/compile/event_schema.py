@@ -59,6 +59,8 @@ def event_columns(schema: str) -> dict[str, EventColumn]:
     raw = json.loads(schema)
     if not isinstance(raw, dict) or raw.get("type") != "record":
         raise ValueError("it is not a record")
+    if not isinstance(raw.get("fields"), list):
+        raise ValueError("the record has no fields")
     try:
         fastavro.parse_schema(raw)
     except (SchemaParseException, UnknownType) as error:

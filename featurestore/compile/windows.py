@@ -79,7 +79,7 @@ def nearest_hop(window_ms: int, hop_ms: int) -> int:
     >>> nearest_hop(60, 25)
     30
     """
-    down = next(n for n in range(window_ms // hop_ms, 0, -1) if window_ms % n == 0)
+    down = next(n for n in range(max(window_ms // hop_ms, 1), 0, -1) if window_ms % n == 0)
     up = next(n for n in range(-(-window_ms // hop_ms), window_ms + 1) if window_ms % n == 0)
     hops = [window_ms // down, window_ms // up]
     return min(hops, key=lambda hop: max(hop, hop_ms) / min(hop, hop_ms))

@@ -1,4 +1,4 @@
-"""Expectations as tags of a Kafka source: read, and refused with the way out."""
+"""Expectations of sources and of views, as the tags of a repository declare them."""
 
 from __future__ import annotations
 
@@ -6,74 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from headrace.featurestore.compile.definition import Definition
-from headrace.featurestore.compile.event_schema import EventColumn
-from headrace.featurestore.compile.expectations import compile_expectations
 from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.plans.diff import plan_changes
 from headrace.featurestore.plans.safety import unsafe_changes
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import ExpectationSpec
 from tests.support.edits import Replace
-
-COLUMNS = {
-    column.name: column
-    for column in (
-        EventColumn("amount", "double"),
-        EventColumn("items", "int"),
-        EventColumn("shop", "string"),
-        EventColumn("paid", "boolean"),
-        EventColumn("lines", "other"),
-        EventColumn("at", "long"),
-    )
-}
-
-
-def read(field: str, text: str) -> ExpectationSpec:
-    definition = Definition("features.py", "Kafka source 'purchases'")
-    (found,) = compile_expectations(definition, {f"expect.{field}": text, "key": "shop"}, COLUMNS, "at")
-    return found
-
-
-def test_all_that_can_be_expected() -> None:
-    amount = ExpectationSpec(field="amount", least=0.0, most=1e4, null_share=0.05, quarantine=True)
-    assert read("amount", "min=0 max=10000 nulls=0.05 quarantine") == amount
-    assert read("shop", "in='a|New York'") == ExpectationSpec(field="shop", categories=("a", "New York"))
-    assert read("items", "in=1|2|-3").categories == ("1", "2", "-3")
-    assert read("paid", "in=true").categories == ("true",)
-    assert read("at", "fresh=300").fresh_ms == 300_000
-
-
-@pytest.mark.parametrize("text", ["min=0 max=10000 nulls=0.05 quarantine", "min=-1.5"])
-def test_an_expectation_is_told_as_it_is_declared(text: str) -> None:
-    assert read("amount", text).text == text
-
-
-REFUSED = {
-    "a word that means nothing": ("amount", "mim=0", ("'mim=0'", "'min='")),
-    "no number": ("amount", "min=a", ("'min=a' is no number",)),
-    "a range of a text": ("shop", "min=0", ("which is string", "in=")),
-    "a range upside down": ("amount", "min=2 max=1", ("min=2 is above max=1",)),
-    "categories of a floating number": ("amount", "in=1.5", ("that is double", "min= and max=")),
-    "categories of another type": ("items", "in=a", ("that is int",)),
-    "a field that is no plain one": ("lines", "nulls=0", ("plain field",)),
-    "a share above one": ("amount", "nulls=5", ("no share", "below 1")),
-    "a share quarantined": ("amount", "nulls=0.1 quarantine", ("no property of one record", "nulls=0")),
-    "freshness of a field that is no event time": ("items", "fresh=60", ("that of the event time",)),
-    "nothing": ("amount", "quarantine", ("expects nothing",)),
-    "an open quotation mark": ("shop", "in='a", ("quotation",)),
-}
-
-
-@pytest.mark.parametrize(("field", "text", "said"), REFUSED.values(), ids=REFUSED.keys())
-def test_refuses(field: str, text: str, said: tuple[str, ...]) -> None:
-    with pytest.raises(DefinitionError) as refused:
-        read(field, text)
-    assert str(refused.value).startswith(
-        f"features.py: Kafka source 'purchases', tag 'headrace.expect.{field}'"
-    )
-    for words in said:
-        assert words in str(refused.value)
 
 
 def test_a_source_has_the_expectations_of_its_tags(repo: Path, replace: Replace) -> None:

@@ -54,6 +54,24 @@ def test_another_function_is_another_definition(repo: Path, append: Append, repl
             "schema=[Field(name='d', dtype=Float64)]",
             "two of its inputs are called 'fleet'",
         ),
+        (
+            "sources=[airlines], schema=[Field(name='d', dtype=__import__('feast').types.Set(Int64))]",
+            "its feature 'd' is Set(Int64), which functions cannot compute yet",
+        ),
+        (
+            "sources=[airlines], schema=[Field(name='d', dtype=Float64)], tags={'headrace.key': 'd'}",
+            "tag 'headrace.key' means nothing",
+        ),
+        (
+            "sources=[airlines.with_name('carriers')], schema=[Field(name='d', dtype=Float64)]",
+            "it renames view 'airlines' or its join keys",
+        ),
+        (
+            "sources=[FeatureView(name='offline', entities=[carrier], online=False, "
+            "schema=[Field(name='x', dtype=Int64)], source=airlines.batch_source)], "
+            "schema=[Field(name='d', dtype=Float64)]",
+            "its source 'offline' is not served online",
+        ),
     ],
 )
 def test_refuses_on_demand_views_it_cannot_compute(

@@ -190,19 +190,6 @@ def test_refuses_two_views_of_one_name(repo: Path, append: Append) -> None:
     assert "another of this name in features.py" in str(refusal(repo))
 
 
-def test_refuses_one_join_key_of_two_types(repo: Path, append: Append) -> None:
-    append("""
-        number = Entity(name="number", join_keys=["carrier"], value_type=ValueType.INT64)
-        numbered = FeatureView(
-            name="numbered",
-            entities=[number],
-            schema=[Field(name="x", dtype=Int64)],
-            source=airlines.batch_source,
-        )
-        """)
-    assert "join key 'carrier' is Int64, but String in" in str(refusal(repo))
-
-
 def test_refuses_an_online_store_other_than_redis(repo: Path) -> None:
     config = repo / "feature_store.yaml"
     lines = config.read_text().replace("type: redis", "type: sqlite").splitlines()

@@ -155,6 +155,25 @@ def test_refuses(repo: Path, write_udf: WriteUdf, given: dict[str, str], said: t
         assert words in error
 
 
+def test_a_tag_of_columns_is_for_plain_fields_of_a_udf(
+    repo: Path, write_udf: WriteUdf, replace: Replace
+) -> None:
+    replace('tags={"headrace.quantum"', 'tags={"headrace.columns": "seats", "headrace.quantum"')
+    with pytest.raises(DefinitionError, match=r"it has the tag 'headrace\.columns' and no udf"):
+        compile_features(repo)
+    replace('"headrace.columns": "seats", ', "")
+    replace('{"name": "origin", "type": "string"}', '{"name": "origin", "type": "bytes"}')
+    write_udf(GOOD_UDF, tags='"headrace.columns": "origin", ')
+    assert "tag 'headrace.columns': column 'origin' is no number, text or bool" in refusal(repo)
+
+
+def test_a_function_that_is_not_of_the_repository_is_refused(repo: Path, replace: Replace) -> None:
+    udf = '__import__("textwrap").dedent'
+    replace('tags={"headrace.quantum"', f'udf={udf}, mode="pandas", tags={{"headrace.quantum"')
+    with pytest.raises(DefinitionError, match=r"udf 'dedent': .*\. Write it with def in a file of the repo"):
+        compile_features(repo)
+
+
 def test_a_type_that_no_sample_tells_is_told_by_a_conversion(repo: Path, write_udf: WriteUdf) -> None:
     write_udf(
         ' df = df[df["note"] == "never"]\n df["hours"] = df["note"].str.len().astype("float64")\n return df\n'

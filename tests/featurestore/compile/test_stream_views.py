@@ -1,0 +1,55 @@
+"""Stream views: keys, ttl, source; and what cannot be executed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headrace.featurestore.compile.features import compile_features
+from headrace.schemas.feature_specs import FieldSpec
+from tests.support.edits import Append, Replace, refusal
+
+
+def test_a_stream_view_takes_keys_ttl_and_source(repo: Path) -> None:
+    (view,) = compile_features(repo).stream_views
+    assert (view.name, view.source) == ("carrier_delays", "departures")
+    assert view.join_keys == (FieldSpec(name="carrier", dtype="String"),)
+    assert view.ttl_ms == 24 * 3_600_000
+    assert view.udf is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "source=departures,\n    timestamp",
+            "source=departures,\n    online=False,\n    timestamp",
+            "online=False",
+        ),
+        (
+            'source=departures,\n    timestamp_field="departed_at"',
+            'source=departures,\n    timestamp_field="left_at"',
+            "Use that of its source, 'departed_at'",
+        ),
+        ("ttl=timedelta(days=1)", "ttl=timedelta(days=-1)", "ttl is -1 day"),
+        ('"headrace.quantum"', '"headrace.quanta"', "Did you mean 'headrace.quantum'?"),
+    ],
+)
+def test_a_view_that_cannot_be_executed_is_refused(
+    repo: Path, replace: Replace, old: str, new: str, said: str
+) -> None:
+    replace(old, new)
+    error = refusal(repo)
+    assert said in str(error)
+    assert error.name == "stream feature view 'carrier_delays'"
+
+
+def test_a_view_of_another_kind_of_source_is_refused(repo: Path, append: Append, replace: Replace) -> None:
+    replace("FileSource, KafkaSource", "FileSource, KafkaSource, PushSource")
+    replace("source=departures,\n    timestamp", "source=pushed,\n    timestamp")
+    replace(
+        "carrier_delays = ",
+        'pushed = PushSource(name="pushed", batch_source=departures.batch_source)\n\ncarrier_delays = ',
+    )
+    assert "its source 'pushed' is a PushSource. Use a KafkaSource" in str(refusal(repo))
