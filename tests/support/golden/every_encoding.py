@@ -7,9 +7,9 @@ from headrace.learners.models import pointers
 from headrace.learners.models import store as model_store
 from headrace.learners.routing import epochs
 from headrace.schemas.plan import PLAN
-from headrace.streams import progress
 from headrace.streams.join import outcome_reader
 from headrace.streams.join import state as join_state
+from headrace.streams.progress import record as progress
 from headrace.streams.state import partition, shuffle
 from tests.support.golden import join_states as join
 from tests.support.golden import model_states as models

@@ -9,21 +9,8 @@ import redis
 
 from headrace.schemas import topics
 from headrace.schemas.errors import ProgressTimeout, UnknownNameError
-from headrace.schemas.feature_specs import FeatureServiceSpec
-from headrace.schemas.plan import Plan
-from headrace.schemas.router_specs import LearnerSpec
 from headrace.streams.progress import EPOCHS, Progress, ProgressStore
-from tests.support.join_builders import a_router
-from tests.support.purchases import purchases_plan
-
-
-def plan_with_router(project: str) -> Plan:
-    base = purchases_plan(project)
-    outcome = {"source": "purchases", "key_field": "user", "label_field": "amount"}
-    router = a_router(10, name="r", arms=("a", "b"), champion="a", entities=("user",), outcome=outcome)
-    learners = tuple(LearnerSpec(name=n, service="s", target="t", definition=n) for n in ("a", "b"))
-    services = (FeatureServiceSpec(name="s", features=()),)
-    return base.model_copy(update={"routers": (router,), "learners": learners, "services": services})
+from tests.support.purchases_router import plan_with_router
 
 
 @pytest.fixture
