@@ -88,7 +88,8 @@ _WIRE_TYPES: Final[dict[Wire, int]] = {"text": 2, "double": 1, "float": 5}  # of
 NULL_SECONDS: Final = -(2**63)  # what Feast writes for a missing time
 ELEMENT_TAG: Final = b"\x0a"  # of each element of a list or set, and of each entry of a map: field 1, bytes
 PROVENANCE: Final = struct.Struct("<iqq8s")  # partition, offset, as_of_ms, state
-PREFIX: Final = struct.Struct("<iqq")  # what is read of it; all there was before rows named their state
+PROVENANCE_VERSION: Final = 2
+PREFIX: Final = struct.Struct("<iqq")  # what is read of it, and all that version 1 had
 
 
 def wire_of(dtype: ValueType) -> Wire:

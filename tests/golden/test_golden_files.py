@@ -24,6 +24,7 @@ OLDER = [
     ("state.partition", 0),
     ("state.shard", 0),
     ("progress", 0),
+    ("redis_codec.provenance", 1),
     ("state.shuffle", 0),
 ]
 REMEDY = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from headrace.featurestore.backfill import blocks, state
+from headrace.featurestore.redis_codec import layout
 from headrace.learners.models import pointers
 from headrace.learners.models import store as model_store
 from headrace.learners.routing import epochs
@@ -56,5 +57,7 @@ GOLDEN: dict[str, Golden] = {
     ),
     "offline.feature_log": Golden(UNWRITTEN, store.write_feature_log, store.read_feature_log, newer=None),
     "join.example_archive": Golden(UNWRITTEN, store.write_archive, store.read_archive, newer=None),
-    "redis_codec.provenance": Golden(UNWRITTEN, store.write_provenance, store.read_provenance, newer=None),
+    "redis_codec.provenance": Golden(
+        layout.PROVENANCE_VERSION, store.write_provenance, store.read_provenance, newer=None
+    ),
 }

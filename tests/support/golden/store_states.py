@@ -16,7 +16,8 @@ from headrace.featurestore.backfill.blocks import BlockFiles
 from headrace.featurestore.backfill.span import Span
 from headrace.featurestore.backfill.state import BackfillState
 from headrace.featurestore.offline.feature_log import ViewLog
-from headrace.featurestore.redis_codec.layout import PROVENANCE
+from headrace.featurestore.redis_codec.decoder import decode_provenance
+from headrace.featurestore.redis_codec.layout import PREFIX, PROVENANCE
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example
 from headrace.streams.join.example_archive import to_table
@@ -96,11 +97,13 @@ def parquet_content(found: Bytes) -> Any:
 
 
 def write_provenance() -> Bytes:
-    return [PROVENANCE.pack(3, 1 << 40, -7)]
+    return [PROVENANCE.pack(3, 1 << 40, -7, bytes(8))]
 
 
 def read_provenance(found: Bytes) -> Bytes:
-    return [PROVENANCE.pack(*PROVENANCE.unpack(found[0]))]
+    provenance = decode_provenance(found[0])
+    assert provenance is not None
+    return [PROVENANCE.pack(*provenance, found[0][PREFIX.size :] or bytes(8))]
 
 
 def write_feature_log() -> Bytes:
