@@ -2,55 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
-import redis
-
-from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.featurestore.plans.report import report
-from headrace.featurestore.plans.usage import Amount, NoUsage, RedisPlanUsage
+from headrace.featurestore.plans.usage import Amount, NoUsage
 from headrace.schemas.feature_specs import (
-    AggregationSpec,
     BatchViewSpec,
     FeatureRef,
-    FeatureServiceSpec,
     FieldSpec,
     OnDemandViewSpec,
     StreamViewSpec,
     UdfSpec,
 )
-from headrace.schemas.plan import Plan
-from headrace.schemas.router_specs import LearnerSpec, PolicySpec
+from headrace.schemas.router_specs import PolicySpec
 from headrace.schemas.spec import Spec
-from headrace.streams.progress import Progress, ProgressStore, counts_key
-from tests.support.join_builders import a_router
-from tests.support.purchases import purchases_plan
-
-KEY = (FieldSpec(name="user", dtype="Int64"),)
-SPENT = AggregationSpec(
-    feature="spent", function="sum", column="items", window_ms=1000, hop_ms=100, dtype="Int64"
-)
-VISITS = SPENT.model_copy(update={"feature": "visits", "function": "count"})
-ROUTER = a_router(
-    1000,
-    name="main",
-    arms=("tree", "line"),
-    champion="tree",
-    target="bought",
-    unit="user",
-    entities=("user",),
-    partitions=2,
-)
+from tests.support.usage_plan import ROUTER, SPENT, VISITS, plan
 
 
 @dataclass
 class Given:
-    """Usage as a test wants them."""
+    """Usage as a test wants it."""
 
     of_views: dict[str, Amount] = field(default_factory=dict)
     of_topics: int = 0
@@ -64,26 +36,6 @@ class Given:
 
     def examples(self, learner: str) -> Amount:
         return Amount(self.of_learners)
-
-
-def plan(*aggregations: AggregationSpec, **update: Any) -> Plan:
-    source = purchases_plan("p").sources[0]
-    view = StreamViewSpec(name="user_spent", source=source.name, join_keys=KEY, aggregations=aggregations)
-    age = FieldSpec(name="age", dtype="Int64")
-    refs = tuple(FeatureRef(view="user_spent", feature=a.feature) for a in aggregations)
-    found = Plan(
-        project="p",
-        sources=(source,),
-        stream_views=(view,),
-        batch_views=(BatchViewSpec(name="profile", join_keys=KEY, features=(age,)),),
-        services=(FeatureServiceSpec(name="all", features=refs),),
-        learners=tuple(
-            LearnerSpec(name=n, service="all", target="bought", definition=f"{n}{len(refs)}")
-            for n in ROUTER.arms
-        ),
-        routers=(ROUTER,),
-    )
-    return found.model_copy(update=update)
 
 
 def changed(spec: Spec, **update: Any) -> Any:
@@ -209,28 +161,3 @@ def test_unsafe_changes_are_told_with_the_change_and_counted() -> None:
     told = report(plan(SPENT), plan(wider), NoUsage())
     assert "    unsafe: feature 'spent': window: 0:00:01 -> 0:00:02" in told
     assert told.endswith("1 of it is unsafe, and refused by `headrace apply` without --allow-unsafe")
-
-
-@pytest.fixture
-def stored(redis_url: str, project: str) -> Plan:
-    return changed(plan(SPENT), project=project)
-
-
-async def test_redis_tells_rows_records_and_examples(stored: Plan, redis_url: str, tmp_path: Path) -> None:
-    sink = RedisOnlineSink(redis_url, stored)
-    ages = (np.arange(5, dtype=np.int64), np.ones(5, np.bool_))
-    await sink.write_batch_view("profile", [np.arange(5, dtype=np.int64)], [ages], np.zeros(5, np.int64))
-    await sink.close()
-    with redis.Redis.from_url(redis_url) as client:
-        counts = {"applied": 7, "late": 2, "dead": 1, "marks": 0}
-        for partition in (0, 1):
-            name = f"intake|p.purchases|{partition}"
-            client.hset(counts_key(stored.project), name, json.dumps(counts))
-        examples = f"headrace.{stored.project}.examples.main"
-        ProgressStore(client, stored).publish("train", examples, 0, Progress(33), "tree")
-        usage = RedisPlanUsage(client, stored)
-        rows = usage.rows(stored.batch_views[0])
-        assert (rows.count == 5) if rows.exact else rows.count >= 0
-        assert usage.rows(stored.stream_views[0]).count == 0
-        assert usage.records("p.purchases") == Amount(20)
-        assert (usage.examples("tree"), usage.examples("line")) == (Amount(33), Amount(0))
