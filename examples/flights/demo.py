@@ -23,13 +23,14 @@ from examples.flights.replay import Replay, Tally
 from examples.flights.service import PredictionService
 from examples.flights.steps import Period
 from examples.flights.times import HOUR_MS, ORIGIN_ZONE
+from headrace import HeadraceError
 from headrace.deploy.commands.audit import audit
 from headrace.deploy.commands.audit import render as audit_table
 from headrace.deploy.commands.audit import summary as audit_summary
 from headrace.deploy.commands.offsets import end_offsets
 from headrace.deploy.stack import LocalStack
 from headrace.schemas import topics
-from headrace.schemas.errors import HeadraceError, SettingsError
+from headrace.schemas.errors import SettingsError
 from headrace.streams.connections.kafka import Kafka, client_config
 from headrace.streams.connections.redis import redis_client
 from headrace.streams.join.example_archive import read_examples

@@ -13,11 +13,11 @@ from examples.flights.events import EventTable, Rows
 from examples.flights.service import PredictionService
 from examples.flights.steps import STEP_MS, Period, Step, steps
 from examples.flights.times import HOUR_MS
+from headrace import EventProducer
 from headrace.schemas import topics
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.connections.kafka import Kafka
-from headrace.streams.event_producer import EventProducer
 from headrace.streams.producers.outbox import Outbox
 from headrace.streams.producers.topic_producer import TopicProducer
 from headrace.streams.progress import ProgressStore
