@@ -93,8 +93,9 @@ class Audit:
             views = [view for view in self._views if view.source == source.name]
             if views and source.name in self._logs:
                 self._audit_source(source, views, drawn, report, on_demand)
-        for found in on_demand.results([prediction for prediction, _ in drawn]):
-            report.add(drawn[found.number][0], found.feature, found.outcome, found.served, found.recomputed)
+        for result in on_demand.results([prediction for prediction, _ in drawn]):
+            prediction, _ = drawn[result.number]
+            report.add(prediction, result.feature, result.outcome, result.served, result.recomputed)
         return report
 
     def _audit_source(
@@ -113,11 +114,12 @@ class Audit:
             vectors = [served_vector(view, is_direct, log, prediction, least) for prediction, least in drawn]
             recomputed = recompute(database, view, vectors)
             for number, vector in enumerate(vectors):
-                for name, found in self._compare(view, vector, recomputed[number], complete_from_ms):
+                compared = self._compare(view, vector, recomputed[number], complete_from_ms)
+                for name, comparison in compared:
                     if name in self._served:
                         served = vector.prediction.features.get(name)
-                        report.add(vector.prediction, name, found.outcome, served, found.value)
-                    on_demand.add_input(number, name, found)
+                        report.add(vector.prediction, name, comparison.outcome, served, comparison.value)
+                    on_demand.add_input(number, name, comparison)
 
     def _database(self, source: SourceSpec) -> duckdb.DuckDBPyConnection:
         """A database with the accepted events of a source."""

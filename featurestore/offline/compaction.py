@@ -26,7 +26,7 @@ from headrace.schemas.plan import Plan
 
 @dataclass(frozen=True)
 class Compacted:
-    """What was merged of one view.
+    """The files and rows of one view that were merged.
 
     Attributes
     ----------
