@@ -24,8 +24,8 @@ from headrace.streams.connections.kafka import Kafka, client_config
 from headrace.streams.connections.redis import redis_client
 from headrace.streams.connections.redis_retry import REDIS_ERRORS, RedisRetries
 from headrace.streams.log.producer import LogProducer
-from headrace.streams.runtime.health import PartitionVitals, Vitals
-from headrace.streams.runtime.health_server import oversee
+from headrace.streams.runtime.health import PartitionHealth, ProcessHealth
+from headrace.streams.runtime.health_server import watch_process
 from headrace.streams.runtime.restoring import Restoring
 
 _log = logging.getLogger(__name__)
@@ -118,19 +118,19 @@ class TrainProcess:
         self._retries = RedisRetries("models and epochs", _log)
         self._stepped_s = time.monotonic()
 
-    def vitals(self) -> Vitals:
+    def health(self) -> ProcessHealth:
         """Return the health at this moment. Safe to call from any thread.
 
         A step counts as a checkpoint: at its end everything is published that is due.
         """
         partitions = [
-            PartitionVitals(examples.topic, 0, examples.offset, Restoring(0, 0), examples.clock_ms)
+            PartitionHealth(examples.topic, 0, examples.offset, Restoring(0, 0), examples.clock_ms)
             for examples in self._examples.values()
         ]
         for router, closings in zip(self._routers, self._closings.values(), strict=True):
             for n in range(router.partitions):
-                partitions.append(PartitionVitals(closings.topic, n, closings.offset(n), Restoring(0, 0)))
-        return Vitals(
+                partitions.append(PartitionHealth(closings.topic, n, closings.offset(n), Restoring(0, 0)))
+        return ProcessHealth(
             tuple(partitions),
             self._assigned,
             time.monotonic() - self._stepped_s,
@@ -155,7 +155,7 @@ class TrainProcess:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
         config = self._config
-        oversee(self._kafka, self.vitals, config.stuck_s, config.metrics_host, config.metrics_port)
+        watch_process(self._kafka, self.health, config.stuck_s, config.metrics_host, config.metrics_port)
         self.work()
 
     def work(self) -> None:

@@ -1,4 +1,4 @@
-"""The vital signs of a join: how far its inputs are, and what became of predictions and outcomes."""
+"""Health of a join: how far its inputs are, and what became of predictions and outcomes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from headrace.streams.join.outcome_intake import OutcomeIntake
 from headrace.streams.join.outcome_intakes import OutcomeIntakes
 from headrace.streams.join.state import INPUTS, Counts
 from headrace.streams.runtime.assignment import Assigned
-from headrace.streams.runtime.health import PartitionVitals, Sample, Where
+from headrace.streams.runtime.health import PartitionHealth, Sample, Where
 from headrace.streams.runtime.restoring import Restoring
 
 _PREDICTIONS = ("matched", "pending", "negative", "censored")
@@ -21,7 +21,7 @@ _REFUSED = {"prediction_duplicates": "duplicate", "prediction_late": "late", "ma
 Joins = Iterable[tuple[Where, Assigned[JoinPartition]]]  # router and partition
 
 
-def input_vitals(project: str, joins: Joins) -> Iterator[PartitionVitals]:
+def input_health(project: str, joins: Joins) -> Iterator[PartitionHealth]:
     """Every partition of the predictions and outcomes topics."""
     for (router, partition), assigned in joins:
         part = assigned.restored
@@ -29,24 +29,24 @@ def input_vitals(project: str, joins: Joins) -> Iterator[PartitionVitals]:
             name = topics.predictions if source == "predictions" else topics.outcomes
             where = name(project, router), partition
             if part is None:
-                yield PartitionVitals(*where, restoring=assigned.restoring)
+                yield PartitionHealth(*where, restoring=assigned.restoring)
             else:
                 position = part.visible_position
                 offset, clock_ms = position.next_offsets[source], position.clocks[source]
-                yield PartitionVitals(
+                yield PartitionHealth(
                     *where, offset, assigned.restoring, clock_ms, ranges=part.ranges[source]
                 )
 
 
-def event_vitals(intakes: OutcomeIntakes) -> Iterator[PartitionVitals]:
+def event_health(intakes: OutcomeIntakes) -> Iterator[PartitionHealth]:
     """Every partition of the event topics that labels are taken from."""
     for where, ranges in sorted(intakes.ranges.items()):
         readers = [intake.reader(where[1]) for intake in intakes.restored(where[0])]
         if not readers:
-            yield PartitionVitals(*where)
+            yield PartitionHealth(*where)
             continue
         behind = min(readers, key=lambda reader: reader.next_offset)
-        yield PartitionVitals(*where, behind.next_offset, Restoring(0, 0), behind.clock_ms, ranges=ranges)
+        yield PartitionHealth(*where, behind.next_offset, Restoring(0, 0), behind.clock_ms, ranges=ranges)
 
 
 def join_samples(joins: Joins) -> Iterator[Sample]:

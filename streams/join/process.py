@@ -21,15 +21,15 @@ from headrace.streams.connections.redis_hashes import HashPublisher
 from headrace.streams.join.checkpoint import Cut, JoinPartition, JoinWriter
 from headrace.streams.join.config import JoinConfig
 from headrace.streams.join.example_archive import ParquetArchive
-from headrace.streams.join.health import event_vitals, input_vitals, join_samples, label_samples
+from headrace.streams.join.health import event_health, input_health, join_samples, label_samples
 from headrace.streams.join.outcome_intakes import OutcomeIntakes, outcome_topics
 from headrace.streams.join.restore import restore_join
 from headrace.streams.join.state import Input
 from headrace.streams.log.offset_producer import OffsetProducer
 from headrace.streams.runtime.app import add_agent, die, guarded, range_app, run_app
 from headrace.streams.runtime.assignment import Assignment
-from headrace.streams.runtime.health import Vitals
-from headrace.streams.runtime.health_server import oversee
+from headrace.streams.runtime.health import ProcessHealth
+from headrace.streams.runtime.health_server import watch_process
 from headrace.streams.runtime.restoring import Restoring
 from headrace.streams.runtime.writer_schemas import WriterSchemas
 
@@ -83,7 +83,7 @@ class JoinProcess:
         if not self._plan.routers:
             raise HeadraceError(f"project '{self._plan.project}' has no routers; there is nothing to join")
         config = self._config
-        oversee(self._kafka, self.vitals, config.stuck_s, config.metrics_host, config.metrics_port)
+        watch_process(self._kafka, self.health, config.stuck_s, config.metrics_host, config.metrics_port)
         archives = [archive.start() for archive in self._archives()]
         try:
             run_app(self._app, self._config.log_level)
@@ -91,12 +91,12 @@ class JoinProcess:
             for archive in archives:
                 archive.stop()
 
-    def vitals(self) -> Vitals:
-        """The vital signs at this moment; may be called from any thread."""
+    def health(self) -> ProcessHealth:
+        """Return the health at this moment; may be called from any thread."""
         waiting = "schema registry" if self._writer_schemas.waiting else None
         joins, intakes = self._assignment.items(), self._intakes
-        return Vitals(
-            (*input_vitals(self._plan.project, joins), *event_vitals(intakes)),
+        return ProcessHealth(
+            (*input_health(self._plan.project, joins), *event_health(intakes)),
             self._writing is not None,
             time.monotonic() - self._checkpoint_s,
             "redis" if self._publisher.waiting else waiting,

@@ -1,8 +1,7 @@
-"""The vital signs of a process, and what they say: whether it makes progress or stands still."""
+"""Health of a process at one moment: what it owns, how far that is, and what it waits for."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,8 +11,8 @@ Where = tuple[str, int]  # topic and partition
 
 
 @dataclass(frozen=True)
-class PartitionVitals:
-    """One partition a process has.
+class PartitionHealth:
+    """One partition that a process owns.
 
     Attributes
     ----------
@@ -28,11 +27,11 @@ class PartitionVitals:
     keys
         Keys held; None where that says nothing.
     ranges
-        Ranges processed since the partition came here.
+        Ranges processed since the partition was assigned.
     unfit_sums
         How many sums do not fit the type of their feature; None where there are no sums.
     expectations
-        Of the records: how many were ``checked``, and how many failed each rule.
+        How many records were ``checked``, and how many failed each rule.
     """
 
     topic: str
@@ -48,6 +47,7 @@ class PartitionVitals:
 
     @property
     def where(self) -> Where:
+        """Topic and partition."""
         return self.topic, self.partition
 
 
@@ -60,7 +60,7 @@ class Sample:
     name
         Of the metric, without ``headrace_`` in front.
     meaning
-        What it says.
+        Help text of the metric.
     labels, value
         One of its values.
     grows
@@ -75,26 +75,26 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Vitals:
+class ProcessHealth:
     """A process at one moment.
 
     Attributes
     ----------
     partitions
-        Those it has.
+        Those that it owns.
     assigned
-        Whether it has been told which ones it has.
+        Whether it has had an assignment.
     checkpoint_age_s
-        Time since a checkpoint ended, or since the start; one that finds nothing to do counts.
+        Time since a checkpoint ended, or since the start; one without anything to do counts.
     waiting_for
-        What is away and waited for: Redis or the schema registry.
+        The service that is away and waited for: ``redis`` or ``schema registry``.
     samples
-        What else there is to say.
+        Metrics that only this kind of process has.
     rows
         View to how many of its rows were ``checked`` as they were written, and how many failed each rule.
     """
 
-    partitions: tuple[PartitionVitals, ...]
+    partitions: tuple[PartitionHealth, ...]
     assigned: bool
     checkpoint_age_s: float
     waiting_for: str | None = None
@@ -103,55 +103,5 @@ class Vitals:
 
     @property
     def ready(self) -> bool:
-        """Whether every partition it has is restored."""
+        """Whether every partition that the process owns is restored."""
         return self.assigned and all(one.position is not None for one in self.partitions)
-
-
-class Watch:
-    """Finds what stands still although there is something to do.
-
-    Waiting for Redis or for the schema registry is no standstill: another process would wait, too.
-
-    Parameters
-    ----------
-    stuck_s
-        How long is too long.
-    """
-
-    def __init__(self, stuck_s: float) -> None:
-        self._stuck_s = stuck_s
-        self._moved: dict[Where, tuple[tuple[int | None, int], float]] = {}
-        self._waited_s = -math.inf  # when the process was last seen waiting
-
-    def standing(self, now_s: float, vitals: Vitals, ends: Mapping[Where, int]) -> list[PartitionVitals]:
-        """Partitions that have not moved for too long: neither restored nor processed anything.
-
-        Parameters
-        ----------
-        now_s
-            A monotonic clock.
-        ends
-            Ends of the topics; a partition that is not in it is taken to have nothing to do.
-        """
-        if vitals.waiting_for is not None:
-            self._waited_s = now_s
-        before, self._moved = self._moved, {}
-        found = []
-        for one in vitals.partitions:
-            mark = (one.position, one.restoring.next_offset)
-            busy = one.position is None or ends.get(one.where, 0) > one.position
-            known = before.get(one.where)
-            moved_s = known[1] if known and known[0] == mark and busy and not vitals.waiting_for else now_s
-            self._moved[one.where] = (mark, moved_s)
-            if now_s - moved_s >= self._stuck_s:
-                found.append(one)
-        return found
-
-    def is_alive(self, now_s: float, vitals: Vitals) -> bool:
-        """Whether a checkpoint ended not too long ago, or could not for a reason outside the process.
-
-        What was waited for may be back before a checkpoint has ended: that has its time from then on.
-        """
-        if vitals.waiting_for is not None:
-            return True
-        return min(vitals.checkpoint_age_s, now_s - self._waited_s) < self._stuck_s

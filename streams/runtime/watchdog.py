@@ -1,4 +1,4 @@
-"""A thread in a process that sees whether it makes progress, and ends it when it does not."""
+"""A thread that ends its process when that makes no progress."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from headrace.schemas.errors import HeadraceError, ServiceUnavailable
 from headrace.streams.connections.kafka import Kafka, client_config
 from headrace.streams.log.reader import read_log
 from headrace.streams.runtime.app import die
-from headrace.streams.runtime.health import PartitionVitals, Vitals, Watch, Where
+from headrace.streams.runtime.health import PartitionHealth, ProcessHealth, Where
+from headrace.streams.runtime.stalls import StallDetector
 
 _log = logging.getLogger(__name__)
 
@@ -22,64 +23,71 @@ _LOOK_S = 5.0
 _REQUEST_S = 10.0
 
 
-class Overseer:
-    """Looks at the vital signs of a process every few seconds.
+class Watchdog:
+    """Looks at the health of its process every few seconds.
 
     Parameters
     ----------
     kafka
         How to reach Kafka.
-    vitals
-        Gives the vital signs; called from another thread.
+    health
+        Returns the health of this process; called from another thread.
     stuck_s
-        A process that stands still for so long, with records before it, is ended.
+        A process that makes no progress for so long, with records before it, is ended.
+
+    Attributes
+    ----------
+    ends
+        Ends of the topics as of the last look; empty when Kafka could not be asked.
     """
 
-    def __init__(self, kafka: Kafka, vitals: Callable[[], Vitals], stuck_s: float) -> None:
+    def __init__(self, kafka: Kafka, health: Callable[[], ProcessHealth], stuck_s: float) -> None:
         self._kafka, self._stuck_s = kafka, stuck_s
         self._admin = AdminClient({**client_config(kafka), "log_level": 0})
-        self._watch = Watch(stuck_s)
-        self.vitals = vitals
-        self.ends: Mapping[Where, int] = {}  # as of the last look; empty when Kafka did not tell
+        self._stalls = StallDetector(stuck_s)
+        self.health = health
+        self.ends: Mapping[Where, int] = {}
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="overseer", daemon=True).start()
+        """Begin to look, in a thread that ends with the process."""
+        threading.Thread(target=self._run, name="watchdog", daemon=True).start()
 
     @property
     def alive(self) -> bool:
-        return self._watch.is_alive(time.monotonic(), self.vitals())
+        """Whether checkpoints end as they should."""
+        return self._stalls.is_alive(time.monotonic(), self.health())
 
     def _run(self) -> None:
         while True:
             time.sleep(min(_LOOK_S, self._stuck_s / 4))
             try:
                 self.look()
-            except Exception:  # what oversees must not end before what it oversees
+            except Exception:  # the watchdog must not end before what it watches
                 _log.exception("the progress of this process could not be judged")
 
     def look(self) -> None:
         """End the process if it makes no progress."""
-        vitals = self.vitals()
-        self.ends = self._read_ends(vitals)
+        health = self.health()
+        self.ends = self._read_ends(health)
         now_s = time.monotonic()
-        for one in self._watch.standing(now_s, vitals, self.ends):
-            if one.position is None or self._has_record(one):
-                die(HeadraceError(self._explain(one)))
-        if vitals.assigned and not self._watch.is_alive(now_s, vitals):
-            die(HeadraceError(f"no checkpoint has ended for {vitals.checkpoint_age_s:.0f} s; giving up"))
+        for partition in self._stalls.stalled(now_s, health, self.ends):
+            if partition.position is None or self._has_record(partition):
+                die(HeadraceError(self._explain(partition)))
+        if health.assigned and not self._stalls.is_alive(now_s, health):
+            die(HeadraceError(f"no checkpoint has ended for {health.checkpoint_age_s:.0f} s; giving up"))
 
-    def _explain(self, one: PartitionVitals) -> str:
-        if one.position is None:
-            what = f"the restore stands at offset {one.restoring.next_offset} of its changelog"
+    def _explain(self, stalled: PartitionHealth) -> str:
+        if stalled.position is None:
+            what = f"the restore stands at offset {stalled.restoring.next_offset} of its changelog"
         else:
-            what = f"it stands at offset {one.position} of {self.ends.get(one.where)}"
+            what = f"it stands at offset {stalled.position} of {self.ends.get(stalled.where)}"
         return (
-            f"{one.topic}[{one.partition}] makes no progress: {what} for {self._stuck_s:g} s, while neither "
-            "Redis nor the schema registry is waited for; ending, so that a new process takes over"
+            f"{stalled.topic}[{stalled.partition}] makes no progress: {what} for {self._stuck_s:g} s, while "
+            "neither Redis nor the schema registry is waited for; ending, so that a new process takes over"
         )
 
-    def _read_ends(self, vitals: Vitals) -> dict[Where, int]:
-        wanted = {TopicPartition(*one.where): OffsetSpec.latest() for one in vitals.partitions}
+    def _read_ends(self, health: ProcessHealth) -> dict[Where, int]:
+        wanted = {TopicPartition(*one.where): OffsetSpec.latest() for one in health.partitions}
         if not wanted:
             return {}
         try:
@@ -89,10 +97,10 @@ class Overseer:
             _log.warning("Kafka does not tell the ends of topics: %s", error)
             return {}
 
-    def _has_record(self, one: PartitionVitals) -> bool:
-        """Whether there is one to process: offsets without any may be at the end, transaction markers."""
+    def _has_record(self, partition: PartitionHealth) -> bool:
+        """Whether there is a record to process: the last offsets may be transaction markers."""
         try:
-            found = read_log(self._kafka, one.topic, one.partition, one.position or 0)
-            return next(found, None) is not None
+            records = read_log(self._kafka, partition.topic, partition.partition, partition.position or 0)
+            return next(records, None) is not None
         except ServiceUnavailable:
             return False

@@ -1,18 +1,20 @@
-"""The vital signs of a worker's partitions."""
+"""Health of a worker's partitions."""
 
 from __future__ import annotations
 
-from headrace.streams.runtime.health import PartitionVitals
+from headrace.streams.runtime.health import PartitionHealth
 from headrace.streams.runtime.restoring import Restoring
 from headrace.streams.worker.owned_partition import OwnedPartition
 
 
-def vitals_of(tp: tuple[str, int], restoring: Restoring, owned: OwnedPartition | None) -> PartitionVitals:
-    """Of one partition; `owned` is None while it is restored."""
+def partition_health(
+    tp: tuple[str, int], restoring: Restoring, owned: OwnedPartition | None
+) -> PartitionHealth:
+    """Return the health of a partition; `owned` is None while it is restored."""
     if owned is None:
-        return PartitionVitals(*tp, restoring=restoring)
+        return PartitionHealth(*tp, restoring=restoring)
     state = owned.state
-    return PartitionVitals(
+    return PartitionHealth(
         *tp,
         state.next_offset,
         restoring,

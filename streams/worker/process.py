@@ -27,8 +27,8 @@ from headrace.streams.log.producer import LogProducer
 from headrace.streams.log.transactions import PartitionsLost, TransactionalProducer
 from headrace.streams.runtime.app import add_agent, guarded, range_app, run_app
 from headrace.streams.runtime.assignment import Assignment
-from headrace.streams.runtime.health import Vitals
-from headrace.streams.runtime.health_server import oversee
+from headrace.streams.runtime.health import ProcessHealth
+from headrace.streams.runtime.health_server import watch_process
 from headrace.streams.runtime.restoring import Restoring
 from headrace.streams.runtime.writer_schemas import WriterSchemas
 from headrace.streams.sinks import FeatureLog, OnlineSink
@@ -37,7 +37,7 @@ from headrace.streams.state.shard import Shard
 from headrace.streams.state.source_partition import SourcePartition
 from headrace.streams.worker.config import WorkerConfig
 from headrace.streams.worker.consumer_group import worker_group
-from headrace.streams.worker.health import vitals_of
+from headrace.streams.worker.health import partition_health
 from headrace.streams.worker.owned_partition import OwnedPartition, now_ms
 from headrace.streams.worker.progress import feature_progress
 from headrace.streams.worker.restore import restore
@@ -109,17 +109,17 @@ class WorkerProcess:
             )
         refuse_missing_topics(self._kafka, self._topics())
         config = self._config
-        oversee(self._kafka, self.vitals, config.stuck_s, config.metrics_host, config.metrics_port)
+        watch_process(self._kafka, self.health, config.stuck_s, config.metrics_host, config.metrics_port)
         run_app(self._app, self._config.log_level)
 
     def _topics_read(self) -> list[str]:
         return [*self._events, *self._shuffles]
 
-    def vitals(self) -> Vitals:
-        """The vital signs at this moment; may be called from any thread."""
+    def health(self) -> ProcessHealth:
+        """Return the health at this moment; may be called from any thread."""
         waiting = "schema registry" if self._writer_schemas.waiting else None
-        return Vitals(
-            tuple(vitals_of(tp, one.restoring, one.restored) for tp, one in self._assignment.items()),
+        return ProcessHealth(
+            tuple(partition_health(tp, one.restoring, one.restored) for tp, one in self._assignment.items()),
             self._checkpoints is not None,
             time.monotonic() - self._checkpoint_s,
             "redis" if self._sink.waiting else waiting,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from headrace.learners.training.process import TrainProcess
 from headrace.streams.runtime.health_server import serve_health
-from headrace.streams.runtime.watchdog import Overseer
+from headrace.streams.runtime.watchdog import Watchdog
 from tests.support.flight_learners import HOUR_MS, closings, examples
 from tests.support.process_health import ask, metrics, wait_for_metric
 from tests.support.train_scene import Scene, bodies, running
@@ -15,7 +15,7 @@ from tests.support.waiting import eventually
 
 def positions(process: TrainProcess) -> dict[str, dict[int, int | None]]:
     found: dict[str, dict[int, int | None]] = {}
-    for one in process.vitals().partitions:
+    for one in process.health().partitions:
         found.setdefault(one.topic, {})[one.partition] = one.position
     return found
 
@@ -32,9 +32,9 @@ def test_a_trainer_tells_how_far_it_is_and_what_it_has_learned(
         scene.write(scene.closings, *found, b"no closing", partition=partition)
         ends[partition] = len(found) + 1
     process = scene.process(publish_every_s=0.05)
-    assert not process.vitals().ready
-    overseer = Overseer(kafka_bootstrap, process.vitals, 60)
-    server = serve_health("127.0.0.1", free_port, overseer)
+    assert not process.health().ready
+    watchdog = Watchdog(kafka_bootstrap, process.health, 60)
+    server = serve_health("127.0.0.1", free_port, watchdog)
     try:
         assert ask(free_port, "/readyz") == (503, "no partitions are assigned yet\n")
         with running(process):
@@ -43,7 +43,7 @@ def test_a_trainer_tells_how_far_it_is_and_what_it_has_learned(
             eventually(
                 lambda: positions(process), f"positions {everything}", lambda found: found == everything
             )
-            overseer.look()
+            watchdog.look()
             told = wait_for_metric(
                 free_port, "headrace_train_unpublished", lambda left: left and not any(left.values())
             )

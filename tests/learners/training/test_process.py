@@ -149,10 +149,10 @@ def test_training_goes_on_after_redis_was_out_of_memory(
         scene.redis.config_set("maxmemory", 1)
         with running(process := scene.process(publish_every_s=0.05)):
             scene.write(scene.examples, *bodies(list(examples(scene.plan, 20))))
-            eventually(lambda: process.vitals().waiting_for, "the trainer waits for Redis")
+            eventually(lambda: process.health().waiting_for, "the trainer waits for Redis")
             scene.redis.config_set("maxmemory", 0)
             scene.await_trained(20)
-            eventually(lambda: process.vitals().waiting_for is None, "the trainer no longer waits")
+            eventually(lambda: process.health().waiting_for is None, "the trainer no longer waits")
 
 
 def test_epochs_reach_redis_and_their_topic_and_go_on_after_a_restart(scene: Scene) -> None:

@@ -16,13 +16,13 @@ from headrace.schemas.plan import Plan
 from headrace.streams.intake.expectations import Alerts, RowExpectations
 from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.progress import counts_key
-from headrace.streams.runtime.health import Vitals
+from headrace.streams.runtime.health import ProcessHealth
 from headrace.streams.runtime.health_server import serve_health
 from headrace.streams.runtime.restoring import Restoring
-from headrace.streams.runtime.watchdog import Overseer
+from headrace.streams.runtime.watchdog import Watchdog
 from headrace.streams.state.fingerprint import definition_of
 from headrace.streams.state.source_partition import SourcePartition
-from headrace.streams.worker.health import vitals_of
+from headrace.streams.worker.health import partition_health
 from headrace.streams.worker.owned_partition import OwnedPartition
 from headrace.streams.worker.progress import feature_progress
 from tests.support.properties import tries
@@ -213,9 +213,9 @@ def test_the_metrics_of_a_worker_say_what_was_checked_and_what_failed() -> None:
     one.process(LogRecords.of([record(0), record(1, amount=-1.0)]))
     owned = OwnedPartition(one, of.sources[0], "changelog")
     rows = {"by_user": {"checked": 3, "spent min=0": 2}}
-    vitals = Vitals((vitals_of(("purchases", 0), Restoring(), owned),), True, 0.0, rows=rows)
-    overseer = Overseer("127.0.0.1:1", lambda: vitals, 60.0)  # nobody is asked before it is started
-    server = serve_health("127.0.0.1", 0, overseer)
+    health = ProcessHealth((partition_health(("purchases", 0), Restoring(), owned),), True, 0.0, rows=rows)
+    watchdog = Watchdog("127.0.0.1:1", lambda: health, 60.0)  # nobody is asked before it is started
+    server = serve_health("127.0.0.1", 0, watchdog)
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=30) as answer:
             told = answer.read().decode().splitlines()

@@ -8,39 +8,43 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from headrace.deploy.local.child import free_port
 from headrace.schemas.errors import SettingsError
-from headrace.streams.runtime.health import PartitionVitals, Sample, Vitals
+from headrace.streams.runtime.health import PartitionHealth, ProcessHealth, Sample
 from headrace.streams.runtime.health_server import serve_health
-from headrace.streams.runtime.watchdog import Overseer
+from headrace.streams.runtime.watchdog import Watchdog
 from tests.support.process_health import ask
 
 
-def overseer_of(*samples: Sample) -> Overseer:
-    parts = (PartitionVitals("clicks", 0, 5, clock_ms=1000, counts={"applied": 5}),)
-    return overseeing(Vitals(parts, True, 0.5, samples=samples))
+def watchdog_of(*samples: Sample) -> Watchdog:
+    parts = (PartitionHealth("clicks", 0, 5, clock_ms=1000, counts={"applied": 5}),)
+    return watching(ProcessHealth(parts, True, 0.5, samples=samples))
 
 
-def overseeing(vitals: Vitals) -> Overseer:
-    return Overseer("127.0.0.1:1", lambda: vitals, 60)
+def watching(health: ProcessHealth) -> Watchdog:
+    return Watchdog("127.0.0.1:1", lambda: health, 60)
 
 
 @pytest.mark.parametrize(
-    ("vitals", "path", "answer"),
+    ("health", "path", "answer"),
     [
-        (Vitals((), False, 0.0), "/readyz", (503, "no partitions are assigned yet\n")),
-        (Vitals((PartitionVitals("clicks", 3),), True, 0.0), "/readyz", (503, "restoring clicks[3]\n")),
-        (Vitals((PartitionVitals("clicks", 3, 0),), True, 0.0), "/readyz", (200, "ready\n")),
-        (Vitals((), True, 1.0), "/healthz", (200, "last checkpoint 1.0 s ago\n")),
-        (Vitals((), True, 61.0), "/healthz", (503, "last checkpoint 61.0 s ago\n")),
+        (ProcessHealth((), False, 0.0), "/readyz", (503, "no partitions are assigned yet\n")),
         (
-            Vitals((), True, 61.0, "redis"),
+            ProcessHealth((PartitionHealth("clicks", 3),), True, 0.0),
+            "/readyz",
+            (503, "restoring clicks[3]\n"),
+        ),
+        (ProcessHealth((PartitionHealth("clicks", 3, 0),), True, 0.0), "/readyz", (200, "ready\n")),
+        (ProcessHealth((), True, 1.0), "/healthz", (200, "last checkpoint 1.0 s ago\n")),
+        (ProcessHealth((), True, 61.0), "/healthz", (503, "last checkpoint 61.0 s ago\n")),
+        (
+            ProcessHealth((), True, 61.0, "redis"),
             "/healthz",
             (200, "last checkpoint 61.0 s ago; waiting for redis\n"),
         ),
     ],
 )
-def test_probes_tell_the_state(vitals: Vitals, path: str, answer: tuple[int, str]) -> None:
+def test_probes_tell_the_state(health: ProcessHealth, path: str, answer: tuple[int, str]) -> None:
     port = free_port()
-    server = serve_health("127.0.0.1", port, overseeing(vitals))
+    server = serve_health("127.0.0.1", port, watching(health))
     try:
         assert ask(port, path) == answer
     finally:
@@ -53,7 +57,7 @@ def test_samples_of_one_name_are_one_metric_and_what_grows_is_a_counter() -> Non
     fates = [
         Sample("outcomes", "What became", {"fate": fate}, n) for n, fate in enumerate(("late", "orphan"))
     ]
-    server = serve_health("127.0.0.1", port, overseer_of(*fates, Sample("learned", "L", {}, 7, grows=True)))
+    server = serve_health("127.0.0.1", port, watchdog_of(*fates, Sample("learned", "L", {}, 7, grows=True)))
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             found = {f.name: f for f in text_string_to_metric_families(answer.read().decode())}
@@ -73,4 +77,4 @@ def test_a_port_that_is_taken_is_named_with_the_setting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=f"127.0.0.1:{port} for metrics: .*HEADRACE_METRICS_PORT"):
-            serve_health("127.0.0.1", port, overseer_of())
+            serve_health("127.0.0.1", port, watchdog_of())
