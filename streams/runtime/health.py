@@ -28,7 +28,7 @@ class PartitionHealth:
         Keys held; None where that says nothing.
     ranges
         Ranges processed since the partition was assigned.
-    unfit_sums
+    overflowing_sums
         How many sums do not fit the type of their feature; None where there are no sums.
     expectations
         How many records were ``checked``, and how many failed each rule.
@@ -42,7 +42,7 @@ class PartitionHealth:
     counts: Mapping[str, int] = field(default_factory=dict)
     keys: int | None = None
     ranges: int = 0
-    unfit_sums: int | None = None
+    overflowing_sums: int | None = None
     expectations: Mapping[str, int] = field(default_factory=dict)
 
     @property

@@ -110,8 +110,8 @@ class ProcessMetrics(Collector):
         yield "restored", partition.restoring.share if partition.position is None else 1.0
         if partition.keys is not None:
             yield "keys", partition.keys
-        if partition.unfit_sums is not None:
-            yield "unfit", partition.unfit_sums
+        if partition.overflowing_sums is not None:
+            yield "unfit", partition.overflowing_sums
         if partition.position is not None:
             yield "position", partition.position
             if (end := self._watchdog.ends.get(partition.where)) is not None:

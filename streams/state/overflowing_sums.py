@@ -1,7 +1,7 @@
-"""Sums that do not fit the type of their feature: which ones at the moment, and which ones to tell of.
+"""Sums that overflow the type of their feature.
 
-Whether a sum fits is a property of a row, and so a function of the log. How many do not is counted. A letter
-tells of each when it begins not to fit, once in a hop of event time.
+Whether a sum fits is a property of a row, and so a function of the log. How many do not is counted. Each is
+reported by a dead letter when it begins not to fit, once in a hop of event time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NEVER = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)
-class UnfitSum:
+class OverflowingSum:
     """A sum that began not to fit.
 
     Attributes
@@ -39,7 +39,7 @@ class UnfitSum:
     as_of_ms
         The clock, epoch milliseconds.
     reason
-        What does not fit, and what to do.
+        Why the value is null, and how to avoid that.
     """
 
     feature: str
@@ -48,8 +48,8 @@ class UnfitSum:
     as_of_ms: int
     reason: str
 
-    def letter(self, topic: str, partition: int, offset: int) -> DeadLetter:
-        """The dead letter of it; `offset` is that of the last record that was applied."""
+    def dead_letter(self, topic: str, partition: int, offset: int) -> DeadLetter:
+        """Return the dead letter of the sum; `offset` is that of the last record applied."""
         return DeadLetter(
             topic=topic,
             partition=partition,
@@ -65,8 +65,8 @@ class UnfitSum:
         )
 
 
-class UnfitSums:
-    """The sums of a group of views: of every slot, which do not fit.
+class OverflowingSums:
+    """Keeps which sums of a group of views do not fit, slot by slot.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class UnfitSums:
         self._number = {(view, a.spec.feature): number for number, (view, a) in enumerate(self._summing)}
         self._unfit = np.zeros((0, len(self._summing)), np.bool_)  # (slots, features)
         self._told_ms = np.zeros((0, len(self._summing)), np.int64)  # end of the last hop that was told of
-        self._begun: list[UnfitSum] = []
+        self._new: list[OverflowingSum] = []
         self._bounds = _bounds([a for _, a in self._summing])
         self.count = 0
 
@@ -106,18 +106,20 @@ class UnfitSums:
         reading: Mapping[int, Reading],
         features: Sequence[Values | ListValues],
         clock_ms: int,
-        tell: bool = True,
+        report: bool = True,
     ) -> None:
-        """Look at the rows of a view; `tell` of sums that begin not to fit.
+        """Check the rows of a view, and report sums that begin not to fit.
 
         Parameters
         ----------
         slots
             Those of the n rows.
         reading
-            What was read from their tiles, by hop.
+            Values read from their tiles, by hop.
         features
-            What was made of it.
+            The features computed from `reading`.
+        report
+            False for sums that were reported before a crash.
         """
         for a, (_, valid) in zip(self._aggregations[view], features, strict=True):
             if not isinstance(a, Summing) or (valid.all() and not self.count):
@@ -126,7 +128,9 @@ class UnfitSums:
             unfit = a.due(read) & ~valid
             if self.count or unfit.any():
                 fresh = self._note(self._number[view, a.spec.feature], a.spec, slots, unfit, clock_ms)
-                self._begun += [self._told(view, a, read, slots, row, clock_ms) for row in fresh if tell]
+                self._new += [
+                    self._overflowing_sum(view, a, read, slots, row, clock_ms) for row in fresh if report
+                ]
 
     def _note(
         self,
@@ -136,40 +140,40 @@ class UnfitSums:
         unfit: NDArray[np.bool_],
         clock_ms: int,
     ) -> list[int]:
-        """Keep which slots have a sum that does not fit; returns the rows that are to be told of."""
+        """Keep which slots have a sum that does not fit; returns the rows to report."""
         before = self._unfit[slots, number]
         self._unfit[slots, number] = unfit
         self.count += int(unfit.sum()) - int(before.sum())
         end_ms = _window_end_ms(spec, clock_ms) or 0
         fresh = np.flatnonzero(unfit & ~before & (self._told_ms[slots, number] < end_ms))
         self._told_ms[slots[fresh], number] = end_ms
-        found: list[int] = fresh.tolist()
-        return found
+        rows: list[int] = fresh.tolist()
+        return rows
 
-    def _told(
+    def _overflowing_sum(
         self, view: str, a: Summing, reading: Reading, slots: NDArray[np.int64], row: int, clock_ms: int
-    ) -> UnfitSum:
+    ) -> OverflowingSum:
         key, end_ms = self._keys.key(int(slots[row])), _window_end_ms(a.spec, clock_ms)
-        return UnfitSum(f"{view}:{a.spec.feature}", key, end_ms, clock_ms, _reason(a, reading, row))
+        return OverflowingSum(f"{view}:{a.spec.feature}", key, end_ms, clock_ms, _reason(a, reading, row))
 
-    def take_begun(self) -> list[UnfitSum]:
-        """Sums that began not to fit since the last call."""
-        begun, self._begun = self._begun, []
-        return begun
+    def take_new(self) -> list[OverflowingSum]:
+        """Return the sums that have begun not to fit since the last call."""
+        new, self._new = self._new, []
+        return new
 
     def possible(self, slots: NDArray[np.int64], rings: Mapping[int, Ring]) -> NDArray[np.bool_]:
         """Which slots hold so much in their tiles that a sum may not fit, shape (n,)."""
-        found = np.zeros(len(slots), np.bool_)
+        possible = np.zeros(len(slots), np.bool_)
         for hop_ms, bounds in self._bounds.items():
             for totals in rings[hop_ms].accumulators:
                 if isinstance(totals, Totals):
                     for number, held in enumerate(totals.held):
                         if bounds.get(held.name, math.inf) < math.inf:
-                            found |= totals.magnitudes(number, slots) >= bounds[held.name]
-        return found
+                            possible |= totals.magnitudes(number, slots) >= bounds[held.name]
+        return possible
 
     def clear(self, slots: NDArray[np.int64]) -> None:
-        """The slots are given back."""
+        """Forget slots that are given back."""
         self.count -= int(self._unfit[slots].sum())
         self._unfit[slots], self._told_ms[slots] = False, _NEVER
 

@@ -137,9 +137,9 @@ class PartitionState(ABC):
         return sum(len(group.keys) for group in self.groups.values())
 
     @property
-    def unfit_sums(self) -> int | None:
+    def overflowing_sums(self) -> int | None:
         """How many sums do not fit the type of their feature as of the position; None without any sums."""
-        counts = [group.unfit.count for group in self.groups.values() if group.unfit]
+        counts = [group.overflowing.count for group in self.groups.values() if group.overflowing]
         return sum(counts) if counts else None
 
     def snapshot(self) -> list[Entry]:
@@ -208,7 +208,7 @@ class PartitionState(ABC):
         found = [group.emit(self.partition, self.next_offset) for group in self.groups.values()]
         return [replace(rows, state=self.state_id) for part in found for rows in part]
 
-    def _unfit_letters(self) -> list[DeadLetter]:
-        """Of the sums that began not to fit."""
-        begun = [one for group in self.groups.values() for one in group.unfit.take_begun()]
-        return [one.letter(self.topic, self.partition, self.next_offset - 1) for one in begun]
+    def _overflow_dead_letters(self) -> list[DeadLetter]:
+        """Dead letters of the sums that have begun not to fit."""
+        sums = [one for group in self.groups.values() for one in group.overflowing.take_new()]
+        return [one.dead_letter(self.topic, self.partition, self.next_offset - 1) for one in sums]

@@ -62,7 +62,7 @@ class Shard(PartitionState):
         if fresh:
             self.next_offset = int(fresh.offsets[-1]) + 1
         rows = self._emit()
-        return Effects(self.next_offset, rows, self._unfit_letters())
+        return Effects(self.next_offset, rows, self._overflow_dead_letters())
 
     def move(self, next_offset: int) -> None:
         """Put what has been applied in front of `next_offset`, for blocks that came by another way than their

@@ -82,7 +82,7 @@ class SourcePartition(PartitionState):
         self._apply(batches, self.clock_ms)
         blocks = self._blocks(taken, first)
         rows = self._emit()
-        return Effects(self.next_offset, rows, taken.rejected + self._unfit_letters(), blocks)
+        return Effects(self.next_offset, rows, taken.rejected + self._overflow_dead_letters(), blocks)
 
     def pass_time(self, now_ms: int) -> Effects | None:
         """Let the windows of a partition without traffic empty, as the wall clock says.

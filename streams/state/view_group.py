@@ -18,7 +18,7 @@ from headrace.streams.sinks import OnlineRows
 from headrace.streams.state.group_changelog import decode_states, encode_states
 from headrace.streams.state.group_rows import GroupRows
 from headrace.streams.state.key_slots import KeySlots
-from headrace.streams.state.overflowing_sums import UnfitSums
+from headrace.streams.state.overflowing_sums import OverflowingSums
 from headrace.streams.state.tile_ring import Ring
 from headrace.streams.state.tile_rings import TileRings
 
@@ -60,9 +60,9 @@ class ViewGroup:
         return list(self._rings.by_hop.values())
 
     @property
-    def unfit(self) -> UnfitSums:
+    def overflowing(self) -> OverflowingSums:
         """Sums that do not fit the type of their feature."""
-        return self._rows.unfit
+        return self._rows.overflowing
 
     @property
     def columns(self) -> set[str]:
@@ -175,12 +175,12 @@ class ViewGroup:
 
     def _reserve(self) -> None:
         size = self._slots.keys.size
-        self._rows.unfit.reserve(size)
+        self._rows.overflowing.reserve(size)
         self._rings.reserve(size)
 
     def _free(self, slots: NDArray[np.int64]) -> None:
         self._rings.clear(slots)
-        self._rows.unfit.clear(slots)
+        self._rows.overflowing.clear(slots)
         self._slots.free(slots)
 
 

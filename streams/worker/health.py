@@ -22,6 +22,6 @@ def partition_health(
         state.record_counts,
         state.key_count,
         owned.ranges,
-        state.unfit_sums,
+        state.overflowing_sums,
         state.expectation_counts,
     )

@@ -34,4 +34,6 @@ def _counts(topic: str, state: PartitionState) -> dict[str, str]:
 
 def _sums(state: PartitionState) -> dict[str, int]:
     """How many sums do not fit as of the prefix before ``next``."""
-    return {} if state.unfit_sums is None else {"next": state.next_offset, "unfit": state.unfit_sums}
+    return (
+        {} if state.overflowing_sums is None else {"next": state.next_offset, "unfit": state.overflowing_sums}
+    )

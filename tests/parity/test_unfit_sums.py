@@ -52,7 +52,7 @@ def test_a_sum_that_does_not_fit_is_null_counted_and_told_of_however_batched_and
     expected = expected_rows(plan, judged)
     assert_rows_equal(driver.online, expected)
     unfit = unfit_of(expected)
-    assert sum(reader.state.unfit_sums for reader in driver.readers) == len(unfit), "the count"
+    assert sum(reader.state.overflowing_sums for reader in driver.readers) == len(unfit), "the count"
     assert {(letter.feature, letter.entity) for letter in driver.unfit} >= unfit, "a letter of each"
     for reader, log, one in zip(driver.partitions, partitions, judged, strict=True):
         assert reader.state.record_counts == one.counts

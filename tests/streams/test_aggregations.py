@@ -224,7 +224,7 @@ def test_no_quantum_makes_a_number_that_its_type_cannot_hold(function, dtype, qu
     state.add(batch_of([(0, n, (n * 2.0**40) * quantum) for n in range(60)], REALS))
     (got,) = result(state)
     assert got is None or (math.isfinite(got) and abs(got) <= np.finfo(dtype.lower()).max)
-    assert (got is None) == (state.unfit.count == 1)
-    assert (got is None) == (len(state.unfit.take_begun()) == 1)
+    assert (got is None) == (state.overflowing.count == 1)
+    assert (got is None) == (len(state.overflowing.take_new()) == 1)
     if quantum == 1e30 and dtype == "Float64":
         assert got is not None
