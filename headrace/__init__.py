@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from headrace.deploy.settings import load_settings
+    from headrace.featurestore.field_status import FieldStatus
     from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
+    from headrace.featurestore.online.response import FeatureResponse
     from headrace.learners.definitions import (
         EpsilonGreedy,
         FixedSplit,
@@ -36,6 +38,8 @@ __all__ = [
     "EventFormat",
     "EventProducer",
     "FeatureClient",
+    "FeatureResponse",
+    "FieldStatus",
     "FixedSplit",
     "HeadraceError",
     "Learner",
@@ -47,7 +51,9 @@ __all__ = [
 
 _MODULES = {
     "headrace.deploy.settings": ("load_settings",),
+    "headrace.featurestore.field_status": ("FieldStatus",),
     "headrace.featurestore.online.client": ("AsyncFeatureClient", "FeatureClient"),
+    "headrace.featurestore.online.response": ("FeatureResponse",),
     "headrace.learners.definitions": (
         "EpsilonGreedy",
         "FixedSplit",
