@@ -1,4 +1,4 @@
-"""A partition that a worker has, between two checkpoints."""
+"""A partition that a worker owns, between two checkpoints."""
 
 from __future__ import annotations
 
@@ -13,8 +13,18 @@ from headrace.streams.state.partition import Entry, PartitionState
 
 
 @dataclass(frozen=True)
-class Covered:
-    """What a checkpoint makes durable of one partition."""
+class CheckpointBatch:
+    """What a checkpoint makes durable of one partition.
+
+    Attributes
+    ----------
+    changelog, partition
+        Where the entries go.
+    entries
+        Records of the changelog.
+    messages
+        Ranges that the entries cover, to acknowledge.
+    """
 
     changelog: str
     partition: int
@@ -22,26 +32,44 @@ class Covered:
     messages: list[Any]
 
     @property
-    def place(self) -> tuple[str, int]:
-        """Topic and partition that it reads."""
+    def topic_partition(self) -> tuple[str, int]:
+        """Topic and partition of the ranges."""
         return self.messages[0].topic, self.partition
 
 
 @dataclass
 class OwnedPartition:
-    """Its state, and what waits for the next checkpoint."""
+    """State of a partition, and what waits for the next checkpoint.
+
+    Attributes
+    ----------
+    changelog
+        Topic of the changelog.
+    messages
+        Ranges that have been processed since the last checkpoint.
+    lock
+        Held while a range is processed, and while a checkpoint takes its batch between two ranges.
+    ranges
+        How many ranges have been processed since the partition was assigned.
+    last_range_s
+        When the last of them was, by a monotonic clock.
+    alerts
+        Reports records that fail expectations; None where there are no expectations.
+    writing
+        Writes the rows of the last range.
+    """
 
     state: PartitionState
     source: SourceSpec
     changelog: str
     messages: list[Any] = field(default_factory=list)
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # a range, or a checkpoint between two ranges
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     ranges: int = 0
-    last_range_s: float = field(default_factory=time.monotonic)  # when there was something to process last
+    last_range_s: float = field(default_factory=time.monotonic)
     alerts: Alerts | None = None
-    writing: asyncio.Task[None] | None = None  # of the rows of the last range
+    writing: asyncio.Task[None] | None = None
 
-    def take(self, message: Any) -> None:
+    def keep(self, message: Any) -> None:
         """Keep a range that has been processed until the next checkpoint."""
         self.messages.append(message)
         self.ranges += 1
@@ -55,22 +83,22 @@ class OwnedPartition:
             age_ms = None if newest_ms is None else now_ms() - newest_ms
             self.alerts.look(time.monotonic(), self.state.expectation_counts, age_ms)
 
-    async def written(self) -> None:
-        """Until the rows of all ranges so far are stored, and the progress that speaks of them. Who gives up
-        waiting does not stop the writing."""
+    async def wait_written(self) -> None:
+        """Wait for pending rows, and for the progress that follows them. Cancelling the wait does not cancel
+        the write."""
         if self.writing is not None:
             await asyncio.shield(self.writing)
             self.writing = None
 
-    async def cut(self) -> Covered:
-        """What has been processed, and is readable, since the last checkpoint."""
-        async with self.turn:
-            await self.written()
+    async def take_batch(self) -> CheckpointBatch:
+        """Return what has been processed, and is readable, since the last checkpoint."""
+        async with self.lock:
+            await self.wait_written()
             messages, self.messages = self.messages, []
             entries = self.state.snapshot() if messages else []
-            return Covered(self.changelog, self.state.partition, entries, messages)
+            return CheckpointBatch(self.changelog, self.state.partition, entries, messages)
 
 
 def now_ms() -> int:
-    """The wall clock, epoch milliseconds."""
+    """Return the wall clock, epoch milliseconds."""
     return time.time_ns() // 1_000_000

@@ -85,7 +85,7 @@ class WorkerProcess:
         self._events = {s.topic: s for s in plan.sources if plan.views_of(s.name)}
         self._shuffles = {topics.shuffle(plan.project, s.name): s for s in self._events.values() if s.shards}
         self._checkpoint_s = time.monotonic()  # when the last one ended
-        self._room = asyncio.Semaphore(1)  # for ranges whose rows are being written
+        self._write_slot = asyncio.Semaphore(1)  # for ranges whose rows are being written
         self._producer = LogProducer(kafka)
         session_s = self._config.session_timeout_ms / 1000
         self._transactions = TransactionalProducer(kafka, worker_group(plan), session_s)
@@ -196,7 +196,7 @@ class WorkerProcess:
             return
         if not await self._writer_schemas.supply_range(self._app, owned.state.decoder, message):
             return
-        async with owned.turn:
+        async with owned.lock:
             if message.generation_id != self._app.consumer_generation_id:  # lost in the meantime
                 self._app.consumer.release(message)
                 return
@@ -209,15 +209,15 @@ class WorkerProcess:
                 )
             effects = owned.state.process(message.value)
             await self._start_writing(owned, effects)
-            owned.take(message)
+            owned.keep(message)
 
     async def _start_writing(self, owned: OwnedPartition, effects: Effects) -> None:
         """Write while the next range is computed, of whatever partition; more ranges wait."""
         published = self._published(owned)
-        await self._room.acquire()
-        await owned.written()
+        await self._write_slot.acquire()
+        await owned.wait_written()
         owned.writing = asyncio.create_task(guarded(self._write(owned, effects, published)))
-        owned.writing.add_done_callback(lambda _: self._room.release())
+        owned.writing.add_done_callback(lambda _: self._write_slot.release())
 
     async def _write(self, owned: OwnedPartition, effects: Effects, published: Sequence[HashUpdate]) -> None:
         self._send(owned, effects)
@@ -234,18 +234,18 @@ class WorkerProcess:
             if self._writer_schemas.waiting:  # what came is held back: that is no silence
                 owned.last_range_s = time.monotonic()
                 continue
-            async with owned.turn:
+            async with owned.lock:
                 idle = time.monotonic() - owned.last_range_s >= self._config.idle_ms / 1000
                 if idle and (effects := owned.state.pass_time(now_ms())) is not None:
-                    await owned.written()
+                    await owned.wait_written()
                     await self._write(owned, effects, self._published(owned))
 
     def _send(self, owned: OwnedPartition, effects: Effects) -> None:
         project = self._plan.project
         for letter in effects.rejected:
             name = topics.late(project) if letter.kind == "late" else topics.dead_letters(project)
-            told = letter.model_copy(update={"definition": owned.state.definition})
-            self._producer.send(name, 0, letter.id.encode(), told.to_bytes())
+            defined = letter.model_copy(update={"definition": owned.state.definition})
+            self._producer.send(name, 0, letter.id.encode(), defined.to_bytes())
         for shard, block in enumerate(effects.blocks):
             self._producer.send(topics.shuffle(project, owned.source.name), shard, None, block)
 
@@ -258,9 +258,9 @@ class WorkerProcess:
             await self._pass_time()
             await self.checkpoint()
             self._checkpoint_s = time.monotonic()
-            self._tell_unexpected()
+            self._report_unexpected()
 
-    def _tell_unexpected(self) -> None:
+    def _report_unexpected(self) -> None:
         self._row_expectations.tell(time.monotonic())
         for owned in self._assignment.restored():
             owned.report_unexpected()
@@ -273,16 +273,16 @@ class WorkerProcess:
         the meantime, Kafka refuses the transaction and nothing is acknowledged.
         """
         member = self._app.consumer.member
-        covered = [await owned.cut() for owned in self._assignment.restored()]
-        covered = [one for one in covered if one.messages]
+        taken = [await owned.take_batch() for owned in self._assignment.restored()]
+        batches = [batch for batch in taken if batch.messages]
         await self._producer.flush()
         if self._feature_log is not None:
             self._feature_log.flush()
-        if not covered:
+        if not batches:
             return
-        records = [(one.changelog, one.partition, one.entries) for one in covered]
-        offsets = {one.place: one.messages[-1].span.next_offset for one in covered}
-        messages = [message for one in covered for message in one.messages]
+        records = [(batch.changelog, batch.partition, batch.entries) for batch in batches]
+        offsets = {batch.topic_partition: batch.messages[-1].span.next_offset for batch in batches}
+        messages = [message for batch in batches for message in batch.messages]
         try:
             await asyncio.to_thread(self._transactions.commit, records, offsets, member)
         except PartitionsLost as error:

@@ -23,22 +23,22 @@ async def test_a_checkpoint_waits_for_the_rows_that_are_being_written() -> None:
     message: Any = object()
     one.messages.append(message)
     one.writing = asyncio.create_task(stored.wait())  # type: ignore[arg-type]
-    cut = asyncio.create_task(one.cut())
+    batch = asyncio.create_task(one.take_batch())
     await let_tasks_run()
-    assert not cut.done()
+    assert not batch.done()
     stored.set()
-    assert (await cut).messages == [message]
-    assert (await one.cut()).messages == []
+    assert (await batch).messages == [message]
+    assert (await one.take_batch()).messages == []
 
 
 async def test_who_gives_up_waiting_does_not_stop_the_writing() -> None:
     one, stored = owned(), asyncio.Event()
     one.writing = asyncio.create_task(stored.wait())  # type: ignore[arg-type]
-    waiting = asyncio.create_task(one.written())
+    waiting = asyncio.create_task(one.wait_written())
     await let_tasks_run()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     stored.set()
-    await one.written()
+    await one.wait_written()
     assert one.writing is None
