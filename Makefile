@@ -39,12 +39,14 @@ $(INSTALLED): pyproject.toml $(VENV)/.locked
 demo: setup ## run the whole loop on real flights (January to March; FULL=1: the year)
 	@$(BIN)/python -m examples.flights.demo $(if $(FULL),--full)
 
-# Two processes, with servers of their own: much of a test is waiting. A file stays in one of them.
+# Three processes for two cores: much of a test is waiting. A file stays in one of them.
+SIDE_BY_SIDE = -n 3 --dist loadfile --no-loadscope-reorder
+
 test: check ## lint, then every test, on real Kafka and Redis
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --durations=40
 
 test-fast: setup ## the tests that need no server: no Kafka, Redis or registry (two minutes)
-	@$(BIN)/python -m pytest -n 2 -m "not server and not faults" --hypothesis-profile=fast
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not server and not faults" --hypothesis-profile=fast
 
 test-faults: setup ## kill, stop, add and remove processes many times, compare every row (minutes)
 	@$(BIN)/python -m pytest -m faults

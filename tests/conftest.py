@@ -1,6 +1,6 @@
 """Real servers for the tests, and a project of their own for each of them.
 
-`make test` shares the files out to processes, each of which is a session with servers of its own.
+`make test` shares the files out to processes: Kafka and the registry are common, a Redis each has of its own.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ import pytest
 
 import headrace.deploy.local.child
 import headrace.featurestore.feast_repo.fast_import
-from headrace.deploy.local.kafka_server import KafkaServer
 from headrace.deploy.local.redis_server import RedisServer
-from headrace.deploy.local.registry_server import RegistryServer
 from tests.support import server_guard
-from tests.support.paths import ROOT
+from tests.support.file_order import FileDurations, longest_first
 from tests.support.properties import register_profiles
+from tests.support.shared_servers import SharedServers, address_of
 
 # A suite that is started in the background is told to ignore Ctrl-C, and so would be all that it starts; some
 # tests press it.
@@ -37,11 +36,26 @@ server_guard.watch()
 register_profiles()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that hands out the tests to others, if there is one, has their servers."""
+    if config.getoption("numprocesses", None) and not _is_one_of_many(config):
+        shared = SharedServers()
+        shared.start()
+        config.add_cleanup(shared.stop)
+        config.pluginmanager.register(FileDurations(config))
+
+
+def _is_one_of_many(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what uses servers, whether by the fixtures of this file or by those of its own."""
     for item in items:
         if _uses_servers(item):
             item.add_marker("server")
+    if _is_one_of_many(config):
+        longest_first(config, items)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -61,24 +75,16 @@ def servers() -> None:
 
 @pytest.fixture(scope="session")
 def kafka_bootstrap(servers: None) -> Iterator[str]:
-    """Address of a real Apache Kafka: HEADRACE_TEST_KAFKA, else one started for this session."""
-    given = os.environ.get("HEADRACE_TEST_KAFKA")
-    if given:
-        yield given
-        return
-    with KafkaServer(cache=ROOT / ".cache" / "kafka") as server:
-        yield server.bootstrap
+    """Address of a real Apache Kafka: HEADRACE_TEST_KAFKA, else one that is started."""
+    with address_of("kafka") as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
 def registry_url(servers: None) -> Iterator[str]:
-    """URL of a real schema registry: HEADRACE_TEST_REGISTRY, else an Apicurio started for this session."""
-    given = os.environ.get("HEADRACE_TEST_REGISTRY")
-    if given:
-        yield given
-        return
-    with RegistryServer(cache=ROOT / ".cache" / "registry") as server:
-        yield server.url
+    """URL of a real schema registry: HEADRACE_TEST_REGISTRY, else an Apicurio that is started."""
+    with address_of("registry") as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
