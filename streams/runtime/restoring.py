@@ -1,4 +1,4 @@
-"""How far the restore of a partition is."""
+"""Progress of the restore of a partition."""
 
 from __future__ import annotations
 
@@ -8,24 +8,39 @@ from dataclasses import dataclass
 
 @dataclass
 class Restoring:
-    """How far the changelog of a partition has been read: offsets of the next record and of the end."""
+    """How far the changelog of a partition has been read.
+
+    Attributes
+    ----------
+    next_offset
+        Next record to read.
+    end
+        End of the changelog; None while that is not known.
+    abandoned
+        Whether nobody waits for the restore any more.
+
+    Examples
+    --------
+    >>> Restoring(25, 100).share
+    0.25
+    """
 
     next_offset: int = 0
-    end: int | None = None  # None: not known yet
-    abandoned: bool = False  # nobody waits for it any more
+    end: int | None = None
+    abandoned: bool = False
 
     @property
     def share(self) -> float:
-        """From 0 to 1."""
+        """Share of the changelog that has been read, from 0 to 1."""
         return 0.0 if self.end is None else min(1.0, self.next_offset / self.end) if self.end else 1.0
 
     def check(self) -> None:
-        """End a thread that reads for nobody.
+        """End the thread that reads, if nobody waits for the restore any more.
 
         Raises
         ------
         CancelledError
-            When it has been abandoned.
+            When the restore has been abandoned.
         """
         if self.abandoned:
             raise CancelledError

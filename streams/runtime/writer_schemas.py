@@ -34,12 +34,12 @@ class WriterSchemas:
 
     @property
     def waiting(self) -> bool:
-        """Whether records are held back for want of an answer."""
+        """Whether records are held back until the registry answers."""
         return self._waiting > 0
 
     @classmethod
     def at(cls, access: RegistryAccess | str | None) -> WriterSchemas:
-        """Those of a registry, if there is one."""
+        """Return the schemas of a registry, if there is one."""
         return cls(SchemaRegistry(access) if access else None)
 
     async def supply(
@@ -48,10 +48,10 @@ class WriterSchemas:
         records: LogRecords,
         wanted: Callable[[], bool] = lambda: True,
     ) -> bool:
-        """Have `decoder` know every schema id of the records, or know that there is no such schema.
+        """Give `decoder` the schema of every schema id of the records, or the reason why there is none.
 
-        Waits for a registry that cannot be asked; gives up, and returns False, once it is not `wanted` any
-        more. An id the registry does not know is asked for again with the next range that has it.
+        Waits while the registry cannot be asked; returns False once the records are not `wanted` any more. An
+        id that the registry does not have is asked for again with the next range that has it.
         """
         if self._registry is None or not isinstance(decoder, AvroDecoder):
             return True
@@ -82,16 +82,16 @@ class WriterSchemas:
     async def _schema(
         self, registry: SchemaRegistry, schema_id: int, wanted: Callable[[], bool]
     ) -> str | None:
-        """The schema; None once it is not wanted any more."""
+        """Return a schema; None once the records are not wanted any more."""
         if schema_id not in self._known:
             self._waiting += 1
             try:
-                found = await _fetched(registry, schema_id, wanted)
+                schema = await _fetched(registry, schema_id, wanted)
             finally:
                 self._waiting -= 1
-            if found is None:
+            if schema is None:
                 return None
-            self._known[schema_id] = found
+            self._known[schema_id] = schema
         return self._known[schema_id]
 
 
@@ -99,9 +99,9 @@ async def _fetched(registry: SchemaRegistry, schema_id: int, wanted: Callable[[]
     pause_s = _FIRST_PAUSE_S
     while True:
         try:
-            found = await asyncio.to_thread(registry.schema, schema_id)
+            schema = await asyncio.to_thread(registry.schema, schema_id)
             _log.info("schema id %d fetched from %s", schema_id, registry.address)
-            return found
+            return schema
         except ServiceUnavailable as error:
             _log.warning("records of schema id %d wait, next try in %.1f s: %s", schema_id, pause_s, error)
             if not await _paused(pause_s, wanted):
@@ -110,7 +110,7 @@ async def _fetched(registry: SchemaRegistry, schema_id: int, wanted: Callable[[]
 
 
 async def _paused(seconds: float, wanted: Callable[[], bool]) -> bool:
-    """Sleep in small steps; False as soon as it is not wanted any more."""
+    """Sleep in small steps; False as soon as the records are not wanted any more."""
     for _ in range(round(seconds / _STEP_S)):
         if not wanted():
             return False

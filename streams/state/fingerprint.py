@@ -1,4 +1,4 @@
-"""What gives the state of a source's views its meaning, in one hash."""
+"""Fingerprint of a source's views: a hash of all that gives their state its meaning."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FIRST_CODES = frozenset(
 
 
 def definition_of(plan: Plan, source: SourceSpec) -> str:
-    """A hash of all that gives the state of a source's views its meaning.
+    """Return the fingerprint of a source's views, 12 hexadecimal digits.
 
     State and blocks of another definition are ignored, so that a changed view is rebuilt from the topic.
     """
@@ -31,16 +31,16 @@ def definition_of(plan: Plan, source: SourceSpec) -> str:
     # Nor do expectations, unless they refuse records.
     events = source.model_dump(mode="json", exclude={"writer_schemas", "expectations"})
     refusing = [e.model_dump(mode="json") for e in source.expectations if e.quarantine]
-    held = [one for view in plan.views_of(source.name) for one in _held(view)]
-    formats = sorted({one.kind.state_format for one in held} - {1})
-    codes = sorted({code for one in held for code in one.codes} - _FIRST_CODES)
+    held = [each for view in plan.views_of(source.name) for each in _held(view)]
+    formats = sorted({each.kind.state_format for each in held} - {1})
+    codes = sorted({code for each in held for code in each.codes} - _FIRST_CODES)
     layout = [f"layout {number}" for number in {STATE_LAYOUT} - {1}]
     text = json.dumps([events, views, *formats, *codes, *layout, *refusing], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _held(view: StreamViewSpec) -> list[Held]:
-    return [one for spec in view.aggregations for one in aggregation_of(spec).held]
+    return [held for spec in view.aggregations for held in aggregation_of(spec).held]
 
 
 def _meaning(view: StreamViewSpec) -> dict[str, Any]:

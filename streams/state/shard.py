@@ -45,7 +45,7 @@ class Shard(PartitionState):
         Raises
         ------
         RecordError
-            When a record is no block; nothing has been applied then.
+            When a record is not a block; nothing has been applied then.
         """
         fresh = records.since(self.next_offset)
         blocks = [
@@ -57,7 +57,7 @@ class Shard(PartitionState):
             if block.definition == self.definition:
                 for name, batch in self._unapplied(block).items():
                     parts[name].append(batch)
-        merged = {name: Batch.concatenate(found) for name, found in parts.items() if found}
+        merged = {name: Batch.concatenate(batches) for name, batches in parts.items() if batches}
         self._apply(merged, self.clock_ms)
         if fresh:
             self.next_offset = int(fresh.offsets[-1]) + 1
@@ -65,14 +65,13 @@ class Shard(PartitionState):
         return Effects(self.next_offset, rows, self._overflow_dead_letters())
 
     def move(self, next_offset: int) -> None:
-        """Put what has been applied in front of `next_offset`, for blocks that came by another way than their
-        topic and then were put into it."""
+        """Move the position, for blocks that were applied before they were in their topic."""
         for group in self.groups.values():
             group.move(next_offset - self.next_offset)
         self.next_offset = next_offset
 
     def _unapplied(self, block: Block) -> dict[str, Batch]:
-        """The rows of a block that have not been applied yet, by their offsets at the source."""
+        """Return the rows of a block that have not been applied yet, by their offsets at the source."""
         if block.clock_ms is not None and (self.clock_ms is None or block.clock_ms > self.clock_ms):
             self.clock_ms = block.clock_ms
         applied = self._source_offsets.get(block.partition, 0)
