@@ -1,7 +1,7 @@
-"""The Parquet archive of a router's examples.
+"""Parquet archive of a router's examples.
 
-A part holds the examples of an offset range and is named by it, so that the folder itself tells where to go
-on, and a part written twice after a crash is the same file: the archive can neither lose nor double.
+A part holds the examples of an offset range and is named by it. So the folder itself says which offset comes
+next, and a part written twice after a crash is the same file: no example is lost or doubled.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _GROUPS = {
 
 
 class ParquetArchive:
-    """Follows an examples topic in a thread of its own and appends it to Parquet parts.
+    """Appends an examples topic to Parquet parts, in a thread of its own.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class ParquetArchive:
     topic
         The examples topic; its partition 0 is read.
     on_failure
-        Called with whatever ends the thread early.
+        Called with an error that ends the thread early.
     part_records, part_s
         A part is written when this many examples have come, or this long after its first.
     """
@@ -81,6 +81,7 @@ class ParquetArchive:
         self._since_s = 0.0
 
     def start(self) -> ParquetArchive:
+        """Begin to read where the folder ends."""
         self._thread.start()
         return self
 
@@ -132,12 +133,12 @@ class ParquetArchive:
 
 
 def next_offset(directory: Path) -> int:
-    """Offset where the archive in this folder goes on."""
+    """Return the offset of the examples topic that comes next in a folder."""
     return max((int(match[2]) for match in map(_PART.fullmatch, _names(directory)) if match), default=0)
 
 
 def read_examples(directory: Path) -> pa.Table:
-    """All archived examples in the order of their topic, one row each.
+    """Return all archived examples in the order of their topic, one row each.
 
     Columns: ``example_id, ts_ms, label_ts_ms, label, weight, chosen, propensity, epoch`` and, by what the
     examples hold, ``feature.<view__feature>``, ``request.<name>``, ``entity.<name>``, ``score.<arm>`` and
@@ -150,7 +151,7 @@ def read_examples(directory: Path) -> pa.Table:
 
 
 def to_table(examples: Sequence[Example]) -> pa.Table:
-    """Examples as a table with the columns of `read_examples`."""
+    """Return examples as a table with the columns of `read_examples`."""
     columns = {
         name: pa.array([getattr(_holder(e, name), name) for e in examples], dtype)
         for name, dtype in _FIXED.items()
@@ -159,10 +160,10 @@ def to_table(examples: Sequence[Example]) -> pa.Table:
 
 
 def predictions_table(predictions: Sequence[Prediction]) -> pa.Table:
-    """Predictions as a table: ``prediction_id, ts_ms`` and the grouped columns of `read_examples`."""
+    """Return predictions as a table: ``prediction_id, ts_ms`` and the grouped columns of `read_examples`."""
     columns = {
-        "prediction_id": pa.array([one.prediction_id for one in predictions], pa.string()),
-        "ts_ms": pa.array([one.ts_ms for one in predictions], pa.int64()),
+        "prediction_id": pa.array([each.prediction_id for each in predictions], pa.string()),
+        "ts_ms": pa.array([each.ts_ms for each in predictions], pa.int64()),
     }
     return pa.table(columns | _grouped(predictions))
 
@@ -181,7 +182,7 @@ def _holder(example: Example, name: str) -> Example | Prediction:
 
 
 def _array(group: str, values: Sequence[Value]) -> pa.Array:
-    """A column; whole and broken numbers together are float64, anything else mixed is text."""
+    """Return a column; whole and broken numbers together are float64, anything else mixed is text."""
     if group == "score":
         return pa.array(values, pa.float64())
     kinds = {type(value) for value in values if value is not None}

@@ -1,7 +1,7 @@
-"""The join's outputs in JSON, with the bytes of a prediction passed on as they came.
+"""Outputs of the join in JSON, which hold the bytes of their prediction as it was read.
 
 A prediction is written up to four times: as its state, example and closing. Its bytes were checked when it
-was read, so they are put in their place rather than made again.
+was read, so they are copied rather than encoded again.
 """
 
 from __future__ import annotations
@@ -17,38 +17,45 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class LoggedPrediction(Prediction):
-    """A prediction that knows the bytes it was read from."""
+    """A prediction with the bytes that it was read from."""
 
     _raw: bytes = PrivateAttr(default=b"")
 
     @classmethod
     def read(cls, value: bytes) -> LoggedPrediction:
+        """Read a prediction from JSON; raises pydantic's ``ValidationError``."""
         prediction = cls.model_validate_json(value)
         prediction._raw = value
         return prediction
 
     @property
     def raw(self) -> bytes:
+        """The JSON that the prediction was read from."""
         return self._raw
 
 
 def compact(value: Any) -> bytes:
-    """JSON without spaces."""
+    """Return a value as JSON without spaces.
+
+    >>> compact({"v": 1, "p": [0.5, None]})
+    b'{"v":1,"p":[0.5,null]}'
+    """
     return _encode(value).encode()
 
 
 def prediction_json(prediction: Prediction) -> bytes:
+    """Return a prediction as JSON: the bytes that it was read from, where there are any."""
     return prediction.raw if isinstance(prediction, LoggedPrediction) else prediction.to_bytes()
 
 
 def example_json(example: Example) -> bytes:
-    """What `Example.to_bytes` gives, faster."""
+    """Return the bytes of `Example.to_bytes`, faster."""
     rest = {"label": example.label, "label_ts_ms": example.label_ts_ms, "weight": example.weight}
     return _with_prediction({"example_id": example.example_id}, example.prediction, rest)
 
 
 def closing_json(closing: Closing) -> bytes:
-    """What `Closing.to_bytes` gives, faster."""
+    """Return the bytes of `Closing.to_bytes`, faster."""
     rest = {"status": closing.status, "label": closing.label, "label_ts_ms": closing.label_ts_ms}
     return _with_prediction({}, closing.prediction, rest)
 
