@@ -60,8 +60,7 @@ def test_what_it_does_to_its_frame_does_not_reach_the_records(repo: Path, write_
 def test_a_worker_without_udfs_imports_neither_pandas_nor_feast() -> None:
     program = """
 import sys
-from types import SimpleNamespace
-import headrace.deploy.processes, headrace.featurestore.online.writer
+import headrace.deploy.processes, headrace.deploy.udfs, headrace.featurestore.online.writer
 import headrace.streams.worker.rebuild, headrace.streams.worker.process
 import headrace.featurestore.offline.feature_log
 from tests.support.purchases import purchases_plan
@@ -70,7 +69,7 @@ from headrace.streams.state.source_partition import SourcePartition
 from tests.support.purchase_record import record
 
 plan = purchases_plan()
-assert headrace.deploy.processes._udfs(SimpleNamespace(project_dir=None), plan) == {}
+assert headrace.deploy.udfs.transforms_of(plan, plan.stream_views, None) == {}
 SourcePartition(plan, plan.sources[0], 0, {}).process(LogRecords.of([record(0, 10)]))
 print(sorted({"pandas", "feast"} & set(sys.modules)))
 """
