@@ -1,4 +1,4 @@
-"""What the Faust processes share: an app on the range transport, its agents, and how it ends."""
+"""The Faust app of a process: on the range transport, with its agents, and how it ends."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def range_app(
     owner: Owner | None = None,
     transactional: bool = False,
 ) -> Any:
-    """A Faust app whose topics come in ranges (see `headrace.streams.runtime.transport`).
+    """Return a Faust app whose topics come in ranges (see `headrace.streams.runtime.transport`).
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def range_app(
 
 
 class _NoTables(TableManager):  # type: ignore[misc]
-    """Faust waits a second for tables to be declared; there are none."""
+    """Skips the second that Faust waits for tables to be declared; there are none."""
 
     async def on_start(self) -> None:
         await self._update_channels()
@@ -109,7 +109,7 @@ class _NoTables(TableManager):  # type: ignore[misc]
 
 
 def add_agent(app: Any, name: str, names: Sequence[str], handle: Callable[[Any], Awaitable[None]]) -> None:
-    """Have `handle` called with the message of every range of these topics; it acknowledges."""
+    """Call `handle` with the message of every range of these topics, for it to acknowledge."""
 
     async def consume(stream: Any) -> None:
         async for event in stream.noack().events():
@@ -127,7 +127,7 @@ def run_app(app: Any, log_level: str) -> None:
 
 
 async def guarded(work: Awaitable[T]) -> T:
-    """What cannot be processed must not be skipped: the process ends, and a new one tries again."""
+    """Await work. An error ends the process, so that nothing is skipped and a new one tries again."""
     try:
         return await work
     except asyncio.CancelledError:
@@ -137,7 +137,7 @@ async def guarded(work: Awaitable[T]) -> T:
 
 
 def die(error: BaseException) -> NoReturn:
-    """End the process at once, with everything unacknowledged left to the next one."""
+    """End the process at once, and leave everything unacknowledged to the next one."""
     _log.critical("cannot go on; exiting so that nothing is skipped", exc_info=error)
     logging.shutdown()
     os._exit(EXIT_FAILED)

@@ -1,7 +1,7 @@
-"""Reads the topics of a consumer group in a thread of its own, and holds what it has read until it is taken.
+"""Reads the topics of a consumer group in a thread of its own, and holds messages until they are taken.
 
-librdkafka fetches and unpacks in C. What comes is held per partition; one that is taken from too slowly is
-paused until there is room again, so that it neither fills the memory nor keeps the others waiting.
+librdkafka fetches and unpacks in C. Messages are held per partition. A partition from which they are taken
+too slowly is paused until there is room again: it neither fills the memory nor keeps others waiting.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _RETRY_S = 0.5
 
 
 class Group(Protocol):
-    """Who is told of the partitions this member has; called in the event loop, and waited for."""
+    """Callbacks for the partitions of this member; run in the event loop, and waited for."""
 
     async def revoked(self, partitions: set[TP]) -> None: ...
     async def lost(self, partitions: set[TP]) -> None: ...
@@ -39,7 +39,7 @@ class Group(Protocol):
 
 
 class _Held:
-    """What is held of one partition, in the parts it came in."""
+    """Messages held of one partition, in the parts in which they came."""
 
     def __init__(self) -> None:
         self._parts: deque[list[Message]] = deque()
@@ -51,7 +51,7 @@ class _Held:
         self.size += sum(map(len, part))
 
     def take(self, most: int) -> list[Message]:
-        """The first parts: as many as are a range together."""
+        """Take the first parts: as many as fit into a range together, but at least one."""
         taken = self._parts.popleft()
         while self._parts and len(taken) + len(self._parts[0]) <= most:
             taken += self._parts.popleft()
@@ -97,7 +97,7 @@ class RangeReader:
         self._arrived = asyncio.Event()
 
     async def subscribe(self, topics: Iterable[str]) -> None:
-        """Join the group, or tell it of other topics."""
+        """Join the group, or change the topics of the subscription."""
         self._consumer.subscribe(
             sorted(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -116,12 +116,12 @@ class RangeReader:
         self._arrived.set()
 
     async def wait(self, timeout_s: float) -> None:
-        """Until something has arrived since the last `take`, or `wake`, or time is up."""
+        """Wait until something has arrived since the last `take`, or until `wake` or the time-out."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._arrived.wait(), timeout_s)
 
     def take(self, wanted: Collection[TP]) -> tuple[TP, list[Message]] | None:
-        """The next messages of one of these partitions, at most a range, each partition in its turn."""
+        """Take the next messages of one of these partitions, at most a range, each partition in its turn."""
         self._arrived.clear()
         with self._lock:
             tp = next((tp for tp in self._held if tp in wanted), None)
@@ -146,7 +146,7 @@ class RangeReader:
         self.committed.update((tp, at) for tp, at in offsets.items() if tp in self.committed)
 
     async def rewind(self) -> None:
-        """Forget what is held, and read again what is not committed."""
+        """Drop held messages, and read again from the committed offsets."""
         await self._ask(self._assign)
 
     async def _ask(self, function: Callable[[], object]) -> None:
@@ -189,7 +189,7 @@ class RangeReader:
         self._loop.call_soon_threadsafe(self._arrived.set)
 
     def _has_room(self, held: _Held, share: float) -> bool:
-        """Whether what is held of a partition is below a part of what one may hold."""
+        """Whether a partition holds less than a share of what one may hold."""
         share /= max(len(self.committed), 1)
         most = max(_HELD_RECORDS * share, MAX_RECORDS)
         return held.records < most and held.size < _HELD_BYTES * share
@@ -212,7 +212,7 @@ class RangeReader:
         self._tell(self._group.revoked(_places(partitions)))
 
     def _on_lost(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        """Others have them already, or will at once: nothing of them may be finished."""
+        """Drop partitions that others have already, or will have at once."""
         self._forget()
         self._tell(self._group.lost(_places(partitions)))
 
@@ -266,7 +266,7 @@ def _answer(function: Callable[[], object], done: Future[None]) -> None:
 
 
 def _place(message: Message) -> tuple[str, int] | None:
-    """Topic and partition; None for what is no record."""
+    """Return topic and partition; None for an event that is no record."""
     return None if message.error() is not None else (message.topic(), message.partition())
 
 

@@ -50,7 +50,7 @@ class Owner(Protocol):
         """Give these up; the ranges in hand have been acknowledged or released."""
 
     def lost(self, partitions: set[TP]) -> None:
-        """Drop these: others have them. Nothing of them is finished, written or acknowledged any more."""
+        """Drop these, which others have: finish, write and acknowledge nothing of them any more."""
 
 
 class RangeApp(faust.App):  # type: ignore[misc]
@@ -122,7 +122,7 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
         await self._reader.subscribe(topics)
 
     async def revoked(self, partitions: set[TP]) -> None:
-        """The reader: these are taken away, once what is in hand has been finished."""
+        """Revoke partitions, once the ranges in hand have been finished; called by the reader."""
         self.app.on_rebalance_start()
         await self.on_partitions_revoked(partitions)
         if self.app.owner is not None and not self.app.should_stop:
@@ -130,7 +130,7 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
         self._assigned = set()
 
     async def lost(self, partitions: set[TP]) -> None:
-        """The reader: the group has given these to others."""
+        """Drop partitions that the group has given to others; called by the reader."""
         self.app.on_rebalance_start()
         self.app.consumer_generation_id += 1  # what is in hand is of no use any more
         for message in list(self._unacked_messages):
@@ -142,7 +142,7 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
         self._assigned = set()
 
     async def assigned(self, partitions: set[TP]) -> None:
-        """The reader: this is all there is for this member."""
+        """Begin an assignment, which is all that this member has; called by the reader."""
         if not self.app.rebalancing:  # nothing was there to be taken away
             self.app.on_rebalance_start()
         # Faust stops the flow where partitions are taken away. A member that had none would go on, and lose
@@ -157,7 +157,7 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
 
     @property
     def member(self) -> Any:
-        """The group's metadata of this member as of its assignment, for `TransactionalProducer.commit`."""
+        """Metadata of this member as of its assignment, for `TransactionalProducer.commit`."""
         return self._reader.member
 
     def assignment(self) -> set[TP]:
@@ -210,7 +210,7 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
         return message
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Gaps belong to the range before them."""
+        """Do nothing: gaps belong to the range before them."""
 
     def ack(self, message: Any) -> bool:
         """Acknowledge a range, all of its records. False when it was acknowledged before."""
@@ -237,7 +237,7 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
                 yield tp
 
     def _new_offset(self, tp: TP) -> int | None:
-        """End of the contiguous acknowledged head."""
+        """Return the end of the contiguous acknowledged head; None without one."""
         offset = None
         for one in self._ranges.get(tp, ()):
             if not one.acked:
@@ -249,7 +249,7 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
         return True  # what has been committed is in no queue any more
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """False when Kafka did not take them; they are committed with the next ones."""
+        """Commit offsets; False when Kafka refuses them. They are committed with the next ones then."""
         try:
             if self.app.transactional:
                 self._reader.committed.update(offsets)
@@ -280,7 +280,7 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
             self._ranges.pop(tp, None)
 
     def close(self) -> None:
-        """Faust closes a consumer that is told of a rebalance while it stops: the reader ends by itself."""
+        """Do nothing. Faust calls this for a rebalance while it stops, when the reader ends by itself."""
 
     def _unused(self, *_: Any, **__: Any) -> Any:
         raise NotImplementedError("the range transport has no tables, and creates no topics")
@@ -291,7 +291,7 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
 
 
 class Transport(base.Transport):  # type: ignore[misc]
-    """What Faust instantiates for ``headrace://`` URLs. Its producer sends nothing: we have our own."""
+    """The transport of ``headrace://`` URLs. Its producer sends nothing: processes have their own."""
 
     Consumer = RangeConsumer
     driver_version = "headrace"

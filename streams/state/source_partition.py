@@ -85,7 +85,7 @@ class SourcePartition(PartitionState):
         return Effects(self.next_offset, rows, taken.rejected + self._overflow_dead_letters(), blocks)
 
     def pass_time(self, now_ms: int) -> Effects | None:
-        """Let the windows of a partition without traffic empty, as the wall clock says.
+        """Empty windows of a partition without traffic, as the wall clock passes.
 
         Since the last record event time is taken to have passed as fast as the wall clock. Windows follow it,
         a tile at a time; what is late is judged by the records alone, as before. Where producers send time

@@ -60,7 +60,7 @@ class Ring:
             accumulator.reserve(want, self.depth)
 
     def first_tile(self, window_ms: int, clock_ms: int) -> int:
-        """The oldest tile of a window at a clock."""
+        """Return the oldest tile of a window at a clock."""
         return (clock_ms - window_ms) // self.hop_ms if self.hop_ms else 0
 
     def add(self, slots: NDArray[np.int64], batch: Batch, clock_ms: int) -> None:
@@ -80,7 +80,7 @@ class Ring:
             accumulator.add(places, starts, batch)
 
     def _claim(self, slots: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Make room for tiles; gives their places in an array of shape (slots * depth,)."""
+        """Make room for tiles; returns their places in an array of shape (slots * depth,)."""
         places: NDArray[np.int64] = slots * self.depth + numbers % self.depth
         tiles = self.tiles.reshape(-1)
         fresh = tiles[places] != numbers
@@ -105,7 +105,7 @@ class Ring:
             self._holders.setdefault(number, array("q")).frombytes(part.tobytes())
 
     def expiring(self, window_ms: int, before_ms: int, clock_ms: int) -> list[NDArray[np.int64]]:
-        """Slots that held a tile which leaves a window as the clock moves from `before_ms` to `clock_ms`."""
+        """Return slots that hold a tile which leaves a window as the clock moves on."""
         first, last = self.first_tile(window_ms, before_ms), self.first_tile(window_ms, clock_ms)
         return [np.array(self._holders[number]) for number in self._numbers(first, last)]
 
@@ -123,7 +123,7 @@ class Ring:
     def read(
         self, slots: NDArray[np.int64], clock_ms: int
     ) -> tuple[dict[tuple[str, int], NDArray[Any]], NDArray[np.bool_]]:
-        """What the tiles of slots hold over each window, and which slots hold anything in the longest."""
+        """Return values of slots over each window, and which slots hold anything in the longest."""
         first = np.array([[self.first_tile(window_ms, clock_ms)] for window_ms in self.windows_ms])
         inside = self.tiles[slots][:, None] >= first  # (n, windows, depth)
         reading = {}
@@ -140,25 +140,25 @@ class Ring:
             rows.clear(places)
 
     def arrays(self) -> list[NDArray[Any]]:
-        """Every array of the ring with shape (slots, depth, ...), in a fixed order."""
+        """Return every array of the ring with shape (slots, depth, ...), in a fixed order."""
         held = [(one.name, a.arrays(n)) for a in self.accumulators for n, one in enumerate(a.held)]
         return [self.tiles, *(array for _, arrays in sorted(held, key=itemgetter(0)) for array in arrays)]
 
     def ragged(self) -> list[RaggedRows]:
-        """Whatever has a row of varying length for every tile, in a fixed order."""
+        """Return whatever has a row of varying length for every tile, in a fixed order."""
         found = ((one.name, a.ragged(n)) for a in self.accumulators for n, one in enumerate(a.held))
         kept = [(name, rows) for name, rows in found if rows is not None]
         return [rows for _, rows in sorted(kept, key=itemgetter(0))]
 
     def pack(self, slots: NDArray[np.int64]) -> list[list[bytes]]:
-        """What is of varying length, of each slot."""
+        """Return the rows of varying length of each slot, as bytes."""
         places = slots[:, None] * self.depth + np.arange(self.depth)
         return [rows.pack(places) for rows in self.ragged()]
 
     def unpack(
         self, slots: NDArray[np.int64], raw: NDArray[np.uint8], starts: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """The inverse of `pack`, from some bytes; returns where what is of each slot ends."""
+        """Inverse of `pack`, from bytes on; returns where the rows of each slot end."""
         places = slots[:, None] * self.depth + np.arange(self.depth)
         for rows in self.ragged():
             starts = rows.unpack(places, raw, starts)
@@ -171,7 +171,7 @@ class Ring:
 
 
 def _starts(slots: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where the rows of each tile begin."""
+    """Return where the rows of each tile begin."""
     first = np.ones(len(slots), np.bool_)
     first[1:] = (slots[1:] != slots[:-1]) | (numbers[1:] != numbers[:-1])
     return first.nonzero()[0]

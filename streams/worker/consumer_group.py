@@ -14,7 +14,7 @@ _REQUEST_S = 15.0
 
 
 def worker_group(plan: Plan) -> str:
-    """Its name: another definition is another group, which reads its topics from the beginning."""
+    """Return the name of the group. Other definitions are another group, which reads from the beginning."""
     definitions = sorted(definition_of(plan, s) for s in plan.sources if plan.views_of(s.name))
     version = hashlib.sha256("".join(definitions).encode()).hexdigest()[:12]
     return f"headrace.{plan.project}.worker.{version}"
@@ -26,7 +26,7 @@ def workers_run(plan: Plan, kafka: Kafka) -> bool:
     Raises
     ------
     ServiceUnavailable
-        When Kafka does not tell.
+        When Kafka does not answer.
     """
     group = worker_group(plan)
     admin = KafkaAdmin(kafka)

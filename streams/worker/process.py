@@ -159,12 +159,12 @@ class WorkerProcess:
         self._assignment.revoke(partitions)
 
     def lost(self, partitions: set[Any]) -> None:
-        """Drop partitions that others have; what is not stored of them yet is theirs to store."""
+        """Drop partitions that others have, with everything of them that is not stored yet."""
         _log.warning("lost %s: the group has given them to others", ", ".join(map(_name, partitions)))
         self._assignment.revoke(partitions)
 
     async def _on_shutdown(self, app: Any, **_: Any) -> None:
-        """Everything is acknowledged: end what Faust would wait two seconds for."""
+        """End the tasks that Faust would wait two seconds for; everything is acknowledged."""
         if self._checkpoints is not None:
             self._checkpoints.cancel()
         self._assignment.abandon_restores()
@@ -212,7 +212,7 @@ class WorkerProcess:
             owned.keep(message)
 
     async def _start_writing(self, owned: OwnedPartition, effects: Effects) -> None:
-        """Write while the next range is computed, of whatever partition; more ranges wait."""
+        """Begin to write rows, while the next range of any partition is computed; more ranges wait."""
         published = self._published(owned)
         await self._write_slot.acquire()
         await owned.wait_written()
@@ -229,7 +229,7 @@ class WorkerProcess:
                 self._feature_log.append(rows)
 
     async def _pass_time(self) -> None:
-        """Let windows empty where nothing arrives."""
+        """Empty windows of partitions where nothing arrives, as the wall clock passes."""
         for owned in self._assignment.restored():
             if self._writer_schemas.waiting:  # what came is held back: that is no silence
                 owned.last_range_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""What the feature stage tells of a partition: how far its rows follow the log, and the counts."""
+"""Progress and counts of the feature stage, for one partition."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from headrace.streams.state.partition import PartitionState
 
 
 def feature_progress(project: str, topic: str, state: PartitionState) -> list[HashUpdate]:
-    """Progress and counts as of the state's position; `topic` is the event topic."""
+    """Return progress and counts as of the state's position; `topic` is the event topic."""
     progress = {
         progress_field("features", topic, partition, state.member): Progress(offset).encode()
         for partition, offset in state.source_offsets.items()
@@ -33,7 +33,7 @@ def _counts(topic: str, state: PartitionState) -> dict[str, str]:
 
 
 def _sums(state: PartitionState) -> dict[str, int]:
-    """How many sums do not fit as of the prefix before ``next``."""
+    """Return how many sums do not fit as of the prefix before ``next``."""
     return (
         {} if state.overflowing_sums is None else {"next": state.next_offset, "unfit": state.overflowing_sums}
     )
