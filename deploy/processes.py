@@ -17,7 +17,7 @@ from headrace.learners.serving.config import ServeConfig
 from headrace.learners.training.config import TrainConfig
 from headrace.schemas.errors import ServiceUnavailable
 from headrace.schemas.plan import Plan
-from headrace.streams.connections.kafka import refuse_wrong_access
+from headrace.streams.connections.kafka_admin import refuse_wrong_access
 from headrace.streams.connections.redis import redis_client
 from headrace.streams.join.config import JoinConfig
 from headrace.streams.runtime.config import ConsumerConfig, FaustConfig

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Any, Literal
 
 from headrace.deploy.commands.apply import apply_plan, compile_plan
-from headrace.deploy.commands.offsets import end_offsets
 from headrace.deploy.commands.topics import all_topics
 from headrace.deploy.local.child import Child, free_port
 from headrace.deploy.local.redis_server import RedisServer
@@ -25,6 +24,7 @@ from headrace.featurestore.batch.materialize import materialize
 from headrace.schemas.errors import SettingsError
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
+from headrace.streams.connections.kafka_admin import end_offsets
 from headrace.streams.connections.redis import redis_client
 from headrace.streams.progress import ProgressStore
 

@@ -43,8 +43,8 @@ def wait(
     """Block until a prefix of a topic is visible downstream, or say which stage is behind."""
     from typing import get_args
 
-    from headrace.deploy.commands.offsets import end_offsets
     from headrace.deploy.processes import current_plan
+    from headrace.streams.connections.kafka_admin import end_offsets
     from headrace.streams.progress import ProgressStore, Until
 
     if until is not None:
@@ -78,9 +78,9 @@ def healthy(
 
 
 def _status(settings: Settings) -> tuple[Plan, Status]:
-    from headrace.deploy.commands.offsets import end_offsets
     from headrace.deploy.commands.status import read_status, topics_read
     from headrace.deploy.processes import current_plan
+    from headrace.streams.connections.kafka_admin import end_offsets
 
     client, plan = current_plan(settings)
     return plan, read_status(client, plan, end_offsets(settings.kafka_access, topics_read(plan)))

@@ -16,7 +16,8 @@ from headrace.schemas import topics
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
-from headrace.streams.log.reader import partition_count, read_log
+from headrace.streams.connections.kafka_admin import partition_count
+from headrace.streams.log.reader import read_log
 from headrace.streams.state.fingerprint import definition_of
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headrace.deploy.commands.offsets import end_offsets
 from headrace.deploy.udfs import transforms_of
 from headrace.featurestore.backfill.partition import PartitionBackfill
 from headrace.featurestore.backfill.past_events import EventFiles, appended_before, from_kafka
@@ -22,6 +21,7 @@ from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
+from headrace.streams.connections.kafka_admin import end_offsets
 from headrace.streams.intake.udf import Transform
 from headrace.streams.log.producer import LogProducer
 from headrace.streams.log.reader import read_log

@@ -18,8 +18,9 @@ from headrace.schemas.plan import Plan
 from headrace.schemas.records import Prediction
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.connections.kafka import Kafka
+from headrace.streams.connections.kafka_admin import partition_count
 from headrace.streams.join.example_archive import predictions_table, read_examples
-from headrace.streams.log.reader import partition_count, read_log
+from headrace.streams.log.reader import read_log
 
 
 def write_dataset(

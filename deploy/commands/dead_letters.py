@@ -15,12 +15,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from headrace.deploy.commands.offsets import end_offsets
 from headrace.deploy.commands.text_table import text_table
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import StateError
 from headrace.schemas.records import misfit
 from headrace.streams.connections.kafka import Kafka
+from headrace.streams.connections.kafka_admin import end_offsets
 from headrace.streams.log.reader import read_log
 
 BEGUN = "headrace.replay-begun"  # its value: the end of the record's partition before it was sent again

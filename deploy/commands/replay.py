@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from headrace.deploy.commands.dead_letters import BEGUN, REPLAYED, LoggedDeadLetter
-from headrace.deploy.commands.offsets import end_offsets
 from headrace.schemas import topics
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka, client_config
+from headrace.streams.connections.kafka_admin import end_offsets
 from headrace.streams.log.kafka_producer import NOW, KafkaRecord
 from headrace.streams.log.reader import read_log
 from headrace.streams.producers.outbox import Deliveries, Outbox

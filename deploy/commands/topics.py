@@ -20,13 +20,13 @@ from headrace.schemas.errors import ServiceUnavailable, SettingsError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import RouterSpec
-from headrace.streams.connections.kafka import Kafka, KafkaAdmin, servers_of
+from headrace.streams.connections.kafka import Kafka, servers_of
+from headrace.streams.connections.kafka_admin import REQUEST_S, KafkaAdmin
 
 _KEEP = {"retention.ms": "-1"}
 # A crash inside a checkpoint is made good from the values before it: they must not be compacted away at once.
 _COMPACT = {"cleanup.policy": "compact", "min.compaction.lag.ms": "600000"}
 _LARGE = {"max.message.bytes": str(8 << 20)}  # these hold a whole range, a key's state, a record in base64
-_REQUEST_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def ensure_topics(
             cluster.led(spec.name)
         _check(inner, cluster.metadata())
     except KafkaException as error:
-        raise cluster.unreachable(error) from error
+        raise cluster.unavailable(error) from error
     return counts | {spec.name: spec.partitions for spec in inner}
 
 
@@ -162,21 +162,22 @@ class _Cluster:
 
     def __init__(self, kafka: Kafka, replication: int, timeout_s: float) -> None:
         self._kafka, self._replication = kafka, replication
-        self._admin = KafkaAdmin(kafka)
-        self.unreachable = self._admin.unreachable
-        self._request_s = min(_REQUEST_S, timeout_s)
+        self._admin = KafkaAdmin(kafka, min(REQUEST_S, timeout_s))
+        self.unavailable = self._admin.unavailable
         self._deadline = time.monotonic() + timeout_s
 
     def metadata(self) -> ClusterMetadata:
-        return self._admin.metadata(self._request_s)
+        return self._admin.metadata()
 
     def create(self, specs: list[TopicSpec]) -> None:
         if str(self.metadata().cluster_id).startswith(CLUSTER_ID_PREFIX):
             for spec in specs:
-                self._admin.metadata(self._request_s, spec.name)
+                self._admin.metadata(spec.name)
         elif specs:
             new = [NewTopic(s.name, s.partitions, self._replication, config=dict(s.config)) for s in specs]
-            for name, created in self._admin.create_topics(new, operation_timeout=self._request_s).items():
+            for name, created in self._admin.create_topics(
+                new, operation_timeout=self._admin.timeout_s
+            ).items():
                 self._expect(name, created)
 
     def _expect(self, name: str, created: Future[None]) -> None:

@@ -27,11 +27,11 @@ from headrace import HeadraceError
 from headrace.deploy.commands.audit import audit
 from headrace.deploy.commands.audit import render as audit_table
 from headrace.deploy.commands.audit import summary as audit_summary
-from headrace.deploy.commands.offsets import end_offsets
 from headrace.deploy.stack import LocalStack
 from headrace.schemas import topics
 from headrace.schemas.errors import SettingsError
 from headrace.streams.connections.kafka import Kafka, client_config
+from headrace.streams.connections.kafka_admin import end_offsets
 from headrace.streams.connections.redis import redis_client
 from headrace.streams.join.example_archive import read_examples
 from headrace.streams.progress import ProgressStore

@@ -13,11 +13,12 @@ from headrace.schemas.plan import Plan
 from headrace.schemas.records import Outcome
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.connections.kafka import Kafka
+from headrace.streams.connections.kafka_admin import partition_count
 from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.join.outcome_reader import MarkForwarder, OutcomeReader
 from headrace.streams.log.offset_producer import OffsetProducer
 from headrace.streams.log.partitioner import partition_for
-from headrace.streams.log.reader import end_offset, partition_count, read_log
+from headrace.streams.log.reader import end_offset, read_log
 from headrace.streams.log.records import LogRecords
 from headrace.streams.progress import Progress, counts_key, progress_field, progress_key
 from headrace.streams.runtime.restoring import Restoring

@@ -10,7 +10,9 @@ from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from headrace.streams.connections.kafka import Kafka, Trouble, client_config, metadata_of, partitions_of
+from headrace.streams.connections.connection_errors import ConnectionErrors
+from headrace.streams.connections.kafka import Kafka, client_config
+from headrace.streams.connections.kafka_admin import REQUEST_S, metadata_of, partitions_of
 
 ANY_PARTITION: Final = -1
 NOW: Final = 0
@@ -19,7 +21,6 @@ ALWAYS: Final[Mapping[str, Any]] = {
     "enable.idempotence": True,
     "partitioner": "murmur2_random",  # as Java's default: murmur2 of the key, any partition without a key
 }
-_REQUEST_S = 10.0
 _SERVE_S = 0.1
 
 Report = Callable[[KafkaError | None, Message], None]
@@ -53,8 +54,8 @@ class KafkaProducer:
     """
 
     def __init__(self, kafka: Kafka, settings: Mapping[str, Any]) -> None:
-        self._kafka, self._trouble = kafka, Trouble()
-        self._settings = {**settings, "error_cb": self._trouble, **client_config(kafka), **ALWAYS}
+        self._kafka, self._errors = kafka, ConnectionErrors()
+        self._settings = {**settings, "error_cb": self._errors, **client_config(kafka), **ALWAYS}
         self._producer = Producer(self._settings)
 
     def partition_count(self, topic: str) -> int:
@@ -67,7 +68,7 @@ class KafkaProducer:
         ServiceUnavailable
             When no broker answers.
         """
-        known = metadata_of(self._producer, self._kafka, self._trouble, _REQUEST_S)
+        known = metadata_of(self._producer, self._kafka, self._errors, REQUEST_S)
         return len(partitions_of(known, topic))
 
     def offer(self, topic: str, record: KafkaRecord, report: Report) -> bool:

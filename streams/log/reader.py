@@ -8,7 +8,8 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from headrace.schemas.errors import ServiceUnavailable
-from headrace.streams.connections.kafka import Kafka, KafkaAdmin, Trouble, client_config, partitions_of
+from headrace.streams.connections.connection_errors import ConnectionErrors
+from headrace.streams.connections.kafka import Kafka, client_config
 
 _FETCH_BYTES = 4 * 1024**2  # more of a partition at once: fewer round trips while a changelog is read
 _AT_ONCE = 2000
@@ -17,18 +18,18 @@ _SILENCE_S = 30.0  # without a record and short of the end: the broker is not an
 
 
 def open_consumer(
-    kafka: Kafka, fetch_wait_ms: int = 500, trouble: Trouble | None = None, committed: bool = True
+    kafka: Kafka, fetch_wait_ms: int = 500, errors: ConnectionErrors | None = None, committed: bool = True
 ) -> Consumer:
     """A consumer of committed records that belongs to no group and reports the end of a partition.
 
     `fetch_wait_ms` is how long the broker holds a fetch back that finds nothing: until then, the end of a
-    partition is not reported. What goes wrong with its connections goes to `trouble`, else to the log. With
+    partition is not reported. What goes wrong with its connections goes to `errors`, else to the log. With
     `committed` False it sees the records of open transactions too.
     """
     return Consumer(
         {
             **client_config(kafka),
-            **({"log_level": 0, "error_cb": trouble} if trouble else {}),
+            **({"log_level": 0, "error_cb": errors} if errors else {}),
             "group.id": _GROUP,  # required by the client, never used: nothing is committed
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
@@ -59,14 +60,14 @@ def is_end(message: Any) -> bool:
 
 def end_offset(kafka: Kafka, topic: str, partition: int, committed: bool = True) -> int:
     """Return where a partition ends: behind all that is committed; with `committed` False, behind all."""
-    trouble = Trouble()
-    consumer = open_consumer(kafka, trouble=trouble, committed=committed)
+    errors = ConnectionErrors()
+    consumer = open_consumer(kafka, errors=errors, committed=committed)
     try:
         return int(consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_SILENCE_S)[1])
     except KafkaException as error:
-        consumer.poll(0)  # calls `trouble`
+        consumer.poll(0)  # calls `errors`
         raise ServiceUnavailable(
-            f"Kafka does not tell the end of {topic}[{partition}]: {trouble.text() or error}"
+            f"Kafka does not tell the end of {topic}[{partition}]: {errors.text() or error}"
         ) from error
     finally:
         consumer.close()
@@ -87,8 +88,8 @@ def read_log(
     ServiceUnavailable
         When the broker stops answering before the end is reached.
     """
-    trouble = Trouble()
-    consumer = open_consumer(kafka, fetch_wait_ms=10, trouble=trouble)
+    errors = ConnectionErrors()
+    consumer = open_consumer(kafka, fetch_wait_ms=10, errors=errors)
     try:
         consumer.assign([TopicPartition(topic, partition, start)])
         while (first := consumer.poll(_SILENCE_S)) is not None:
@@ -99,20 +100,7 @@ def read_log(
                 elif until is None or message.offset() >= until:
                     return
         waited = f"nothing for {_SILENCE_S:g} s" + ("" if until is None else ", or a transaction is open")
-        cause = trouble.text() or waited
+        cause = errors.text() or waited
         raise ServiceUnavailable(f"no answer from Kafka while reading {topic}[{partition}]: {cause}")
     finally:
         consumer.close()
-
-
-def partition_count(kafka: Kafka, topic: str) -> int:
-    """How many partitions a topic has.
-
-    Raises
-    ------
-    UnknownNameError
-        When there is no such topic.
-    ServiceUnavailable
-        When Kafka does not answer.
-    """
-    return len(partitions_of(KafkaAdmin(kafka).metadata(_SILENCE_S), topic))

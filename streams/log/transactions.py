@@ -12,13 +12,13 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from headrace.schemas.errors import HeadraceError, ServiceUnavailable
 from headrace.streams.connections.kafka import Kafka
+from headrace.streams.connections.kafka_admin import REQUEST_S
 from headrace.streams.log.producer import LogProducer
 
 _log = logging.getLogger(__name__)
 
 Records = tuple[str, int, Sequence[tuple[bytes, bytes | None]]]  # topic, partition, keys and values
 Place = tuple[str, int]
-_REQUEST_S = 30.0
 _PAUSE_S = 0.5
 _LOST = (
     KafkaError.UNKNOWN_MEMBER_ID,
@@ -92,7 +92,7 @@ class TransactionalProducer(LogProducer):
 
     def _try(self, batches: Sequence[Records], places: Sequence[TopicPartition], member: Any) -> None:
         if not self._open:
-            self._retrying(lambda: self._producer.init_transactions(_REQUEST_S))
+            self._retrying(lambda: self._producer.init_transactions(REQUEST_S))
             self._open = True
         self._failure = self._undelivered = None
         self._producer.begin_transaction()
@@ -105,10 +105,10 @@ class TransactionalProducer(LogProducer):
 
     def _send_offsets(self, places: Sequence[TopicPartition], member: Any) -> None:
         """Have the group check the member, and take its offsets once the transaction is committed."""
-        self._retrying(lambda: self._producer.send_offsets_to_transaction(list(places), member, _REQUEST_S))
+        self._retrying(lambda: self._producer.send_offsets_to_transaction(list(places), member, REQUEST_S))
 
     def _end(self) -> None:
-        self._retrying(lambda: self._producer.commit_transaction(_REQUEST_S))
+        self._retrying(lambda: self._producer.commit_transaction(REQUEST_S))
 
     def _retrying(self, request: Any) -> None:
         """Make a request again for as long as librdkafka says that it may be."""
@@ -128,7 +128,7 @@ class TransactionalProducer(LogProducer):
             self._renew()
         else:
             try:
-                self._retrying(lambda: self._producer.abort_transaction(_REQUEST_S))
+                self._retrying(lambda: self._producer.abort_transaction(REQUEST_S))
             except KafkaException as error:
                 _log.warning("a transaction was not aborted: %s", error)
                 self._renew()

@@ -61,14 +61,14 @@ class Deliveries(DeliveredEnds):
     def failed(self) -> bool:
         return self._first is not None
 
-    def take_failure(self, trouble: str | None = None) -> DeliveryError | None:
-        """What was not delivered since this was last called; `trouble` is the client's own, if it had any."""
+    def take_failure(self, connection: str | None = None) -> DeliveryError | None:
+        """Return what was not delivered since the last call; `connection` is the client's last error."""
         if self._first is None:
             return None
         with self._lock:
             first, self._first = self._first, None
             failed, self._failed = self._failed, Counter()
-        cause = f"{first.str()} ({trouble})" if trouble else first.str()
+        cause = f"{first.str()} ({connection})" if connection else first.str()
         return DeliveryError(self.topic, failed, cause, _REMEDIES.get(first.code(), "See the broker's log"))
 
 
@@ -149,6 +149,6 @@ class Outbox(KafkaProducer):
 
     def raise_failures(self, deliveries: Deliveries) -> None:
         """Raise a `DeliveryError` for what was not delivered since this was last asked."""
-        failure = deliveries.take_failure(self._trouble.text())
+        failure = deliveries.take_failure(self._errors.text())
         if failure is not None:
             raise failure

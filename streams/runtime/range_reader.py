@@ -20,13 +20,14 @@ from typing import Any, Protocol
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from faust.types import TP
 
+from headrace.streams.connections.kafka_admin import REQUEST_S
+
 _log = logging.getLogger(__name__)
 
 MAX_RECORDS = 4000  # of a range, where nobody asks for more
 _HELD_RECORDS, _HELD_BYTES = 128_000, 64 * 1024**2  # of all partitions; each may have its share
 _RESUMED_AT = 0.25  # of its share: a pause throws away what had been fetched ahead, so there must be few
 _POLL_S, _PAUSED_POLL_S = 0.1, 0.005
-_REQUEST_S = 10.0
 _RETRY_S = 0.5
 
 
@@ -241,7 +242,7 @@ class RangeReader:
         self._paused.clear()
 
     def _read_committed(self, partitions: list[TopicPartition]) -> dict[TP, int | None]:
-        found = self._consumer.committed(partitions, timeout=_REQUEST_S)
+        found = self._consumer.committed(partitions, timeout=REQUEST_S)
         return {TP(one.topic, one.partition): one.offset if one.offset >= 0 else None for one in found}
 
     def _tell(self, what: Coroutine[Any, Any, None]) -> None:

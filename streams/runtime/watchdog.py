@@ -7,11 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
-
 from headrace.schemas.errors import HeadraceError, ServiceUnavailable
-from headrace.streams.connections.kafka import Kafka, client_config
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.connections.kafka_admin import KafkaAdmin
 from headrace.streams.log.reader import read_log
 from headrace.streams.runtime.app import die
 from headrace.streams.runtime.health import PartitionHealth, ProcessHealth, Where
@@ -20,7 +18,6 @@ from headrace.streams.runtime.stalls import StallDetector
 _log = logging.getLogger(__name__)
 
 _LOOK_S = 5.0
-_REQUEST_S = 10.0
 
 
 class Watchdog:
@@ -43,7 +40,7 @@ class Watchdog:
 
     def __init__(self, kafka: Kafka, health: Callable[[], ProcessHealth], stuck_s: float) -> None:
         self._kafka, self._stuck_s = kafka, stuck_s
-        self._admin = AdminClient({**client_config(kafka), "log_level": 0})
+        self._admin = KafkaAdmin(kafka)
         self._stalls = StallDetector(stuck_s)
         self.health = health
         self.ends: Mapping[Where, int] = {}
@@ -87,14 +84,10 @@ class Watchdog:
         )
 
     def _read_ends(self, health: ProcessHealth) -> dict[Where, int]:
-        wanted = {TopicPartition(*one.where): OffsetSpec.latest() for one in health.partitions}
-        if not wanted:
-            return {}
         try:
-            answers = self._admin.list_offsets(wanted, request_timeout=_REQUEST_S)
-            return {(tp.topic, tp.partition): answer.result().offset for tp, answer in answers.items()}
-        except KafkaException as error:
-            _log.warning("Kafka does not tell the ends of topics: %s", error)
+            return self._admin.end_offsets(partition.where for partition in health.partitions)
+        except ServiceUnavailable as error:
+            _log.warning("the ends of topics are not known: %s", error)
             return {}
 
     def _has_record(self, partition: PartitionHealth) -> bool:

@@ -7,10 +7,9 @@ import hashlib
 from confluent_kafka import KafkaException
 
 from headrace.schemas.plan import Plan
-from headrace.streams.connections.kafka import Kafka, KafkaAdmin
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.connections.kafka_admin import KafkaAdmin
 from headrace.streams.state.fingerprint import definition_of
-
-_REQUEST_S = 15.0
 
 
 def worker_group(plan: Plan) -> str:
@@ -31,9 +30,9 @@ def workers_run(plan: Plan, kafka: Kafka) -> bool:
     group = worker_group(plan)
     admin = KafkaAdmin(kafka)
     try:
-        answer = admin.describe_consumer_groups([group], request_timeout=_REQUEST_S)[group].result()
+        answer = admin.describe_consumer_groups([group], request_timeout=admin.timeout_s)[group].result()
     except KafkaException as error:
         if error.args[0].name() == "GROUP_ID_NOT_FOUND":
             return False
-        raise admin.unreachable(error) from error
+        raise admin.unavailable(error) from error
     return bool(answer.members)

@@ -19,7 +19,7 @@ from headrace.schemas.errors import HeadraceError, StateError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
-from headrace.streams.connections.known_topics import refuse_missing_topics
+from headrace.streams.connections.kafka_admin import refuse_missing_topics
 from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.intake.expectations import Alerts, RowExpectations
 from headrace.streams.intake.udf import Transform, view_udfs

@@ -17,8 +17,9 @@ from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
+from headrace.streams.connections.kafka_admin import partition_count
 from headrace.streams.connections.redis_updates import HashUpdate
-from headrace.streams.log.reader import end_offset, partition_count, read_log
+from headrace.streams.log.reader import end_offset, read_log
 from headrace.streams.sinks import OnlineRows
 from headrace.streams.state.partition import PartitionState
 from headrace.streams.state.shard import Shard

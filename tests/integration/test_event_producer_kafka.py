@@ -253,7 +253,7 @@ def test_a_broker_that_went_away_is_told_with_its_address(vanishing: MockKafka) 
 
 
 def test_a_broker_that_was_never_there_is_told(free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headrace.streams.log.kafka_producer._REQUEST_S", 1.0)
+    monkeypatch.setattr("headrace.streams.log.kafka_producer.REQUEST_S", 1.0)
     producer = EventProducer(f"127.0.0.1:{free_port}", EventFormat("clicks", SCHEMA))
     with pytest.raises(ServiceUnavailable, match=f"127.0.0.1:{free_port}.*see whether it runs"):
         producer.send(click(0))

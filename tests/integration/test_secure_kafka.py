@@ -21,7 +21,8 @@ from headrace.deploy.local.tls_listener import MECHANISMS
 from headrace.deploy.stack import LocalStack
 from headrace.schemas import topics
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
-from headrace.streams.connections.kafka import client_config, refuse_wrong_access
+from headrace.streams.connections.kafka import client_config
+from headrace.streams.connections.kafka_admin import refuse_wrong_access
 from headrace.streams.connections.kafka_properties import read_kafka_properties
 from headrace.streams.event_producer import EventProducer
 from headrace.streams.log.reader import read_log
@@ -218,7 +219,7 @@ def test_without_a_client_certificate_that_is_trusted_a_command_ends_at_once_and
 def test_without_the_setting_the_error_names_it(
     stack: LocalStack, kafka: SecureKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.streams.producers.outbox._REQUEST_S", 2.0)
+    monkeypatch.setattr("headrace.streams.log.kafka_producer.REQUEST_S", 2.0)
     with pytest.raises(ServiceUnavailable, match="HEADRACE_KAFKA_CONFIG has the TLS and SASL"):
         _ = EventProducer.from_plan(kafka.bootstrap, stack.plan, "clicks").partition_count
 

@@ -17,11 +17,11 @@ from headrace import FeatureClient
 from headrace.deploy.cli.main import app
 from headrace.deploy.commands.apply import compile_plan, describe_changes
 from headrace.deploy.commands.init import write_project
-from headrace.deploy.commands.offsets import end_offsets
 from headrace.deploy.commands.status import read_status, topics_read
 from headrace.deploy.stack import LocalStack
 from headrace.learners.lineage import Lineage, ModelVersions
 from headrace.schemas.errors import SettingsError
+from headrace.streams.connections.kafka_admin import end_offsets
 from tests.support.feast_online import connection_string
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from headrace.deploy.commands.offsets import end_offsets
 from headrace.deploy.local.kafka_server import KafkaServer, broker_jars
 from headrace.deploy.local.registry_server import registry_jars
 from headrace.schemas.errors import ServiceUnavailable
+from headrace.streams.connections.kafka_admin import end_offsets
 from headrace.streams.log.reader import read_log
 from tests.support.ordered_producer import produce
 from tests.support.paths import ROOT

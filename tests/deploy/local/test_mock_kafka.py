@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from headrace.deploy.commands.offsets import end_offsets
 from headrace.deploy.local.mock_kafka import MockKafka
 from headrace.schemas.errors import ServiceUnavailable, UnknownNameError
+from headrace.streams.connections.kafka_admin import end_offsets
 from headrace.streams.log.reader import read_log
 from tests.support.ordered_producer import produce
 from tests.support.paths import ROOT

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from headrace.schemas.errors import ServiceUnavailable, SettingsError, UnknownNameError
-from headrace.streams.connections.kafka import KafkaAdmin, client_config, refuse_wrong_access
+from headrace.streams.connections.kafka import client_config
+from headrace.streams.connections.kafka_admin import KafkaAdmin, partition_count, refuse_wrong_access
 from headrace.streams.connections.kafka_properties import _RESERVED, read_kafka_properties
-from headrace.streams.log.reader import partition_count
 
 SERVERS = "127.0.0.1:9093"
 GOOD = """# of the cluster
@@ -106,7 +106,7 @@ def test_properties_that_do_not_go_together_are_told_with_their_lines(file: Path
 
 def test_a_broker_that_is_not_there_is_told_with_its_address(free_port: int) -> None:
     with pytest.raises(ServiceUnavailable, match=rf"127\.0\.0\.1:{free_port}.*HEADRACE_KAFKA_CONFIG"):
-        KafkaAdmin(f"127.0.0.1:{free_port}").metadata(0.3)
+        KafkaAdmin(f"127.0.0.1:{free_port}", 0.3).metadata()
     refuse_wrong_access({"bootstrap.servers": f"127.0.0.1:{free_port}"}, 0.3)  # it may come yet
 
 
