@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.streams.columnar.batch import Batch
+from headrace.streams.columnar.growth import extend
 from headrace.streams.columnar.ragged_rows import RaggedRows
 
 Indices = NDArray[np.int64]
@@ -129,11 +130,11 @@ def accumulators_of(held: Sequence[Held], dtype: Dtype) -> list[Accumulator]:
 
 
 def grow(array: NDArray[Any], slots: int, depth: int, fill: Any) -> NDArray[Any]:
-    """The array, of shape (slots, depth, ...), with more slots."""
-    grown = np.full((slots, depth, *array.shape[2:]), fill, array.dtype)
-    if len(array):
-        grown[: len(array)] = array
-    return grown
+    """The array, of shape (slots, depth, ...), with more slots; see `extend`."""
+    if not len(array):
+        return np.full((slots, depth, *array.shape[2:]), fill, array.dtype)
+    extend(array, slots, fill)
+    return array
 
 
 def tiles_of(array: NDArray[Any]) -> NDArray[Any]:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.streams.columnar.growth import extend, room_for
+
 KeyColumns = tuple[NDArray[Any], ...]  # one array of shape (n,) per join key: int64 or dtype S
 Key = tuple[int | bytes, ...]
 _INTEGER = np.frombuffer(b"i" + (8).to_bytes(4, "little"), np.uint8)  # before the bytes of an integer
@@ -110,6 +112,10 @@ class KeyTable:
         found = added if len(added) == len(keys) else map(self._slots.__getitem__, keys)
         return np.fromiter(found, np.int64, len(keys))
 
+    def known_slots(self, keys: Sequence[Key]) -> NDArray[np.int64]:
+        """The slots of those keys that have one."""
+        return np.array([self._slots[key] for key in keys if key in self._slots], np.int64)
+
     def slots_of(self, columns: KeyColumns) -> NDArray[np.int64]:
         """The slot of every row, shape (n,); keys not seen before get one."""
         return self.slots_of_keys(list(zip(*(column.tolist() for column in columns), strict=True)))
@@ -133,9 +139,10 @@ class KeyTable:
 
     def _reserve(self, parts: int) -> None:
         have = len(self._numbers)
+        if not have:
+            self._numbers = np.zeros((0, parts), np.int64)
         if self.size > have:
-            more = max(self.size - have, have // 2, 64)
-            self._numbers = np.vstack([self._numbers.reshape(-1, parts), np.zeros((more, parts), np.int64)])
+            extend(self._numbers, room_for(self.size, have))
 
     def key(self, slot: int) -> Key:
         key = self._keys[slot]

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.streams.columnar.growth import extend
+
 Whole = NDArray[np.int64]
 _AT_ONCE = 1 << 20  # entries
 
@@ -41,9 +43,8 @@ class RaggedRows:
 
     def reserve(self, places: int) -> None:
         """Grow to so many places."""
-        more = places - len(self.size)
-        self.size = np.concatenate([self.size, np.zeros(more, np.uint16)])
-        self._at = np.concatenate([self._at, np.zeros(more, np.int32)])
+        extend(self.size, places)
+        extend(self._at, places)
 
     def gather(self, places: Whole) -> tuple[Whole, NDArray[Any]]:
         """Lengths of the rows, shape (n,), and their entries, one row behind the other."""
@@ -145,7 +146,7 @@ class _Slab:
         if short > 0:
             have = len(self.cells) // self.width
             more = max(short, have // 4, 16)
-            self.cells = np.concatenate([self.cells, np.zeros(more * self.width, self.cells.dtype)])
+            extend(self.cells, (have + more) * self.width)
             self._free = np.concatenate(
                 [np.arange(have + more - 1, have - 1, -1, dtype=np.int32), self._free]
             )

@@ -12,6 +12,7 @@ from headrace.streams.connections.connection_errors import ConnectionErrors
 from headrace.streams.connections.kafka import Kafka, client_config
 
 _FETCH_BYTES = 4 * 1024**2  # more of a partition at once: fewer round trips while a changelog is read
+_QUEUE_KIB = 8192  # read ahead: a changelog is folded as fast as it comes, and may be one of many at once
 _AT_ONCE = 2000
 _GROUP = "headrace-reader"
 _SILENCE_S = 30.0  # without a record and short of the end: the broker is not answering
@@ -35,6 +36,7 @@ def open_consumer(
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": fetch_wait_ms,
             "max.partition.fetch.bytes": _FETCH_BYTES,
+            "queued.max.messages.kbytes": _QUEUE_KIB,
             "enable.partition.eof": True,
             "isolation.level": "read_committed" if committed else "read_uncommitted",
         }

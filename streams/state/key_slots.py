@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.streams.columnar.growth import extend, room_for
 from headrace.streams.columnar.key_table import Key, KeyTable, decode_keys, encode_keys
 
 
@@ -81,10 +82,14 @@ class KeySlots:
         self._logged[slots] = True
         return slots
 
+    def deleted(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
+        """Slots of keys that a changelog deletes, where they have one: no longer in it."""
+        slots = self.keys.known_slots(decode_keys(keys))
+        self._logged[slots] = False
+        return slots
+
     def _reserve(self) -> None:
         have = len(self.applied)
         if self.keys.size > have:
-            grown = max(self.keys.size, have + have // 2, 64) - have
-            self.applied = np.concatenate([self.applied, np.zeros(grown, np.int64)])
-            self._dirty = np.concatenate([self._dirty, np.zeros(grown, np.bool_)])
-            self._logged = np.concatenate([self._logged, np.zeros(grown, np.bool_)])
+            for array in (self.applied, self._dirty, self._logged):
+                extend(array, room_for(self.keys.size, have))

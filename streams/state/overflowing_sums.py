@@ -18,6 +18,7 @@ from headrace.schemas.feature_specs import AggregationSpec
 from headrace.streams.aggregations import Aggregation, ListValues, Reading, Values
 from headrace.streams.aggregations.sum import MOST_VALUES, Sum, Summing
 from headrace.streams.aggregations.totals import Totals
+from headrace.streams.columnar.growth import extend, room_for
 from headrace.streams.columnar.key_table import Key, KeyTable
 from headrace.streams.state.tile_ring import Ring
 
@@ -93,11 +94,10 @@ class OverflowingSums:
         return bool(self._summing)
 
     def reserve(self, slots: int) -> None:
-        have, width = self._unfit.shape
+        have = len(self._unfit)
         if slots > have:
-            more = max(slots - have, have // 2, 64)
-            self._unfit = np.vstack([self._unfit, np.zeros((more, width), np.bool_)])
-            self._told_ms = np.vstack([self._told_ms, np.full((more, width), _NEVER)])
+            extend(self._unfit, room_for(slots, have), False)
+            extend(self._told_ms, room_for(slots, have), _NEVER)
 
     def judge(
         self,

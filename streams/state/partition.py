@@ -11,6 +11,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from headrace.schemas.dead_letter import DeadLetter
@@ -31,6 +32,8 @@ POSITION = Encoding(
     "workers of this one read the event topic from its beginning",
 )
 
+_PORTION_BYTES = 4 << 20  # of entries that a restore takes up at once
+_ENTRY_BYTES = 200  # counted for the key and the objects of an entry
 Entry = tuple[bytes, bytes | None]  # key and value of a changelog record; None deletes
 
 
@@ -156,25 +159,37 @@ class PartitionState(ABC):
     def restore(self, entries: Iterable[Entry]) -> None:
         """Take up a changelog, read from its beginning to its end. Other definitions are passed over.
 
+        Entries go into the state as they come, in portions: of a key only the last is ever held.
+
         Raises
         ------
         StateError
             When the position has a version that is not read, or the state of a key another size.
         """
-        latest = dict(entries)
-        raw = latest.pop(self._position_key, None)
-        clock_ms = None if raw is None else self._take_position(self._decoded_position(raw))
-        for name, group in self.groups.items():
-            prefix = self._prefix + name.encode() + b"|"
-            start = len(prefix)
-            items = [(k[start:], v) for k, v in latest.items() if v is not None and k.startswith(prefix)]
-            group.restore(items, clock_ms)
+        self._restored(self._load(entries))
 
     def catch_up(self, entries: Iterable[Entry]) -> None:
         """Take up what came into the changelog since `restore`. Keys given up stay, and are found empty."""
-        kept = [(key, value) for key, value in entries if value is not None]
-        if kept:
-            self.restore([(self._position_key, self._encoded_position()), *kept])
+        kept = (entry for entry in entries if entry[1] is not None)
+        if (first := next(kept, None)) is not None:
+            self._restored(self._load(chain([first], kept)) or self._encoded_position())
+
+    def _load(self, entries: Iterable[Entry]) -> bytes | None:
+        """Take up the keys of a changelog; returns its last position."""
+        raw = None
+        prefixes = {name: self._prefix + name.encode() + b"|" for name in self.groups}
+        for portion in _portions(entries):
+            raw = portion.pop(self._position_key, raw)
+            for name, group in self.groups.items():
+                prefix = prefixes[name]
+                start = len(prefix)
+                group.load({k[start:]: v for k, v in portion.items() if k.startswith(prefix)})
+        return raw
+
+    def _restored(self, raw: bytes | None) -> None:
+        clock_ms = None if raw is None else self._take_position(self._decoded_position(raw))
+        for group in self.groups.values():
+            group.restored(clock_ms)
 
     def emit_all(self) -> Iterator[OnlineRows]:
         """Rows of every key, also of those that are ahead of the position."""
@@ -212,3 +227,16 @@ class PartitionState(ABC):
         """Dead letters of the sums that have begun not to fit."""
         sums = [one for group in self.groups.values() for one in group.overflowing.take_new()]
         return [one.dead_letter(self.topic, self.partition, self.next_offset - 1) for one in sums]
+
+
+def _portions(entries: Iterable[Entry]) -> Iterator[dict[bytes, bytes | None]]:
+    """Entries in portions of bounded size, of each key the last."""
+    portion: dict[bytes, bytes | None] = {}
+    size = 0
+    for key, value in entries:
+        portion[key] = value
+        size += _ENTRY_BYTES + len(value or b"")
+        if size > _PORTION_BYTES:
+            yield portion
+            portion, size = {}, 0
+    yield portion

@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 
 from headrace.streams.aggregations.accumulator import Dtype, Held, accumulators_of
 from headrace.streams.columnar.batch import Batch
+from headrace.streams.columnar.growth import extend, room_for
 from headrace.streams.columnar.ragged_rows import RaggedRows
 
 EMPTY = -(2**62)  # the number of a position that holds no tile
+_AT_ONCE = 10_000  # slots
 _FEW = 50  # up to as many slots, a loop has noted them sooner than numpy's calls
 
 
@@ -50,12 +52,12 @@ class Ring:
         self._holders: dict[int, array[int]] = {}  # tile number to slots that hold it
 
     def reserve(self, slots: int) -> None:
-        """Make room for `slots` slots, growing by half."""
+        """Make room for `slots` slots."""
         have = len(self.tiles)
         if slots <= have:
             return
-        want = max(slots, have + have // 2, 64)
-        self.tiles = np.vstack([self.tiles, np.full((want - have, self.depth), EMPTY, np.int64)])
+        want = room_for(slots, have)
+        extend(self.tiles, want, EMPTY)
         for accumulator in self.accumulators:
             accumulator.reserve(want, self.depth)
 
@@ -165,9 +167,12 @@ class Ring:
         return starts
 
     def reindex(self, slots: NDArray[np.int64]) -> None:
-        """Rebuild the bookkeeping of tiles after a restore."""
-        row, position = np.nonzero(self.tiles[slots] != EMPTY)
-        self._hold(slots[row], self.tiles[slots[row], position])
+        """Rebuild the bookkeeping of tiles after a restore; `slots` are all that have a key."""
+        self._holders.clear()
+        for start in range(0, len(slots), _AT_ONCE):
+            part = slots[start : start + _AT_ONCE]
+            row, position = np.nonzero(self.tiles[part] != EMPTY)
+            self._hold(part[row], self.tiles[part[row], position])
 
 
 def _starts(slots: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -64,7 +64,7 @@ class TileRings:
             ring.clear(slots)
 
     def reindex(self, slots: NDArray[np.int64]) -> None:
-        """Rebuild the bookkeeping of tiles after a restore."""
+        """Rebuild the bookkeeping of tiles after a restore; `slots` are all that have a key."""
         for ring in self.by_hop.values():
             ring.reindex(slots)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -145,31 +145,40 @@ class ViewGroup:
             states = encode_states(self._slots.applied, self._rings, slots)
             yield from zip(self._slots.encoded(slots), states, strict=True)
 
-    def restore(self, items: Sequence[tuple[bytes, bytes]], clock_ms: int | None) -> None:
-        """Take up the keys of a changelog, the last state of each, and the clock of its position.
+    def load(self, items: Mapping[bytes, bytes | None]) -> None:
+        """Take up keys of a changelog: a state replaces that of before, None deletes; `restored` ends it.
 
         Raises
         ------
         StateError
             When a state has another size than the views need.
         """
-        self.clock_ms = clock_ms
-        if not items:
+        deleted = [key for key, state in items.items() if state is None]
+        if deleted:
+            self._free(self._slots.deleted(deleted))
+        kept = {key: state for key, state in items.items() if state is not None}
+        if not kept:
             return
-        keys, states = zip(*items, strict=True)
-        slots = self._slots.restore(keys)
+        slots = self._slots.restore([*kept])
         self._reserve()
         try:
-            decode_states(self._slots.applied, self._rings, slots, states)
+            decode_states(self._slots.applied, self._rings, slots, [*kept.values()])
         except ValueError as error:
             raise StateError(
                 f"the changelog of the views keyed by {self.name} does not fit their definition; "
                 "run `headrace apply` and restart the worker so that it rebuilds from the topic"
             ) from error
-        self._restored_to = int(self._slots.applied[slots].max())
+
+    def restored(self, clock_ms: int | None) -> None:
+        """Go on from the keys that were loaded, at the clock of the position."""
+        self.clock_ms = clock_ms
+        slots = self._slots.held()
+        if not len(slots):
+            return
+        self._restored_to = int(self._slots.applied.max())
         self._rings.reindex(slots)
         if clock_ms is None:  # torn before the first position: nobody knows what has left which window since
-            self._touched.append(np.sort(slots))
+            self._touched.append(slots)
         else:
             self._rows.judge_restored(slots, clock_ms)
 

@@ -21,7 +21,7 @@ from headrace.streams.connections.kafka_admin import partition_count
 from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.log.reader import end_offset, read_log
 from headrace.streams.sinks import OnlineRows
-from headrace.streams.state.partition import PartitionState
+from headrace.streams.state.partition import Entry, PartitionState
 from headrace.streams.state.shard import Shard
 from headrace.streams.state.source_partition import SourcePartition
 from headrace.streams.worker.consumer_group import workers_run
@@ -67,13 +67,14 @@ class _Part:
 
     def read(self) -> bool:
         """Take up what the changelog has; False when there was nothing new."""
-        first = self._at is None
-        entries = []
-        for message in read_log(self._kafka, self._changelog, self.state.partition, self._at or 0):
-            entries.append((message.key(), message.value()))
+        before = self._at
+        (self.state.restore if before is None else self.state.catch_up)(self._entries(before or 0))
+        return before is None or self._at != before
+
+    def _entries(self, start: int) -> Iterator[Entry]:
+        for message in read_log(self._kafka, self._changelog, self.state.partition, start):
             self._at = message.offset() + 1
-        (self.state.restore if first else self.state.catch_up)(entries)
-        return first or bool(entries)
+            yield message.key(), message.value()
 
 
 class Rebuild:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.log.reader import end_offset, read_log
 from headrace.streams.runtime.restoring import Restoring
@@ -21,10 +23,15 @@ def restore(state: PartitionState, kafka: Kafka, changelog: str, partition: int,
         When the broker stops answering.
     """
     restoring.end = end_offset(kafka, changelog, partition, committed=False)
-    entries: list[Entry] = []
-    for message in read_log(kafka, changelog, partition, until=restoring.end):
-        restoring.check()
-        entries.append((message.key(), message.value()))
-        restoring.next_offset = message.offset() + 1
-    state.restore(entries)
-    return len(entries)
+    count = 0
+
+    def entries() -> Iterator[Entry]:
+        nonlocal count
+        for message in read_log(kafka, changelog, partition, until=restoring.end):
+            restoring.check()
+            yield message.key(), message.value()
+            restoring.next_offset = message.offset() + 1
+            count += 1
+
+    state.restore(entries())
+    return count

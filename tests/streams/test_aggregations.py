@@ -87,7 +87,8 @@ def test_a_restored_state_goes_on_as_if_nothing_had_happened(function, kind, dat
     state, restored = state_of(function, kind), state_of(function, kind)
     state.advance(70)
     state.add(batch_of(events[:cut], kind))
-    restored.restore([*state.snapshot()], 70)
+    restored.load(dict(state.snapshot()))
+    restored.restored(70)
     for one in (state, restored):
         one.add(batch_of(events[cut:], kind, cut))
         one.advance(75)

@@ -86,4 +86,4 @@ def test_a_changelog_that_is_damaged_is_refused(function, damage):
     if (function, damage) == ("sum", "lengths"):
         return  # it has none: any bytes of that number are a state
     with pytest.raises(StateError, match="does not fit their definition"):
-        restored.restore([(key, raw)], 0)
+        restored.load({key: raw})

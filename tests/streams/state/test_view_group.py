@@ -82,6 +82,7 @@ def test_one_that_comes_back_and_goes_again_is_deleted_once() -> None:
 def test_a_restored_key_is_one_of_the_changelog() -> None:
     one, restored = state(), state()
     apply(one, [1], 5, 0)
-    restored.restore([*one.snapshot()], 5)
+    restored.load(dict(one.snapshot()))
+    restored.restored(5)
     apply(restored, [2], 35, 1)
     assert written(restored) == ({2}, {1})
