@@ -28,6 +28,7 @@ from headrace.schemas.feature_specs import (
 from headrace.schemas.feature_types import LOGGED_TYPES, ValueType
 from headrace.schemas.router_specs import LearnerSpec, RouterSpec
 from headrace.schemas.spec import Spec
+from headrace.schemas.topics import ProjectTopics
 
 ObjectKind = Literal[
     "entity", "source", "stream feature view", "feature view", "on demand feature view", "feature",
@@ -72,6 +73,11 @@ class Plan(Spec):
     descriptions: tuple[DescriptionSpec, ...] = Field(
         default=(), validation_alias="about", serialization_alias="about"
     )
+
+    @cached_property
+    def topics(self) -> ProjectTopics:
+        """Names of the topics that Headrace owns."""
+        return ProjectTopics(self.project)
 
     @cached_property
     def hash(self) -> str:

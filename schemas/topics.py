@@ -2,57 +2,141 @@
 
 from __future__ import annotations
 
-
-def owned(project: str) -> str:
-    """What the names of all of them begin with."""
-    return f"headrace.{project}."
-
-
-def dead_letters(project: str) -> str:
-    return f"headrace.{project}.dead-letters"
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 
-def late(project: str) -> str:
-    return f"headrace.{project}.late"
+@dataclass(frozen=True)
+class SourceTopics:
+    """Topics of one event source.
+
+    Attributes
+    ----------
+    changelog
+        Compacted state of the partitions of its topic.
+    shuffle
+        Columnar blocks of its topic, repartitioned by the views' join keys.
+    shuffle_changelog
+        Compacted state of the shards.
+    """
+
+    project: str
+    source: str
+
+    @cached_property
+    def changelog(self) -> str:
+        return f"headrace.{self.project}.changelog.{self.source}"
+
+    @cached_property
+    def shuffle(self) -> str:
+        return f"headrace.{self.project}.shuffle.{self.source}"
+
+    @cached_property
+    def shuffle_changelog(self) -> str:
+        return f"headrace.{self.project}.shuffle-changelog.{self.source}"
 
 
-def changelog(project: str, source: str) -> str:
-    """Compacted state of the partitions of one event topic."""
-    return f"headrace.{project}.changelog.{source}"
+@dataclass(frozen=True)
+class RouterTopics:
+    """Topics of one router.
+
+    Attributes
+    ----------
+    predictions
+        The prediction log.
+    outcomes
+        Outcomes of every origin, keyed and partitioned as the predictions are.
+    join_changelog
+        Compacted state of the join.
+    examples
+        Training examples; one partition, so that their order is the order of learning.
+    closings
+        Every prediction once, at exactly its time plus the wait, with its label or without one.
+    epochs
+        Propensity vectors, one after the other.
+    """
+
+    project: str
+    router: str
+
+    @cached_property
+    def predictions(self) -> str:
+        return f"headrace.{self.project}.predictions.{self.router}"
+
+    @cached_property
+    def outcomes(self) -> str:
+        return f"headrace.{self.project}.outcomes.{self.router}"
+
+    @cached_property
+    def join_changelog(self) -> str:
+        return f"headrace.{self.project}.join-changelog.{self.router}"
+
+    @cached_property
+    def examples(self) -> str:
+        return f"headrace.{self.project}.examples.{self.router}"
+
+    @cached_property
+    def closings(self) -> str:
+        return f"headrace.{self.project}.closings.{self.router}"
+
+    @cached_property
+    def epochs(self) -> str:
+        return f"headrace.{self.project}.epochs.{self.router}"
+
+    def input(self, name: Literal["predictions", "outcomes"]) -> str:
+        """Return the topic of an input of the join."""
+        return self.predictions if name == "predictions" else self.outcomes
 
 
-def shuffle(project: str, source: str) -> str:
-    """Columnar blocks of one event topic, repartitioned by the views' join keys."""
-    return f"headrace.{project}.shuffle.{source}"
+@dataclass(frozen=True)
+class ProjectTopics:
+    """Topics of a project.
 
+    Attributes
+    ----------
+    prefix
+        Begins the name of every topic of the project.
+    dead_letters
+        Records that could not be processed.
+    late
+        Records that came too late.
 
-def shuffle_changelog(project: str, source: str) -> str:
-    """Compacted state of the shards of one event topic."""
-    return f"headrace.{project}.shuffle-changelog.{source}"
+    Examples
+    --------
+    >>> topics = ProjectTopics("shop")
+    >>> topics.late, topics.router("offers").examples, topics.source("clicks").changelog
+    ('headrace.shop.late', 'headrace.shop.examples.offers', 'headrace.shop.changelog.clicks')
+    """
 
+    project: str
 
-def predictions(project: str, router: str) -> str:
-    return f"headrace.{project}.predictions.{router}"
+    @cached_property
+    def prefix(self) -> str:
+        return f"headrace.{self.project}."
 
+    @cached_property
+    def dead_letters(self) -> str:
+        return f"headrace.{self.project}.dead-letters"
 
-def outcomes(project: str, router: str) -> str:
-    """Outcomes of every origin, keyed and partitioned as the predictions are."""
-    return f"headrace.{project}.outcomes.{router}"
+    @cached_property
+    def late(self) -> str:
+        return f"headrace.{self.project}.late"
 
+    def router(self, name: str) -> RouterTopics:
+        """Return the topics of a router."""
+        return RouterTopics(self.project, name)
 
-def join_changelog(project: str, router: str) -> str:
-    return f"headrace.{project}.join-changelog.{router}"
+    def source(self, name: str) -> SourceTopics:
+        """Return the topics of an event source."""
+        return SourceTopics(self.project, name)
 
+    def takes_outcomes(self, topic: str) -> bool:
+        """Whether a topic has the outcomes of a router.
 
-def examples(project: str, router: str) -> str:
-    """Training examples; one partition, so that their order is the order of learning."""
-    return f"headrace.{project}.examples.{router}"
-
-
-def closings(project: str, router: str) -> str:
-    """Every prediction once, at exactly its time plus the wait, with its label or without one."""
-    return f"headrace.{project}.closings.{router}"
-
-
-def epochs(project: str, router: str) -> str:
-    return f"headrace.{project}.epochs.{router}"
+        Examples
+        --------
+        >>> ProjectTopics("shop").takes_outcomes("headrace.shop.outcomes.offers")
+        True
+        """
+        return topic.startswith(self.router("").outcomes)

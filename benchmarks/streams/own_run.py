@@ -18,7 +18,6 @@ from benchmarks.streams.topic_log import create, delete_topics
 from benchmarks.streams.workload import PARTITIONS, Format, Workload
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.deploy.local.child import Child
-from headrace.schemas import topics
 from headrace.streams.log.reader import end_offset
 from headrace.streams.progress import Progress, ProgressStore
 
@@ -78,5 +77,5 @@ class OwnRun:
 
     def changelog_end(self) -> int:
         """Records ever written to the changelog."""
-        name = topics.changelog(self.plan.project, self.plan.sources[0].name)
+        name = self.plan.topics.source(self.plan.sources[0].name).changelog
         return sum(end_offset(self._servers.kafka, name, p) for p in range(PARTITIONS))

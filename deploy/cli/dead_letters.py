@@ -100,10 +100,10 @@ def replay(
 
 
 def _letters_topic(settings: Settings, late: bool) -> str:
-    from headrace.schemas import topics
+    from headrace.schemas.topics import ProjectTopics
 
     name = settings.project_name
-    return topics.late(name) if late else topics.dead_letters(name)
+    return ProjectTopics(name).late if late else ProjectTopics(name).dead_letters
 
 
 def _selection(

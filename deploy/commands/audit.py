@@ -12,7 +12,6 @@ from headrace.featurestore.audit.comparison import OUTCOMES
 from headrace.featurestore.audit.log_prefixes import BlockOffsets, SourceLog, block_offsets
 from headrace.featurestore.audit.raw_events import RawRecord, raw_table
 from headrace.featurestore.audit.report import AuditReport
-from headrace.schemas import topics
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
@@ -59,7 +58,7 @@ def _source_log(kafka: Kafka, plan: Plan, source: SourceSpec) -> SourceLog:
 
 def _blocks(kafka: Kafka, plan: Plan, source: SourceSpec) -> Iterator[BlockOffsets]:
     """Yield the source offsets of the blocks in the shuffle topic that were made for the plan's views."""
-    topic, definition = topics.shuffle(plan.project, source.name), definition_of(plan, source)
+    topic, definition = plan.topics.source(source.name).shuffle, definition_of(plan, source)
     for shard in range(partition_count(kafka, topic)):
         for message in read_log(kafka, topic, shard):
             block = block_offsets(shard, message.offset(), message.value(), definition)

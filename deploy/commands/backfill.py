@@ -16,7 +16,6 @@ from headrace.featurestore.backfill.past_events import EventFiles, appended_befo
 from headrace.featurestore.backfill.shard import ShardBackfill
 from headrace.featurestore.backfill.span import Span
 from headrace.featurestore.backfill.span_rows import drop_other_rows
-from headrace.schemas import topics
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
@@ -177,7 +176,7 @@ class Backfill:
         producer = LogProducer(self._kafka)
         for number in range(self._source.shards):
             self._hand_over_shard(producer, number, report)
-        changelog = topics.changelog(self._plan.project, self._source.name)
+        changelog = self._plan.topics.source(self._source.name).changelog
         for number in self._ends:  # last: where these positions are, what follows from them is, too
             done = self._partition(number)
             for key, value in done.entries():
@@ -188,23 +187,23 @@ class Backfill:
 
     def _hand_over_shard(self, producer: LogProducer, number: int, report: Report) -> None:
         """Write blocks into the shuffle topic, as a worker would have, then the state behind them."""
-        project, shard = self._plan.project, self._job.shard(number, [*self._ends])
-        topic = topics.shuffle(project, self._source.name)
+        shard = self._job.shard(number, [*self._ends])
+        topics = self._plan.topics.source(self._source.name)
         for past in shard.blocks():
-            producer.send(topic, number, None, past.block)
+            producer.send(topics.shuffle, number, None, past.block)
         producer.flush_blocking()
-        behind = end_offsets(self._kafka, [topic])[topic, number]
+        behind = end_offsets(self._kafka, [topics.shuffle])[topics.shuffle, number]
         for key, value in shard.hand_over(behind):
-            producer.send(topics.shuffle_changelog(project, self._source.name), number, key, value)
+            producer.send(topics.shuffle_changelog, number, key, value)
         producer.flush_blocking()
-        report(f"{topic}[{number}]: workers go on at offset {behind}")
+        report(f"{topics.shuffle}[{number}]: workers go on at offset {behind}")
 
     def _no_hand_over(self) -> str | None:
         """Return the reason why nothing is handed over, or None."""
         if self._files is not None and not self._files.has_offsets:
             return "these events have no offsets in the topic; workers read the topic from its beginning"
         position = f"p|{definition_of(self._plan, self._source)}".encode()
-        changelog = topics.changelog(self._plan.project, self._source.name)
+        changelog = self._plan.topics.source(self._source.name).changelog
         for number in self._ends:
             if any(m.key() == position for m in read_log(self._kafka, changelog, number)):
                 return "workers have begun by themselves, and have the state"

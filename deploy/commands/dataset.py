@@ -13,7 +13,6 @@ from headrace.featurestore.offline.entities import join_keys_of, read_entities, 
 from headrace.featurestore.offline.event_time_dataset import as_of_event_time
 from headrace.featurestore.offline.parquet_files import write_durably
 from headrace.featurestore.offline.served_dataset import as_served, router_of
-from headrace.schemas import topics
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Prediction
 from headrace.schemas.router_specs import RouterSpec
@@ -79,7 +78,7 @@ def _predictions(settings: Settings, plan: Plan, router: RouterSpec, where: str)
 
 def read_predictions(kafka: Kafka, plan: Plan, router: RouterSpec) -> list[Prediction]:
     """Return all predictions in the topic of a router, partition by partition."""
-    topic = topics.predictions(plan.project, router.name)
+    topic = plan.topics.router(router.name).predictions
     return [
         Prediction.model_validate_json(message.value())
         for partition in range(partition_count(kafka, topic))

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from headrace.deploy.commands.dead_letters import BEGUN, REPLAYED, LoggedDeadLetter
-from headrace.schemas import topics
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.plan import Plan
+from headrace.schemas.topics import ProjectTopics
 from headrace.streams.connections.kafka import Kafka, client_config
 from headrace.streams.connections.kafka_admin import end_offsets
 from headrace.streams.log.kafka_producer import NOW, KafkaRecord
@@ -45,8 +45,9 @@ def objection(letter: DeadLetter, project: str, definitions: Mapping[str, str]) 
     """
     if letter.kind == "overflow":
         return "tells of a sum; its records were applied"
-    if letter.topic.startswith(topics.owned(project)):
-        if not letter.topic.startswith(topics.outcomes(project, "")):
+    topics = ProjectTopics(project)
+    if letter.topic.startswith(topics.prefix):
+        if not topics.takes_outcomes(letter.topic):
             return "Headrace makes these records itself"
     elif letter.definition not in (None, definitions.get(letter.topic, letter.definition)):
         return "refused under an earlier plan; this one has read the topic anew and judged them again"

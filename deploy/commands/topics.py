@@ -15,11 +15,11 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import ClusterMetadata, NewTopic, TopicMetadata
 
 from headrace.deploy.local.mock_kafka import CLUSTER_ID_PREFIX
-from headrace.schemas import topics
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import RouterSpec
+from headrace.schemas.topics import RouterTopics, SourceTopics
 from headrace.streams.connections.kafka import Kafka, servers_of
 from headrace.streams.connections.kafka_admin import REQUEST_S, KafkaAdmin
 
@@ -52,31 +52,31 @@ def internal_topics(plan: Plan, partitions: Mapping[str, int]) -> list[TopicSpec
         Event topic to its partition count.
     """
     specs = [
-        TopicSpec(topics.dead_letters(plan.project), 1, _KEEP | _LARGE),
-        TopicSpec(topics.late(plan.project), 1, _KEEP | _LARGE),
+        TopicSpec(plan.topics.dead_letters, 1, _KEEP | _LARGE),
+        TopicSpec(plan.topics.late, 1, _KEEP | _LARGE),
     ]
     for source in plan.sources:
-        specs += _of_source(plan.project, source, partitions[source.topic])
+        specs += _of_source(plan.topics.source(source.name), source, partitions[source.topic])
     for router in plan.routers:
-        specs += _of_router(plan.project, router)
+        specs += _of_router(plan.topics.router(router.name), router)
     return specs
 
 
-def _of_source(project: str, source: SourceSpec, partitions: int) -> Iterator[TopicSpec]:
+def _of_source(topics: SourceTopics, source: SourceSpec, partitions: int) -> Iterator[TopicSpec]:
     state = _COMPACT | _LARGE
-    yield TopicSpec(topics.changelog(project, source.name), partitions, state)
+    yield TopicSpec(topics.changelog, partitions, state)
     if source.shards:
-        yield TopicSpec(topics.shuffle(project, source.name), source.shards, _KEEP | _LARGE)
-        yield TopicSpec(topics.shuffle_changelog(project, source.name), source.shards, state)
+        yield TopicSpec(topics.shuffle, source.shards, _KEEP | _LARGE)
+        yield TopicSpec(topics.shuffle_changelog, source.shards, state)
 
 
-def _of_router(project: str, router: RouterSpec) -> Iterator[TopicSpec]:
-    yield TopicSpec(topics.predictions(project, router.name), router.partitions, _KEEP)
-    yield TopicSpec(topics.outcomes(project, router.name), router.partitions, _KEEP)
-    yield TopicSpec(topics.closings(project, router.name), router.partitions, _KEEP)
-    yield TopicSpec(topics.join_changelog(project, router.name), router.partitions, _COMPACT | _LARGE)
-    yield TopicSpec(topics.examples(project, router.name), 1, _KEEP)
-    yield TopicSpec(topics.epochs(project, router.name), 1, _KEEP)
+def _of_router(topics: RouterTopics, router: RouterSpec) -> Iterator[TopicSpec]:
+    yield TopicSpec(topics.predictions, router.partitions, _KEEP)
+    yield TopicSpec(topics.outcomes, router.partitions, _KEEP)
+    yield TopicSpec(topics.closings, router.partitions, _KEEP)
+    yield TopicSpec(topics.join_changelog, router.partitions, _COMPACT | _LARGE)
+    yield TopicSpec(topics.examples, 1, _KEEP)
+    yield TopicSpec(topics.epochs, 1, _KEEP)
 
 
 def _declared(plan: Plan) -> list[TopicSpec]:

@@ -28,7 +28,6 @@ from headrace.deploy.commands.audit import audit
 from headrace.deploy.commands.audit import render as audit_table
 from headrace.deploy.commands.audit import summary as audit_summary
 from headrace.deploy.stack import LocalStack
-from headrace.schemas import topics
 from headrace.schemas.errors import SettingsError
 from headrace.streams.connections.kafka import Kafka, client_config
 from headrace.streams.connections.kafka_admin import end_offsets
@@ -80,7 +79,7 @@ def replay(stack: LocalStack, period: Period) -> tuple[Tally, Counts, list[str]]
     router = stack.plan.routers[0]
     client = redis_client(stack.redis_url)
     service = PredictionService(stack.serve_url)
-    reader = ExampleReader(stack.kafka, topics.examples(stack.plan.project, router.name))
+    reader = ExampleReader(stack.kafka, stack.plan.topics.router(router.name).examples)
     race, requested_ms = Race(router.arms), period.requests["ts_ms"]
     display = make_display(int(requested_ms.min()), int(requested_ms.max()) + 3 * router.wait_ms)
 

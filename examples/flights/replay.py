@@ -14,7 +14,6 @@ from examples.flights.service import PredictionService
 from examples.flights.steps import STEP_MS, Period, Step, steps
 from examples.flights.times import HOUR_MS
 from headrace import EventProducer
-from headrace.schemas import topics
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.connections.kafka import Kafka
@@ -84,7 +83,7 @@ class Replay:
         self._progress, self._service, self._on_hour = progress, service, on_hour
         self._router: RouterSpec = plan.routers[0]
         outbox = Outbox(kafka)  # one for all topics: what is waited for is sent at once
-        self._predictions = TopicProducer(outbox, topics.predictions(plan.project, self._router.name))
+        self._predictions = TopicProducer(outbox, plan.topics.router(self._router.name).predictions)
         names = ("departures", "arrivals", "weather")
         self._events = {name: EventProducer.from_plan(outbox, plan, name) for name in names}
         self._tables = {

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import redis
 
 from headrace.featurestore.redis_codec.layout import key_prefix, timestamp_field
-from headrace.schemas import topics
 from headrace.schemas.feature_specs import BatchViewSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.progress import ProgressStore, counts_key
@@ -90,7 +89,7 @@ class RedisPlanUsage:
 
     def examples(self, learner: str) -> Amount:
         routers = [router for router in self._plan.routers if learner in router.arms]
-        examples_topics = [topics.examples(self._plan.project, router.name) for router in routers]
+        examples_topics = [self._plan.topics.router(router.name).examples for router in routers]
         offsets = (
             progress.next_offset
             for (_, topic, _, member), progress in ProgressStore(self._redis, self._plan).read().items()

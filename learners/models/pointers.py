@@ -13,11 +13,11 @@ from typing import Any
 import redis
 from pydantic import ValidationError
 
-from headrace.schemas import topics
 from headrace.schemas.encodings import UNVERSIONED, Encoding
 from headrace.schemas.errors import StateError
 from headrace.schemas.records import Epoch, misfit
 from headrace.schemas.router_specs import RouterSpec
+from headrace.schemas.topics import RouterTopics
 from headrace.streams.progress import EPOCHS, Progress, progress_field, progress_key
 
 POINTER = Encoding(
@@ -149,7 +149,7 @@ class ModelPointers:
         StateError
             When a pointer or the epoch has a version that is not read.
         """
-        closings = topics.closings(self._project, router.name)
+        closings = RouterTopics(self._project, router.name).closings
         fields = [progress_field("train", closings, n, EPOCHS) for n in range(router.partitions)]
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.hmget(progress_key(self._project), fields)

@@ -16,7 +16,6 @@ from headrace.learners.models.pointers import ModelPointer, ModelPointers
 from headrace.learners.models.store import ModelStore
 from headrace.learners.project import Project
 from headrace.learners.routing.epochs import initial_epoch
-from headrace.schemas import topics
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Epoch
@@ -106,8 +105,8 @@ class LiveModels:
         self._plan, self._router, self._project, self._store = plan, router, project, store
         self._pointers = ModelPointers(client, plan.project)
         self._progress, self._replica = ProgressStore(client, plan), replica
-        self._inputs = [(topics.examples(plan.project, router.name), 0)]
-        self._inputs += [(topics.closings(plan.project, router.name), n) for n in range(router.partitions)]
+        topics = plan.topics.router(router.name)
+        self._inputs = [(topics.examples, 0), *((topics.closings, n) for n in range(router.partitions))]
         self._on_failure = on_failure
         self._loaded: dict[str, ModelPointer] = {}
         self._failed: dict[str, tuple[str, float]] = {}  # version, and when it is tried again

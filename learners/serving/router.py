@@ -26,7 +26,6 @@ from headrace.learners.serving.live_models import Live, LiveArm, LiveModels
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.prediction_log import PredictionLog
 from headrace.learners.serving.served_features import Served, ServedFeatures
-from headrace.schemas import topics
 from headrace.schemas.errors import RequestError
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Outcome, Prediction
@@ -83,8 +82,8 @@ class RouterService:
         self._features = ServedFeatures(plan, self.spec, features, metrics)
         self._log, self._metrics = log, metrics
         self._reads_features = {arm: plan.learner(arm).service is not None for arm in self.spec.arms}
-        self._predictions = topics.predictions(plan.project, router_name)
-        self._outcomes = topics.outcomes(plan.project, router_name)
+        topics = plan.topics.router(router_name)
+        self._predictions, self._outcomes = topics.predictions, topics.outcomes
 
     @property
     def feature_names(self) -> list[str]:

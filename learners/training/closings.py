@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.routing.epochs import EpochKeeper
 from headrace.learners.training.dead_letters import DeadLetters
-from headrace.schemas import topics
 from headrace.schemas.marks import mark_time_ms
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Closing, Epoch, misfit
@@ -64,8 +63,8 @@ class ClosingConsumer:
         pointers: ModelPointers,
         dead_letters: DeadLetters,
     ) -> None:
-        self.topic = topics.closings(plan.project, router.name)
-        self._epochs_topic = topics.epochs(plan.project, router.name)
+        topics = plan.topics.router(router.name)
+        self.topic, self._epochs_topic = topics.closings, topics.epochs
         self._keeper = EpochKeeper(router, plan.hash, partitions)
         self._file, self._producer, self._pointers = file, producer, pointers
         self._partitions = partitions

@@ -6,7 +6,6 @@ from typing import Literal
 
 from confluent_kafka import Message
 
-from headrace.schemas import topics
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.streams.log.producer import LogProducer
 from headrace.streams.log.records import LogRecord
@@ -15,9 +14,9 @@ from headrace.streams.log.records import LogRecord
 class DeadLetters:
     """Writes dead letters; they are safe once `producer` has been flushed."""
 
-    def __init__(self, producer: LogProducer, project: str) -> None:
+    def __init__(self, producer: LogProducer, topic: str) -> None:
         self._producer = producer
-        self._topic = topics.dead_letters(project)
+        self._topic = topic
 
     def send(self, message: Message, reason: str, kind: Literal["malformed", "invalid"]) -> None:
         partition, record = int(message.partition() or 0), LogRecord.of_message(message)

@@ -15,7 +15,6 @@ from headrace.learners.models.store import ModelHeader, ModelStore
 from headrace.learners.project import Project
 from headrace.learners.training.dead_letters import DeadLetters
 from headrace.learners.training.trainer import Trainer
-from headrace.schemas import topics
 from headrace.schemas.marks import mark_time_ms
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example, misfit
@@ -68,7 +67,7 @@ class ExampleConsumer:
         flush: Callable[[], None],
         publish_every_s: float,
     ) -> None:
-        self.topic = topics.examples(plan.project, router.name)
+        self.topic = plan.topics.router(router.name).examples
         self._router = router
         self._store, self._pointers = store, pointers
         self._dead_letters, self._flush = dead_letters, flush

@@ -81,7 +81,7 @@ class TrainProcess:
                 "fetch.wait.max.ms": self._config.fetch_wait_ms,
             }
         )
-        dead_letters = DeadLetters(self._producer, plan.project)
+        dead_letters = DeadLetters(self._producer, plan.topics.dead_letters)
         pointers = ModelPointers(redis_client(redis_url), plan.project)
         self._examples: dict[str, ExampleConsumer] = {}
         self._closings: dict[str, ClosingConsumer] = {}

@@ -11,12 +11,13 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-from headrace.schemas import topics
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.marks import crosses, mark_headers
 from headrace.schemas.router_specs import RouterSpec
+from headrace.schemas.topics import ProjectTopics, RouterTopics
 from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.join.input import feed_record, refused_letter
 from headrace.streams.join.partition_join import PartitionJoin
@@ -65,14 +66,18 @@ class JoinPartition:
     ranges: Counter[Input] = field(default_factory=Counter)
     written: Position | None = None
 
+    @cached_property
+    def topics(self) -> RouterTopics:
+        """Topics of the router."""
+        return RouterTopics(self.project, self.router.name)
+
     @property
     def visible_position(self) -> Position:
         """Up to where what follows is in the outputs; while a replay holds it back, how far that is."""
         return self.join.position(self.ends) if self.written is None or self.join.replaying else self.written
 
     def topic(self, source: Input) -> str:
-        name = topics.predictions if source == "predictions" else topics.outcomes
-        return name(self.project, self.router.name)
+        return self.topics.input(source)
 
     def feed(self, source: Input, message: Any) -> int:
         """Take in a range; the number of its records."""
@@ -137,23 +142,23 @@ class JoinWriter:
 
     def __init__(self, project: str, producer: OffsetProducer) -> None:
         self._project, self._producer = project, producer
+        self._dead_letters = ProjectTopics(project).dead_letters
         self._marked_ms: dict[str, int] = {}  # router to the last mark among its examples
 
     def send_outputs(self, cuts: Sequence[Cut]) -> None:
         """Dead letters, examples and closings."""
         for cut in cuts:
-            name, partition = cut.of.router.name, cut.of.partition
+            topics, partition = cut.of.topics, cut.of.partition
             headers = reached_headers(partition, cut.position.next_offsets)
             for letter in cut.letters:
                 key = f"{letter.topic}/{letter.partition}/{letter.offset}".encode()
-                self._producer.send(topics.dead_letters(self._project), 0, key, letter.to_bytes())
-            examples, closings = topics.examples(self._project, name), topics.closings(self._project, name)
+                self._producer.send(self._dead_letters, 0, key, letter.to_bytes())
             for example in cut.released.examples:
                 key = example.prediction.key.encode()
-                self._producer.send(examples, 0, key, example_json(example), headers)
+                self._producer.send(topics.examples, 0, key, example_json(example), headers)
             for closing in cut.released.closings:
                 key = closing.prediction.key.encode()
-                self._producer.send(closings, partition, key, closing_json(closing), headers)
+                self._producer.send(topics.closings, partition, key, closing_json(closing), headers)
 
     def send_marks(self, cuts: Sequence[Cut], owned: Sequence[JoinPartition]) -> None:
         """The clocks that advanced, behind what they released: the closings hear of the end of a refresh, the
@@ -162,7 +167,7 @@ class JoinWriter:
             clock, of = cut.position.released_ms, cut.of
             before, of.sent_ms = of.sent_ms, clock
             if clock is not None and crosses(before, clock, of.router.refresh_ms):
-                where = topics.closings(self._project, of.router.name), of.partition
+                where = of.topics.closings, of.partition
                 self._producer.send(*where, None, None, mark_headers(clock))
         for router in {cut.of.router.name: cut.of.router for cut in cuts}.values():
             clocks = [one.sent_ms for one in owned if one.router.name == router.name]
@@ -171,17 +176,16 @@ class JoinWriter:
             # Where no mark publishes (0), each of them still tells how far the examples are.
             if len(known) == router.partitions and crosses(marked_ms, min(known), router.publish_ms or 1):
                 self._marked_ms[router.name] = min(known)
-                where = topics.examples(self._project, router.name), 0
+                where = RouterTopics(self._project, router.name).examples, 0
                 self._producer.send(*where, None, None, mark_headers(min(known)))
 
     def written(self, cuts: Sequence[Cut]) -> Iterator[HashUpdate]:
         """Progress and counts, now that the outputs are in the log."""
         for cut in cuts:
             of, name = cut.of, cut.of.router.name
-            examples, closings = topics.examples(self._project, name), topics.closings(self._project, name)
             of.ends = {
-                "examples": self._producer.end(examples, 0, of.ends["examples"]),
-                "closings": self._producer.end(closings, of.partition, of.ends["closings"]),
+                "examples": self._producer.end(of.topics.examples, 0, of.ends["examples"]),
+                "closings": self._producer.end(of.topics.closings, of.partition, of.ends["closings"]),
             }
             log, offsets = f"join|{name}|{of.partition}", cut.position.next_offsets
             counts = {log: json.dumps(asdict(cut.position.counts))}
@@ -195,14 +199,13 @@ class JoinWriter:
             of = cut.of
             position = replace(cut.position, ends=of.ends)
             for key, value in [*cut.states, (POSITION, position.encode())]:
-                changelog = topics.join_changelog(self._project, of.router.name)
-                self._producer.send(changelog, of.partition, key, value)
+                self._producer.send(of.topics.join_changelog, of.partition, key, value)
 
 
 def _progress(of: JoinPartition, next_offsets: Mapping[Input, int]) -> Iterator[tuple[str, str]]:
     out = {
-        f"{topics.examples(of.project, of.router.name)}|0": of.ends["examples"],
-        f"{topics.closings(of.project, of.router.name)}|{of.partition}": of.ends["closings"],
+        f"{of.topics.examples}|0": of.ends["examples"],
+        f"{of.topics.closings}|{of.partition}": of.ends["closings"],
     }
     for source in INPUTS:
         name = progress_field("join", of.topic(source), of.partition)

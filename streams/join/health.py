@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
-from headrace.schemas import topics
+from headrace.schemas.topics import RouterTopics
 from headrace.streams.join.checkpoint import JoinPartition
 from headrace.streams.join.outcome_intake import OutcomeIntake
 from headrace.streams.join.outcome_intakes import OutcomeIntakes
@@ -26,8 +26,7 @@ def input_health(project: str, joins: Joins) -> Iterator[PartitionHealth]:
     for (router, partition), assigned in joins:
         part = assigned.restored
         for source in INPUTS:
-            name = topics.predictions if source == "predictions" else topics.outcomes
-            where = name(project, router), partition
+            where = RouterTopics(project, router).input(source), partition
             if part is None:
                 yield PartitionHealth(*where, restoring=assigned.restoring)
             else:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from headrace.schemas import topics
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.marks import mark_headers
 from headrace.schemas.plan import Plan
@@ -46,8 +45,8 @@ class OutcomeIntake:
             )
         self.router, self.source = router, plan.source(router.outcome.source)
         self._spec, self._kafka, self._producer = router.outcome, kafka, producer
-        self._changelog = topics.join_changelog(plan.project, router.name)
-        self._outcomes = topics.outcomes(plan.project, router.name)
+        topics = plan.topics.router(router.name)
+        self._changelog, self._outcomes = topics.join_changelog, topics.outcomes
         self._readers: dict[int, OutcomeReader] = {}
         self._marks = MarkForwarder(0)
         self._ends: dict[int, int] = {}

@@ -12,7 +12,6 @@ import logging
 import time
 from typing import Any
 
-from headrace.schemas import topics
 from headrace.schemas.errors import HeadraceError, StateError
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import RouterSpec
@@ -24,7 +23,7 @@ from headrace.streams.join.example_archive import ParquetArchive
 from headrace.streams.join.health import event_health, input_health, join_samples, label_samples
 from headrace.streams.join.outcome_intakes import OutcomeIntakes, outcome_topics
 from headrace.streams.join.restore import restore_join
-from headrace.streams.join.state import Input
+from headrace.streams.join.state import INPUTS, Input
 from headrace.streams.log.offset_producer import OffsetProducer
 from headrace.streams.runtime.app import add_agent, die, guarded, range_app, run_app
 from headrace.streams.runtime.assignment import Assignment
@@ -110,19 +109,18 @@ class JoinProcess:
             ParquetArchive(
                 self._config.archive / router.name,
                 self._kafka,
-                topics.examples(self._plan.project, router.name),
+                self._plan.topics.router(router.name).examples,
                 on_failure=die,
             )
             for router in self._plan.routers
         ]
 
     def _input_topics(self) -> list[tuple[str, tuple[RouterSpec, Input]]]:
-        project = self._plan.project
-        found: list[tuple[str, tuple[RouterSpec, Input]]] = []
-        for router in self._plan.routers:
-            found.append((topics.predictions(project, router.name), (router, "predictions")))
-            found.append((topics.outcomes(project, router.name), (router, "outcomes")))
-        return found
+        return [
+            (self._plan.topics.router(router.name).input(source), (router, source))
+            for router in self._plan.routers
+            for source in INPUTS
+        ]
 
     def _build_app(self) -> Any:
         app = range_app(
@@ -171,8 +169,8 @@ class JoinProcess:
 
     def _check_pair(self, tp: Any, inputs: set[Any]) -> None:
         router, source = self._inputs[tp.topic]
-        name = topics.outcomes if source == "predictions" else topics.predictions
-        other = name(self._plan.project, router.name)
+        topics = self._plan.topics.router(router.name)
+        other = topics.outcomes if source == "predictions" else topics.predictions
         if (other, tp.partition) not in inputs:
             raise StateError(
                 f"{tp.topic}[{tp.partition}] was assigned to this join without {other}[{tp.partition}]; give "

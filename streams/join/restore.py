@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from headrace.schemas import topics
 from headrace.schemas.records import Closing, Example
 from headrace.schemas.router_specs import RouterSpec
+from headrace.schemas.topics import RouterTopics
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.state import Emitted, fold_changelog, reached
@@ -26,19 +26,19 @@ def restore_join(
     abandoned, reading ends with a `CancelledError`.
     """
     restoring = restoring or Restoring()
-    name = topics.join_changelog(project, router.name)
-    restoring.end = end_offset(kafka, name, partition)
-    changelog = _told(read_log(kafka, name, partition), restoring)
+    topics = RouterTopics(project, router.name)
+    restoring.end = end_offset(kafka, topics.join_changelog, partition)
+    changelog = _told(read_log(kafka, topics.join_changelog, partition), restoring)
     snapshot = fold_changelog((message.key(), message.value()) for message in changelog)
     restoring.next_offset = restoring.end
     ends = {"examples": 0, "closings": 0}
     if snapshot.position is not None:
         ends |= snapshot.position.ends
     emitted = Emitted()
-    examples = read_log(kafka, topics.examples(project, router.name), 0, ends["examples"])
+    examples = read_log(kafka, topics.examples, 0, ends["examples"])
     for message in _of_partition(_told(examples, restoring), partition, emitted, ends, "examples"):
         emitted.add_example(Example.model_validate_json(message.value()))
-    closings = read_log(kafka, topics.closings(project, router.name), partition, ends["closings"])
+    closings = read_log(kafka, topics.closings, partition, ends["closings"])
     for message in _of_partition(_told(closings, restoring), partition, emitted, ends, "closings"):
         emitted.closings.add(Closing.model_validate_json(message.value()).prediction.prediction_id)
     return PartitionJoin(router, snapshot, emitted), ends

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Literal
 
-from headrace.schemas import topics
 from headrace.schemas.errors import UnknownNameError
 from headrace.streams.progress.record import Progress, Stage, Where
 
@@ -39,12 +38,9 @@ class PlanStages:
         UnknownNameError
             When no stage reads that topic.
         """
-        project, event_topics = self._plan.project, {source.topic for source in self._plan.sources}
-        joined = {
-            name(project, router.name)
-            for router in self._plan.routers
-            for name in (topics.predictions, topics.outcomes)
-        }
+        event_topics = {source.topic for source in self._plan.sources}
+        routers = [self._plan.topics.router(router.name) for router in self._plan.routers]
+        joined = {topic for router in routers for topic in (router.predictions, router.outcomes)}
         if topic not in joined | event_topics:
             raise UnknownNameError("topic", topic, sorted(joined | event_topics))
         if until == "features":
@@ -73,10 +69,10 @@ class PlanStages:
             labelled = [r for r in plan.routers if r.outcome is not None]
             return [r.name for r in labelled if r.outcome and plan.source(r.outcome.source).topic == topic]
         if stage == "train":
-            if topic in {topics.closings(plan.project, r.name) for r in plan.routers}:
+            if topic in {plan.topics.router(r.name).closings for r in plan.routers}:
                 return [EPOCHS]
             return [
-                arm for r in plan.routers if topics.examples(plan.project, r.name) == topic for arm in r.arms
+                arm for r in plan.routers if plan.topics.router(r.name).examples == topic for arm in r.arms
             ]
         return [""]
 

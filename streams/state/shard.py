@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from headrace.schemas import topics
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.columnar.batch import Batch
@@ -27,7 +26,7 @@ class Shard(PartitionState):
         intake = Intake(source, views, partition)
         shuffled = groups_of(view for view in views if not plan.is_direct(view))
         states = [ViewGroup(group, intake.dtype(group[0])) for group in shuffled]
-        topic = topics.shuffle(plan.project, source.name)
+        topic = plan.topics.source(source.name).shuffle
         super().__init__(definition_of(plan, source), topic, partition, states)
         self._source_offsets: dict[int, int] = {}
 

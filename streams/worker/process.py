@@ -14,7 +14,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headrace.schemas import topics
 from headrace.schemas.errors import HeadraceError, StateError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
@@ -83,7 +82,7 @@ class WorkerProcess:
         self._feature_log = feature_log
         self._config = config or WorkerConfig()
         self._events = {s.topic: s for s in plan.sources if plan.views_of(s.name)}
-        self._shuffles = {topics.shuffle(plan.project, s.name): s for s in self._events.values() if s.shards}
+        self._shuffles = {plan.topics.source(s.name).shuffle: s for s in self._events.values() if s.shards}
         self._checkpoint_s = time.monotonic()  # when the last one ended
         self._write_slot = asyncio.Semaphore(1)  # for ranges whose rows are being written
         self._producer = LogProducer(kafka)
@@ -127,9 +126,9 @@ class WorkerProcess:
         )
 
     def _topics(self) -> list[str]:
-        project, sources = self._plan.project, self._events.values()
-        changelogs = [topics.changelog(project, source.name) for source in sources]
-        behind = [topics.shuffle_changelog(project, s.name) for s in sources if s.shards]
+        topics, sources = self._plan.topics, self._events.values()
+        changelogs = [topics.source(source.name).changelog for source in sources]
+        behind = [topics.source(s.name).shuffle_changelog for s in sources if s.shards]
         return [*self._topics_read(), *changelogs, *behind]
 
     def _build_app(self) -> Any:
@@ -180,15 +179,15 @@ class WorkerProcess:
         return owned
 
     def _own(self, tp: Any) -> OwnedPartition:
-        project = self._plan.project
+        topics = self._plan.topics
         if tp.topic in self._events:
             source = self._events[tp.topic]
             state: PartitionState = SourcePartition(self._plan, source, tp.partition, self._transforms)
             alerts = _alerts(tp, source)
-            return OwnedPartition(state, source, topics.changelog(project, source.name), alerts=alerts)
+            return OwnedPartition(state, source, topics.source(source.name).changelog, alerts=alerts)
         source = self._shuffles[tp.topic]
         state = Shard(self._plan, source, tp.partition)
-        return OwnedPartition(state, source, topics.shuffle_changelog(project, source.name))
+        return OwnedPartition(state, source, topics.source(source.name).shuffle_changelog)
 
     async def _on_range(self, message: Any) -> None:
         owned = await self._assignment.of(message, message.tp)
@@ -241,13 +240,13 @@ class WorkerProcess:
                     await self._write(owned, effects, self._published(owned))
 
     def _send(self, owned: OwnedPartition, effects: Effects) -> None:
-        project = self._plan.project
+        topics = self._plan.topics
         for letter in effects.rejected:
-            name = topics.late(project) if letter.kind == "late" else topics.dead_letters(project)
+            name = topics.late if letter.kind == "late" else topics.dead_letters
             defined = letter.model_copy(update={"definition": owned.state.definition})
             self._producer.send(name, 0, letter.id.encode(), defined.to_bytes())
         for shard, block in enumerate(effects.blocks):
-            self._producer.send(topics.shuffle(project, owned.source.name), shard, None, block)
+            self._producer.send(topics.source(owned.source.name).shuffle, shard, None, block)
 
     def _published(self, owned: OwnedPartition) -> list[HashUpdate]:
         return feature_progress(self._plan.project, owned.source.topic, owned.state)

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from headrace.schemas import topics
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
@@ -134,18 +133,15 @@ class Rebuild:
         plan, kafka = self._plan, self._kafka
         if not plan.views_of(source.name):
             return
-        changelog = topics.changelog(plan.project, source.name)
+        topics = plan.topics.source(source.name)
         for number in range(partition_count(kafka, source.topic)):
-            yield _Part(kafka, source.topic, changelog, SourcePartition(plan, source, number))
-        shuffle, changelog = (name(plan.project, source.name) for name in _SHUFFLE)
+            yield _Part(kafka, source.topic, topics.changelog, SourcePartition(plan, source, number))
         for number in range(source.shards):
-            yield _Part(kafka, shuffle, changelog, Shard(plan, source, number))
+            yield _Part(kafka, topics.shuffle, topics.shuffle_changelog, Shard(plan, source, number))
 
     def _source(self, part: _Part) -> SourceSpec:
         return next(
-            s
-            for s in self._plan.sources
-            if part.topic in (s.topic, topics.shuffle(self._plan.project, s.name))
+            s for s in self._plan.sources if part.topic in (s.topic, self._plan.topics.source(s.name).shuffle)
         )
 
     def _write(self, part: _Part) -> None:
@@ -176,6 +172,3 @@ class Rebuild:
                 for rows in effects.rows:
                     self.written.update(self._store.write(rows))
                 self._write(part)
-
-
-_SHUFFLE = (topics.shuffle, topics.shuffle_changelog)

@@ -23,7 +23,6 @@ from headrace.deploy.commands.dataset import read_predictions
 from headrace.deploy.stack import LocalStack
 from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.featurestore.online.writer import RedisOnlineSink
-from headrace.schemas import topics
 from headrace.schemas.records import Prediction
 from headrace.streams.log.reader import end_offset, read_log
 from headrace.streams.sinks import OnlineRows
@@ -72,7 +71,7 @@ def wait_for_feature_log(stack: LocalStack) -> None:
         """Event topic to the number of its records that no checkpoint covers."""
         left = {}
         for source in sources:
-            log = read_log(stack.bootstrap, topics.changelog(plan.project, source.name), 0)
+            log = read_log(stack.bootstrap, plan.topics.source(source.name).changelog, 0)
             positions = [json.loads(message.value()) for message in log if message.key().startswith(b"p|")]
             covered = positions[-1]["next"] if positions else 0
             left[source.topic] = end_offset(stack.bootstrap, source.topic, 0) - covered

@@ -17,11 +17,11 @@ from headrace.deploy.cli.main import app
 from headrace.deploy.commands.dead_letters import REPLAYED, DeadLetterLog, LoggedDeadLetter, Selection
 from headrace.deploy.commands.replay import Replay, objection
 from headrace.featurestore.plans.store import PlanStore
-from headrace.schemas import topics
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import DeliveryError
 from headrace.schemas.marks import mark_headers
 from headrace.schemas.plan import Plan
+from headrace.schemas.topics import RouterTopics
 from headrace.streams.log.kafka_producer import KafkaRecord
 from headrace.streams.log.reader import read_log
 from headrace.streams.producers.outbox import Deliveries, Outbox
@@ -43,7 +43,7 @@ class Refusals:
     def __init__(self, scene: Scene) -> None:
         self.scene, self.plan = scene, scene.plan
         self.topic, self.source = self.plan.sources[0].topic, self.plan.sources[0]
-        self.letters_topic = topics.dead_letters(self.plan.project)
+        self.letters_topic = self.plan.topics.dead_letters
         self._outbox = Outbox({"bootstrap.servers": scene.bootstrap, "message.max.bytes": 8 << 20})
         self._deliveries = Deliveries(self.topic)
         PlanStore(scene.redis, self.plan.project).save(self.plan)
@@ -79,7 +79,7 @@ class Refusals:
     def find(
         self, selection: Selection = ANY, late: bool = False, replayed: bool = False
     ) -> list[LoggedDeadLetter]:
-        name = topics.late(self.plan.project) if late else self.letters_topic
+        name = self.plan.topics.late if late else self.letters_topic
         return list(DeadLetterLog(self.scene.bootstrap, name).find(selection, replayed))
 
     def counts(self) -> Counter[str]:
@@ -302,9 +302,9 @@ def test_the_largest_record_fits_its_letter(refusals: Refusals) -> None:
 
 
 def test_records_that_headrace_makes_are_not_replayed() -> None:
-    examples = letter(topics.examples("shop", "delays"), 0, 0)
+    examples = letter(RouterTopics("shop", "delays").examples, 0, 0)
     assert "makes these records itself" in str(objection(examples, "shop", {}))
-    assert objection(letter(topics.outcomes("shop", "delays"), 0, 0), "shop", {}) is None
+    assert objection(letter(RouterTopics("shop", "delays").outcomes, 0, 0), "shop", {}) is None
     assert objection(letter("clicks", 0, 0), "shop", {"clicks": "abc"}) is None
 
 

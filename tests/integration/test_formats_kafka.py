@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from headrace.schemas import topics
 from headrace.schemas.avro import encode_confluent
 from headrace.streams.progress import counts_key
 from headrace.testing import SchemaRegistryStandIn
@@ -120,7 +119,7 @@ class FormatScene(Scene):
 
     def assert_poison_is_told(self) -> None:
         self.assert_counts_equal_oracle()
-        letters = letters_of(self.bootstrap, self.plan, topics.dead_letters(self.plan.project))
+        letters = letters_of(self.bootstrap, self.plan, self.plan.topics.dead_letters)
         broken = {(p, e.offset) for p, log in enumerate(self.logs) for e in log if e.broken}
         assert {(one.partition, one.offset) for one in letters if one.kind == "malformed"} == broken
 

@@ -10,7 +10,6 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from headrace.schemas import topics
 from headrace.streams.log.reader import read_log
 from tests.support.expected_rows import record_of
 from tests.support.ordered_producer import ordered_producer
@@ -147,5 +146,5 @@ def test_poison_in_every_position_of_a_range(scene: Scene) -> None:
     worker = scene.workers[-1]
     worker.terminate()
     assert worker.wait(120) == 0
-    letters = letters_of(scene.bootstrap, scene.plan, topics.dead_letters(scene.plan.project))
+    letters = letters_of(scene.bootstrap, scene.plan, scene.plan.topics.dead_letters)
     assert [letter.offset for letter in letters] == [size * n + n for n in range(size)]

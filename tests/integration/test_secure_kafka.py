@@ -19,8 +19,8 @@ from headrace.deploy.cli.main import app
 from headrace.deploy.local.certificates import Authority
 from headrace.deploy.local.tls_listener import MECHANISMS
 from headrace.deploy.stack import LocalStack
-from headrace.schemas import topics
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
+from headrace.schemas.topics import RouterTopics
 from headrace.streams.connections.kafka import client_config
 from headrace.streams.connections.kafka_admin import refuse_wrong_access
 from headrace.streams.connections.kafka_properties import read_kafka_properties
@@ -79,7 +79,7 @@ def test_an_event_becomes_a_feature_a_prediction_an_example_and_a_model(stack: L
         outcome = post(stack, "/v1/outcomes", label)
         for log in (answer["log"], outcome["log"]):
             client.wait(log["topic"], {log["partition"]: log["offset"] + 1}, "serve", PATIENCE_S)
-    examples = read_log(stack.kafka, topics.examples("clicks", "main"), 0)
+    examples = read_log(stack.kafka, RouterTopics("clicks", "main").examples, 0)
     assert [json.loads(m.value())["label"] for m in examples if m.value() is not None] == [1]
     with urllib.request.urlopen(f"{stack.serve_url}/v1/arms", timeout=30) as shown:
         arms = json.load(shown)["routers"][0]["arms"]

@@ -12,7 +12,6 @@ import pytest
 
 from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.online.rebuild import RedisRebuildStore
-from headrace.schemas import topics
 from headrace.streams.progress import counts_key
 from headrace.streams.worker.rebuild import Rebuild
 from tests.support.carrier_repository import CONFIG
@@ -154,7 +153,7 @@ def test_poison_in_every_position_of_a_range_goes_to_the_dead_letters_and_nothin
     scene.assert_equals_oracle()
     dead = len(expected)
     assert counts(scene, 0) == {"applied": offset - dead, "late": 0, "dead": dead, "marks": 0}
-    letters = letters_of(scene.bootstrap, scene.plan, topics.dead_letters(scene.plan.project))
+    letters = letters_of(scene.bootstrap, scene.plan, scene.plan.topics.dead_letters)
     assert {letter.offset: letter.reason for letter in letters} == expected
     assert {letter.kind for letter in letters} == {"udf"}
 

@@ -12,7 +12,6 @@ import pytest
 
 from headrace.deploy.commands.replay import objection
 from headrace.deploy.commands.status import read_status, render_status
-from headrace.schemas import topics
 from headrace.streams.progress import counts_key
 from tests.support.expected_rows import assert_rows_equal, expected_rows
 from tests.support.overflowing_sums import LARGEST, judged_by_oracle, plan_of_sums, unfit_of
@@ -83,7 +82,7 @@ def test_a_sum_that_loses_its_quantum_is_null_counted_and_a_dead_letter_and_so_i
     for running in scene.running():
         running.terminate()
         assert running.wait(30) == 0
-    letters = letters_of(scene.bootstrap, scene.plan, topics.dead_letters(scene.plan.project))
+    letters = letters_of(scene.bootstrap, scene.plan, scene.plan.topics.dead_letters)
     (value,) = {one.id: one for one in letters if one.kind == "invalid"}.values()  # a crash may repeat it
     assert "amount = 1e+300 cannot be summed" in value.reason
     sums = {one.id: one for one in letters if one.kind == "overflow"}

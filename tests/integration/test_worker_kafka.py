@@ -6,7 +6,6 @@ import json
 import random
 import signal
 
-from headrace.schemas import topics
 from headrace.streams.progress import counts_key
 from tests.support.expected_rows import is_empty, rules_of
 from tests.support.process_health import wait_until_restoring
@@ -29,8 +28,8 @@ def test_a_record_in_is_a_record_out(scene: Scene) -> None:
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(120) == 0
     for name, kinds in (
-        (topics.late(scene.plan.project), {"late"}),
-        (topics.dead_letters(scene.plan.project), {"malformed", "invalid", "future"}),
+        (scene.plan.topics.late, {"late"}),
+        (scene.plan.topics.dead_letters, {"malformed", "invalid", "future"}),
     ):
         letters = letters_of(scene.bootstrap, scene.plan, name)
         column = "late" if kinds == {"late"} else "dead"

@@ -13,7 +13,6 @@ import redis
 
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.deploy.local.child import Child
-from headrace.schemas import topics
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.marks import mark_headers, mark_time_ms
 from headrace.schemas.plan import Plan
@@ -87,7 +86,7 @@ class Loop:
         self.plan, self.bootstrap, self.folder = plan, bootstrap, folder
         self.redis = redis.Redis.from_url(redis_url)
         self.names = {
-            kind: getattr(topics, kind)(plan.project, "delays")
+            kind: getattr(plan.topics.router("delays"), kind)
             for kind in ("predictions", "outcomes", "examples", "closings")
         }
         ensure_topics(bootstrap, plan, event_partitions=PARTITIONS)
@@ -166,7 +165,7 @@ class Loop:
         return [time_ms for time_ms in times if time_ms is not None]
 
     def letters(self) -> list[DeadLetter]:
-        name = topics.dead_letters(self.plan.project)
+        name = self.plan.topics.dead_letters
         return [DeadLetter.model_validate_json(m.value()) for m in self.read(name, 0)]
 
     def counts(self) -> dict[str, int]:

@@ -19,9 +19,9 @@ from headrace.learners.models.store import ModelStore
 from headrace.learners.serving.config import ServeConfig
 from headrace.learners.serving.process import ServeProcess
 from headrace.learners.training.trainer import Trainer
-from headrace.schemas import topics
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Epoch
+from headrace.schemas.topics import RouterTopics
 from headrace.streams.sinks import OnlineRows
 from tests.support.flight_learners import LEARNERS, examples, flights
 from tests.support.train_process import KEY
@@ -41,8 +41,8 @@ class Scene:
         self.redis = redis.Redis.from_url(redis_url)
         self.pointers = ModelPointers(self.redis, project)
         self.store = ModelStore(folder / "models", KEY)
-        self.predictions = topics.predictions(project, "delays")
-        self.examples = topics.examples(project, "delays")
+        self.predictions = RouterTopics(project, "delays").predictions
+        self.examples = RouterTopics(project, "delays").examples
         asyncio.run(self._write_rows())
 
     async def _write_rows(self) -> None:
@@ -75,7 +75,7 @@ class Scene:
             router="delays", epoch=number, ts_ms=0, offset=0, propensities=vector, posteriors={},
             plan_hash=self.plan.hash,
         )  # fmt: skip
-        self.pointers.put_in_force(epoch, topics.closings(self.plan.project, "delays"), {0: 0})
+        self.pointers.put_in_force(epoch, self.plan.topics.router("delays").closings, {0: 0})
         return epoch
 
     def train(self, count: int) -> dict[str, Trainer]:

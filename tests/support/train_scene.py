@@ -16,9 +16,9 @@ from headrace.learners.models.state_digest import state_digest
 from headrace.learners.models.store import Artifact, ModelStore
 from headrace.learners.training.config import TrainConfig
 from headrace.learners.training.process import TrainProcess
-from headrace.schemas import topics
 from headrace.schemas.marks import mark_headers
 from headrace.schemas.records import Closing, Epoch, Example
+from headrace.schemas.topics import RouterTopics
 from headrace.streams.progress import ProgressStore
 from tests.support.flight_learners import flights
 from tests.support.ordered_producer import ordered_producer
@@ -36,8 +36,8 @@ class Scene:
         self.redis = redis.Redis.from_url(redis_url)
         self.pointers = ModelPointers(self.redis, project)
         self.store = ModelStore(folder / "models", KEY)
-        self.examples = topics.examples(project, self.router.name)
-        self.closings = topics.closings(project, self.router.name)
+        self.examples = RouterTopics(project, self.router.name).examples
+        self.closings = RouterTopics(project, self.router.name).closings
         self._progress = ProgressStore(self.redis, self.plan)
         self._producer = ordered_producer(bootstrap, {"linger.ms": 1})
         ensure_topics(bootstrap, self.plan, event_partitions=1)

@@ -16,7 +16,6 @@ from confluent_kafka import Consumer, TopicPartition
 
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.featurestore.online.client import FeatureClient
-from headrace.schemas import topics
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.plan import Plan
 from headrace.streams.progress import ProgressStore, counts_key
@@ -112,7 +111,7 @@ class Scene:
         """Wait until all that was produced is behind a checkpoint."""
         topics_read = [
             self.plan.sources[0].topic,
-            topics.shuffle(self.plan.project, self.plan.sources[0].name),
+            self.plan.topics.source(self.plan.sources[0].name).shuffle,
         ]
         wait_until_acknowledged(self.bootstrap, worker_group(self.plan), topics_read)
 

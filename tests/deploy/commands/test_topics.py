@@ -7,10 +7,10 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 
 from headrace.deploy.commands.topics import all_topics, ensure_topics
 from headrace.deploy.local.mock_kafka import MockKafka
-from headrace.schemas import topics
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
+from headrace.schemas.topics import ProjectTopics, RouterTopics, SourceTopics
 from tests.support.join_builders import a_router
 
 
@@ -63,25 +63,26 @@ def test_every_topic_is_there_with_its_partitions_and_once_more_changes_nothing(
     assert ensure_topics(kafka_bootstrap, plan) == made == all_topics(plan, 5, {})
     assert made == {
         f"{project}-clicks": 5,
-        topics.changelog(project, "clicks"): 5,
-        topics.shuffle(project, "clicks"): 3,
-        topics.shuffle_changelog(project, "clicks"): 3,
-        topics.predictions(project, "main"): 2,
-        topics.outcomes(project, "main"): 2,
-        topics.closings(project, "main"): 2,
-        topics.join_changelog(project, "main"): 2,
-        topics.examples(project, "main"): 1,
-        topics.epochs(project, "main"): 1,
-        topics.dead_letters(project): 1,
-        topics.late(project): 1,
+        SourceTopics(project, "clicks").changelog: 5,
+        SourceTopics(project, "clicks").shuffle: 3,
+        SourceTopics(project, "clicks").shuffle_changelog: 3,
+        RouterTopics(project, "main").predictions: 2,
+        RouterTopics(project, "main").outcomes: 2,
+        RouterTopics(project, "main").closings: 2,
+        RouterTopics(project, "main").join_changelog: 2,
+        RouterTopics(project, "main").examples: 1,
+        RouterTopics(project, "main").epochs: 1,
+        ProjectTopics(project).dead_letters: 1,
+        ProjectTopics(project).late: 1,
     }
 
 
 def test_logs_keep_old_event_times_and_changelogs_are_compacted(kafka_bootstrap: str, project: str) -> None:
     ensure_topics(kafka_bootstrap, plan_of(project))
     assert config_of(kafka_bootstrap, f"{project}-clicks")["retention.ms"] == "-1"
-    assert config_of(kafka_bootstrap, topics.predictions(project, "main"))["retention.ms"] == "-1"
-    assert config_of(kafka_bootstrap, topics.changelog(project, "clicks"))["cleanup.policy"] == "compact"
+    assert config_of(kafka_bootstrap, RouterTopics(project, "main").predictions)["retention.ms"] == "-1"
+    changelog = SourceTopics(project, "clicks").changelog
+    assert config_of(kafka_bootstrap, changelog)["cleanup.policy"] == "compact"
 
 
 def test_an_event_topic_is_taken_as_it_is_and_its_changelog_follows(
@@ -89,7 +90,7 @@ def test_an_event_topic_is_taken_as_it_is_and_its_changelog_follows(
 ) -> None:
     create(kafka_bootstrap, f"{project}-clicks", 7)
     made = ensure_topics(kafka_bootstrap, plan_of(project), event_partitions=2)
-    assert made[f"{project}-clicks"] == made[topics.changelog(project, "clicks")] == 7
+    assert made[f"{project}-clicks"] == made[SourceTopics(project, "clicks").changelog] == 7
 
 
 def test_a_single_event_topic_may_have_a_count_of_its_own(kafka_bootstrap: str, project: str) -> None:
@@ -101,10 +102,10 @@ def test_a_single_event_topic_may_have_a_count_of_its_own(kafka_bootstrap: str, 
 def test_a_wrong_partition_count_names_topic_found_wanted_and_remedy(
     kafka_bootstrap: str, project: str
 ) -> None:
-    create(kafka_bootstrap, topics.examples(project, "main"), 3)
+    create(kafka_bootstrap, RouterTopics(project, "main").examples, 3)
     with pytest.raises(SettingsError, match=r"examples\.main' has 3 partitions.*needs 1.*delete"):
         ensure_topics(kafka_bootstrap, plan_of(project))
-    assert topics.predictions(project, "main") not in counts_of(kafka_bootstrap, project)
+    assert RouterTopics(project, "main").predictions not in counts_of(kafka_bootstrap, project)
 
 
 def test_more_replicas_than_brokers_is_explained(kafka_bootstrap: str, project: str) -> None:
@@ -114,9 +115,10 @@ def test_more_replicas_than_brokers_is_explained(kafka_bootstrap: str, project: 
 
 def test_on_the_built_in_broker_topics_appear_by_looking_at_them(mock: MockKafka, project: str) -> None:
     plan = plan_of(project, shards=4, partitions=4)
-    for name in (topics.examples, topics.epochs):
-        mock.create_topic(name(project, "main"), 1)
-    for name in (topics.dead_letters(project), topics.late(project)):
+    router = RouterTopics(project, "main")
+    for name in (router.examples, router.epochs):
+        mock.create_topic(name, 1)
+    for name in (ProjectTopics(project).dead_letters, ProjectTopics(project).late):
         mock.create_topic(name, 1)
     assert ensure_topics(mock.bootstrap, plan) == counts_of(mock.bootstrap, project)
 

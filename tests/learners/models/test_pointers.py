@@ -9,7 +9,6 @@ import pytest
 import redis
 
 from headrace.learners.models.pointers import ModelPointer, ModelPointers, epoch_key, models_key
-from headrace.schemas import topics
 from headrace.schemas.errors import StateError
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Epoch
@@ -51,7 +50,7 @@ def test_before_anything_is_written_nothing_is_in_force(
 def test_versions_and_the_epoch_are_read_together_with_the_prefix_of_the_closings(
     client: redis.Redis, plan: Plan, router: RouterSpec
 ) -> None:
-    pointers, closings = ModelPointers(client, plan.project), topics.closings(plan.project, router.name)
+    pointers, closings = ModelPointers(client, plan.project), plan.topics.router(router.name).closings
     pointers.point("examples", {"tree": ModelPointer("1.3", 40), "base": ModelPointer("2.0", 40)})
     pointers.point("examples", {"tree": ModelPointer("1.4", 50)})
     pointers.put_in_force(an_epoch(router, 3), closings, {0: 7, 1: 8})
@@ -62,7 +61,7 @@ def test_versions_and_the_epoch_are_read_together_with_the_prefix_of_the_closing
 
 
 def test_every_write_is_progress_of_the_trainer(client: redis.Redis, plan: Plan, router: RouterSpec) -> None:
-    pointers, closings = ModelPointers(client, plan.project), topics.closings(plan.project, router.name)
+    pointers, closings = ModelPointers(client, plan.project), plan.topics.router(router.name).closings
     pointers.point("examples", {"tree": ModelPointer("1.4", 50)})
     pointers.put_in_force(an_epoch(router, 3), closings, {1: 8})
     progress = ProgressStore(client, plan).read()

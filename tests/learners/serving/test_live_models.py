@@ -12,7 +12,6 @@ from headrace.learners.models.pointers import ModelPointer
 from headrace.learners.models.state_digest import state_digest
 from headrace.learners.serving import live_models
 from headrace.learners.serving.live_models import LiveArm, LiveModels
-from headrace.schemas import topics
 from headrace.schemas.plan import Plan
 from headrace.streams.progress import ProgressStore
 from tests.support.service_scene import Scene
@@ -140,7 +139,7 @@ def test_an_epoch_of_other_arms_does_not_serve(follow: Callable[..., Following],
     assert following.models.live.epoch == epoch
     scene.pointers.put_in_force(
         epoch.model_copy(update={"epoch": 5, "propensities": {"base": 0.5, "gone": 0.5}}),
-        topics.closings(scene.plan.project, "delays"),
+        scene.plan.topics.router("delays").closings,
         {0: 0},
     )
     following.models.refresh()
@@ -153,7 +152,7 @@ def test_progress_is_that_of_the_arm_furthest_behind_and_of_the_closings(
     following = follow()
     scene.train(10)
     scene.pointers.point(scene.examples, {"tree": ModelPointer("1.0", 30)})
-    closings = topics.closings(scene.plan.project, "delays")
+    closings = scene.plan.topics.router("delays").closings
     epoch = scene.set_epoch(1, base=1.0)
     scene.pointers.put_in_force(epoch, closings, {0: 7, 1: 3})
     following.models.refresh()

@@ -13,7 +13,6 @@ from headrace.learners.models.inputs import Inputs
 from headrace.learners.models.pointers import ModelPointer
 from headrace.learners.models.scoring import score
 from headrace.learners.routing.draw import draw
-from headrace.schemas import topics
 from headrace.schemas.records import Outcome, Prediction, Provenance
 from headrace.streams.log.partitioner import partition_for
 from headrace.streams.progress import ProgressStore
@@ -177,6 +176,6 @@ def test_outcomes_go_to_the_partition_of_their_key(scene: Scene) -> None:
     key, value = scene.logged(single["log"])
     assert key == b"UA1"
     assert Outcome.model_validate_json(value) == Outcome(outcome_id="o1", key="UA1", label=1.0, ts_ms=9000)
-    assert single["log"]["topic"] == topics.outcomes(scene.plan.project, "delays")
+    assert single["log"]["topic"] == scene.plan.topics.router("delays").outcomes
     assert single["log"]["partition"] == partition_for(b"UA1", 2)
     assert [one["logged"] for one in both["outcomes"]] == [True, True]

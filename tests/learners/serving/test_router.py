@@ -19,9 +19,9 @@ from headrace.learners.serving.live_models import LiveModels
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.prediction_log import PredictionLog
 from headrace.learners.serving.router import RouterService
-from headrace.schemas import topics
 from headrace.schemas.errors import RequestError
 from headrace.schemas.records import Outcome, Prediction
+from headrace.schemas.topics import RouterTopics
 from headrace.streams.log.partitioner import partition_for
 from headrace.streams.log.reader import read_log
 from tests.support.flight_learners import LEARNERS
@@ -31,7 +31,8 @@ from tests.support.waiting import PATIENCE_S
 
 @pytest.fixture
 def broker(project: str) -> Iterator[MockKafka]:
-    running = MockKafka({topics.predictions(project, "delays"): 2, topics.outcomes(project, "delays"): 2})
+    topics = RouterTopics(project, "delays")
+    running = MockKafka({topics.predictions: 2, topics.outcomes: 2})
     yield running
     running.close()
 

@@ -13,9 +13,9 @@ from headrace.deploy.local.mock_kafka import MockKafka
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.training.closings import ClosingConsumer
 from headrace.learners.training.dead_letters import DeadLetters
-from headrace.schemas import topics
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.records import Closing, Epoch
+from headrace.schemas.topics import ProjectTopics, RouterTopics
 from headrace.streams.log.producer import LogProducer
 from headrace.streams.log.reader import read_log
 from headrace.streams.progress import EPOCHS, ProgressStore
@@ -32,14 +32,14 @@ class Scene:
         self.plan, _ = flights(folder, project)
         self.router = self.plan.routers[0]
         self.file = folder / "epochs.json"
-        self.topic = topics.closings(project, "delays")
+        self.topic = RouterTopics(project, "delays").closings
         self.redis = redis.Redis.from_url(redis_url)
         self.pointers = ModelPointers(self.redis, project)
         self._broker, self._producer = broker, LogProducer(broker.bootstrap)
 
     def consumer(self, **changes: Any) -> ClosingConsumer:
         router = self.router.model_copy(update=changes)
-        letters = DeadLetters(self._producer, self.plan.project)
+        letters = DeadLetters(self._producer, self.plan.topics.dead_letters)
         return ClosingConsumer(self.plan, router, self.file, 1, self._producer, self.pointers, letters)
 
     def closings(self, count: int) -> list[Closing]:
@@ -63,13 +63,13 @@ class Scene:
         return [message.value() for message in read_log(self._broker.bootstrap, topic, 0)]
 
     def epochs(self) -> list[Epoch]:
-        epochs = self.log(topics.epochs(self.plan.project, "delays"))
+        epochs = self.log(self.plan.topics.router("delays").epochs)
         return [Epoch.model_validate_json(value) for value in epochs]
 
 
 @pytest.fixture
 def scene(redis_url: str, project: str, tmp_path: Path) -> Iterator[Scene]:
-    broker = MockKafka({topics.epochs(project, "delays"): 1, topics.dead_letters(project): 1})
+    broker = MockKafka({RouterTopics(project, "delays").epochs: 1, ProjectTopics(project).dead_letters: 1})
     yield Scene(broker, redis_url, project, tmp_path)
     broker.close()
 
@@ -128,7 +128,7 @@ def test_under_other_rules_the_epochs_begin_anew(scene: Scene) -> None:
 def test_what_is_no_closing_is_a_dead_letter_and_passed(scene: Scene) -> None:
     consumer = scene.consumer()
     consumer.take(record(scene.topic, 0, b"no closing"))
-    (letter,) = map(DeadLetter.model_validate_json, scene.log(topics.dead_letters(scene.plan.project)))
+    (letter,) = map(DeadLetter.model_validate_json, scene.log(scene.plan.topics.dead_letters))
     assert (letter.topic, letter.offset, letter.kind) == (scene.topic, 0, "malformed")
     assert letter.reason.startswith("no closing:")
     assert consumer.offset(0) == 1

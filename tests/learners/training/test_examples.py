@@ -14,9 +14,9 @@ from headrace.learners.models.store import ModelStore
 from headrace.learners.training.dead_letters import DeadLetters
 from headrace.learners.training.examples import ExampleConsumer
 from headrace.learners.training.trainer import Trainer
-from headrace.schemas import topics
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.records import Example
+from headrace.schemas.topics import ProjectTopics, RouterTopics
 from headrace.streams.log.producer import LogProducer
 from headrace.streams.log.reader import read_log
 from tests.support.flight_learners import HOUR_MS, examples, flights
@@ -34,11 +34,11 @@ class Scene:
         self.router = self.plan.routers[0]
         self.store = ModelStore(folder / "models", KEY)
         self.pointers = ModelPointers(redis.Redis.from_url(redis_url), project)
-        self.examples = topics.examples(project, "delays")
+        self.examples = RouterTopics(project, "delays").examples
         self._broker, self._producer = broker, LogProducer(broker.bootstrap)
 
     def consumer(self, publish_every_s: float = NEVER_S) -> ExampleConsumer:
-        letters = DeadLetters(self._producer, self.plan.project)
+        letters = DeadLetters(self._producer, self.plan.topics.dead_letters)
         return ExampleConsumer(
             self.plan,
             self.router,
@@ -70,13 +70,13 @@ class Scene:
 
     def dead_letters(self) -> list[DeadLetter]:
         self._producer.flush_blocking()
-        log = read_log(self._broker.bootstrap, topics.dead_letters(self.plan.project), 0)
+        log = read_log(self._broker.bootstrap, self.plan.topics.dead_letters, 0)
         return [DeadLetter.model_validate_json(message.value()) for message in log]
 
 
 @pytest.fixture
 def scene(redis_url: str, project: str, tmp_path: Path) -> Iterator[Scene]:
-    broker = MockKafka({topics.dead_letters(project): 1})
+    broker = MockKafka({ProjectTopics(project).dead_letters: 1})
     yield Scene(broker, redis_url, project, tmp_path)
     broker.close()
 

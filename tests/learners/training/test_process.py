@@ -12,7 +12,6 @@ from headrace.deploy.local.redis_server import RedisServer
 from headrace.learners.models.state_digest import state_digest
 from headrace.learners.routing.epochs import EpochKeeper
 from headrace.learners.training.trainer import Trainer, replay
-from headrace.schemas import topics
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.records import Closing, Epoch
 from tests.support.flight_learners import HOUR_MS, closings, examples
@@ -113,7 +112,7 @@ def test_poison_goes_to_the_dead_letters_and_holds_nobody_up(scene: Scene) -> No
             scene.examples, stream[0].to_bytes(), b"nonsense", poison.to_bytes(), stream[2].to_bytes()
         )
         scene.await_trained(4)
-    refused = scene.read(topics.dead_letters(scene.plan.project), 2)
+    refused = scene.read(scene.plan.topics.dead_letters, 2)
     letters = [DeadLetter.model_validate_json(letter) for letter in refused]
     assert [(letter.kind, letter.offset) for letter in letters] == [("malformed", 1), ("invalid", 2)]
     assert "learner 'crossed' raised KeyError: 'distance'" in letters[1].reason
@@ -169,7 +168,7 @@ def test_epochs_reach_redis_and_their_topic_and_go_on_after_a_restart(scene: Sce
         for partition in (0, 1):
             scene.write(scene.closings, *bodies(found[150 + partition :: 2]), end, partition=partition)
         assert scene.await_epoch(expected[-1].epoch) == expected[-1]
-    written = scene.read(topics.epochs(scene.plan.project, "delays"), len(expected))
+    written = scene.read(scene.plan.topics.router("delays").epochs, len(expected))
     assert [Epoch.model_validate_json(epoch) for epoch in written] == expected
     assert expected[-1].propensities["streaming"] > first.propensities["streaming"] > 0.2
 

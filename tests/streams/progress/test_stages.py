@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.schemas import topics
 from headrace.schemas.errors import UnknownNameError
+from headrace.schemas.topics import RouterTopics
 from headrace.streams.progress import Progress, Until
 from headrace.streams.progress.stages import PlanStages
 from tests.support.purchases_router import plan_with_router
 
-EVENTS, OUTCOMES, EXAMPLES = "p.purchases", topics.outcomes("p", "r"), topics.examples("p", "r")
+EVENTS, OUTCOMES, EXAMPLES = "p.purchases", RouterTopics("p", "r").outcomes, RouterTopics("p", "r").examples
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import threading
 import pytest
 import redis
 
-from headrace.schemas import topics
 from headrace.schemas.errors import ProgressTimeout, UnknownNameError
+from headrace.schemas.topics import RouterTopics
 from headrace.streams.progress import EPOCHS, Progress, ProgressStore
 from tests.support.purchases_router import plan_with_router
 
@@ -36,9 +36,9 @@ def test_every_member_of_a_stage_must_have_come_that_far(store, project):
 
 def test_waiting_follows_the_outputs_from_stage_to_stage(store, project):
     topic, examples, closings = (
-        event_topic(project), topics.examples(project, "r"), topics.closings(project, "r")
+        event_topic(project), RouterTopics(project, "r").examples, RouterTopics(project, "r").closings
     )  # fmt: skip
-    outcomes = topics.outcomes(project, "r")
+    outcomes = RouterTopics(project, "r").outcomes
 
     def behind() -> str:
         with pytest.raises(ProgressTimeout) as raised:
