@@ -44,14 +44,13 @@ class TransactionalProducer(LogProducer):
         How to reach Kafka.
     name
         Begins the transactional id; the rest is random, since the group fences, not the id.
-    timeout_s
+    timeout_ms
         After so long the broker aborts a transaction that is still open. Until then, whoever restores
         waits for it: the session time-out of the group.
     """
 
-    def __init__(self, kafka: Kafka, name: str, timeout_s: float) -> None:
+    def __init__(self, kafka: Kafka, name: str, timeout_ms: int) -> None:
         self._name = name
-        timeout_ms = round(timeout_s * 1000)
         super().__init__(kafka, {"transactional.id": self._identity(), "transaction.timeout.ms": timeout_ms})
         self._open = False
         self._undelivered: KafkaError | None = None

@@ -86,8 +86,8 @@ class WorkerProcess:
         self._checkpoint_s = time.monotonic()  # when the last one ended
         self._write_slot = asyncio.Semaphore(1)  # for ranges whose rows are being written
         self._producer = LogProducer(kafka)
-        session_s = self._config.session_timeout_ms / 1000
-        self._transactions = TransactionalProducer(kafka, worker_group(plan), session_s)
+        timeout_ms = self._config.session_timeout_ms
+        self._transactions = TransactionalProducer(kafka, worker_group(plan), timeout_ms)
         self._row_expectations = RowExpectations(plan)
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
         self._checkpoints: asyncio.Task[None] | None = None
