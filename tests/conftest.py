@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Generator, Iterator
 from typing import Any
 
+import prometheus_client.values  # noqa: F401 (before Feast, which has counters shared by a process)
 import pytest
 
 import headrace.deploy.local.child

@@ -50,7 +50,7 @@ async def routing(scene: Scene, metrics: ServiceMetrics | None = None) -> AsyncI
     """The router as it serves what is in force now."""
     models = LiveModels(scene.plan, scene.plan.routers[0], scene.project, scene.store, scene.redis, "r1")
     models.refresh()
-    log = PredictionLog(scene.bootstrap, PATIENCE_S)
+    log = PredictionLog({"bootstrap.servers": scene.bootstrap, "log_level": 0}, PATIENCE_S)
     log.start()
     features = AsyncFeatureClient(scene.plan, scene.redis_url)
     try:
