@@ -20,7 +20,7 @@ from headrace.streams.worker.process import WorkerProcess
 def main(
     plan_file: str, bootstrap: str, redis_url: str, idle_ms: str, registry: str = "", config: str = "{}"
 ) -> None:
-    logging.basicConfig(level="INFO", format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.basicConfig(level="INFO", format="%(asctime)s %(process)d %(name)s %(levelname)s %(message)s")
     plan = Plan.from_json(Path(plan_file).read_text())
     chosen = {"checkpoint_ms": 50, "session_timeout_ms": 1500, **json.loads(config)}
     made = WorkerConfig(idle_ms=int(idle_ms), schema_registry=registry or None, **chosen)

@@ -77,6 +77,11 @@ class Scene:
         self.workers.append(worker)
         return worker
 
+    def told(self, worker: Forked, text: str) -> int:
+        """How many lines with a text a worker has logged; all log to one file."""
+        lines = self.log_file.read_text().splitlines()
+        return sum(f" {worker.pid} " in line and text in line for line in lines)
+
     def produce(self, partition: int, event: OracleEvent) -> None:
         self.logs[partition].append(event)
         record = record_of(event)
