@@ -14,6 +14,7 @@ from benchmarks.streams.peers.job import Job, marks, written
 from benchmarks.streams.topic_log import delete_topics
 from benchmarks.streams.workload import END_MS, PARTITIONS
 from tests.support.ordered_producer import ordered_producer
+from tests.support.waiting import PATIENCE_S
 
 END = datetime.fromtimestamp(END_MS / 1000, UTC)
 
@@ -43,7 +44,7 @@ def test_rows_are_moved_while_they_come_and_to_the_last(
     assert mover.stdout.readline() == b"ready\n"
     produce(range(500))
     produce(range(500, 900))
-    mover.communicate(timeout=60)
+    mover.communicate(timeout=PATIENCE_S)
     (tmp_path / "first-0").write_text("1.0")
     try:
         assert mover.returncode == 0

@@ -20,6 +20,7 @@ from headrace.deploy.stack import LocalStack
 from headrace.schemas.avro import encode_confluent
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
 from tests.support.clicks_project import NOON_MS, make_clicks_project, post
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def send(stack: LocalStack, key: bytes, value: bytes) -> None:
     told: list[Any] = []
     producer = Producer({"bootstrap.servers": stack.bootstrap, "log_level": 0})
     producer.produce("clicks", value, key, on_delivery=lambda error, message: told.append(message))
-    assert producer.flush(20) == 0
+    assert producer.flush(PATIENCE_S) == 0
     with FeatureClient(stack.plan, stack.redis_url) as client:
         client.wait("clicks", {told[0].partition(): told[0].offset() + 1})
 
@@ -69,7 +70,7 @@ def test_an_event_becomes_a_feature_a_prediction_an_example_and_a_model(stack: L
         outcome = post(stack, "/v1/outcomes", label)
         for log in (answer["log"], outcome["log"]):
             client.wait(log["topic"], {log["partition"]: log["offset"] + 1}, "serve", 60)
-    with urllib.request.urlopen(f"{stack.serve_url}/v1/arms", timeout=30) as shown:
+    with urllib.request.urlopen(f"{stack.serve_url}/v1/arms", timeout=PATIENCE_S) as shown:
         arms = json.load(shown)["routers"][0]["arms"]
     assert {arm["arm"]: arm["offset"] for arm in arms} == {"plain": 1, "live": 1}
     stack.check()
@@ -132,6 +133,6 @@ def test_control_c_stops_the_command_and_all_it_started(project_dir: Path, tmp_p
     started = Path(f"/proc/{up.pid}/task/{up.pid}/children").read_text().split()
     assert len(started) == 3
     up.send_signal(signal.SIGINT)
-    assert up.wait(60) == 0
+    assert up.wait(PATIENCE_S) == 0
     up.stdout.close()
     assert not any(Path(f"/proc/{pid}").exists() for pid in started)

@@ -27,7 +27,7 @@ from headrace.schemas.records import Prediction
 from headrace.streams.log.reader import end_offset, read_log
 from headrace.streams.sinks import OnlineRows
 from tests.support.paths import ROOT
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 STEP_MS = 15 * MINUTE_MS
 
@@ -106,7 +106,7 @@ def ask_again(stack: LocalStack, prediction: Prediction) -> None:
     )
     url = f"{stack.serve_url}/v1/predict"
     request = urllib.request.Request(url, body.encode(), {"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         assert answer.status == 200
 
 

@@ -15,6 +15,7 @@ from headrace.deploy.stack import LocalStack
 from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.streams.event_producer import EventProducer
 from tests.support.clicks_project import NOON_MS, make_clicks_project, post
+from tests.support.waiting import PATIENCE_S
 
 UDF = """)
 def user_clicks(df):
@@ -60,7 +61,7 @@ def served(stack: LocalStack) -> LocalStack:
         with EventProducer.from_plan(stack.kafka, stack.plan, "clicks") as producer:
             for place, price in enumerate((5, 0, 7, -3)):
                 producer.send({"user": "ada", "event_ms": NOON_MS + place * 60_000, "price": price})
-            client.wait("clicks", producer.flush(), timeout_s=60)
+            client.wait("clicks", producer.flush(), timeout_s=PATIENCE_S)
         found = client.get_online_features("everything", [{"user": "ada"}]).to_dict()
         assert (found["user_clicks__clicks_1h"], found["user_clicks__spent_1h"]) == ([2], [24])
         answer = post(stack, "/v1/predict", {"entities": {"user": "ada"}, "ts_ms": NOON_MS + 240_000})

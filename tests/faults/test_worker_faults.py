@@ -17,7 +17,7 @@ from headrace.deploy.local.kafka_server import KafkaServer
 from headrace.deploy.local.redis_server import RedisServer
 from headrace.streams.log.reader import end_offset
 from tests.support.paths import ROOT
-from tests.support.waiting import until_some_moment
+from tests.support.waiting import PATIENCE_S, until_some_moment
 from tests.support.worker_scene import PARTITIONS, Load, Scene
 
 
@@ -66,7 +66,7 @@ def test_sigterm_at_random_moments(scene: Scene, rounds: int) -> None:
             scene.wait_for_motion()
             until_some_moment(rng, 0.5)
             worker.terminate()
-            assert worker.wait(120) == 0
+            assert worker.wait(PATIENCE_S) == 0
         scene.start_worker()
     assert_nothing_lost_or_doubled(scene)
 

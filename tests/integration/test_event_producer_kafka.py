@@ -29,7 +29,7 @@ from headrace.streams.log.reader import read_log
 from headrace.streams.producers.event_format import EventFormat
 from headrace.streams.producers.outbox import Deliveries, Outbox
 from tests.support.purchases import purchases_plan
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 PARTITIONS = 4
 NOON_MS = 1_700_000_000_000
@@ -66,7 +66,7 @@ def topic(kafka_bootstrap: str, project: str) -> Iterator[str]:
 
 
 def partitions_of(admin: AdminClient, name: str) -> list[Any]:
-    found = admin.list_topics(timeout=60).topics.get(name)
+    found = admin.list_topics(timeout=PATIENCE_S).topics.get(name)
     return list(found.partitions.values()) if found else []
 
 
@@ -195,7 +195,7 @@ def test_an_unknown_topic_is_refused_and_not_made(kafka_bootstrap: str, clicks: 
         with pytest.raises(UnknownNameError, match=f"did you mean '{clicks.topic}'"):
             act()
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
-    assert wrong.topic not in admin.list_topics(timeout=60).topics
+    assert wrong.topic not in admin.list_topics(timeout=PATIENCE_S).topics
 
 
 def test_what_the_broker_refuses_is_raised_with_topic_partition_count_and_cause(

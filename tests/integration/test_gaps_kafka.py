@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from headrace.streams.log.reader import read_log
 from tests.support.expected_rows import record_of
 from tests.support.ordered_producer import ordered_producer
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.window_oracle import OracleEvent
 from tests.support.worker_scene import PARTITIONS, Scene, letters_of, random_event
 
@@ -30,7 +30,7 @@ _COMPACTED = {
 def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) -> Iterator[Scene]:
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
     topic = NewTopic(f"{project}.purchases", PARTITIONS, 1, config=_COMPACTED)
-    admin.create_topics([topic])[topic.topic].result(20)
+    admin.create_topics([topic])[topic.topic].result(PATIENCE_S)
     made = Scene(kafka_bootstrap, redis_url, project, tmp_path)
     yield made
     made.stop()
@@ -51,7 +51,7 @@ def send(scene: Scene, producer: Producer, event: OracleEvent, partition: int, k
 def test_aborted_records_never_count_and_markers_are_passed(scene: Scene) -> None:
     rng = random.Random(21)
     producer = Producer({"bootstrap.servers": scene.bootstrap, "transactional.id": scene.plan.project})
-    producer.init_transactions(30)
+    producer.init_transactions(PATIENCE_S)
     scene.start_worker()
     ends = [0] * PARTITIONS
     for number in range(40):
@@ -68,7 +68,7 @@ def test_aborted_records_never_count_and_markers_are_passed(scene: Scene) -> Non
             if kept:
                 scene.logs[partition].append(event)
         producer.flush()
-        (producer.commit_transaction if kept else producer.abort_transaction)(30)
+        (producer.commit_transaction if kept else producer.abort_transaction)(PATIENCE_S)
         for partition in used:
             ends[partition] += 1  # the marker
         if number == 20:
@@ -145,6 +145,6 @@ def test_poison_in_every_position_of_a_range(scene: Scene) -> None:
     scene.assert_equals_oracle()
     worker = scene.workers[-1]
     worker.terminate()
-    assert worker.wait(120) == 0
+    assert worker.wait(PATIENCE_S) == 0
     letters = letters_of(scene.bootstrap, scene.plan, scene.plan.topics.dead_letters)
     assert [letter.offset for letter in letters] == [size * n + n for n in range(size)]

@@ -16,6 +16,7 @@ from headrace.streams.join.example_archive import read_examples
 from headrace.streams.progress import ProgressStore, counts_key
 from tests.support.join_oracle import M, O, P
 from tests.support.join_scene import PARTITIONS, PUBLISH, REFRESH, SCHEMA, Loop, a_log, oracles
+from tests.support.waiting import PATIENCE_S
 
 
 def closing_row(closing: Closing) -> tuple[str, str, float | None, int | None]:
@@ -100,7 +101,7 @@ def test_outcomes_come_out_of_event_topics_with_their_marks(loop: Callable[..., 
     run.send(topic, 1, None, mark_headers(4000), timestamp=4000)
     run.send_event(M("predictions", 6000))
     run.producer.flush()
-    ProgressStore(run.redis, run.plan).wait(topic, run.sent[topic], until="examples", timeout_s=180)
+    ProgressStore(run.redis, run.plan).wait(topic, run.sent[topic], until="examples", timeout_s=PATIENCE_S)
     run.wait(("predictions",))
     assert {e.prediction.key: e.label for e in run.examples() if e.label_ts_ms < 1000} == {
         f"k{n}": float(n % 2 == 0) for n in range(20) if n != 5

@@ -73,7 +73,7 @@ async def member(bootstrap: str, topic: str, **settings: Any) -> AsyncIterator[M
 @pytest.fixture
 def topic(kafka_bootstrap: str, project: str) -> str:
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
-    admin.create_topics([NewTopic(project, 2, 1)])[project].result(20)
+    admin.create_topics([NewTopic(project, 2, 1)])[project].result(PATIENCE_S)
     return project
 
 
@@ -90,7 +90,7 @@ def produce(bootstrap: str, topic: str, partition: int, count: int, size: int = 
 def committed(bootstrap: str, topic: str) -> Iterator[Any]:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"{topic}-group"})
     try:
-        yield lambda n: consumer.committed([TopicPartition(topic, n)], timeout=20)[0].offset
+        yield lambda n: consumer.committed([TopicPartition(topic, n)], timeout=PATIENCE_S)[0].offset
     finally:
         consumer.close()
 

@@ -18,7 +18,7 @@ from headrace.streams.sinks import OnlineRows
 from headrace.streams.worker.rebuild import Rebuild
 from tests.support.expected_rows import is_empty
 from tests.support.purchases import purchases_plan
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.window_oracle import OracleEvent
 from tests.support.worker_scene import Scene
 
@@ -56,7 +56,7 @@ def test_all_rows_and_counts_come_back_when_no_worker_runs(scene: Scene) -> None
     scene.produce_random(random.Random(1), 3000)
     scene.wait()
     worker.terminate()
-    assert worker.wait(120) == 0
+    assert worker.wait(PATIENCE_S) == 0
     before, counts = hashes(scene), scene.redis.hgetall(counts_key(scene.plan.project))
     scene.redis.flushdb()
     written = rebuild(scene)

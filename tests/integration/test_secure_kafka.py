@@ -56,14 +56,14 @@ def headrace(stack: LocalStack, *words: str, **environment: str) -> subprocess.C
     return subprocess.run(
         command,
         cwd=stack.settings.project_dir, env=stack.settings.environment() | environment,
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=PATIENCE_S,
     )  # fmt: skip
 
 
 def send_what_is_no_click(stack: LocalStack) -> None:
     producer = Producer({**client_config(stack.kafka), "log_level": 0})
     producer.produce("clicks", b"no click at all", b"bob")
-    assert producer.flush(20) == 0
+    assert producer.flush(PATIENCE_S) == 0
 
 
 def test_an_event_becomes_a_feature_a_prediction_an_example_and_a_model(stack: LocalStack) -> None:
@@ -81,7 +81,7 @@ def test_an_event_becomes_a_feature_a_prediction_an_example_and_a_model(stack: L
             client.wait(log["topic"], {log["partition"]: log["offset"] + 1}, "serve", PATIENCE_S)
     examples = read_log(stack.kafka, RouterTopics("clicks", "main").examples, 0)
     assert [json.loads(m.value())["label"] for m in examples if m.value() is not None] == [1]
-    with urllib.request.urlopen(f"{stack.serve_url}/v1/arms", timeout=30) as shown:
+    with urllib.request.urlopen(f"{stack.serve_url}/v1/arms", timeout=PATIENCE_S) as shown:
         arms = json.load(shown)["routers"][0]["arms"]
     assert {arm["arm"]: arm["offset"] for arm in arms} == {"plain": 1, "live": 1}
     stack.check()

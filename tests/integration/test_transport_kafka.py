@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from headrace.streams.runtime import range_reader
 from headrace.streams.runtime.app import range_app
 from tests.support.ordered_producer import ordered_producer
+from tests.support.waiting import PATIENCE_S
 
 
 class App:
@@ -51,7 +52,7 @@ class App:
     def committed(self) -> int:
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.app.conf.id})
         try:
-            return int(consumer.committed([TopicPartition(self.topic, 0)], timeout=20)[0].offset)
+            return int(consumer.committed([TopicPartition(self.topic, 0)], timeout=PATIENCE_S)[0].offset)
         finally:
             consumer.close()
 
@@ -70,7 +71,7 @@ async def running(monkeypatch: Any, bootstrap: str, topic: str, most: int) -> As
 @pytest.fixture
 def topic(kafka_bootstrap: str, project: str) -> str:
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
-    admin.create_topics([NewTopic(project, 1, 1)])[project].result(20)
+    admin.create_topics([NewTopic(project, 1, 1)])[project].result(PATIENCE_S)
     return project
 
 
@@ -117,7 +118,7 @@ async def test_transactions_leave_gaps_that_are_committed_past_and_aborted_recor
     def transact(commits: list[bool]) -> None:
         settings = {"bootstrap.servers": kafka_bootstrap, "transactional.id": topic}
         producer = Producer(settings)
-        producer.init_transactions(30)
+        producer.init_transactions(PATIENCE_S)
         for number, commit in enumerate(commits):
             producer.begin_transaction()
             for part in range(2):

@@ -15,6 +15,7 @@ from headrace.deploy.commands.status import read_status, render_status
 from headrace.streams.progress import counts_key
 from tests.support.expected_rows import assert_rows_equal, expected_rows
 from tests.support.overflowing_sums import LARGEST, judged_by_oracle, plan_of_sums, unfit_of
+from tests.support.waiting import PATIENCE_S
 from tests.support.window_oracle import OracleEvent
 from tests.support.worker_scene import PARTITIONS, Scene, letters_of
 
@@ -81,7 +82,7 @@ def test_a_sum_that_loses_its_quantum_is_null_counted_and_a_dead_letter_and_so_i
 
     for running in scene.running():
         running.terminate()
-        assert running.wait(30) == 0
+        assert running.wait(PATIENCE_S) == 0
     letters = letters_of(scene.bootstrap, scene.plan, scene.plan.topics.dead_letters)
     (value,) = {one.id: one for one in letters if one.kind == "invalid"}.values()  # a crash may repeat it
     assert "amount = 1e+300 cannot be summed" in value.reason

@@ -26,7 +26,7 @@ def test_a_record_in_is_a_record_out(scene: Scene) -> None:
         assert sum(counts.values()) == len(scene.logs[partition])
     worker = scene.workers[-1]
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(120) == 0
+    assert worker.wait(PATIENCE_S) == 0
     for name, kinds in (
         (scene.plan.topics.late, {"late"}),
         (scene.plan.topics.dead_letters, {"malformed", "invalid", "future"}),
@@ -43,7 +43,7 @@ def test_a_stopped_worker_has_acknowledged_everything_it_read(scene: Scene) -> N
     scene.wait()
     first = scene.workers[-1]
     first.send_signal(signal.SIGTERM)
-    assert first.wait(120) == 0
+    assert first.wait(PATIENCE_S) == 0
     scene.start_worker()
     scene.produce_random(random.Random(7), 10)
     scene.wait()
@@ -55,7 +55,7 @@ def test_a_worker_that_reads_its_changelog_stops_at_once(scene: Scene, free_port
     scene.produce_random(random.Random(9), 1000)
     scene.wait()
     first.send_signal(signal.SIGTERM)
-    assert first.wait(120) == 0
+    assert first.wait(PATIENCE_S) == 0
     scene.produce_random(random.Random(10), 10)
     stalled = scene.start_worker(program="stalled_worker", metrics_port=free_port)
     wait_until_restoring(free_port)
@@ -76,7 +76,7 @@ def test_two_workers_share_the_partitions_and_one_takes_over(scene: Scene) -> No
     scene.produce_random(rng, 700)
     scene.wait()
     second.send_signal(signal.SIGTERM)
-    assert second.wait(120) == 0
+    assert second.wait(PATIENCE_S) == 0
     scene.assert_equals_oracle()
 
 

@@ -18,7 +18,7 @@ from headrace.streams.connections.schema_registry import RegistryAccess, SchemaR
 from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.runtime.writer_schemas import WriterSchemas
 from headrace.testing import SchemaRegistryStandIn
-from tests.support.waiting import eventually_in_loop
+from tests.support.waiting import PATIENCE_S, eventually_in_loop
 
 SCHEMA = {"type": "record", "name": "E", "fields": [{"name": "a", "type": "long"}]}
 TOKEN = "s3cret-token"
@@ -103,7 +103,7 @@ async def test_no_secret_is_logged_while_a_registry_is_waited_for(
             waiting = asyncio.create_task(schemas.supply(decoder, records))
             await eventually_in_loop(lambda: caplog.text, "a warning", lambda text: WAITS in text)
             plain.wanted = None
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await waiting
             assert "s3cret" not in caplog.text
             caplog.clear()

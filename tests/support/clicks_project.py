@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from headrace.deploy.stack import LocalStack
+from tests.support.waiting import PATIENCE_S
 
 NOON_MS = 1_700_000_000_000
 CLICKS = Path(__file__).parent / "clicks"
@@ -31,5 +32,5 @@ def post(stack: LocalStack, path: str, body: dict[str, Any]) -> dict[str, Any]:
     request = urllib.request.Request(
         stack.serve_url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         return dict(json.load(answer))

@@ -24,6 +24,7 @@ from tests.support import nursery
 from tests.support.join_builders import a_prediction, a_router, an_outcome
 from tests.support.join_oracle import M, O, Oracle, P
 from tests.support.ordered_producer import ordered_producer
+from tests.support.waiting import PATIENCE_S
 
 WAIT = 1000
 PARTITIONS = 2
@@ -147,7 +148,7 @@ class Loop:
                 for w, n in wanted.items()
             )
 
-        self.join.wait_until(ready, 180)
+        self.join.wait_until(ready, PATIENCE_S)
 
     def read(self, topic: str, partition: int) -> list[Any]:
         return list(read_log(self.bootstrap, topic, partition))

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tests.support.paths import ROOT
+from tests.support.waiting import PATIENCE_S
 
 
 class Forked:
@@ -73,7 +74,7 @@ class Nursery:
         with self._turn, self._news:
             self._process.stdin.write(json.dumps([module, list(arguments), str(log)]) + "\n")
             self._process.stdin.flush()
-            assert self._news.wait_for(lambda: self._begun, 120), "the nursery does not answer"
+            assert self._news.wait_for(lambda: self._begun, PATIENCE_S), "the nursery does not answer"
             return self._begun.pop()
 
     def _listen(self) -> None:

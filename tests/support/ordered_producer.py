@@ -7,6 +7,8 @@ from typing import Any
 
 from confluent_kafka import Producer
 
+from tests.support.waiting import PATIENCE_S
+
 
 def ordered_producer(bootstrap: str, settings: Mapping[str, Any] | None = None) -> Producer:
     """A producer whose records come into the log as they were sent. Of one that is not idempotent, what is
@@ -19,4 +21,4 @@ def produce(bootstrap: str, topic: str, values: Sequence[bytes]) -> None:
     producer = ordered_producer(bootstrap, {"log_level": 0})
     for value in values:
         producer.produce(topic, value)
-    assert producer.flush(20) == 0
+    assert producer.flush(PATIENCE_S) == 0

@@ -10,7 +10,7 @@ from urllib.error import HTTPError, URLError
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 EXIT_FAILED = 70
 STUCK_S = 8.0  # hardly a machine stops for so long, and a test can wait for it
@@ -26,7 +26,7 @@ def wait_until_restoring(port: int) -> None:
 
 def ask(port: int, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as answer:
             return answer.status, answer.read().decode()
     except HTTPError as error:
         with error:

@@ -14,7 +14,7 @@ import redis
 
 from headrace.deploy.local.child import Child, free_port
 from headrace.deploy.local.redis_server import redis_program
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 _SLOTS = 16384
 
@@ -42,7 +42,7 @@ class Server:
             command = [redis_program(), "--bind", "127.0.0.1", "--port", str(self.port), "--save", ""]
             command += ["--dir", str(self.directory), *self._options]
         self._child = Child("Redis", command, self.directory / "log").start()
-        self._child.wait_until(self._answers, timeout_s=30)
+        self._child.wait_until(self._answers, timeout_s=PATIENCE_S)
         return self
 
     def _answers(self) -> bool:
@@ -56,7 +56,7 @@ class Server:
         return True
 
     def client(self) -> redis.Redis:
-        return redis.Redis(port=self.port, socket_timeout=5)
+        return redis.Redis(port=self.port, socket_timeout=PATIENCE_S)
 
     def kill(self) -> None:
         if self._child is not None:

@@ -7,6 +7,8 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
+from tests.support.waiting import PATIENCE_S
+
 
 def register(
     url: str, subject: str, schema: Any, kind: str = "AVRO", references: Mapping[str, str] | None = None
@@ -22,5 +24,5 @@ def register(
         json.dumps(body).encode(),
         {"Content-Type": "application/vnd.schemaregistry.v1+json"},
     )
-    with urllib.request.urlopen(request, timeout=20) as response:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
         return int(json.load(response)["id"])

@@ -12,6 +12,7 @@ from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.schemas.topics import ProjectTopics, RouterTopics, SourceTopics
 from tests.support.join_builders import a_router
+from tests.support.waiting import PATIENCE_S
 
 
 def plan_of(project: str, shards: int = 3, partitions: int = 2) -> Plan:
@@ -31,7 +32,7 @@ def plan_of(project: str, shards: int = 3, partitions: int = 2) -> Plan:
 
 
 def counts_of(bootstrap: str, project: str) -> dict[str, int]:
-    found = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics
+    found = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=PATIENCE_S).topics
     return {name: len(topic.partitions) for name, topic in found.items() if project in name}
 
 

@@ -13,6 +13,7 @@ from headrace.streams.connections.kafka_admin import end_offsets
 from headrace.streams.log.reader import read_log
 from tests.support.ordered_producer import produce
 from tests.support.paths import ROOT
+from tests.support.waiting import PATIENCE_S
 
 
 def test_the_built_in_broker_makes_topics_with_the_partitions_asked_for() -> None:
@@ -37,5 +38,5 @@ def test_the_built_in_broker_as_a_process_tells_its_address_and_stops_when_asked
     address = process.stdout.readline().strip()
     assert end_offsets(address, ["events"]) == {("events", 0): 0, ("events", 1): 0}
     process.terminate()
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE_S) == 0
     process.stdout.close()

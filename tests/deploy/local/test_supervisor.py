@@ -10,6 +10,7 @@ import pytest
 from headrace.deploy.local.child import Child
 from headrace.deploy.local.supervisor import Supervisor
 from headrace.schemas.errors import ServiceUnavailable
+from tests.support.waiting import PATIENCE_S
 
 FOREVER = "import signal; signal.pause()"
 
@@ -76,7 +77,7 @@ def test_stopping_leaves_none_and_goes_from_the_last_to_the_first(tmp_path: Path
 def test_a_child_that_does_not_stop_is_killed(tmp_path: Path) -> None:
     stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready'); signal.pause()"
     child = child_of(tmp_path, "stubborn", stubborn).start()
-    child.wait_until(lambda: "ready" in child.last_lines(), 60)
+    child.wait_until(lambda: "ready" in child.last_lines(), PATIENCE_S)
     assert child.stop(timeout_s=0.1) == -signal.SIGKILL
     assert not runs(child.pid)
 
@@ -91,7 +92,7 @@ def test_waiting_for_a_child_ends_when_another_ends(tmp_path: Path) -> None:
 
 def test_a_program_that_does_not_come_up_in_time_is_reported(tmp_path: Path) -> None:
     child = child_of(tmp_path, "slow", "print('thinking'); " + FOREVER).start()
-    child.wait_until(lambda: "thinking" in child.last_lines(), 60)
+    child.wait_until(lambda: "thinking" in child.last_lines(), PATIENCE_S)
     with pytest.raises(ServiceUnavailable, match=r"slow is not ready after 0 s[\s\S]*thinking"):
         child.wait_until(lambda: False, 0)
     child.kill()
@@ -106,6 +107,6 @@ def test_however_the_parent_ends_no_child_is_left(tmp_path: Path, number: signal
     pids = [int(parent.stdout.readline()) for _ in range(2)]
     assert all(runs(pid) for pid in pids)
     parent.send_signal(number)
-    parent.wait(60)
+    parent.wait(PATIENCE_S)
     parent.stdout.close()
-    child_of(tmp_path, "eye", FOREVER).wait_until(lambda: not any(runs(pid) for pid in pids), 60)
+    child_of(tmp_path, "eye", FOREVER).wait_until(lambda: not any(runs(pid) for pid in pids), PATIENCE_S)

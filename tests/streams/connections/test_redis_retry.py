@@ -79,7 +79,7 @@ class SyncExchange(User):
 class AsyncioExchange(User):
     def __init__(self, url: str) -> None:
         self._loop = asyncio.Runner()
-        self._exchange = AsyncExchange(url, timeout_s=60, retries=_FOREVER)
+        self._exchange = AsyncExchange(url, timeout_s=PATIENCE_S, retries=_FOREVER)
 
     def write(self, value: str) -> None:
         self._loop.run(self._exchange.run([KEY.encode()], [hset(value)]))
@@ -102,7 +102,7 @@ class Scene:
         return f"redis://:{PASSWORD}@{self.server.address}/0"
 
     def admin(self) -> redis.Redis:
-        return redis.Redis(port=self.server.port, password=PASSWORD, socket_timeout=30)
+        return redis.Redis(port=self.server.port, password=PASSWORD, socket_timeout=PATIENCE_S)
 
     def configure(self, **settings: object) -> None:
         with self.admin() as client:

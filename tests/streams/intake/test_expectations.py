@@ -27,6 +27,7 @@ from headrace.streams.worker.owned_partition import OwnedPartition
 from headrace.streams.worker.progress import feature_progress
 from tests.support.properties import tries
 from tests.support.purchases import EVENT_SCHEMA, purchases_plan
+from tests.support.waiting import PATIENCE_S
 
 AMOUNT = ExpectationSpec(field="amount", least=0.0, most=100.0, quarantine=True)
 SHOP = ExpectationSpec(field="shop", categories=("a", "Zürich"), null_share=0.1)
@@ -217,7 +218,9 @@ def test_the_metrics_of_a_worker_say_what_was_checked_and_what_failed() -> None:
     watchdog = Watchdog("127.0.0.1:1", lambda: health, 60.0)  # nobody is asked before it is started
     server = serve_health("127.0.0.1", 0, watchdog)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=30) as answer:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{server.server_port}/metrics", timeout=PATIENCE_S
+        ) as answer:
             told = answer.read().decode().splitlines()
     finally:
         server.shutdown()

@@ -11,6 +11,7 @@ from headrace.schemas.errors import ProgressTimeout, UnknownNameError
 from headrace.schemas.topics import RouterTopics
 from headrace.streams.progress import EPOCHS, Progress, ProgressStore
 from tests.support.purchases_router import plan_with_router
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_a_wait_ends_as_soon_as_the_prefix_is_visible(store, project):
         store.publish("features", topic, 0, Progress(1), member)
     late = threading.Timer(0.1, store.publish, ("features", topic, 0, Progress(1), "shard-1"))
     late.start()
-    store.wait(topic, {0: 1}, timeout_s=30)
+    store.wait(topic, {0: 1}, timeout_s=PATIENCE_S)
     late.join()
 
 

@@ -12,6 +12,7 @@ from headrace.streams.runtime.health import PartitionHealth, ProcessHealth, Samp
 from headrace.streams.runtime.health_server import serve_health
 from headrace.streams.runtime.watchdog import Watchdog
 from tests.support.process_health import ask
+from tests.support.waiting import PATIENCE_S
 
 
 def watchdog_of(*samples: Sample) -> Watchdog:
@@ -59,7 +60,7 @@ def test_samples_of_one_name_are_one_metric_and_what_grows_is_a_counter() -> Non
     ]
     server = serve_health("127.0.0.1", port, watchdog_of(*fates, Sample("learned", "L", {}, 7, grows=True)))
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as answer:
             found = {f.name: f for f in text_string_to_metric_families(answer.read().decode())}
     finally:
         server.shutdown()
