@@ -21,6 +21,7 @@ def extend(array: NDArray[Any], rows: int, fill: Any = 0) -> None:
 
     In place: the allocator moves pages, not bytes, and there are never two arrays. Nobody may hold a view.
 
+    >>> import numpy as np
     >>> numbers = np.array([[1, 2]])
     >>> extend(numbers, 2, fill=7)
     >>> numbers.tolist()

@@ -34,22 +34,22 @@ class KeySlots:
         self._freed: list[Key] = []  # to delete from the changelog
 
     def of(self, columns: tuple[NDArray[Any], ...]) -> NDArray[np.int64]:
-        """Slots of the keys of n rows, shape (n,); a key that is not known gets one."""
+        """Return the slots of the keys of n rows, shape (n,); a new key gets one."""
         slots = self.keys.slots_of(columns)
         self._reserve()
         return slots
 
     def held(self) -> NDArray[np.int64]:
-        """Slots that have a key, in ascending order."""
+        """Return the slots that have a key, in ascending order."""
         return np.flatnonzero(self.applied)
 
     def apply(self, slots: NDArray[np.int64], offsets: NDArray[np.int64]) -> None:
-        """Note records; offsets ascend, and the last of a repeated slot stays."""
+        """Note records as applied; offsets ascend, and the last of a repeated slot stays."""
         self.applied[slots] = offsets + 1
         self._dirty[slots] = True
 
     def move(self, by: int) -> None:
-        """Say of every key that what was applied last stands so many offsets further on."""
+        """Move the next offset of every key by so many offsets."""
         held = self.applied > 0
         self.applied[held] += by
         self._dirty |= held
@@ -61,18 +61,18 @@ class KeySlots:
         self.keys.free(slots)
 
     def take_dirty(self) -> NDArray[np.int64]:
-        """Slots that changed since the last call, in ascending order: the changelog gets them now."""
+        """Return slots changed since the last call, in ascending order, for the changelog."""
         slots = np.flatnonzero(self._dirty)
         self._dirty[slots], self._logged[slots] = False, True
         return slots
 
     def take_freed(self) -> list[bytes]:
-        """Encoded keys of the changelog that were given up since the last call and have not come back."""
+        """Return encoded keys of the changelog that were freed since the last call and have not come back."""
         freed, self._freed = self._freed, []
         return encode_keys([key for key in freed if key not in self.keys])
 
     def encoded(self, slots: NDArray[np.int64]) -> list[bytes]:
-        """Keys of slots, as the changelog names them."""
+        """Return the keys of slots, encoded for the changelog."""
         return encode_keys(self.keys.keys_of(slots))
 
     def restore(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
@@ -83,7 +83,7 @@ class KeySlots:
         return slots
 
     def deleted(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
-        """Slots of keys that a changelog deletes, where they have one: no longer in it."""
+        """Return the slots of keys that a changelog deletes, where they have one."""
         slots = self.keys.known_slots(decode_keys(keys))
         self._logged[slots] = False
         return slots

@@ -80,11 +80,11 @@ class OverflowingSums:
     def __init__(self, aggregations: Mapping[str, Sequence[Aggregation]], keys: KeyTable) -> None:
         self._aggregations, self._keys = aggregations, keys
         self._summing = [
-            (view, a) for view, found in aggregations.items() for a in found if isinstance(a, Summing)
+            (view, a) for view, of_view in aggregations.items() for a in of_view if isinstance(a, Summing)
         ]
         self._number = {(view, a.spec.feature): number for number, (view, a) in enumerate(self._summing)}
-        self._unfit = np.zeros((0, len(self._summing)), np.bool_)  # (slots, features)
-        self._told_ms = np.zeros((0, len(self._summing)), np.int64)  # end of the last hop that was told of
+        self._overflowing = np.zeros((0, len(self._summing)), np.bool_)  # (slots, features)
+        self._reported_ms = np.zeros((0, len(self._summing)), np.int64)  # end of the last hop reported
         self._new: list[OverflowingSum] = []
         self._bounds = _bounds([a for _, a in self._summing])
         self.count = 0
@@ -94,10 +94,10 @@ class OverflowingSums:
         return bool(self._summing)
 
     def reserve(self, slots: int) -> None:
-        have = len(self._unfit)
+        have = len(self._overflowing)
         if slots > have:
-            extend(self._unfit, room_for(slots, have), False)
-            extend(self._told_ms, room_for(slots, have), _NEVER)
+            extend(self._overflowing, room_for(slots, have), False)
+            extend(self._reported_ms, room_for(slots, have), _NEVER)
 
     def judge(
         self,
@@ -125,9 +125,9 @@ class OverflowingSums:
             if not isinstance(a, Summing) or (valid.all() and not self.count):
                 continue
             read = reading[a.spec.hop_ms]
-            unfit = a.due(read) & ~valid
-            if self.count or unfit.any():
-                fresh = self._note(self._number[view, a.spec.feature], a.spec, slots, unfit, clock_ms)
+            overflowing = a.due(read) & ~valid
+            if self.count or overflowing.any():
+                fresh = self._note(self._number[view, a.spec.feature], a.spec, slots, overflowing, clock_ms)
                 self._new += [
                     self._overflowing_sum(view, a, read, slots, row, clock_ms) for row in fresh if report
                 ]
@@ -137,16 +137,16 @@ class OverflowingSums:
         number: int,
         spec: AggregationSpec,
         slots: NDArray[np.int64],
-        unfit: NDArray[np.bool_],
+        overflowing: NDArray[np.bool_],
         clock_ms: int,
     ) -> list[int]:
         """Keep which slots have a sum that does not fit; returns the rows to report."""
-        before = self._unfit[slots, number]
-        self._unfit[slots, number] = unfit
-        self.count += int(unfit.sum()) - int(before.sum())
+        before = self._overflowing[slots, number]
+        self._overflowing[slots, number] = overflowing
+        self.count += int(overflowing.sum()) - int(before.sum())
         end_ms = _window_end_ms(spec, clock_ms) or 0
-        fresh = np.flatnonzero(unfit & ~before & (self._told_ms[slots, number] < end_ms))
-        self._told_ms[slots[fresh], number] = end_ms
+        fresh = np.flatnonzero(overflowing & ~before & (self._reported_ms[slots, number] < end_ms))
+        self._reported_ms[slots[fresh], number] = end_ms
         rows: list[int] = fresh.tolist()
         return rows
 
@@ -174,8 +174,8 @@ class OverflowingSums:
 
     def clear(self, slots: NDArray[np.int64]) -> None:
         """Forget slots that are given back."""
-        self.count -= int(self._unfit[slots].sum())
-        self._unfit[slots], self._told_ms[slots] = False, _NEVER
+        self.count -= int(self._overflowing[slots].sum())
+        self._overflowing[slots], self._reported_ms[slots] = False, _NEVER
 
 
 def _window_end_ms(spec: AggregationSpec, clock_ms: int) -> int | None:

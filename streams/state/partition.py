@@ -146,7 +146,7 @@ class PartitionState(ABC):
         return sum(counts) if counts else None
 
     def snapshot(self) -> list[Entry]:
-        """Changelog records: keys touched since the last snapshot, the position, then keys given up."""
+        """Return changelog records: keys touched since the last snapshot, position, then freed keys."""
         entries: list[Entry] = []
         gone: list[Entry] = []
         for name, group in self.groups.items():
@@ -157,7 +157,7 @@ class PartitionState(ABC):
         return entries + gone
 
     def restore(self, entries: Iterable[Entry]) -> None:
-        """Take up a changelog, read from its beginning to its end. Other definitions are passed over.
+        """Restore from a changelog, read from its beginning to its end; other definitions are passed over.
 
         Entries go into the state as they come, in portions: of a key only the last is ever held.
 
@@ -169,13 +169,13 @@ class PartitionState(ABC):
         self._restored(self._load(entries))
 
     def catch_up(self, entries: Iterable[Entry]) -> None:
-        """Take up what came into the changelog since `restore`. Keys given up stay, and are found empty."""
+        """Apply what came into the changelog since `restore`. Freed keys stay, and are found empty."""
         kept = (entry for entry in entries if entry[1] is not None)
         if (first := next(kept, None)) is not None:
             self._restored(self._load(chain([first], kept)) or self._encoded_position())
 
     def _load(self, entries: Iterable[Entry]) -> bytes | None:
-        """Take up the keys of a changelog; returns its last position."""
+        """Load the keys of a changelog; returns its last position."""
         raw = None
         prefixes = {name: self._prefix + name.encode() + b"|" for name in self.groups}
         for portion in _portions(entries):
@@ -192,7 +192,7 @@ class PartitionState(ABC):
             group.restored(clock_ms)
 
     def emit_all(self) -> Iterator[OnlineRows]:
-        """Rows of every key, also of those that are ahead of the position."""
+        """Return rows of every key, also of those that are ahead of the position."""
         for group in self.groups.values():
             for rows in group.emit_all(self.partition, self.next_offset):
                 yield replace(rows, state=self.state_id)
@@ -202,7 +202,7 @@ class PartitionState(ABC):
 
     @abstractmethod
     def _take_position(self, position: dict[str, Any]) -> int | None:
-        """Take up a position; returns the clock of the groups."""
+        """Set the position; returns the clock of the groups."""
 
     def _encoded_position(self) -> bytes:
         return json.dumps({**POSITION.stamp(), **self._position()}).encode()

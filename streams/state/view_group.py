@@ -97,7 +97,7 @@ class ViewGroup:
         self._touched.append(slots[np.concatenate(([True], slots[1:] != slots[:-1]))])
 
     def emit(self, partition: int, offset: int) -> list[OnlineRows]:
-        """Rows of every key whose values changed since the last call, as of the clock.
+        """Return rows of every key whose values changed since the last call, as of the clock.
 
         `offset` is the end of the log prefix. Keys with nothing left in any window come out empty once more
         and give their slots back.
@@ -119,7 +119,7 @@ class ViewGroup:
         return rows
 
     def emit_all(self, partition: int, offset: int, size: int = 10_000) -> Iterator[OnlineRows]:
-        """Rows of every key, `size` keys at a time, also of those that are ahead of the prefix."""
+        """Return rows of every key, `size` keys at a time, also of those that are ahead of the prefix."""
         slots = self._slots.held()
         for start in range(0, len(slots), size):
             self._touched = [slots[start : start + size]]
@@ -127,11 +127,11 @@ class ViewGroup:
                 yield replace(rows, offset=offset)
 
     def move(self, by: int) -> None:
-        """Say of every key that what was applied last stands so many offsets further on."""
+        """Move the next offset of every key by so many offsets."""
         self._slots.move(by)
 
     def take_freed(self) -> list[bytes]:
-        """Encoded keys of the changelog that were given up since the last call and have not come back.
+        """Return encoded keys of the changelog that were freed since the last call and have not come back.
 
         They are deleted from it after the position is written: until then a restart goes back to a
         clock at which they may still hold something.
@@ -139,14 +139,14 @@ class ViewGroup:
         return self._slots.take_freed()
 
     def snapshot(self) -> Iterator[tuple[bytes, bytes]]:
-        """Encoded key and state of every key changed since the last snapshot."""
+        """Return encoded key and state of every key changed since the last snapshot."""
         slots = self._slots.take_dirty()
         if len(slots):
             states = encode_states(self._slots.applied, self._rings, slots)
             yield from zip(self._slots.encoded(slots), states, strict=True)
 
     def load(self, items: Mapping[bytes, bytes | None]) -> None:
-        """Take up keys of a changelog: a state replaces that of before, None deletes; `restored` ends it.
+        """Load keys of a changelog: a state replaces the one before, None deletes. `restored` ends a load.
 
         Raises
         ------

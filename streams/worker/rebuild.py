@@ -1,4 +1,4 @@
-"""Online rows anew from the changelogs, for a store that has lost its data.
+"""Rebuild of online rows from the changelogs, for a store that has lost its data.
 
 A changelog stands behind what a running worker has in memory by up to one checkpoint, and rows of that time
 may be among the lost ones. So while workers run, the changelogs are followed until they cover every record
@@ -26,7 +26,7 @@ from headrace.streams.state.source_partition import SourcePartition
 from headrace.streams.worker.consumer_group import workers_run
 from headrace.streams.worker.progress import feature_progress
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 _LOOK_S = 0.2
 
 
@@ -34,19 +34,19 @@ class RowStore(Protocol):
     """Takes rows without harming newer ones."""
 
     def write(self, rows: OnlineRows) -> Mapping[str, int]:
-        """Store the rows that are missing, or there as of an earlier prefix; says how many were what."""
+        """Store rows that are missing, or there as of an earlier prefix; returns how many of which kind."""
 
     def publish(self, updates: Sequence[HashUpdate]) -> None:
         """Store progress and counts, where none are or those of a shorter prefix."""
 
 
-class _Part:
-    """One partition of an event topic or of a shuffle: its state as its changelog has it."""
+class _Partition:
+    """One partition of an event topic or of a shuffle, with the state of its changelog."""
 
     def __init__(self, kafka: Kafka, topic: str, changelog: str, state: PartitionState) -> None:
         self.topic, self.state = topic, state
         self._kafka, self._changelog = kafka, changelog
-        self._at: int | None = None  # next record of the changelog
+        self._next_offset: int | None = None  # next record of the changelog
         self.end = end_offset(kafka, topic, state.partition)
 
     @property
@@ -55,29 +55,29 @@ class _Part:
 
     @property
     def covered(self) -> bool:
-        """Whether the state stands for all that was in the log when the rebuild began."""
+        """Whether the state follows from every record that was in the log when the rebuild began."""
         return self.state.next_offset >= self.end
 
     @property
     def unread(self) -> bool:
-        """Whether the log has a record that the state does not stand for."""
+        """Whether the log has a record behind the position of the state."""
         log = read_log(self._kafka, self.topic, self.state.partition, self.state.next_offset)
         return next(log, None) is not None
 
     def read(self) -> bool:
-        """Take up what the changelog has; False when there was nothing new."""
-        before = self._at
+        """Read the changelog on; False when there was nothing new."""
+        before = self._next_offset
         (self.state.restore if before is None else self.state.catch_up)(self._entries(before or 0))
-        return before is None or self._at != before
+        return before is None or self._next_offset != before
 
     def _entries(self, start: int) -> Iterator[Entry]:
         for message in read_log(self._kafka, self._changelog, self.state.partition, start):
-            self._at = message.offset() + 1
+            self._next_offset = message.offset() + 1
             yield message.key(), message.value()
 
 
 class Rebuild:
-    """Writes the rows of all stream views of a plan that a store lacks.
+    """Writes rows of all stream views of a plan that a store lacks.
 
     Parameters
     ----------
@@ -92,15 +92,15 @@ class Rebuild:
         between two checkpoints.
     idle_ms
         That of the workers: after it, windows empty by the wall clock.
-    tell
+    report
         Takes a line about each step.
     """
 
     def __init__(
-        self, plan: Plan, kafka: Kafka, store: RowStore, settle_s: float, idle_ms: int, tell: Tell
+        self, plan: Plan, kafka: Kafka, store: RowStore, settle_s: float, idle_ms: int, report: Report
     ) -> None:
         self._plan, self._kafka, self._store = plan, kafka, store
-        self._settle_s, self._idle_ms, self._tell = settle_s, idle_ms, tell
+        self._settle_s, self._idle_ms, self._report = settle_s, idle_ms, report
         self.written: Counter[str] = Counter()
 
     def run(self) -> Mapping[str, int]:
@@ -113,62 +113,69 @@ class Rebuild:
         ServiceUnavailable
             When Kafka or the store does not answer; run it again, it does no harm.
         """
-        parts = [part for source in self._plan.sources for part in self._parts(source)]
-        for part in parts:
-            part.read()
-            self._write(part)
+        partitions = [partition for source in self._plan.sources for partition in self._partitions(source)]
+        for partition in partitions:
+            partition.read()
+            self._write(partition)
         if workers_run(self._plan, self._kafka):
-            self._follow(parts)
-            self._pass_time(parts)
-        elif parts and not any(part.state.next_offset for part in parts):
+            self._follow(partitions)
+            self._pass_time(partitions)
+        elif partitions and not any(partition.state.next_offset for partition in partitions):
             raise HeadraceError(
                 f"the changelogs of project '{self._plan.project}' are empty for its present definitions; "
                 "start `headrace worker`, which reads the event topics from the beginning"
             )
-        for part in parts:
-            self._store.publish(feature_progress(self._plan.project, self._source(part).topic, part.state))
+        for partition in partitions:
+            self._store.publish(
+                feature_progress(self._plan.project, self._source(partition).topic, partition.state)
+            )
         return dict(self.written)
 
-    def _parts(self, source: SourceSpec) -> Iterator[_Part]:
+    def _partitions(self, source: SourceSpec) -> Iterator[_Partition]:
         plan, kafka = self._plan, self._kafka
         if not plan.views_of(source.name):
             return
         topics = plan.topics.source(source.name)
         for number in range(partition_count(kafka, source.topic)):
-            yield _Part(kafka, source.topic, topics.changelog, SourcePartition(plan, source, number))
+            yield _Partition(kafka, source.topic, topics.changelog, SourcePartition(plan, source, number))
         for number in range(source.shards):
-            yield _Part(kafka, topics.shuffle, topics.shuffle_changelog, Shard(plan, source, number))
+            yield _Partition(kafka, topics.shuffle, topics.shuffle_changelog, Shard(plan, source, number))
 
-    def _source(self, part: _Part) -> SourceSpec:
+    def _source(self, partition: _Partition) -> SourceSpec:
         return next(
-            s for s in self._plan.sources if part.topic in (s.topic, self._plan.topics.source(s.name).shuffle)
+            s
+            for s in self._plan.sources
+            if partition.topic in (s.topic, self._plan.topics.source(s.name).shuffle)
         )
 
-    def _write(self, part: _Part) -> None:
-        found: Counter[str] = Counter()
-        for rows in part.state.emit_all():
-            found.update(self._store.write(rows))
-        self.written += found
-        told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(found.items())) or "no rows"
-        self._tell(f"{part.name} up to offset {part.state.next_offset}: {told}")
+    def _write(self, partition: _Partition) -> None:
+        counts: Counter[str] = Counter()
+        for rows in partition.state.emit_all():
+            counts.update(self._store.write(rows))
+        self.written += counts
+        summary = ", ".join(f"{count:,} {kind}" for kind, count in sorted(counts.items())) or "no rows"
+        self._report(f"{partition.name} up to offset {partition.state.next_offset}: {summary}")
 
-    def _follow(self, parts: list[_Part]) -> None:
+    def _follow(self, partitions: list[_Partition]) -> None:
         moved_s = time.monotonic()
-        while not all(part.covered for part in parts) and time.monotonic() - moved_s < self._settle_s:
+        while (
+            not all(partition.covered for partition in partitions)
+            and time.monotonic() - moved_s < self._settle_s
+        ):
             time.sleep(_LOOK_S)
-            for part in parts:
-                if part.read():
+            for partition in partitions:
+                if partition.read():
                     moved_s = time.monotonic()
-                    self._write(part)
+                    self._write(partition)
 
-    def _pass_time(self, parts: list[_Part]) -> None:
-        """In partitions without traffic the workers' windows are ahead of the changelog."""
-        for part in parts:
-            state, now_ms = part.state, time.time_ns() // 1_000_000
-            if state.last_record_ms is None or part.unread:
+    def _pass_time(self, partitions: list[_Partition]) -> None:
+        """Empty windows of partitions without traffic, where workers are ahead of the changelog."""
+        for partition in partitions:
+            state, now_ms = partition.state, time.time_ns() // 1_000_000
+            if state.last_record_ms is None or partition.unread:
                 continue
             idle = now_ms - state.last_record_ms >= self._idle_ms
             if idle and (effects := state.pass_time(now_ms)) is not None:
                 for rows in effects.rows:
                     self.written.update(self._store.write(rows))
-                self._write(part)
+                self._write(partition)
