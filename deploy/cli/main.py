@@ -54,6 +54,7 @@ for command in (
     progress.healthy,
     online.materialize,
     online.rebuild,
+    online.reset,
     backfill.backfill,
     offline.dataset,
     offline.compact,

@@ -1,4 +1,4 @@
-"""`headrace materialize` and `rebuild`: rows that are written into the online store."""
+"""`headrace materialize`, `rebuild` and `reset`: rows that are written into the online store anew."""
 
 from __future__ import annotations
 
@@ -36,3 +36,19 @@ def rebuild(project: Project = HERE) -> None:
 
     written = run_rebuild(load_settings(project), typer.echo)
     typer.echo(", ".join(f"{kind}: {count:,}" for kind, count in sorted(written.items())) or "no rows")
+
+
+def reset(
+    source: Annotated[str, typer.Argument(help="Name of a source with stream views.")],
+    project: Project = HERE,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Throw the state of a source away, and compute it anew from what its topic still has."""
+    from headrace.deploy.processes import run_reset
+
+    run_reset(load_settings(project), source, None if yes else _confirm, typer.echo)
+
+
+def _confirm(description: str) -> None:
+    typer.echo(description)
+    typer.confirm("go on?", abort=True)

@@ -35,12 +35,20 @@ _NUMPY_TYPES = {"long": np.int64, "double": np.float64, "boolean": np.bool_, "st
 
 @dataclass
 class Counts:
-    """What became of the records of a partition: records in = applied + late + dead + marks."""
+    """What became of the records of a partition: records = applied + late + dead + marks + lost.
+
+    Lost are those that the topic's retention has deleted before a worker read them.
+    """
 
     applied: int = 0
     late: int = 0
     dead: int = 0
     marks: int = 0
+    lost: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the counts by name; `lost` where something was."""
+        return {name: count for name, count in vars(self).items() if count or name != "lost"}
 
 
 @dataclass(frozen=True)

@@ -62,10 +62,24 @@ def is_end(message: Any) -> bool:
 
 def end_offset(kafka: Kafka, topic: str, partition: int, committed: bool = True) -> int:
     """Return where a partition ends: behind all that is committed; with `committed` False, behind all."""
+    return log_bounds(kafka, topic, partition, committed)[1]
+
+
+def log_bounds(kafka: Kafka, topic: str, partition: int, committed: bool = False) -> tuple[int, int]:
+    """Return the offsets of the first record that a partition still has, and behind the last.
+
+    With `committed`, the last that is committed.
+
+    Raises
+    ------
+    ServiceUnavailable
+        When Kafka does not answer.
+    """
     errors = ConnectionErrors()
     consumer = open_consumer(kafka, errors=errors, committed=committed)
     try:
-        return int(consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_SILENCE_S)[1])
+        begin, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_SILENCE_S)
+        return int(begin), int(end)
     except KafkaException as error:
         consumer.poll(0)  # calls `errors`
         raise ServiceUnavailable(

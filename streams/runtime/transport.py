@@ -160,6 +160,10 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
         """Metadata of this member as of its assignment, for `TransactionalProducer.commit`."""
         return self._reader.member
 
+    def committed_offset(self, tp: TP) -> int | None:
+        """Return the group's offset of a partition of this member; None where there is none."""
+        return self._reader.committed.get(tp)
+
     def assignment(self) -> set[TP]:
         return set(self._assigned)
 

@@ -34,6 +34,7 @@ POSITION = Encoding(
 
 _PORTION_BYTES = 4 << 20  # of entries that a restore takes up at once
 _ENTRY_BYTES = 200  # counted for the key and the objects of an entry
+TopicIds = tuple[str, str]  # of a topic and of its changelog, as Kafka gives them
 Entry = tuple[bytes, bytes | None]  # key and value of a changelog record; None deletes
 
 
@@ -74,8 +75,10 @@ class PartitionState(ABC):
     ----------
     next_offset
         Position: next offset to process.
+    topic_ids
+        Ids of the topic and the changelog that the position is of; None where they are not known.
     state_id
-        Hash of the definition, 8 bytes: rows with the same one can be compared by their position.
+        Hash of definition and topic ids, 8 bytes: rows with the same one can be compared by their position.
     clock_ms
         Clock of the windows, epoch milliseconds; None before the first record.
     last_record_ms
@@ -86,7 +89,7 @@ class PartitionState(ABC):
         self.definition, self.topic, self.partition = definition, topic, partition
         self.groups = {group.name: group for group in groups}
         self.next_offset = 0
-        self.state_id = hashlib.sha256(definition.encode()).digest()[:8]
+        self.bind(None)
         self.clock_ms: int | None = None
         self.last_record_ms: int | None = None
         self._prefix = f"k|{definition}|".encode()
@@ -95,6 +98,16 @@ class PartitionState(ABC):
     @abstractmethod
     def process(self, records: LogRecords) -> Effects:
         """Apply a range; records below the position have been processed before, and are skipped."""
+
+    def bind(self, topic_ids: TopicIds | None) -> None:
+        """Say which topic and changelog the position is of."""
+        self.topic_ids = topic_ids
+        identity = "|".join((self.definition, *(topic_ids or ())))
+        self.state_id = hashlib.sha256(identity.encode()).digest()[:8]
+
+    def skip_lost(self, begin: int) -> None:
+        """Go on at an offset, because the log has lost the records before it."""
+        self.next_offset = begin
 
     def received(self, now_ms: int) -> None:
         """Note the wall clock at which a range was processed, for `pass_time`."""
@@ -205,11 +218,15 @@ class PartitionState(ABC):
         """Set the position; returns the clock of the groups."""
 
     def _encoded_position(self) -> bytes:
-        return json.dumps({**POSITION.stamp(), **self._position()}).encode()
+        known = {} if self.topic_ids is None else {"topics": self.topic_ids}
+        return json.dumps({**POSITION.stamp(), **self._position(), **known}).encode()
 
     def _decoded_position(self, value: bytes) -> dict[str, Any]:
         raw: dict[str, Any] = json.loads(value)
         POSITION.check(raw, f"the position of {self.topic}[{self.partition}] in its changelog")
+        if "topics" in raw:
+            topic, changelog = raw["topics"]
+            self.bind((topic, changelog))
         return raw
 
     def _apply(self, batches: dict[str, Batch], clock_ms: int | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from headrace.schemas.event_decoder import EventDecoder
@@ -61,7 +60,11 @@ class SourcePartition(PartitionState):
 
     @property
     def record_counts(self) -> Mapping[str, int]:
-        return asdict(self.intake.counts)
+        return self.intake.counts.as_dict()
+
+    def skip_lost(self, begin: int) -> None:
+        self.intake.counts.lost += begin - self.next_offset
+        super().skip_lost(begin)
 
     @property
     def expectation_counts(self) -> Mapping[str, int]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headrace.schemas.errors import HeadraceError, StateError
+from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
@@ -37,6 +37,7 @@ from headrace.streams.state.source_partition import SourcePartition
 from headrace.streams.worker.config import WorkerConfig
 from headrace.streams.worker.consumer_group import worker_group
 from headrace.streams.worker.health import partition_health
+from headrace.streams.worker.identity import identify, refuse_gap
 from headrace.streams.worker.owned_partition import OwnedPartition, now_ms
 from headrace.streams.worker.progress import feature_progress
 from headrace.streams.worker.restore import restore
@@ -173,6 +174,8 @@ class WorkerProcess:
         read = await asyncio.to_thread(
             restore, owned.state, self._kafka, owned.changelog, tp.partition, restoring
         )
+        await asyncio.to_thread(identify, owned.state, owned.source.name, self._kafka, owned.changelog)
+        refuse_gap(owned.state, owned.source.name, self._app.consumer.committed_offset(tp))
         position = owned.state.next_offset
         _log.info("%s[%d]: restored %d records, position %d", tp.topic, tp.partition, read, position)
         await self._sink.write([], self._published(owned))
@@ -199,13 +202,7 @@ class WorkerProcess:
             if message.generation_id != self._app.consumer_generation_id:  # lost in the meantime
                 self._app.consumer.release(message)
                 return
-            follows, position = message.span.follows, owned.state.next_offset
-            if follows is not None and follows > position:
-                raise StateError(
-                    f"{message.tp.topic}[{message.tp.partition}] was read up to {follows}, its state is at "
-                    f"{position}: records would be left out. If the changelog was lost, delete the consumer "
-                    f"group {self._app.conf.id} so that the topic is read again"
-                )
+            refuse_gap(owned.state, owned.source.name, message.span.follows)
             effects = owned.state.process(message.value)
             await self._start_writing(owned, effects)
             owned.keep(message)

@@ -148,10 +148,14 @@ class Scene:
         expected = expected_rows(self.plan, judged, self.udfs)
         assert_rows_equal(self.online(expected), expected)
 
-    def assert_counts_equal_oracle(self) -> None:
+    def counts(self) -> list[dict[str, int]]:
+        """What became of the records of each partition, as Redis has it."""
         stored: Any = self.redis.hgetall(counts_key(self.plan.project))
-        for partition, log in enumerate(self.logs):
-            counts = json.loads(stored[f"intake|{self.plan.sources[0].topic}|{partition}".encode()])
+        names = (f"intake|{self.plan.sources[0].topic}|{partition}" for partition in range(PARTITIONS))
+        return [json.loads(stored[name.encode()]) for name in names]
+
+    def assert_counts_equal_oracle(self) -> None:
+        for counts, log in zip(self.counts(), self.logs, strict=True):
             assert counts == judge(log, rules_of(self.plan, self.udfs)).counts
 
     def running(self) -> list[Forked]:

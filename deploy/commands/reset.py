@@ -1,0 +1,138 @@
+"""Begin the state of a source anew, from what its topic still has."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+
+from headrace.deploy.commands.topics import ensure_topics
+from headrace.schemas import topics
+from headrace.schemas.errors import HeadraceError, ServiceUnavailable
+from headrace.schemas.feature_specs import SourceSpec
+from headrace.schemas.plan import Plan
+from headrace.streams.connections.kafka import Kafka, KafkaAdmin, partitions_of
+from headrace.streams.log.reader import log_bounds
+from headrace.streams.worker.consumer_group import worker_group, workers_run
+
+_REQUEST_S = 15.0
+_PATIENCE_S = 60.0
+_LOOK_S = 0.2
+
+
+@dataclass(frozen=True)
+class Reset:
+    """What a reset of a source will do.
+
+    Attributes
+    ----------
+    source, topic
+        The source and its event topic.
+    records
+        Records of the topic that are read again.
+    gone
+        Records that the topic does not have any more.
+    deleted
+        Topics that are deleted and made again, empty.
+    """
+
+    source: str
+    topic: str
+    records: int
+    gone: int
+    deleted: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Return the cost, in words."""
+        return (
+            f"The state of source '{self.source}' is thrown away, and computed anew from topic "
+            f"'{self.topic}': {self.records:,} records are read again. {self.gone:,} are not there any more: "
+            f"windows that held them will be without them. Deleted and made again: "
+            f"{', '.join(self.deleted)}. Online rows stay until their keys are reached again."
+        )
+
+
+def plan_reset(kafka: Kafka, plan: Plan, name: str) -> Reset:
+    """Return what a reset would do; see `reset`.
+
+    Raises
+    ------
+    UnknownNameError
+        When the plan has no such source, or Kafka not its topic.
+    HeadraceError
+        When workers run.
+    ServiceUnavailable
+        When Kafka does not answer.
+    """
+    source = plan.source(name)
+    if workers_run(plan, kafka):
+        raise HeadraceError(
+            f"workers of project '{plan.project}' run, or have ended less than a session time-out ago; stop "
+            "them, and run it again"
+        )
+    partitions = partitions_of(KafkaAdmin(kafka).metadata(_REQUEST_S), source.topic)
+    bounds = [log_bounds(kafka, source.topic, number) for number in partitions]
+    records, gone = sum(end - begin for begin, end in bounds), sum(begin for begin, _ in bounds)
+    return Reset(name, source.topic, records, gone, tuple(_state_topics(plan, source)))
+
+
+def reset(kafka: Kafka, plan: Plan, name: str, replication: int, tell: Callable[[str], None]) -> None:
+    """Delete the changelogs and the shuffle of a source and what its workers had read, and make them anew.
+
+    May be run again when it was interrupted.
+
+    Raises
+    ------
+    UnknownNameError, HeadraceError, ServiceUnavailable
+        As `plan_reset` does.
+    """
+    planned = plan_reset(kafka, plan, name)
+    _forget_offsets(kafka, plan, {planned.topic, topics.shuffle(plan.project, name)})
+    tell(f"group {worker_group(plan)}: offsets of {planned.topic} forgotten")
+    _delete(kafka, planned.deleted)
+    ensure_topics(kafka, plan, replication)
+    for topic in planned.deleted:
+        tell(f"{topic}: deleted and made again")
+
+
+def _state_topics(plan: Plan, source: SourceSpec) -> list[str]:
+    behind = [topics.shuffle(plan.project, source.name), topics.shuffle_changelog(plan.project, source.name)]
+    return [topics.changelog(plan.project, source.name), *(behind if source.shards else [])]
+
+
+def _forget_offsets(kafka: Kafka, plan: Plan, forgotten: set[str]) -> None:
+    """Keep the group's offsets of the other topics: Kafka only forgets a group as a whole."""
+    admin, group = KafkaAdmin(kafka), worker_group(plan)
+    try:
+        asked = [ConsumerGroupTopicPartitions(group)]
+        found = admin.list_consumer_group_offsets(asked, request_timeout=_REQUEST_S)[group].result()
+        kept = [
+            TopicPartition(one.topic, one.partition, one.offset)
+            for one in found.topic_partitions
+            if one.topic not in forgotten and one.offset >= 0
+        ]
+        if found.topic_partitions:
+            admin.delete_consumer_groups([group], request_timeout=_REQUEST_S)[group].result()
+        if kept:
+            wanted = [ConsumerGroupTopicPartitions(group, kept)]
+            admin.alter_consumer_group_offsets(wanted, request_timeout=_REQUEST_S)[group].result()
+    except KafkaException as error:
+        if error.args[0].name() != "GROUP_ID_NOT_FOUND":
+            raise admin.unreachable(error) from error
+
+
+def _delete(kafka: Kafka, names: tuple[str, ...]) -> None:
+    admin = KafkaAdmin(kafka)
+    there = [name for name in names if name in admin.metadata(_REQUEST_S).topics]
+    try:
+        for deleted in admin.delete_topics(there, request_timeout=_REQUEST_S).values() if there else ():
+            deleted.result()
+    except KafkaException as error:
+        raise admin.unreachable(error) from error
+    deadline = time.monotonic() + _PATIENCE_S
+    while left := sorted(set(names) & admin.metadata(_REQUEST_S).topics.keys()):
+        if time.monotonic() > deadline:
+            raise ServiceUnavailable(f"Kafka has not deleted {', '.join(left)} yet; run it again")
+        time.sleep(_LOOK_S)
