@@ -13,11 +13,11 @@ from headrace.schemas import topics
 from headrace.schemas.errors import HeadraceError, ServiceUnavailable
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
-from headrace.streams.connections.kafka import Kafka, KafkaAdmin, partitions_of
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.connections.kafka_admin import KafkaAdmin, partitions_of
 from headrace.streams.log.reader import log_bounds
 from headrace.streams.worker.consumer_group import worker_group, workers_run
 
-_REQUEST_S = 15.0
 _PATIENCE_S = 60.0
 _LOOK_S = 0.2
 
@@ -72,7 +72,7 @@ def plan_reset(kafka: Kafka, plan: Plan, name: str) -> Reset:
             f"workers of project '{plan.project}' run, or have ended less than a session time-out ago; stop "
             "them, and run it again"
         )
-    partitions = partitions_of(KafkaAdmin(kafka).metadata(_REQUEST_S), source.topic)
+    partitions = partitions_of(KafkaAdmin(kafka).metadata(), source.topic)
     bounds = [log_bounds(kafka, source.topic, number) for number in partitions]
     records, gone = sum(end - begin for begin, end in bounds), sum(begin for begin, _ in bounds)
     return Reset(name, source.topic, records, gone, tuple(_state_topics(plan, source)))
@@ -107,32 +107,32 @@ def _forget_offsets(kafka: Kafka, plan: Plan, forgotten: set[str]) -> None:
     admin, group = KafkaAdmin(kafka), worker_group(plan)
     try:
         asked = [ConsumerGroupTopicPartitions(group)]
-        found = admin.list_consumer_group_offsets(asked, request_timeout=_REQUEST_S)[group].result()
+        found = admin.list_consumer_group_offsets(asked, request_timeout=admin.timeout_s)[group].result()
         kept = [
             TopicPartition(one.topic, one.partition, one.offset)
             for one in found.topic_partitions
             if one.topic not in forgotten and one.offset >= 0
         ]
         if found.topic_partitions:
-            admin.delete_consumer_groups([group], request_timeout=_REQUEST_S)[group].result()
+            admin.delete_consumer_groups([group], request_timeout=admin.timeout_s)[group].result()
         if kept:
             wanted = [ConsumerGroupTopicPartitions(group, kept)]
-            admin.alter_consumer_group_offsets(wanted, request_timeout=_REQUEST_S)[group].result()
+            admin.alter_consumer_group_offsets(wanted, request_timeout=admin.timeout_s)[group].result()
     except KafkaException as error:
         if error.args[0].name() != "GROUP_ID_NOT_FOUND":
-            raise admin.unreachable(error) from error
+            raise admin.unavailable(error) from error
 
 
 def _delete(kafka: Kafka, names: tuple[str, ...]) -> None:
     admin = KafkaAdmin(kafka)
-    there = [name for name in names if name in admin.metadata(_REQUEST_S).topics]
+    there = [name for name in names if name in admin.metadata().topics]
     try:
-        for deleted in admin.delete_topics(there, request_timeout=_REQUEST_S).values() if there else ():
+        for deleted in admin.delete_topics(there, request_timeout=admin.timeout_s).values() if there else ():
             deleted.result()
     except KafkaException as error:
-        raise admin.unreachable(error) from error
+        raise admin.unavailable(error) from error
     deadline = time.monotonic() + _PATIENCE_S
-    while left := sorted(set(names) & admin.metadata(_REQUEST_S).topics.keys()):
+    while left := sorted(set(names) & admin.metadata().topics.keys()):
         if time.monotonic() > deadline:
             raise ServiceUnavailable(f"Kafka has not deleted {', '.join(left)} yet; run it again")
         time.sleep(_LOOK_S)

@@ -7,11 +7,11 @@ import logging
 from confluent_kafka import KafkaException, TopicCollection
 
 from headrace.schemas.errors import StateError
-from headrace.streams.connections.kafka import Kafka, KafkaAdmin
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.connections.kafka_admin import KafkaAdmin
 from headrace.streams.log.reader import log_bounds
 from headrace.streams.state.partition import PartitionState, TopicIds
 
-_REQUEST_S = 15.0
 _log = logging.getLogger(__name__)
 
 
@@ -27,12 +27,12 @@ def topic_ids(kafka: Kafka, topic: str, changelog: str) -> TopicIds | None:
     """
     admin = KafkaAdmin(kafka)
     try:
-        answers = admin.describe_topics(TopicCollection([topic, changelog]), request_timeout=_REQUEST_S)
+        answers = admin.describe_topics(TopicCollection([topic, changelog]), request_timeout=admin.timeout_s)
         return str(answers[topic].result().topic_id), str(answers[changelog].result().topic_id)
     except KafkaException as error:
         if error.args[0].name() == "_UNSUPPORTED_FEATURE":  # librdkafka's built-in broker
             return None
-        raise admin.unreachable(error) from error
+        raise admin.unavailable(error) from error
 
 
 def identify(state: PartitionState, source: str, kafka: Kafka, changelog: str) -> None:
