@@ -167,29 +167,6 @@ def run_materialize(
     return materialize(settings.project_dir, plan, settings.redis, moment, incremental, overlap)
 
 
-def run_reset(
-    settings: Settings,
-    source: str,
-    confirm: Callable[[str], None] | None,
-    report: Callable[[str], None],
-) -> None:
-    """Throw the state of a source away, for workers that begin anew with what its topic still has.
-
-    Parameters
-    ----------
-    confirm
-        Called with what a reset will do; raises to prevent it.
-    report
-        Called with lines that say what was done.
-    """
-    from headrace.deploy.commands.reset import plan_reset, reset
-
-    _, plan = current_plan(settings)
-    if confirm is not None:
-        confirm(plan_reset(settings.kafka_access, plan, source).describe())
-    reset(settings.kafka_access, plan, source, settings.replication, report)
-
-
 def run_rebuild(settings: Settings, report: Callable[[str], None]) -> dict[str, int]:
     """Write the rows that the online store lacks: of stream views from the changelogs, of batch views from
     their tables.

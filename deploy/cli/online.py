@@ -44,7 +44,7 @@ def reset(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Throw the state of a source away, and compute it anew from what its topic still has."""
-    from headrace.deploy.processes import run_reset
+    from headrace.deploy.commands.reset import run_reset
 
     run_reset(load_settings(project), source, None if yes else _confirm, typer.echo)
 

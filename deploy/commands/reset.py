@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 
 from headrace.deploy.commands.topics import ensure_topics
-from headrace.schemas import topics
+from headrace.deploy.processes import current_plan
+from headrace.deploy.settings import Settings
 from headrace.schemas.errors import HeadraceError, ServiceUnavailable
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
@@ -89,7 +90,7 @@ def reset(kafka: Kafka, plan: Plan, name: str, replication: int, tell: Callable[
         As `plan_reset` does.
     """
     planned = plan_reset(kafka, plan, name)
-    _forget_offsets(kafka, plan, {planned.topic, topics.shuffle(plan.project, name)})
+    _forget_offsets(kafka, plan, {planned.topic, plan.topics.source(name).shuffle})
     tell(f"group {worker_group(plan)}: offsets of {planned.topic} forgotten")
     _delete(kafka, planned.deleted)
     ensure_topics(kafka, plan, replication)
@@ -98,8 +99,8 @@ def reset(kafka: Kafka, plan: Plan, name: str, replication: int, tell: Callable[
 
 
 def _state_topics(plan: Plan, source: SourceSpec) -> list[str]:
-    behind = [topics.shuffle(plan.project, source.name), topics.shuffle_changelog(plan.project, source.name)]
-    return [topics.changelog(plan.project, source.name), *(behind if source.shards else [])]
+    own = plan.topics.source(source.name)
+    return [own.changelog, *((own.shuffle, own.shuffle_changelog) if source.shards else ())]
 
 
 def _forget_offsets(kafka: Kafka, plan: Plan, forgotten: set[str]) -> None:
@@ -136,3 +137,26 @@ def _delete(kafka: Kafka, names: tuple[str, ...]) -> None:
         if time.monotonic() > deadline:
             raise ServiceUnavailable(f"Kafka has not deleted {', '.join(left)} yet; run it again")
         time.sleep(_LOOK_S)
+
+
+def run_reset(
+    settings: Settings,
+    source: str,
+    confirm: Callable[[str], None] | None,
+    report: Callable[[str], None],
+) -> None:
+    """Throw the state of a source away, for workers that begin anew with what its topic still has.
+
+    Parameters
+    ----------
+    source
+        Name of the source.
+    confirm
+        Called with what a reset will do; raises to prevent it.
+    report
+        Called with lines that say what was done.
+    """
+    _, plan = current_plan(settings)
+    if confirm is not None:
+        confirm(plan_reset(settings.kafka_access, plan, source).describe())
+    reset(settings.kafka_access, plan, source, settings.replication, report)

@@ -12,7 +12,6 @@ from confluent_kafka.admin import AdminClient
 
 from headrace.deploy.commands.reset import plan_reset, reset
 from headrace.deploy.commands.topics import ensure_topics
-from headrace.schemas import topics
 from headrace.schemas.errors import HeadraceError
 from tests.support.waiting import eventually
 from tests.support.worker_scene import PARTITIONS, Scene
@@ -79,7 +78,7 @@ def test_a_topic_that_was_made_again(scene: Scene) -> None:
 
 def test_a_changelog_that_was_made_again(scene: Scene) -> None:
     work(scene, 400)
-    changelog = topics.changelog(scene.plan.project, scene.plan.sources[0].name)
+    changelog = scene.plan.topics.source(scene.plan.sources[0].name).changelog
     make_anew(scene, changelog)
     assert "so its changelog was lost" in refusal(scene)
     put_right(scene)
@@ -93,7 +92,7 @@ def test_a_changelog_that_was_made_again_under_a_running_worker(scene: Scene) ->
     scene.produce_random(random.Random(1), 400)
     scene.wait()
     scene.wait_for_checkpoint()
-    make_anew(scene, topics.changelog(scene.plan.project, scene.plan.sources[0].name))
+    make_anew(scene, scene.plan.topics.source(scene.plan.sources[0].name).changelog)
     scene.produce_random(random.Random(2), 400)
     for worker in scene.running():
         scene.kill(worker)
