@@ -47,15 +47,15 @@ def list_dead_letters(
     from headrace.deploy.commands.dead_letters import DeadLetterLog, to_json, to_table
 
     settings = load_settings(project)
-    log = DeadLetterLog(settings.kafka_access, _letters_topic(settings, late))
-    letters = log.find(_selection(topic, partition, kind, since, until), replayed)
-    shown = islice(letters, limit)
+    log = DeadLetterLog(settings.kafka_access, _dead_letter_topic(settings, late))
+    dead_letters = log.find(_selection(topic, partition, kind, since, until), replayed)
+    shown = islice(dead_letters, limit)
     if format == "json":
-        for letter in shown:
-            typer.echo(to_json(letter))
+        for dead_letter in shown:
+            typer.echo(to_json(dead_letter))
         return
     typer.echo(to_table(shown))
-    if more := sum(1 for _ in letters):
+    if more := sum(1 for _ in dead_letters):
         typer.echo(f"and {more:,} more: --limit {limit + more}")
 
 
@@ -78,15 +78,17 @@ def replay(
     from headrace.deploy.processes import current_plan
 
     settings = load_settings(project)
-    log = DeadLetterLog(settings.kafka_access, _letters_topic(settings, late))
+    log = DeadLetterLog(settings.kafka_access, _dead_letter_topic(settings, late))
     selection = _selection(topic, partition, kind, since, until)
 
     definitions = definitions_of(current_plan(settings)[1])
 
     def objection_to(logged: LoggedDeadLetter) -> str | None:
-        return objection(logged.letter, settings.project_name, definitions)
+        return objection(logged.dead_letter, settings.project_name, definitions)
 
-    records = {f.letter.id: (f.letter.topic, objection_to(f)) for f in islice(log.find(selection), limit)}
+    records = {
+        f.dead_letter.id: (f.dead_letter.topic, objection_to(f)) for f in islice(log.find(selection), limit)
+    }
     for (name, why_not), count in sorted(Counter(records.values()).items(), key=str):
         typer.echo(f"{name}: {count:,} {'not sent: ' + why_not if why_not else 'to send'}")
     wanted = sum(why_not is None for _, why_not in records.values())
@@ -99,7 +101,7 @@ def replay(
     typer.echo(f"sent {Replay(settings.kafka_access, log.topic).run(chosen):,} records")
 
 
-def _letters_topic(settings: Settings, late: bool) -> str:
+def _dead_letter_topic(settings: Settings, late: bool) -> str:
     from headrace.schemas.topics import ProjectTopics
 
     name = settings.project_name

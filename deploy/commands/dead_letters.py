@@ -46,12 +46,12 @@ class Selection:
     since_ms: int | None = None
     until_ms: int | None = None
 
-    def takes(self, letter: DeadLetter, at_ms: int) -> bool:
+    def takes(self, dead_letter: DeadLetter, at_ms: int) -> bool:
         """Tell whether a dead letter that was written at `at_ms` is among the chosen."""
         return (
-            self.topic in (None, letter.topic)
-            and self.partition in (None, letter.partition)
-            and self.kind in (None, letter.kind)
+            self.topic in (None, dead_letter.topic)
+            and self.partition in (None, dead_letter.partition)
+            and self.kind in (None, dead_letter.kind)
             and (self.since_ms is None or at_ms >= self.since_ms)
             and (self.until_ms is None or at_ms < self.until_ms)
         )
@@ -63,7 +63,7 @@ class LoggedDeadLetter:
 
     Attributes
     ----------
-    letter
+    dead_letter
         The dead letter.
     at_ms
         When it was written, epoch milliseconds.
@@ -73,7 +73,7 @@ class LoggedDeadLetter:
         When a replay began and its end is not known: the end of the record's partition before it.
     """
 
-    letter: DeadLetter
+    dead_letter: DeadLetter
     at_ms: int
     replayed: str | None = None
     begun: int | None = None
@@ -81,7 +81,7 @@ class LoggedDeadLetter:
     @property
     def where(self) -> str:
         """Place of the record, ``topic[partition]@offset``."""
-        return f"{self.letter.topic}[{self.letter.partition}]@{self.letter.offset}"
+        return f"{self.dead_letter.topic}[{self.dead_letter.partition}]@{self.dead_letter.offset}"
 
 
 @dataclass
@@ -135,13 +135,13 @@ class DeadLetterLog:
         for message in self._messages():
             if message.value() is None:
                 continue
-            letter, at_ms = self._letter(message), message.timestamp()[1]
-            new_place = self._markers.replayed.get(letter.id)
-            same = hash((letter.id, letter.reason, letter.definition))
-            if same in seen or (new_place and not replayed) or not selection.takes(letter, at_ms):
+            dead_letter, at_ms = self._dead_letter(message), message.timestamp()[1]
+            new_place = self._markers.replayed.get(dead_letter.id)
+            same = hash((dead_letter.id, dead_letter.reason, dead_letter.definition))
+            if same in seen or (new_place and not replayed) or not selection.takes(dead_letter, at_ms):
                 continue
             seen.add(same)
-            yield LoggedDeadLetter(letter, at_ms, new_place, self._markers.begun.get(letter.id))
+            yield LoggedDeadLetter(dead_letter, at_ms, new_place, self._markers.begun.get(dead_letter.id))
 
     def _messages(self) -> Iterator[Any]:
         for message in read_log(self.kafka, self.topic, 0):
@@ -149,7 +149,7 @@ class DeadLetterLog:
                 return
             yield message
 
-    def _letter(self, message: Any) -> DeadLetter:
+    def _dead_letter(self, message: Any) -> DeadLetter:
         try:
             return DeadLetter.model_validate_json(message.value())
         except ValidationError as error:
@@ -157,34 +157,36 @@ class DeadLetterLog:
             raise StateError(f"the dead letter {where} cannot be read: {misfit(error)}") from error
 
     def _take_marker(self, message: Any) -> None:
-        letter, headers = message.key().decode(), dict(message.headers() or ())
+        dead_letter, headers = message.key().decode(), dict(message.headers() or ())
         if REPLAYED in headers:
-            self._markers.replayed[letter] = headers[REPLAYED].decode()
+            self._markers.replayed[dead_letter] = headers[REPLAYED].decode()
         elif BEGUN in headers:
-            self._markers.begun.setdefault(letter, int(headers[BEGUN]))
+            self._markers.begun.setdefault(dead_letter, int(headers[BEGUN]))
 
 
 def to_json(logged: LoggedDeadLetter) -> str:
     """Render a dead letter as one line of JSON: its record, when it was written, where it was replayed to."""
     return json.dumps(
-        logged.letter.model_dump(mode="json") | {"at_ms": logged.at_ms, "replayed": logged.replayed}
+        logged.dead_letter.model_dump(mode="json") | {"at_ms": logged.at_ms, "replayed": logged.replayed}
     )
 
 
-def to_table(letters: Iterable[LoggedDeadLetter]) -> str:
+def to_table(dead_letters: Iterable[LoggedDeadLetter]) -> str:
     """Render dead letters as text for a terminal."""
     rows = [("record", "refused", "kind", "key", "bytes", "value", "reason")]
-    for logged in letters:
-        letter, value = logged.letter, logged.letter.original_value
+    for logged in dead_letters:
+        dead_letter, value = logged.dead_letter, logged.dead_letter.original_value
         refused_at = datetime.fromtimestamp(logged.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        reason = f"{letter.reason} (replayed: {logged.replayed})" if logged.replayed else letter.reason
+        reason = (
+            f"{dead_letter.reason} (replayed: {logged.replayed})" if logged.replayed else dead_letter.reason
+        )
         size = "-" if value is None else f"{len(value):,}"
         rows.append(
             (
                 logged.where,
                 refused_at,
-                letter.kind,
-                _preview(letter.original_key),
+                dead_letter.kind,
+                _preview(dead_letter.original_key),
                 size,
                 _preview(value),
                 reason,

@@ -31,25 +31,25 @@ def definitions_of(plan: Plan) -> dict[str, str]:
     return {s.topic: definition_of(plan, s) for s in plan.sources if plan.views_of(s.name)}
 
 
-def objection(letter: DeadLetter, project: str, definitions: Mapping[str, str]) -> str | None:
+def objection(dead_letter: DeadLetter, project: str, definitions: Mapping[str, str]) -> str | None:
     """Return the reason why a record must not be sent again, or None.
 
     Parameters
     ----------
-    letter
+    dead_letter
         Its dead letter.
     project
         Name of the project.
     definitions
         Event topic to the definition of its views in force.
     """
-    if letter.kind == "overflow":
+    if dead_letter.kind == "overflow":
         return "tells of a sum; its records were applied"
     topics = ProjectTopics(project)
-    if letter.topic.startswith(topics.prefix):
-        if not topics.takes_outcomes(letter.topic):
+    if dead_letter.topic.startswith(topics.prefix):
+        if not topics.takes_outcomes(dead_letter.topic):
             return "Headrace makes these records itself"
-    elif letter.definition not in (None, definitions.get(letter.topic, letter.definition)):
+    elif dead_letter.definition not in (None, definitions.get(dead_letter.topic, dead_letter.definition)):
         return "refused under an earlier plan; this one has read the topic anew and judged them again"
     return None
 
@@ -65,13 +65,13 @@ class Replay:
         The topic of dead letters, where markers go, too.
     """
 
-    def __init__(self, kafka: Kafka, letters_topic: str) -> None:
+    def __init__(self, kafka: Kafka, dead_letter_topic: str) -> None:
         self._kafka = kafka
         self._outbox = Outbox({**client_config(kafka), "message.max.bytes": _MAX_BYTES})
-        self._marks = Deliveries(letters_topic)
+        self._marks = Deliveries(dead_letter_topic)
         self._sent: set[str] = set()
 
-    def run(self, letters: Iterable[LoggedDeadLetter]) -> int:
+    def run(self, dead_letters: Iterable[LoggedDeadLetter]) -> int:
         """Send the records of dead letters, each once, and return their number.
 
         Raises
@@ -83,78 +83,86 @@ class Replay:
         DeliveryError
             When Kafka did not take a record. Those that it took are marked.
         """
-        remaining, before = iter(letters), len(self._sent)
+        remaining, before = iter(dead_letters), len(self._sent)
         while chunk := list(islice(remaining, _CHUNK)):
-            different = {logged.letter.id: logged for logged in chunk if logged.letter.id not in self._sent}
+            different = {
+                logged.dead_letter.id: logged for logged in chunk if logged.dead_letter.id not in self._sent
+            }
             self._replay(list(self._not_sent_yet([*different.values()])))
         return len(self._sent) - before
 
-    def _not_sent_yet(self, letters: Sequence[LoggedDeadLetter]) -> Iterator[LoggedDeadLetter]:
+    def _not_sent_yet(self, dead_letters: Sequence[LoggedDeadLetter]) -> Iterator[LoggedDeadLetter]:
         """Leave out, and mark, records that an interrupted replay had sent."""
-        places = self._search([logged for logged in letters if logged.begun is not None])
-        for logged in letters:
-            if logged.letter.id in places:
-                self._mark(logged.letter, REPLAYED, places[logged.letter.id])
+        places = self._search([logged for logged in dead_letters if logged.begun is not None])
+        for logged in dead_letters:
+            if logged.dead_letter.id in places:
+                self._mark(logged.dead_letter, REPLAYED, places[logged.dead_letter.id])
             else:
                 yield logged
 
-    def _search(self, letters: Sequence[LoggedDeadLetter]) -> dict[str, str]:
+    def _search(self, dead_letters: Sequence[LoggedDeadLetter]) -> dict[str, str]:
         """Find records that an interrupted replay has sent: id of the dead letter to place."""
         starts: dict[tuple[str, int], int] = {}
-        for logged in letters:
-            where = (logged.letter.topic, logged.letter.partition)
+        for logged in dead_letters:
+            where = (logged.dead_letter.topic, logged.dead_letter.partition)
             starts[where] = min(logged.begun or 0, starts.get(where, logged.begun or 0))
         places = {}
         for (topic, partition), start in starts.items():
             for message in read_log(self._kafka, topic, partition, start):
-                if letter := dict(message.headers() or ()).get(REPLAYED):
-                    places[letter.decode()] = _place(topic, partition, message.offset())
+                if dead_letter := dict(message.headers() or ()).get(REPLAYED):
+                    places[dead_letter.decode()] = _place(topic, partition, message.offset())
         return places
 
-    def _replay(self, letters: Sequence[LoggedDeadLetter]) -> None:
-        ends = end_offsets(self._kafka, {logged.letter.topic for logged in letters}) if letters else {}
-        for logged in letters:
-            where = (logged.letter.topic, logged.letter.partition)
+    def _replay(self, dead_letters: Sequence[LoggedDeadLetter]) -> None:
+        ends = (
+            end_offsets(self._kafka, {logged.dead_letter.topic for logged in dead_letters})
+            if dead_letters
+            else {}
+        )
+        for logged in dead_letters:
+            where = (logged.dead_letter.topic, logged.dead_letter.partition)
             if where not in ends:
                 raise HeadraceError(
                     f"{logged.where}: there is no such partition any more; replay the others by --partition, "
                     "and send this record with a producer"
                 )
             if logged.begun is None:
-                self._mark(logged.letter, BEGUN, str(ends[where]))
+                self._mark(logged.dead_letter, BEGUN, str(ends[where]))
         self._outbox.flush(self._marks)
-        sent = [(logged.letter, self._send(logged.letter)) for logged in letters]
+        sent = [(logged.dead_letter, self._send(logged.dead_letter)) for logged in dead_letters]
         self._outbox.settle()
-        for letter, delivery in sent:
+        for dead_letter, delivery in sent:
             for next_offset in delivery.ends.values():
-                self._sent.add(letter.id)
-                self._mark(letter, REPLAYED, _place(letter.topic, letter.partition, next_offset - 1))
+                self._sent.add(dead_letter.id)
+                self._mark(
+                    dead_letter, REPLAYED, _place(dead_letter.topic, dead_letter.partition, next_offset - 1)
+                )
         self._outbox.flush(self._marks)
         for _, delivery in sent:
             self._outbox.raise_failures(delivery)
 
-    def _send(self, letter: DeadLetter) -> Deliveries:
-        delivery = Deliveries(letter.topic)
-        self._outbox.send([original(letter)], delivery)
+    def _send(self, dead_letter: DeadLetter) -> Deliveries:
+        delivery = Deliveries(dead_letter.topic)
+        self._outbox.send([original(dead_letter)], delivery)
         return delivery
 
-    def _mark(self, letter: DeadLetter, header: str, value: str) -> None:
-        marker = KafkaRecord(None, letter.id.encode(), headers=[(header, value.encode())], partition=0)
+    def _mark(self, dead_letter: DeadLetter, header: str, value: str) -> None:
+        marker = KafkaRecord(None, dead_letter.id.encode(), headers=[(header, value.encode())], partition=0)
         self._outbox.send([marker], self._marks)
 
 
-def original(letter: DeadLetter) -> KafkaRecord:
+def original(dead_letter: DeadLetter) -> KafkaRecord:
     """Return the record of a dead letter as it was, with a header that has the dead letter's id.
 
     A record from the future gets the time of now: by its own it would be refused for ever.
     """
-    headers = [(name, value) for name, value in letter.original_headers if name != REPLAYED]
+    headers = [(name, value) for name, value in dead_letter.original_headers if name != REPLAYED]
     return KafkaRecord(
-        letter.original_value,
-        letter.original_key,
-        NOW if letter.kind == "future" else max(NOW, letter.timestamp_ms),
-        [*headers, (REPLAYED, letter.id.encode())],
-        letter.partition,
+        dead_letter.original_value,
+        dead_letter.original_key,
+        NOW if dead_letter.kind == "future" else max(NOW, dead_letter.timestamp_ms),
+        [*headers, (REPLAYED, dead_letter.id.encode())],
+        dead_letter.partition,
     )
 
 

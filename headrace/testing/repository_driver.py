@@ -130,7 +130,7 @@ class RepositoryDriver:
     @property
     def dead_letters(self) -> list[DeadLetter]:
         """Records that were turned away (late ones too), by source, in order."""
-        return [letter for driver in self._drivers.values() for letter in driver.dead_letters]
+        return [dead_letter for driver in self._drivers.values() for dead_letter in driver.dead_letters]
 
     def checkpoint(self) -> None:
         """Make everything processed so far durable."""

@@ -20,5 +20,5 @@ class DeadLetters:
 
     def send(self, message: Message, reason: str, kind: Literal["malformed", "invalid"]) -> None:
         partition, record = int(message.partition() or 0), LogRecord.of_message(message)
-        letter = DeadLetter.of_record(str(message.topic()), partition, record, kind, reason)
-        self._producer.send(self._topic, 0, None, letter.to_bytes())
+        dead_letter = DeadLetter.of_record(str(message.topic()), partition, record, kind, reason)
+        self._producer.send(self._topic, 0, None, dead_letter.to_bytes())

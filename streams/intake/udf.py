@@ -24,7 +24,7 @@ from headrace.streams.intake.value_checks import ValueChecks
 
 Reasons = dict[int, tuple[Kind, str]]  # row to kind and reason
 Rows = NDArray[np.int64]
-_LONGEST = 1000  # characters of an exception that a letter repeats
+_LONGEST = 1000  # characters of an exception that a dead letter repeats
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ class Intake:
         kept[[*marks, *dead, *late]] = False
         applied = kept.nonzero()[0]
         self._count(len(applied), len(late), len(dead), len(marks.keys() - dead.keys()))
-        rejected = [self._letter(records[row], *why) for row, why in sorted({**dead, **late}.items())]
+        rejected = [self._dead_letter(records[row], *why) for row, why in sorted({**dead, **late}.items())]
         accepted = Batch(times, offsets, offsets, decoded.columns)
         accepted = accepted if len(applied) == len(records) else accepted.take(applied)
         of_views = {name: one.batch(kept, times, offsets) for name, one in derived.items()}
@@ -219,7 +219,7 @@ class Intake:
             for row in _rows(late)
         }
 
-    def _letter(self, record: LogRecord, kind: Kind, reason: str) -> DeadLetter:
+    def _dead_letter(self, record: LogRecord, kind: Kind, reason: str) -> DeadLetter:
         return DeadLetter.of_record(self.source.topic, self.partition, record, kind, reason)
 
     def _count(self, applied: int, late: int, dead: int, marks: int) -> None:

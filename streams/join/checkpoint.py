@@ -19,7 +19,7 @@ from headrace.schemas.marks import crosses, mark_headers
 from headrace.schemas.router_specs import RouterSpec
 from headrace.schemas.topics import ProjectTopics, RouterTopics
 from headrace.streams.connections.redis_updates import HashUpdate
-from headrace.streams.join.input import feed_record, refused_letter
+from headrace.streams.join.input import feed_record, refused_dead_letter
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.release import Released
 from headrace.streams.join.state import (
@@ -61,7 +61,7 @@ class JoinPartition:
     ends: dict[str, int]
     heard: bool = False
     messages: list[Any] = field(default_factory=list)
-    letters: list[DeadLetter] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
     sent_ms: int | None = None  # the clock up to which everything it speaks of has been sent
     ranges: Counter[Input] = field(default_factory=Counter)
     written: Position | None = None
@@ -82,9 +82,9 @@ class JoinPartition:
     def feed(self, source: Input, message: Any) -> int:
         """Take in a range; the number of its records."""
         for record in message.value:
-            letter = feed_record(self.join, source, self.topic(source), self.partition, record)
-            if letter is not None:
-                self.letters.append(letter)
+            dead_letter = feed_record(self.join, source, self.topic(source), self.partition, record)
+            if dead_letter is not None:
+                self.dead_letters.append(dead_letter)
         self.messages.append(message)
         self.heard = True
         self.ranges[source] += 1
@@ -102,10 +102,12 @@ class JoinPartition:
         if not (self.messages if checkpoint else self.heard) or self.join.replaying:
             return None
         self.heard = False
-        letters, self.letters = self.letters, []
+        dead_letters, self.dead_letters = self.dead_letters, []
         released = self.join.take_released()
-        letters += [refused_letter(r, self.topic(r.input), self.partition) for r in released.refused]
-        cut = Cut(self, self.join.position({}), released, letters)
+        dead_letters += [
+            refused_dead_letter(r, self.topic(r.input), self.partition) for r in released.refused
+        ]
+        cut = Cut(self, self.join.position({}), released, dead_letters)
         return self._with_state(cut) if checkpoint else cut
 
     def _with_state(self, cut: Cut) -> Cut:
@@ -124,7 +126,7 @@ class Cut:
     of: JoinPartition
     position: Position
     released: Released
-    letters: list[DeadLetter]
+    dead_letters: list[DeadLetter]
     states: list[tuple[bytes, bytes | None]] = field(default_factory=list)
     messages: list[Any] = field(default_factory=list)
 
@@ -150,9 +152,9 @@ class JoinWriter:
         for cut in cuts:
             topics, partition = cut.of.topics, cut.of.partition
             headers = reached_headers(partition, cut.position.next_offsets)
-            for letter in cut.letters:
-                key = f"{letter.topic}/{letter.partition}/{letter.offset}".encode()
-                self._producer.send(self._dead_letters, 0, key, letter.to_bytes())
+            for dead_letter in cut.dead_letters:
+                key = f"{dead_letter.topic}/{dead_letter.partition}/{dead_letter.offset}".encode()
+                self._producer.send(self._dead_letters, 0, key, dead_letter.to_bytes())
             for example in cut.released.examples:
                 key = example.prediction.key.encode()
                 self._producer.send(topics.examples, 0, key, example_json(example), headers)

@@ -35,7 +35,7 @@ def feed_record(
     return None
 
 
-def refused_letter(refused: Refused, topic: str, partition: int) -> DeadLetter:
+def refused_dead_letter(refused: Refused, topic: str, partition: int) -> DeadLetter:
     """The dead letter of a record that the join had read and has no place for."""
     key, value = refused.record.key.encode(), refused.record.to_bytes()
     record = LogRecord(refused.offset, refused.record.ts_ms, key, value)

@@ -238,10 +238,10 @@ class WorkerProcess:
 
     def _send(self, owned: OwnedPartition, effects: Effects) -> None:
         topics = self._plan.topics
-        for letter in effects.rejected:
-            name = topics.late if letter.kind == "late" else topics.dead_letters
-            defined = letter.model_copy(update={"definition": owned.state.definition})
-            self._producer.send(name, 0, letter.id.encode(), defined.to_bytes())
+        for dead_letter in effects.rejected:
+            name = topics.late if dead_letter.kind == "late" else topics.dead_letters
+            defined = dead_letter.model_copy(update={"definition": owned.state.definition})
+            self._producer.send(name, 0, dead_letter.id.encode(), defined.to_bytes())
         for shard, block in enumerate(effects.blocks):
             self._producer.send(topics.source(owned.source.name).shuffle, shard, None, block)
 

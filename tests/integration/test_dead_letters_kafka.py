@@ -43,7 +43,7 @@ class Refusals:
     def __init__(self, scene: Scene) -> None:
         self.scene, self.plan = scene, scene.plan
         self.topic, self.source = self.plan.sources[0].topic, self.plan.sources[0]
-        self.letters_topic = self.plan.topics.dead_letters
+        self.dead_letter_topic = self.plan.topics.dead_letters
         self._outbox = Outbox({"bootstrap.servers": scene.bootstrap, "message.max.bytes": 8 << 20})
         self._deliveries = Deliveries(self.topic)
         PlanStore(scene.redis, self.plan.project).save(self.plan)
@@ -59,27 +59,29 @@ class Refusals:
         self.scene.progress.wait(self.topic, prefix, timeout_s=PATIENCE_S)
         counted = self.counts()
         refused = counted["dead"] + counted["late"]
-        # What is readable online may be so before the letters are.
-        eventually(self._letter_ids, f"the letters of {refused} records", lambda ids: len(ids) >= refused)
+        # What is readable online may be so before the dead letters are.
+        eventually(
+            self._dead_letter_ids, f"the dead letters of {refused} records", lambda ids: len(ids) >= refused
+        )
 
-    def _letter_ids(self) -> set[str]:
-        return {one.letter.id for late in (False, True) for one in self.find(late=late, replayed=True)}
+    def _dead_letter_ids(self) -> set[str]:
+        return {one.dead_letter.id for late in (False, True) for one in self.find(late=late, replayed=True)}
 
     def log(self, partition: int) -> list[Message]:
         return list(read_log(self.scene.bootstrap, self.topic, partition))
 
-    def letters(self, *letters: DeadLetter) -> None:
-        """Letters as a worker writes them."""
-        deliveries = Deliveries(self.letters_topic)
+    def dead_letters(self, *dead_letters: DeadLetter) -> None:
+        """Dead letters as a worker writes them."""
+        deliveries = Deliveries(self.dead_letter_topic)
         self._outbox.send(
-            [KafkaRecord(one.to_bytes(), one.id.encode(), partition=0) for one in letters], deliveries
+            [KafkaRecord(one.to_bytes(), one.id.encode(), partition=0) for one in dead_letters], deliveries
         )
         self._outbox.flush(deliveries)
 
     def find(
         self, selection: Selection = ANY, late: bool = False, replayed: bool = False
     ) -> list[LoggedDeadLetter]:
-        name = self.plan.topics.late if late else self.letters_topic
+        name = self.plan.topics.late if late else self.dead_letter_topic
         return list(DeadLetterLog(self.scene.bootstrap, name).find(selection, replayed))
 
     def counts(self) -> Counter[str]:
@@ -93,7 +95,7 @@ class Refusals:
     def assert_counts_add_up(self) -> None:
         counted, records = self.counts(), len(self.log(0)) + len(self.log(1))
         assert counted["applied"] + counted["late"] + counted["dead"] + counted["marks"] == records
-        assert len({one.letter.id for one in self.find(replayed=True)}) == counted["dead"]
+        assert len({one.dead_letter.id for one in self.find(replayed=True)}) == counted["dead"]
         assert len(self.find(late=True, replayed=True)) == counted["late"]
 
     def command(self, *words: str, answer: str = "") -> str:
@@ -119,7 +121,7 @@ def poison(partition: int = 0, value: bytes = b"not avro at all") -> KafkaRecord
 
 
 def places(found: list[LoggedDeadLetter]) -> set[tuple[int, int]]:
-    return {(one.letter.partition, one.letter.offset) for one in found}
+    return {(one.dead_letter.partition, one.dead_letter.offset) for one in found}
 
 
 @pytest.fixture
@@ -135,7 +137,7 @@ def test_a_record_is_replayed_as_it_was_and_only_once(refusals: Refusals) -> Non
     assert places(refusals.find()) == {(0, 1), (1, 0)}
     refusals.assert_counts_add_up()
 
-    assert Replay(refusals.scene.bootstrap, refusals.letters_topic).run(refusals.find()) == 2
+    assert Replay(refusals.scene.bootstrap, refusals.dead_letter_topic).run(refusals.find()) == 2
     refusals.settle()
     before, again = refusals.log(0)[1], refusals.log(0)[2]
     assert (again.key(), again.value(), again.timestamp()) == (
@@ -146,7 +148,7 @@ def test_a_record_is_replayed_as_it_was_and_only_once(refusals: Refusals) -> Non
     assert again.headers() == [*before.headers(), (REPLAYED, f"{refusals.topic}/0/1".encode())]
     refusals.assert_counts_add_up()
 
-    # As bad as it was: two new letters, of the records that were sent again. The old ones are done with.
+    # As bad as it was: two new dead letters, of the records that were sent again. The old ones are done with.
     assert places(refusals.find()) == {(0, 2), (1, 2)}
     done = {one.replayed for one in refusals.find(replayed=True) if one.replayed}
     assert done == {f"{refusals.topic}[0]@2", f"{refusals.topic}[1]@2"}
@@ -157,8 +159,8 @@ def test_what_was_too_early_is_accepted_by_and_by(refusals: Refusals) -> None:
     early = NOON_MS + MINUTE_MS
     mark = KafkaRecord(None, None, NOON_MS, mark_headers(early + 1), 0)
     refusals.send(event(NOON_MS), event(early, 0, appended_ms=NOON_MS), mark)
-    assert [one.letter.kind for one in refusals.find()] == ["future", "future"]
-    assert Replay(refusals.scene.bootstrap, refusals.letters_topic).run(refusals.find()) == 2
+    assert [one.dead_letter.kind for one in refusals.find()] == ["future", "future"]
+    assert Replay(refusals.scene.bootstrap, refusals.dead_letter_topic).run(refusals.find()) == 2
     refusals.settle()
     assert refusals.counts() == Counter(applied=2, dead=2, late=0, marks=1)
     assert refusals.find() == []
@@ -168,11 +170,11 @@ def test_what_was_too_early_is_accepted_by_and_by(refusals: Refusals) -> None:
 def test_late_records_have_a_list_of_their_own(refusals: Refusals) -> None:
     refusals.send(event(NOON_MS + MINUTE_MS), event(NOON_MS))
     (late,) = refusals.find(late=True)
-    assert (late.letter.kind, late.letter.offset) == ("late", 1)
+    assert (late.dead_letter.kind, late.dead_letter.offset) == ("late", 1)
     assert refusals.find() == []
     assert "sent 1 records" in refusals.command("replay", "--late", "--yes")
     refusals.settle()
-    assert [one.letter.offset for one in refusals.find(late=True)] == [2]  # later still
+    assert [one.dead_letter.offset for one in refusals.find(late=True)] == [2]  # later still
     refusals.assert_counts_add_up()
 
 
@@ -189,7 +191,7 @@ def test_the_command_lists_asks_and_sends(refusals: Refusals) -> None:
     found = [json.loads(line) for line in refusals.command("list", "--format", "json").splitlines()]
     assert [
         DeadLetter(**{k: v for k, v in one.items() if k not in ("at_ms", "replayed")}).id for one in found
-    ] == [one.letter.id for one in refusals.find()]
+    ] == [one.dead_letter.id for one in refusals.find()]
 
     assert refusals.command("list", "--limit", "1").splitlines()[-1] == "and 2 more: --limit 3"
     for chosen, count in (
@@ -212,8 +214,8 @@ def test_the_command_lists_asks_and_sends(refusals: Refusals) -> None:
 def test_an_interrupted_replay_is_finished_and_sends_nothing_twice(
     refusals: Refusals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a replay hands to Kafka last: three letters, each a marker, the record, another marker."""
-    refusals.scene.stop()  # the worker would only add letters
+    """Whatever a replay hands to Kafka last: three times a marker, the record, another marker."""
+    refusals.scene.stop()  # the worker would only add dead letters
 
     class Interrupted(Exception):
         pass
@@ -233,30 +235,32 @@ def test_an_interrupted_replay_is_finished_and_sends_nothing_twice(
 
         monkeypatch.setattr(Outbox, "send", fragile)
         with pytest.raises(Interrupted):
-            Replay(refusals.scene.bootstrap, refusals.letters_topic).run(refusals.find())
+            Replay(refusals.scene.bootstrap, refusals.dead_letter_topic).run(refusals.find())
         monkeypatch.setattr(Outbox, "send", send)
 
     for last in range(9):
-        refusals.letters(*(letter(refusals.topic, last, n) for n in range(3)))
+        refusals.dead_letters(*(dead_letter(refusals.topic, last, n) for n in range(3)))
         interrupted_after(last)
-        Replay(refusals.scene.bootstrap, refusals.letters_topic).run(refusals.find())
+        Replay(refusals.scene.bootstrap, refusals.dead_letter_topic).run(refusals.find())
         assert refusals.find() == []
     told = [dict(m.headers())[REPLAYED].decode() for n in (0, 1) for m in refusals.log(n)]
-    assert sorted(told) == sorted(letter(refusals.topic, last, n).id for last in range(9) for n in range(3))
+    assert sorted(told) == sorted(
+        dead_letter(refusals.topic, last, n).id for last in range(9) for n in range(3)
+    )
 
 
-def letter(topic: str, round_number: int, number: int) -> DeadLetter:
+def dead_letter(topic: str, round_number: int, number: int) -> DeadLetter:
     where = {"topic": topic, "partition": number % 2, "offset": round_number * 100 + number}
     return DeadLetter(**where, timestamp_ms=NOON_MS, reason="test", kind="malformed", key=None, value="AAAA")
 
 
 def test_what_kafka_does_not_take_stays_open(refusals: Refusals) -> None:
     refusals.scene.stop()
-    large = letter(refusals.topic, 0, 1).model_copy(update={"value": "AAAA" * 500_000})
-    refusals.letters(letter(refusals.topic, 0, 0), large)
+    large = dead_letter(refusals.topic, 0, 1).model_copy(update={"value": "AAAA" * 500_000})
+    refusals.dead_letters(dead_letter(refusals.topic, 0, 0), large)
     with pytest.raises(DeliveryError, match="Message size too large"):
-        Replay(refusals.scene.bootstrap, refusals.letters_topic).run(refusals.find())
-    assert [one.letter.id for one in refusals.find()] == [large.id]
+        Replay(refusals.scene.bootstrap, refusals.dead_letter_topic).run(refusals.find())
+    assert [one.dead_letter.id for one in refusals.find()] == [large.id]
 
 
 def fixed_plan(refusals: Refusals, **changed: int) -> Plan:
@@ -276,7 +280,7 @@ def fixed_plan(refusals: Refusals, **changed: int) -> Plan:
     return fixed
 
 
-def test_a_letter_is_replayed_once_the_plan_knows_its_schema(refusals: Refusals) -> None:
+def test_a_dead_letter_is_replayed_once_the_plan_knows_its_schema(refusals: Refusals) -> None:
     """One more writer schema leaves the state as it is: what was refused comes in by the replay."""
     fixed_plan(refusals)
     assert refusals.counts() == Counter(applied=0, dead=1, late=0, marks=0)
@@ -285,7 +289,7 @@ def test_a_letter_is_replayed_once_the_plan_knows_its_schema(refusals: Refusals)
     assert refusals.counts() == Counter(applied=1, dead=1, late=0, marks=0)
 
 
-def test_a_letter_of_an_earlier_definition_is_not_replayed(refusals: Refusals) -> None:
+def test_a_dead_letter_of_an_earlier_definition_is_not_replayed(refusals: Refusals) -> None:
     """Another definition reads the topic anew: another copy would count twice."""
     fixed_plan(refusals, max_future_ms=refusals.source.max_future_ms + 1)
     assert refusals.counts() == Counter(applied=1, dead=0, late=0, marks=0)
@@ -294,20 +298,20 @@ def test_a_letter_of_an_earlier_definition_is_not_replayed(refusals: Refusals) -
     assert "nothing was sent" in told
 
 
-def test_the_largest_record_fits_its_letter(refusals: Refusals) -> None:
+def test_the_largest_record_fits_its_dead_letter(refusals: Refusals) -> None:
     refusals.send(poison(0, os.urandom(990_000)), event(NOON_MS))
     (one,) = refusals.find()
-    assert len(one.letter.original_value or b"") == 990_000
+    assert len(one.dead_letter.original_value or b"") == 990_000
     refusals.assert_counts_add_up()
 
 
 def test_records_that_headrace_makes_are_not_replayed() -> None:
-    examples = letter(RouterTopics("shop", "delays").examples, 0, 0)
+    examples = dead_letter(RouterTopics("shop", "delays").examples, 0, 0)
     assert "makes these records itself" in str(objection(examples, "shop", {}))
-    assert objection(letter(RouterTopics("shop", "delays").outcomes, 0, 0), "shop", {}) is None
-    assert objection(letter("clicks", 0, 0), "shop", {"clicks": "abc"}) is None
+    assert objection(dead_letter(RouterTopics("shop", "delays").outcomes, 0, 0), "shop", {}) is None
+    assert objection(dead_letter("clicks", 0, 0), "shop", {"clicks": "abc"}) is None
 
 
-def test_a_letter_from_before_it_had_headers_can_be_read() -> None:
-    old = letter("clicks", 0, 0).model_dump(exclude={"headers", "definition"})
+def test_a_dead_letter_from_before_it_had_headers_can_be_read() -> None:
+    old = dead_letter("clicks", 0, 0).model_dump(exclude={"headers", "definition"})
     assert DeadLetter.model_validate_json(json.dumps(old)).original_headers == []

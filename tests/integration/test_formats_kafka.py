@@ -19,7 +19,7 @@ from tests.support.purchases import EVENT_SCHEMA
 from tests.support.registry_client import register
 from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.window_oracle import OracleEvent
-from tests.support.worker_scene import PARTITIONS, Scene, letters_of, random_event
+from tests.support.worker_scene import PARTITIONS, Scene, dead_letters_of, random_event
 
 Encode = Callable[[dict[str, Any]], bytes]
 
@@ -119,9 +119,9 @@ class FormatScene(Scene):
 
     def assert_poison_is_told(self) -> None:
         self.assert_counts_equal_oracle()
-        letters = letters_of(self.bootstrap, self.plan, self.plan.topics.dead_letters)
+        dead_letters = dead_letters_of(self.bootstrap, self.plan, self.plan.topics.dead_letters)
         broken = {(p, e.offset) for p, log in enumerate(self.logs) for e in log if e.broken}
-        assert {(one.partition, one.offset) for one in letters if one.kind == "malformed"} == broken
+        assert {(one.partition, one.offset) for one in dead_letters if one.kind == "malformed"} == broken
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.support.expected_rows import record_of
 from tests.support.ordered_producer import ordered_producer
 from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.window_oracle import OracleEvent
-from tests.support.worker_scene import PARTITIONS, Scene, letters_of, random_event
+from tests.support.worker_scene import PARTITIONS, Scene, dead_letters_of, random_event
 
 NOW_MS = 1_700_000_000_000
 _COMPACTED = {
@@ -146,5 +146,5 @@ def test_poison_in_every_position_of_a_range(scene: Scene) -> None:
     worker = scene.workers[-1]
     worker.terminate()
     assert worker.wait(PATIENCE_S) == 0
-    letters = letters_of(scene.bootstrap, scene.plan, scene.plan.topics.dead_letters)
-    assert [letter.offset for letter in letters] == [size * n + n for n in range(size)]
+    dead_letters = dead_letters_of(scene.bootstrap, scene.plan, scene.plan.topics.dead_letters)
+    assert [dead_letter.offset for dead_letter in dead_letters] == [size * n + n for n in range(size)]

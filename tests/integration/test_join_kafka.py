@@ -123,7 +123,7 @@ def test_a_record_that_cannot_be_read_is_a_dead_letter(
     for source in ("predictions", "outcomes"):
         run.send_event(M(source, 5000))
     run.wait()
-    assert sorted((letter.kind, letter.topic) for letter in run.letters()) == [
+    assert sorted((dead_letter.kind, dead_letter.topic) for dead_letter in run.dead_letters()) == [
         ("malformed", run.names["outcomes"]),
         ("malformed", run.names["predictions"]),
         ("orphan", run.names["outcomes"]),

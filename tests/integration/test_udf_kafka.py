@@ -18,7 +18,7 @@ from tests.support.carrier_repository import CONFIG
 from tests.support.expected_rows import rules_of
 from tests.support.purchases import EVENT_SCHEMA
 from tests.support.window_oracle import OracleEvent, judge
-from tests.support.worker_scene import PARTITIONS, Scene, letters_of
+from tests.support.worker_scene import PARTITIONS, Scene, dead_letters_of
 
 START_MS = 1_700_000_000_000
 PATIENCE_S = 180.0  # such a worker imports Feast first
@@ -153,9 +153,9 @@ def test_poison_in_every_position_of_a_range_goes_to_the_dead_letters_and_nothin
     scene.assert_equals_oracle()
     dead = len(expected)
     assert counts(scene, 0) == {"applied": offset - dead, "late": 0, "dead": dead, "marks": 0}
-    letters = letters_of(scene.bootstrap, scene.plan, scene.plan.topics.dead_letters)
-    assert {letter.offset: letter.reason for letter in letters} == expected
-    assert {letter.kind for letter in letters} == {"udf"}
+    dead_letters = dead_letters_of(scene.bootstrap, scene.plan, scene.plan.topics.dead_letters)
+    assert {dead_letter.offset: dead_letter.reason for dead_letter in dead_letters} == expected
+    assert {dead_letter.kind for dead_letter in dead_letters} == {"udf"}
 
 
 def test_rows_behind_udfs_survive_kill_9_and_a_lost_store(scene: Scene) -> None:

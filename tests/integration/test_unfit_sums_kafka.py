@@ -17,7 +17,7 @@ from tests.support.expected_rows import assert_rows_equal, expected_rows
 from tests.support.overflowing_sums import LARGEST, judged_by_oracle, plan_of_sums, unfit_of
 from tests.support.waiting import PATIENCE_S
 from tests.support.window_oracle import OracleEvent
-from tests.support.worker_scene import PARTITIONS, Scene, letters_of
+from tests.support.worker_scene import PARTITIONS, Scene, dead_letters_of
 
 NOON_MS = 1_700_000_000_000
 
@@ -83,10 +83,12 @@ def test_a_sum_that_loses_its_quantum_is_null_counted_and_a_dead_letter_and_so_i
     for running in scene.running():
         running.terminate()
         assert running.wait(PATIENCE_S) == 0
-    letters = letters_of(scene.bootstrap, scene.plan, scene.plan.topics.dead_letters)
-    (value,) = {one.id: one for one in letters if one.kind == "invalid"}.values()  # a crash may repeat it
+    dead_letters = dead_letters_of(scene.bootstrap, scene.plan, scene.plan.topics.dead_letters)
+    (value,) = {
+        one.id: one for one in dead_letters if one.kind == "invalid"
+    }.values()  # a crash may repeat it
     assert "amount = 1e+300 cannot be summed" in value.reason
-    sums = {one.id: one for one in letters if one.kind == "overflow"}
+    sums = {one.id: one for one in dead_letters if one.kind == "overflow"}
     assert {(one.feature, one.entity) for one in sums.values()} == unfit
-    assert len(sums) == len(unfit), "one letter of each"
+    assert len(sums) == len(unfit), "one dead letter of each"
     assert all(objection(one, scene.plan.project, {}) for one in sums.values()), "there is nothing to replay"

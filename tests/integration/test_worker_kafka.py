@@ -11,7 +11,7 @@ from tests.support.expected_rows import is_empty, rules_of
 from tests.support.process_health import wait_until_restoring
 from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.window_oracle import OracleEvent, judge
-from tests.support.worker_scene import Scene, letters_of
+from tests.support.worker_scene import Scene, dead_letters_of
 
 
 def test_a_record_in_is_a_record_out(scene: Scene) -> None:
@@ -31,10 +31,10 @@ def test_a_record_in_is_a_record_out(scene: Scene) -> None:
         (scene.plan.topics.late, {"late"}),
         (scene.plan.topics.dead_letters, {"malformed", "invalid", "future"}),
     ):
-        letters = letters_of(scene.bootstrap, scene.plan, name)
+        dead_letters = dead_letters_of(scene.bootstrap, scene.plan, name)
         column = "late" if kinds == {"late"} else "dead"
-        assert len(letters) == sum(one.counts[column] for one in judged)
-        assert {letter.kind for letter in letters} <= kinds
+        assert len(dead_letters) == sum(one.counts[column] for one in judged)
+        assert {dead_letter.kind for dead_letter in dead_letters} <= kinds
 
 
 def test_a_stopped_worker_has_acknowledged_everything_it_read(scene: Scene) -> None:

@@ -40,11 +40,11 @@ def test_every_value_behind_a_udf_equals_the_oracle_however_batched_and_wherever
 @tries(20)
 @given(log=logs(), cuts=st.lists(st.integers(1, 9), min_size=1, max_size=25))
 def test_what_is_refused_and_why_does_not_depend_on_the_ranges(log, cuts):
-    letters = []
+    dead_letters = []
     for most in ([100], [1], cuts):
         driver = StreamDriver(PLAN, PLAN.sources[0], [[record_of(e) for e in log]], TRANSFORMS)
         sizes = cycle(most)
         while driver.step(driver.partitions[0], next(sizes)):
             pass
-        letters.append(driver.rejected)
-    assert letters[0] == letters[1] == letters[2]
+        dead_letters.append(driver.rejected)
+    assert dead_letters[0] == dead_letters[1] == dead_letters[2]

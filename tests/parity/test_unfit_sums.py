@@ -53,26 +53,30 @@ def test_a_sum_that_does_not_fit_is_null_counted_and_told_of_however_batched_and
     assert_rows_equal(driver.online, expected)
     unfit = unfit_of(expected)
     assert sum(reader.state.overflowing_sums for reader in driver.readers) == len(unfit), "the count"
-    assert {(letter.feature, letter.entity) for letter in driver.unfit} >= unfit, "a letter of each"
+    assert {(dead_letter.feature, dead_letter.entity) for dead_letter in driver.unfit} >= unfit, (
+        "a dead letter of each"
+    )
     for reader, log, one in zip(driver.partitions, partitions, judged, strict=True):
         assert reader.state.record_counts == one.counts
         assert sum(one.counts.values()) == len(log)
-    assert_letters_are_true(plan, partitions, driver.unfit)
+    assert_dead_letters_are_true(plan, partitions, driver.unfit)
 
 
-def assert_letters_are_true(plan: Plan, partitions: list[list[OracleEvent]], letters: list[Any]) -> None:
-    """A letter of a source partition: the sum did not fit when the log was applied up to there."""
+def assert_dead_letters_are_true(
+    plan: Plan, partitions: list[list[OracleEvent]], dead_letters: list[Any]
+) -> None:
+    """A dead letter of a source partition: the sum did not fit when the log was applied up to there."""
     topic = plan.sources[0].topic
-    for letter in {one.id: one for one in letters if one.topic == topic}.values():
-        view, _, feature = letter.feature.partition(":")
-        found = judged_by_oracle(plan, partitions[letter.partition][: letter.offset + 1])
+    for dead_letter in {one.id: one for one in dead_letters if one.topic == topic}.values():
+        view, _, feature = dead_letter.feature.partition(":")
+        found = judged_by_oracle(plan, partitions[dead_letter.partition][: dead_letter.offset + 1])
         accepted = [(t, (offset,), fields) for t, offset, fields in found.accepted]
         rows = features_at(accepted, found.clock_ms, ("user",), oracle_features(plan, view))
-        assert is_unfit(feature, rows[letter.entity]), letter
-        assert letter.timestamp_ms == found.clock_ms
+        assert is_unfit(feature, rows[dead_letter.entity]), dead_letter
+        assert dead_letter.timestamp_ms == found.clock_ms
         spec = next(a for a in plan.stream_view(view).aggregations if a.feature == feature)
         want = (found.clock_ms // spec.hop_ms + 1) * spec.hop_ms if spec.hop_ms else None
-        assert letter.window_end_ms == want
+        assert dead_letter.window_end_ms == want
 
 
 def burst(user: int, count: int, start: int, event_ms: int, amount: float = LARGEST) -> list[OracleEvent]:
@@ -81,7 +85,7 @@ def burst(user: int, count: int, start: int, event_ms: int, amount: float = LARG
 
 
 def test_a_sum_that_stays_too_large_is_told_of_once_and_again_when_it_was_right_in_between():
-    """At most once in a hop: no stream of records makes a flood of letters."""
+    """At most once in a hop: no stream of records makes a flood of dead letters."""
     plan = plan_of_sums(shards=1)
     log = burst(0, 70, 0, 5)
     log += (

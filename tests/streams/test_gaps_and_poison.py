@@ -67,9 +67,9 @@ def test_a_record_the_decoder_fails_on_is_found_by_bisection(
     driver = StreamDriver(plan, plan.sources[0], records)
     driver.drain(SIZE)
     assert_rows_equal(driver.online, expected_rows(plan, [judge(log, rules_of(plan))]))
-    (letter,) = driver.rejected.values()
-    assert letter.offset == bad
-    assert "a fault nobody thought of" in letter.reason
+    (dead_letter,) = driver.rejected.values()
+    assert dead_letter.offset == bad
+    assert "a fault nobody thought of" in dead_letter.reason
 
 
 @tries(50)

@@ -165,7 +165,7 @@ class Loop:
         times = (mark_time_ms(m.headers()) for m in self.read(topic, partition) if m.value() is None)
         return [time_ms for time_ms in times if time_ms is not None]
 
-    def letters(self) -> list[DeadLetter]:
+    def dead_letters(self) -> list[DeadLetter]:
         name = self.plan.topics.dead_letters
         return [DeadLetter.model_validate_json(m.value()) for m in self.read(name, 0)]
 

@@ -18,13 +18,13 @@ class StreamDriver(stream_driver.StreamDriver):
     @property
     def rejected(self) -> dict[tuple[int, int], Any]:
         """Records turned away, by partition and offset."""
-        letters = (letter for letter in self.dead_letters if letter.kind != "overflow")
-        return {(letter.partition, letter.offset): letter for letter in letters}
+        dead_letters = (dead_letter for dead_letter in self.dead_letters if dead_letter.kind != "overflow")
+        return {(dead_letter.partition, dead_letter.offset): dead_letter for dead_letter in dead_letters}
 
     @property
     def unfit(self) -> list[Any]:
         """Dead letters of sums."""
-        return [letter for letter in self.dead_letters if letter.kind == "overflow"]
+        return [dead_letter for dead_letter in self.dead_letters if dead_letter.kind == "overflow"]
 
     def store(self, rows: OnlineRows) -> None:
         view = self.plan.stream_view(rows.view)

@@ -225,7 +225,7 @@ def random_event(rng: random.Random, partition: int, offset: int, now: int) -> O
     return OracleEvent(offset, appended, fields)
 
 
-def letters_of(bootstrap: str, plan: Plan, name: str) -> list[DeadLetter]:
+def dead_letters_of(bootstrap: str, plan: Plan, name: str) -> list[DeadLetter]:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", "enable.auto.commit": False})
     _, end = consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=PATIENCE_S)
     consumer.assign([TopicPartition(name, 0, 0)])

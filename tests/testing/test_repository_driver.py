@@ -53,7 +53,7 @@ def test_late_and_unreadable_records_are_dead_letters(driver: RepositoryDriver) 
     driver.send("clicks", [click("ada", 60, 1)])
     driver.send("clicks", [click("ada", 0, 1)])
     driver.append("clicks", b"no event", b"ada")
-    assert [letter.kind for letter in driver.dead_letters] == ["late", "malformed"]
+    assert [dead_letter.kind for dead_letter in driver.dead_letters] == ["late", "malformed"]
     assert row(driver, "ada")["clicks_1h"] == 1
 
 

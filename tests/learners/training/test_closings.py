@@ -39,8 +39,8 @@ class Scene:
 
     def consumer(self, **changes: Any) -> ClosingConsumer:
         router = self.router.model_copy(update=changes)
-        letters = DeadLetters(self._producer, self.plan.topics.dead_letters)
-        return ClosingConsumer(self.plan, router, self.file, 1, self._producer, self.pointers, letters)
+        dead_letters = DeadLetters(self._producer, self.plan.topics.dead_letters)
+        return ClosingConsumer(self.plan, router, self.file, 1, self._producer, self.pointers, dead_letters)
 
     def closings(self, count: int) -> list[Closing]:
         return list(closings(self.plan, count, QUALITY))
@@ -128,9 +128,9 @@ def test_under_other_rules_the_epochs_begin_anew(scene: Scene) -> None:
 def test_what_is_no_closing_is_a_dead_letter_and_passed(scene: Scene) -> None:
     consumer = scene.consumer()
     consumer.take(record(scene.topic, 0, b"no closing"))
-    (letter,) = map(DeadLetter.model_validate_json, scene.log(scene.plan.topics.dead_letters))
-    assert (letter.topic, letter.offset, letter.kind) == (scene.topic, 0, "malformed")
-    assert letter.reason.startswith("no closing:")
+    (dead_letter,) = map(DeadLetter.model_validate_json, scene.log(scene.plan.topics.dead_letters))
+    assert (dead_letter.topic, dead_letter.offset, dead_letter.kind) == (scene.topic, 0, "malformed")
+    assert dead_letter.reason.startswith("no closing:")
     assert consumer.offset(0) == 1
 
 

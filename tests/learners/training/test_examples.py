@@ -38,14 +38,14 @@ class Scene:
         self._broker, self._producer = broker, LogProducer(broker.bootstrap)
 
     def consumer(self, publish_every_s: float = NEVER_S) -> ExampleConsumer:
-        letters = DeadLetters(self._producer, self.plan.topics.dead_letters)
+        dead_letters = DeadLetters(self._producer, self.plan.topics.dead_letters)
         return ExampleConsumer(
             self.plan,
             self.router,
             self.project,
             self.store,
             self.pointers,
-            letters,
+            dead_letters,
             self._producer.flush_blocking,
             publish_every_s,
         )
@@ -152,10 +152,10 @@ def test_what_is_no_example_is_a_dead_letter_and_passed(scene: Scene) -> None:
     consumer.begin()
     scene.feed(consumer, [stream[0], b"no example", stream[1]])
     assert consumer.offset == 3
-    (letter,) = scene.dead_letters()
-    assert (letter.topic, letter.offset, letter.kind) == (scene.examples, 1, "malformed")
-    assert letter.original_value == b"no example"
-    assert letter.reason.startswith("no training example:")
+    (dead_letter,) = scene.dead_letters()
+    assert (dead_letter.topic, dead_letter.offset, dead_letter.kind) == (scene.examples, 1, "malformed")
+    assert dead_letter.original_value == b"no example"
+    assert dead_letter.reason.startswith("no training example:")
 
 
 def test_an_example_on_which_one_model_raises_is_learned_by_the_others(scene: Scene) -> None:
@@ -163,8 +163,11 @@ def test_an_example_on_which_one_model_raises_is_learned_by_the_others(scene: Sc
     asked = example.prediction.model_copy(update={"request": {"distance": None, "flight": "f"}})
     consumer.begin()
     scene.feed(consumer, [example.model_copy(update={"prediction": asked}).to_bytes()])
-    (letter,) = scene.dead_letters()
-    assert (letter.kind, letter.reason) == ("invalid", "learner 'crossed' raised KeyError: 'distance'")
+    (dead_letter,) = scene.dead_letters()
+    assert (dead_letter.kind, dead_letter.reason) == (
+        "invalid",
+        "learner 'crossed' raised KeyError: 'distance'",
+    )
     learned = {
         (sample.name, sample.labels["learner"]): sample.value
         for sample in consumer.samples()

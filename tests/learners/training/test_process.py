@@ -113,9 +113,12 @@ def test_poison_goes_to_the_dead_letters_and_holds_nobody_up(scene: Scene) -> No
         )
         scene.await_trained(4)
     refused = scene.read(scene.plan.topics.dead_letters, 2)
-    letters = [DeadLetter.model_validate_json(letter) for letter in refused]
-    assert [(letter.kind, letter.offset) for letter in letters] == [("malformed", 1), ("invalid", 2)]
-    assert "learner 'crossed' raised KeyError: 'distance'" in letters[1].reason
+    dead_letters = [DeadLetter.model_validate_json(dead_letter) for dead_letter in refused]
+    assert [(dead_letter.kind, dead_letter.offset) for dead_letter in dead_letters] == [
+        ("malformed", 1),
+        ("invalid", 2),
+    ]
+    assert "learner 'crossed' raised KeyError: 'distance'" in dead_letters[1].reason
     newest = {arm: scene.store.lineage(arm)[-1] for arm in scene.router.arms}
     assert (newest["crossed"].examples, newest["crossed"].poisoned) == (2, 1)
     assert (newest["base"].examples, newest["base"].poisoned) == (3, 0)

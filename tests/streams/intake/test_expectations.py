@@ -55,7 +55,7 @@ def test_a_record_outside_the_range_is_a_dead_letter_that_says_why() -> None:
     effects = one.process(
         LogRecords.of([record(0), record(1, 9000, amount=-2.5), record(2, amount=100.5), record(3)])
     )
-    told = {letter.offset: (letter.kind, letter.reason) for letter in effects.rejected}
+    told = {dead_letter.offset: (dead_letter.kind, dead_letter.reason) for dead_letter in effects.rejected}
     assert told == {
         1: ("invalid", "amount = -2.5, and min=0 is expected"),
         2: ("invalid", "amount = 100.5, and max=100 is expected"),
@@ -81,7 +81,7 @@ def test_a_null_fails_only_what_is_expected_of_nulls() -> None:
     effects = one.process(
         LogRecords.of([record(0, amount=None), record(1, items=None), record(2, amount=float("nan"))])
     )
-    assert [letter.offset for letter in effects.rejected] == [1]
+    assert [dead_letter.offset for dead_letter in effects.rejected] == [1]
     assert one.intake.expectations.counts == {"checked": 3, "items nulls=0": 1}
 
 
@@ -136,7 +136,9 @@ def test_counts_and_refusals_are_those_of_a_naive_check_whatever_the_batches_and
     while one.next_offset < len(log):
         size = data.draw(st.integers(1, 8))
         effects = one.process(LogRecords.of(log[one.next_offset : one.next_offset + size]))
-        refused |= {letter.offset for letter in effects.rejected if "expected" in letter.reason}
+        refused |= {
+            dead_letter.offset for dead_letter in effects.rejected if "expected" in dead_letter.reason
+        }
         if data.draw(st.booleans()):
             changelog = one.snapshot()
             one = partition(of)

@@ -21,7 +21,7 @@ def intake() -> Intake:
 
 
 def kinds(taken: object) -> dict[int, str]:
-    return {letter.offset: letter.kind for letter in taken.rejected}
+    return {dead_letter.offset: dead_letter.kind for dead_letter in taken.rejected}
 
 
 def test_a_record_more_than_the_allowance_behind_the_clock_is_late():
@@ -65,9 +65,9 @@ def test_an_invalid_record_is_dead_with_a_reason_that_names_the_field(fields, ki
         LogRecords.of([record(0, 10), record(1, **{"event_ms": 10, **fields}), record(2, 10)])
     )
     assert taken.batch.offset.tolist() == [0, 2]
-    (letter,) = taken.rejected
-    assert letter.kind == kind
-    assert says in letter.reason
+    (dead_letter,) = taken.rejected
+    assert dead_letter.kind == kind
+    assert says in dead_letter.reason
 
 
 def test_text_of_64_bytes_is_held_and_nobody_minds_a_longer_one_that_no_view_holds():
@@ -78,10 +78,10 @@ def test_text_of_64_bytes_is_held_and_nobody_minds_a_longer_one_that_no_view_hol
 
 def test_a_dead_letter_carries_topic_partition_offset_and_the_original_bytes():
     broken = LogRecord(7, 5, b"the key", b"not avro at all")
-    (letter,) = intake().take(LogRecords.of([broken])).rejected
-    assert (letter.topic, letter.partition, letter.offset) == ("shop.purchases", 3, 7)
-    assert base64.b64decode(letter.value) == broken.value
-    assert base64.b64decode(letter.key) == broken.key
+    (dead_letter,) = intake().take(LogRecords.of([broken])).rejected
+    assert (dead_letter.topic, dead_letter.partition, dead_letter.offset) == ("shop.purchases", 3, 7)
+    assert base64.b64decode(dead_letter.value) == broken.value
+    assert base64.b64decode(dead_letter.key) == broken.key
 
 
 @pytest.mark.parametrize("poison", range(7))
@@ -98,7 +98,9 @@ def test_a_record_that_breaks_the_decoder_itself_is_bisected_out(monkeypatch, po
     one = intake()
     taken = one.take(LogRecords.of(records))
     assert taken.batch.offset.tolist() == [n for n in range(7) if n != poison]
-    assert [(letter.offset, letter.kind) for letter in taken.rejected] == [(poison, "malformed")]
+    assert [(dead_letter.offset, dead_letter.kind) for dead_letter in taken.rejected] == [
+        (poison, "malformed")
+    ]
     assert "MemoryError" in taken.rejected[0].reason
     assert one.counts.as_dict() == {"applied": 6, "late": 0, "dead": 1, "marks": 0}
 
@@ -131,8 +133,8 @@ def test_poison_in_any_position_of_a_range_is_dead_and_harms_no_neighbour(form, 
             records.append(LogRecord(n, 10 + n, b"k", poison if n in positions else sound))
         one = Intake(source, plan.stream_views, 3)
         taken = one.take(LogRecords.of(records))
-        assert [letter.offset for letter in taken.rejected] == sorted(positions)
-        assert {letter.kind for letter in taken.rejected} == {"malformed"}
+        assert [dead_letter.offset for dead_letter in taken.rejected] == sorted(positions)
+        assert {dead_letter.kind for dead_letter in taken.rejected} == {"malformed"}
         kept = [n for n in range(7) if n not in positions]
         assert taken.batch.offset.tolist() == kept
         assert taken.batch.event_ms.tolist() == [10 + n for n in kept]

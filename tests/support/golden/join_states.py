@@ -127,7 +127,7 @@ def write_records() -> Bytes:
         posteriors={"a": {"count": 2.0, "mean": 0.5}},
         plan_hash="h",
     )
-    letter = DeadLetter(
+    dead_letter = DeadLetter(
         topic="web.clicks",
         partition=0,
         offset=5,
@@ -143,7 +143,7 @@ def write_records() -> Bytes:
         window_end_ms=3_000,
     )
     prediction, outcome = a_prediction("p1", 1_000), _outcome("o1", "p1", 1_100)
-    records: list[Record] = [prediction, outcome, example, closing("p1", 1_000, 1.0), epoch, letter]
+    records: list[Record] = [prediction, outcome, example, closing("p1", 1_000, 1.0), epoch, dead_letter]
     return [record.to_bytes() for record in records]
 
 
