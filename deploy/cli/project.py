@@ -45,6 +45,7 @@ def apply(
         apply_plan,
         compile_project,
         describe_changes,
+        describe_topic_settings,
         refuse_unsafe_changes,
     )
 
@@ -53,4 +54,6 @@ def apply(
         refuse_unsafe_changes(settings, wanted)
     typer.echo(describe_changes(settings, wanted.plan))
     apply_plan(settings, wanted.plan)
+    for line in describe_topic_settings(settings, wanted.plan):
+        typer.echo(line, err=True)
     typer.echo(f"applied plan {wanted.plan.hash[:12]} of project '{wanted.plan.project}'")

@@ -6,7 +6,8 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.deploy.commands.topics import ensure_topics
+from headrace.deploy.commands.topic_settings import repair_commands
+from headrace.deploy.commands.topics import ensure_topics, misconfigured_topics
 from headrace.deploy.settings import Settings
 from headrace.featurestore.compile.definition import Definition
 from headrace.featurestore.compile.feature_parts import FeatureParts
@@ -78,6 +79,16 @@ def apply_plan(settings: Settings, plan: Plan) -> None:
         settings.topic_partitions,
     )
     PlanStore(settings.redis, plan.project).save(plan)
+
+
+def describe_topic_settings(settings: Settings, plan: Plan) -> list[str]:
+    """Describe which settings of existing topics differ, and the commands that put them right."""
+    kafka = settings.kafka_access
+    differences = misconfigured_topics(kafka, plan)
+    if not differences:
+        return []
+    commands = repair_commands(kafka, differences)
+    return [*map(str, differences), "To put that right:", *(f"  {command}" for command in commands)]
 
 
 def describe_changes(settings: Settings, wanted: Plan) -> str:

@@ -1,8 +1,4 @@
-"""The topics of a plan: made where they are missing, checked where they exist, until all have leaders.
-
-Every topic made here keeps its records for ever (`retention.ms=-1`). Their timestamps are event time, and
-the broker deletes by timestamp: replayed history would be gone within minutes.
-"""
+"""The topics of a plan: made where they are missing, checked where they exist, until all have leaders."""
 
 from __future__ import annotations
 
@@ -14,6 +10,14 @@ from dataclasses import dataclass, field
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import ClusterMetadata, NewTopic, TopicMetadata
 
+from headrace.deploy.commands.topic_settings import (
+    COMPACT,
+    COMPACT_LATER,
+    KEEP,
+    LARGE,
+    SettingDifference,
+    differing_settings,
+)
 from headrace.deploy.local.mock_kafka import CLUSTER_ID_PREFIX
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
 from headrace.schemas.feature_specs import SourceSpec
@@ -22,11 +26,6 @@ from headrace.schemas.router_specs import RouterSpec
 from headrace.schemas.topics import RouterTopics, SourceTopics
 from headrace.streams.connections.kafka import Kafka, servers_of
 from headrace.streams.connections.kafka_admin import REQUEST_S, KafkaAdmin
-
-_KEEP = {"retention.ms": "-1"}
-# A crash inside a checkpoint is made good from the values before it: they must not be compacted away at once.
-_COMPACT = {"cleanup.policy": "compact", "min.compaction.lag.ms": "600000"}
-_LARGE = {"max.message.bytes": str(8 << 20)}  # these hold a whole range, a key's state, a record in base64
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,8 @@ def internal_topics(plan: Plan, partitions: Mapping[str, int]) -> list[TopicSpec
         Event topic to its partition count.
     """
     specs = [
-        TopicSpec(plan.topics.dead_letters, 1, _KEEP | _LARGE),
-        TopicSpec(plan.topics.late, 1, _KEEP | _LARGE),
+        TopicSpec(plan.topics.dead_letters, 1, KEEP | LARGE),
+        TopicSpec(plan.topics.late, 1, KEEP | LARGE),
     ]
     for source in plan.sources:
         specs += _of_source(plan.topics.source(source.name), source, partitions[source.topic])
@@ -63,25 +62,25 @@ def internal_topics(plan: Plan, partitions: Mapping[str, int]) -> list[TopicSpec
 
 
 def _of_source(topics: SourceTopics, source: SourceSpec, partitions: int) -> Iterator[TopicSpec]:
-    state = _COMPACT | _LARGE
+    state = COMPACT | LARGE
     yield TopicSpec(topics.changelog, partitions, state)
     if source.shards:
-        yield TopicSpec(topics.shuffle, source.shards, _KEEP | _LARGE)
+        yield TopicSpec(topics.shuffle, source.shards, KEEP | LARGE)
         yield TopicSpec(topics.shuffle_changelog, source.shards, state)
 
 
 def _of_router(topics: RouterTopics, router: RouterSpec) -> Iterator[TopicSpec]:
-    yield TopicSpec(topics.predictions, router.partitions, _KEEP)
-    yield TopicSpec(topics.outcomes, router.partitions, _KEEP)
-    yield TopicSpec(topics.closings, router.partitions, _KEEP)
-    yield TopicSpec(topics.join_changelog, router.partitions, _COMPACT | _LARGE)
-    yield TopicSpec(topics.examples, 1, _KEEP)
-    yield TopicSpec(topics.epochs, 1, _KEEP)
+    yield TopicSpec(topics.predictions, router.partitions, KEEP)
+    yield TopicSpec(topics.outcomes, router.partitions, KEEP)
+    yield TopicSpec(topics.closings, router.partitions, KEEP)
+    yield TopicSpec(topics.join_changelog, router.partitions, COMPACT_LATER | LARGE)
+    yield TopicSpec(topics.examples, 1, KEEP)
+    yield TopicSpec(topics.epochs, 1, KEEP)
 
 
 def _declared(plan: Plan) -> list[TopicSpec]:
     """Return the event topics whose partition count the repository declares."""
-    return [TopicSpec(s.topic, s.partitions, _KEEP) for s in plan.sources if s.partitions is not None]
+    return [TopicSpec(s.topic, s.partitions, KEEP) for s in plan.sources if s.partitions is not None]
 
 
 def all_topics(plan: Plan, event_partitions: int, topic_partitions: Mapping[str, int]) -> dict[str, int]:
@@ -133,7 +132,7 @@ def ensure_topics(
     try:
         missing = set(event_topics(plan)) - cluster.metadata().topics.keys()
         wanted = all_topics(plan, event_partitions, topic_partitions or {})
-        cluster.create([TopicSpec(name, wanted[name], _KEEP) for name in missing])
+        cluster.create([TopicSpec(name, wanted[name], KEEP) for name in missing])
         counts = {name: len(cluster.led(name).partitions) for name in event_topics(plan)}
         _check(_declared(plan), cluster.metadata())
         inner = internal_topics(plan, counts)
@@ -145,6 +144,24 @@ def ensure_topics(
     except KafkaException as error:
         raise cluster.unavailable(error) from error
     return counts | {spec.name: spec.partitions for spec in inner}
+
+
+def misconfigured_topics(kafka: Kafka, plan: Plan) -> list[SettingDifference]:
+    """Return the settings of internal topics that differ from those they are made with.
+
+    None of librdkafka's built-in broker, which has no settings.
+
+    Raises
+    ------
+    ServiceUnavailable
+        When the brokers do not answer.
+    """
+    known = KafkaAdmin(kafka).metadata()
+    if str(known.cluster_id).startswith(CLUSTER_ID_PREFIX):
+        return []
+    counts = {name: 1 for name in event_topics(plan)}
+    specs = [spec for spec in internal_topics(plan, counts) if spec.name in known.topics]
+    return differing_settings(kafka, {spec.name: spec.config for spec in specs})
 
 
 def _check(wanted: list[TopicSpec], existing: ClusterMetadata) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from headrace.deploy.commands.topics import all_topics, ensure_topics
+from headrace.deploy.commands.topic_settings import repair_commands
+from headrace.deploy.commands.topics import all_topics, ensure_topics, misconfigured_topics
 from headrace.deploy.local.mock_kafka import MockKafka
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
 from headrace.schemas.feature_specs import SourceSpec
@@ -132,3 +133,30 @@ def test_on_the_built_in_broker_a_count_it_cannot_make_is_an_error(mock: MockKaf
 def test_no_broker_is_an_error_that_names_the_address(free_port: int, project: str) -> None:
     with pytest.raises(ServiceUnavailable, match=f"127.0.0.1:{free_port}.*HEADRACE_KAFKA"):
         ensure_topics(f"127.0.0.1:{free_port}", plan_of(project), timeout_s=1)
+
+
+def test_an_existing_topic_with_other_settings_is_told_of_with_a_command(
+    kafka_bootstrap: str, project: str
+) -> None:
+    plan, changelog = plan_of(project), topics.changelog(project, "clicks")
+    create(kafka_bootstrap, f"{project}-clicks", 4)
+    create(kafka_bootstrap, changelog, 4)
+    ensure_topics(kafka_bootstrap, plan)
+    found = misconfigured_topics(kafka_bootstrap, plan)
+    assert {one.topic for one in found} == {changelog}
+    by_key = {one.key: (one.found, one.wanted) for one in found}
+    assert by_key["cleanup.policy"] == ("delete", "compact")
+    assert by_key["max.message.bytes"] == ("1048588", "8388608")
+    assert str(found[0]) == f"topic '{changelog}' has cleanup.policy=delete, wanted is compact"
+    (command,) = repair_commands(kafka_bootstrap, found)
+    assert f"--topic {changelog} --add-config cleanup.policy=compact,segment.bytes=16777216" in command
+
+
+def test_topics_that_were_made_here_are_as_wanted(kafka_bootstrap: str, project: str) -> None:
+    plan = plan_of(project)
+    ensure_topics(kafka_bootstrap, plan)
+    assert misconfigured_topics(kafka_bootstrap, plan) == []
+
+
+def test_the_built_in_broker_has_no_settings(mock: MockKafka, project: str) -> None:
+    assert misconfigured_topics(mock.bootstrap, plan_of(project)) == []
