@@ -3,8 +3,8 @@
 Logs keep everything: their records' timestamps are event time, and the broker deletes by timestamp, so that
 replayed history would be gone within minutes.
 
-Changelogs keep the last value of each key. A broker's defaults leave them uncompacted for a week or a GiB, while
-a restore reads all that is there. These keep them at about twice the live state and one segment.
+Changelogs keep the last value of each key. A broker's defaults leave them uncompacted for a week or a GiB,
+while a restore reads all that is there. These keep them at about twice the live state and one segment.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KEEP = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1
 LARGE = {_MESSAGE: str(8 << 20)}  # these hold a whole range, a key's state, a record in base64
 COMPACT = {
     "cleanup.policy": "compact",  # not also "delete": a quiet key's state would be lost with its age
-    # The cleaner leaves the segment that is written to alone: the part that is never compacted is one of these.
+    # The cleaner leaves the segment that is written to alone: so much is never compacted.
     "segment.bytes": str(16 << 20),
     "segment.ms": "600000",  # also where little is written
     "min.cleanable.dirty.ratio": "0.5",  # of superseded records; less has the cleaner copy more often

@@ -15,8 +15,8 @@ from headrace.schemas.errors import StateError
 from headrace.streams.state.partition import Entry, PartitionState
 
 FILE = Encoding(
-    version=1,
-    older=(UNVERSIONED,),
+    version=2,  # of the keys in it; the file itself is that of version 1
+    older=(UNVERSIONED, 1),
     remedy="finish the backfill with that version, or remove the folder",
 )
 

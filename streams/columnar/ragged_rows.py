@@ -95,35 +95,42 @@ class RaggedRows:
         """Memory that is held."""
         return self.size.nbytes + self._at.nbytes + sum(slab.cells.nbytes for slab in self._slabs)
 
-    def pack(self, places: Whole) -> list[bytes]:
-        """Rows of places of shape (n, depth) as n byte strings: the lengths, then the entries."""
-        size, entries = self.gather(places.ravel())
-        size = size.reshape(places.shape)
-        ends = np.cumsum(size.sum(axis=1) * self.dtype.itemsize).tolist()
-        raw, lengths, step = entries.tobytes(), size.astype("<u2").tobytes(), 2 * places.shape[1]
+    def pack(self, places: Whole, counts: Whole) -> list[bytes]:
+        """Return rows as n byte strings: the lengths, then the entries.
+
+        Parameters
+        ----------
+        places
+            One string after the other.
+        counts
+            Of how many places each string is, shape (n,).
+        """
+        size, entries = self.gather(places)
+        ends = np.cumsum(counts)
+        bounds = _bounds(size, ends) * self.dtype.itemsize
+        raw, lengths = entries.tobytes(), size.astype("<u2").tobytes()
+        heads = [0, *(2 * ends).tolist()]
         return [
-            lengths[n * step : (n + 1) * step] + raw[start:end]
-            for n, (start, end) in enumerate(zip([0, *ends], ends, strict=False))
+            lengths[head[0] : head[1]] + raw[body[0] : body[1]]
+            for head, body in zip(pairwise(heads), pairwise(bounds.tolist()), strict=True)
         ]
 
-    def unpack(self, places: Whole, raw: NDArray[np.uint8], starts: Whole) -> Whole:
-        """Take up what `pack` wrote, for n rows of places that are at `starts` in some bytes; returns where
-        each ends.
+    def unpack(self, places: Whole, counts: Whole, raw: NDArray[np.uint8], starts: Whole) -> Whole:
+        """Take up n strings that `pack` wrote, which are at `starts` in some bytes; returns where each ends.
 
         Raises
         ------
         ValueError
             When the bytes are none of `pack`'s.
         """
-        heads = starts + 2 * places.shape[1]
+        heads = starts + 2 * counts
         if (heads > len(raw)).any():
             raise ValueError("a row ends before its lengths do")
-        cells = raw[starts[:, None] + np.arange(2 * places.shape[1])]
-        size = cells.view("<u2").astype(np.int64)
-        lengths = size.sum(axis=1) * self.dtype.itemsize
+        size = raw[spans(starts, 2 * counts)].view("<u2").astype(np.int64)
+        lengths = np.diff(_bounds(size, np.cumsum(counts))) * self.dtype.itemsize
         if (heads + lengths > len(raw)).any() or size.max(initial=0) > self.most:
             raise ValueError("a row ends before its entries do")
-        self.replace(places.ravel(), size.ravel(), raw[spans(heads, lengths)].view(self.dtype))
+        self.replace(places, size, raw[spans(heads, lengths)].view(self.dtype))
         return np.asarray(heads + lengths)
 
     def _by_slab(self, size: Whole) -> Iterator[tuple[_Slab, Whole]]:
@@ -168,3 +175,8 @@ def spans(starts: Whole, lengths: Whole) -> Whole:
     found: Whole = np.repeat(starts - before, lengths)
     found += np.arange(len(found))
     return found
+
+
+def _bounds(size: Whole, ends: Whole) -> Whole:
+    """Return where entries begin and end, of groups of rows that end there: shape (n + 1,)."""
+    return np.concatenate(([0], np.cumsum(size)))[np.concatenate(([0], ends))]

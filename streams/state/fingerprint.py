@@ -11,8 +11,7 @@ from headrace.schemas.plan import Plan
 from headrace.streams.aggregations import aggregation_of
 from headrace.streams.aggregations.accumulator import Held
 
-STATE_LAYOUT = 1  # version of the state of a key: the order of its arrays, whatever they hold
-# Of the first layout: definitions that were hashed before codes went into the hash keep their state.
+# Definitions that were hashed before codes went into the hash keep their state.
 _FIRST_CODES = frozenset(
     {
         "Buckets", "Counted", "Earliest", "Greatest", "Latest", "Least", "Precision", "Quanta", "Recent",
@@ -34,8 +33,7 @@ def definition_of(plan: Plan, source: SourceSpec) -> str:
     held = [each for view in plan.views_of(source.name) for each in _held(view)]
     formats = sorted({each.kind.state_format for each in held} - {1})
     codes = sorted({code for each in held for code in each.codes} - _FIRST_CODES)
-    layout = [f"layout {number}" for number in {STATE_LAYOUT} - {1}]
-    text = json.dumps([events, views, *formats, *codes, *layout, *refusing], sort_keys=True)
+    text = json.dumps([events, views, *formats, *codes, *refusing], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -26,8 +26,8 @@ from headrace.streams.state.view_group import ViewGroup
 MAX_PARTITIONS = 4096  # of an event topic: ties between partitions are broken by (offset, partition)
 
 POSITION = Encoding(
-    version=1,
-    older=(UNVERSIONED,),
+    version=2,  # with it came another layout of the keys, which tell it themselves
+    older=(UNVERSIONED, 1),
     remedy="run workers of that version; or delete the changelog topics and the consumer group, so that "
     "workers of this one read the event topic from its beginning",
 )
@@ -91,6 +91,7 @@ class PartitionState(ABC):
         self.next_offset = 0
         self.bind(None)
         self.clock_ms: int | None = None
+        self._position_clock_ms: int | None = None  # of the position that is in the changelog
         self.last_record_ms: int | None = None
         self._prefix = f"k|{definition}|".encode()
         self._position_key = f"p|{definition}".encode()
@@ -164,9 +165,10 @@ class PartitionState(ABC):
         gone: list[Entry] = []
         for name, group in self.groups.items():
             prefix = self._prefix + name.encode() + b"|"
-            entries += [(prefix + key, state) for key, state in group.snapshot()]
+            entries += [(prefix + key, state) for key, state in group.snapshot(self._position_clock_ms)]
             gone += [(prefix + key, None) for key in group.take_freed()]
         entries.append((self._position_key, self._encoded_position()))
+        self._position_clock_ms = self._position()["clock_ms"]
         return entries + gone
 
     def restore(self, entries: Iterable[Entry]) -> None:
@@ -201,6 +203,7 @@ class PartitionState(ABC):
 
     def _restored(self, raw: bytes | None) -> None:
         clock_ms = None if raw is None else self._take_position(self._decoded_position(raw))
+        self._position_clock_ms = clock_ms
         for group in self.groups.values():
             group.restored(clock_ms)
 

@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from headrace.streams.aggregations.accumulator import Dtype, Held, accumulators_of
@@ -152,19 +153,86 @@ class Ring:
         kept = [(name, rows) for name, rows in found if rows is not None]
         return [rows for _, rows in sorted(kept, key=itemgetter(0))]
 
-    def pack(self, slots: NDArray[np.int64]) -> list[list[bytes]]:
-        """Return the rows of varying length of each slot, as bytes."""
-        places = slots[:, None] * self.depth + np.arange(self.depth)
-        return [rows.pack(places) for rows in self.ragged()]
+    def held(self, slots: NDArray[np.int64], since_ms: int | None) -> NDArray[np.bool_]:
+        """Return which positions hold a tile that had not left every window at a clock, shape (n, depth).
+
+        Without a clock all that hold a tile.
+        """
+        first = EMPTY + 1 if since_ms is None else self.first_tile(self.windows_ms[-1], since_ms)
+        return np.asarray(self.tiles[slots] >= first)
+
+    def pack(
+        self, slots: NDArray[np.int64], held: NDArray[np.bool_], counts: NDArray[np.int64]
+    ) -> list[list[bytes]]:
+        """Return tiles of slots as bytes: cells, then each kind of rows of varying length.
+
+        Parameters
+        ----------
+        slots
+            Shape (n,).
+        held
+            Which positions, shape (n, depth).
+        counts
+            How many of each slot.
+        """
+        row, positions = np.nonzero(held)
+        rows = slots[row]
+        cells = np.empty(len(rows), self._cell())
+        most = 2 * len(rows) > held.size  # then whole rows are copied sooner than single tiles
+        for number, values in enumerate(self.arrays()):
+            cells[str(number)] = values[slots][held] if most else values[rows, positions]
+        raw, ends = cells.tobytes(), (np.cumsum(counts) * cells.itemsize).tolist()
+        parts = [raw[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        places = rows * self.depth + positions
+        return [parts, *(kind.pack(places, counts) for kind in self.ragged())]
 
     def unpack(
-        self, slots: NDArray[np.int64], raw: NDArray[np.uint8], starts: NDArray[np.int64]
+        self,
+        slots: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        raw: NDArray[np.uint8],
+        starts: NDArray[np.int64],
     ) -> NDArray[np.int64]:
-        """Inverse of `pack`, from bytes on; returns where the rows of each slot end."""
-        places = slots[:, None] * self.depth + np.arange(self.depth)
+        """Replace all tiles of slots by those that `pack` wrote, from `starts` on; returns where they end.
+
+        Raises
+        ------
+        ValueError
+            When the bytes are none of `pack`'s.
+        """
+        cell = self._cell()
+        if ((counts < 0) | (counts > self.depth)).any():
+            raise ValueError("a state has another number of tiles than its ring")
+        ends = starts + counts * cell.itemsize
+        if (ends > len(raw)).any():
+            raise ValueError("a state ends before its tiles do")
+        self.clear(slots)
+        rows = np.repeat(slots, counts)
+        if not len(rows):
+            return self.unpack_ragged(rows, counts, raw, ends)
+        first = np.repeat(starts - (np.cumsum(counts) - counts) * cell.itemsize, counts)
+        cells = sliding_window_view(raw, cell.itemsize)[first + np.arange(len(rows)) * cell.itemsize]
+        tiles = np.ascontiguousarray(cells).view(cell)[:, 0]
+        positions = tiles["0"] % self.depth
+        for number, values in enumerate(self.arrays()):
+            values[rows, positions] = tiles[str(number)]
+        return self.unpack_ragged(rows * self.depth + positions, counts, raw, ends)
+
+    def unpack_ragged(
+        self,
+        places: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        raw: NDArray[np.uint8],
+        starts: NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        """Take up rows of varying length at places of tiles; returns where those of each slot end."""
         for rows in self.ragged():
-            starts = rows.unpack(places, raw, starts)
+            starts = rows.unpack(places, counts, raw, starts)
         return starts
+
+    def _cell(self) -> np.dtype[Any]:
+        """A tile in the changelog: its number, then what it holds."""
+        return np.dtype([(str(n), a.dtype, a.shape[2:]) for n, a in enumerate(self.arrays())])
 
     def reindex(self, slots: NDArray[np.int64]) -> None:
         """Rebuild the bookkeeping of tiles after a restore; `slots` are all that have a key."""

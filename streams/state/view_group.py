@@ -138,11 +138,15 @@ class ViewGroup:
         """
         return self._slots.take_freed()
 
-    def snapshot(self) -> Iterator[tuple[bytes, bytes]]:
-        """Return encoded key and state of every key changed since the last snapshot."""
+    def snapshot(self, since_ms: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Return encoded key and state of every key changed since the last snapshot.
+
+        Tiles that had left every window at the clock `since_ms` are left out. That is the clock of the
+        position before: a restart may go back to it.
+        """
         slots = self._slots.take_dirty()
         if len(slots):
-            states = encode_states(self._slots.applied, self._rings, slots)
+            states = encode_states(self._slots.applied, self._rings, slots, since_ms)
             yield from zip(self._slots.encoded(slots), states, strict=True)
 
     def load(self, items: Mapping[bytes, bytes | None]) -> None:

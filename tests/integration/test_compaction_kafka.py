@@ -25,7 +25,7 @@ TOPIC = "changelog"
 
 
 @pytest.fixture
-def kafka(tmp_path: Path) -> Iterator[KafkaServer]:
+def kafka(servers: None, tmp_path: Path) -> Iterator[KafkaServer]:
     server = KafkaServer(tmp_path / "kafka")
     server.start()
     yield server
@@ -46,7 +46,7 @@ def on_disk(directory: Path) -> int:
     return sum(file.stat().st_size for file in directory.glob("*.log"))
 
 
-async def test_after_many_rewrites_the_log_is_near_the_live_state_and_restores_the_same(
+def test_after_many_rewrites_the_log_is_near_the_live_state_and_restores_the_same(
     kafka: KafkaServer, tmp_path: Path
 ) -> None:
     config = COMPACT | {"segment.bytes": str(SEGMENT), "compression.type": "uncompressed"}
@@ -57,7 +57,7 @@ async def test_after_many_rewrites_the_log_is_near_the_live_state_and_restores_t
     producer = LogProducer(kafka.bootstrap)
     for _ in range(CHECKPOINTS):
         producer.send_all(TOPIC, 0, entries)
-        await producer.flush()
+        producer.flush_blocking()
     folder = tmp_path / "kafka" / "data" / f"{TOPIC}-0"
     bound, deadline = 3 * live + 2 * SEGMENT, time.monotonic() + 60
     assert CHECKPOINTS * live > 2 * bound

@@ -138,7 +138,8 @@ def test_no_broker_is_an_error_that_names_the_address(free_port: int, project: s
 def test_an_existing_topic_with_other_settings_is_told_of_with_a_command(
     kafka_bootstrap: str, project: str
 ) -> None:
-    plan, changelog = plan_of(project), topics.changelog(project, "clicks")
+    plan = plan_of(project)
+    changelog = plan.topics.source("clicks").changelog
     create(kafka_bootstrap, f"{project}-clicks", 4)
     create(kafka_bootstrap, changelog, 4)
     ensure_topics(kafka_bootstrap, plan)

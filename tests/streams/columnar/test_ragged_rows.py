@@ -38,13 +38,13 @@ def test_rows_are_what_was_put_there_last_also_after_a_restore(steps, cleared):
     assert held(rows) == [model[place] for place in range(12)]
     restored = RaggedRows(np.uint32, MOST)
     restored.reserve(12)
-    places = np.arange(12).reshape(-1, DEPTH)
-    packed = rows.pack(places)
+    places, counts = np.arange(12), np.full(12 // DEPTH, DEPTH)
+    packed = rows.pack(places, counts)
     ends = np.cumsum([len(raw) for raw in packed])
     raw = np.frombuffer(b"".join(packed), np.uint8)
-    assert (restored.unpack(places, raw, np.concatenate(([0], ends[:-1]))) == ends).all()
+    assert (restored.unpack(places, counts, raw, np.concatenate(([0], ends[:-1]))) == ends).all()
     assert held(restored) == held(rows)
-    assert restored.pack(places) == packed
+    assert restored.pack(places, counts) == packed
 
 
 def test_memory_is_that_of_what_is_held_and_given_back():
