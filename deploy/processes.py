@@ -97,7 +97,9 @@ def run_serve(settings: Settings) -> None:
 
 
 def worker_config(settings: Settings) -> WorkerConfig:
-    return WorkerConfig(**vars(_faust_config(settings)), idle_ms=settings.idle_ms)
+    return WorkerConfig(
+        **vars(_faust_config(settings)), checkpoint_ms=settings.checkpoint_ms, idle_ms=settings.idle_ms
+    )
 
 
 def join_config(settings: Settings) -> JoinConfig:
@@ -115,7 +117,6 @@ def serve_config(settings: Settings) -> ServeConfig:
 def _faust_config(settings: Settings) -> FaustConfig:
     return FaustConfig(
         **vars(_consumer_config(settings)),
-        checkpoint_ms=settings.checkpoint_ms,
         session_timeout_ms=settings.session_timeout_ms,
         log_level=settings.log_level,
         schema_registry=_registry(settings),

@@ -63,7 +63,7 @@ class Settings(BaseSettings):
         None, description="key that authenticates model artifacts, 32 characters or more"
     )
     checkpoint_ms: int = Field(
-        FaustConfig.checkpoint_ms, ge=10, description="longest time between two checkpoints"
+        WorkerConfig.checkpoint_ms, ge=10, description="longest time between two checkpoints of a worker"
     )
     fetch_wait_ms: int = Field(
         FaustConfig.fetch_wait_ms,

@@ -14,7 +14,7 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,7 +25,8 @@ from headrace.schemas.errors import ModelError, UnknownNameError
 from headrace.streams.durable_files import write_atomically
 
 ARTIFACT = Encoding(
-    version=2,
+    version=3,
+    older=(2,),  # without the marks of its partitions
     remedy="load it with that version, or remove the file to train again",
     error=ModelError,
 )
@@ -122,11 +123,14 @@ class Artifact:
         The river estimator.
     memory
         What its trainer needs to go on, besides the model; see `headrace.learners.training.trainer`.
+    marks
+        State of the `PartitionClocks` of the examples; None of an artifact from before marks had partitions.
     """
 
     header: ModelHeader
     model: Any
     memory: bytes = field(default=b"", repr=False)
+    marks: Mapping[str, Any] | None = None
 
 
 class ModelStore:
@@ -216,13 +220,16 @@ class ModelStore:
         body = file.read(lengths[0] + lengths[1])
         signature = file.read(_SIGNATURE)
         self._verify(what, prefix + body, signature)
-        header = ModelHeader(**json.loads(body[: lengths[0]]))
+        raw = json.loads(body[: lengths[0]])
+        marks = raw.pop("marks", None)
+        header = ModelHeader(**raw)
         if (header.name, header.version) != (name, version):
             raise ModelError(f"the file of {name}@{version} holds {header.name}@{header.version}; restore it")
-        return Artifact(header, load_model(body[lengths[0] :])), signature
+        return Artifact(header, load_model(body[lengths[0] :]), marks=marks), signature
 
     def _encode(self, artifact: Artifact) -> bytes:
-        header, model = json.dumps(vars(artifact.header)).encode(), dump_model(artifact.model)
+        header = json.dumps(vars(artifact.header) | {"marks": artifact.marks}).encode()
+        model = dump_model(artifact.model)
         memory = artifact.memory
         head = _MAGIC + _LENGTHS.pack(len(header), len(model), len(memory)) + header + model
         signature = self._sign(head)

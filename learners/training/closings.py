@@ -83,6 +83,10 @@ class ClosingConsumer:
         current = self._keeper.current
         yield Sample("train_epoch", "Number of the newest epoch", {"router": current.router}, current.epoch)
 
+    def reach(self, partition: int, offset: int) -> None:
+        """Advance to `offset`: no record is left before."""
+        self._keeper.reach(partition, offset)
+
     def begin(self) -> None:
         """Put the newest epoch of the restored state in force."""
         self.tick()

@@ -15,7 +15,7 @@ from headrace.learners.models.store import ModelHeader, ModelStore
 from headrace.learners.project import Project
 from headrace.learners.training.dead_letters import DeadLetters
 from headrace.learners.training.trainer import Trainer
-from headrace.schemas.marks import mark_time_ms
+from headrace.schemas.marks import Mark, read_mark
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example, misfit
 from headrace.schemas.router_specs import RouterSpec
@@ -28,8 +28,8 @@ class ExampleConsumer:
     """Trains the arms of a router on its examples, in offset order.
 
     Each learner goes on from its own newest artifact and passes over examples that it has learned. A version
-    is published when a time mark crosses a multiple of the router's `publish_ms`, and when `publish_every_s`
-    of wall clock have passed since the last version and something was learned.
+    is published when the marks of all partitions cross a multiple of the router's `publish_ms`, and when
+    `publish_every_s` of wall clock have passed since the last version and something was learned.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class ExampleConsumer:
 
     @property
     def clock_ms(self) -> int | None:
-        """Event time that the learner furthest behind has reached; None before the first time mark."""
+        """Event time that the learner furthest behind has reached; None before marks of all partitions."""
         clocks = [trainer.mark_ms for trainer in self._trainers]
         return None if None in clocks else min(clock for clock in clocks if clock is not None)
 
@@ -123,7 +123,7 @@ class ExampleConsumer:
         offset = int(message.offset() or 0)
         value = message.value()
         if value is None:
-            self._mark(offset, mark_time_ms(message.headers()))
+            self._mark(offset, read_mark(message.headers()))
             return
         try:
             example = Example.model_validate_json(value)
@@ -137,12 +137,12 @@ class ExampleConsumer:
             if (raised := trainer.take(offset, example)) is not None:
                 self._dead_letters.send(message, f"learner '{trainer.name}' raised {raised}", "invalid")
 
-    def _mark(self, offset: int, time_ms: int | None) -> None:
-        if time_ms is None:
+    def _mark(self, offset: int, mark: Mark | None) -> None:
+        if mark is None:
             self.reach(offset + 1)
             return
         every_ms = self._router.publish_ms
-        crossed = [trainer for trainer in self._trainers if trainer.mark(offset, time_ms, every_ms)]
+        crossed = [trainer for trainer in self._trainers if trainer.mark(offset, mark, every_ms)]
         self._publish([trainer for trainer in crossed if trainer.unpublished])
         self._announce_learned()  # at once: with the next example it would have to wait for its version
 

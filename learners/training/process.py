@@ -205,8 +205,11 @@ class TrainProcess:
     def _on_error(self, message: Message, error: KafkaError) -> None:
         """Handle an error. The end of a partition is one: no record is left before it, after any gaps."""
         if error.code() == KafkaError._PARTITION_EOF:
+            offset, partition = int(message.offset() or 0), int(message.partition() or 0)
             if message.topic() in self._examples:
-                self._examples[str(message.topic())].reach(int(message.offset() or 0))
+                self._examples[str(message.topic())].reach(offset)
+            else:
+                self._closings[str(message.topic())].reach(partition, offset)
         elif error.fatal() or error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             raise ServiceUnavailable(
                 f"topic '{message.topic()}' cannot be read on from offset {message.offset()}: {error.str()}. "

@@ -17,7 +17,7 @@ from headrace.learners.models.scoring import score_and_learn
 from headrace.learners.models.state_digest import state_digest
 from headrace.learners.models.store import Artifact, ModelHeader, PublishedVersion
 from headrace.learners.training.seen_ids import SeenIds
-from headrace.schemas.marks import crosses
+from headrace.schemas.marks import Mark, PartitionClocks, crosses
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example
 
@@ -50,7 +50,7 @@ class Trainer:
     first_ms, last_ms
         Bounds of the event times learned; None before the first example.
     mark_ms
-        The last time mark, epoch milliseconds; None before the first.
+        The event time that marks of all partitions have reached, epoch milliseconds; None before that.
     major, minor
         The version published last; minor is -1 before the first of a definition.
     """
@@ -72,6 +72,7 @@ class Trainer:
         self.first_ms: int | None = None
         self.last_ms: int | None = None
         self.mark_ms: int | None = None
+        self._marks = PartitionClocks()
         self._parent = previous.version if previous else None
         self._validation, self._seen = ProgressiveValidation(), SeenIds()
 
@@ -82,6 +83,7 @@ class Trainer:
         self.offset, self.examples = header.offset, header.examples
         self.poisoned, self.duplicates = header.poisoned, header.duplicates
         self.first_ms, self.last_ms, self.mark_ms = header.first_ms, header.last_ms, header.mark_ms
+        self._marks = PartitionClocks(latest.marks or {"all": header.mark_ms})
         self._parent = header.version
         validation_end = _LENGTH.size + _LENGTH.unpack_from(latest.memory)[0]
         self._validation = ProgressiveValidation.from_bytes(latest.memory[_LENGTH.size : validation_end])
@@ -129,13 +131,13 @@ class Trainer:
         self.first_ms = ts_ms if self.first_ms is None else min(self.first_ms, ts_ms)
         self.last_ms = ts_ms if self.last_ms is None else max(self.last_ms, ts_ms)
 
-    def mark(self, offset: int, time_ms: int, every_ms: int) -> bool:
-        """Advance to a time mark. True when it crosses a multiple of `every_ms`; 0: never."""
+    def mark(self, offset: int, mark: Mark, every_ms: int) -> bool:
+        """Advance to a time mark. True when `mark_ms` crosses a multiple of `every_ms`; 0: never."""
         if offset < self.offset:
             return False
         self.offset = offset + 1
-        before, self.mark_ms = self.mark_ms, max(time_ms, self.mark_ms or time_ms)
-        return every_ms > 0 and crosses(before, self.mark_ms, every_ms)
+        before, self.mark_ms = self.mark_ms, self._marks.advance(mark)
+        return every_ms > 0 and self.mark_ms is not None and crosses(before, self.mark_ms, every_ms)
 
     def reach(self, offset: int) -> None:
         """Advance to `offset`: nothing is left to learn before."""
@@ -163,9 +165,8 @@ class Trainer:
         )
         self._parent, self.unpublished = header.version, 0
         validation = self._validation.to_bytes()
-        return Artifact(
-            header, self.model, _LENGTH.pack(len(validation)) + validation + self._seen.to_bytes()
-        )
+        memory = _LENGTH.pack(len(validation)) + validation + self._seen.to_bytes()
+        return Artifact(header, self.model, memory, self._marks.encode())
 
     def describe(self, header: ModelHeader) -> PublishedVersion:
         """Return the version of a checkpoint for the lineage. Nothing may have been learned since."""

@@ -1,16 +1,16 @@
-"""What the join writes, and in which order.
+"""A partition of the join that a process has, and what one transaction makes durable of it.
 
-Soon after every input: examples and closings, then the marks that speak of them; once those are in the log,
-the progress. At a checkpoint, behind that: the keys touched since the last one, each partition's position
-last; once those are in the log, the acknowledgements.
+The transaction holds the examples and closings that have come out, the marks that speak of them, the dead
+letters, the keys touched, the position, and the offsets of both inputs. Once it is committed, the progress
+tells of it.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -22,36 +22,52 @@ from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.join.input import feed_record, refused_dead_letter
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.release import Released
-from headrace.streams.join.state import (
-    INPUTS,
-    POSITION,
-    Input,
-    Position,
-    changelog_key,
-    encode_key,
-    reached_headers,
-)
+from headrace.streams.join.state import INPUTS, POSITION, Input, Position, changelog_key, encode_key
 from headrace.streams.join.wire_format import closing_json, example_json
-from headrace.streams.log.offset_producer import OffsetProducer
+from headrace.streams.log.transactions import Records
 from headrace.streams.progress import Progress, counts_key, progress_field, progress_key
+
+End = Callable[[str, int, int], int]  # topic, partition, a known end: the end by what was delivered
+PastGap = Callable[[str, int, int], int]  # topic, partition, next offset: see `RangeReader.past_gap`
+
+
+@dataclass(frozen=True)
+class CheckpointBatch:
+    """What one transaction makes durable of a partition.
+
+    Attributes
+    ----------
+    records
+        In the order in which they are to stand in their partitions.
+    messages
+        Ranges from which they follow, to acknowledge.
+    committed
+        To be called once the transaction is committed.
+    """
+
+    records: Sequence[Records]
+    messages: Sequence[Any]
+    committed: Callable[[], None]
 
 
 @dataclass
 class JoinPartition:
-    """A partition of a router that this process has, and what waits to be written.
+    """A partition of a router that this process has.
 
     Attributes
     ----------
     ends
-        End offsets of the outputs after what was written last.
-    heard
-        Whether there was input since then.
-    messages
-        Ranges to acknowledge with the next checkpoint.
+        End offsets of the outputs ``examples`` and ``closings``.
+    past_gap
+        Tells the end of an input behind its last record.
+    committed
+        The position as of the last transaction.
+    messages, dead_letters
+        Ranges and dead letters since then.
+    marked_ms
+        The clock that was sent last with what it speaks of.
     ranges
         How many ranges of each input were taken in.
-    written
-        The position up to which what follows is in the outputs; None before anything was written.
     """
 
     project: str
@@ -59,156 +75,110 @@ class JoinPartition:
     partition: int
     join: PartitionJoin
     ends: dict[str, int]
-    heard: bool = False
+    past_gap: PastGap
+    committed: Position = field(init=False)
     messages: list[Any] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
-    sent_ms: int | None = None  # the clock up to which everything it speaks of has been sent
+    marked_ms: int | None = field(init=False)
     ranges: Counter[Input] = field(default_factory=Counter)
-    written: Position | None = None
+    _published: Mapping[Input, int] | None = None
+
+    def __post_init__(self) -> None:
+        self.committed, self.marked_ms = self.join.position(), self.join.released_ms
 
     @cached_property
     def topics(self) -> RouterTopics:
         """Topics of the router."""
         return RouterTopics(self.project, self.router.name)
 
-    @property
-    def visible_position(self) -> Position:
-        """Up to where what follows is in the outputs; while a replay holds it back, how far that is."""
-        return self.join.position(self.ends) if self.written is None or self.join.replaying else self.written
-
     def topic(self, source: Input) -> str:
         return self.topics.input(source)
 
-    def feed(self, source: Input, message: Any) -> int:
-        """Take in a range; the number of its records."""
+    def visible_offset(self, source: Input) -> int:
+        """The end of the prefix of an input from which all is in the outputs."""
+        return self.past_gap(self.topic(source), self.partition, self.committed.next_offsets[source])
+
+    def feed(self, source: Input, message: Any) -> None:
+        """Take in a range."""
         for record in message.value:
             dead_letter = feed_record(self.join, source, self.topic(source), self.partition, record)
             if dead_letter is not None:
                 self.dead_letters.append(dead_letter)
         self.messages.append(message)
-        self.heard = True
         self.ranges[source] += 1
-        return len(message.value)
 
-    def take_replayed(self) -> list[Any]:
-        """Ranges that cannot be acknowledged before a replay has ended, which ends with records to come."""
-        if not self.join.replaying:
-            return []
-        messages, self.messages = self.messages, []
-        return messages
-
-    def cut(self, checkpoint: bool) -> Cut | None:
-        """What is new to be written; None when there is nothing, or not yet."""
-        if not (self.messages if checkpoint else self.heard) or self.join.replaying:
+    def take_batch(self) -> CheckpointBatch | None:
+        """What has come of the ranges since the last call; None without one."""
+        if not self.messages:
             return None
-        self.heard = False
+        messages, self.messages = self.messages, []
+        position, released = self.join.position(), self.join.take_released()
+        records = [self._dead_letters(released), *self._outputs(released), *self._marks(position)]
+        records.append(self._changelog(position))
+
+        def committed() -> None:
+            self.committed = position
+
+        return CheckpointBatch([batch for batch in records if batch.entries], messages, committed)
+
+    def _dead_letters(self, released: Released) -> Records:
         dead_letters, self.dead_letters = self.dead_letters, []
-        released = self.join.take_released()
         dead_letters += [
             refused_dead_letter(r, self.topic(r.input), self.partition) for r in released.refused
         ]
-        cut = Cut(self, self.join.position({}), released, dead_letters)
-        return self._with_state(cut) if checkpoint else cut
-
-    def _with_state(self, cut: Cut) -> Cut:
-        messages, self.messages = self.messages, []
-        touched = self.join.take_touched()
-        states = [
-            (changelog_key(key), encode_key(state) if state else None) for key, state in touched.items()
+        entries = [
+            (f"{one.topic}/{one.partition}/{one.offset}".encode(), one.to_bytes()) for one in dead_letters
         ]
-        return replace(cut, states=states, messages=messages)
+        return Records(ProjectTopics(self.project).dead_letters, 0, entries)
+
+    def _outputs(self, released: Released) -> Iterator[Records]:
+        examples = [(e.prediction.key.encode(), example_json(e)) for e in released.examples]
+        yield Records(self.topics.examples, 0, examples)
+        closings = [(c.prediction.key.encode(), closing_json(c)) for c in released.closings]
+        yield Records(self.topics.closings, self.partition, closings)
+
+    def _marks(self, position: Position) -> Iterator[Records]:
+        """The clock, if it has advanced over something: the end of a refresh is for the closings, the end of
+        what one version learns for the examples. Where no mark publishes (0), each tells how far they are."""
+        router, clock_ms = self.router, position.released_ms
+        before_ms, self.marked_ms = self.marked_ms, clock_ms
+        if clock_ms is None:
+            return
+        headers = mark_headers(clock_ms, self.partition, router.partitions)
+        if crosses(before_ms, clock_ms, router.refresh_ms):
+            yield Records(self.topics.closings, self.partition, _MARK, mark_headers(clock_ms))
+        if crosses(before_ms, clock_ms, router.publish_ms or 1):
+            yield Records(self.topics.examples, 0, _MARK, headers)
+
+    def _changelog(self, position: Position) -> Records:
+        """The keys touched and, last, the position."""
+        entries = [
+            (changelog_key(key), encode_key(state) if state else None)
+            for key, state in self.join.take_touched().items()
+        ]
+        entries.append((POSITION, position.encode()))
+        return Records(self.topics.join_changelog, self.partition, entries)
+
+    def updates(self, end: End) -> Iterator[HashUpdate]:
+        """Progress and counts, if they have advanced since the last call; may ask Kafka, and block."""
+        offsets = {source: self.visible_offset(source) for source in INPUTS}
+        if offsets == self._published:
+            return
+        name, counts = self.router.name, json.dumps(asdict(self.committed.counts))
+        examples, closings = self.topics.examples, self.topics.closings
+        self.ends = {
+            "examples": end(examples, 0, self.ends["examples"]),
+            "closings": end(closings, self.partition, self.ends["closings"]),
+        }
+        out = {f"{examples}|0": self.ends["examples"], f"{closings}|{self.partition}": self.ends["closings"]}
+        progress = {
+            progress_field("join", self.topic(source), self.partition): Progress(offset, out).encode()
+            for source, offset in offsets.items()
+        }
+        log, prefix = f"join|{name}|{self.partition}", sum(offsets.values())  # each of them only advances
+        yield HashUpdate(progress_key(self.project), log, prefix, progress)
+        yield HashUpdate(counts_key(self.project), log, prefix, {log: counts})
+        self._published = offsets
 
 
-@dataclass(frozen=True)
-class Cut:
-    """What is written of one partition; `states` and `messages` at a checkpoint only."""
-
-    of: JoinPartition
-    position: Position
-    released: Released
-    dead_letters: list[DeadLetter]
-    states: list[tuple[bytes, bytes | None]] = field(default_factory=list)
-    messages: list[Any] = field(default_factory=list)
-
-
-class JoinWriter:
-    """Writes cuts.
-
-    Parameters
-    ----------
-    project
-        Names the topics.
-    producer
-        Where everything goes; the caller flushes after each call.
-    """
-
-    def __init__(self, project: str, producer: OffsetProducer) -> None:
-        self._project, self._producer = project, producer
-        self._dead_letters = ProjectTopics(project).dead_letters
-        self._marked_ms: dict[str, int] = {}  # router to the last mark among its examples
-
-    def send_outputs(self, cuts: Sequence[Cut]) -> None:
-        """Dead letters, examples and closings."""
-        for cut in cuts:
-            topics, partition = cut.of.topics, cut.of.partition
-            headers = reached_headers(partition, cut.position.next_offsets)
-            for dead_letter in cut.dead_letters:
-                key = f"{dead_letter.topic}/{dead_letter.partition}/{dead_letter.offset}".encode()
-                self._producer.send(self._dead_letters, 0, key, dead_letter.to_bytes())
-            for example in cut.released.examples:
-                key = example.prediction.key.encode()
-                self._producer.send(topics.examples, 0, key, example_json(example), headers)
-            for closing in cut.released.closings:
-                key = closing.prediction.key.encode()
-                self._producer.send(topics.closings, partition, key, closing_json(closing), headers)
-
-    def send_marks(self, cuts: Sequence[Cut], owned: Sequence[JoinPartition]) -> None:
-        """The clocks that advanced, behind what they released: the closings hear of the end of a refresh, the
-        examples of the end of what one version learns. `owned` are all partitions of this process."""
-        for cut in cuts:
-            clock, of = cut.position.released_ms, cut.of
-            before, of.sent_ms = of.sent_ms, clock
-            if clock is not None and crosses(before, clock, of.router.refresh_ms):
-                where = of.topics.closings, of.partition
-                self._producer.send(*where, None, None, mark_headers(clock))
-        for router in {cut.of.router.name: cut.of.router for cut in cuts}.values():
-            clocks = [one.sent_ms for one in owned if one.router.name == router.name]
-            known = [clock for clock in clocks if clock is not None]
-            marked_ms = self._marked_ms.get(router.name)
-            # Where no mark publishes (0), each of them still tells how far the examples are.
-            if len(known) == router.partitions and crosses(marked_ms, min(known), router.publish_ms or 1):
-                self._marked_ms[router.name] = min(known)
-                where = RouterTopics(self._project, router.name).examples, 0
-                self._producer.send(*where, None, None, mark_headers(min(known)))
-
-    def written(self, cuts: Sequence[Cut]) -> Iterator[HashUpdate]:
-        """Progress and counts, now that the outputs are in the log."""
-        for cut in cuts:
-            of, name = cut.of, cut.of.router.name
-            of.ends = {
-                "examples": self._producer.end(of.topics.examples, 0, of.ends["examples"]),
-                "closings": self._producer.end(of.topics.closings, of.partition, of.ends["closings"]),
-            }
-            log, offsets = f"join|{name}|{of.partition}", cut.position.next_offsets
-            counts = {log: json.dumps(asdict(cut.position.counts))}
-            prefix = sum(offsets.values())  # each of them only advances
-            yield HashUpdate(progress_key(self._project), log, prefix, dict(_progress(of, offsets)))
-            yield HashUpdate(counts_key(self._project), log, prefix, counts)
-
-    def send_changelog(self, cuts: Sequence[Cut]) -> None:
-        """Touched keys and, last, the position, which says where the outputs end."""
-        for cut in cuts:
-            of = cut.of
-            position = replace(cut.position, ends=of.ends)
-            for key, value in [*cut.states, (POSITION, position.encode())]:
-                self._producer.send(of.topics.join_changelog, of.partition, key, value)
-
-
-def _progress(of: JoinPartition, next_offsets: Mapping[Input, int]) -> Iterator[tuple[str, str]]:
-    out = {
-        f"{of.topics.examples}|0": of.ends["examples"],
-        f"{of.topics.closings}|{of.partition}": of.ends["closings"],
-    }
-    for source in INPUTS:
-        name = progress_field("join", of.topic(source), of.partition)
-        yield name, Progress(next_offsets[source], out).encode()
+_MARK = [(None, None)]

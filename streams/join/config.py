@@ -10,25 +10,21 @@ from headrace.streams.runtime.config import FaustConfig
 
 @dataclass(frozen=True, kw_only=True)
 class JoinConfig(FaustConfig):
-    """How a join runs. A checkpoint comes with the next input after `checkpoint_ms`.
+    """How a join runs.
 
     Attributes
     ----------
     gather_ms
-        Records are joined and given out so long after the first of them.
-    checkpoint_records
-        A checkpoint also comes after this many records.
-    pause_ms
-        A checkpoint comes at once when no record came for so long.
+        A transaction begins so long after the first record that is in none, or when the one before it has
+        ended.
     instance_id
         Makes the process a static member of its group: one that is started again under the same id has its
-        partitions back at once. Empty for none.
+        partitions back at once. Empty for none. No two processes may have the same.
     archive
-        Directory for the Parquet archive of examples, one folder per router; None keeps none.
+        Directory for the Parquet archive of examples, one folder per router; None keeps none. Holds all
+        examples, whichever process joined them: one process with it is enough, and no two may share it.
     """
 
     gather_ms: int = 2
-    checkpoint_records: int = 2000
-    pause_ms: int = 250
     instance_id: str = ""
     archive: Path | None = None

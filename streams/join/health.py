@@ -30,8 +30,7 @@ def input_health(project: str, joins: Joins) -> Iterator[PartitionHealth]:
             if part is None:
                 yield PartitionHealth(*where, restoring=assigned.restoring)
             else:
-                position = part.visible_position
-                offset, clock_ms = position.next_offsets[source], position.clocks[source]
+                offset, clock_ms = part.visible_offset(source), part.committed.clocks[source]
                 yield PartitionHealth(
                     *where, offset, assigned.restoring, clock_ms, ranges=part.ranges[source]
                 )
@@ -52,7 +51,7 @@ def join_samples(joins: Joins) -> Iterator[Sample]:
     """What became of predictions and outcomes."""
     for (router, partition), assigned in joins:
         if (part := assigned.restored) is not None:
-            yield from _of_join(router, partition, part.visible_position.counts)
+            yield from _of_join(router, partition, part.committed.counts)
 
 
 def label_samples(intakes: OutcomeIntakes) -> Iterator[Sample]:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import RecordError
-from headrace.schemas.marks import mark_time_ms
+from headrace.schemas.marks import read_mark
 from headrace.schemas.records import Outcome, misfit
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.release import Refused
@@ -44,10 +44,10 @@ def refused_dead_letter(refused: Refused, topic: str, partition: int) -> DeadLet
 
 def _feed(join: PartitionJoin, source: Input, record: LogRecord) -> None:
     if record.value is None:
-        time_ms = mark_time_ms(record.headers)
-        if time_ms is None:
+        mark = read_mark(record.headers)
+        if mark is None:
             raise RecordError("a record without a value that is no time mark")
-        join.mark(source, time_ms, record.offset)
+        join.mark(source, mark, record.offset)
     elif source == "predictions":
         join.predict(_parsed(LoggedPrediction.read, record.value), record.offset)
     else:

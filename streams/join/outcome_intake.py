@@ -1,9 +1,10 @@
-"""The outcomes of one router: from every partition of its event topic to its outcomes topic."""
+"""The outcomes of one router: from the partitions of its event topic to its outcomes topic."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 from headrace.schemas.errors import DefinitionError
@@ -14,19 +15,22 @@ from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import partition_count
 from headrace.streams.connections.redis_updates import HashUpdate
-from headrace.streams.join.outcome_reader import MarkForwarder, OutcomeReader
-from headrace.streams.log.offset_producer import OffsetProducer
+from headrace.streams.join.outcome_reader import OutcomeReader
 from headrace.streams.log.partitioner import partition_for
 from headrace.streams.log.reader import end_offset, read_log
 from headrace.streams.log.records import LogRecords
+from headrace.streams.log.transactions import Records
 from headrace.streams.progress import Progress, counts_key, progress_field, progress_key
 from headrace.streams.runtime.restoring import Restoring
 
+End = Callable[[str, int, int], int]
+
 
 class OutcomeIntake:
-    """Reads event partitions and sends outcomes and marks on.
+    """Reads event partitions and gives outcomes and marks out.
 
-    Its state lies in the join's changelog, partition 0, so that clocks and counts outlive a restart.
+    Its state lies in the join's changelog, partition 0, by event partition: each process writes that of the
+    partitions it has.
 
     Parameters
     ----------
@@ -34,85 +38,96 @@ class OutcomeIntake:
         Which outcomes; the router must declare where they come from.
     kafka
         How to reach Kafka.
-    producer
-        Where they are sent; the caller flushes.
     """
 
-    def __init__(self, plan: Plan, router: RouterSpec, kafka: Kafka, producer: OffsetProducer) -> None:
+    def __init__(self, plan: Plan, router: RouterSpec, kafka: Kafka) -> None:
         if router.outcome is None:
             raise DefinitionError(
                 "learners.py", f"router '{router.name}'", "it declares no outcome", "Give it one, or use HTTP"
             )
         self.router, self.source = router, plan.source(router.outcome.source)
-        self._spec, self._kafka, self._producer = router.outcome, kafka, producer
+        self._project, self._spec, self._kafka = plan.project, router.outcome, kafka
         topics = plan.topics.router(router.name)
         self._changelog, self._outcomes = topics.join_changelog, topics.outcomes
         self._readers: dict[int, OutcomeReader] = {}
-        self._marks = MarkForwarder(0)
+        self._marked_ms: dict[int, int] = {}
         self._ends: dict[int, int] = {}
-        self._unsaved: dict[int, bytes] = {}
+        self._records: list[Records] = []
+        self._touched: set[int] = set()
+        self._committed: dict[int, tuple[int, str]] = {}  # next offset and counts, not published yet
 
     def restore(self, restoring: Restoring) -> None:
-        """Read the state of all event partitions; blocks, until `restoring` is abandoned."""
+        """Read the state of all event partitions; blocks, until `restoring` is abandoned.
+
+        A transaction that the last owner of one has open is waited for.
+        """
         count = partition_count(self._kafka, self.source.topic)
         self._readers = {n: OutcomeReader(self.source, self._spec, n) for n in range(count)}
         by_key = {self._key(n): reader for n, reader in self._readers.items()}
-        for message in read_log(self._kafka, self._changelog, 0):
+        end = end_offset(self._kafka, self._changelog, 0, committed=False)
+        for message in read_log(self._kafka, self._changelog, 0, until=end):
             restoring.check()
             if message.key() in by_key and message.value() is not None:
                 by_key[message.key()].restore(message.value())
-        self._marks = MarkForwarder(count)
-        self._marks.hear({n: reader.clock_ms for n, reader in self._readers.items()})
-        self._unsaved.clear()
+        self._committed = {n: self._visible(n) for n, reader in self._readers.items() if reader.next_offset}
         every = range(self.router.partitions)
-        self._ends = {n: end_offset(self._kafka, self._outcomes, n) for n in every}
+        self._ends = {n: end_offset(self._kafka, self._outcomes, n, committed=False) for n in every}
 
-    def send_outcomes(self, partition: int, records: LogRecords) -> None:
-        """Send what a range of an event partition gives."""
-        reader = self._readers[partition]
-        for item in reader.read(records):
+    def read(self, partition: int, records: LogRecords) -> None:
+        """Take a range of an event partition in."""
+        self._touched.add(partition)
+        outcomes: dict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
+        for item in self._readers[partition].read(records):
             if isinstance(item, Outcome):
                 key = item.key.encode()
-                target = partition_for(key, self.router.partitions)
-                self._producer.send(self._outcomes, target, key, item.to_bytes())
-            else:
-                self._send_mark(self._marks.forward(partition, item))
-        self._marks.hear({partition: reader.clock_ms})
+                outcomes[partition_for(key, self.router.partitions)].append((key, item.to_bytes()))
+            elif item.clock_ms > self._marked_ms.get(partition, item.clock_ms - 1):
+                self._marked_ms[partition] = item.clock_ms
+                self._give_out(outcomes)
+                self._mark(partition, item.clock_ms)
+        self._give_out(outcomes)
 
-    def keep_state(self, partition: int) -> None:
-        """Keep the state of an event partition for `send_states`, once its outcomes are in the log."""
-        self._unsaved[partition] = self._readers[partition].encode()
+    def _give_out(self, outcomes: dict[int, list[tuple[bytes, bytes]]]) -> None:
+        self._records += [Records(self._outcomes, target, entries) for target, entries in outcomes.items()]
+        outcomes.clear()
 
-    def send_states(self) -> None:
-        """Send the states that were kept."""
-        for partition, state in self._unsaved.items():
-            self._producer.send(self._changelog, 0, self._key(partition), state)
-        self._unsaved.clear()
+    def _mark(self, partition: int, time_ms: int) -> None:
+        """Tell every partition of the outcomes how far this one of the events is, behind its outcomes."""
+        headers = mark_headers(time_ms, partition, len(self._readers))
+        every = range(self.router.partitions)
+        self._records += [Records(self._outcomes, target, [(None, None)], headers) for target in every]
 
-    def progress(self, partition: int) -> Progress:
-        """How far the partition is, and where the outcomes topic ends."""
-        ends = {n: self._producer.end(self._outcomes, n, end) for n, end in self._ends.items()}
-        out = {f"{self._outcomes}|{n}": end for n, end in ends.items()}
-        return Progress(self._readers[partition].next_offset, out)
+    def take_batch(self) -> tuple[list[Records], Callable[[], None]]:
+        """Outcomes, marks and states since the last call, and what to call once they are committed."""
+        records, self._records = self._records, []
+        touched, self._touched = sorted(self._touched), set()
+        if touched:
+            states = [(self._key(partition), self._readers[partition].encode()) for partition in touched]
+            records.append(Records(self._changelog, 0, states))
+        visible = {partition: self._visible(partition) for partition in touched}
+        return records, lambda: self._committed.update(visible)
+
+    def updates(self, end: End) -> Iterator[HashUpdate]:
+        """Progress and counts that have advanced since the last call; may ask Kafka, and block."""
+        committed, self._committed = self._committed, {}
+        if not committed:
+            return
+        self._ends = {n: end(self._outcomes, n, known) for n, known in self._ends.items()}
+        out = {f"{self._outcomes}|{n}": offset for n, offset in self._ends.items()}
+        name, topic = self.router.name, self.source.topic
+        for partition, (offset, counts) in committed.items():
+            log = progress_field("outcomes", topic, partition, name)
+            progress = {log: Progress(offset, out).encode()}
+            yield HashUpdate(progress_key(self._project), log, offset, progress)
+            counted = {f"outcomes|{name}|{topic}|{partition}": counts}
+            yield HashUpdate(counts_key(self._project), log, offset, counted)
 
     def reader(self, partition: int) -> OutcomeReader:
         return self._readers[partition]
 
-    def _send_mark(self, time_ms: int | None) -> None:
-        if time_ms is not None:
-            for target in range(self.router.partitions):
-                self._producer.send(self._outcomes, target, None, None, mark_headers(time_ms))
+    def _visible(self, partition: int) -> tuple[int, str]:
+        reader = self._readers[partition]
+        return reader.next_offset, json.dumps(asdict(reader.counts))
 
     def _key(self, partition: int) -> bytes:
         return f"intake|{self.source.topic}|{partition}".encode()
-
-
-def intake_published(project: str, intakes: Sequence[OutcomeIntake], partition: int) -> Iterator[HashUpdate]:
-    """Progress and counts of one partition of the event topic of these."""
-    for intake in intakes:
-        name, topic, reader = intake.router.name, intake.source.topic, intake.reader(partition)
-        log = progress_field("outcomes", topic, partition, name)
-        progress = {log: intake.progress(partition).encode()}
-        counts = {f"outcomes|{name}|{topic}|{partition}": json.dumps(asdict(reader.counts))}
-        yield HashUpdate(progress_key(project), log, reader.next_offset, progress)
-        yield HashUpdate(counts_key(project), log, reader.next_offset, counts)

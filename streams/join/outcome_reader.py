@@ -8,7 +8,7 @@ put on the dead-letter topic; here they are only counted.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -154,39 +154,6 @@ class OutcomeReader:
 
     def _id(self, record: LogRecord) -> str:
         return f"{self._source.topic}/{self._partition}/{record.offset}"
-
-
-class MarkForwarder:
-    """Turns the marks of all partitions of an event topic into one ascending clock.
-
-    The clock is the least of the partitions', so that a mark never runs ahead of the records of a slower
-    partition. A partition that was never heard of holds it back.
-
-    Parameters
-    ----------
-    partitions
-        How many the event topic has.
-    """
-
-    def __init__(self, partitions: int) -> None:
-        self._partitions = partitions
-        self._clocks: dict[int, int] = {}
-        self._forwarded_ms: int | None = None
-
-    def hear(self, clocks: Mapping[int, int | None]) -> None:
-        """Clocks of partitions, by records or by a restore."""
-        self._clocks.update({partition: ms for partition, ms in clocks.items() if ms is not None})
-
-    def forward(self, partition: int, mark: ClockMark) -> int | None:
-        """The mark to pass on because of a mark of this partition, if any."""
-        self.hear({partition: mark.clock_ms})
-        if len(self._clocks) < self._partitions:
-            return None
-        least = min(self._clocks.values())
-        if self._forwarded_ms is not None and least <= self._forwarded_ms:
-            return None
-        self._forwarded_ms = least
-        return least
 
 
 def _text(value: Any) -> str:

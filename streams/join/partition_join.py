@@ -20,15 +20,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
+from headrace.schemas.marks import Mark, PartitionClocks
 from headrace.schemas.records import Closing, Example, Outcome, Prediction
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.join.labels import FOLDS
-from headrace.streams.join.release import REASONS, TOO_OLD, Refused, Released, Replay
+from headrace.streams.join.release import REASONS, TOO_OLD, Refused, Released
 from headrace.streams.join.state import (
     INPUTS,
     Arrived,
     Counts,
-    Emitted,
     Fate,
     Input,
     KeyState,
@@ -50,20 +50,16 @@ class PartitionJoin:
         Its wait, and what it does with missing and repeated outcomes.
     snapshot
         State to continue from.
-    emitted
-        What is in the output topics already, behind the snapshot's position. Until both inputs are as far
-        again nothing is given out, then what is missing.
     """
 
-    def __init__(
-        self, router: RouterSpec, snapshot: Snapshot | None = None, emitted: Emitted | None = None
-    ) -> None:
+    def __init__(self, router: RouterSpec, snapshot: Snapshot | None = None) -> None:
         snapshot = snapshot or Snapshot()
         self._router, self._wait_ms, position = router, router.wait_ms, snapshot.position
         self.next_offsets: dict[Input, int] = dict(
             position.next_offsets if position else dict.fromkeys(INPUTS, 0)
         )
         self.clocks: dict[Input, int | None] = dict(position.clocks if position else dict.fromkeys(INPUTS))
+        self._marks = {name: PartitionClocks(position.marks[name] if position else None) for name in INPUTS}
         self.released_ms: int | None = position.released_ms if position else None
         self.counts = replace(position.counts) if position else Counts()
         self._keys: dict[str, KeyState] = dict(snapshot.keys)
@@ -75,13 +71,6 @@ class PartitionJoin:
                 self._time_prediction(key, waiting)
             for arrived in state.outcomes.values():
                 self._time_outcome(key, arrived)
-        self._replay = Replay(emitted) if emitted else None
-        self._catch_up()
-
-    @property
-    def replaying(self) -> bool:
-        """Whether it still repeats what was done before a crash; its state must not be stored meanwhile."""
-        return self._replay is not None
 
     @property
     def clock_ms(self) -> int | None:
@@ -89,10 +78,11 @@ class PartitionJoin:
         predictions, outcomes = self.clocks["predictions"], self.clocks["outcomes"]
         return None if predictions is None or outcomes is None else min(predictions, outcomes)
 
-    def position(self, ends: Mapping[str, int]) -> Position:
+    def position(self) -> Position:
         """Where the partition stands now."""
+        marks = {name: clocks.encode() for name, clocks in self._marks.items()}
         counts = replace(self.counts)
-        return Position(dict(self.next_offsets), dict(self.clocks), self.released_ms, counts, ends)
+        return Position(dict(self.next_offsets), dict(self.clocks), self.released_ms, counts, marks)
 
     def take_released(self) -> Released:
         """What has come out since the last call."""
@@ -104,9 +94,9 @@ class PartitionJoin:
         touched, self._touched = sorted(self._touched), set()
         return {key: self._keys.get(key) for key in touched}
 
-    def mark(self, source: Input, time_ms: int, offset: int) -> None:
-        """Event time has reached `time_ms` in this input."""
-        self._read(source, offset, time_ms)
+    def mark(self, source: Input, mark: Mark, offset: int) -> None:
+        """Event time has advanced in what this input is made of."""
+        self._read(source, offset, self._marks[source].advance(mark))
 
     def skip(self, source: Input, offset: int) -> None:
         """A record that could not be read."""
@@ -194,7 +184,7 @@ class PartitionJoin:
 
     def _offer(self, waiting: Waiting, label: float, ts_ms: int) -> None:
         assert waiting.prediction is not None
-        if self._replay is None and waiting.examples and waiting.label == label:
+        if waiting.examples and waiting.label == label:
             return
         suffix = f"#{waiting.examples}" if waiting.examples else ""
         example = Example(
@@ -203,9 +193,6 @@ class PartitionJoin:
             label=label,
             label_ts_ms=ts_ms,
         )
-        if self._replay is not None:
-            self._replay.examples[waiting.prediction_id] = (waiting, example)
-            return
         waiting.examples, waiting.label = waiting.examples + 1, label
         self.counts.examples += 1
         self._released.examples.append(example)
@@ -215,7 +202,6 @@ class PartitionJoin:
         if time_ms is not None:
             self.clocks[source] = _later(self.clocks[source], time_ms)
         self._advance()
-        self._catch_up()
 
     def _advance(self) -> None:
         clock = self.clock_ms
@@ -233,8 +219,7 @@ class PartitionJoin:
                 self._expire(state.outcomes[name])
             else:
                 self._forget(key, state, due_ms)
-        if self._replay is None:
-            self.released_ms = clock
+        self.released_ms = clock
 
     def _close(self, state: KeyState, waiting: Waiting, due_ms: int) -> None:
         prediction, label = waiting.prediction, self._label(state, waiting)
@@ -246,8 +231,8 @@ class PartitionJoin:
         self.counts.pending -= 1
         self.counts.add(status)
         value, ts_ms = label or (None, None)
-        out = (self._replay or self._released).closings
-        out.append(Closing(prediction=prediction, status=status, label=value, label_ts_ms=ts_ms))
+        closing = Closing(prediction=prediction, status=status, label=value, label_ts_ms=ts_ms)
+        self._released.closings.append(closing)
         waiting.prediction = None
 
     def _expire(self, arrived: Arrived) -> None:
@@ -291,29 +276,6 @@ class PartitionJoin:
         if arrived.fate == "parked":
             heapq.heappush(self._timers, (ends_ms, _EXPIRE, arrived.outcome.outcome_id, key))
         heapq.heappush(self._timers, (ends_ms + self._wait_ms, _FORGET, "", key))
-
-    def _catch_up(self) -> None:
-        """End a replay once the inputs are as far as they had been, and give out what is missing."""
-        replay = self._replay
-        if replay is None or any(self.next_offsets[name] < replay.emitted.reached[name] for name in INPUTS):
-            return
-        self._replay = None
-        for waiting, example in replay.examples.values():
-            self._offer_missing(waiting, example, replay.emitted)
-        done = replay.emitted.closings
-        missing = [c for c in replay.closings if c.prediction.prediction_id not in done]
-        self._released.closings.extend(missing)
-        self.released_ms = self.clock_ms
-
-    def _offer_missing(self, waiting: Waiting, example: Example, emitted: Emitted) -> None:
-        out = emitted.examples.get(waiting.prediction_id)
-        if out is not None:
-            self.counts.examples += out[0] - waiting.examples
-            waiting.examples, waiting.label = out
-        closed, waiting.prediction = waiting.prediction is None, example.prediction
-        self._offer(waiting, example.label, example.label_ts_ms)
-        if closed:
-            waiting.prediction = None
 
 
 def _later(clock: int | None, time_ms: int) -> int:

@@ -1,8 +1,9 @@
 """The join process: outcome intake and log-and-wait join of every router of a plan, on Faust.
 
-One process per project. More may run in its group: partitions are shared out, predictions and outcomes of
-one number together; but marks, which need the clocks of all partitions, are passed on only by a process
-that has all of them.
+Any number of processes share the partitions, predictions and outcomes of one number together. Soon after an
+input, each commits what follows from it in one transaction: outputs, state, and the offsets that were read.
+Kafka refuses that of a process whose partitions the group has given to others. Then it drops them, and
+whoever has them goes on from the last transaction.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from typing import Any
 
 from headrace.schemas.errors import HeadraceError, StateError
@@ -17,14 +19,15 @@ from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.redis_hashes import HashPublisher
-from headrace.streams.join.checkpoint import Cut, JoinPartition, JoinWriter
+from headrace.streams.join.checkpoint import JoinPartition
 from headrace.streams.join.config import JoinConfig
 from headrace.streams.join.example_archive import ParquetArchive
 from headrace.streams.join.health import event_health, input_health, join_samples, label_samples
 from headrace.streams.join.outcome_intakes import OutcomeIntakes, outcome_topics
-from headrace.streams.join.restore import restore_join
+from headrace.streams.join.restore import output_ends, restore_join
 from headrace.streams.join.state import INPUTS, Input
 from headrace.streams.log.offset_producer import OffsetProducer
+from headrace.streams.log.transactions import PartitionsLost
 from headrace.streams.runtime.app import add_agent, die, guarded, range_app, run_app
 from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.health import ProcessHealth
@@ -34,7 +37,7 @@ from headrace.streams.runtime.writer_schemas import WriterSchemas
 
 _log = logging.getLogger(__name__)
 
-_IDLE_S = 1.0  # without anything to save, the loop that saves goes round so often
+_IDLE_S = 1.0  # without input, the loop that commits goes round so often
 
 
 class JoinProcess:
@@ -57,17 +60,15 @@ class JoinProcess:
         self._config = config or JoinConfig()
         self._publisher = HashPublisher(redis_url)
         self._inputs = dict(self._input_topics())
-        self._producer = OffsetProducer(kafka)
+        self._group = f"headrace.{plan.project}.join"
+        self._producer = OffsetProducer(kafka, self._group, self._config.session_timeout_ms)
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
-        self._writer = JoinWriter(plan.project, self._producer)
-        self._writing: asyncio.Task[None] | None = None
-        self._arrived, self._unsaved_records, self._saved_s = asyncio.Event(), 0, 0.0
+        self._committing: asyncio.Task[None] | None = None
+        self._arrived, self._ending = asyncio.Event(), False
         self._checkpoint_s = time.monotonic()  # when the last one ended
         self._app = self._build_app()
         self._assignment: Assignment[tuple[str, int], JoinPartition] = Assignment(self._app, self._restore)
-        self._intakes = OutcomeIntakes(
-            self._app, plan, kafka, self._publisher, self._writer_schemas, OffsetProducer(kafka)
-        )
+        self._intakes = OutcomeIntakes(self._app, plan, kafka, self._writer_schemas)
 
     def run(self) -> None:
         """Block until SIGTERM or SIGINT; what was read is written out and acknowledged first.
@@ -96,7 +97,7 @@ class JoinProcess:
         joins, intakes = self._assignment.items(), self._intakes
         return ProcessHealth(
             (*input_health(self._plan.project, joins), *event_health(intakes)),
-            self._writing is not None,
+            self._committing is not None,
             time.monotonic() - self._checkpoint_s,
             "redis" if self._publisher.waiting else waiting,
             (*join_samples(joins), *label_samples(intakes)),
@@ -124,13 +125,14 @@ class JoinProcess:
 
     def _build_app(self) -> Any:
         app = range_app(
-            f"headrace.{self._plan.project}.join",
+            self._group,
             self._kafka,
             self._config.session_timeout_ms,
             self._config.fetch_wait_ms,
             "range",  # predictions and outcomes of one number together
             self._config.instance_id,
             owner=self,
+            transactional=True,
         )
         app.on_before_shutdown.connect(self._on_shutdown, weak=False)
         add_agent(app, "join", list(self._inputs), self._on_input)
@@ -139,15 +141,15 @@ class JoinProcess:
         return app
 
     def assigned(self, partitions: set[Any]) -> None:
-        """Begin to restore the partitions of an assignment, and to write what they give.
+        """Begin to restore the partitions of an assignment, and to commit what they give.
 
         Raises
         ------
         StateError
             When predictions and outcomes of one number are not together.
         """
-        if self._writing is None:
-            self._writing = asyncio.create_task(guarded(self._write_forever()))
+        if self._committing is None:
+            self._committing = asyncio.create_task(guarded(self._commit_forever()))
         inputs = {tp for tp in partitions if tp.topic in self._inputs}
         self._intakes.assign((tp.topic, tp.partition) for tp in partitions - inputs)
         for tp in inputs:
@@ -160,7 +162,9 @@ class JoinProcess:
         self._assignment.revoke(self._name(tp) for tp in partitions if tp.topic in self._inputs)
 
     def lost(self, partitions: set[Any]) -> None:
-        """Drop partitions that others have."""
+        """Drop partitions that others have, and what is not committed of them."""
+        lost = sorted(f"{tp.topic}[{tp.partition}]" for tp in partitions)
+        _log.warning("lost %s: the group has given them to others", ", ".join(lost))
         self.revoked(partitions)
 
     def _name(self, tp: Any) -> tuple[str, int]:
@@ -181,96 +185,69 @@ class JoinProcess:
         """Nothing waits to be acknowledged: end what Faust would wait two seconds for."""
         self._assignment.abandon_restores()
         self._intakes.abandon_restores()
-        if self._writing is not None:
-            self._writing.cancel()
+        if self._committing is not None:
+            self._ending = True
+            self._arrived.set()
+            await self._committing
 
     async def _restore(self, name: tuple[str, int], restoring: Restoring) -> JoinPartition:
         project, partition = self._plan.project, name[1]
         router = next(one for one in self._plan.routers if one.name == name[0])
-        join, ends = await _in_thread(restore_join, self._kafka, project, router, partition, restoring)
-        again = ", repeating what a crash interrupted" if join.replaying else ""
-        _log.info("join %s[%d]: restored, positions %s%s", router.name, partition, join.next_offsets, again)
-        return JoinPartition(project, router, partition, join, ends, sent_ms=join.released_ms)
+        join = await asyncio.to_thread(restore_join, self._kafka, project, router, partition, restoring)
+        ends = await asyncio.to_thread(output_ends, self._kafka, project, router.name, partition)
+        _log.info("join %s[%d]: restored, positions %s", router.name, partition, join.next_offsets)
+        return JoinPartition(project, router, partition, join, ends, self._app.consumer.past_gap)
 
     async def _on_input(self, message: Any) -> None:
         router, source = self._inputs[message.topic]
-        part = await self._assignment.of(message, (router.name, message.partition))
-        if part is not None:
-            self._came(part.feed(source, message))
-
-    def _came(self, records: int) -> None:
-        self._unsaved_records += records
-        self._arrived.set()
-
-    async def _write_forever(self) -> None:
-        while True:
-            idle = await self._pause()
-            self._release_replayed()
-            if idle:
-                if self._unsaved_records or self._intakes.unsaved:
-                    await self._intakes.save()
-                    await self._write(checkpoint=True)
-            else:
-                await asyncio.sleep(self._config.gather_ms / 1000)
-                due = self._is_due()
-                await self._write(checkpoint=due)
-                if not due:
-                    continue
-                await self._intakes.save()
-            self._checkpoint_s = time.monotonic()
-
-    async def _pause(self) -> bool:
-        """Wait for input; True when none comes for a while."""
-        wait_s = self._config.pause_ms / 1000 if self._unsaved_records else _IDLE_S
-        try:
-            await asyncio.wait_for(self._arrived.wait(), wait_s)
-        except TimeoutError:
-            return True
-        return False
-
-    def _is_due(self) -> bool:
-        waited_s = asyncio.get_running_loop().time() - self._saved_s
-        return (
-            waited_s >= self._config.checkpoint_ms / 1000
-            or self._unsaved_records >= self._config.checkpoint_records
-        )
-
-    async def _write(self, checkpoint: bool) -> None:
-        """Give out what has been joined; at a checkpoint save it too, and acknowledge what was read."""
-        self._arrived.clear()
-        if checkpoint:
-            self._unsaved_records, self._saved_s = 0, asyncio.get_running_loop().time()
-        owned = self._assignment.restored()
-        cuts = [cut for cut in (part.cut(checkpoint) for part in owned) if cut is not None]
-        if not cuts:
-            return
-        self._writer.send_outputs(cuts)
-        self._writer.send_marks(cuts, owned)
-        await _in_thread(self._finish, cuts, checkpoint)
-        for cut in cuts:
-            cut.of.written = cut.position
-        for message in (message for cut in cuts for message in cut.messages):
-            self._app.consumer.ack(message)
-
-    def _release_replayed(self) -> None:
-        """No more records come before a stop or a rebalance: whoever is next begins the replay again."""
-        if self._app.flow_control.is_active():
-            return
-        for part in self._assignment.restored():
-            for message in part.take_replayed():
-                self._app.consumer.release(message)
-
-    def _finish(self, cuts: list[Cut], checkpoint: bool) -> None:
-        self._producer.flush_blocking()
-        self._publisher.publish(list(self._writer.written(cuts)))
-        if checkpoint:
-            self._writer.send_changelog(cuts)
-            self._producer.flush_blocking()
+        partition = await self._assignment.of(message, (router.name, message.partition))
+        if partition is not None:
+            partition.feed(source, message)
+            self._arrived.set()
 
     async def _on_events(self, message: Any) -> None:
         if await self._intakes.take(message):
-            self._came(len(message.value))
+            self._arrived.set()
 
+    async def _commit_forever(self) -> None:
+        while not self._ending:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), _IDLE_S)
+                await asyncio.sleep(self._config.gather_ms / 1000)
+                self._arrived.clear()
+            await self._commit()
+            await asyncio.to_thread(self._publish)
+            self._checkpoint_s = time.monotonic()
 
-async def _in_thread(function: Any, *args: Any) -> Any:
-    return await asyncio.get_running_loop().run_in_executor(None, function, *args)
+    async def _commit(self) -> None:
+        """Commit what follows from the ranges that are in no transaction yet, and acknowledge them."""
+        member = self._app.consumer.member
+        partitions, intakes = self._assignment.restored(), self._intakes.all_restored()
+        taken = [*(partition.take_batch() for partition in partitions), self._intakes.take_batch()]
+        batches = [batch for batch in taken if batch is not None]
+        if not batches:
+            return
+        messages = [message for batch in batches for message in batch.messages]
+        offsets = {(message.topic, message.partition): message.span.next_offset for message in messages}
+        records = [part for batch in batches for part in batch.records]
+        try:
+            await asyncio.to_thread(self._producer.commit, records, offsets, member)
+        except PartitionsLost as error:
+            _log.warning("a transaction was refused: %s", error)
+            for message in (*messages, *(message for part in partitions for message in part.messages)):
+                self._app.consumer.release(message)
+            self._assignment.drop(partitions)
+            self._intakes.drop(intakes)
+            return
+        for batch in batches:
+            batch.committed()
+        for message in messages:
+            self._app.consumer.ack(message)
+
+    def _publish(self) -> None:
+        """Tell how far what has been committed goes; blocks while Redis is away."""
+        end, partitions = self._producer.end, self._assignment.restored()
+        updates = [update for partition in partitions for update in partition.updates(end)]
+        updates += self._intakes.updates(end)
+        if updates:
+            self._publisher.publish(updates)

@@ -1,4 +1,4 @@
-"""What a partition of the join gives out, and what it holds back while it repeats work."""
+"""What a partition of the join gives out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from headrace.schemas.records import Closing, Example, Outcome, Prediction
-from headrace.streams.join.state import Emitted, Input, Waiting
+from headrace.streams.join.state import Input
 
 REASONS = {
     "late": "it came after its prediction closed",
@@ -33,12 +33,3 @@ class Released:
     examples: list[Example] = field(default_factory=list)
     closings: list[Closing] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
-
-
-@dataclass
-class Replay:
-    """Held back until the inputs are as far as they were when `emitted` was made."""
-
-    emitted: Emitted
-    examples: dict[str, tuple[Waiting, Example]] = field(default_factory=dict)
-    closings: list[Closing] = field(default_factory=list)

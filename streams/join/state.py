@@ -1,7 +1,8 @@
 """What the join remembers of a partition: its keys, its position, and their form in the changelog.
 
-The changelog is compacted. A checkpoint writes the touched keys and, last, the position; a restore takes
-keys only up to the last position, so that a checkpoint torn by a crash leaves no trace.
+The changelog is compacted. A checkpoint writes the touched keys and, last, the position, in one transaction
+with the outputs that follow from them. Before there were transactions, a crash could tear a checkpoint: so a
+restore takes keys only up to the last position.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from headrace.schemas.encodings import Encoding
-from headrace.schemas.records import Example, Outcome, Prediction
+from headrace.schemas.marks import PartitionClocks
+from headrace.schemas.records import Outcome, Prediction
 from headrace.streams.join.wire_format import compact, prediction_json
 
 Input = Literal["predictions", "outcomes"]
@@ -22,7 +24,8 @@ POSITION = b"p"
 _KEY = b"k"
 _REACHED = "headrace.reached"
 _REMEDY = "finish with the version that wrote it, or start a new project"
-POSITIONS = Encoding(version=2, older=(1,), remedy=_REMEDY)
+POSITIONS = Encoding(version=3, older=(1, 2), remedy=_REMEDY)
+_TRANSACTIONS = 3  # the first version whose outputs were committed together with it
 KEYS = Encoding(version=1, remedy=_REMEDY)
 
 
@@ -112,15 +115,19 @@ class Position:
         Greatest event time seen in each input, epoch milliseconds; None before the first.
     released_ms
         The clock up to which closings are out.
+    marks
+        State of the `PartitionClocks` of each input.
     ends
-        End offsets of the outputs (``examples``, ``closings``) after this checkpoint's.
+        Of a position from before transactions: the end offsets of its outputs (``examples``, ``closings``).
+        None since: outputs and position are there together or not at all.
     """
 
     next_offsets: Mapping[Input, int]
     clocks: Mapping[Input, int | None]
     released_ms: int | None
     counts: Counts
-    ends: Mapping[str, int] = field(default_factory=dict)
+    marks: Mapping[Input, Mapping[str, Any]]
+    ends: Mapping[str, int] | None = None
 
     def encode(self) -> bytes:
         return compact(
@@ -129,16 +136,24 @@ class Position:
                 "next_offsets": self.next_offsets,
                 "clocks": self.clocks,
                 "released_ms": self.released_ms,
-                "ends": self.ends,
+                "marks": self.marks,
                 "counts": asdict(self.counts),
             }
         )
 
     @classmethod
     def decode(cls, value: bytes) -> Position:
-        raw = _versioned(value, POSITIONS, "the position")
-        counts = Counts(**raw["counts"])
-        return cls(raw["next_offsets"], raw["clocks"], raw["released_ms"], counts, raw["ends"])
+        raw = json.loads(value)
+        version = POSITIONS.check(raw, "join changelog: the position")
+        unmarked = {name: PartitionClocks().encode() for name in INPUTS}
+        return cls(
+            raw["next_offsets"],
+            raw["clocks"],
+            raw["released_ms"],
+            Counts(**raw["counts"]),
+            raw.get("marks", unmarked),
+            raw["ends"] if version < _TRANSACTIONS else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -151,46 +166,11 @@ class Snapshot:
     torn: frozenset[str] = frozenset()
 
 
-@dataclass
-class Emitted:
-    """What is already in the output topics behind a position, so that it is not put there again.
-
-    Attributes
-    ----------
-    reached
-        Next offsets of the inputs when the last of it was made.
-    examples
-        Per prediction id: number of examples and label of the last.
-    closings
-        Ids of closed predictions.
-    """
-
-    reached: dict[Input, int] = field(default_factory=lambda: {"predictions": 0, "outcomes": 0})
-    examples: dict[str, tuple[int, float]] = field(default_factory=dict)
-    closings: set[str] = field(default_factory=set)
-
-    def add_example(self, example: Example) -> None:
-        prediction_id = example.prediction.prediction_id
-        _, _, correction = example.example_id[len(prediction_id) :].partition("#")
-        self.examples[prediction_id] = (int(correction or 0) + 1, example.label)
-
-    def reach(self, next_offsets: Mapping[Input, int]) -> None:
-        for name in INPUTS:
-            self.reached[name] = max(self.reached[name], next_offsets[name])
-
-
-def reached_headers(partition: int, next_offsets: Mapping[Input, int]) -> list[tuple[str, bytes]]:
-    """Headers of an output: how far its partition's inputs had been read when it was made."""
-    where = (partition, *(next_offsets[name] for name in INPUTS))
-    return [(_REACHED, ":".join(map(str, where)).encode())]
-
-
-def reached(headers: Iterable[tuple[str, bytes | None]] | None) -> tuple[int, dict[Input, int]] | None:
-    """Partition and next offsets out of the headers of an output; None when they have none."""
+def made_by(headers: Iterable[tuple[str, bytes | None]] | None) -> int | None:
+    """The partition of the join that an output is of, by the header that outputs had before transactions."""
     for name, value in headers or ():
         if name == _REACHED and value is not None:
-            partition, *offsets = map(int, value.split(b":"))
-            return partition, dict(zip(INPUTS, offsets, strict=True))
+            return int(value.split(b":")[0])
     return None
 
 
@@ -216,7 +196,8 @@ def _prediction_row(waiting: Waiting) -> bytes:
 
 
 def decode_key(key: str, value: bytes) -> KeyState:
-    raw = _versioned(value, KEYS, f"key {key!r}")
+    raw = json.loads(value)
+    KEYS.check(raw, f"join changelog: key {key!r}")
     state = KeyState()
     for prediction_id, ts_ms, seen_ms, examples, label, prediction in raw["p"]:
         whole = None if prediction is None else Prediction.model_validate(prediction)
@@ -245,9 +226,3 @@ def fold_changelog(records: Iterable[tuple[bytes, bytes | None]]) -> Snapshot:
             begun[name[len(_KEY) :].decode()] = value
     keys = {key: decode_key(key, value) for key, value in whole.items()}
     return Snapshot(position, keys, frozenset(begun))
-
-
-def _versioned(value: bytes, encoding: Encoding, what: str) -> dict[str, Any]:
-    raw: dict[str, Any] = json.loads(value)
-    encoding.check(raw, f"join changelog: {what}")
-    return raw

@@ -37,7 +37,7 @@ class DeliveredEnds:
     def place(self, kafka: Kafka) -> None:
         """Count what is unplaced as reaching to the end of its partition; asks Kafka for it, and blocks."""
         for partition in list(self.unplaced):
-            end = end_offset(kafka, self.topic, partition)
+            end = end_offset(kafka, self.topic, partition, committed=False)
             with self._lock:
                 self.unplaced.discard(partition)
                 self._reach(partition, end)

@@ -1,4 +1,4 @@
-"""The producer of the join: it knows where the partitions end that it writes to."""
+"""The producer of the join: transactions, and where the partitions end that it writes to."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from typing import Any
 
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.log.delivered_offsets import DeliveredEnds
-from headrace.streams.log.producer import LogProducer
+from headrace.streams.log.transactions import TransactionalProducer
 
 
-class OffsetProducer(LogProducer):
-    """A `LogProducer` that remembers the offsets of what was delivered."""
+class OffsetProducer(TransactionalProducer):
+    """A `TransactionalProducer` that remembers the offsets of what was delivered.
+
+    They are those of records: the marker that ends a transaction, which no consumer sees, lies behind.
+    """
 
     _hears_of_all = True
 
-    def __init__(self, kafka: Kafka) -> None:
-        super().__init__(kafka)
+    def __init__(self, kafka: Kafka, name: str, timeout_ms: int) -> None:
+        super().__init__(kafka, name, timeout_ms)
         self._topics: dict[str, DeliveredEnds] = {}
 
     def end(self, topic: str, partition: int, known: int) -> int:
-        """The end offset of a partition after the last flush, at least `known`; blocks if it has to ask."""
+        """The end offset of a partition after the last commit, at least `known`; blocks if it has to ask."""
         found = self._topics.get(topic)
         if found is None:
             return known

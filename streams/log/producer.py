@@ -72,7 +72,9 @@ class LogProducer(KafkaProducer):
                 self._producer.poll(0)
                 return
 
-    def send_all(self, topic: str, partition: int, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+    def send_all(
+        self, topic: str, partition: int, records: Sequence[tuple[bytes | None, bytes | None]]
+    ) -> None:
         """Queue keys and values, as `send` does, for half the cost of each."""
         at = 0
         while at < len(records):

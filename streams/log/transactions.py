@@ -6,7 +6,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
@@ -17,7 +17,6 @@ from headrace.streams.log.producer import LogProducer
 
 _log = logging.getLogger(__name__)
 
-Records = tuple[str, int, Sequence[tuple[bytes, bytes | None]]]  # topic, partition, keys and values
 Place = tuple[str, int]
 _PAUSE_S = 0.5
 _LOST = (
@@ -26,6 +25,15 @@ _LOST = (
     KafkaError.FENCED_INSTANCE_ID,
     KafkaError.REBALANCE_IN_PROGRESS,
 )
+
+
+class Records(NamedTuple):
+    """Keys and values for one partition of a topic, each with these headers."""
+
+    topic: str
+    partition: int
+    entries: Sequence[tuple[bytes | None, bytes | None]]
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 class PartitionsLost(HeadraceError):
@@ -95,8 +103,12 @@ class TransactionalProducer(LogProducer):
             self._open = True
         self._failure = self._undelivered = None
         self._producer.begin_transaction()
-        for topic, partition, entries in batches:
-            self.send_all(topic, partition, entries)
+        for topic, partition, entries, headers in batches:
+            if headers:
+                for key, value in entries:
+                    self.send(topic, partition, key, value, headers)
+            else:
+                self.send_all(topic, partition, entries)
         if self._producer.flush() or self._undelivered is not None:
             raise KafkaException(self._undelivered or KafkaError(KafkaError._TIMED_OUT))
         self._send_offsets(places, member)

@@ -83,6 +83,7 @@ def range_app(
             "session.timeout.ms": session_timeout_ms,
             "heartbeat.interval.ms": round(session_timeout_ms / 3.5),
             "enable.auto.commit": False,
+            "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",  # aborted records must not become features
             "fetch.wait.max.ms": fetch_wait_ms,

@@ -73,6 +73,12 @@ class Assignment(Generic[K, P]):
             if (assigned := self._assigned.pop(name, None)) is not None:
                 assigned.abandon()
 
+    def drop(self, partitions: Iterable[P]) -> None:
+        """Give up those of these partitions that are still here as they are: what is stored goes on without
+        them, and whoever is assigned them restores it."""
+        dropped = set(map(id, partitions))
+        self.revoke([name for name, assigned in self.items() if id(assigned.restored) in dropped])
+
     def abandon_restores(self) -> None:
         """End the restores that still run, because the process ends."""
         for assigned in self._assigned.values():

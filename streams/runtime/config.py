@@ -36,8 +36,6 @@ class FaustConfig(ConsumerConfig):
 
     Attributes
     ----------
-    checkpoint_ms
-        Longest time between two checkpoints; bounds the work that a crash repeats.
     session_timeout_ms
         How long the group waits for a member that died before its partitions move.
     log_level
@@ -46,7 +44,6 @@ class FaustConfig(ConsumerConfig):
         The registry of writer schemas that the plan does not have, or its URL alone; None for none.
     """
 
-    checkpoint_ms: int = 1000
     session_timeout_ms: int = 10_000
     log_level: str = "INFO"
     schema_registry: RegistryAccess | str | None = None

@@ -91,6 +91,8 @@ class RangeReader:
         self._paused: set[TP] = set()
         self.committed: dict[TP, int | None] = {}  # of the partitions assigned; None where nothing is
         self.member: Any = None  # the group's metadata of this member, as of the last assignment
+        self._next: dict[TP, int] = {}  # behind the last record that was read
+        self._gaps: dict[TP, tuple[int, int]] = {}  # offsets at the end of a partition that hold no record
         self._calls: SimpleQueue[tuple[Callable[[], object], Future[None]]] = SimpleQueue()
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -133,6 +135,14 @@ class RangeReader:
             if held.records:
                 self._held[tp] = held  # behind the others now
             return tp, taken
+
+    def past_gap(self, tp: TP, offset: int) -> int:
+        """The end of the partition when no record is left from this offset on, else the offset itself.
+
+        The last offsets may hold markers of transactions, or what was aborted. Safe to call from any thread.
+        """
+        first, end = self._gaps.get(tp, (offset, offset))
+        return end if first <= offset < end else offset
 
     async def commit(self, offsets: Mapping[TP, int]) -> None:
         """Commit next offsets.
@@ -178,9 +188,11 @@ class RangeReader:
         for where, found in groupby(messages, _place):
             if where is None:
                 for message in found:
-                    _judge(message)
+                    self._judge(message)
                 continue
             part, tp = list(found), TP(*where)
+            self._next[tp] = (part[-1].offset() or 0) + 1
+            self._gaps.pop(tp, None)
             with self._lock:
                 held = self._held.setdefault(tp, _Held())
                 held.put(part)
@@ -188,6 +200,17 @@ class RangeReader:
             if not has_room:
                 self._pause(tp)
         self._loop.call_soon_threadsafe(self._arrived.set)
+
+    def _judge(self, message: Message) -> None:
+        """Note the end of a partition; any other message without a record is an error."""
+        error = message.error()
+        if error is not None and error.code() == KafkaError._PARTITION_EOF:
+            tp = TP(message.topic(), message.partition())
+            self._gaps[tp] = (self._next.get(tp, 0), message.offset() or 0)
+            return
+        if error is not None and error.fatal():
+            raise KafkaException(error)
+        _log.warning("Kafka: %s", error)
 
     def _has_room(self, held: _Held, share: float) -> bool:
         """Whether a partition holds less than a share of what one may hold."""
@@ -232,6 +255,8 @@ class RangeReader:
     def _assign(self) -> None:
         self._forget()
         starts = [(tp, OFFSET_BEGINNING if at is None else at) for tp, at in self.committed.items()]
+        self._next = {tp: at or 0 for tp, at in self.committed.items()}
+        self._gaps.clear()
         self._consumer.assign([TopicPartition(*tp, at) for tp, at in starts])
 
     def _forget(self) -> None:
@@ -273,13 +298,6 @@ def _place(message: Message) -> tuple[str, int] | None:
 
 def _places(partitions: Iterable[TopicPartition]) -> set[TP]:
     return {TP(one.topic, one.partition) for one in partitions}
-
-
-def _judge(message: Message) -> None:
-    error = message.error()
-    if error is not None and error.fatal():
-        raise KafkaException(error)
-    _log.warning("Kafka: %s", error)
 
 
 def _log_error(error: KafkaError) -> None:

@@ -164,6 +164,10 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
         """Return the group's offset of a partition of this member; None where there is none."""
         return self._reader.committed.get(tp)
 
+    def past_gap(self, topic: str, partition: int, offset: int) -> int:
+        """See `RangeReader.past_gap`."""
+        return self._reader.past_gap(TP(topic, partition), offset)
+
     def assignment(self) -> set[TP]:
         return set(self._assigned)
 

@@ -13,8 +13,11 @@ class WorkerConfig(FaustConfig):
 
     Attributes
     ----------
+    checkpoint_ms
+        Longest time between two checkpoints; bounds the work that a crash repeats.
     idle_ms
         In a partition without a record for so long, windows empty by the wall clock.
     """
 
+    checkpoint_ms: int = 1000
     idle_ms: int = 10_000

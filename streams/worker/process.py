@@ -23,7 +23,7 @@ from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.intake.expectations import Alerts, RowExpectations
 from headrace.streams.intake.udf import Transform, view_udfs
 from headrace.streams.log.producer import LogProducer
-from headrace.streams.log.transactions import PartitionsLost, TransactionalProducer
+from headrace.streams.log.transactions import PartitionsLost, Records, TransactionalProducer
 from headrace.streams.runtime.app import add_agent, guarded, range_app, run_app
 from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.health import ProcessHealth
@@ -276,7 +276,7 @@ class WorkerProcess:
             self._feature_log.flush()
         if not batches:
             return
-        records = [(batch.changelog, batch.partition, batch.entries) for batch in batches]
+        records = [Records(batch.changelog, batch.partition, batch.entries) for batch in batches]
         offsets = {batch.topic_partition: batch.messages[-1].span.next_offset for batch in batches}
         messages = [message for batch in batches for message in batch.messages]
         try:

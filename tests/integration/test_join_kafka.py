@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from headrace.schemas.avro import encode_confluent
-from headrace.schemas.marks import mark_headers
+from headrace.schemas.marks import Mark, mark_headers
 from headrace.schemas.records import Closing
 from headrace.streams.join.example_archive import read_examples
 from headrace.streams.progress import ProgressStore, counts_key
@@ -48,8 +48,11 @@ def test_examples_and_closings_equal_the_oracle_and_everything_is_counted(
     assert counts["predictions"] == 400 == sum(counts[n] for n in ("matched", "negative", "censored"))
     ended = ("applied", "duplicate", "parked", "orphan", "late")
     assert counts["outcomes"] == sum(isinstance(e, O) for e in log) == sum(counts[n] for n in ended)
-    assert_one_mark_per(PUBLISH, run.marks(run.names["examples"], 0), until=log[-1].ts)
+    told = run.read_marks(run.names["examples"], 0)
+    assert {mark.partitions for mark in told} == {PARTITIONS}
     for partition in range(PARTITIONS):
+        of_partition = [mark.time_ms for mark in told if mark.partition == partition]
+        assert_one_mark_per(PUBLISH, of_partition, until=log[-1].ts)
         assert_one_mark_per(REFRESH, run.marks(run.names["closings"], partition), until=log[-1].ts)
     assert run.join.stop() == 0
     archived = read_examples(run.folder / "archive" / "delays")
@@ -108,7 +111,10 @@ def test_outcomes_come_out_of_event_topics_with_their_marks(loop: Callable[..., 
     }
     statuses = {c.prediction.key: c.status for p in range(PARTITIONS) for c in run.closings(p)}
     assert statuses == {f"k{n}": "negative" if n == 5 else "matched" for n in range(20)}
-    assert [run.marks(run.names["outcomes"], p)[-1] for p in range(PARTITIONS)] == [4000] * PARTITIONS
+    for partition in range(PARTITIONS):
+        marks = run.read_marks(run.names["outcomes"], partition)
+        assert sorted(marks, key=lambda mark: mark.time_ms) == [Mark(4000, 1, 2), Mark(5000, 0, 2)]
+        assert run.marks(run.names["closings"], partition)[-1] == 4000
     raw: Any = run.redis.hget(counts_key(run.plan.project), f"outcomes|delays|{topic}|0")
     assert json.loads(raw)["malformed"] == 1
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.support.held_join import HOLDS
 from tests.support.join_oracle import M, O, P
 from tests.support.join_scene import Loop, a_log, oracles
 from tests.support.process_health import wait_until_restoring
 from tests.support.waiting import PATIENCE_S
-
-NEVER_MS = 3_600_000
 
 
 def test_a_join_stops_while_it_reads_its_changelog(loop: Callable[..., Loop], free_port: int) -> None:
@@ -26,22 +23,6 @@ def test_a_join_stops_while_it_reads_its_changelog(loop: Callable[..., Loop], fr
     stalled = loop(program="stalled_join", metrics_port=free_port)
     wait_until_restoring(free_port)
     assert stalled.join.stop(PATIENCE_S) == 0
-    assert_goes_on_as_the_oracle(first, log)
-
-
-def test_a_join_stops_while_it_repeats_what_a_crash_interrupted(loop: Callable[..., Loop]) -> None:
-    log = a_log(60, seed=13)
-    first = loop(checkpoint_ms=NEVER_MS, checkpoint_records=NEVER_MS, pause_ms=NEVER_MS)
-    first.send_slowly(log[:1])
-    first.wait_for_life()  # with the one checkpoint, at the first input
-    for event in log[1:]:
-        first.send_event(event)
-    first.wait()
-    first.join.kill()
-    held = loop(program="held_join")
-    held.join.wait_until(lambda: HOLDS in held.join.last_lines(), PATIENCE_S)
-    assert "repeating what a crash interrupted" in held.join.last_lines(200)
-    assert held.join.stop(PATIENCE_S) == 0
     assert_goes_on_as_the_oracle(first, log)
 
 

@@ -12,7 +12,8 @@ from headrace.schemas.errors import ServiceUnavailable
 from headrace.streams.log import producer as output
 from headrace.streams.log.offset_producer import OffsetProducer
 from headrace.streams.log.producer import LogProducer
-from headrace.streams.log.reader import end_offset, read_log
+from headrace.streams.log.reader import end_offset, open_consumer, read_log
+from headrace.streams.log.transactions import Records
 
 RECORDS = [(b"%d" % n, b"value %d" % n if n % 3 else None) for n in range(2000)]
 
@@ -57,14 +58,15 @@ def test_a_record_that_cannot_be_delivered_is_told_of_at_the_flush(kafka_bootstr
 def test_the_producer_of_the_join_still_knows_where_a_partition_ends(
     kafka_bootstrap: str, topic: str
 ) -> None:
-    producer = OffsetProducer(kafka_bootstrap)
-    producer.send_all(topic, 0, RECORDS)
-    producer.flush_blocking()
-    assert producer.end(topic, 0, 0) == end_offset(kafka_bootstrap, topic, 0) == len(RECORDS)
+    producer = OffsetProducer(kafka_bootstrap, "join", 10.0)
+    member = open_consumer(kafka_bootstrap).consumer_group_metadata()
+    producer.commit([Records(topic, 0, RECORDS)], {}, member)
+    assert producer.end(topic, 0, 0) == len(RECORDS)
+    assert end_offset(kafka_bootstrap, topic, 0) == len(RECORDS) + 1  # the marker of the transaction
 
 
 def test_it_asks_where_a_partition_ends_when_kafka_did_not_tell(kafka_bootstrap: str, topic: str) -> None:
-    other, producer = LogProducer(kafka_bootstrap), OffsetProducer(kafka_bootstrap)
+    other, producer = LogProducer(kafka_bootstrap), OffsetProducer(kafka_bootstrap, "join", 10.0)
     other.send_all(topic, 0, RECORDS)
     other.flush_blocking()
     untold = SimpleNamespace(topic=lambda: topic, partition=lambda: 0, offset=lambda: None)

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.schemas.marks import Mark
 from headrace.schemas.records import Closing, Example
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.state import (
     INPUTS,
     POSITION,
-    Emitted,
     Input,
     changelog_key,
     encode_key,
@@ -80,7 +80,7 @@ def feed(join: PartitionJoin, event: Event, offset: int) -> None:
     elif isinstance(event, O):
         join.outcome(an_outcome(event.id, event.key, event.ts, event.label), offset)
     else:
-        join.mark("predictions" if event.source == "predictions" else "outcomes", event.ts, offset)
+        join.mark("predictions" if event.source == "predictions" else "outcomes", Mark(event.ts), offset)
 
 
 def example_row(example: Example) -> tuple[str, float, int]:
@@ -138,42 +138,22 @@ class Log:
     """The outputs and the changelog of a join that is killed now and then."""
 
     def __init__(self) -> None:
-        self.examples: list[tuple[Example, dict[Input, int]]] = []
-        self.closings: list[tuple[Closing, dict[Input, int]]] = []
+        self.examples: list[Example] = []
+        self.closings: list[Closing] = []
         self.changelog: list[tuple[bytes, bytes | None]] = []
 
-    def checkpoint(self, join: PartitionJoin, crash: random.Random | None = None) -> None:
-        """Write what is new, in the order of a checkpoint; with `crash`, up to a random moment of it."""
-        if join.replaying:
-            return
-        released, reached = join.take_released(), dict(join.next_offsets)
-        examples = [(example, reached) for example in released.examples]
-        closings = [(closing, reached) for closing in released.closings]
+    def commit(self, join: PartitionJoin) -> None:
+        """One transaction: it is there whole, or not at all."""
+        released = join.take_released()
+        self.examples += released.examples
+        self.closings += released.closings
         states = [
             (changelog_key(key), state and encode_key(state)) for key, state in join.take_touched().items()
         ]
-        if crash is not None and crash.random() < 0.5:
-            self.examples += examples[: crash.randint(0, len(examples))]
-            self.closings += closings[: crash.randint(0, len(closings))]
-            return
-        self.examples += examples
-        self.closings += closings
-        if crash is not None:
-            self.changelog += states[: crash.randint(0, len(states))]
-            return
-        ends = {"examples": len(self.examples), "closings": len(self.closings)}
-        self.changelog += [*states, (POSITION, join.position(ends).encode())]
+        self.changelog += [*states, (POSITION, join.position().encode())]
 
     def restore(self, spec: RouterSpec) -> PartitionJoin:
-        snapshot, emitted = fold_changelog(self.changelog), Emitted()
-        ends = snapshot.position.ends if snapshot.position else {"examples": 0, "closings": 0}
-        for example, reached in self.examples[ends["examples"] :]:
-            emitted.add_example(example)
-            emitted.reach(reached)
-        for closing, reached in self.closings[ends["closings"] :]:
-            emitted.closings.add(closing.prediction.prediction_id)
-            emitted.reach(reached)
-        return PartitionJoin(spec, snapshot, emitted)
+        return PartitionJoin(spec, fold_changelog(self.changelog))
 
 
 @POLICIES
@@ -194,12 +174,11 @@ def test_a_join_killed_at_any_moment_neither_loses_nor_doubles(
         offset = join.next_offsets[source]
         feed(join, deepcopy(logs[source][offset]), offset)
         if chance.random() < 0.3:
-            log.checkpoint(join)
+            log.commit(join)
         elif crashes < 8 and chance.random() < 0.3:
             crashes += 1
-            log.checkpoint(join, chance)
             join = log.restore(spec)
-    log.checkpoint(join)
+    log.commit(join)
     _equal_but_for_corrections(log, oracle, duplicates)
     expected, found = oracle.counts(), counts(join)
     assert found.pop("examples") == len(log.examples)
@@ -208,9 +187,9 @@ def test_a_join_killed_at_any_moment_neither_loses_nor_doubles(
 
 def _equal_but_for_corrections(log: Log, oracle: Oracle, duplicates: str) -> None:
     """Which labels come between the first and the last depends on the interleaving, and so on crashes."""
-    closings = [closing_row(closing) for closing, _ in log.closings]
+    closings = [closing_row(closing) for closing in log.closings]
     assert sorted(closings, key=str) == sorted(oracle.closings, key=str)
-    examples = [example for example, _ in log.examples]
+    examples = log.examples
     if duplicates == "first":
         assert sorted(map(example_row, examples)) == sorted(oracle.examples)
     labels: dict[str, list[float]] = {}

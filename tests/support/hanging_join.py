@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import sys
 import threading
+from typing import Any
 
 from headrace.streams.join import process
 from headrace.streams.log.offset_producer import OffsetProducer
 from tests.support import join_process
 
-_FLUSHES = 20
+_COMMITS = 10
 
 
 class _HangingProducer(OffsetProducer):
-    _flushes = 0
+    _commits = 0
 
-    def flush_blocking(self) -> None:
-        self._flushes += 1
-        if self._flushes > _FLUSHES:
+    def commit(self, *args: Any) -> None:
+        self._commits += 1
+        if self._commits > _COMMITS:
             threading.Event().wait()
-        super().flush_blocking()
+        super().commit(*args)
 
 
 if __name__ == "__main__":

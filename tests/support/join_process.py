@@ -14,8 +14,7 @@ from headrace.streams.join.process import JoinProcess
 
 def main(plan_file: str, bootstrap: str, redis_url: str, archive: str, config: str = "{}") -> None:
     logging.basicConfig(level="INFO", format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    chosen = {"checkpoint_ms": 50, "checkpoint_records": 40, **json.loads(config)}
-    made = JoinConfig(instance_id="join-0", archive=Path(archive), **chosen)
+    made = JoinConfig(**{"instance_id": "join-0", "archive": Path(archive), **json.loads(config)})
     JoinProcess(Plan.from_json(Path(plan_file).read_text()), bootstrap, redis_url, made).run()
 
 

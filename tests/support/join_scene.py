@@ -14,7 +14,7 @@ import redis
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.deploy.local.child import Child
 from headrace.schemas.dead_letter import DeadLetter
-from headrace.schemas.marks import mark_headers, mark_time_ms
+from headrace.schemas.marks import Mark, mark_headers, read_mark
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Closing, Example
 from headrace.streams.log.partitioner import partition_for
@@ -162,8 +162,11 @@ class Loop:
         return [Closing.model_validate_json(m.value()) for m in messages if m.value() is not None]
 
     def marks(self, topic: str, partition: int) -> list[int]:
-        times = (mark_time_ms(m.headers()) for m in self.read(topic, partition) if m.value() is None)
-        return [time_ms for time_ms in times if time_ms is not None]
+        return [mark.time_ms for mark in self.read_marks(topic, partition)]
+
+    def read_marks(self, topic: str, partition: int) -> list[Mark]:
+        marks = (read_mark(m.headers()) for m in self.read(topic, partition) if m.value() is None)
+        return [mark for mark in marks if mark is not None]
 
     def dead_letters(self) -> list[DeadLetter]:
         name = self.plan.topics.dead_letters

@@ -13,6 +13,7 @@ from headrace.learners.models.scoring import learn, score
 from headrace.learners.models.store import Artifact, ModelStore, PublishedVersion
 from headrace.learners.project import Project
 from headrace.learners.training.trainer import Trainer, replay
+from headrace.schemas.marks import Mark
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example
 from tests.support.flight_learners import LEARNERS, examples, flights
@@ -138,7 +139,7 @@ def test_a_new_definition_begins_a_major_version_at_offset_0(
 def test_marks_tell_when_to_publish(compiled: tuple[Plan, Project]) -> None:
     trainer = trained(*compiled, "base", [])
     marks = [10, 59, 60, 61, 119, 125, 90, 200]
-    assert [trainer.mark(n, t, 60) for n, t in enumerate(marks)] == [
+    assert [trainer.mark(n, Mark(t), 60) for n, t in enumerate(marks)] == [
         True, False, True, False, False, True, False, True,
     ]  # fmt: skip
     assert trainer.offset == len(marks)

@@ -14,7 +14,7 @@ from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.marks import mark_headers
 from headrace.schemas.records import Outcome
 from headrace.schemas.router_specs import OutcomeSpec
-from headrace.streams.join.outcome_reader import ClockMark, MarkForwarder, OutcomeReader
+from headrace.streams.join.outcome_reader import ClockMark, OutcomeReader
 from headrace.streams.log.records import LogRecord, LogRecords
 
 SCHEMA = json.dumps(
@@ -108,12 +108,3 @@ def test_a_restored_reader_passes_over_what_was_read() -> None:
 def test_a_label_that_is_no_number_is_refused() -> None:
     with pytest.raises(SchemaError, match="label field 'flight' is a string"):
         a_reader(label_field="flight")
-
-
-def test_a_mark_never_runs_ahead_of_a_slower_partition() -> None:
-    marks = MarkForwarder(2)
-    assert marks.forward(0, ClockMark(100)) is None  # nothing is known of partition 1
-    marks.hear({1: 40})
-    assert marks.forward(0, ClockMark(110)) == 40
-    assert marks.forward(0, ClockMark(120)) is None
-    assert marks.forward(1, ClockMark(200)) == 120

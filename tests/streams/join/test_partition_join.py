@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from headrace.schemas.marks import Mark
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.release import Released
 from headrace.streams.join.state import Counts, Input
@@ -30,7 +31,7 @@ class Driver:
 
     def mark(self, time_ms: int, *inputs: Input) -> None:
         for source in inputs or ("predictions", "outcomes"):
-            self.join.mark(source, time_ms, self.join.next_offsets[source])
+            self.join.mark(source, Mark(time_ms), self.join.next_offsets[source])
 
     def released(self) -> Released:
         return self.join.take_released()

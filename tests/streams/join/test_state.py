@@ -5,17 +5,15 @@ from __future__ import annotations
 import pytest
 
 from headrace.schemas.errors import StateError
-from headrace.schemas.records import Example
+from headrace.schemas.marks import Mark
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.state import (
     POSITION,
-    Emitted,
     changelog_key,
     decode_key,
     encode_key,
     fold_changelog,
-    reached,
-    reached_headers,
+    made_by,
 )
 from tests.support.join_builders import a_prediction, a_router, an_outcome
 
@@ -24,7 +22,7 @@ Records = list[tuple[bytes, bytes | None]]
 
 def checkpoint(join: PartitionJoin) -> Records:
     states = [(changelog_key(k), encode_key(s) if s else None) for k, s in join.take_touched().items()]
-    return [*states, (POSITION, join.position({"examples": 1, "closings": 0}).encode())]
+    return [*states, (POSITION, join.position().encode())]
 
 
 def a_join() -> PartitionJoin:
@@ -39,13 +37,11 @@ def test_a_restored_partition_is_the_one_that_was_stored() -> None:
     join = a_join()
     snapshot = fold_changelog(checkpoint(join))
     again = PartitionJoin(a_router(100), snapshot)
-    assert again.position({}) == join.position({})
-    assert snapshot.position is not None
-    assert snapshot.position.ends == {"examples": 1, "closings": 0}
+    assert again.position() == join.position()
     for one in (join, again):
         one.take_released()
         for source in ("predictions", "outcomes"):
-            one.mark(source, 500, one.next_offsets[source])
+            one.mark(source, Mark(500), one.next_offsets[source])
     assert again.take_released() == join.take_released()
     assert again.counts == join.counts
 
@@ -72,7 +68,7 @@ def test_a_tombstone_takes_a_key_away() -> None:
     join = a_join()
     log = checkpoint(join)
     for source in ("predictions", "outcomes"):
-        join.mark(source, 1000, join.next_offsets[source])
+        join.mark(source, Mark(1000), join.next_offsets[source])
     assert fold_changelog([*log, *checkpoint(join)]).keys == {}
 
 
@@ -81,16 +77,15 @@ def test_state_of_another_version_is_refused() -> None:
         fold_changelog([(POSITION, b'{"v": 99}')])
 
 
-def test_headers_of_an_output_say_how_far_its_inputs_were_read() -> None:
-    headers = reached_headers(3, {"predictions": 10, "outcomes": 20})
-    assert reached(headers) == (3, {"predictions": 10, "outcomes": 20})
-    assert reached([("other", b"1")]) is None
+def test_the_header_of_an_output_from_before_transactions_names_its_partition() -> None:
+    assert made_by([("headrace.reached", b"3:10:20")]) == 3
+    assert made_by([("other", b"1")]) is None
 
 
-def test_corrections_already_out_are_counted() -> None:
-    emitted, prediction = Emitted(), a_prediction("p#x", "k", 0)
-    for n, label in enumerate([1.0, 2.0]):
-        name = "p#x" + (f"#{n}" if n else "")
-        example = Example(example_id=name, prediction=prediction, label=label, label_ts_ms=1)
-        emitted.add_example(example)
-    assert emitted.examples == {"p#x": (2, 2.0)}
+def test_marks_of_partitions_outlive_a_restart() -> None:
+    join = a_join()
+    join.mark("outcomes", Mark(60, partition=0, partitions=2), 2)
+    assert join.clocks["outcomes"] == 8
+    again = PartitionJoin(a_router(100), fold_changelog(checkpoint(join)))
+    again.mark("outcomes", Mark(40, partition=1, partitions=2), 3)
+    assert again.clocks["outcomes"] == 40

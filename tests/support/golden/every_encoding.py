@@ -29,7 +29,6 @@ GOLDEN: dict[str, Golden] = {
     "marks": Golden(UNWRITTEN, stream.write_marks, stream.read_marks, newer=None),
     "join.state.position": Golden(join_state.POSITIONS.version, join.write_position, join.read_position),
     "join.state.keys": Golden(join_state.KEYS.version, join.write_keys, join.read_keys),
-    "join.state.reached": Golden(UNWRITTEN, join.write_reached, join.read_reached, newer=None),
     "records": Golden(UNWRITTEN, join.write_records, join.read_records, newer=None),
     "routing.epochs": Golden(epochs.STATE.version, models.write_epochs, models.read_epochs),
     "models.store.artifact": Golden(

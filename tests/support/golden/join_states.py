@@ -14,7 +14,7 @@ from headrace.schemas.records import (
 )
 from headrace.schemas.router_specs import PolicySpec, RouterSpec
 from headrace.streams.join.partition_join import PartitionJoin
-from headrace.streams.join.state import Position, decode_key, encode_key, reached, reached_headers
+from headrace.streams.join.state import Position, decode_key, encode_key
 from headrace.streams.join.wire_format import LoggedPrediction
 from tests.support.golden.golden_file import Bytes
 
@@ -85,7 +85,7 @@ def _join() -> PartitionJoin:
 
 
 def write_position() -> Bytes:
-    return [_join().position({"examples": 1, "closings": 0}).encode()]
+    return [_join().position().encode()]
 
 
 def read_position(found: Bytes) -> Bytes:
@@ -100,18 +100,6 @@ def write_keys() -> Bytes:
 def read_keys(found: Bytes) -> Bytes:
     pairs = zip(found[::2], found[1::2], strict=True)
     return [part for key, raw in pairs for part in (key, encode_key(decode_key(key.decode(), raw)))]
-
-
-def write_reached() -> Bytes:
-    ((name, value),) = reached_headers(2, {"predictions": 7, "outcomes": 9})
-    return [name.encode(), value]
-
-
-def read_reached(found: Bytes) -> Bytes:
-    where = reached([(found[0].decode(), found[1])])
-    assert where is not None
-    ((name, value),) = reached_headers(*where)
-    return [name.encode(), value]
 
 
 def write_records() -> Bytes:
