@@ -21,8 +21,8 @@ class JoinConfig(FaustConfig):
         Makes the process a static member of its group: one that is started again under the same id has its
         partitions back at once. Empty for none. No two processes may have the same.
     archive
-        Directory for the Parquet archive of examples, one folder per router; None keeps none. Holds all
-        examples, whichever process joined them: one process with it is enough, and no two may share it.
+        Directory for the Parquet archive of examples, one folder per router; None keeps none. It holds all
+        examples, whichever process joined them: one process with an archive is enough.
     """
 
     gather_ms: int = 2

@@ -147,7 +147,16 @@ def read_examples(directory: Path) -> pa.Table:
     parts = [pq.read_table(directory / name) for name in sorted(_names(directory)) if _PART.fullmatch(name)]
     if not parts:
         return to_table([])
-    return pa.concat_tables(parts, promote_options="permissive")
+    return _without_copies(pa.concat_tables(parts, promote_options="permissive"))
+
+
+def _without_copies(table: pa.Table) -> pa.Table:
+    """Keep the first row of each example: several joins may have archived into one folder."""
+    if len(table["example_id"].unique()) == len(table):
+        return table
+    numbered = pa.table({"id": table["example_id"], "row": pa.array(range(len(table)), pa.int64())})
+    first = numbered.group_by("id").aggregate([("row", "min")])["row_min"].to_numpy()
+    return table.take(pa.array(sorted(first)))
 
 
 def to_table(examples: Sequence[Example]) -> pa.Table:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
@@ -62,13 +64,27 @@ def a_plan(project: str, duplicates: str, missing: str) -> Plan:
     return Plan.model_validate({"project": project, "sources": [source], "routers": [router]})
 
 
-class _Join(Child):
-    """A child that is forked."""
+class ForkedJoin(Child):
+    """A child that is forked, and can be paused."""
 
     def start(self) -> Child:
         module, *arguments = self._command
         self._process = nursery.start(module, arguments, self.log)  # type: ignore[assignment]
         return self
+
+    def pause(self) -> None:
+        os.kill(self._pid(), signal.SIGSTOP)
+
+    def wake(self) -> None:
+        os.kill(self._pid(), signal.SIGCONT)
+
+    @property
+    def is_paused(self) -> bool:
+        return Path(f"/proc/{self._pid()}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    def _pid(self) -> int:
+        assert self.pid is not None
+        return self.pid
 
 
 class Loop:
@@ -92,14 +108,24 @@ class Loop:
         }
         ensure_topics(bootstrap, plan, event_partitions=PARTITIONS)
         (folder / "plan.json").write_text(plan.to_json())
-        command = [f"tests.support.{program}", str(folder / "plan.json"), bootstrap, redis_url]
-        self.join = _Join(
-            "join", [*command, str(folder / "archive"), json.dumps(config)], folder / "join.log"
-        )
+        self._redis_url = redis_url
+        self.join = self.make_join("join", program, **config)
         self.producer = ordered_producer(bootstrap, {"linger.ms": 1})
         self.sent: dict[str, dict[int, int]] = {}
         self.store = ProgressStore(self.redis, plan)
         self.seen = self.store.read()
+
+    def make_join(self, name: str, program: str = "join_process", **config: Any) -> ForkedJoin:
+        """A join that is not started yet, with an archive of its own."""
+        command = [
+            f"tests.support.{program}",
+            str(self.folder / "plan.json"),
+            self.bootstrap,
+            self._redis_url,
+        ]
+        archive = "archive" if name == "join" else f"archive-{name}"
+        arguments = [str(self.folder / archive), json.dumps(config)]
+        return ForkedJoin(name, [*command, *arguments], self.folder / f"{name}.log")
 
     def send(self, topic: str, partition: int, value: bytes | None, headers: Any = (), **more: Any) -> None:
         self.producer.produce(

@@ -87,3 +87,16 @@ def test_columns_are_named_by_what_they_hold() -> None:
 
 def test_an_empty_archive_is_an_empty_table(tmp_path: Path) -> None:
     assert read_examples(tmp_path / "never").num_rows == 0
+
+
+def test_two_joins_that_archive_into_one_folder_leave_each_example_once(
+    kafka_bootstrap: str, topic: str, send: Callable[[range], None], tmp_path: Path
+) -> None:
+    first = ParquetArchive(tmp_path, kafka_bootstrap, topic, fail, part_records=3)
+    second = ParquetArchive(tmp_path, kafka_bootstrap, topic, fail, part_records=5)
+    first.start()
+    second.start()
+    send(range(12))
+    first.stop()
+    second.stop()
+    assert read_examples(tmp_path)["example_id"].to_pylist() == [f"p{n}" for n in range(12)]

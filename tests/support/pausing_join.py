@@ -1,0 +1,29 @@
+"""As `join_process`, with a join that stops itself (SIGSTOP) at a seam, once.
+
+Its configuration has ``seam``, and ``after``: at which passage of it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from headrace.streams.connections.redis_hashes import HashPublisher
+from headrace.streams.join.checkpoint import JoinPartition
+from headrace.streams.log.transactions import TransactionalProducer
+from tests.support import join_process
+from tests.support.pausing import Seam, install
+
+SEAMS: dict[str, Seam] = {
+    "before a batch is put together": (JoinPartition, "take_batch", "before"),
+    "between a batch and its transaction": (TransactionalProducer, "commit", "before"),
+    "inside a transaction, before its offsets": (TransactionalProducer, "_send_offsets", "before"),
+    "inside a transaction, before its end": (TransactionalProducer, "_end", "before"),
+    "behind a transaction": (TransactionalProducer, "commit", "after"),
+    "before progress": (HashPublisher, "publish", "before"),
+}
+
+if __name__ == "__main__":
+    config = json.loads(sys.argv[5])
+    install(SEAMS, config.pop("seam"), config.pop("after"))
+    join_process.main(*sys.argv[1:5], json.dumps(config))
