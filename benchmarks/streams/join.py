@@ -24,7 +24,6 @@ from benchmarks.streams.servers import Servers, servers
 from benchmarks.streams.topic_log import Record, delete_topics, produce
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.deploy.local.child import Child
-from headrace.schemas import topics
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example, Outcome, Prediction
 from headrace.schemas.router_specs import PolicySpec, RouterSpec
@@ -58,9 +57,9 @@ def _measure(both: Servers, examples: int, labels: int) -> None:
     project = f"bench{uuid.uuid4().hex[:8]}"
     plan = Plan.model_validate({"project": project, "sources": [], "routers": [_router().model_dump()]})
     ensure_topics(both.kafka, plan, event_partitions=1)
-    outcomes = topics.outcomes(project, _ROUTER)
-    produce(both.kafka, topics.predictions(project, _ROUTER), _predictions(examples + labels))
-    produce(both.kafka, outcomes, map(_outcome, range(examples)))
+    topics = plan.topics.router(_ROUTER)
+    produce(both.kafka, topics.predictions, _predictions(examples + labels))
+    produce(both.kafka, topics.outcomes, map(_outcome, range(examples)))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "plan.json")
         file.write_text(plan.to_json())
@@ -76,10 +75,10 @@ def _measure(both: Servers, examples: int, labels: int) -> None:
         join = Child("join", command, Path(folder, "join.log"))
         join.start()
         try:
-            consumer = _consumer(both.kafka, topics.examples(project, _ROUTER))
+            consumer = _consumer(both.kafka, topics.examples)
             assert join.pid is not None
             _catch_up(consumer, join.pid, examples)
-            _one_by_one(consumer, both.kafka, outcomes, range(examples, examples + labels))
+            _one_by_one(consumer, both.kafka, topics.outcomes, range(examples, examples + labels))
         finally:
             join.stop()
             delete_topics(both.kafka, project)
@@ -130,7 +129,8 @@ def _predictions(count: int) -> Iterator[Record]:
         prediction = Prediction(
             prediction_id=f"p{number}", router=_ROUTER, key=key, unit=key, ts_ms=number,
             entities={"user": key}, request={}, features=features, provenance={}, scores={"m": 0.25},
-            versions={"m": "1.0"}, epoch=0, propensities={"m": 1.0}, chosen="m", propensity=1.0, plan_hash="h",
+            versions={"m": "1.0"}, epoch=0, propensities={"m": 1.0}, chosen="m", propensity=1.0,
+            plan_hash="h",
         )  # fmt: skip
         yield partition_for(key.encode(), _PARTITIONS), key.encode(), prediction.to_bytes()
 

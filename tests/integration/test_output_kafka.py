@@ -58,7 +58,7 @@ def test_a_record_that_cannot_be_delivered_is_told_of_at_the_flush(kafka_bootstr
 def test_the_producer_of_the_join_still_knows_where_a_partition_ends(
     kafka_bootstrap: str, topic: str
 ) -> None:
-    producer = OffsetProducer(kafka_bootstrap, "join", 10.0)
+    producer = OffsetProducer(kafka_bootstrap, "join", 10_000)
     member = open_consumer(kafka_bootstrap).consumer_group_metadata()
     producer.commit([Records(topic, 0, RECORDS)], {}, member)
     assert producer.end(topic, 0, 0) == len(RECORDS)
@@ -66,7 +66,7 @@ def test_the_producer_of_the_join_still_knows_where_a_partition_ends(
 
 
 def test_it_asks_where_a_partition_ends_when_kafka_did_not_tell(kafka_bootstrap: str, topic: str) -> None:
-    other, producer = LogProducer(kafka_bootstrap), OffsetProducer(kafka_bootstrap, "join", 10.0)
+    other, producer = LogProducer(kafka_bootstrap), OffsetProducer(kafka_bootstrap, "join", 10_000)
     other.send_all(topic, 0, RECORDS)
     other.flush_blocking()
     untold = SimpleNamespace(topic=lambda: topic, partition=lambda: 0, offset=lambda: None)
