@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 from headrace.schemas.errors import StateError
 from headrace.schemas.router_specs import RouterSpec
 from headrace.schemas.topics import RouterTopics
@@ -32,15 +35,17 @@ def restore_join(
     restoring = restoring or Restoring()
     name = RouterTopics(project, router.name).join_changelog
     restoring.end = end_offset(kafka, name, partition, committed=False)
-    changelog = []
-    for message in read_log(kafka, name, partition, until=restoring.end):
-        restoring.check()
-        changelog.append((message.key(), message.value()))
-        restoring.next_offset = message.offset() + 1
-    snapshot = fold_changelog(changelog)
+    snapshot = fold_changelog(_entries(read_log(kafka, name, partition, until=restoring.end), restoring))
     if snapshot.position is not None:
         _refuse_unknown_outputs(kafka, project, router.name, partition, snapshot.position)
     return PartitionJoin(router, snapshot)
+
+
+def _entries(messages: Iterable[Any], restoring: Restoring) -> Iterator[tuple[bytes, bytes | None]]:
+    for message in messages:
+        restoring.check()
+        yield message.key(), message.value()
+        restoring.next_offset = message.offset() + 1
 
 
 def output_ends(kafka: Kafka, project: str, router: str, partition: int) -> dict[str, int]:
