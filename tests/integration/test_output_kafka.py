@@ -14,6 +14,7 @@ from headrace.streams.log.offset_producer import OffsetProducer
 from headrace.streams.log.producer import LogProducer
 from headrace.streams.log.reader import end_offset, open_consumer, read_log
 from headrace.streams.log.transactions import Records
+from tests.support.waiting import eventually
 
 RECORDS = [(b"%d" % n, b"value %d" % n if n % 3 else None) for n in range(2000)]
 
@@ -62,7 +63,10 @@ def test_the_producer_of_the_join_still_knows_where_a_partition_ends(
     member = open_consumer(kafka_bootstrap).consumer_group_metadata()
     producer.commit([Records(topic, 0, RECORDS)], {}, member)
     assert producer.end(topic, 0, 0) == len(RECORDS)
-    assert end_offset(kafka_bootstrap, topic, 0) == len(RECORDS) + 1  # the marker of the transaction
+    behind_the_marker = len(RECORDS) + 1
+    eventually(
+        lambda: end_offset(kafka_bootstrap, topic, 0), "the marker", lambda end: end == behind_the_marker
+    )
 
 
 def test_it_asks_where_a_partition_ends_when_kafka_did_not_tell(kafka_bootstrap: str, topic: str) -> None:
