@@ -11,7 +11,7 @@ UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo test test-fast test-faults check docs bench lock clean
+.PHONY: help setup demo test test-fast test-faults check docs bench soak lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 13
@@ -68,7 +68,11 @@ bench: setup ## run the benchmarks of Headrace alone (docs/benchmarks.md: and of
 	@$(BIN)/python -m benchmarks.streams --peers headrace --keys 10000 --format avro
 	@$(BIN)/python -m benchmarks.streams.latency
 	@$(BIN)/python -m benchmarks.streams.restore
+	@$(BIN)/python -m benchmarks.streams.changelog
 	@$(BIN)/python -m benchmarks.featurestore
+
+soak: setup ## an hour at constant load with restarts: nothing may grow (SOAK_MINUTES=8: shorter)
+	@$(BIN)/python -m benchmarks.streams.soak
 
 COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --quiet --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
