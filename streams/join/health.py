@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 from headrace.schemas.topics import RouterTopics
-from headrace.streams.join.checkpoint import JoinPartition
 from headrace.streams.join.outcome_intake import OutcomeIntake
 from headrace.streams.join.outcome_intakes import OutcomeIntakes
+from headrace.streams.join.owned_partition import OwnedPartition
 from headrace.streams.join.state import INPUTS, Counts
 from headrace.streams.runtime.assignment import Assigned
 from headrace.streams.runtime.health import PartitionHealth, Sample, Where
@@ -18,21 +18,21 @@ _PREDICTIONS = ("matched", "pending", "negative", "censored")
 _OUTCOMES = ("applied", "duplicate", "parked", "orphan", "late")
 _REFUSED = {"prediction_duplicates": "duplicate", "prediction_late": "late", "malformed": "malformed"}
 
-Joins = Iterable[tuple[Where, Assigned[JoinPartition]]]  # router and partition
+Joins = Iterable[tuple[Where, Assigned[OwnedPartition]]]  # router and partition
 
 
 def input_health(project: str, joins: Joins) -> Iterator[PartitionHealth]:
     """Every partition of the predictions and outcomes topics."""
     for (router, partition), assigned in joins:
-        part = assigned.restored
+        owned = assigned.restored
         for source in INPUTS:
             where = RouterTopics(project, router).input(source), partition
-            if part is None:
+            if owned is None:
                 yield PartitionHealth(*where, restoring=assigned.restoring)
             else:
-                offset, clock_ms = part.visible_offset(source), part.committed.clocks[source]
+                offset, clock_ms = owned.visible_offset(source), owned.committed.clocks[source]
                 yield PartitionHealth(
-                    *where, offset, assigned.restoring, clock_ms, ranges=part.ranges[source]
+                    *where, offset, assigned.restoring, clock_ms, ranges=owned.ranges[source]
                 )
 
 
@@ -50,8 +50,8 @@ def event_health(intakes: OutcomeIntakes) -> Iterator[PartitionHealth]:
 def join_samples(joins: Joins) -> Iterator[Sample]:
     """What became of predictions and outcomes."""
     for (router, partition), assigned in joins:
-        if (part := assigned.restored) is not None:
-            yield from _of_join(router, partition, part.committed.counts)
+        if (owned := assigned.restored) is not None:
+            yield from _of_join(router, partition, owned.committed.counts)
 
 
 def label_samples(intakes: OutcomeIntakes) -> Iterator[Sample]:
@@ -62,15 +62,18 @@ def label_samples(intakes: OutcomeIntakes) -> Iterator[Sample]:
 
 
 def _of_join(router: str, partition: int, counts: Counts) -> Iterator[Sample]:
-    place, found = {"router": router, "partition": str(partition)}, asdict(counts)
-    for fate in _PREDICTIONS:
-        yield Sample("join_predictions", "What became of predictions", {**place, "fate": fate}, found[fate])
-    for fate in _OUTCOMES:
-        yield Sample("join_outcomes", "What became of outcomes", {**place, "fate": fate}, found[fate])
+    place, values = {"router": router, "partition": str(partition)}, asdict(counts)
+    for status in _PREDICTIONS:
+        labels = {**place, "fate": status}
+        yield Sample("join_predictions", "What became of predictions", labels, values[status])
+    for status in _OUTCOMES:
+        labels = {**place, "fate": status}
+        yield Sample("join_outcomes", "What became of outcomes", labels, values[status])
     for name, reason in _REFUSED.items():
         meaning = "Copies of predictions, predictions too late, records that could not be read"
-        yield Sample("join_refused", meaning, {**place, "reason": reason}, found[name], grows=True)
-    yield Sample("join_examples", "Examples given out, corrections too", place, found["examples"], grows=True)
+        yield Sample("join_refused", meaning, {**place, "reason": reason}, values[name], grows=True)
+    meaning = "Examples given out, corrections too"
+    yield Sample("join_examples", meaning, place, values["examples"], grows=True)
 
 
 def _of_intake(intake: OutcomeIntake, partition: int) -> Iterator[Sample]:

@@ -1,4 +1,4 @@
-"""Feeding records of the predictions and outcomes topics to the join; dead letters for what it cannot use."""
+"""Records of the predictions and outcomes topics, read for the join; dead letters for those of no use."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import RecordError
 from headrace.schemas.marks import read_mark
 from headrace.schemas.records import Outcome, misfit
+from headrace.streams.join.outputs import Rejected
 from headrace.streams.join.partition_join import PartitionJoin
-from headrace.streams.join.release import Refused
 from headrace.streams.join.state import Input
 from headrace.streams.join.wire_format import LoggedPrediction
 from headrace.streams.log.records import LogRecord
@@ -24,7 +24,7 @@ _R = TypeVar("_R")
 def feed_record(
     join: PartitionJoin, source: Input, topic: str, partition: int, record: LogRecord
 ) -> DeadLetter | None:
-    """Give one record to the join; a dead letter when it cannot be read. One read before is passed over."""
+    """Process one record, unless it was before; returns a dead letter when it cannot be read."""
     if record.offset < join.next_offsets[source]:
         return None
     try:
@@ -35,11 +35,11 @@ def feed_record(
     return None
 
 
-def refused_dead_letter(refused: Refused, topic: str, partition: int) -> DeadLetter:
-    """The dead letter of a record that the join had read and has no place for."""
-    key, value = refused.record.key.encode(), refused.record.to_bytes()
-    record = LogRecord(refused.offset, refused.record.ts_ms, key, value)
-    return DeadLetter.of_record(topic, partition, record, refused.kind, refused.reason)
+def rejected_dead_letter(rejected: Rejected, topic: str, partition: int) -> DeadLetter:
+    """Return the dead letter of a record that leads to no output."""
+    key, value = rejected.record.key.encode(), rejected.record.to_bytes()
+    record = LogRecord(rejected.offset, rejected.record.ts_ms, key, value)
+    return DeadLetter.of_record(topic, partition, record, rejected.kind, rejected.reason)
 
 
 def _feed(join: PartitionJoin, source: Input, record: LogRecord) -> None:

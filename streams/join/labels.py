@@ -1,4 +1,4 @@
-"""How several outcomes of one prediction become its label."""
+"""Label of a prediction from its outcomes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from headrace.schemas.records import Outcome
 
-Fold = Callable[[Sequence[Outcome]], tuple[float, int]]
+Combine = Callable[[Sequence[Outcome]], tuple[float, int]]
 
 
 def _first(outcomes: Sequence[Outcome]) -> tuple[float, int]:
@@ -18,13 +18,32 @@ def _last(outcomes: Sequence[Outcome]) -> tuple[float, int]:
 
 
 def _sum(outcomes: Sequence[Outcome]) -> tuple[float, int]:
-    return sum(o.label for o in outcomes), max(o.ts_ms for o in outcomes)
+    return sum(outcome.label for outcome in outcomes), max(outcome.ts_ms for outcome in outcomes)
 
 
 def _max(outcomes: Sequence[Outcome]) -> tuple[float, int]:
-    most = max(outcomes, key=lambda o: o.label)
-    return most.label, most.ts_ms
+    greatest = max(outcomes, key=lambda outcome: outcome.label)
+    return greatest.label, greatest.ts_ms
 
 
-# Label and its time (epoch ms), from one or more outcomes in the order of the outcomes topic.
-FOLDS: Mapping[str, Fold] = {"first": _first, "last": _last, "sum": _sum, "max": _max}
+_COMBINE: Mapping[str, Combine] = {"first": _first, "last": _last, "sum": _sum, "max": _max}
+
+
+def label_of(outcomes: Sequence[Outcome], duplicates: str) -> tuple[float, int]:
+    """Return the label of a prediction and its event time, epoch milliseconds.
+
+    Parameters
+    ----------
+    outcomes
+        One or more, in the order of the outcomes topic.
+    duplicates
+        Which of them count: ``first``, ``last``, ``sum`` or ``max``.
+
+    Examples
+    --------
+    >>> clicked = Outcome(outcome_id="a", key="k", label=1.0, ts_ms=10)
+    >>> bought = Outcome(outcome_id="b", key="k", label=5.0, ts_ms=20)
+    >>> label_of([clicked, bought], "first"), label_of([clicked, bought], "sum")
+    ((1.0, 10), (6.0, 20))
+    """
+    return _COMBINE[duplicates](outcomes)

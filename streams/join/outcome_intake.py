@@ -83,22 +83,22 @@ class OutcomeIntake:
                 outcomes[partition_for(key, self.router.partitions)].append((key, item.to_bytes()))
             elif item.clock_ms > self._marked_ms.get(partition, item.clock_ms - 1):
                 self._marked_ms[partition] = item.clock_ms
-                self._give_out(outcomes)
+                self._emit(outcomes)
                 self._mark(partition, item.clock_ms)
-        self._give_out(outcomes)
+        self._emit(outcomes)
 
-    def _give_out(self, outcomes: dict[int, list[tuple[bytes, bytes]]]) -> None:
+    def _emit(self, outcomes: dict[int, list[tuple[bytes, bytes]]]) -> None:
         self._records += [Records(self._outcomes, target, entries) for target, entries in outcomes.items()]
         outcomes.clear()
 
     def _mark(self, partition: int, time_ms: int) -> None:
-        """Tell every partition of the outcomes how far this one of the events is, behind its outcomes."""
+        """Put a mark into every partition of the outcomes, behind the outcomes of this event partition."""
         headers = mark_headers(time_ms, partition, len(self._readers))
         every = range(self.router.partitions)
         self._records += [Records(self._outcomes, target, [(None, None)], headers) for target in every]
 
     def take_batch(self) -> tuple[list[Records], Callable[[], None]]:
-        """Outcomes, marks and states since the last call, and what to call once they are committed."""
+        """Return outcomes, marks and states since the last call, and a callback for their commit."""
         records, self._records = self._records, []
         touched, self._touched = sorted(self._touched), set()
         if touched:

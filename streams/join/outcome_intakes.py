@@ -11,8 +11,8 @@ from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.redis_updates import HashUpdate
-from headrace.streams.join.checkpoint import CheckpointBatch, End
 from headrace.streams.join.outcome_intake import OutcomeIntake
+from headrace.streams.join.owned_partition import CheckpointBatch, End
 from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.restoring import Restoring
 from headrace.streams.runtime.writer_schemas import WriterSchemas
@@ -100,7 +100,7 @@ class OutcomeIntakes:
         return True
 
     def take_batch(self) -> CheckpointBatch | None:
-        """What has come of the ranges since the last call; None without one."""
+        """Return what follows from the ranges since the last call; None without one."""
         if not self._messages:
             return None
         messages, self._messages = self._messages, []

@@ -101,13 +101,13 @@ class OutcomeReader:
         self.counts = IntakeCounts(**raw["counts"])
 
     def read(self, records: LogRecords) -> list[Outcome | ClockMark]:
-        """Outcomes and marks of the records not read before, in log order."""
+        """Return outcomes and marks of the records not read before, in log order."""
         records = records.since(self.next_offset)
         if not records:
             return []
-        found = list(self._items(records))
+        items = list(self._items(records))
         self.next_offset = int(records.offsets[-1]) + 1
-        return found
+        return items
 
     def _items(self, records: LogRecords) -> Iterator[Outcome | ClockMark]:
         columns, times = self._columns(records)

@@ -19,11 +19,11 @@ from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.redis_hashes import HashPublisher
-from headrace.streams.join.checkpoint import JoinPartition
 from headrace.streams.join.config import JoinConfig
 from headrace.streams.join.example_archive import ParquetArchive
 from headrace.streams.join.health import event_health, input_health, join_samples, label_samples
 from headrace.streams.join.outcome_intakes import OutcomeIntakes, outcome_topics
+from headrace.streams.join.owned_partition import OwnedPartition
 from headrace.streams.join.restore import output_ends, restore_join
 from headrace.streams.join.state import INPUTS, Input
 from headrace.streams.log.offset_producer import OffsetProducer
@@ -67,7 +67,7 @@ class JoinProcess:
         self._arrived, self._ending = asyncio.Event(), False
         self._checkpoint_s = time.monotonic()  # when the last one ended
         self._app = self._build_app()
-        self._assignment: Assignment[tuple[str, int], JoinPartition] = Assignment(self._app, self._restore)
+        self._assignment: Assignment[tuple[str, int], OwnedPartition] = Assignment(self._app, self._restore)
         self._intakes = OutcomeIntakes(self._app, plan, kafka, self._writer_schemas)
 
     def run(self) -> None:
@@ -190,13 +190,13 @@ class JoinProcess:
             self._arrived.set()
             await self._committing
 
-    async def _restore(self, name: tuple[str, int], restoring: Restoring) -> JoinPartition:
+    async def _restore(self, name: tuple[str, int], restoring: Restoring) -> OwnedPartition:
         project, partition = self._plan.project, name[1]
         router = next(one for one in self._plan.routers if one.name == name[0])
         join = await asyncio.to_thread(restore_join, self._kafka, project, router, partition, restoring)
         ends = await asyncio.to_thread(output_ends, self._kafka, project, router.name, partition)
         _log.info("join %s[%d]: restored, positions %s", router.name, partition, join.next_offsets)
-        return JoinPartition(project, router, partition, join, ends, self._app.consumer.past_gap)
+        return OwnedPartition(project, router, partition, join, ends, self._app.consumer.past_gap)
 
     async def _on_input(self, message: Any) -> None:
         router, source = self._inputs[message.topic]
@@ -229,12 +229,13 @@ class JoinProcess:
             return
         messages = [message for batch in batches for message in batch.messages]
         offsets = {(message.topic, message.partition): message.span.next_offset for message in messages}
-        records = [part for batch in batches for part in batch.records]
+        records = [entries for batch in batches for entries in batch.records]
         try:
             await asyncio.to_thread(self._producer.commit, records, offsets, member)
         except PartitionsLost as error:
             _log.warning("a transaction was refused: %s", error)
-            for message in (*messages, *(message for part in partitions for message in part.messages)):
+            waiting = [message for partition in partitions for message in partition.messages]
+            for message in (*messages, *waiting):
                 self._app.consumer.release(message)
             self._assignment.drop(partitions)
             self._intakes.drop(intakes)
@@ -245,7 +246,7 @@ class JoinProcess:
             self._app.consumer.ack(message)
 
     def _publish(self) -> None:
-        """Tell how far what has been committed goes; blocks while Redis is away."""
+        """Publish how far commits have come; blocks while Redis is away."""
         end, partitions = self._producer.end, self._assignment.restored()
         updates = [update for partition in partitions for update in partition.updates(end)]
         updates += self._intakes.updates(end)

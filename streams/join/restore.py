@@ -9,8 +9,10 @@ from headrace.schemas.errors import StateError
 from headrace.schemas.router_specs import RouterSpec
 from headrace.schemas.topics import RouterTopics
 from headrace.streams.connections.kafka import Kafka
+from headrace.streams.join.changelog import read_changelog
+from headrace.streams.join.outputs import made_by
 from headrace.streams.join.partition_join import PartitionJoin
-from headrace.streams.join.state import Position, fold_changelog, made_by
+from headrace.streams.join.state import Position
 from headrace.streams.log.reader import end_offset, read_log
 from headrace.streams.runtime.restoring import Restoring
 
@@ -35,7 +37,7 @@ def restore_join(
     restoring = restoring or Restoring()
     name = RouterTopics(project, router.name).join_changelog
     restoring.end = end_offset(kafka, name, partition, committed=False)
-    snapshot = fold_changelog(_entries(read_log(kafka, name, partition, until=restoring.end), restoring))
+    snapshot = read_changelog(_entries(read_log(kafka, name, partition, until=restoring.end), restoring))
     if snapshot.position is not None:
         _refuse_unknown_outputs(kafka, project, router.name, partition, snapshot.position)
     return PartitionJoin(router, snapshot)

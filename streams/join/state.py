@@ -1,74 +1,69 @@
-"""What the join remembers of a partition: its keys, its position, and their form in the changelog.
-
-The changelog is compacted. A checkpoint writes the touched keys and, last, the position, in one transaction
-with the outputs that follow from them. Before there were transactions, a crash could tear a checkpoint: so a
-restore takes keys only up to the last position.
-"""
+"""State of a partition of the join: the predictions and outcomes of its keys, and its position."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from headrace.schemas.encodings import Encoding
-from headrace.schemas.marks import PartitionClocks
 from headrace.schemas.records import Outcome, Prediction
-from headrace.streams.join.wire_format import compact, prediction_json
 
 Input = Literal["predictions", "outcomes"]
 INPUTS: tuple[Input, Input] = ("predictions", "outcomes")
-Fate = Literal["parked", "duplicate", "applied", "orphan", "late"]
-POSITION = b"p"
-_KEY = b"k"
-_REACHED = "headrace.reached"
-_REMEDY = "finish with the version that wrote it, or start a new project"
-POSITIONS = Encoding(version=3, older=(1, 2), remedy=_REMEDY)
-_TRANSACTIONS = 3  # the first version whose outputs were committed together with it
-KEYS = Encoding(version=1, remedy=_REMEDY)
+OutcomeStatus = Literal["parked", "duplicate", "applied", "orphan", "late"]
 
 
 @dataclass(slots=True)
-class Waiting:
+class PredictionState:
     """A prediction: whole until it closes, afterwards only its id, so that a copy of it is recognised.
 
     Attributes
     ----------
-    seen_ms
-        The predictions clock at its arrival, itself included.
+    ts_ms
+        Event time, epoch milliseconds.
+    arrival_clock_ms
+        Clock of the predictions at its arrival, itself included.
     examples
         How many examples of it are out, corrections included.
     label
-        The label of the last of them.
+        Label of the last of them.
     """
 
     prediction_id: str
     ts_ms: int
-    seen_ms: int
+    arrival_clock_ms: int
     prediction: Prediction | None
     examples: int = 0
     label: float | None = None
 
 
 @dataclass(slots=True)
-class Arrived:
-    """An outcome. `seen_ms` is the outcomes clock at its arrival, itself included; `missed` says that it came
-    after a prediction of its key had closed."""
+class OutcomeState:
+    """An outcome.
+
+    Attributes
+    ----------
+    offset
+        Its offset in the outcomes topic.
+    arrival_clock_ms
+        Clock of the outcomes at its arrival, itself included.
+    after_closing
+        Whether it came after a prediction of its key had closed.
+    """
 
     outcome: Outcome
     offset: int
-    seen_ms: int
-    fate: Fate = "parked"
-    missed: bool = False
+    arrival_clock_ms: int
+    status: OutcomeStatus = "parked"
+    after_closing: bool = False
 
 
 @dataclass(slots=True)
 class KeyState:
-    """All that is remembered of one key, in order of arrival."""
+    """Predictions and outcomes of one key, by id, in order of arrival."""
 
-    predictions: dict[str, Waiting] = field(default_factory=dict)
-    outcomes: dict[str, Arrived] = field(default_factory=dict)
+    predictions: dict[str, PredictionState] = field(default_factory=dict)
+    outcomes: dict[str, OutcomeState] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.predictions or self.outcomes)
@@ -100,12 +95,13 @@ class Counts:
     examples: int = 0
 
     def add(self, name: str, by: int = 1) -> None:
+        """Add to the count of that name."""
         setattr(self, name, getattr(self, name) + by)
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where a partition stands.
+    """How far a partition is.
 
     Attributes
     ----------
@@ -114,7 +110,9 @@ class Position:
     clocks
         Greatest event time seen in each input, epoch milliseconds; None before the first.
     released_ms
-        The clock up to which closings are out.
+        Clock up to which closings are out; None before the first.
+    counts
+        What became of the records before `next_offsets`.
     marks
         State of the `PartitionClocks` of each input.
     ends
@@ -129,100 +127,21 @@ class Position:
     marks: Mapping[Input, Mapping[str, Any]]
     ends: Mapping[str, int] | None = None
 
-    def encode(self) -> bytes:
-        return compact(
-            {
-                **POSITIONS.stamp(),
-                "next_offsets": self.next_offsets,
-                "clocks": self.clocks,
-                "released_ms": self.released_ms,
-                "marks": self.marks,
-                "counts": asdict(self.counts),
-            }
-        )
-
-    @classmethod
-    def decode(cls, value: bytes) -> Position:
-        raw = json.loads(value)
-        version = POSITIONS.check(raw, "join changelog: the position")
-        unmarked = {name: PartitionClocks().encode() for name in INPUTS}
-        return cls(
-            raw["next_offsets"],
-            raw["clocks"],
-            raw["released_ms"],
-            Counts(**raw["counts"]),
-            raw.get("marks", unmarked),
-            raw["ends"] if version < _TRANSACTIONS else None,
-        )
-
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A restored partition. `torn` are keys that a checkpoint without a position had begun to write: they
-    must be written again with the next one."""
+    """A partition as of a checkpoint.
+
+    Attributes
+    ----------
+    position
+        None before the first checkpoint.
+    keys
+        State of every key.
+    torn
+        Keys that a later checkpoint, which has no position, had begun to write; the next one must write them.
+    """
 
     position: Position | None = None
     keys: Mapping[str, KeyState] = field(default_factory=dict)
     torn: frozenset[str] = frozenset()
-
-
-def made_by(headers: Iterable[tuple[str, bytes | None]] | None) -> int | None:
-    """The partition of the join that an output is of, by the header that outputs had before transactions."""
-    for name, value in headers or ():
-        if name == _REACHED and value is not None:
-            return int(value.split(b":")[0])
-    return None
-
-
-def changelog_key(key: str) -> bytes:
-    return _KEY + key.encode()
-
-
-def encode_key(state: KeyState) -> bytes:
-    """Compact JSON of one key."""
-    predictions = b",".join(_prediction_row(waiting) for waiting in state.predictions.values())
-    outcomes = [
-        [a.outcome.outcome_id, a.outcome.label, a.outcome.ts_ms, a.offset, a.seen_ms, a.fate, a.missed]
-        for a in state.outcomes.values()
-    ]
-    return b'{"v":%d,"p":[%b],"o":%b}' % (KEYS.version, predictions, compact(outcomes))
-
-
-def _prediction_row(waiting: Waiting) -> bytes:
-    w = waiting
-    row = compact([w.prediction_id, w.ts_ms, w.seen_ms, w.examples, w.label])
-    whole = b"null" if w.prediction is None else prediction_json(w.prediction)
-    return row[:-1] + b"," + whole + b"]"
-
-
-def decode_key(key: str, value: bytes) -> KeyState:
-    raw = json.loads(value)
-    KEYS.check(raw, f"join changelog: key {key!r}")
-    state = KeyState()
-    for prediction_id, ts_ms, seen_ms, examples, label, prediction in raw["p"]:
-        whole = None if prediction is None else Prediction.model_validate(prediction)
-        state.predictions[prediction_id] = Waiting(prediction_id, ts_ms, seen_ms, whole, examples, label)
-    for outcome_id, label, ts_ms, *rest in raw["o"]:
-        outcome = Outcome(outcome_id=outcome_id, key=key, label=label, ts_ms=ts_ms)
-        state.outcomes[outcome_id] = Arrived(outcome, *rest)
-    return state
-
-
-def fold_changelog(records: Iterable[tuple[bytes, bytes | None]]) -> Snapshot:
-    """The last whole checkpoint in a changelog partition, given as (key, value) in offset order."""
-    position: Position | None = None
-    whole: dict[str, bytes] = {}
-    begun: dict[str, bytes | None] = {}
-    for name, value in records:
-        if name == POSITION and value is not None:
-            position = Position.decode(value)
-            for key, state in begun.items():
-                if state is None:
-                    whole.pop(key, None)
-                else:
-                    whole[key] = state
-            begun.clear()
-        elif name.startswith(_KEY):
-            begun[name[len(_KEY) :].decode()] = value
-    keys = {key: decode_key(key, value) for key, value in whole.items()}
-    return Snapshot(position, keys, frozenset(begun))

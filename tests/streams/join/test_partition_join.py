@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from headrace.schemas.marks import Mark
+from headrace.streams.join.outputs import Released
 from headrace.streams.join.partition_join import PartitionJoin
-from headrace.streams.join.release import Released
 from headrace.streams.join.state import Counts, Input
 from tests.support.join_builders import a_prediction, a_router, an_outcome
 
@@ -158,7 +158,7 @@ def test_an_outcome_after_the_closing_is_late_and_never_applied() -> None:
     driver.mark(2 * WAIT + 10)
     released = driver.released()
     assert examples(released) == []
-    assert [(r.kind, r.record.key) for r in released.refused] == [("late", "k")]
+    assert [(r.kind, r.record.key) for r in released.rejected] == [("late", "k")]
     assert (driver.counts.late, driver.counts.parked) == (1, 0)
 
 
@@ -168,7 +168,7 @@ def test_an_outcome_of_nothing_is_an_orphan_once_its_wait_is_over() -> None:
     driver.mark(WAIT - 1)
     assert driver.counts.parked == 1
     driver.mark(WAIT)
-    assert [refused.kind for refused in driver.released().refused] == ["orphan"]
+    assert [each.kind for each in driver.released().rejected] == ["orphan"]
     assert (driver.counts.orphan, driver.counts.parked) == (1, 0)
 
 
@@ -196,7 +196,7 @@ def test_a_prediction_too_old_to_be_told_from_a_copy_is_refused() -> None:
     driver = Driver()
     driver.mark(2 * WAIT)
     driver.predict("p", "k", 0)
-    assert [refused.kind for refused in driver.released().refused] == ["late"]
+    assert [each.kind for each in driver.released().rejected] == ["late"]
     assert (driver.counts.predictions, driver.counts.prediction_late) == (0, 1)
 
 

@@ -8,8 +8,7 @@ from headrace.learners.models import pointers
 from headrace.learners.models import store as model_store
 from headrace.learners.routing import epochs
 from headrace.schemas.plan import PLAN
-from headrace.streams.join import outcome_reader
-from headrace.streams.join import state as join_state
+from headrace.streams.join import changelog, outcome_reader
 from headrace.streams.progress import record as progress
 from headrace.streams.state import partition, shuffle
 from tests.support.golden import join_states as join
@@ -27,8 +26,8 @@ GOLDEN: dict[str, Golden] = {
     "join.outcome_reader": Golden(outcome_reader.STATE.version, stream.write_outcomes, stream.read_outcomes),
     "progress": Golden(progress.VERSION, stream.write_progress, stream.read_progress, newer=None),
     "marks": Golden(UNWRITTEN, stream.write_marks, stream.read_marks, newer=None),
-    "join.state.position": Golden(join_state.POSITIONS.version, join.write_position, join.read_position),
-    "join.state.keys": Golden(join_state.KEYS.version, join.write_keys, join.read_keys),
+    "join.changelog.position": Golden(changelog.POSITIONS.version, join.write_position, join.read_position),
+    "join.changelog.keys": Golden(changelog.KEYS.version, join.write_keys, join.read_keys),
     "records": Golden(UNWRITTEN, join.write_records, join.read_records, newer=None),
     "routing.epochs": Golden(epochs.STATE.version, models.write_epochs, models.read_epochs),
     "models.store.artifact": Golden(

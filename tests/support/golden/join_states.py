@@ -13,8 +13,8 @@ from headrace.schemas.records import (
     Record,
 )
 from headrace.schemas.router_specs import PolicySpec, RouterSpec
+from headrace.streams.join.changelog import decode_key, decode_position, encode_key, encode_position
 from headrace.streams.join.partition_join import PartitionJoin
-from headrace.streams.join.state import Position, decode_key, encode_key
 from headrace.streams.join.wire_format import LoggedPrediction
 from tests.support.golden.golden_file import Bytes
 
@@ -85,11 +85,11 @@ def _join() -> PartitionJoin:
 
 
 def write_position() -> Bytes:
-    return [_join().position().encode()]
+    return [encode_position(_join().position())]
 
 
 def read_position(found: Bytes) -> Bytes:
-    return [Position.decode(found[0]).encode()]
+    return [encode_position(decode_position(found[0]))]
 
 
 def write_keys() -> Bytes:

@@ -6,15 +6,16 @@ import pytest
 
 from headrace.schemas.errors import StateError
 from headrace.schemas.marks import Mark
-from headrace.streams.join.partition_join import PartitionJoin
-from headrace.streams.join.state import (
-    POSITION,
+from headrace.streams.join.changelog import (
+    POSITION_KEY,
     changelog_key,
     decode_key,
     encode_key,
-    fold_changelog,
-    made_by,
+    encode_position,
+    read_changelog,
 )
+from headrace.streams.join.outputs import made_by
+from headrace.streams.join.partition_join import PartitionJoin
 from tests.support.join_builders import a_prediction, a_router, an_outcome
 
 Records = list[tuple[bytes, bytes | None]]
@@ -22,7 +23,7 @@ Records = list[tuple[bytes, bytes | None]]
 
 def checkpoint(join: PartitionJoin) -> Records:
     states = [(changelog_key(k), encode_key(s) if s else None) for k, s in join.take_touched().items()]
-    return [*states, (POSITION, join.position().encode())]
+    return [*states, (POSITION_KEY, encode_position(join.position()))]
 
 
 def a_join() -> PartitionJoin:
@@ -35,7 +36,7 @@ def a_join() -> PartitionJoin:
 
 def test_a_restored_partition_is_the_one_that_was_stored() -> None:
     join = a_join()
-    snapshot = fold_changelog(checkpoint(join))
+    snapshot = read_changelog(checkpoint(join))
     again = PartitionJoin(a_router(100), snapshot)
     assert again.position() == join.position()
     for one in (join, again):
@@ -57,7 +58,7 @@ def test_keys_behind_the_last_position_are_torn_and_do_not_count() -> None:
     log = checkpoint(join)
     join.predict(a_prediction("q", "k", 9), 1)
     torn = checkpoint(join)[:-1]
-    snapshot = fold_changelog([*log, *torn, (changelog_key("x"), None)])
+    snapshot = read_changelog([*log, *torn, (changelog_key("x"), None)])
     assert snapshot.torn == {"k", "x"}
     assert set(snapshot.keys) == {"k", "x"}
     assert set(snapshot.keys["k"].predictions) == {"p"}
@@ -69,12 +70,12 @@ def test_a_tombstone_takes_a_key_away() -> None:
     log = checkpoint(join)
     for source in ("predictions", "outcomes"):
         join.mark(source, Mark(1000), join.next_offsets[source])
-    assert fold_changelog([*log, *checkpoint(join)]).keys == {}
+    assert read_changelog([*log, *checkpoint(join)]).keys == {}
 
 
 def test_state_of_another_version_is_refused() -> None:
     with pytest.raises(StateError, match="version 99"):
-        fold_changelog([(POSITION, b'{"v": 99}')])
+        read_changelog([(POSITION_KEY, b'{"v": 99}')])
 
 
 def test_the_header_of_an_output_from_before_transactions_names_its_partition() -> None:
@@ -86,6 +87,6 @@ def test_marks_of_partitions_outlive_a_restart() -> None:
     join = a_join()
     join.mark("outcomes", Mark(60, partition=0, partitions=2), 2)
     assert join.clocks["outcomes"] == 8
-    again = PartitionJoin(a_router(100), fold_changelog(checkpoint(join)))
+    again = PartitionJoin(a_router(100), read_changelog(checkpoint(join)))
     again.mark("outcomes", Mark(40, partition=1, partitions=2), 3)
     assert again.clocks["outcomes"] == 40

@@ -1,4 +1,4 @@
-"""A partition of the join that a process has, and what one transaction makes durable of it.
+"""A partition of the join that a process owns, and what one transaction makes durable of it.
 
 The transaction holds the examples and closings that have come out, the marks that speak of them, the dead
 letters, the keys touched, the position, and the offsets of both inputs. Once it is committed, the progress
@@ -19,10 +19,11 @@ from headrace.schemas.marks import crosses, mark_headers
 from headrace.schemas.router_specs import RouterSpec
 from headrace.schemas.topics import ProjectTopics, RouterTopics
 from headrace.streams.connections.redis_updates import HashUpdate
-from headrace.streams.join.input import feed_record, refused_dead_letter
+from headrace.streams.join.changelog import POSITION_KEY, changelog_key, encode_key, encode_position
+from headrace.streams.join.input import feed_record, rejected_dead_letter
+from headrace.streams.join.outputs import Released
 from headrace.streams.join.partition_join import PartitionJoin
-from headrace.streams.join.release import Released
-from headrace.streams.join.state import INPUTS, POSITION, Input, Position, changelog_key, encode_key
+from headrace.streams.join.state import INPUTS, Input, Position
 from headrace.streams.join.wire_format import closing_json, example_json
 from headrace.streams.log.transactions import Records
 from headrace.streams.progress import Progress, counts_key, progress_field, progress_key
@@ -51,8 +52,8 @@ class CheckpointBatch:
 
 
 @dataclass
-class JoinPartition:
-    """A partition of a router that this process has.
+class OwnedPartition:
+    """A partition of a router that this process owns.
 
     Attributes
     ----------
@@ -95,11 +96,11 @@ class JoinPartition:
         return self.topics.input(source)
 
     def visible_offset(self, source: Input) -> int:
-        """The end of the prefix of an input from which all is in the outputs."""
+        """Return the end of the prefix of an input whose outputs are in their topics."""
         return self.past_gap(self.topic(source), self.partition, self.committed.next_offsets[source])
 
     def feed(self, source: Input, message: Any) -> None:
-        """Take in a range."""
+        """Process a range."""
         for record in message.value:
             dead_letter = feed_record(self.join, source, self.topic(source), self.partition, record)
             if dead_letter is not None:
@@ -108,7 +109,7 @@ class JoinPartition:
         self.ranges[source] += 1
 
     def take_batch(self) -> CheckpointBatch | None:
-        """What has come of the ranges since the last call; None without one."""
+        """Return what follows from the ranges since the last call; None without one."""
         if not self.messages:
             return None
         messages, self.messages = self.messages, []
@@ -124,7 +125,7 @@ class JoinPartition:
     def _dead_letters(self, released: Released) -> Records:
         dead_letters, self.dead_letters = self.dead_letters, []
         dead_letters += [
-            refused_dead_letter(r, self.topic(r.input), self.partition) for r in released.refused
+            rejected_dead_letter(r, self.topic(r.input), self.partition) for r in released.rejected
         ]
         entries = [
             (f"{one.topic}/{one.partition}/{one.offset}".encode(), one.to_bytes()) for one in dead_letters
@@ -138,8 +139,8 @@ class JoinPartition:
         yield Records(self.topics.closings, self.partition, closings)
 
     def _marks(self, position: Position) -> Iterator[Records]:
-        """The clock, if it has advanced over something: the end of a refresh is for the closings, the end of
-        what one version learns for the examples. Where no mark publishes (0), each tells how far they are."""
+        """Marks of the clock. Where it passes the end of a refresh, the closings get one; where it passes the
+        end of what one version learns, the examples. Where no mark publishes (0), they get each advance."""
         router, clock_ms = self.router, position.released_ms
         before_ms, self.marked_ms = self.marked_ms, clock_ms
         if clock_ms is None:
@@ -151,12 +152,12 @@ class JoinPartition:
             yield Records(self.topics.examples, 0, _MARK, headers)
 
     def _changelog(self, position: Position) -> Records:
-        """The keys touched and, last, the position."""
+        """Return the keys touched and, last, the position."""
         entries = [
             (changelog_key(key), encode_key(state) if state else None)
             for key, state in self.join.take_touched().items()
         ]
-        entries.append((POSITION, position.encode()))
+        entries.append((POSITION_KEY, encode_position(position)))
         return Records(self.topics.join_changelog, self.partition, entries)
 
     def updates(self, end: End) -> Iterator[HashUpdate]:

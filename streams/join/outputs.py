@@ -1,7 +1,8 @@
-"""What a partition of the join gives out."""
+"""Outputs of a partition of the join."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,12 +13,13 @@ REASONS = {
     "late": "it came after its prediction closed",
     "orphan": "no prediction with its key came within the wait",
 }
+_REACHED = "headrace.reached"
 TOO_OLD = "its clock is further ahead than twice the wait: a copy could no longer be told from it"
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A record that leads nowhere, for the dead-letter topic."""
+class Rejected:
+    """A record that leads to no output, for the dead-letter topic."""
 
     input: Input
     offset: int
@@ -28,8 +30,16 @@ class Refused:
 
 @dataclass
 class Released:
-    """What a partition gives out, each list in the order it is to be written."""
+    """Outputs to be written, each list in the order of its topic."""
 
     examples: list[Example] = field(default_factory=list)
     closings: list[Closing] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+def made_by(headers: Iterable[tuple[str, bytes | None]] | None) -> int | None:
+    """The partition of the join that an output is of, by the header that outputs had before transactions."""
+    for name, value in headers or ():
+        if name == _REACHED and value is not None:
+            return int(value.split(b":")[0])
+    return None

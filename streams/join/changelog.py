@@ -1,0 +1,142 @@
+"""The join's changelog: a compacted topic with the state of every key, and the position of the partition.
+
+A checkpoint writes the touched keys and, last, the position, in one transaction with the outputs that follow
+from them. Before there were transactions, a crash could tear a checkpoint. So a restore takes keys only up to
+the last position.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from headrace.schemas.encodings import Encoding
+from headrace.schemas.marks import PartitionClocks
+from headrace.schemas.records import Outcome, Prediction
+from headrace.streams.join.state import (
+    INPUTS,
+    Counts,
+    KeyState,
+    OutcomeState,
+    Position,
+    PredictionState,
+    Snapshot,
+)
+from headrace.streams.join.wire_format import compact, prediction_json
+
+_REMEDY = "finish with the version that wrote it, or start a new project"
+POSITIONS = Encoding(version=3, older=(1, 2), remedy=_REMEDY)
+KEYS = Encoding(version=1, remedy=_REMEDY)
+POSITION_KEY = b"p"
+_STATE_PREFIX = b"k"
+_TRANSACTIONS = 3  # the first version of a position whose outputs were committed together with it
+
+
+def encode_position(position: Position) -> bytes:
+    """Return a position as JSON without spaces."""
+    return compact(
+        {
+            **POSITIONS.stamp(),
+            "next_offsets": position.next_offsets,
+            "clocks": position.clocks,
+            "released_ms": position.released_ms,
+            "marks": position.marks,
+            "counts": asdict(position.counts),
+        }
+    )
+
+
+def decode_position(value: bytes) -> Position:
+    """Inverse of `encode_position`; raises `StateError` for a version that is not read."""
+    raw = json.loads(value)
+    version = POSITIONS.check(raw, "join changelog: the position")
+    unmarked = {name: PartitionClocks().encode() for name in INPUTS}
+    return Position(
+        raw["next_offsets"],
+        raw["clocks"],
+        raw["released_ms"],
+        Counts(**raw["counts"]),
+        raw.get("marks", unmarked),
+        raw["ends"] if version < _TRANSACTIONS else None,
+    )
+
+
+def changelog_key(key: str) -> bytes:
+    """Return the key of the record that holds the state of a key.
+
+    >>> changelog_key("user-7")
+    b'kuser-7'
+    """
+    return _STATE_PREFIX + key.encode()
+
+
+def encode_key(state: KeyState) -> bytes:
+    """Return the state of a key as JSON without spaces."""
+    predictions = b",".join(_prediction_row(waiting) for waiting in state.predictions.values())
+    outcomes = [
+        [
+            each.outcome.outcome_id,
+            each.outcome.label,
+            each.outcome.ts_ms,
+            each.offset,
+            each.arrival_clock_ms,
+            each.status,
+            each.after_closing,
+        ]
+        for each in state.outcomes.values()
+    ]
+    return b'{"v":%d,"p":[%b],"o":%b}' % (KEYS.version, predictions, compact(outcomes))
+
+
+def _prediction_row(state: PredictionState) -> bytes:
+    row = compact([state.prediction_id, state.ts_ms, state.arrival_clock_ms, state.examples, state.label])
+    whole = b"null" if state.prediction is None else prediction_json(state.prediction)
+    return row[:-1] + b"," + whole + b"]"
+
+
+def decode_key(key: str, value: bytes) -> KeyState:
+    """Inverse of `encode_key`; raises `StateError` for a version that is not read."""
+    raw = json.loads(value)
+    KEYS.check(raw, f"join changelog: key {key!r}")
+    state = KeyState()
+    for prediction_id, ts_ms, arrival_clock_ms, examples, label, prediction in raw["p"]:
+        whole = None if prediction is None else Prediction.model_validate(prediction)
+        state.predictions[prediction_id] = PredictionState(
+            prediction_id, ts_ms, arrival_clock_ms, whole, examples, label
+        )
+    for outcome_id, label, ts_ms, *rest in raw["o"]:
+        outcome = Outcome(outcome_id=outcome_id, key=key, label=label, ts_ms=ts_ms)
+        state.outcomes[outcome_id] = OutcomeState(outcome, *rest)
+    return state
+
+
+def read_changelog(records: Iterable[tuple[bytes, bytes | None]]) -> Snapshot:
+    """Return the last whole checkpoint of a changelog partition.
+
+    Parameters
+    ----------
+    records
+        Key and value of its records, in offset order.
+
+    Raises
+    ------
+    StateError
+        When a record has a version that is not read.
+    """
+    position: Position | None = None
+    whole: dict[str, bytes] = {}
+    begun: dict[str, bytes | None] = {}
+    for name, value in records:
+        if name == POSITION_KEY and value is not None:
+            position = decode_position(value)
+            for key, state in begun.items():
+                if state is None:
+                    whole.pop(key, None)
+                else:
+                    whole[key] = state
+            begun.clear()
+        elif name.startswith(_STATE_PREFIX):
+            begun[name[len(_STATE_PREFIX) :].decode()] = value
+    keys = {key: decode_key(key, value) for key, value in whole.items()}
+    return Snapshot(position, keys, frozenset(begun))
