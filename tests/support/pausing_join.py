@@ -9,13 +9,13 @@ import json
 import sys
 
 from headrace.streams.connections.redis_hashes import HashPublisher
-from headrace.streams.join.checkpoint import JoinPartition
+from headrace.streams.join.owned_partition import OwnedPartition
 from headrace.streams.log.transactions import TransactionalProducer
 from tests.support import join_process
 from tests.support.pausing import Seam, install
 
 SEAMS: dict[str, Seam] = {
-    "before a batch is put together": (JoinPartition, "take_batch", "before"),
+    "before a batch is put together": (OwnedPartition, "take_batch", "before"),
     "between a batch and its transaction": (TransactionalProducer, "commit", "before"),
     "inside a transaction, before its offsets": (TransactionalProducer, "_send_offsets", "before"),
     "inside a transaction, before its end": (TransactionalProducer, "_end", "before"),
