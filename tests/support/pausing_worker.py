@@ -20,7 +20,7 @@ SEAMS: dict[str, Seam] = {
     "between deciding and sending": (WorkerProcess, "_send", "before"),
     "before the rows": (RedisOnlineSink, "write", "before"),
     "inside a Redis exchange": (RedisOnlineSink, "_send_to", "within"),
-    "before a checkpoint is put together": (OwnedPartition, "cut", "before"),
+    "before a checkpoint is put together": (OwnedPartition, "take_batch", "before"),
     "between a checkpoint and its transaction": (TransactionalProducer, "commit", "before"),
     "inside a transaction, before its offsets": (TransactionalProducer, "_send_offsets", "before"),
     "inside a transaction, before its end": (TransactionalProducer, "_end", "before"),
