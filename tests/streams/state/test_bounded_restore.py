@@ -12,7 +12,7 @@ from headrace.streams.state.partition import Entry
 from headrace.streams.state.source_partition import SourcePartition
 from tests.streams.test_accumulator_codes import a_log, a_plan
 
-CHECKPOINTS, KEYS = 100, 1_000
+CHECKPOINTS, KEYS = 40, 1_000
 
 
 def state_of(plan: Plan) -> SourcePartition:
