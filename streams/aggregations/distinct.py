@@ -82,7 +82,7 @@ class Registers(RaggedAccumulator):
             code = batch.term(held.name, held.column, held.parameter.of)[0]
             seen = (code & _RANK_MASK) > 0
             codes = _greatest(tile[seen] << _CODE_BITS | code[seen])
-            full = (rows.size[places] == self._words)[codes >> _CODE_BITS]
+            full = (rows.lengths[places] == self._words)[codes >> _CODE_BITS]
             self._raise(rows, places, codes[full])
             self._merge(rows, places, codes[~full])
 
@@ -90,7 +90,7 @@ class Registers(RaggedAccumulator):
         """Raise registers of tiles that hold all of them."""
         if not len(codes):
             return
-        cells, starts = rows.longest(places[codes >> _CODE_BITS])
+        cells, starts = rows.full_rows(places[codes >> _CODE_BITS])
         ranks, at = cells.view(np.uint8), starts * 4 + (codes & _CODE_MASK) // _RANKS
         ranks[at] = np.maximum(ranks[at], (codes & _RANK_MASK).astype(np.uint8))
 
@@ -132,7 +132,7 @@ class Registers(RaggedAccumulator):
 
     def _merged(self, rows: RaggedRows, places: Indices, inside: NDArray[np.bool_]) -> Indices:
         counts = np.zeros((*inside.shape[:2], _RANKS), np.int64)
-        full = rows.size[places] == self._words
+        full = rows.lengths[places] == self._words
         for window in range(inside.shape[1]):
             chosen = inside[:, window]
             key, position = np.nonzero(chosen & ~full)
@@ -158,7 +158,7 @@ class Registers(RaggedAccumulator):
         registers = np.zeros((len(keys), self._registers), np.uint8)
         for position in np.flatnonzero(full.any(axis=0)).tolist():
             some = np.flatnonzero(full[:, position])
-            cells, starts = rows.longest(places[some, position])
+            cells, starts = rows.full_rows(places[some, position])
             tiles = cells.reshape(-1, self._words)[starts // self._words].view(np.uint8)
             registers[some] = np.maximum(registers[some], tiles)
         key = codes >> _CODE_BITS

@@ -1,4 +1,4 @@
-"""A batch: accepted records of one range or block, as columns."""
+"""Accepted records of a range or a block, as columns."""
 
 from __future__ import annotations
 
@@ -21,14 +21,21 @@ class Batch:
     event_ms
         Event times, int64, shape (n,), epoch milliseconds.
     order
-        What breaks ties of event time, int64, shape (n,): the offset at the source.
+        Offset at the source, int64, shape (n,): breaks ties of event time.
     offset
         Offset in the log that this partition or shard reads, int64, shape (n,). It is `order` at the source,
         and the block's offset behind a shuffle.
     columns
         Field name to values and validity, each of shape (n,).
     terms
-        What has been made of the columns so far, by a name of whoever made it, shape (m, n).
+        Arrays of shape (m, n) that were computed from columns, by name; see `term`.
+
+    Examples
+    --------
+    >>> times, offsets = np.array([1_000, 1_500]), np.array([7, 9])
+    >>> batch = Batch(times, offsets, offsets, {"price": Column(np.array([5, 0]), np.array([True, False]))})
+    >>> len(batch), batch.take(np.array([1])).columns["price"].valid.tolist()
+    (2, [False])
     """
 
     event_ms: NDArray[np.int64]
@@ -41,19 +48,22 @@ class Batch:
         return len(self.event_ms)
 
     def take(self, rows: NDArray[Any]) -> Batch:
-        """The rows at an index or mask."""
+        """Return the rows at indices, or where a mask is True."""
         columns = {n: Column(c.values[rows], c.valid[rows]) for n, c in self.columns.items()}
         order = self.order[rows]
         offset = order if self.offset is self.order else self.offset[rows]
         return Batch(self.event_ms[rows], order, offset, columns)
 
     def select(self, names: set[str]) -> Batch:
-        """The same rows with these columns only."""
+        """Return the same rows with these columns only."""
         columns = {n: c for n, c in self.columns.items() if n in names}
         return Batch(self.event_ms, self.order, self.offset, columns)
 
     def term(self, name: str, column: str, make: Callable[[Column], NDArray[np.int64]]) -> NDArray[np.int64]:
-        """What is made of a column, once: rings of other hops take it up again."""
+        """Return the result of `make` for a column, shape (m, n).
+
+        Computed once per `name`: views with other hops use the same array.
+        """
         term = self.terms.get(name)
         if term is None:
             term = self.terms[name] = make(self.columns[column])
@@ -61,7 +71,7 @@ class Batch:
 
     @classmethod
     def concatenate(cls, batches: Sequence[Batch]) -> Batch:
-        """Batches with the same columns, one behind the other."""
+        """Join batches with the same columns, in order."""
         if len(batches) == 1:
             return batches[0]
         names = batches[0].columns

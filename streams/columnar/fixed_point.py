@@ -18,17 +18,32 @@ QUANTA = (1e-100, 1e100)  # the least and the greatest quantum: its square, and 
 
 @dataclass(frozen=True, order=True)
 class FixedPoint:
-    """Whole multiples of `quantum`, held as int64.
+    """Numbers as whole multiples of a quantum, in int64.
 
-    Where ``1 / quantum`` is a whole number, values are divided by it rather than multiplied by the quantum,
-    so that 12,345 quanta of 0.01 read as 123.45.
+    Where ``1 / quantum`` is a whole number, quanta are divided by it, not multiplied by the quantum: 12,345
+    quanta of 0.01 are 123.45.
+
+    Parameters
+    ----------
+    quantum
+        Within `QUANTA`.
+
+    Examples
+    --------
+    >>> cents = FixedPoint(0.01)
+    >>> cents.to_quanta(np.array([0.1, 0.2, 123.454])).tolist()
+    [10.0, 20.0, 12345.0]
+    >>> cents.to_float(np.array([30.0, 12345.0])).tolist()
+    [0.3, 123.45]
+    >>> cents.fits(np.array([1e12, 1e13, np.nan])).tolist()
+    [True, False, False]
     """
 
     quantum: float
 
     @property
     def text(self) -> str:
-        """Persisted form, in what names sums in the changelog."""
+        """Persisted form: part of the names of sums in the changelog."""
         return f"FixedPoint(quantum={self.quantum!r})"
 
     @cached_property
@@ -37,7 +52,7 @@ class FixedPoint:
         return float(inverse) if inverse and abs(inverse * self.quantum - 1) < 1e-9 else None
 
     def to_quanta(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Values in quanta, rounded half to even; shape kept, still float64 so that range can be checked."""
+        """Return values in quanta, rounded half to even; same shape, float64: their range is not checked."""
         numbers = values.astype(np.float64)
         inverse = self._inverse
         scaled = numbers * inverse if inverse is not None else numbers / self.quantum
@@ -45,21 +60,21 @@ class FixedPoint:
         return quanta
 
     def quanta_of(self, column: Column) -> NDArray[np.int64]:
-        """A column that fits in quanta, shape (n,), 0 for nulls."""
+        """Return the quanta of a column whose values fit, shape (n,); 0 for nulls."""
         return self.to_quanta(np.where(column.valid, column.values, 0)).astype(np.int64)
 
     def to_float(self, quanta: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The value of so many quanta; shape kept."""
+        """Return the values of quanta; same shape."""
         inverse = self._inverse
         return quanta / inverse if inverse is not None else quanta * self.quantum
 
     @property
     def ratio(self) -> tuple[int, int]:
-        """The quantum as a fraction."""
+        """The quantum as numerator and denominator."""
         return (1, int(self._inverse)) if self._inverse is not None else self.quantum.as_integer_ratio()
 
     def fits(self, values: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which values can be held: finite, and below `LIMIT` quanta in magnitude."""
+        """Tell which values can be held: finite, and below `LIMIT` quanta in magnitude; same shape."""
         if values.dtype == np.int64 and self.quantum == 1:
             fitting: NDArray[np.bool_] = (values < LIMIT) & (values > -LIMIT)
             return fitting

@@ -16,9 +16,21 @@ _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
 def hash_values(values: NDArray[Any]) -> NDArray[np.uint64]:
-    """Hashes of shape (n,) of int64, float64, bool or bytes (dtype S, UTF-8 without its padding).
+    """Return the hash of each value, uint64, shape (n,).
 
-    -0.0 is 0.0; bools are int64.
+    Equal values have equal hashes: -0.0 is hashed as 0.0, and a bool as 0 or 1.
+
+    Parameters
+    ----------
+    values
+        int64, float64, bool or bytes (dtype S, UTF-8), shape (n,).
+
+    Examples
+    --------
+    >>> hash_values(np.array([1, 2, 1])).tolist()
+    [6916447993677403595, 11382252648283392636, 6916447993677403595]
+    >>> bool((hash_values(np.array([True])) == hash_values(np.array([1]))).all())
+    True
     """
     if values.dtype.kind == "S":
         return _hash_bytes(values)

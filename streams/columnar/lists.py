@@ -1,4 +1,4 @@
-"""Columns of lists: the values of a feature that has many of them."""
+"""Columns of lists: the values of a list feature."""
 
 from __future__ import annotations
 
@@ -14,14 +14,22 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Lists:
-    """`n` lists of different lengths, one behind the other.
+    """A column of `n` lists, whose values lie one behind the other.
 
     Attributes
     ----------
     values
         Shape (m,): numbers, bools or bytes (dtype S), or a list of `m` bytes.
     lengths
-        int64, shape (n,), their sum is m.
+        int64, shape (n,); their sum is m.
+
+    Examples
+    --------
+    >>> lists = Lists(np.array([1, 2, 3]), np.array([2, 0, 1]))
+    >>> lists.tolist()
+    [[1, 2], [], [3]]
+    >>> lists[1:].tolist(), Lists.concatenate([lists, lists[:1]]).lengths.tolist()
+    ([[], [3]], [2, 0, 1, 2])
     """
 
     values: NDArray[Any] | Sequence[bytes]
@@ -29,14 +37,14 @@ class Lists:
 
     @cached_property
     def ends(self) -> NDArray[np.int64]:
-        """Where each list begins and where the last one ends, shape (n + 1,)."""
+        """Where each list begins, and where the last one ends: int64, shape (n + 1,)."""
         return np.concatenate(([0], np.cumsum(self.lengths)))
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __getitem__(self, rows: slice) -> Lists:
-        """Consecutive lists."""
+        """Return consecutive lists, without a copy of their values."""
         first, last, _ = rows.indices(len(self))
         return Lists(self.values[self.ends[first] : self.ends[max(first, last)]], self.lengths[first:last])
 
@@ -54,13 +62,13 @@ class Lists:
         return Lists([self.values[cell] for cell in cells], lengths)
 
     def tolist(self) -> list[list[Any]]:
-        """The lists in Python."""
+        """Return the lists as lists of Python."""
         values = self.values.tolist() if isinstance(self.values, np.ndarray) else self.values
         ends: list[int] = self.ends.tolist()
         return [list(values[a:b]) for a, b in pairwise(ends)]
 
     @classmethod
-    def concatenate(cls, parts: Sequence[Lists]) -> Lists:
-        """Columns of numpy values, one behind the other."""
-        values = np.concatenate([np.asarray(part.values) for part in parts])
-        return cls(values, np.concatenate([part.lengths for part in parts]))
+    def concatenate(cls, columns: Sequence[Lists]) -> Lists:
+        """Join columns of numpy values, in order."""
+        values = np.concatenate([np.asarray(column.values) for column in columns])
+        return cls(values, np.concatenate([column.lengths for column in columns]))

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.streams.columnar.growth import extend, room_for
-from headrace.streams.columnar.key_table import Key, KeyTable, decode_keys, encode_keys
+from headrace.streams.columnar.key_table import KeyTable
+from headrace.streams.columnar.keys import Key, decode_keys, encode_keys
 
 
 class KeySlots:

@@ -19,7 +19,8 @@ from headrace.streams.aggregations import Aggregation, ListValues, Reading, Valu
 from headrace.streams.aggregations.sum import MOST_VALUES, Sum, Summing
 from headrace.streams.aggregations.totals import Totals
 from headrace.streams.columnar.growth import extend, room_for
-from headrace.streams.columnar.key_table import Key, KeyTable
+from headrace.streams.columnar.key_table import KeyTable
+from headrace.streams.columnar.keys import Key
 from headrace.streams.state.tile_ring import Ring
 
 _NEVER = np.iinfo(np.int64).min

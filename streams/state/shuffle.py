@@ -20,7 +20,7 @@ from headrace.schemas.avro import Column
 from headrace.schemas.encodings import UNVERSIONED, Encoding
 from headrace.schemas.errors import RecordError
 from headrace.streams.columnar.batch import Batch
-from headrace.streams.columnar.key_table import distinct, encode_key, key_at
+from headrace.streams.columnar.keys import distinct, encode_key, key_at
 from headrace.streams.log.partitioner import partition_for
 
 BLOCK = Encoding(

@@ -17,7 +17,7 @@ from headrace.featurestore.backfill.span import Span
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog
 from headrace.schemas.errors import PlanError, StateError
 from headrace.schemas.plan import Plan
-from headrace.streams.columnar.key_table import encode_key
+from headrace.streams.columnar.keys import encode_key
 from headrace.streams.log.partitioner import partition_for
 from headrace.streams.log.records import LogRecord
 from headrace.streams.state.fingerprint import definition_of

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.streams.columnar.key_table import KeyTable, decode_key, decode_keys, encode_key, encode_keys
+from headrace.streams.columnar.key_table import KeyTable
+from headrace.streams.columnar.keys import decode_key, decode_keys, encode_key, encode_keys
 
 integers = st.integers(-(2**63), 2**63 - 1)
 texts = st.binary(max_size=30)

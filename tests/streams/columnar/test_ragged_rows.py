@@ -21,7 +21,7 @@ def put(rows: RaggedRows, wanted: dict[int, list[int]]) -> None:
 
 
 def held(rows: RaggedRows) -> list[list[int]]:
-    size, entries = rows.gather(np.arange(len(rows.size)))
+    size, entries = rows.gather(np.arange(len(rows.lengths)))
     return [part.tolist() for part in np.split(entries, np.cumsum(size)[:-1])]
 
 

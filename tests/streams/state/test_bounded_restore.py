@@ -6,7 +6,7 @@ import tracemalloc
 from collections.abc import Iterator
 
 from headrace.schemas.plan import Plan
-from headrace.streams.columnar.key_table import encode_key
+from headrace.streams.columnar.keys import encode_key
 from headrace.streams.log.records import LogRecords
 from headrace.streams.state.partition import Entry
 from headrace.streams.state.source_partition import SourcePartition

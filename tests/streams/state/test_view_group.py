@@ -7,7 +7,7 @@ import numpy as np
 from headrace.schemas.avro import Column
 from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, StreamViewSpec
 from headrace.streams.columnar.batch import Batch
-from headrace.streams.columnar.key_table import decode_key
+from headrace.streams.columnar.keys import decode_key
 from headrace.streams.state.view_group import ViewGroup
 
 HOP_MS = 10
