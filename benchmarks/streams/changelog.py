@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from benchmarks.streams.definition import plan_for
 from benchmarks.streams.report import machine
 from benchmarks.streams.workload import END_MS, Encoder
-from headrace.streams.columnar.key_table import encode_key
+from headrace.streams.columnar.keys import encode_key
 from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.state.partition import Entry
 from headrace.streams.state.source_partition import SourcePartition

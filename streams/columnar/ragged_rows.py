@@ -225,5 +225,5 @@ def spans(starts: Integers, lengths: Integers) -> Integers:
 
 
 def _bounds(lengths: Integers, ends: Integers) -> Integers:
-    """Return where the entries of groups of rows begin and end, shape (n + 1,); `ends` are those of groups."""
+    """Return where the entries of groups of rows begin and end, shape (n + 1,)."""
     return np.concatenate(([0], np.cumsum(lengths)))[np.concatenate(([0], ends))]

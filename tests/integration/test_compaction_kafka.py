@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from headrace.deploy.commands.topic_settings import COMPACT
 from headrace.deploy.local.kafka_server import KafkaServer
-from headrace.streams.columnar.key_table import encode_key
+from headrace.streams.columnar.keys import encode_key
 from headrace.streams.log.producer import LogProducer
 from headrace.streams.log.records import LogRecords
 from headrace.streams.runtime.restoring import Restoring
