@@ -12,12 +12,16 @@ from typing import BinaryIO
 @contextmanager
 def finished_as(path: Path, unfinished: Path) -> Iterator[BinaryIO]:
     """A file to be written under the name `unfinished`; at the end of the block it is synced and renamed, and
-    its folder synced."""
-    with unfinished.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(path)
+    its folder synced. When writing fails, as on a full disk, the unfinished file is removed."""
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.rename(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
