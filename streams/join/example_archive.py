@@ -10,7 +10,9 @@ import os
 import re
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ from headrace.streams.durable_files import finished_as
 from headrace.streams.log.reader import is_end, open_consumer, read_log
 
 _PART = re.compile(r"examples-p0-(\d+)-(\d+)\.parquet")
+_UNFINISHED = ".unfinished"
+_ABANDONED_S = 3600
 _POLL_S = 0.5
 _POLL_RECORDS = 1000
 _FIXED = {
@@ -74,6 +78,7 @@ class ParquetArchive:
         self._directory, self._topic, self._on_failure = directory, topic, on_failure
         self._part_records, self._part_s = part_records, part_s
         self._kafka = kafka
+        self._unfinished = f".{uuid.uuid4().hex[:8]}{_UNFINISHED}"  # others may archive into this folder, too
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"archive-{topic}", daemon=True)
         self._examples: list[Example] = []
@@ -93,6 +98,7 @@ class ParquetArchive:
     def _run(self) -> None:
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
+            _remove_unfinished(self._directory)
             self._first = self._next = next_offset(self._directory)
             self._follow()
         except BaseException as error:
@@ -127,9 +133,17 @@ class ParquetArchive:
         if not self._examples:
             return
         part = self._directory / f"examples-p0-{self._first:012d}-{self._next:012d}.parquet"
-        with finished_as(part, part.with_suffix(".unfinished")) as file:
+        with finished_as(part, part.with_suffix(self._unfinished)) as file:
             pq.write_table(to_table(self._examples), file)
         self._examples, self._first = [], self._next
+
+
+def _remove_unfinished(directory: Path) -> None:
+    """Remove what a crash has left; nobody writes at a part for an hour."""
+    for file in directory.glob(f"*{_UNFINISHED}"):
+        with suppress(FileNotFoundError):
+            if time.time() - file.stat().st_mtime > _ABANDONED_S:
+                file.unlink()
 
 
 def next_offset(directory: Path) -> int:

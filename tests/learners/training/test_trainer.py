@@ -143,3 +143,21 @@ def test_marks_tell_when_to_publish(compiled: tuple[Plan, Project]) -> None:
         True, False, True, False, False, True, False, True,
     ]  # fmt: skip
     assert trainer.offset == len(marks)
+
+
+@tries(10)
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 300)), max_size=20),
+    st.sets(st.integers(0, 19), max_size=3),
+)
+def test_marks_of_partitions_publish_alike_whenever_a_trainer_was_started_again(
+    compiled: tuple[Plan, Project], marks: list[tuple[int, int]], stops: set[int]
+) -> None:
+    plan, project = compiled
+    through, stopped = trained(plan, project, "base", []), trained(plan, project, "base", [])
+    for offset, (partition, time_ms) in enumerate(marks):
+        if offset in stops:
+            stopped = Trainer(plan, project.learner("base"), stopped.checkpoint())
+        mark = Mark(time_ms, partition, 3)
+        assert stopped.mark(offset, mark, 60) == through.mark(offset, mark, 60)
+        assert stopped.mark_ms == through.mark_ms
