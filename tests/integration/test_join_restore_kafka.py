@@ -12,8 +12,8 @@ import pytest
 from headrace.schemas.errors import StateError
 from headrace.schemas.records import Example
 from headrace.schemas.topics import RouterTopics
+from headrace.streams.join.changelog import POSITION_KEY
 from headrace.streams.join.restore import restore_join
-from headrace.streams.join.state import POSITION
 from tests.support.golden.golden_file import load
 from tests.support.join_builders import a_prediction
 from tests.support.join_scene import Loop, a_plan
@@ -43,7 +43,7 @@ def give_out(made: Loop) -> Callable[..., None]:
 
 
 def store(made: Loop, position: bytes) -> None:
-    made.send(RouterTopics(made.plan.project, "delays").join_changelog, 0, position, key=POSITION)
+    made.send(RouterTopics(made.plan.project, "delays").join_changelog, 0, position, key=POSITION_KEY)
     made.producer.flush()
 
 
