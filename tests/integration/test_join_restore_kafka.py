@@ -26,7 +26,7 @@ def made(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) -> 
 
 @pytest.fixture
 def position() -> bytes:
-    return load(Path(__file__).parents[1] / "golden" / "join.state.position.2.json")[0]
+    return load(Path(__file__).parents[1] / "golden" / "join.changelog.position.2.json")[0]
 
 
 @pytest.fixture
