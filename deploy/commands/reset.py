@@ -68,12 +68,17 @@ def plan_reset(kafka: Kafka, plan: Plan, name: str) -> Reset:
         When Kafka does not answer.
     """
     source = plan.source(name)
+    admin = KafkaAdmin(kafka)
+    if admin.is_built_in():
+        raise HeadraceError(
+            "librdkafka's built-in broker keeps nothing when it ends: start the local stack anew instead"
+        )
     if workers_run(plan, kafka):
         raise HeadraceError(
             f"workers of project '{plan.project}' run, or have ended less than a session time-out ago; stop "
             "them, and run it again"
         )
-    partitions = partitions_of(KafkaAdmin(kafka).metadata(), source.topic)
+    partitions = partitions_of(admin.metadata(), source.topic)
     bounds = [log_bounds(kafka, source.topic, number) for number in partitions]
     records, gone = sum(end - begin for begin, end in bounds), sum(begin for begin, _ in bounds)
     return Reset(name, source.topic, records, gone, tuple(_state_topics(plan, source)))

@@ -18,7 +18,6 @@ from headrace.deploy.commands.topic_settings import (
     SettingDifference,
     differing_settings,
 )
-from headrace.deploy.local.mock_kafka import CLUSTER_ID_PREFIX
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
@@ -156,9 +155,10 @@ def misconfigured_topics(kafka: Kafka, plan: Plan) -> list[SettingDifference]:
     ServiceUnavailable
         When the brokers do not answer.
     """
-    known = KafkaAdmin(kafka).metadata()
-    if str(known.cluster_id).startswith(CLUSTER_ID_PREFIX):
+    admin = KafkaAdmin(kafka)
+    if admin.is_built_in():
         return []
+    known = admin.metadata()
     counts = {name: 1 for name in event_topics(plan)}
     specs = [spec for spec in internal_topics(plan, counts) if spec.name in known.topics]
     return differing_settings(kafka, {spec.name: spec.config for spec in specs})
@@ -187,7 +187,7 @@ class _Cluster:
         return self._admin.metadata()
 
     def create(self, specs: list[TopicSpec]) -> None:
-        if str(self.metadata().cluster_id).startswith(CLUSTER_ID_PREFIX):
+        if self._admin.is_built_in():
             for spec in specs:
                 self._admin.metadata(spec.name)
         elif specs:

@@ -18,7 +18,6 @@ import confluent_kafka
 
 from headrace.schemas.errors import ServiceUnavailable
 
-CLUSTER_ID_PREFIX = "mockCluster"  # librdkafka's, by which clients recognise it
 DEFAULT_PARTITIONS = 4  # fixed in librdkafka
 _PRODUCER = 0
 _ERROR_LENGTH = 512

@@ -14,6 +14,7 @@ from headrace.streams.connections.connection_errors import ConnectionErrors
 from headrace.streams.connections.kafka import Kafka, client_config
 
 REQUEST_S: Final = 15.0  # how long brokers may take to answer
+_BUILT_IN = "mockCluster"  # begins the id of a cluster of librdkafka
 _FIRST_WAIT_S = 0.5  # then it is known whether the brokers refuse; each of the next waits is twice as long
 
 
@@ -110,6 +111,10 @@ class KafkaAdmin(AdminClient):  # type: ignore[misc]
             return {(tp.topic, tp.partition): answer.result().offset for tp, answer in answers.items()}
         except KafkaException as error:
             raise self.unavailable(error) from error
+
+    def is_built_in(self) -> bool:
+        """Return whether the broker is librdkafka's own, which has no topic ids and makes no topics."""
+        return str(self.metadata().cluster_id).startswith(_BUILT_IN)
 
     @property
     def refused(self) -> bool:

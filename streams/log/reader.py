@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ _FETCH_BYTES = 4 * 1024**2  # more of a partition at once: fewer round trips whi
 _QUEUE_KIB = 8192  # read ahead: a changelog is folded as fast as it comes, and may be one of many at once
 _AT_ONCE = 2000
 _GROUP = "headrace-reader"
+_LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+_LEADER_LOOK_S = 0.05
 _SILENCE_S = 30.0  # without a record and short of the end: the broker is not answering
 
 
@@ -68,7 +71,8 @@ def end_offset(kafka: Kafka, topic: str, partition: int, committed: bool = True)
 def log_bounds(kafka: Kafka, topic: str, partition: int, committed: bool = False) -> tuple[int, int]:
     """Return the offsets of the first record that a partition still has, and behind the last.
 
-    With `committed`, the last that is committed.
+    With `committed`, the last that is committed. A partition that has just been made is waited for until it has
+    a leader.
 
     Raises
     ------
@@ -77,14 +81,20 @@ def log_bounds(kafka: Kafka, topic: str, partition: int, committed: bool = False
     """
     errors = ConnectionErrors()
     consumer = open_consumer(kafka, errors=errors, committed=committed)
+    deadline = time.monotonic() + _SILENCE_S
     try:
-        begin, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_SILENCE_S)
-        return int(begin), int(end)
-    except KafkaException as error:
-        consumer.poll(0)  # calls `errors`
-        raise ServiceUnavailable(
-            f"Kafka does not tell the end of {topic}[{partition}]: {errors.text() or error}"
-        ) from error
+        while True:
+            try:
+                place = TopicPartition(topic, partition)
+                begin, end = consumer.get_watermark_offsets(place, timeout=_SILENCE_S)
+                return int(begin), int(end)
+            except KafkaException as error:
+                consumer.poll(0)  # calls `errors`
+                if error.args[0].code() not in _LEADERLESS or time.monotonic() > deadline:
+                    raise ServiceUnavailable(
+                        f"Kafka does not tell the end of {topic}[{partition}]: {errors.text() or error}"
+                    ) from error
+                time.sleep(_LEADER_LOOK_S)
     finally:
         consumer.close()
 
