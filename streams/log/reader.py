@@ -71,8 +71,8 @@ def end_offset(kafka: Kafka, topic: str, partition: int, committed: bool = True)
 def log_bounds(kafka: Kafka, topic: str, partition: int, committed: bool = False) -> tuple[int, int]:
     """Return the offsets of the first record that a partition still has, and behind the last.
 
-    With `committed`, the last that is committed. A partition that has just been made is waited for until it has
-    a leader.
+    With `committed`, the last that is committed. A partition that has just been made is waited for until it
+    has a leader.
 
     Raises
     ------
