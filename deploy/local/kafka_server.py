@@ -21,6 +21,8 @@ from headrace.schemas.errors import ServiceUnavailable
 KAFKA_VERSION = "4.1.0"
 _NAME = "Apache Kafka"
 _LOG4J_VERSION = "2.24.3"
+# On a shared machine it is to start quickly rather than to be the fastest after minutes.
+_QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>headrace</groupId><artifactId>kafka-broker</artifactId><version>1</version>
@@ -112,8 +114,7 @@ class KafkaServer(LocalServer):
         properties = self._properties_file
         if not properties.exists():
             self._format(java, classpath, properties)
-        # A broker on a shared machine is to start quickly rather than to be the fastest after minutes.
-        command = [java, "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+        command = [java, "-Xmx512m", *_QUICK_START]
         command += [f"-Dlog4j2.configurationFile={self._directory / 'log4j2.properties'}"]
         command += self._secure.java_options() if self._secure else []
         command += ["-cp", classpath, "kafka.Kafka", str(properties)]
@@ -126,7 +127,7 @@ class KafkaServer(LocalServer):
         settings = self._properties() if self._secure is None else self._secure.add_to(self._properties())
         draft.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [java, "-cp", classpath, "kafka.tools.StorageTool", "format", "--standalone"]
+        command = [java, *_QUICK_START, "-cp", classpath, "kafka.tools.StorageTool", "format", "--standalone"]
         command += [f"--cluster-id={cluster}", "-c", str(draft)]  # one word: the id may begin with a dash
         command += self._secure.format_options() if self._secure else []
         done = subprocess.run(command, capture_output=True, text=True)
