@@ -1,4 +1,4 @@
-"""The aggregations, one in a file: see docs/guides/aggregations.md for how to add one."""
+"""Aggregations, one in a file. docs/guides/aggregations.md says how to add one."""
 
 from __future__ import annotations
 
@@ -54,12 +54,30 @@ AGGREGATIONS: dict[str, type[Aggregation]] = {
 
 
 def aggregation_of(spec: AggregationSpec) -> Aggregation:
-    """The aggregation of a feature.
+    """Return the aggregation of a feature.
 
     Raises
     ------
     PlanError
-        When the plan is of a Headrace that knows more functions.
+        When the function does not exist in this version of Headrace.
+
+    Examples
+    --------
+    >>> spec = AggregationSpec(
+    ...     feature="spent_1h", function="sum", column="amount", window_ms=3_600_000, hop_ms=300_000,
+    ...     dtype="Float64", quantum=0.01,
+    ... )
+    >>> aggregation = aggregation_of(spec)
+    >>> [accumulator.name for accumulator in aggregation.accumulators]
+    ['Totals(amount, Counted())', 'Totals(amount, Quanta(fixed=FixedPoint(quantum=0.01)))']
+
+    Over the window of one key there were 3 values, with a sum of 1,250 quanta:
+
+    >>> import numpy as np
+    >>> limbs = {0: np.array([3]), 1: np.array([[1250, 0]])}
+    >>> reading = {(a.name, 3_600_000): limbs[n] for n, a in enumerate(aggregation.accumulators)}
+    >>> aggregation.read(reading)
+    (array([12.5]), array([ True]))
     """
     if spec.function not in AGGREGATIONS:
         raise PlanError(

@@ -1,7 +1,7 @@
-"""What one tile of one key holds: state that any order of arrival brings to the same value.
+"""State of tiles: any order of arrival brings it to the same value.
 
-State of a kind lies together, so that a ring is added to and read in a few calls of numpy, however many
-features there are.
+State of one kind lies together in arrays, so that a ring is updated and read in a few calls of numpy, however
+many features there are.
 """
 
 from __future__ import annotations
@@ -41,10 +41,17 @@ class Parameter(Protocol):
 
 
 @dataclass(frozen=True)
-class Held:
-    """What a tile holds of one column: a kind of state, and what tells it from others of its kind.
+class AccumulatorSpec:
+    """State that each tile keeps of one column. Features with equal specs share it.
 
-    `parameter` is a `Parameter`, a whole number, or None.
+    Parameters
+    ----------
+    kind
+        Kind of state.
+    column
+        The column.
+    parameter
+        Tells it from others of the same kind: a `Parameter`, a whole number, or None.
     """
 
     kind: type[Accumulator]
@@ -53,24 +60,26 @@ class Held:
 
     @cached_property
     def name(self) -> str:
-        """Tell it from the others of a tile, and order them in the changelog: persisted."""
+        """Name among the others of a tile, by which they are ordered in the changelog: persisted."""
         plain = self.parameter is None or isinstance(self.parameter, int)
         return f"{self.kind.code}({self.column}, {self.parameter if plain else self.parameter.text})"
 
     @property
     def codes(self) -> set[str]:
-        """Persisted codes that the name is made of."""
+        """Persisted codes that the name consists of."""
         plain = self.parameter is None or isinstance(self.parameter, int)
         return {self.kind.code} if plain else {self.kind.code, self.parameter.code}
 
 
 class Accumulator(ABC):
-    """State of one kind: `k` of them per tile. Places are indices into arrays of shape (slots * depth, ...).
+    """State of one kind for every tile of a ring: `k` of them, one per spec.
+
+    A place is the index of a tile: of its row in an array of shape (slots * depth, ...).
 
     Parameters
     ----------
-    held
-        The k things to be held.
+    specs
+        The k specs.
     dtype
         Numpy type of their columns.
 
@@ -85,17 +94,17 @@ class Accumulator(ABC):
     code: ClassVar[str]
     state_format: ClassVar[int] = 1
 
-    def __init__(self, held: Sequence[Held], dtype: type) -> None:
-        self.held = held
+    def __init__(self, specs: Sequence[AccumulatorSpec], dtype: type) -> None:
+        self.specs = specs
 
     @staticmethod
-    def shared_by(held: Held, dtype: type) -> Hashable:
-        """Those of a kind with the same value here are held together."""
+    def shared_by(spec: AccumulatorSpec, dtype: type) -> Hashable:
+        """Return a value that is equal for specs of a kind that lie together."""
         return dtype
 
     @abstractmethod
     def reserve(self, slots: int, depth: int) -> None:
-        """Grow to `slots` rows."""
+        """Grow to so many slots, of `depth` tiles each."""
 
     @abstractmethod
     def reset(self, places: Indices) -> None:
@@ -103,34 +112,52 @@ class Accumulator(ABC):
 
     @abstractmethod
     def add(self, places: Indices, starts: Indices, batch: Batch) -> None:
-        """Add the rows of a batch to g tiles; nulls add nothing.
+        """Add the rows of a batch to g tiles. Nulls add nothing.
 
-        The rows of a tile begin at its entry of `starts` and are sorted by (event time, order).
+        Parameters
+        ----------
+        places
+            Tiles, shape (g,), each once.
+        starts
+            First row of each of them, shape (g,); the rows of a tile are sorted by (event time, order).
         """
 
     @abstractmethod
     def read(self, slots: Indices, inside: NDArray[np.bool_]) -> Sequence[NDArray[Any]]:
-        """State over the tiles where `inside` (n, windows, depth) is True: k arrays (n, windows, ...)."""
+        """Merge the tiles of slots over windows.
+
+        Parameters
+        ----------
+        slots
+            Shape (n,).
+        inside
+            Which tiles of a slot are in each window, shape (n, windows, depth).
+
+        Returns
+        -------
+        Sequence
+            k arrays of shape (n, windows, ...).
+        """
 
     @abstractmethod
     def arrays(self, number: int) -> list[NDArray[Any]]:
-        """What is kept of one of the k, each (slots, depth, ...), in a fixed order, for the changelog."""
+        """Return the arrays of one of the k for the changelog: (slots, depth, ...), in a fixed order."""
 
     def ragged(self, number: int) -> RaggedRows | None:
-        """What is kept of one of the k in rows of varying length, one for every tile."""
+        """Return the rows of varying length of one of the k, one row per tile; None if there are none."""
         return None
 
 
-def accumulators_of(held: Sequence[Held], dtype: Dtype) -> list[Accumulator]:
-    """The accumulators that hold these, those of a kind together."""
-    kinds: dict[tuple[type[Accumulator], Hashable], list[Held]] = {}
-    for one in held:
-        kinds.setdefault((one.kind, one.kind.shared_by(one, dtype(one.column))), []).append(one)
-    return [kind(together, dtype(together[0].column)) for (kind, _), together in kinds.items()]
+def accumulators_of(specs: Sequence[AccumulatorSpec], dtype: Dtype) -> list[Accumulator]:
+    """Make the accumulators of a tile; specs that may lie together share one."""
+    together: dict[tuple[type[Accumulator], Hashable], list[AccumulatorSpec]] = {}
+    for spec in specs:
+        together.setdefault((spec.kind, spec.kind.shared_by(spec, dtype(spec.column))), []).append(spec)
+    return [kind(shared, dtype(shared[0].column)) for (kind, _), shared in together.items()]
 
 
 def grow(array: NDArray[Any], slots: int, depth: int, fill: Any) -> NDArray[Any]:
-    """The array, of shape (slots, depth, ...), with more slots; see `extend`."""
+    """Return an array of shape (slots, depth, ...) with so many slots; see `extend`."""
     if not len(array):
         return np.full((slots, depth, *array.shape[2:]), fill, array.dtype)
     extend(array, slots, fill)
@@ -138,11 +165,11 @@ def grow(array: NDArray[Any], slots: int, depth: int, fill: Any) -> NDArray[Any]
 
 
 def tiles_of(array: NDArray[Any]) -> NDArray[Any]:
-    """The same array with one row per tile, shape (slots * depth, ...)."""
+    """Return the same array with one row per tile, shape (slots * depth, ...)."""
     return array.reshape(-1, *array.shape[2:])
 
 
-def stacked(held: Sequence[Held], batch: Batch) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Values and validity of columns of one dtype, shape (k, n)."""
-    columns = [batch.columns[one.column] for one in held]
+def stacked(specs: Sequence[AccumulatorSpec], batch: Batch) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return values and validity of columns of one dtype, each of shape (k, n)."""
+    columns = [batch.columns[spec.column] for spec in specs]
     return np.array([c.values for c in columns]), np.array([c.valid for c in columns])

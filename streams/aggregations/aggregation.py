@@ -1,4 +1,4 @@
-"""What an aggregation is: what it needs of tiles, and how it makes a value of what was read from them."""
+"""The interface of aggregations: the state they need in tiles, and their value from what was read of it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from headrace.schemas.feature_specs import AggregationSpec
 from headrace.schemas.feature_types import ValueType
-from headrace.streams.aggregations.accumulator import Held
+from headrace.streams.aggregations.accumulator import AccumulatorSpec
 from headrace.streams.aggregations.totals import COUNTED, Totals
 from headrace.streams.columnar.lists import Lists
 
 Values = tuple[NDArray[Any], NDArray[np.bool_]]  # values and validity, shape (n,)
 ListValues = tuple[Lists, NDArray[np.bool_]]  # n lists and their validity
-# What tiles hold over a window, shape (n, ...), by the name of what they hold and the length of the window.
+# State over a window, shape (n, ...), by the name of the accumulator and the length of the window.
 Reading = Mapping[tuple[str, int], NDArray[Any]]
 
 LOSSLESS: dict[str, tuple[ValueType, ...]] = {
@@ -37,7 +37,7 @@ class Aggregation:
     summed
         Whether values go into fixed-point sums: those that do not fit are dead letters.
     most_text
-        The longest text that is held, in bytes; longer ones are dead letters. None: any.
+        Greatest length of texts, in bytes; longer ones are dead letters. None: any.
     """
 
     summed: ClassVar[bool] = False
@@ -45,29 +45,29 @@ class Aggregation:
 
     def __init__(self, spec: AggregationSpec) -> None:
         self.spec = spec
-        self._count = Held(Totals, spec.column, COUNTED)
+        self._count = AccumulatorSpec(Totals, spec.column, COUNTED)
         self._counted = self._count.name, spec.window_ms
 
     @staticmethod
     def types(kind: str) -> tuple[ValueType, ...]:
-        """Types its feature may have for a column of an Avro type, the best first; none: not offered."""
+        """Return the types a feature may have for a column of an Avro type, the best first."""
         return LOSSLESS.get(kind, ())
 
     @classmethod
     def tile_bytes(cls, spec: AggregationSpec) -> int:
-        """Memory of one tile of one key, roughly."""
+        """Return the memory of one tile of one key in bytes, roughly."""
         return 32
 
     @property
-    def held(self) -> list[Held]:
-        """What every tile must hold."""
+    def accumulators(self) -> list[AccumulatorSpec]:
+        """Specs of the state that each tile must keep."""
         return [self._count]
 
     def due(self, reading: Reading) -> NDArray[np.bool_]:
-        """Where the window holds enough for a value, shape (n,). If there is none there, it does not fit."""
+        """Tell where the window has enough for a value, shape (n,). A null that is due does not fit."""
         due: NDArray[np.bool_] = reading[self._counted] > 0
         return due
 
     def read(self, reading: Reading) -> Values | ListValues:
-        """Values of shape (n,), or n lists, and their validity."""
+        """Return the values, shape (n,) or n lists, and their validity, shape (n,)."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""How many values of the column are not null."""
+"""The count of values."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from headrace.streams.aggregations.aggregation import Aggregation, Reading, Valu
 
 
 class Count(Aggregation):
+    """How many values of the column are not null."""
+
     @staticmethod
     def types(kind: str) -> tuple[ValueType, ...]:
         return ("Int64",)

@@ -1,4 +1,4 @@
-"""How many different values there were, by HyperLogLog registers.
+"""The count of distinct values, estimated by HyperLogLog registers.
 
 A value's 64-bit hash picks one of m = 2^precision registers, which keeps the greatest number of trailing
 zeros seen in the rest of the hash, plus one. Registers of tiles merge by maximum, so that they depend on
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from headrace.schemas.avro import Column
 from headrace.schemas.feature_specs import AggregationSpec
 from headrace.schemas.feature_types import ValueType
-from headrace.streams.aggregations.accumulator import Held, Indices
+from headrace.streams.aggregations.accumulator import AccumulatorSpec, Indices
 from headrace.streams.aggregations.aggregation import Aggregation, Reading, Values
 from headrace.streams.aggregations.ragged import RaggedAccumulator
 from headrace.streams.columnar.batch import Batch
@@ -37,7 +37,7 @@ _CODE_MASK = (1 << _CODE_BITS) - 1
 
 @dataclass(frozen=True)
 class Precision:
-    """Of a sketch with 2^bits registers."""
+    """Precision of a sketch: it has 2^bits registers."""
 
     code: ClassVar[str] = "Precision"
     bits: int
@@ -47,7 +47,7 @@ class Precision:
         return f"Precision(bits={self.bits})"
 
     def of(self, column: Column) -> NDArray[np.int64]:
-        """Register and rank of every row in one number, shape (1, n); rank 0 for nulls."""
+        """Return register and rank of each row in one number, shape (1, n); rank 0 for nulls."""
         hashed = hash_values(column.values)
         rest = (hashed >> np.uint64(self.bits)) | np.uint64(1 << (64 - self.bits))
         lowest = rest & (~rest + np.uint64(1))
@@ -66,20 +66,20 @@ class Registers(RaggedAccumulator):
     code = "Registers"
     state_format = 2
 
-    def __init__(self, held: Sequence[Held], dtype: type) -> None:
-        self._registers = 1 << held[0].parameter.bits
+    def __init__(self, specs: Sequence[AccumulatorSpec], dtype: type) -> None:
+        self._registers = 1 << specs[0].parameter.bits
         self._words = self._registers // 4  # of a row with all registers
-        super().__init__(held, dtype, np.uint32, self._words)
+        super().__init__(specs, dtype, np.uint32, self._words)
 
     @staticmethod
-    def shared_by(held: Held, dtype: type) -> Hashable:
-        precision: Precision = held.parameter
+    def shared_by(spec: AccumulatorSpec, dtype: type) -> Hashable:
+        precision: Precision = spec.parameter
         return precision
 
     def add(self, places: Indices, starts: Indices, batch: Batch) -> None:
         tile = np.repeat(np.arange(len(places)), np.diff(starts, append=len(batch)))
-        for held, rows in zip(self.held, self.rows, strict=True):
-            code = batch.term(held.name, held.column, held.parameter.of)[0]
+        for spec, rows in zip(self.specs, self.rows, strict=True):
+            code = batch.term(spec.name, spec.column, spec.parameter.of)[0]
             seen = (code & _RANK_MASK) > 0
             codes = _greatest(tile[seen] << _CODE_BITS | code[seen])
             full = (rows.lengths[places] == self._words)[codes >> _CODE_BITS]
@@ -87,15 +87,15 @@ class Registers(RaggedAccumulator):
             self._merge(rows, places, codes[~full])
 
     def _raise(self, rows: RaggedRows, places: Indices, codes: Indices) -> None:
-        """Raise registers of tiles that hold all of them."""
+        """Raise registers of tiles whose rows are full."""
         if not len(codes):
             return
         cells, starts = rows.full_rows(places[codes >> _CODE_BITS])
-        ranks, at = cells.view(np.uint8), starts * 4 + (codes & _CODE_MASK) // _RANKS
-        ranks[at] = np.maximum(ranks[at], (codes & _RANK_MASK).astype(np.uint8))
+        ranks, cell = cells.view(np.uint8), starts * 4 + (codes & _CODE_MASK) // _RANKS
+        ranks[cell] = np.maximum(ranks[cell], (codes & _RANK_MASK).astype(np.uint8))
 
     def _merge(self, rows: RaggedRows, places: Indices, codes: Indices) -> None:
-        """Put registers to those of tiles that hold some."""
+        """Merge registers into tiles whose rows have some."""
         tiles = codes >> _CODE_BITS
         first = np.flatnonzero(np.diff(tiles, prepend=-1))
         if not len(first):
@@ -123,10 +123,12 @@ class Registers(RaggedAccumulator):
             rows.replace(places[many], np.full(int(many.sum()), self._words), words)
 
     def read(self, slots: Indices, inside: NDArray[np.bool_]) -> Sequence[NDArray[Any]]:
-        """How many registers of each rank there are in the merged sketch, shape (n, windows, 64)."""
+        """Return how many registers of each rank the merged sketch has, shape (n, windows, 64)."""
         places = self._places(slots)
         return [
-            np.concatenate([self._merged(rows, places[some], inside[some]) for some in rows.portions(places)])
+            np.concatenate(
+                [self._merged(rows, places[portion], inside[portion]) for portion in rows.portions(places)]
+            )
             for rows in self.rows
         ]
 
@@ -154,24 +156,24 @@ class Registers(RaggedAccumulator):
     def _ranks_of_full(
         self, rows: RaggedRows, places: Indices, full: NDArray[np.bool_], keys: Indices, codes: Indices
     ) -> Indices:
-        """Of keys with tiles that hold all registers; `codes` are those of tiles that hold some."""
+        """Count the ranks of keys with full tiles; `codes` are those of tiles that have some registers."""
         registers = np.zeros((len(keys), self._registers), np.uint8)
         for position in np.flatnonzero(full.any(axis=0)).tolist():
-            some = np.flatnonzero(full[:, position])
-            cells, starts = rows.full_rows(places[some, position])
+            tiled = np.flatnonzero(full[:, position])  # keys with a full tile at this position
+            cells, starts = rows.full_rows(places[tiled, position])
             tiles = cells.reshape(-1, self._words)[starts // self._words].view(np.uint8)
-            registers[some] = np.maximum(registers[some], tiles)
+            registers[tiled] = np.maximum(registers[tiled], tiles)
         key = codes >> _CODE_BITS
         number = np.searchsorted(keys, key)
-        known = keys[np.minimum(number, len(keys) - 1)] == key
-        at = number[known], (codes[known] & _CODE_MASK) // _RANKS
-        registers[at] = np.maximum(registers[at], (codes[known] & _RANK_MASK).astype(np.uint8))
+        ours = keys[np.minimum(number, len(keys) - 1)] == key
+        cell = number[ours], (codes[ours] & _CODE_MASK) // _RANKS
+        registers[cell] = np.maximum(registers[cell], (codes[ours] & _RANK_MASK).astype(np.uint8))
         cells = np.arange(len(keys))[:, None] * _RANKS + registers
         return np.bincount(cells.ravel(), minlength=len(keys) * _RANKS).reshape(-1, _RANKS)
 
 
 def _greatest(codes: Indices) -> Indices:
-    """Sorted, and of each register of a tile the greatest rank alone."""
+    """Sort codes, and keep the greatest rank of each register of a tile."""
     codes = np.sort(codes)
     last = np.ones(len(codes), np.bool_)
     np.not_equal(codes[1:] >> _RANK_BITS, codes[:-1] >> _RANK_BITS, out=last[:-1])
@@ -179,11 +181,11 @@ def _greatest(codes: Indices) -> Indices:
 
 
 class CountDistinct(Aggregation):
-    """The estimate, rounded to a whole number; 0 over nothing."""
+    """The count of distinct values, rounded to a whole number; 0 over an empty window."""
 
     def __init__(self, spec: AggregationSpec) -> None:
         super().__init__(spec)
-        self._sketch = Held(Registers, spec.column, Precision(spec.precision))
+        self._sketch = AccumulatorSpec(Registers, spec.column, Precision(spec.precision))
         self._merged = self._sketch.name, spec.window_ms
 
     @staticmethod
@@ -195,7 +197,7 @@ class CountDistinct(Aggregation):
         return 1 << spec.precision
 
     @property
-    def held(self) -> list[Held]:
+    def accumulators(self) -> list[AccumulatorSpec]:
         return [self._count, self._sketch]
 
     def read(self, reading: Reading) -> Values:
@@ -204,7 +206,7 @@ class CountDistinct(Aggregation):
 
 
 def _estimates(counts: NDArray[np.int64], bits: int) -> NDArray[np.float64]:
-    """Of numbers of registers by their rank, shape (n, 64)."""
+    """Estimate how many values were counted, from the numbers of registers by rank, shape (n, 64)."""
     m = 1 << bits
     sigma, tau = _corrections(bits)
     most = 64 - bits + 1  # the greatest rank
@@ -218,7 +220,7 @@ def _estimates(counts: NDArray[np.int64], bits: int) -> NDArray[np.float64]:
 
 @cache
 def _corrections(bits: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ertl's sigma and tau at 0, 1/m, ..., 1."""
+    """Return Ertl's sigma and tau at 0, 1/m, ..., 1."""
     shares = [count / (1 << bits) for count in range((1 << bits) + 1)]
     return np.array([_sigma(x) for x in shares]), np.array([_tau(x) for x in shares])
 

@@ -1,4 +1,4 @@
-"""The values of the earliest and of the latest event, ties of event time broken by offset at the source."""
+"""The values of the earliest and the latest event; the offset at the source breaks ties of event time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.streams.aggregations.accumulator import Accumulator, Held, Indices, grow, stacked, tiles_of
+from headrace.streams.aggregations.accumulator import (
+    Accumulator,
+    AccumulatorSpec,
+    Indices,
+    grow,
+    stacked,
+    tiles_of,
+)
 from headrace.streams.aggregations.extreme import Chosen
 from headrace.streams.columnar.batch import Batch
 
@@ -20,9 +27,9 @@ class Edge(Accumulator):
     never: ClassVar[int]  # event time of an empty tile, further out than any
     no_order: ClassVar[int]
 
-    def __init__(self, held: Sequence[Held], dtype: type) -> None:
-        super().__init__(held, dtype)
-        shape = (0, 0, len(held))
+    def __init__(self, specs: Sequence[AccumulatorSpec], dtype: type) -> None:
+        super().__init__(specs, dtype)
+        shape = (0, 0, len(specs))
         self.event_ms, self.order = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         self.value: NDArray[Any] = np.zeros(shape, dtype)
 
@@ -37,21 +44,21 @@ class Edge(Accumulator):
 
     @abstractmethod
     def _rows(self, valid: NDArray[np.bool_], starts: Indices) -> Indices:
-        """The row of each tile that is nearest its end, shape (k, g), -1 where all are null."""
+        """Return the row of each tile that is nearest to the end, shape (k, g); -1 where all are null."""
 
     @abstractmethod
     def _further(self, one: Indices, other: Indices) -> NDArray[np.bool_]:
-        """Whether one is nearer the end than the other."""
+        """Tell where one is nearer to the end than the other."""
 
     @abstractmethod
     def _furthest(self, event_ms: Indices) -> Indices:
-        """Position of the tile nearest the end, of shape (n, windows, depth, k): (n, windows, k)."""
+        """Return the position of the tile nearest to the end, (n, windows, k) of (n, windows, depth, k)."""
 
     def add(self, places: Indices, starts: Indices, batch: Batch) -> None:
-        values, valid = stacked(self.held, batch)
+        values, valid = stacked(self.specs, batch)
         rows = self._rows(valid, starts).T
         event_ms, order = batch.event_ms[rows], batch.order[rows]  # (g, k)
-        values = values[np.arange(len(self.held)), rows]
+        values = values[np.arange(len(self.specs)), rows]
         event_tiles, order_tiles, value_tiles = map(tiles_of, (self.event_ms, self.order, self.value))
         held_ms, held_order = event_tiles[places], order_tiles[places]
         tied = (event_ms == held_ms) & self._further(order, held_order)
@@ -63,14 +70,16 @@ class Edge(Accumulator):
     def read(self, slots: Indices, inside: NDArray[np.bool_]) -> Sequence[NDArray[Any]]:
         event_ms = np.where(inside[..., None], self.event_ms[slots][:, None], self.never)
         furthest = self._furthest(event_ms)
-        value = self.value[slots[:, None, None], furthest, np.arange(len(self.held))]
-        return [value[:, :, number] for number in range(len(self.held))]
+        value = self.value[slots[:, None, None], furthest, np.arange(len(self.specs))]
+        return [value[:, :, number] for number in range(len(self.specs))]
 
     def arrays(self, number: int) -> list[NDArray[Any]]:
         return [array[:, :, number] for array in (self.event_ms, self.order, self.value)]
 
 
 class Latest(Edge):
+    """The last event of each tile."""
+
     code = "Latest"
     never, no_order = np.iinfo(np.int64).min, -1
 
@@ -87,6 +96,8 @@ class Latest(Edge):
 
 
 class Earliest(Edge):
+    """The first event of each tile."""
+
     code = "Earliest"
     never, no_order = np.iinfo(np.int64).max, np.iinfo(np.int64).max
 
@@ -104,8 +115,12 @@ class Earliest(Edge):
 
 
 class First(Chosen):
+    """The value of the earliest event."""
+
     kind = Earliest
 
 
 class Last(Chosen):
+    """The value of the latest event."""
+
     kind = Latest

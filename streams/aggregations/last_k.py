@@ -14,38 +14,38 @@ from numpy.typing import NDArray
 
 from headrace.schemas.feature_specs import AggregationSpec
 from headrace.schemas.feature_types import ValueType
-from headrace.streams.aggregations.accumulator import Accumulator, Held, Indices, grow, tiles_of
+from headrace.streams.aggregations.accumulator import Accumulator, AccumulatorSpec, Indices, grow, tiles_of
 from headrace.streams.aggregations.aggregation import LOSSLESS, Aggregation, ListValues, Reading
 from headrace.streams.columnar.batch import Batch
 from headrace.streams.columnar.lists import Lists
 
 MOST = 100  # the greatest k
-TEXT_BYTES = 64  # the longest text that is held
+TEXT_BYTES = 64  # of the longest text that is kept
 _NEVER = np.iinfo(np.int64).min
-_AT_ONCE = 1 << 20  # events looked at together
+_PORTION_EVENTS = 1 << 20
 
 Newest = tuple[Indices, Indices, NDArray[Any]]  # event time, order and value, each of shape (g, k)
 
 
 class Recent(Accumulator):
-    """Event time, order and value of the last k events of every tile, the newest first.
+    """Event time, order and value of the last k events of each tile, the newest first.
 
-    Three arrays of shape (slots, depth, k) for each of those held, which have one k.
+    Three arrays of shape (slots, depth, k) for each spec; specs that lie together have the same k.
     """
 
     code = "Recent"
 
-    def __init__(self, held: Sequence[Held], dtype: type) -> None:
-        super().__init__(held, dtype)
-        self._k: int = held[0].parameter
+    def __init__(self, specs: Sequence[AccumulatorSpec], dtype: type) -> None:
+        super().__init__(specs, dtype)
+        self._k: int = specs[0].parameter
         shape, kind = (0, 0, self._k), f"S{TEXT_BYTES}" if dtype is np.bytes_ else dtype
-        self.event_ms = [np.zeros(shape, np.int64) for _ in held]
-        self.order = [np.zeros(shape, np.int64) for _ in held]
-        self.value: list[NDArray[Any]] = [np.zeros(shape, kind) for _ in held]
+        self.event_ms = [np.zeros(shape, np.int64) for _ in specs]
+        self.order = [np.zeros(shape, np.int64) for _ in specs]
+        self.value: list[NDArray[Any]] = [np.zeros(shape, kind) for _ in specs]
 
     @staticmethod
-    def shared_by(held: Held, dtype: type) -> Hashable:
-        return dtype, held.parameter
+    def shared_by(spec: AccumulatorSpec, dtype: type) -> Hashable:
+        return dtype, spec.parameter
 
     def reserve(self, slots: int, depth: int) -> None:
         self.event_ms = [grow(array, slots, depth, _NEVER) for array in self.event_ms]
@@ -60,8 +60,8 @@ class Recent(Accumulator):
 
     def add(self, places: Indices, starts: Indices, batch: Batch) -> None:
         tile = np.repeat(np.arange(len(places)), np.diff(starts, append=len(batch)))
-        for held, *arrays in zip(self.held, self.event_ms, self.order, self.value, strict=True):
-            column = batch.columns[held.column]
+        for spec, *arrays in zip(self.specs, self.event_ms, self.order, self.value, strict=True):
+            column = batch.columns[spec.column]
             rows = np.flatnonzero(column.valid)
             back = _from_end(tile[rows])
             rows, back = rows[back < self._k], back[back < self._k]
@@ -78,25 +78,24 @@ class Recent(Accumulator):
                 array[places[changed]] = merged
 
     def read(self, slots: Indices, inside: NDArray[np.bool_]) -> Sequence[NDArray[Any]]:
-        """The last k values, shape (n, windows, k), the newest first, then zeros or empty texts."""
-        step = max(1, _AT_ONCE // (inside.shape[2] * self._k))
-        found = []
+        """Return the last k values, shape (n, windows, k): the newest first, then zeros or empty texts."""
+        step = max(1, _PORTION_EVENTS // (inside.shape[2] * self._k))
+        values = []
         for event_ms, value in zip(self.event_ms, self.value, strict=True):
             last = np.zeros((*inside.shape[:2], self._k), value.dtype)
             for start in range(0, len(slots), step):
-                some = slice(start, start + step)
+                rows = slice(start, start + step)
                 for window in range(inside.shape[1]):
-                    held = _over_window(event_ms, value, slots[some], inside[some, window])
-                    last[some, window] = held
-            found.append(last)
-        return found
+                    last[rows, window] = _over_window(event_ms, value, slots[rows], inside[rows, window])
+            values.append(last)
+        return values
 
     def arrays(self, number: int) -> list[NDArray[Any]]:
         return [self.event_ms[number], self.order[number], self.value[number]]
 
 
 def _from_end(group: Indices) -> Indices:
-    """How many there are of the same group after each; groups come one after the other."""
+    """Return how many entries of the same group come after each; entries are sorted by group."""
     size = len(group)
     last = np.flatnonzero(np.diff(group, append=-1))
     counts = np.diff(last, prepend=-1)
@@ -109,7 +108,7 @@ def _blank(like: Sequence[NDArray[Any]]) -> Newest:
 
 
 def _merged(one: Newest, other: Newest) -> Newest:
-    """The newest k of both."""
+    """Return the newest k events of both."""
     event_ms, order, value = (np.concatenate(pair, axis=1) for pair in zip(one, other, strict=True))
     by = np.lexsort((order, event_ms), axis=1)[:, : -one[0].shape[1] - 1 : -1]
     return (
@@ -122,7 +121,7 @@ def _merged(one: Newest, other: Newest) -> Newest:
 def _over_window(
     event_ms: Indices, value: NDArray[Any], slots: Indices, inside: NDArray[np.bool_]
 ) -> NDArray[Any]:
-    """The newest k of the tiles inside, shape (n, k). A tile is newer than another as a whole."""
+    """Return the newest k values of the tiles inside, shape (n, k); a tile is newer as a whole."""
     k = event_ms.shape[2]
     row, position = np.nonzero(inside)
     newest = event_ms[slots[row], position, 0]
@@ -139,14 +138,14 @@ def _over_window(
 
 
 class LastK(Aggregation):
-    """A list of the last values, at most k; null over nothing. The function's name tells k: `last_5`."""
+    """A list of the last k values, as `last_5`; null over an empty window."""
 
     most_text = TEXT_BYTES
 
     def __init__(self, spec: AggregationSpec) -> None:
         super().__init__(spec)
         self._k = _k_of(spec)
-        self._recent = Held(Recent, spec.column, self._k)
+        self._recent = AccumulatorSpec(Recent, spec.column, self._k)
         self._last = self._recent.name, spec.window_ms
 
     @staticmethod
@@ -159,7 +158,7 @@ class LastK(Aggregation):
         return _k_of(spec) * (16 + (TEXT_BYTES if spec.dtype == "Array(String)" else 8))
 
     @property
-    def held(self) -> list[Held]:
+    def accumulators(self) -> list[AccumulatorSpec]:
         return [self._count, self._recent]
 
     def read(self, reading: Reading) -> ListValues:

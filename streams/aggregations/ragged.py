@@ -1,4 +1,4 @@
-"""What accumulators share whose tiles hold rows of varying length."""
+"""The base of accumulators whose tiles have rows of varying length."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.streams.aggregations.accumulator import Accumulator, Held, Indices
+from headrace.streams.aggregations.accumulator import Accumulator, AccumulatorSpec, Indices
 from headrace.streams.columnar.ragged_rows import RaggedRows
 
 
 class RaggedAccumulator(Accumulator):
-    """A row for every tile, one set of rows for each of the k.
+    """State in rows of varying length: a row for each tile, a set of rows for each of the k.
 
     Parameters
     ----------
-    held, dtype
-        As of any accumulator.
+    specs, dtype
+        See `Accumulator`.
     entry
         Numpy type of the entries of rows.
     most
-        The greatest length of a row.
+        Greatest length of a row, a power of two below 2^16.
     """
 
-    def __init__(self, held: Sequence[Held], dtype: type, entry: type, most: int) -> None:
-        super().__init__(held, dtype)
-        self.rows = [RaggedRows(entry, most) for _ in held]
+    def __init__(self, specs: Sequence[AccumulatorSpec], dtype: type, entry: type, most: int) -> None:
+        super().__init__(specs, dtype)
+        self.rows = [RaggedRows(entry, most) for _ in specs]
         self._depth = 0
 
     def reserve(self, slots: int, depth: int) -> None:
@@ -40,7 +40,7 @@ class RaggedAccumulator(Accumulator):
             rows.clear(places)
 
     def _places(self, slots: Indices) -> Indices:
-        """Places of all tiles of n slots, shape (n, depth)."""
+        """Return the places of all tiles of n slots, shape (n, depth)."""
         places: Indices = slots[:, None] * self._depth + np.arange(self._depth)
         return places
 

@@ -1,4 +1,4 @@
-"""Sums and means, exact in fixed point: a value that its type cannot hold is none, never a wrong number."""
+"""Sums and means, exact in fixed point: a value that its type cannot hold is null, never a wrong number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from headrace.schemas.avro import Column
 from headrace.schemas.feature_specs import AggregationSpec
 from headrace.schemas.feature_types import ValueType
-from headrace.streams.aggregations.accumulator import Held
+from headrace.streams.aggregations.accumulator import AccumulatorSpec
 from headrace.streams.aggregations.aggregation import Aggregation, Reading, Values
 from headrace.streams.aggregations.totals import LIMB_BITS, LIMB_MASK, Totals, carried
 from headrace.streams.columnar.fixed_point import EXACT, LIMIT, FixedPoint
@@ -25,7 +25,7 @@ _WHOLE: dict[str, type] = {"Int32": np.int32, "Int64": np.int64}
 
 @dataclass(frozen=True)
 class Quanta:
-    """The values in quanta."""
+    """A term of a total: the value in quanta."""
 
     code: ClassVar[str] = "Quanta"
     fixed: FixedPoint
@@ -44,38 +44,38 @@ class Quanta:
 
 
 class Summing(Aggregation):
-    """Whatever needs the sum of the values."""
+    """The base of aggregations that need the sum of the values."""
 
     summed = True
 
     def __init__(self, spec: AggregationSpec) -> None:
         super().__init__(spec)
         self._fixed = FixedPoint(spec.quantum)
-        self._sum = Held(Totals, spec.column, Quanta(self._fixed))
+        self._sum = AccumulatorSpec(Totals, spec.column, Quanta(self._fixed))
         self._summed = self._sum.name, spec.window_ms
         self._greatest = float(np.finfo(np.float32 if spec.dtype == "Float32" else np.float64).max)
         self.sum_name, self.count_name = self._sum.name, self._count.name
         self.safe = self._safe()
 
     @property
-    def held(self) -> list[Held]:
+    def accumulators(self) -> list[AccumulatorSpec]:
         return [self._count, self._sum]
 
     def _safe(self) -> float:
-        """A sum of fewer quanta in magnitude fits, whatever the values are."""
+        """Return a bound: a sum of fewer quanta in magnitude fits, whatever the values are."""
         return math.inf if self._reach() < self._greatest else 0.0
 
     def _reach(self) -> float:
-        """The greatest magnitude that a value of the feature can have."""
+        """Return the greatest magnitude that a value of the feature can have."""
         return LIMIT * self._fixed.quantum
 
     def sum_of(self, reading: Reading, row: int) -> int:
-        """The exact sum of a row in quanta."""
+        """Return the exact sum of a row in quanta."""
         low, high = reading[self._summed][row].tolist()
         return int(high << LIMB_BITS) + int(low)
 
     def _total(self, reading: Reading) -> NDArray[np.float64]:
-        """The sum in quanta, rounded to float64 once: both limbs are exact in it."""
+        """Return the sum in quanta, rounded to float64 once: both limbs are exact in it."""
         limbs = reading[self._summed]
         low, high = limbs[:, 0], limbs[:, 1]
         if low.max() >= EXACT:
@@ -84,14 +84,17 @@ class Summing(Aggregation):
         return total
 
     def _fitting(self, reading: Reading, values: NDArray[np.float64]) -> Values:
-        """Values, valid where there is one that the type of the feature can hold."""
+        """Return values, valid where one is due and the type of the feature can hold it."""
         fits = (np.abs(values) <= self._greatest) & (reading[self._counted] < MOST_VALUES)
         return values, self.due(reading) & fits
 
 
 class Sum(Summing):
-    """Of whole numbers: within the integer type of the feature. Else below 2^53 quanta, where neighbouring
-    multiples of the quantum are different float64s."""
+    """The sum.
+
+    A sum of whole numbers is valid within the integer type of the feature. Others are valid below 2^53
+    quanta, where neighbouring multiples of the quantum are different float64s.
+    """
 
     def __init__(self, spec: AggregationSpec) -> None:
         bounds = np.iinfo(_WHOLE[spec.dtype]) if spec.dtype in _WHOLE else None

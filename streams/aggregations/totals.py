@@ -1,4 +1,4 @@
-"""Totals: exact sums of whole numbers, of which a tile may hold any number.
+"""Totals: exact sums of whole numbers, any number of them in a tile.
 
 A whole number is split into limbs of 32 bits, summed each for itself in int64, so that 2^31 of them cannot
 overflow, whatever their size. Integer sums do not depend on order.
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.schemas.avro import Column
-from headrace.streams.aggregations.accumulator import Accumulator, Held, Indices, grow, tiles_of
+from headrace.streams.aggregations.accumulator import Accumulator, AccumulatorSpec, Indices, grow, tiles_of
 from headrace.streams.columnar.batch import Batch
 
 LIMB_BITS = 32
@@ -23,18 +23,18 @@ LIMB_MASK = (1 << LIMB_BITS) - 1
 
 
 class Term(Protocol):
-    """What each row adds to a total: whole numbers of `limbs` limbs, the lowest first."""
+    """The addend of each row: a whole number of `limbs` limbs, the lowest first."""
 
     @property
     def limbs(self) -> int: ...
 
     def of(self, column: Column) -> NDArray[np.int64]:
-        """Limbs of every row, shape (limbs, n), 0 for nulls."""
+        """Return the limbs of each row, shape (limbs, n); 0 for nulls."""
 
 
 @dataclass(frozen=True)
 class Counted:
-    """One for every value that is not null."""
+    """A term of a total: 1 for each value that is not null."""
 
     code: ClassVar[str] = "Counted"
     limbs = 1
@@ -51,17 +51,17 @@ COUNTED = Counted()
 
 
 class Totals(Accumulator):
-    """Sums of terms; every limb of every term is a column of one array."""
+    """Sums of terms, in one array with a column for each limb of each term."""
 
     code = "Totals"
 
-    def __init__(self, held: Sequence[Held], dtype: type) -> None:
-        super().__init__(held, dtype)
-        self._cuts = [0, *np.cumsum([one.parameter.limbs for one in held]).tolist()]
-        self.total = np.zeros((0, 0, self._cuts[-1]), np.int64)
+    def __init__(self, specs: Sequence[AccumulatorSpec], dtype: type) -> None:
+        super().__init__(specs, dtype)
+        self._bounds = [0, *np.cumsum([spec.parameter.limbs for spec in specs]).tolist()]
+        self.total = np.zeros((0, 0, self._bounds[-1]), np.int64)
 
     @staticmethod
-    def shared_by(held: Held, dtype: type) -> Hashable:
+    def shared_by(spec: AccumulatorSpec, dtype: type) -> Hashable:
         return None
 
     def reserve(self, slots: int, depth: int) -> None:
@@ -71,27 +71,33 @@ class Totals(Accumulator):
         tiles_of(self.total)[places] = 0
 
     def add(self, places: Indices, starts: Indices, batch: Batch) -> None:
-        terms = np.concatenate([batch.term(one.name, one.column, one.parameter.of) for one in self.held])
+        terms = np.concatenate([batch.term(spec.name, spec.column, spec.parameter.of) for spec in self.specs])
         tiles_of(self.total)[places] += np.add.reduceat(terms, starts, axis=1).T
 
     def read(self, slots: Indices, inside: NDArray[np.bool_]) -> Sequence[NDArray[Any]]:
-        """Limbs of shape (n, windows, limbs), the lowest first; (n, windows) of those that have one."""
+        """Return limbs, (n, windows, limbs), the lowest first; (n, windows) for terms of one limb."""
         total = np.matmul(inside.astype(np.int64), self.total[slots])
-        return [total[:, :, a] if b == a + 1 else total[:, :, a:b] for a, b in pairwise(self._cuts)]
+        return [total[:, :, a] if b == a + 1 else total[:, :, a:b] for a, b in pairwise(self._bounds)]
 
     def magnitudes(self, number: int, slots: Indices) -> NDArray[np.float64]:
-        """Of one of the k: the magnitudes of its tiles, added up, shape (n,), correct to 15 digits or so."""
-        limbs = self.total[slots, :, slice(*self._cuts[number : number + 2])]
+        """Return the sum of the magnitudes of the tiles of one of the k, shape (n,), to about 15 digits."""
+        limbs = self.total[slots, :, slice(*self._bounds[number : number + 2])]
         tiles = limbs @ np.array([2.0 ** (LIMB_BITS * n) for n in range(limbs.shape[2])])
         magnitudes: NDArray[np.float64] = np.abs(tiles).sum(axis=1)
         return magnitudes
 
     def arrays(self, number: int) -> list[NDArray[Any]]:
-        return [self.total[:, :, limb] for limb in range(*self._cuts[number : number + 2])]
+        return [self.total[:, :, limb] for limb in range(*self._bounds[number : number + 2])]
 
 
 def carried(limbs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The same numbers, shape (n, limbs), with all limbs but the highest in [0, 2^32)."""
+    """Carry: return the same numbers, shape (n, limbs), with all limbs but the highest in [0, 2^32).
+
+    Examples
+    --------
+    >>> carried(np.array([[-1, 0], [2**33 + 5, 1]])).tolist()
+    [[4294967295, -1], [5, 3]]
+    """
     limbs = limbs.copy()
     for low in range(limbs.shape[1] - 1):
         limbs[:, low + 1] += limbs[:, low] >> LIMB_BITS

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from headrace.schemas.avro import Column
 from headrace.schemas.feature_specs import AggregationSpec
-from headrace.streams.aggregations.accumulator import Held
+from headrace.streams.aggregations.accumulator import AccumulatorSpec
 from headrace.streams.aggregations.aggregation import Reading, Values
 from headrace.streams.aggregations.sum import Mean
 from headrace.streams.aggregations.totals import LIMB_BITS, LIMB_MASK, Totals, carried
@@ -27,7 +27,7 @@ _HALF_MASK = (1 << _HALF_BITS) - 1
 
 @dataclass(frozen=True)
 class Squares:
-    """The squares of the quanta, of 94 bits."""
+    """A term of a total: the square of the quanta, of 94 bits."""
 
     code: ClassVar[str] = "Squares"
     fixed: FixedPoint
@@ -49,17 +49,17 @@ class Squares:
 
 
 class Variance(Mean):
-    """Of a sample: divided by n - 1, null of fewer than two values. `var_samp` of SQL."""
+    """The variance of a sample, divided by n - 1: ``var_samp`` of SQL. Null over fewer than two values."""
 
     freedom: ClassVar[int] = 1  # taken from n
 
     def __init__(self, spec: AggregationSpec) -> None:
         super().__init__(spec)
-        self._squares = Held(Totals, spec.column, Squares(self._fixed))
+        self._squares = AccumulatorSpec(Totals, spec.column, Squares(self._fixed))
         self._squared = self._squares.name, spec.window_ms
 
     @property
-    def held(self) -> list[Held]:
+    def accumulators(self) -> list[AccumulatorSpec]:
         return [self._count, self._sum, self._squares]
 
     def _reach(self) -> float:
@@ -80,20 +80,20 @@ class Variance(Mean):
 
 
 class Deviation(Variance):
-    """The square root of the variance. `stddev_samp` of SQL."""
+    """The standard deviation of a sample: ``stddev_samp`` of SQL."""
 
     def read(self, reading: Reading) -> Values:
         return self._fitting(reading, np.sqrt(self._variances(reading)))
 
 
 class PopulationVariance(Variance):
-    """Divided by n. `var_pop` of SQL."""
+    """The variance of a population, divided by n: ``var_pop`` of SQL."""
 
     freedom = 0
 
 
 class PopulationDeviation(Deviation):
-    """The square root of that. `stddev_pop` of SQL."""
+    """The standard deviation of a population: ``stddev_pop`` of SQL."""
 
     freedom = 0
 
@@ -106,9 +106,9 @@ def _variance(
     numer: int,
     denom: int,
 ) -> NDArray[np.float64]:
-    """``(n Q - S^2) numer / (n (n - freedom) denom)``, shape (n,), rounded once.
+    """Return ``(n Q - S^2) numer / (n (n - freedom) denom)``, shape (n,), rounded once.
 
-    In float64 where every number on the way is whole and below 2^53; the other rows one by one.
+    Computed in float64 where every number on the way is whole and below 2^53, else row by row in Python.
     """
     parts = count * (count - freedom)
     as_float = count * _float(squares) * numer, _float(total) ** 2 * numer, parts * float(denom)
@@ -122,10 +122,11 @@ def _variance(
 
 
 def _float(limbs: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Carried limbs (n, limbs) as float64; exact below 2^53."""
+    """Return carried limbs, shape (n, limbs), as float64; exact below 2^53."""
     number: NDArray[np.float64] = limbs @ np.array([2.0 ** (LIMB_BITS * n) for n in range(limbs.shape[1])])
     return number
 
 
 def _whole(limbs: NDArray[np.int64]) -> int:
+    """Return carried limbs, shape (limbs,), as one number."""
     return sum(limb << (LIMB_BITS * number) for number, limb in enumerate(limbs.tolist()))

@@ -9,7 +9,7 @@ from typing import Any
 from headrace.schemas.feature_specs import SourceSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.aggregations import aggregation_of
-from headrace.streams.aggregations.accumulator import Held
+from headrace.streams.aggregations.accumulator import AccumulatorSpec
 
 # Definitions that were hashed before codes went into the hash keep their state.
 _FIRST_CODES = frozenset(
@@ -37,8 +37,8 @@ def definition_of(plan: Plan, source: SourceSpec) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _held(view: StreamViewSpec) -> list[Held]:
-    return [held for spec in view.aggregations for held in aggregation_of(spec).held]
+def _held(view: StreamViewSpec) -> list[AccumulatorSpec]:
+    return [held for spec in view.aggregations for held in aggregation_of(spec).accumulators]
 
 
 def _meaning(view: StreamViewSpec) -> dict[str, Any]:

@@ -168,7 +168,7 @@ class OverflowingSums:
         for hop_ms, bounds in self._bounds.items():
             for totals in rings[hop_ms].accumulators:
                 if isinstance(totals, Totals):
-                    for number, held in enumerate(totals.held):
+                    for number, held in enumerate(totals.specs):
                         if bounds.get(held.name, math.inf) < math.inf:
                             possible |= totals.magnitudes(number, slots) >= bounds[held.name]
         return possible

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from headrace.streams.aggregations.accumulator import Dtype, Held, accumulators_of
+from headrace.streams.aggregations.accumulator import AccumulatorSpec, Dtype, accumulators_of
 from headrace.streams.columnar.batch import Batch
 from headrace.streams.columnar.growth import extend, room_for
 from headrace.streams.columnar.ragged_rows import RaggedRows
@@ -38,17 +38,19 @@ class Ring:
         Length of a tile; 0 where the only window is the lifetime.
     windows_ms
         The windows that are read from this ring.
-    held
-        What each tile holds.
+    accumulators
+        Those of each tile.
     dtype
         Numpy type of a source column by its name.
     """
 
-    def __init__(self, hop_ms: int, windows_ms: Collection[int], held: Iterable[Held], dtype: Dtype) -> None:
+    def __init__(
+        self, hop_ms: int, windows_ms: Collection[int], accumulators: Iterable[AccumulatorSpec], dtype: Dtype
+    ) -> None:
         self.hop_ms = hop_ms
         self.windows_ms = sorted(windows_ms)
         self.depth = self.windows_ms[-1] // hop_ms + 1 if hop_ms else 1
-        self.accumulators = accumulators_of(sorted(held, key=lambda one: one.name), dtype)
+        self.accumulators = accumulators_of(sorted(accumulators, key=lambda spec: spec.name), dtype)
         self.tiles = np.full((0, self.depth), EMPTY, np.int64)  # (slots, depth): tile number per position
         self._holders: dict[int, array[int]] = {}  # tile number to slots that hold it
 
@@ -131,9 +133,9 @@ class Ring:
         inside = self.tiles[slots][:, None] >= first  # (n, windows, depth)
         reading = {}
         for accumulator in self.accumulators:
-            for held, values in zip(accumulator.held, accumulator.read(slots, inside), strict=True):
+            for spec, values in zip(accumulator.specs, accumulator.read(slots, inside), strict=True):
                 for number, window_ms in enumerate(self.windows_ms):
-                    reading[held.name, window_ms] = values[:, number]
+                    reading[spec.name, window_ms] = values[:, number]
         return reading, np.asarray(inside[:, -1].any(axis=1))
 
     def clear(self, slots: NDArray[np.int64]) -> None:
@@ -144,12 +146,12 @@ class Ring:
 
     def arrays(self) -> list[NDArray[Any]]:
         """Return every array of the ring with shape (slots, depth, ...), in a fixed order."""
-        held = [(one.name, a.arrays(n)) for a in self.accumulators for n, one in enumerate(a.held)]
+        held = [(spec.name, a.arrays(n)) for a in self.accumulators for n, spec in enumerate(a.specs)]
         return [self.tiles, *(array for _, arrays in sorted(held, key=itemgetter(0)) for array in arrays)]
 
     def ragged(self) -> list[RaggedRows]:
         """Return whatever has a row of varying length for every tile, in a fixed order."""
-        found = ((one.name, a.ragged(n)) for a in self.accumulators for n, one in enumerate(a.held))
+        found = ((spec.name, a.ragged(n)) for a in self.accumulators for n, spec in enumerate(a.specs))
         kept = [(name, rows) for name, rows in found if rows is not None]
         return [rows for _, rows in sorted(kept, key=itemgetter(0))]
 

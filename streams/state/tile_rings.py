@@ -29,8 +29,8 @@ class TileRings:
         self.by_hop: dict[int, Ring] = {}
         for hop_ms in sorted({a.spec.hop_ms for a in aggregations}):
             sharing = [a for a in aggregations if a.spec.hop_ms == hop_ms]
-            held = {one for a in sharing for one in a.held}
-            self.by_hop[hop_ms] = Ring(hop_ms, {a.spec.window_ms for a in sharing}, held, dtype)
+            accumulators = {spec for a in sharing for spec in a.accumulators}
+            self.by_hop[hop_ms] = Ring(hop_ms, {a.spec.window_ms for a in sharing}, accumulators, dtype)
 
     def reserve(self, slots: int) -> None:
         for ring in self.by_hop.values():

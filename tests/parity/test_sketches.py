@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.schemas.avro import Column
-from headrace.streams.aggregations.accumulator import Held
+from headrace.streams.aggregations.accumulator import AccumulatorSpec
 from headrace.streams.aggregations.distinct import Precision, Registers
 from headrace.streams.aggregations.percentile import Buckets
 from headrace.streams.columnar.batch import Batch
@@ -68,7 +68,8 @@ def windows(data: st.DataObject) -> np.ndarray:
 
 @given(runs=runs, floods=floods, bits=st.sampled_from([6, 8, 10]), data=st.data())
 def test_registers_are_those_of_the_oracle(runs, floods, bits, data):
-    batches, sketch = batches_of(runs, floods), Registers([Held(Registers, "x", Precision(bits))], np.float64)
+    batches = batches_of(runs, floods)
+    sketch = Registers([AccumulatorSpec(Registers, "x", Precision(bits))], np.float64)
     sketch.reserve(KEYS, DEPTH)
     for batch in data.draw(st.permutations(batches)):
         add(sketch, batch)
@@ -90,7 +91,7 @@ def test_registers_are_those_of_the_oracle(runs, floods, bits, data):
 
 @given(runs=runs, floods=floods, data=st.data())
 def test_buckets_are_those_of_the_oracle(runs, floods, data):
-    batches, sketch = batches_of(runs, floods), Buckets([Held(Buckets, "x")], np.float64)
+    batches, sketch = batches_of(runs, floods), Buckets([AccumulatorSpec(Buckets, "x")], np.float64)
     sketch.reserve(KEYS, DEPTH)
     for batch in data.draw(st.permutations(batches)):
         add(sketch, batch)

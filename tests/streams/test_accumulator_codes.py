@@ -12,7 +12,7 @@ import pytest
 from headrace.schemas.avro import encode_confluent
 from headrace.schemas.feature_specs import AggregationSpec
 from headrace.streams.aggregations import AGGREGATIONS, LAST_K, aggregation_of
-from headrace.streams.aggregations.accumulator import Accumulator, Held
+from headrace.streams.aggregations.accumulator import Accumulator, AccumulatorSpec
 from headrace.streams.aggregations.edge import Earliest, Latest
 from headrace.streams.log.records import LogRecord
 from headrace.streams.state.fingerprint import definition_of
@@ -54,11 +54,11 @@ def kinds(of: type = Accumulator) -> Iterator[type[Accumulator]]:
             yield kind
 
 
-def held_by(function: str) -> list[Held]:
+def held_by(function: str) -> list[AccumulatorSpec]:
     spec = AggregationSpec(
         feature="f", function=function, column="x", window_ms=10, hop_ms=10, dtype="Int64", precision=6
     )
-    return aggregation_of(spec).held
+    return aggregation_of(spec).accumulators
 
 
 def a_plan() -> Any:
@@ -120,7 +120,8 @@ def test_parameters_have_codes_that_no_accumulator_and_no_other_parameter_has() 
 
 def test_names_are_those_that_changelogs_are_ordered_by() -> None:
     view = a_plan().stream_view("by_user")
-    assert sorted({held.name for spec in view.aggregations for held in aggregation_of(spec).held}) == NAMES
+    names = {one.name for spec in view.aggregations for one in aggregation_of(spec).accumulators}
+    assert sorted(names) == NAMES
 
 
 @contextmanager
