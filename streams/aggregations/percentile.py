@@ -1,11 +1,12 @@
 """Percentiles, by DDSketch buckets (Masson, Rim, Lee: "DDSketch", VLDB 2019) that collapse evenly (Epicoco et
 al.: "UDDSketch", 2020).
 
-A bucket holds the values between two neighbouring numbers of the form ``2^e (1 + j/64)``. The leading bits of
-a float64 are its number, so that no logarithm is taken and none rounded. The number returned for a bucket is
-within 1/129 (0.78 %) of every value in it. Where values fall into more than `MOST` buckets, all are made twice
-as wide, which is a level more, until they do not. The level, and with it the error of any percentile, depends
-on the values alone, neither on their order nor on batches; merged tiles are equal to one sketch of all values.
+A bucket holds the values between two neighbouring numbers of the form ``2^e (1 + j/64)``. The leading bits
+of a float64 are its number, so that no logarithm is taken and none rounded. The number returned for a
+bucket is within 1/129 (0.78 %) of every value in it. Where values fall into more than `MOST` buckets, all
+are made twice as wide, which is a level more, until they do not. The level, and with it the error of any
+percentile, depends on the values alone, neither on their order nor on batches; merged tiles are equal to
+one sketch of all values.
 """
 
 from __future__ import annotations
