@@ -96,7 +96,7 @@ async def _write_views(
             progress.write(view, end)
             written[view.name] = len(rows.times_us)
     finally:
-        expectations.tell(time.monotonic())
+        expectations.report(time.monotonic())
         await sink.close()
         progress.close()
     return written, failures

@@ -1,6 +1,6 @@
-"""What fields and features are expected to be: checked on whole ranges, counted, and refused where asked.
+"""Expectations of fields and features: checked on whole ranges, counted, and refused where they say so.
 
-Whether a record fails depends on the record alone, and counts on the prefix of the partition alone.
+A record fails by itself, whatever its neighbours are; counts depend on the prefix of the partition alone.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from headrace.schemas.feature_specs import BatchViewSpec, ExpectationSpec, Strea
 from headrace.schemas.plan import Plan
 
 _log = logging.getLogger(__name__)
-CHECKED = "checked"  # how many records the counts are of
-_NEWS_S = 60.0
+CHECKED = "checked"  # the count of all records that were checked
+_REPORT_EVERY_S = 60.0
 
 
 class Expectations:
-    """Checks the columns of ranges, and counts what fails.
+    """Checks the columns of ranges, and counts failures.
 
     Parameters
     ----------
@@ -33,7 +33,16 @@ class Expectations:
     Attributes
     ----------
     counts
-        ``checked``, and per rule, such as ``amount min=0``, how many records failed it.
+        ``checked``, and per rule, such as ``amount min=0``, the number of records that failed.
+
+    Examples
+    --------
+    >>> amounts = Expectations([ExpectationSpec(field="amount", least=0, quarantine=True)])
+    >>> column = Column(np.array([3.0, -1.0]), np.array([True, True]))
+    >>> amounts.check({"amount": column}, np.array([True, True]))
+    {1: 'amount = -1.0, and min=0 is expected'}
+    >>> dict(amounts.counts)
+    {'checked': 2, 'amount min=0': 1}
     """
 
     def __init__(self, specs: Sequence[ExpectationSpec]) -> None:
@@ -42,22 +51,23 @@ class Expectations:
 
     @property
     def fields(self) -> list[str]:
+        """Names of the fields, in the order of the specs."""
         return [spec.field for spec in self._specs]
 
     def check(self, columns: Mapping[str, Column], judged: NDArray[np.bool_]) -> dict[int, str]:
-        """Count what fails among the judged rows.
+        """Count the failures among the judged rows.
 
         Parameters
         ----------
         columns
             Field name to values and validity, each of shape (n,).
         judged
-            Shape (n,): False for rows that are no records of the schema, and for time marks.
+            Rows to check, shape (n,): False for those that are no records of the schema, and for time marks.
 
         Returns
         -------
         dict
-            Row to reason, for the records that are to be refused.
+            Row to reason, of the records to refuse.
         """
         refused: dict[int, str] = {}
         self.counts[CHECKED] += int(judged.sum())
@@ -85,7 +95,7 @@ class Expectations:
 
 
 def _failures(spec: ExpectationSpec, column: Column) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Each rule with the rows that fail it. A null fails no rule but that on nulls; NaN counts as null."""
+    """Return each rule with the rows that fail. A null fails only the rule on nulls; NaN counts as null."""
     values, valid = column.values, column.valid
     if values.dtype == np.float64:
         valid = valid & ~np.isnan(values)
@@ -108,14 +118,19 @@ def _categories(spec: ExpectationSpec, values: NDArray[np.generic]) -> NDArray[n
 
 
 class RowExpectations:
-    """Checks the features of views as their rows are written, and counts what fails.
+    """Checks the features of views as their rows are written, and counts failures.
 
-    A key's row is written as often as it changes, so these counts are of a process and of rows, not of a log.
+    A key's row is written as often as it changes, so these are counts of rows and of a process, not of a log.
 
     Parameters
     ----------
     plan
-        The views, and what is expected of their features.
+        Has the views, and the expectations of their features.
+
+    Attributes
+    ----------
+    alerts
+        Alerts of each view with expectations.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -126,43 +141,51 @@ class RowExpectations:
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """View to its counts, as those of `Expectations`."""
-        return {view: dict(known.counts) for view, known in self._of_views.items()}
+        """Counts by view, as those of `Expectations`."""
+        return {view: dict(expectations.counts) for view, expectations in self._of_views.items()}
 
     def check(self, view: str, features: Sequence[tuple[Any, NDArray[np.bool_]]]) -> None:
-        """Count what fails among rows of a view: values and validity per feature, in the plan's order."""
-        if (known := self._of_views.get(view)) is not None and len(features):
-            numbers = self._numbers[view]
-            chosen = {name: features[numbers[name]] for name in known.fields}
-            columns = {name: Column(np.asarray(values), valid) for name, (values, valid) in chosen.items()}
-            known.check(columns, np.ones(len(features[0][1]), np.bool_))
+        """Count the failures among rows of a view.
 
-    def tell(self, now_s: float) -> None:
-        """Write to the log what has failed; see `Alerts`."""
+        Parameters
+        ----------
+        view
+            Its name.
+        features
+            Values and validity of each feature, shape (n,), in the plan's order.
+        """
+        if (expectations := self._of_views.get(view)) is not None and len(features):
+            numbers = self._numbers[view]
+            chosen = {name: features[numbers[name]] for name in expectations.fields}
+            columns = {name: Column(np.asarray(values), valid) for name, (values, valid) in chosen.items()}
+            expectations.check(columns, np.ones(len(features[0][1]), np.bool_))
+
+    def report(self, now_s: float) -> None:
+        """Log the failures; see `Alerts`."""
         for view, counts in self.counts.items():
-            self.alerts[view].look(now_s, counts, None)
+            self.alerts[view].report(now_s, counts, None)
 
 
 class Alerts:
-    """Tells in the log what has failed since it was told last, at most once a minute.
+    """Logs the failures since the last report, at most once a minute.
 
     Parameters
     ----------
     where
-        Of what: a partition of a topic, or a view.
+        Begins each message: a partition of a topic, or a view.
     specs
-        What is expected; a share of nulls is told when it is exceeded.
+        The expectations. A share of nulls is reported when it is exceeded.
     """
 
     def __init__(self, where: str, specs: Sequence[ExpectationSpec]) -> None:
         self._where = where
         self._fresh_ms = min((s.fresh_ms for s in specs if s.fresh_ms is not None), default=None)
         self._shares = {f"{s.field} nulls={s.null_share:g}": s.null_share for s in specs if s.null_share}
-        self._told: Counter[str] = Counter()
-        self._told_s = -_NEWS_S
+        self._reported: Counter[str] = Counter()
+        self._reported_s = -_REPORT_EVERY_S
 
-    def look(self, now_s: float, counts: Mapping[str, int], age_ms: int | None) -> list[str]:
-        """What to tell; also written to the log, as warnings.
+    def report(self, now_s: float, counts: Mapping[str, int], age_ms: int | None) -> list[str]:
+        """Log what has failed, as warnings, and return the messages.
 
         Parameters
         ----------
@@ -173,19 +196,19 @@ class Alerts:
         age_ms
             Wall clock minus the event time of the newest record; None before the first.
         """
-        if now_s - self._told_s < _NEWS_S:
+        if now_s - self._reported_s < _REPORT_EVERY_S:
             return []
-        fresh = Counter(counts) - self._told
+        fresh = Counter(counts) - self._reported
         checked = fresh.pop(CHECKED, 0)
-        told = [
+        messages = [
             f"{self._where}: {count:,} of {checked:,} fail {rule}"
             for rule, count in sorted(fresh.items())
             if count > self._shares.get(rule, 0.0) * checked
         ]
         if self._fresh_ms is not None and age_ms is not None and age_ms > self._fresh_ms:
-            told.append(f"{self._where}: the newest event is {age_ms / 1000:,.0f} s old")
-        if checked or told:
-            self._told, self._told_s = Counter(counts), now_s
-        for line in told:
-            _log.warning("expectations: %s", line)
-        return told
+            messages.append(f"{self._where}: the newest event is {age_ms / 1000:,.0f} s old")
+        if checked or messages:
+            self._reported, self._reported_s = Counter(counts), now_s
+        for message in messages:
+            _log.warning("expectations: %s", message)
+        return messages

@@ -1,8 +1,8 @@
-"""A view's udf on the records of a range: a filter and derived columns, judged row by row where it fails.
+"""Udfs of views on the records of a range: a filter and derived columns.
 
-What a udf is, is none of the stream engine's business: it takes columns and gives columns, or raises. It runs
-once per range. When it raises, the range is bisected down to the records that it raises on, each of which is
-dead; so what becomes of a record does not depend on its neighbours.
+A udf takes columns and returns columns, or raises; the stream engine knows no more of it. It runs once per
+range. When it raises, the range is bisected down to the records on which it raises, which are dead: the fate
+of a record does not depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from headrace.streams.intake.value_checks import ValueChecks
 
 Reasons = dict[int, tuple[Kind, str]]  # row to kind and reason
 Rows = NDArray[np.int64]
-_LONGEST = 1000  # characters of an exception that a dead letter repeats
+_REASON_LENGTH = 1000  # characters of an exception that a dead letter repeats
 
 
 @dataclass(frozen=True)
 class Transformed:
-    """What a udf made of n records.
+    """The result of a udf for n records.
 
     Attributes
     ----------
     rows
-        Positions of the records it kept, int64, shape (m,), ascending.
+        Positions of the records that it keeps, int64, shape (m,), ascending.
     columns
         Name to values and validity, each of shape (m,).
     """
@@ -44,13 +44,13 @@ class Transformed:
 
 
 class Transform(Protocol):
-    """A udf: its result for a record depends on that record alone."""
+    """A udf, whose result for a record depends on that record alone."""
 
     @property
     def name(self) -> str: ...
 
     def apply(self, offsets: Rows, columns: Mapping[str, Column]) -> Transformed:
-        """Filter and derive.
+        """Filter records, and derive columns.
 
         Parameters
         ----------
@@ -62,7 +62,7 @@ class Transform(Protocol):
         Raises
         ------
         RecordError
-            When its result cannot be used; the message says why.
+            When the result cannot be used; the message says why.
         Exception
             Whatever the udf raises.
         """
@@ -70,10 +70,16 @@ class Transform(Protocol):
 
 @dataclass(frozen=True)
 class Derived:
-    """What became of a range in one view.
+    """The records of a range in one view.
 
-    `rows` and `columns` are as in `Transformed`, join keys among them; rows are those of the range. `dead`
-    has the records that cannot be in the view.
+    Attributes
+    ----------
+    rows
+        Rows of the range that the view's udf keeps, int64, shape (m,), ascending.
+    columns
+        Name to values and validity, each of shape (m,); join keys among them.
+    dead
+        Row to kind and reason, of the records on which the udf failed.
     """
 
     rows: Rows
@@ -81,7 +87,15 @@ class Derived:
     dead: Reasons
 
     def batch(self, kept: NDArray[np.bool_], event_ms: Rows, offsets: Rows) -> Batch:
-        """Its records among those of the range that are accepted."""
+        """Return the records that are accepted.
+
+        Parameters
+        ----------
+        kept
+            Which records of the range are accepted, shape (n,).
+        event_ms, offsets
+            Of all records of the range, shape (n,).
+        """
         inside = kept[self.rows]
         rows = self.rows[inside]
         columns = {n: Column(c.values[inside], c.valid[inside]) for n, c in self.columns.items()}
@@ -89,14 +103,14 @@ class Derived:
 
 
 class ViewUdf:
-    """The udf of a view, as intake uses it.
+    """The udf of a view, run on ranges.
 
     Parameters
     ----------
     view
-        The view, which has a udf.
+        A view with a udf.
     transform
-        What executes it. None: only ranges without records can be taken.
+        The udf. None: only ranges without records can be taken.
     """
 
     def __init__(self, view: StreamViewSpec, transform: Transform | None) -> None:
@@ -107,75 +121,75 @@ class ViewUdf:
         self._checks = ValueChecks.of([view])
 
     def derive(self, rows: Rows, offsets: Rows, columns: Mapping[str, Column]) -> Derived:
-        """Run the udf on some rows of a range.
+        """Run the udf on rows of a range.
 
         Parameters
         ----------
         rows
-            Positions in the range, ascending.
+            Rows of the range, ascending.
         offsets
-            Of all records of the range.
+            Offsets of all records of the range, shape (n,).
         columns
-            Fields of all records of the range.
+            Fields of all records of the range, shape (n,).
         """
         dead: Reasons = {}
-        parts = self._parts(rows, offsets, columns, dead)
-        kept = np.concatenate([np.zeros(0, np.int64), *(part.rows for part in parts)])
-        found = {
-            spec.name: _joined([part.columns[spec.name] for part in parts], spec.kind)
+        results = self._bisect(rows, offsets, columns, dead)
+        kept = np.concatenate([np.zeros(0, np.int64), *(result.rows for result in results)])
+        derived = {
+            spec.name: _joined([result.columns[spec.name] for result in results], spec.kind)
             for spec in self._udf.outputs
         }
-        for at, why in self._checks.failing(found):
-            dead.setdefault(int(kept[at]), ("invalid", f"view '{self.view.name}': {why}"))
-        found.update((name, _take(columns[name], kept)) for name in self._keys)
-        return Derived(kept, found, dead)
+        for row, why in self._checks.failing(derived):
+            dead.setdefault(int(kept[row]), ("invalid", f"view '{self.view.name}': {why}"))
+        derived.update((name, _take(columns[name], kept)) for name in self._keys)
+        return Derived(kept, derived, dead)
 
-    def _parts(
+    def _bisect(
         self, rows: Rows, offsets: Rows, columns: Mapping[str, Column], dead: Reasons
     ) -> list[Transformed]:
-        """Results of the largest parts of the range that it does not raise on, halved again and again."""
-        found = []
+        """Return results of parts of the range: a part on which the udf raises is halved."""
+        results = []
         waiting = [rows] if len(rows) else []
         while waiting:
             part = waiting.pop()
             try:
-                found.append(self._run(part, offsets, columns))
+                results.append(self._run(part, offsets, columns))
             except Exception as error:
                 if len(part) == 1:
                     dead[int(part[0])] = ("udf", self._reason(error))
                     continue
                 middle = len(part) // 2
                 waiting += [part[middle:], part[:middle]]
-        return found
+        return results
 
     def _run(self, rows: Rows, offsets: Rows, columns: Mapping[str, Column]) -> Transformed:
         assert self._transform is not None
-        given = {name: _take(columns[name], rows) for name in self._inputs}
-        made = self._transform.apply(offsets[rows], given)
-        return Transformed(rows[made.rows], made.columns)
+        inputs = {name: _take(columns[name], rows) for name in self._inputs}
+        result = self._transform.apply(offsets[rows], inputs)
+        return Transformed(rows[result.rows], result.columns)
 
     def _reason(self, error: Exception) -> str:
         assert self._transform is not None
         what = str(error) if isinstance(error, RecordError) else f"{type(error).__name__}: {error}"
-        return f"view '{self.view.name}', udf '{self._transform.name}': {what[:_LONGEST]}"
+        return f"view '{self.view.name}', udf '{self._transform.name}': {what[:_REASON_LENGTH]}"
 
 
 def view_udfs(views: Sequence[StreamViewSpec], transforms: Mapping[str, Transform] | None) -> list[ViewUdf]:
-    """The udfs of views that have one.
+    """Return the udfs of those views that have one.
 
     Parameters
     ----------
     views
         The views.
     transforms
-        What executes them, by the view's name. None: nothing will be executed.
+        The udfs by view. None: nothing will be run.
 
     Raises
     ------
     PlanError
         When one is missing.
     """
-    found = []
+    udfs = []
     for view in views:
         if view.udf is not None:
             if transforms is not None and view.name not in transforms:
@@ -183,12 +197,12 @@ def view_udfs(views: Sequence[StreamViewSpec], transforms: Mapping[str, Transfor
                     f"stream feature view '{view.name}' has a udf and this process was given none; "
                     "load it with `headrace.featurestore.udfs.loading`"
                 )
-            found.append(ViewUdf(view, (transforms or {}).get(view.name)))
-    return found
+            udfs.append(ViewUdf(view, (transforms or {}).get(view.name)))
+    return udfs
 
 
 def _take(column: Column, rows: Rows) -> Column:
-    if len(rows) == len(column.values):  # rows ascend: all of them
+    if len(rows) == len(column.values):  # rows ascend: it is all of them
         return column
     return Column(column.values[rows], column.valid[rows])
 

@@ -1,13 +1,12 @@
-"""Intake: from the fetched records of one event-topic partition to accepted columns.
+"""Validation of the records of one event-topic partition: from payloads to accepted columns.
 
-Every record is judged here once, whatever views it feeds: dead (malformed, invalid, or from the future),
-late, or accepted. The judgement depends on the partition's log prefix alone. A record that the udf of any
-view fails on is dead for all of them, so that it is counted once.
+Each record is judged once, whatever views it feeds: dead (malformed, invalid, or from the future), late, or
+accepted. The judgement depends on the partition's log prefix alone. A record on which the udf of any view
+fails is dead for all views, so that it is counted once.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,19 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.schemas.avro import Column, Decoded
-from headrace.schemas.avro.columns import blank
 from headrace.schemas.dead_letter import DeadLetter, Kind
 from headrace.schemas.event_decoder import event_decoder
 from headrace.schemas.feature_specs import SourceSpec, StreamViewSpec
 from headrace.schemas.marks import mark_time_ms
 from headrace.streams.aggregations.accumulator import Dtype
 from headrace.streams.columnar.batch import Batch
+from headrace.streams.intake.bisecting_decoder import BisectingDecoder
 from headrace.streams.intake.expectations import Expectations
 from headrace.streams.intake.udf import Derived, Reasons, Transform, view_udfs
 from headrace.streams.intake.value_checks import ValueChecks
 from headrace.streams.log.records import LogRecord, LogRecords
-
-_log = logging.getLogger(__name__)
 
 _NEVER = np.iinfo(np.int64).min
 _NUMPY_TYPES = {"long": np.int64, "double": np.float64, "boolean": np.bool_, "string": np.bytes_}
@@ -35,7 +32,7 @@ _NUMPY_TYPES = {"long": np.int64, "double": np.float64, "boolean": np.bool_, "st
 
 @dataclass
 class Counts:
-    """What became of the records of a partition: records = applied + late + dead + marks + lost.
+    """How many records of a partition were applied, late, dead, time marks, and lost; the sum is all records.
 
     Lost are those that the topic's retention has deleted before a worker read them.
     """
@@ -47,24 +44,34 @@ class Counts:
     lost: int = 0
 
     def as_dict(self) -> dict[str, int]:
-        """Return the counts by name; `lost` where something was."""
+        """Return the counts by name; without `lost` while nothing is."""
         return {name: count for name, count in vars(self).items() if count or name != "lost"}
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What intake made of a range: accepted records in offset order, and the others.
+class Judged:
+    """The records of a range, judged.
 
-    `derived` has, for each view with a udf, what that made of the accepted records.
+    Attributes
+    ----------
+    batch
+        Accepted records, in offset order.
+    clock_ms
+        Greatest accepted event time or time mark of the partition so far, epoch milliseconds; None before the
+        first.
+    rejected
+        Dead letters of the others, late ones among them.
+    derived
+        Result of a view's udf for the accepted records, by view.
     """
 
     batch: Batch
-    clock_ms: int | None  # the greatest accepted event time or mark of the partition so far
-    rejected: list[DeadLetter] = field(default_factory=list)  # dead and late ones
+    clock_ms: int | None
+    rejected: list[DeadLetter] = field(default_factory=list)
     derived: Mapping[str, Batch] = field(default_factory=dict)
 
     def batch_of(self, view: StreamViewSpec) -> Batch:
-        """The records of a view, in the columns that its features are of."""
+        """Return the records of a view, with the columns that its features aggregate."""
         return self.derived.get(view.name, self.batch)
 
 
@@ -76,16 +83,28 @@ class Intake:
     source
         The event topic.
     views
-        The stream views on it: the fields they read are decoded.
+        Stream views on it; the fields that they read are decoded.
     partition
-        Which partition of the topic.
+        Number of the partition.
     transforms
-        What executes the udfs of the views, by the view's name. None: no records will be taken.
+        The udfs, by view. None: no records will be judged.
+
+    Attributes
+    ----------
+    clock_ms
+        Event clock of the partition: the greatest accepted event time or time mark, epoch milliseconds; None
+        before the first.
+    counts
+        How many records were applied, late, dead and so on.
+    expectations
+        Expectations of fields of the source, with their counts.
+    decoder
+        Decoder of the events.
 
     Raises
     ------
     PlanError
-        When that of a view is missing.
+        When a view has a udf that `transforms` lacks.
     """
 
     def __init__(
@@ -101,21 +120,22 @@ class Intake:
         self._join_keys = sorted({key.name for view in views for key in view.join_keys})
         expected = [spec.field for spec in source.expectations]
         read = {name for view in views for name in view.reads}
-        self._fields = sorted({source.timestamp_field, *read, *expected})
+        fields = sorted({source.timestamp_field, *read, *expected})
         self.expectations = Expectations(source.expectations)
-        self.decoder = event_decoder(source, self._fields)
+        self.decoder = event_decoder(source, fields)
+        self._bisecting = BisectingDecoder(self.decoder, fields, source.topic)
         self._udfs = view_udfs(views, transforms)
         self._checks = ValueChecks.of([view for view in views if view.udf is None])
 
     def dtype(self, view: StreamViewSpec) -> Dtype:
-        """Numpy types of the columns that a view's features are of."""
-        given = {} if view.udf is None else {column.name: column.kind for column in view.udf.outputs}
-        return lambda name: _NUMPY_TYPES[given.get(name) or self.decoder.field_kind(name)]
+        """Return a function of the numpy type of each column that a view's features aggregate."""
+        derived = {} if view.udf is None else {column.name: column.kind for column in view.udf.outputs}
+        return lambda name: _NUMPY_TYPES[derived.get(name) or self.decoder.field_kind(name)]
 
-    def take(self, records: LogRecords) -> Taken:
-        """Judge records in offset order and move the clock."""
+    def take(self, records: LogRecords) -> Judged:
+        """Judge records in offset order, and advance the clock and the counts."""
         offsets, appended, values = records.offsets, records.timestamps, records.values
-        decoded = self._bisect(values)
+        decoded = self._bisecting.decode(values)
         marks = _marks(records) if None in values else {}
         dead: Reasons = {row: ("malformed", why) for row, why in decoded.errors.items() if row not in marks}
         times = self._times(decoded, marks, dead)
@@ -131,27 +151,11 @@ class Intake:
         rejected = [self._dead_letter(records[row], *why) for row, why in sorted({**dead, **late}.items())]
         accepted = Batch(times, offsets, offsets, decoded.columns)
         accepted = accepted if len(applied) == len(records) else accepted.take(applied)
-        of_views = {name: one.batch(kept, times, offsets) for name, one in derived.items()}
-        return Taken(accepted, self.clock_ms, rejected, of_views)
-
-    def _bisect(self, payloads: list[bytes | None]) -> Decoded:
-        """Decode; a failure of the whole is narrowed down to the record that causes it."""
-        try:
-            return self.decoder.decode(payloads)
-        except Exception as error:
-            if len(payloads) == 1:
-                return self._poison(f"{type(error).__name__}: {error}")
-            _log.exception("decoding %d records of %s failed: bisecting", len(payloads), self.source.topic)
-        middle = len(payloads) // 2
-        return _concatenate(self._bisect(payloads[:middle]), self._bisect(payloads[middle:]), middle)
-
-    def _poison(self, reason: str) -> Decoded:
-        kinds = {name: self.decoder.field_kind(name) for name in self._fields}
-        columns = {name: Column(blank(kind, 1), np.zeros(1, np.bool_)) for name, kind in kinds.items()}
-        return Decoded(columns, {0: reason})
+        of_views = {view: made.batch(kept, times, offsets) for view, made in derived.items()}
+        return Judged(accepted, self.clock_ms, rejected, of_views)
 
     def _times(self, decoded: Decoded, marks: Mapping[int, int], dead: Reasons) -> NDArray[np.int64]:
-        """Event times and mark times, shape (n,), epoch milliseconds; 0 where there is none."""
+        """Return event times and times of marks, shape (n,), epoch milliseconds; 0 where there is none."""
         name = self.source.timestamp_field
         column = decoded.columns[name]
         scale = 1000 if self.source.timestamp_unit == "us" else 1
@@ -164,7 +168,7 @@ class Intake:
         return times
 
     def _find_unexpected(self, decoded: Decoded, marks: Mapping[int, int], dead: Reasons) -> None:
-        """Records that fail an expectation of their source which refuses them."""
+        """Find records that fail an expectation which refuses them."""
         if self.source.expectations:
             judged = np.ones(len(decoded.columns[self.source.timestamp_field].values), np.bool_)
             judged[[*marks, *decoded.errors]] = False
@@ -172,7 +176,7 @@ class Intake:
                 dead.setdefault(row, ("invalid", why))
 
     def _find_invalid(self, decoded: Decoded, marks: Mapping[int, int], dead: Reasons) -> None:
-        """Null join keys, numbers that a fixed-point sum cannot hold, long texts. NaN becomes null."""
+        """Find null join keys, numbers that sums cannot hold, and long texts. NaN becomes null."""
         for name in self._join_keys:
             for row in _rows(~decoded.columns[name].valid):
                 if row not in marks:
@@ -184,6 +188,7 @@ class Intake:
             dead.setdefault(row, ("invalid", why))
 
     def _find_future(self, times: NDArray[np.int64], appended: NDArray[np.int64], dead: Reasons) -> None:
+        """Find records whose event time is too far after the time they were appended at."""
         allowed = self.source.max_future_ms
         for row in _rows(times - appended > allowed):
             why = f"event time is {times[row] - appended[row]} ms after the record was appended"
@@ -192,18 +197,20 @@ class Intake:
     def _derive(
         self, decoded: Decoded, offsets: NDArray[np.int64], marks: Mapping[int, int], dead: Reasons
     ) -> dict[str, Derived]:
-        """What the udfs make of the records that are not dead, before it is known which of them are late: a
-        record they fail on never moves the clock."""
+        """Run the udfs on records that are not dead.
+
+        Before late records are found: a record on which a udf fails never advances the clock.
+        """
         derived = {}
         for udf in self._udfs:
             sound = np.ones(len(offsets), np.bool_)
             sound[[*marks, *dead]] = False
-            one = derived[udf.view.name] = udf.derive(np.flatnonzero(sound), offsets, decoded.columns)
-            dead.update(one.dead)
+            made = derived[udf.view.name] = udf.derive(np.flatnonzero(sound), offsets, decoded.columns)
+            dead.update(made.dead)
         return derived
 
     def _find_late(self, times: NDArray[np.int64], marks: Mapping[int, int], dead: Reasons) -> Reasons:
-        """Late records; moves the clock past everything accepted."""
+        """Return late records; advances the clock to the greatest accepted time."""
         judged = np.ones(len(times), np.bool_)
         judged[list(dead)] = False
         before = _NEVER if self.clock_ms is None else self.clock_ms
@@ -230,22 +237,13 @@ class Intake:
 
 
 def _rows(mask: NDArray[np.bool_]) -> list[int]:
+    """Return the rows where a mask is True."""
     rows: list[int] = mask.nonzero()[0].tolist()
     return rows
 
 
 def _marks(records: LogRecords) -> dict[int, int]:
+    """Return the times of time marks by row."""
     tombstones = [row for row, value in enumerate(records.values) if value is None]
     times = {row: mark_time_ms(records[row].headers) for row in tombstones}
     return {row: time_ms for row, time_ms in times.items() if time_ms is not None}
-
-
-def _concatenate(left: Decoded, right: Decoded, middle: int) -> Decoded:
-    columns = {
-        name: Column(
-            np.concatenate([left.columns[name].values, right.columns[name].values]),
-            np.concatenate([left.columns[name].valid, right.columns[name].valid]),
-        )
-        for name in left.columns
-    }
-    return Decoded(columns, {**left.errors, **{middle + at: why for at, why in right.errors.items()}})

@@ -1,4 +1,4 @@
-"""What the views on a column cannot hold, whether the column was decoded or derived."""
+"""Checks of values that aggregations cannot hold, in decoded and in derived columns."""
 
 from __future__ import annotations
 
@@ -16,20 +16,29 @@ from headrace.streams.columnar.fixed_point import FixedPoint
 
 @dataclass(frozen=True)
 class ValueChecks:
-    """Columns that are summed, and the bytes that are held of texts, by column."""
+    """Checks of the columns that some views aggregate.
+
+    Attributes
+    ----------
+    summed
+        Columns that are summed, with their fixed point.
+    texts
+        Text columns, with the greatest length in bytes.
+    """
 
     summed: tuple[tuple[str, FixedPoint], ...]
     texts: tuple[tuple[str, int], ...]
 
     @classmethod
     def of(cls, views: Sequence[StreamViewSpec]) -> Self:
+        """Return the checks that the aggregations of views need."""
         kinds = [(a, aggregation_of(a)) for view in views for a in view.aggregations]
         summed = {(a.column, FixedPoint(a.quantum)) for a, kind in kinds if kind.summed}
         texts = {(a.column, kind.most_text) for a, kind in kinds if kind.most_text is not None}
         return cls(tuple(sorted(summed)), tuple(sorted(texts)))
 
     def failing(self, columns: Mapping[str, Column]) -> Iterator[tuple[int, str]]:
-        """Rows with a value that cannot be held, and why."""
+        """Find rows with a value that cannot be held, and the reason."""
         for name, fixed in self.summed:
             column = columns[name]
             for row in np.flatnonzero(column.valid & ~fixed.fits(column.values)).tolist():

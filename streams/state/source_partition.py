@@ -11,7 +11,7 @@ from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.columnar.batch import Batch
 from headrace.streams.intake.udf import Transform
-from headrace.streams.intake.validation import Counts, Intake, Taken
+from headrace.streams.intake.validation import Counts, Intake, Judged
 from headrace.streams.log.records import LogRecords
 from headrace.streams.state.fingerprint import definition_of
 from headrace.streams.state.partition import MAX_PARTITIONS, Effects, PartitionState, groups_of
@@ -74,18 +74,18 @@ class SourcePartition(PartitionState):
         records = records.since(self.next_offset)
         if not records:
             return Effects(self.next_offset)
-        taken = self.intake.take(records)
+        judged = self.intake.take(records)
         first, self.next_offset = int(records.offsets[0]), int(records.offsets[-1]) + 1
-        return self._effects(taken, first)
+        return self._effects(judged, first)
 
-    def _effects(self, taken: Taken, first: int) -> Effects:
-        if taken.clock_ms is not None:
-            self.clock_ms = max(taken.clock_ms, self.clock_ms or taken.clock_ms)
-        batches = {name: taken.batch_of(group.views[0]) for name, group in self.groups.items()}
+    def _effects(self, judged: Judged, first: int) -> Effects:
+        if judged.clock_ms is not None:
+            self.clock_ms = max(judged.clock_ms, self.clock_ms or judged.clock_ms)
+        batches = {name: judged.batch_of(group.views[0]) for name, group in self.groups.items()}
         self._apply(batches, self.clock_ms)
-        blocks = self._blocks(taken, first)
+        blocks = self._blocks(judged, first)
         rows = self._emit()
-        return Effects(self.next_offset, rows, taken.rejected + self._overflow_dead_letters(), blocks)
+        return Effects(self.next_offset, rows, judged.rejected + self._overflow_dead_letters(), blocks)
 
     def pass_time(self, now_ms: int) -> Effects | None:
         """Empty windows of a partition without traffic, as the wall clock passes.
@@ -111,9 +111,9 @@ class SourcePartition(PartitionState):
         self.clock_ms = passed_ms
         return self._effects(self.intake.take(LogRecords.of([])), self.next_offset)
 
-    def _blocks(self, taken: Taken, first: int) -> list[bytes]:
+    def _blocks(self, judged: Judged, first: int) -> list[bytes]:
         parts = {
-            group.name: split(self._of_block(group, taken), group.join_keys, self._shards)
+            group.name: split(self._of_block(group, judged), group.join_keys, self._shards)
             for group in self._shuffled
         }
         return [
@@ -130,8 +130,8 @@ class SourcePartition(PartitionState):
             for shard in range(self._shards)
         ]
 
-    def _of_block(self, group: ViewGroup, taken: Taken) -> Batch:
-        batch = taken.batch_of(group.views[0]).select(group.columns)
+    def _of_block(self, group: ViewGroup, judged: Judged) -> Batch:
+        batch = judged.batch_of(group.views[0]).select(group.columns)
         order = batch.order * MAX_PARTITIONS + self.partition
         return Batch(batch.event_ms, order, batch.offset, batch.columns)
 

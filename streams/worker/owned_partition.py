@@ -81,7 +81,7 @@ class OwnedPartition:
         if self.alerts is not None:
             newest_ms = self.state.newest_event_ms
             age_ms = None if newest_ms is None else now_ms() - newest_ms
-            self.alerts.look(time.monotonic(), self.state.expectation_counts, age_ms)
+            self.alerts.report(time.monotonic(), self.state.expectation_counts, age_ms)
 
     async def wait_written(self) -> None:
         """Wait for pending rows, and for the progress that follows them. Cancelling the wait does not cancel

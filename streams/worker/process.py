@@ -257,7 +257,7 @@ class WorkerProcess:
             self._report_unexpected()
 
     def _report_unexpected(self) -> None:
-        self._row_expectations.tell(time.monotonic())
+        self._row_expectations.report(time.monotonic())
         for owned in self._assignment.restored():
             owned.report_unexpected()
 

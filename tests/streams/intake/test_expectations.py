@@ -170,18 +170,18 @@ def test_counts_are_published_beside_those_of_the_intake() -> None:
 def test_what_fails_is_told_once_a_minute_and_a_share_of_nulls_when_it_is_exceeded() -> None:
     alerts = Alerts("purchases[0]", [AMOUNT, SHOP])
     counts = {"checked": 100, "amount min=0": 2, "shop nulls=0.1": 10}
-    assert alerts.look(0.0, counts, None) == ["purchases[0]: 2 of 100 fail amount min=0"]
+    assert alerts.report(0.0, counts, None) == ["purchases[0]: 2 of 100 fail amount min=0"]
     more = {"checked": 200, "amount min=0": 2, "shop nulls=0.1": 21}
-    assert alerts.look(59.0, more, None) == []
-    assert alerts.look(60.0, more, None) == ["purchases[0]: 11 of 100 fail shop nulls=0.1"]
-    assert alerts.look(200.0, more, None) == []
+    assert alerts.report(59.0, more, None) == []
+    assert alerts.report(60.0, more, None) == ["purchases[0]: 11 of 100 fail shop nulls=0.1"]
+    assert alerts.report(200.0, more, None) == []
 
 
 def test_a_newest_event_that_is_too_old_is_told() -> None:
     alerts = Alerts("purchases[0]", [ExpectationSpec(field="event_ms", fresh_ms=300_000)])
-    assert alerts.look(0.0, {}, 299_000) == []
-    assert alerts.look(1.0, {}, 400_000) == ["purchases[0]: the newest event is 400 s old"]
-    assert alerts.look(30.0, {}, 430_000) == []
+    assert alerts.report(0.0, {}, 299_000) == []
+    assert alerts.report(1.0, {}, 400_000) == ["purchases[0]: the newest event is 400 s old"]
+    assert alerts.report(30.0, {}, 430_000) == []
 
 
 def test_features_are_checked_as_their_rows_are_written() -> None:
