@@ -10,7 +10,8 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
-from headrace.streams.log.kafka_producer import Countdown, KafkaRecord, ReportThread
+from headrace.streams.log.async_reports import Countdown, ReportThread
+from headrace.streams.log.kafka_producer import KafkaRecord
 from headrace.streams.producers.event_encoder import EventEncoder, SerializeKey, text_key
 from headrace.streams.producers.event_format import EventFormat
 from headrace.streams.producers.outbox import Deliveries, Outbox
@@ -107,8 +108,8 @@ class AsyncEventProducer:
             await self._hand_over(records, batch)
         await batch.settled.wait()
         self._outbox.raise_failures(batch)
-        if batch.unplaced:
-            await asyncio.to_thread(self._outbox.place, batch)
+        if batch.unlocated:
+            await asyncio.to_thread(self._outbox.locate, batch)
         return batch.ends
 
     async def _partition_count(self) -> int:

@@ -11,8 +11,20 @@ from typing import BinaryIO
 
 @contextmanager
 def finished_as(path: Path, unfinished: Path) -> Iterator[BinaryIO]:
-    """A file to be written under the name `unfinished`; at the end of the block it is synced and renamed, and
-    its folder synced. When writing fails, as on a full disk, the unfinished file is removed."""
+    """Open a file to write under the name `unfinished`.
+
+    At the end of the block the file is synced and renamed to `path`, and its folder synced. When the block or
+    the disk fails, `path` is as it was, and the unfinished file is removed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "part"
+    >>> with finished_as(path, path.with_suffix(".unfinished")) as file:
+    ...     _ = file.write(b"rows")
+    >>> path.read_bytes()
+    b'rows'
+    """
     try:
         with unfinished.open("wb") as file:
             yield file
@@ -30,7 +42,7 @@ def finished_as(path: Path, unfinished: Path) -> Iterator[BinaryIO]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write to a temporary name, flush to disk, rename; the folder is made when missing."""
+    """Write a file that is there completely or not at all. Its folder is made when it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with finished_as(path, path.with_suffix(".tmp")) as file:
         file.write(data)

@@ -1,4 +1,4 @@
-"""Where computed rows go. The stream engine knows these shapes; the feature store implements them."""
+"""Interfaces of the stores that computed rows go to; the feature store implements them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from headrace.streams.connections.redis_updates import HashUpdate
 
 @dataclass(frozen=True)
 class OnlineRows:
-    """Rows of one stream feature view, `n` of them, all as of one log prefix and one event time.
+    """`n` rows of one stream feature view, all of one log prefix and one event time.
 
     Attributes
     ----------
     view
         Name of the stream feature view.
     keys
-        One array of shape (n,) per join key, in the plan's order: int64, or bytes (dtype S) in UTF-8.
+        An array of shape (n,) per join key, in the plan's order: int64, or bytes (dtype S) in UTF-8.
     features
-        One pair per feature, in the plan's order: values of shape (n,) and dtype int64, float64 or bool
-        (event times in epoch milliseconds as int64), or n `Lists` of such, and a bool mask of shape (n,) that
-        is False for null.
+        A pair per feature, in the plan's order. Values: shape (n,), of dtype int64 (event times in epoch
+        milliseconds), float64 or bool, or n `Lists` of such. Validity: bool, shape (n,), False for null.
     partition, offset
-        The log prefix the rows follow from: ``[0, offset)`` of this partition (or shard).
+        The log prefix that the rows follow from: ``[0, offset)`` of this partition or shard.
     as_of_ms
         Event time of the rows, epoch milliseconds.
     state
@@ -48,23 +47,33 @@ class OnlineRows:
 
 
 class OnlineSink(Protocol):
+    """The online store, as the worker writes it."""
+
     @property
     def waiting(self) -> bool:
-        """Whether the store cannot be reached at the moment, and `write` waits for it."""
+        """Whether the store cannot take rows at the moment, and `write` waits for it."""
 
     async def write(self, rows: Sequence[OnlineRows], updates: Sequence[HashUpdate]) -> None:
-        """Write rows, then the fields of other hashes that speak of them: progress and counts.
+        """Write rows, then the progress and counts that follow from them.
 
-        A row or field that stands for a later prefix of the same log stays. Waits and retries while the store
-        cannot be reached; returns only when everything is stored.
+        A row or field of a later prefix of the same log stays. Waits and retries while the store cannot take
+        them, and returns when everything is stored.
+
+        Raises
+        ------
+        ServiceUnavailable
+            When the store refuses for good.
         """
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Close the connections."""
 
 
 class FeatureLog(Protocol):
+    """The offline store, as the worker writes it."""
+
     def append(self, rows: OnlineRows) -> None:
-        """Take rows over into memory."""
+        """Take rows into memory."""
 
     def flush(self) -> None:
-        """Make everything appended durable."""
+        """Make all rows taken durable."""

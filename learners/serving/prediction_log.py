@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from headrace.streams.connections.kafka import Kafka
-from headrace.streams.log.kafka_producer import Countdown, KafkaProducer, KafkaRecord, ReportThread
+from headrace.streams.log.async_reports import Countdown, ReportThread
+from headrace.streams.log.kafka_producer import KafkaProducer, KafkaRecord
 
 _log = logging.getLogger(__name__)
 

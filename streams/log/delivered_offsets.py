@@ -1,4 +1,4 @@
-"""Where the partitions of a topic end, by what a producer is told of its deliveries."""
+"""Where the partitions of a topic end, by the delivery reports of a producer."""
 
 from __future__ import annotations
 
@@ -8,38 +8,46 @@ from headrace.streams.connections.kafka import Kafka
 from headrace.streams.log.reader import end_offset
 
 
-class DeliveredEnds:
-    """The ends of what was delivered to one topic. Told by the producer's thread, asked by any.
+class DeliveredOffsets:
+    """Offsets of the records that were delivered to one topic. Safe to use from any thread.
 
     Attributes
     ----------
     ends
-        Partition to the next offset of what was acknowledged.
-    unplaced
-        Partitions with a record that is in the log at an offset Kafka did not tell: its first answer was
-        lost, and the next one only says that the record is there already.
+        Offset behind the last record that was delivered, by partition.
+    unlocated
+        Partitions with a record in the log at an unknown offset: Kafka's first answer was lost, and the next
+        one only says that the record is there already.
+
+    Examples
+    --------
+    >>> delivered = DeliveredOffsets("clicks")
+    >>> for offset in (4, 5, None):
+    ...     delivered.delivered(partition=0, offset=offset)
+    >>> delivered.ends, delivered.unlocated
+    ({0: 6}, {0})
     """
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
         self.ends: dict[int, int] = {}
-        self.unplaced: set[int] = set()
+        self.unlocated: set[int] = set()
         self._lock = threading.Lock()
 
     def delivered(self, partition: int, offset: int | None) -> None:
-        """A record was, at this offset; None when Kafka did not tell it."""
+        """Note that a record was delivered at an offset; None when Kafka did not say which."""
         with self._lock:
             if offset is None:
-                self.unplaced.add(partition)
+                self.unlocated.add(partition)
             else:
                 self._reach(partition, offset + 1)
 
-    def place(self, kafka: Kafka) -> None:
-        """Count what is unplaced as reaching to the end of its partition; asks Kafka for it, and blocks."""
-        for partition in list(self.unplaced):
+    def locate(self, kafka: Kafka) -> None:
+        """Take the end of the partition for the offset behind unlocated records. Asks Kafka, and blocks."""
+        for partition in list(self.unlocated):
             end = end_offset(kafka, self.topic, partition, committed=False)
             with self._lock:
-                self.unplaced.discard(partition)
+                self.unlocated.discard(partition)
                 self._reach(partition, end)
 
     def _reach(self, partition: int, end: int) -> None:

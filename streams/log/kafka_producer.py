@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -21,13 +18,12 @@ ALWAYS: Final[Mapping[str, Any]] = {
     "enable.idempotence": True,
     "partitioner": "murmur2_random",  # as Java's default: murmur2 of the key, any partition without a key
 }
-_SERVE_S = 0.1
 
 Report = Callable[[KafkaError | None, Message], None]
 
 
 class KafkaRecord(NamedTuple):
-    """A record as Kafka takes it. `timestamp_ms` is `NOW`, or epoch milliseconds."""
+    """A record to write; `timestamp_ms` is `NOW` or epoch milliseconds."""
 
     value: bytes | None
     key: bytes | None = None
@@ -72,7 +68,7 @@ class KafkaProducer:
         return len(partitions_of(known, topic))
 
     def offer(self, topic: str, record: KafkaRecord, report: Report) -> bool:
-        """Queue a record, of which `report` is called once it is delivered or given up.
+        """Queue a record. `report` is called when it is delivered or given up.
 
         Returns
         -------
@@ -101,53 +97,3 @@ class KafkaProducer:
     def serve(self, timeout_s: float = 0.0) -> None:
         """Call the reports of records that are delivered or given up; return after the first, or in time."""
         self._producer.poll(timeout_s)
-
-
-class ReportThread:
-    """Serves the reports of a producer in a thread of its own, for callers in asyncio."""
-
-    def __init__(self, producer: KafkaProducer, name: str) -> None:
-        self._producer = producer
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread, and wait until it has ended."""
-        self._stopping.set()
-        self._thread.join()
-
-    def _serve(self) -> None:
-        while not self._stopping.is_set():
-            self._producer.serve(_SERVE_S)
-
-
-class Countdown:
-    """Counts the reports of a batch down in any thread; waited for on the loop that made it.
-
-    Parameters
-    ----------
-    records
-        How many are in the batch.
-    """
-
-    def __init__(self, records: int) -> None:
-        self._missing, self._lock = records, threading.Lock()
-        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
-        if not records:
-            self._over.set()
-
-    def count(self, records: int = 1) -> None:
-        """Count records that are delivered, given up or refused."""
-        with self._lock:
-            self._missing -= records
-            last = self._missing == 0
-        if last:
-            with suppress(RuntimeError):  # the loop is closed, nobody waits any more
-                self._loop.call_soon_threadsafe(self._over.set)
-
-    async def wait(self) -> None:
-        """Return when all are counted."""
-        await self._over.wait()

@@ -1,4 +1,4 @@
-"""The producer of the stream processes: never silent about a record it could not deliver."""
+"""The producer of the stream processes: never silent about a record that could not be delivered."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from headrace.schemas.errors import ServiceUnavailable
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.log.kafka_producer import NOW, KafkaProducer
 
-_QUEUED, _AT_ONCE = 500_000, 10_000  # records
-_FULL_S = 0.1  # how long to wait for room in the queue
+_QUEUED, _AT_ONCE = 500_000, 10_000  # records in the queue, and handed over by one call
+_FULL_S = 0.1  # pause while the queue is full
 _Headers = Sequence[tuple[str, bytes]]
 
 
@@ -28,7 +28,7 @@ class LogProducer(KafkaProducer):
         Further properties of librdkafka.
     """
 
-    _hears_of_all: ClassVar[bool] = False  # whether `_delivered` is called of more than failures
+    _reports_all: ClassVar[bool] = False  # whether `_delivered` is called for more than failures
 
     def __init__(self, kafka: Kafka, more: Mapping[str, Any] | None = None) -> None:
         super().__init__(
@@ -39,7 +39,7 @@ class LogProducer(KafkaProducer):
                 "message.max.bytes": 8 * 1024**2,  # a block holds a whole range; the topics allow as much
                 "queue.buffering.max.messages": _QUEUED,
                 "queue.buffering.max.kbytes": 256 * 1024,
-                "delivery.report.only.error": not self._hears_of_all,
+                "delivery.report.only.error": not self._reports_all,
                 **(more or {}),
             },
         )
@@ -54,7 +54,7 @@ class LogProducer(KafkaProducer):
         headers: _Headers = (),
         timestamp_ms: int = NOW,
     ) -> None:
-        """Queue a record; waits while the queue is full, which is the back-pressure of a slow broker."""
+        """Queue a record. Waits while the queue is full: the back-pressure of a slow broker."""
         while True:
             try:
                 self._producer.produce(
@@ -75,32 +75,38 @@ class LogProducer(KafkaProducer):
     def send_all(
         self, topic: str, partition: int, records: Sequence[tuple[bytes | None, bytes | None]]
     ) -> None:
-        """Queue keys and values, as `send` does, for half the cost of each."""
-        at = 0
-        while at < len(records):
-            part = [{"key": key, "value": value} for key, value in records[at : at + _AT_ONCE]]
-            sent = self._producer.produce_batch(topic, part, partition, on_delivery=self._delivered)
-            refused: Any = next((one["_error"] for one in part if "_error" in one), None)
+        """Queue keys and values as `send` does, at half the cost of each.
+
+        Raises
+        ------
+        KafkaException
+            When a record cannot be queued, for example because it is too large.
+        """
+        first = 0
+        while first < len(records):
+            batch = [{"key": key, "value": value} for key, value in records[first : first + _AT_ONCE]]
+            sent = self._producer.produce_batch(topic, batch, partition, on_delivery=self._delivered)
+            refused: Any = next((record["_error"] for record in batch if "_error" in record), None)
             if refused is not None and refused.code() != KafkaError._QUEUE_FULL:
                 raise KafkaException(refused)
-            self._producer.poll(0 if sent == len(part) else _FULL_S)
-            at += sent  # behind one that has no room, none has been queued
+            self._producer.poll(0 if sent == len(batch) else _FULL_S)
+            first += sent  # behind one that has no room, none has been queued
 
     def _delivered(self, error: Any, message: Any) -> None:
         if error is not None:
             self._failure = f"{message.topic()}[{message.partition()}]: {error}"
 
     async def flush(self) -> None:
-        """`flush_blocking`, without blocking the event loop."""
+        """Wait as `flush_blocking` does, without blocking the event loop."""
         await asyncio.get_running_loop().run_in_executor(None, self.flush_blocking)
 
     def flush_blocking(self) -> None:
-        """Wait until everything sent is in the log.
+        """Wait until every record sent is in the log.
 
         Raises
         ------
         ServiceUnavailable
-            When a record could not be delivered. It is lost to this process: stop, and start again from the
+            When a record could not be delivered. This process has lost it: stop, and start again from the
             last checkpoint.
         """
         try:

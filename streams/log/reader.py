@@ -1,4 +1,4 @@
-"""Reading one partition from an offset to its end, outside any consumer group."""
+"""Reading of one partition from an offset to its end, outside any consumer group."""
 
 from __future__ import annotations
 
@@ -12,23 +12,31 @@ from headrace.schemas.errors import ServiceUnavailable
 from headrace.streams.connections.connection_errors import ConnectionErrors
 from headrace.streams.connections.kafka import Kafka, client_config
 
-_FETCH_BYTES = 4 * 1024**2  # more of a partition at once: fewer round trips while a changelog is read
+_FETCH_BYTES = 4 * 1024**2  # of a partition at once: few round trips while a changelog is read
 _QUEUE_KIB = 8192  # read ahead: a changelog is folded as fast as it comes, and may be one of many at once
-_AT_ONCE = 2000
+_AT_ONCE = 2000  # records taken from librdkafka by one call
 _GROUP = "headrace-reader"
 _LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
-_LEADER_LOOK_S = 0.05
+_LEADER_PAUSE_S = 0.05
 _SILENCE_S = 30.0  # without a record and short of the end: the broker is not answering
 
 
 def open_consumer(
     kafka: Kafka, fetch_wait_ms: int = 500, errors: ConnectionErrors | None = None, committed: bool = True
 ) -> Consumer:
-    """A consumer of committed records that belongs to no group and reports the end of a partition.
+    """Make a consumer that belongs to no group and reports the end of a partition.
 
-    `fetch_wait_ms` is how long the broker holds a fetch back that finds nothing: until then, the end of a
-    partition is not reported. What goes wrong with its connections goes to `errors`, else to the log. With
-    `committed` False it sees the records of open transactions too.
+    Parameters
+    ----------
+    kafka
+        How to reach Kafka.
+    fetch_wait_ms
+        How long the broker holds back a fetch that finds nothing. The end of a partition is reported after
+        it.
+    errors
+        Takes the errors of connections; None: the log takes them.
+    committed
+        Whether to read committed records only.
     """
     return Consumer(
         {
@@ -47,12 +55,12 @@ def open_consumer(
 
 
 def is_end(message: Any) -> bool:
-    """Whether a polled message only says that the partition ends here.
+    """Whether a polled message is no record, but reports the end of a partition.
 
     Raises
     ------
     ServiceUnavailable
-        When it says that reading failed.
+        When the message reports that reading failed.
     """
     error = message.error()
     if error is None:
@@ -64,15 +72,19 @@ def is_end(message: Any) -> bool:
 
 
 def end_offset(kafka: Kafka, topic: str, partition: int, committed: bool = True) -> int:
-    """Return where a partition ends: behind all that is committed; with `committed` False, behind all."""
+    """Return the offset behind the last record of a partition, or behind the last that is committed."""
     return log_bounds(kafka, topic, partition, committed)[1]
 
 
 def log_bounds(kafka: Kafka, topic: str, partition: int, committed: bool = False) -> tuple[int, int]:
-    """Return the offsets of the first record that a partition still has, and behind the last.
+    """Return the offset of the first record of a partition, and the offset behind the last.
 
-    With `committed`, the last that is committed. A partition that has just been made is waited for until it
-    has a leader.
+    Waits until the partition has a leader.
+
+    Parameters
+    ----------
+    committed
+        Whether the last record is the last that is committed.
 
     Raises
     ------
@@ -94,7 +106,7 @@ def log_bounds(kafka: Kafka, topic: str, partition: int, committed: bool = False
                     raise ServiceUnavailable(
                         f"Kafka does not tell the end of {topic}[{partition}]: {errors.text() or error}"
                     ) from error
-                time.sleep(_LEADER_LOOK_S)
+                time.sleep(_LEADER_PAUSE_S)
     finally:
         consumer.close()
 
@@ -102,12 +114,14 @@ def log_bounds(kafka: Kafka, topic: str, partition: int, committed: bool = False
 def read_log(
     kafka: Kafka, topic: str, partition: int, start: int = 0, until: int | None = None
 ) -> Iterator[Any]:
-    """The records of a partition (confluent `Message`) from `start` to its end, in log order.
+    """Read a partition to its end, in log order; records are confluent-kafka's messages.
 
-    With `until`, transactions that are open below that offset are waited for.
-
-    Where the log begins further on, it is read from there (`auto.offset.reset`). Sent to the beginning by
-    name, librdkafka asks where that is before it is connected, and again only after half a second.
+    Parameters
+    ----------
+    start
+        First offset. A log that begins further on is read from its beginning.
+    until
+        Transactions that are open below this offset are waited for.
 
     Raises
     ------
@@ -117,9 +131,10 @@ def read_log(
     errors = ConnectionErrors()
     consumer = open_consumer(kafka, fetch_wait_ms=10, errors=errors)
     try:
+        # By number: for the beginning librdkafka would ask before it is connected, and again in 0.5 s.
         consumer.assign([TopicPartition(topic, partition, start)])
         while (first := consumer.poll(_SILENCE_S)) is not None:
-            # What has arrived, at once: each call hands the interpreter to another thread.
+            # All that has arrived, by one call: each call hands the interpreter to another thread.
             for message in (first, *consumer.consume(_AT_ONCE, 0)):
                 if not is_end(message):
                     yield message

@@ -1,4 +1,4 @@
-"""Records of one topic partition as they come out of its log: what is asked of all of them as columns."""
+"""Records of one topic partition, read from its log: offsets, timestamps and values as columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """One record. `timestamp` is the log's own, epoch milliseconds; `value` is None for a tombstone."""
+    """A record. `timestamp` is that of the log, epoch milliseconds; `value` is None for a tombstone."""
 
     offset: int
     timestamp: int
@@ -23,13 +23,13 @@ class LogRecord:
 
     @classmethod
     def of_message(cls, message: Message) -> LogRecord:
-        """The record in a message that confluent-kafka has consumed, which is no error."""
+        """Return the record in a message of confluent-kafka that is no error."""
         headers = message.headers() or []
         return cls(message.offset(), message.timestamp()[1], message.key(), message.value(), headers)
 
 
 class LogRecords(Sequence[LogRecord]):
-    """Records in offset order. An object for each of them is made only where it is asked for.
+    """Records in offset order. A `LogRecord` is made only where one is asked for.
 
     Attributes
     ----------
@@ -37,6 +37,12 @@ class LogRecords(Sequence[LogRecord]):
         int64, shape (n,); timestamps are epoch milliseconds.
     values
         n payloads; None for a tombstone.
+
+    Examples
+    --------
+    >>> records = LogRecords.of([LogRecord(n, 1_000 + n, b"k", b"v%d" % n) for n in (3, 4, 7)])
+    >>> records.since(4).offsets.tolist(), records[1:].values, records[0].timestamp
+    ([4, 7], [b'v4', b'v7'], 1003)
     """
 
     def __init__(
@@ -52,7 +58,7 @@ class LogRecords(Sequence[LogRecord]):
 
     @classmethod
     def of_messages(cls, messages: list[Message]) -> LogRecords:
-        """What confluent-kafka has consumed, without errors among it."""
+        """Return the records in messages of confluent-kafka, none of which is an error."""
         return cls(
             np.array([message.offset() for message in messages], np.int64),
             np.array([message.timestamp()[1] for message in messages], np.int64),
@@ -63,6 +69,7 @@ class LogRecords(Sequence[LogRecord]):
 
     @classmethod
     def of(cls, records: Sequence[LogRecord]) -> LogRecords:
+        """Return records that are at hand."""
         return cls(
             np.array([record.offset for record in records], np.int64),
             np.array([record.timestamp for record in records], np.int64),
@@ -72,7 +79,7 @@ class LogRecords(Sequence[LogRecord]):
         )
 
     def since(self, offset: int) -> LogRecords:
-        """Those at or behind an offset."""
+        """Return the records at or behind an offset."""
         first = int(np.searchsorted(self.offsets, offset))
         return self[first:] if first else self
 
@@ -80,11 +87,11 @@ class LogRecords(Sequence[LogRecord]):
         return len(self.values)
 
     @overload
-    def __getitem__(self, at: int) -> LogRecord: ...
+    def __getitem__(self, row: int) -> LogRecord: ...
     @overload
-    def __getitem__(self, at: slice) -> LogRecords: ...
-    def __getitem__(self, at: int | slice) -> LogRecord | LogRecords:
-        if isinstance(at, slice):
-            offsets, timestamps, values = self.offsets[at], self.timestamps[at], self.values[at]
-            return LogRecords(offsets, timestamps, values, self._sources[at], self._record_of)
-        return self._record_of(self._sources[at])
+    def __getitem__(self, row: slice) -> LogRecords: ...
+    def __getitem__(self, row: int | slice) -> LogRecord | LogRecords:
+        if isinstance(row, slice):
+            offsets, timestamps, values = self.offsets[row], self.timestamps[row], self.values[row]
+            return LogRecords(offsets, timestamps, values, self._sources[row], self._record_of)
+        return self._record_of(self._sources[row])

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from headrace.schemas.errors import DeliveryError, SettingsError
 from headrace.streams.connections.kafka import Kafka, client_config
-from headrace.streams.log.delivered_offsets import DeliveredEnds
+from headrace.streams.log.delivered_offsets import DeliveredOffsets
 from headrace.streams.log.kafka_producer import ALWAYS, ANY_PARTITION, KafkaProducer, KafkaRecord
 
 _WAIT_S = 0.1
@@ -32,7 +32,7 @@ _REMEDIES = {
 }
 
 
-class Deliveries(DeliveredEnds):
+class Deliveries(DeliveredOffsets):
     """What became of the records handed over for one topic. Told by the producer's thread, asked by any."""
 
     def __init__(self, topic: str) -> None:
@@ -137,11 +137,11 @@ class Outbox(KafkaProducer):
         """
         self.settle()
         self.raise_failures(deliveries)
-        self.place(deliveries)
+        self.locate(deliveries)
 
-    def place(self, deliveries: Deliveries) -> None:
-        """See `DeliveredEnds.place`."""
-        deliveries.place(self._kafka)
+    def locate(self, deliveries: Deliveries) -> None:
+        """See `DeliveredOffsets.locate`."""
+        deliveries.locate(self._kafka)
 
     def settle(self) -> None:
         """Block until everything handed over is delivered or given up, whatever the topic."""

@@ -176,7 +176,7 @@ def test_a_record_of_unknown_offset_reaches_to_the_end_of_its_partition(
     deliveries.report(None, UnplacedRecord())  # type: ignore[arg-type]
     outbox.flush(deliveries)
     assert deliveries.ends == {partition_for(b"ada", PARTITIONS): 1}
-    assert not deliveries.unplaced
+    assert not deliveries.unlocated
 
 
 def test_producers_share_an_outbox(kafka_bootstrap: str, clicks: EventFormat) -> None:
