@@ -78,5 +78,8 @@ class PredictionLog(KafkaProducer):
         def report(error: KafkaError | None, message: Message) -> None:
             delivery.report(index, error, message)
 
-        if not self.offer(topic, record, report):
-            delivery.report(index, KafkaError(KafkaError._QUEUE_FULL), None)
+        try:
+            if not self.offer(topic, record, report):
+                delivery.report(index, KafkaError(KafkaError._QUEUE_FULL), None)
+        except KafkaException as error:  # too large, or of a partition that is not there
+            delivery.report(index, error.args[0], None)

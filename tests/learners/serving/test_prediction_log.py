@@ -62,4 +62,18 @@ async def test_a_record_of_a_partition_that_is_not_there_leaves_the_others_alone
     log = PredictionLog(broker.bootstrap, PATIENCE_S)
     log.start()
     assert await log.append("predictions", entries(0, 7, 1)) == [0, None, 0]
+    assert await log.append("predictions", entries(0, 7, 1)) == [
+        1,
+        None,
+        1,
+    ]  # by now the partitions are known
+    log.close()
+
+
+async def test_a_record_that_is_too_large_leaves_the_others_alone(broker: MockKafka) -> None:
+    log = PredictionLog(broker.bootstrap, PATIENCE_S)
+    log.start()
+    first, second = entries(0, 0)
+    large = first._replace(value=bytes(2_000_000))
+    assert await log.append("predictions", [first, large, second]) == [0, None, 1]
     log.close()
