@@ -21,6 +21,11 @@ def broker() -> Iterator[MockKafka]:
     running.close()
 
 
+def kafka_of(bootstrap: str) -> dict[str, str | int]:
+    """How to reach a broker, saying nothing when it goes away."""
+    return {"bootstrap.servers": bootstrap, "log_level": 0}
+
+
 def entries(*partitions: int) -> list[KafkaRecord]:
     return [
         KafkaRecord(b"value%d" % number, b"key%d" % number, 1_000 + number, partition=partition)
@@ -29,7 +34,7 @@ def entries(*partitions: int) -> list[KafkaRecord]:
 
 
 async def test_offsets_are_those_of_the_records_in_their_partitions(broker: MockKafka) -> None:
-    log = PredictionLog(broker.bootstrap, PATIENCE_S)
+    log = PredictionLog(kafka_of(broker.bootstrap), PATIENCE_S)
     log.start()
     assert log.reachable()
     assert await log.append("predictions", entries(0, 1, 0, 0)) == [0, 0, 1, 2]
@@ -44,14 +49,14 @@ async def test_offsets_are_those_of_the_records_in_their_partitions(broker: Mock
 
 
 async def test_nothing_to_append_waits_for_nothing(broker: MockKafka) -> None:
-    log = PredictionLog(broker.bootstrap, timeout_s=3600)
+    log = PredictionLog(kafka_of(broker.bootstrap), timeout_s=3600)
     log.start()
     assert await asyncio.wait_for(log.append("predictions", []), PATIENCE_S) == []
     log.close()
 
 
 async def test_without_a_broker_no_record_has_an_offset(free_port: int) -> None:
-    log = PredictionLog({"bootstrap.servers": f"127.0.0.1:{free_port}", "log_level": 0}, 0.2)
+    log = PredictionLog(kafka_of(f"127.0.0.1:{free_port}"), 0.2)
     log.start()
     assert not log.reachable()
     assert await log.append("predictions", entries(0, 1)) == [None, None]
@@ -59,7 +64,7 @@ async def test_without_a_broker_no_record_has_an_offset(free_port: int) -> None:
 
 
 async def test_a_record_of_a_partition_that_is_not_there_leaves_the_others_alone(broker: MockKafka) -> None:
-    log = PredictionLog(broker.bootstrap, PATIENCE_S)
+    log = PredictionLog(kafka_of(broker.bootstrap), PATIENCE_S)
     log.start()
     assert await log.append("predictions", entries(0, 7, 1)) == [0, None, 0]
     assert await log.append("predictions", entries(0, 7, 1)) == [
