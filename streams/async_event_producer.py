@@ -39,8 +39,8 @@ class _Batch(Deliveries):
 class AsyncEventProducer:
     """`EventProducer` for asyncio. Calls may overlap; their events are sent in the order of the calls.
 
-    Use it with ``async with``, or `close` it: a thread listens to Kafka. Parameters and errors are those of
-    `EventProducer`.
+    Use it with ``async with``, or `close` it: a thread serves delivery reports. Parameters and errors are those
+    of `EventProducer`.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class AsyncEventProducer:
     ) -> None:
         self._outbox = kafka if isinstance(kafka, Outbox) else Outbox(kafka)
         self._encoder = EventEncoder(events, serialize_key, self._outbox.max_bytes)
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._partitions = 0
         self._reports = ReportThread(self._outbox, "event-producer")
         self._reports.start()
@@ -58,16 +58,16 @@ class AsyncEventProducer:
     def from_plan(
         cls, kafka: Kafka | Outbox, plan: Plan, source: str, serialize_key: SerializeKey = text_key
     ) -> Self:
-        """A producer for a source of a plan; see `EventProducer.from_plan`."""
+        """Return a producer for a source of a plan; see `EventProducer.from_plan`."""
         return cls(kafka, EventFormat.of_source(plan.source(source)), serialize_key)
 
     async def send(self, event: Mapping[str, Any]) -> dict[int, int]:
-        """Check an event, send it, and return once it is acknowledged: its partition and next offset."""
+        """Validate and send an event; return its partition and next offset once it is acknowledged."""
         record = self._encoder.encode(event)
         return await self._deliver(lambda _: [record])
 
     async def send_batch(self, events: Iterable[Mapping[str, Any]]) -> dict[int, int]:
-        """Check all events, send them, and return once all are acknowledged.
+        """Validate all events, send them, and return once all are acknowledged.
 
         Returns
         -------
@@ -85,12 +85,12 @@ class AsyncEventProducer:
         return await self._deliver(lambda _: records)
 
     async def mark(self, time_ms: int) -> dict[int, int]:
-        """Say in every partition that event time has reached `time_ms`; see `EventProducer.mark`."""
+        """Send a time mark to every partition; see `EventProducer.mark`."""
         self._encoder.check_time("time mark", time_ms)
         return await self._deliver(lambda partitions: mark_records(time_ms, partitions))
 
     async def close(self) -> None:
-        """Wait for what is under way, then stop."""
+        """Wait until every record sent is acknowledged, then stop."""
         await asyncio.to_thread(self._outbox.settle)
         await asyncio.to_thread(self._reports.stop)
 
@@ -101,8 +101,8 @@ class AsyncEventProducer:
         await self.close()
 
     async def _deliver(self, records_of: Callable[[int], list[KafkaRecord]]) -> dict[int, int]:
-        """Send what is made for so many partitions, in turn."""
-        async with self._turn:
+        """Send the records that are made for a number of partitions, and wait until they are acknowledged."""
+        async with self._lock:
             records = records_of(await self._partition_count())
             batch = _Batch(self.topic, len(records))
             await self._hand_over(records, batch)

@@ -33,7 +33,7 @@ class EventProducer(TopicProducer):
     events
         The topic and what its events look like.
     serialize_key
-        Makes the Kafka key of the key field's value; its text when not given, as Java's
+        Makes the Kafka key from the value of the key field; by default its text, as Java's
         ``StringSerializer``.
 
     Raises
@@ -41,7 +41,7 @@ class EventProducer(TopicProducer):
     SettingsError
         When the configuration cannot be used.
     SchemaError
-        When the schema is none, or lacks the key or the time field.
+        When the schema is not valid, or lacks the key or the time field.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class EventProducer(TopicProducer):
     def from_plan(
         cls, kafka: Kafka | Outbox, plan: Plan, source: str, serialize_key: SerializeKey = text_key
     ) -> Self:
-        """A producer for a source of a plan.
+        """Return a producer for a source of a plan.
 
         Raises
         ------
@@ -64,7 +64,7 @@ class EventProducer(TopicProducer):
         return cls(kafka, EventFormat.of_source(plan.source(source)), serialize_key)
 
     def send(self, event: Mapping[str, Any]) -> None:
-        """Check an event and hand it over; blocks while the queue is full.
+        """Validate an event and send it. Blocks while the queue is full.
 
         Raises
         ------
@@ -78,7 +78,7 @@ class EventProducer(TopicProducer):
         self._send([self._encoder.encode(event)])
 
     def send_batch(self, events: Iterable[Mapping[str, Any]]) -> int:
-        """Check all events, then hand them over; blocks while the queue is full. How many there were.
+        """Validate all events, then send them. Blocks while the queue is full. Return how many there are.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class EventProducer(TopicProducer):
         return self._send(self._encoder.encode_batch(events))
 
     def mark(self, time_ms: int) -> int:
-        """Say in every partition that event time has reached `time_ms`. How many marks that took.
+        """Send a time mark to every partition: event time has reached `time_ms`. Return how many were sent.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""From an event as a mapping to the record that Kafka takes, or an error that says what is wrong with it."""
+"""Encoding of events: from a mapping to the record to write, or an error that names field and remedy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def text_key(value: Any) -> bytes:
-    """A key as its text in UTF-8, as Java's ``StringSerializer`` writes it; bytes as they are."""
+    """Return a key as text in UTF-8, as Java's ``StringSerializer`` does; bytes as they are.
+
+    Examples
+    --------
+    >>> text_key(42), text_key("ada"), text_key(b"raw")
+    (b'42', b'ada', b'raw')
+    """
     return value if isinstance(value, bytes) else str(value).encode()
 
 
@@ -32,14 +38,26 @@ class EventEncoder:
     events
         Topic, schema, key and event time.
     serialize_key
-        Makes the Kafka key of the key field's value.
+        Makes the Kafka key from the value of the key field.
     max_bytes
-        The largest record that is taken.
+        Size of the largest record, in bytes.
 
     Raises
     ------
     SchemaError
-        When the schema is none, or lacks the key or the time field.
+        When the schema is not valid, or lacks the key or the time field.
+
+    Examples
+    --------
+    >>> schema = '{"type": "record", "name": "click", "fields": [{"name": "user", "type": "string"}]}'
+    >>> encoder = EventEncoder(EventFormat("clicks", schema, key_field="user", format="json"))
+    >>> record = encoder.encode({"user": "ada"})
+    >>> record.key, record.value
+    (b'ada', b'{"user":"ada"}')
+    >>> encoder.encode({"user": 7})  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    headrace.schemas.errors.RecordError: topic 'clicks': field 'user': 7 (int) does not fit string; nothing ...
     """
 
     def __init__(
@@ -58,7 +76,7 @@ class EventEncoder:
                 )
 
     def encode(self, event: Mapping[str, Any]) -> KafkaRecord:
-        """One event.
+        """Encode an event.
 
         Raises
         ------
@@ -71,7 +89,13 @@ class EventEncoder:
             raise RecordError(f"topic '{self._format.topic}': {error}; nothing was sent") from error
 
     def encode_batch(self, events: Iterable[Mapping[str, Any]]) -> list[KafkaRecord]:
-        """All events, or an error that tells the first that is wrong; see `encode`."""
+        """Encode all events; see `encode`.
+
+        Raises
+        ------
+        RecordError
+            Names the first event that does not fit, by its position.
+        """
         records: list[KafkaRecord] = []
         for event in events:
             try:
@@ -84,12 +108,19 @@ class EventEncoder:
         return records
 
     def check_time(self, what: str, time_ms: int) -> None:
-        """Pass a time that an event of this topic may have.
+        """Raise unless an event of this topic may have a time.
+
+        Parameters
+        ----------
+        what
+            Names the time in the error.
+        time_ms
+            Epoch milliseconds.
 
         Raises
         ------
         RecordError
-            When it is further ahead of the clock than that, or before 1970.
+            When the time is further ahead of the clock than events may be, or before 1970.
         """
         if time_ms <= 0:
             raise RecordError(

@@ -1,4 +1,4 @@
-"""What the events of a topic look like to those who produce them."""
+"""The format of the events of a topic, for producers."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from headrace.schemas.feature_specs import SourceSpec
 
 @dataclass(frozen=True)
 class EventFormat:
-    """A topic of events.
+    """A topic, and the format of its events.
 
     Parameters
     ----------
     topic
-        Its name.
+        Name of the topic.
     schema
         Avro schema of an event, in JSON; it declares JSON events as well.
     key_field
-        The field that is the Kafka key; without one, events go to any partition.
+        Field of the Kafka key. None: events go to any partition.
     timestamp_field
-        The event time, which becomes the Kafka timestamp; without one that is the time of sending.
+        Field of the event time, which becomes the Kafka timestamp. None: that is the time of sending.
     timestamp_unit
-        Of the event time, where it is a number.
+        Unit of the event time, where it is a number.
     schema_id
-        For the header of Avro; the schema's fingerprint when None.
+        Schema id in the header of Avro events. None: the fingerprint of the schema.
     max_future_ms
-        How far an event time may be ahead of this machine's clock; None: any distance.
+        How far an event time may be ahead of this machine's clock. None: any distance.
     format
         Avro in Confluent's wire format, or JSON objects.
     """
@@ -44,7 +44,7 @@ class EventFormat:
 
     @classmethod
     def of_source(cls, source: SourceSpec) -> EventFormat:
-        """The format a source of a plan reads."""
+        """Return the format that a source of a plan reads."""
         return cls(
             source.topic,
             source.reader_schema,
@@ -58,5 +58,5 @@ class EventFormat:
 
     @property
     def written_id(self) -> int:
-        """The schema id that is written."""
+        """Schema id in the header of Avro events."""
         return schema_fingerprint(self.schema) if self.schema_id is None else self.schema_id

@@ -1,7 +1,6 @@
-"""Whether a record is one of its Avro schema, told before it is written.
+"""Validation of events against their Avro schema, before they are written.
 
-fastavro's writer is obliging: it makes 3 of 3.7, true of "no", and passes over fields it does not know. A
-producer wants to hear of these.
+fastavro's writer does not: it writes 3.7 as 3, "no" as true, and ignores fields that are not in the schema.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from headrace.schemas.avro.schema import parse, parse_record
 from headrace.schemas.errors import RecordError
 from headrace.schemas.name_hint import name_hint
 
-_TAKEN: dict[str, tuple[type, ...]] = {
+_FITTING: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
     "boolean": (bool,),
     "int": (int,),
@@ -26,11 +25,11 @@ _TAKEN: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "bytes": (bytes,),
 }
-_SHOWN = 60
+_SHOWN = 60  # characters of a value in an error
 
 
 class RecordValidator:
-    """Checks records against one schema.
+    """Validates records against a schema.
 
     Parameters
     ----------
@@ -40,7 +39,12 @@ class RecordValidator:
     Raises
     ------
     SchemaError
-        When it is none.
+        When the schema is not valid.
+
+    Attributes
+    ----------
+    names
+        Names of the fields.
     """
 
     def __init__(self, schema: str) -> None:
@@ -48,30 +52,30 @@ class RecordValidator:
         self._schema = parse(schema, record.label)
         self.names = record.fields.keys()
         self._required = {name for name, field in record.fields.items() if "default" not in field}
-        # Python types that certainly fit; whatever else there is, fastavro judges.
-        self._taken = {
+        # Python types whose values certainly fit; fastavro judges the others.
+        self._fitting = {
             name: frozenset(
-                taken
+                fitting
                 for branch in record.branches(field["type"])
                 if isinstance(branch, str)
-                for taken in _TAKEN[branch]
+                for fitting in _FITTING[branch]
             )
             for name, field in record.fields.items()
         }
 
     def check(self, record: Mapping[str, Any]) -> None:
-        """Pass a record that its schema can hold as it is.
+        """Raise unless the schema can hold a record as it is.
 
         Raises
         ------
         RecordError
-            Names the field, its value and what is wanted.
+            Names the field, its value and the type it must have.
         """
         if record.keys() != self.names:
             self._check_names(record)
-        taken = self._taken
+        fitting = self._fitting
         for name, value in record.items():
-            if value.__class__ not in taken[name]:
+            if value.__class__ not in fitting[name]:
                 self._check_values(record)
                 return
 
@@ -90,18 +94,19 @@ class RecordValidator:
         try:
             validate({**defaults, **record}, self._schema)
         except ValidationError as error:
-            fields = groupby(error.errors, lambda one: one.field.removeprefix(f"{self._schema['name']}."))
-            raise RecordError("; ".join(_told(name, list(found)) for name, found in fields)) from error
+            fields = groupby(error.errors, lambda fault: fault.field.removeprefix(f"{self._schema['name']}."))
+            raise RecordError("; ".join(_explain(name, list(faults)) for name, faults in fields)) from error
 
 
-def _told(field: str, found: list[Any]) -> str:
-    value = found[0].datum
+def _explain(field: str, faults: list[Any]) -> str:
+    value = faults[0].datum
     shown = repr(value) if len(repr(value)) <= _SHOWN else repr(value)[:_SHOWN] + "..."
-    wanted = " or ".join(dict.fromkeys(_wanted(one.schema) for one in found))
+    wanted = " or ".join(dict.fromkeys(_wanted(fault.schema) for fault in faults))
     return f"field '{field}': {shown} ({type(value).__name__}) does not fit {wanted}"
 
 
 def _wanted(schema: Any) -> str:
+    """Describe the type of a schema."""
     if isinstance(schema, list):
         return " or ".join(map(_wanted, schema))
     if isinstance(schema, dict) and schema["type"] == "enum":

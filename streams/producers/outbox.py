@@ -1,4 +1,4 @@
-"""Records on their way to Kafka: bounded, and never silent about one that did not arrive."""
+"""Records on their way to Kafka: bounded, and never silent about a record that did not arrive."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from headrace.streams.connections.kafka import Kafka, client_config
 from headrace.streams.log.delivered_offsets import DeliveredOffsets
 from headrace.streams.log.kafka_producer import ALWAYS, ANY_PARTITION, KafkaProducer, KafkaRecord
 
-_WAIT_S = 0.1
+_FULL_S = 0.1  # pause while the queue is full
 _DEFAULTS = {
     "linger.ms": 5,
     "delivery.timeout.ms": 120_000,
     "message.max.bytes": 1_000_000,
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 64 * 1024,
-    "log_level": 0,  # it is raised
+    "log_level": 0,  # errors are raised
 }
 _REMEDIES = {
     KafkaError.MSG_SIZE_TOO_LARGE: "Send less, or raise max.message.bytes of the topic",
@@ -33,7 +33,7 @@ _REMEDIES = {
 
 
 class Deliveries(DeliveredOffsets):
-    """What became of the records handed over for one topic. Told by the producer's thread, asked by any."""
+    """Outcomes of the records handed over for one topic. Safe to use from any thread."""
 
     def __init__(self, topic: str) -> None:
         super().__init__(topic)
@@ -41,7 +41,7 @@ class Deliveries(DeliveredOffsets):
         self._first: KafkaError | None = None
 
     def report(self, error: KafkaError | None, message: Message) -> None:
-        """The delivery report of one record."""
+        """Note the delivery report of a record."""
         partition = message.partition()
         if error is None:
             self.delivered(partition, message.offset())
@@ -49,7 +49,7 @@ class Deliveries(DeliveredOffsets):
             self._fail(ANY_PARTITION if partition is None else partition, 1, error)
 
     def refuse(self, records: int, error: KafkaError) -> None:
-        """Records that were not even handed over."""
+        """Note records that were not even handed over."""
         self._fail(ANY_PARTITION, records, error)
 
     def _fail(self, partition: int, records: int, error: KafkaError) -> None:
@@ -59,10 +59,17 @@ class Deliveries(DeliveredOffsets):
 
     @property
     def failed(self) -> bool:
+        """Whether a record was not delivered since `take_failure` was last called."""
         return self._first is not None
 
     def take_failure(self, connection: str | None = None) -> DeliveryError | None:
-        """Return what was not delivered since the last call; `connection` is the client's last error."""
+        """Return the error of records not delivered since the last call; None when there are none.
+
+        Parameters
+        ----------
+        connection
+            Last error of the client's connections, if there was one.
+        """
         if self._first is None:
             return None
         with self._lock:
@@ -73,7 +80,7 @@ class Deliveries(DeliveredOffsets):
 
 
 class Outbox(KafkaProducer):
-    """One connection to Kafka for records of any number of topics.
+    """A producer for records of any number of topics.
 
     Parameters
     ----------
@@ -85,7 +92,8 @@ class Outbox(KafkaProducer):
     Raises
     ------
     SettingsError
-        When the configuration cannot be used, or would give up what is promised here.
+        When the configuration cannot be used, or would give up the delivery of every record, once and in
+        order.
     """
 
     def __init__(self, kafka: Kafka) -> None:
@@ -104,23 +112,23 @@ class Outbox(KafkaProducer):
 
     @property
     def max_bytes(self) -> int:
-        """The largest record that is taken."""
+        """Size of the largest record, in bytes."""
         return int(self._settings["message.max.bytes"])
 
     def send(self, records: Sequence[KafkaRecord], deliveries: Deliveries) -> None:
-        """Hand over records of one topic in order; waits while the queue is full.
+        """Hand over records of one topic in order. Waits while the queue is full.
 
         Raises
         ------
         DeliveryError
-            When earlier records were not delivered, or one is refused; the rest is then not handed over.
+            When earlier records were not delivered, or one is refused; the rest are then not handed over.
         """
         self.serve()
         self.raise_failures(deliveries)
         for sent, record in enumerate(records):
             try:
                 while not self.offer(deliveries.topic, record, deliveries.report):
-                    self.serve(_WAIT_S)
+                    self.serve(_FULL_S)
                     if deliveries.failed:
                         raise KafkaException(KafkaError(KafkaError._QUEUE_FULL))
             except KafkaException as error:
@@ -128,7 +136,7 @@ class Outbox(KafkaProducer):
                 self.raise_failures(deliveries)
 
     def flush(self, deliveries: Deliveries) -> None:
-        """Block until everything handed over is delivered or given up, ``delivery.timeout.ms`` at most.
+        """Block until every record handed over is delivered or given up, ``delivery.timeout.ms`` at most.
 
         Raises
         ------
@@ -144,11 +152,11 @@ class Outbox(KafkaProducer):
         deliveries.locate(self._kafka)
 
     def settle(self) -> None:
-        """Block until everything handed over is delivered or given up, whatever the topic."""
+        """Block until every record handed over, of any topic, is delivered or given up."""
         self._producer.flush()
 
     def raise_failures(self, deliveries: Deliveries) -> None:
-        """Raise a `DeliveryError` for what was not delivered since this was last asked."""
+        """Raise a `DeliveryError` for records that were not delivered since the last call."""
         failure = deliveries.take_failure(self._errors.text())
         if failure is not None:
             raise failure

@@ -1,4 +1,4 @@
-"""A topic to write to: that it exists, its time marks, and how far what was sent reaches."""
+"""The base of producers of one topic: time marks, and the offsets to wait for."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from headrace.streams.producers.outbox import Deliveries, Outbox
 
 
 class TopicProducer:
-    """Sends time marks to a topic, and whatever else a subclass has to send. For one thread at a time.
+    """Sends time marks to a topic, and the records of a subclass. For one thread at a time.
 
     Parameters
     ----------
     kafka
         Bootstrap servers, a configuration of librdkafka, or an `Outbox` to share with other producers.
     topic
-        Its name.
+        Name of the topic.
 
     Raises
     ------
@@ -35,7 +35,7 @@ class TopicProducer:
 
     @property
     def partition_count(self) -> int:
-        """How many partitions the topic has; asked of Kafka once.
+        """Number of partitions of the topic. Kafka is asked once.
 
         Raises
         ------
@@ -49,7 +49,7 @@ class TopicProducer:
         return self._partitions
 
     def mark(self, time_ms: int) -> int:
-        """Say in every partition that event time has reached `time_ms`. How many marks that took.
+        """Send a time mark to every partition: event time has reached `time_ms`. Return how many were sent.
 
         Raises
         ------
@@ -61,7 +61,7 @@ class TopicProducer:
         return self._send(mark_records(time_ms, self.partition_count))
 
     def flush(self) -> dict[int, int]:
-        """Block until all that was sent is acknowledged.
+        """Block until every record sent is acknowledged.
 
         Returns
         -------
@@ -90,6 +90,6 @@ class TopicProducer:
 
 
 def mark_records(time_ms: int, partitions: int) -> list[KafkaRecord]:
-    """A time mark for every partition of a topic."""
+    """Return a time mark for each partition of a topic."""
     headers = mark_headers(time_ms)
     return [KafkaRecord(None, None, time_ms, headers, partition) for partition in range(partitions)]
