@@ -39,8 +39,8 @@ class _Batch(Deliveries):
 class AsyncEventProducer:
     """`EventProducer` for asyncio. Calls may overlap; their events are sent in the order of the calls.
 
-    Use it with ``async with``, or `close` it: a thread serves delivery reports. Parameters and errors are those
-    of `EventProducer`.
+    Use it with ``async with``, or `close` it: a thread serves delivery reports. Parameters and errors are
+    those of `EventProducer`.
     """
 
     def __init__(
