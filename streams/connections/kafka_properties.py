@@ -1,5 +1,8 @@
-"""A file of librdkafka properties (``name=value`` lines, ``#`` comments): TLS, SASL and what else it takes to
-reach a Kafka. What the clients read and write with is not in it: Headrace's promises rest on that."""
+"""Files of librdkafka's properties: TLS, SASL, and whatever else it takes to reach a Kafka.
+
+A file has lines ``name=value`` and comments that begin with ``#``. Properties of reading and writing are
+refused: Headrace's guarantees rest on them.
+"""
 
 from __future__ import annotations
 
@@ -90,32 +93,32 @@ class _Line(NamedTuple):
 
 
 def read_kafka_properties(file: Path, servers: str) -> KafkaAccess:
-    """How to reach a Kafka, as a file of librdkafka's properties says.
+    """Read how to reach a Kafka from a file of librdkafka's properties.
 
     Spaces around names and values do not count.
 
     Parameters
     ----------
     file
-        Such as a mounted secret.
+        For example a mounted secret.
     servers
         Bootstrap servers, ``host:port``, comma separated.
 
     Raises
     ------
     SettingsError
-        When the file cannot be read, a line is no property, or librdkafka or Headrace does not take it. Names
+        When the file cannot be read, a line is not a property, or librdkafka or Headrace refuses it. Names
         file and line, and the value where it cannot be a secret.
     """
-    found: dict[str, _Line] = {}
+    lines: dict[str, _Line] = {}
     for number, line in enumerate(_read(file).splitlines(), 1):
         if (text := line.strip()) and not text.startswith("#"):
             name, value = _parse(file, number, text)
-            if name in found:
-                _refuse(file, number, f"'{name}' stands in line {found[name].number} too. Keep one of them")
-            found[name] = _Line(number, value)
-    _try_out(file, found)
-    return KafkaAccess({name: line.value for name, line in found.items()} | {"bootstrap.servers": servers})
+            if name in lines:
+                _refuse(file, number, f"'{name}' stands in line {lines[name].number} too. Keep one of them")
+            lines[name] = _Line(number, value)
+    _try_out(file, lines)
+    return KafkaAccess({name: line.value for name, line in lines.items()} | {"bootstrap.servers": servers})
 
 
 def _read(file: Path) -> str:
@@ -132,7 +135,7 @@ def _read(file: Path) -> str:
 
 
 def _parse(file: Path, number: int, text: str) -> tuple[str, str]:
-    """Name and value. The text is not shown: it may be part of a secret."""
+    """Return name and value. Errors do not show the text: it may be part of a secret."""
     name, equals, value = (part.strip() for part in text.partition("="))
     if not (equals and name):
         _refuse(file, number, "no property. Write name=value, and # before a comment")
@@ -141,21 +144,22 @@ def _parse(file: Path, number: int, text: str) -> tuple[str, str]:
     return name, value
 
 
-def _try_out(file: Path, found: dict[str, _Line]) -> None:
-    """librdkafka knows best what it takes: line by line, then all together."""
-    for name, line in found.items():
+def _try_out(file: Path, lines: dict[str, _Line]) -> None:
+    """Have librdkafka try the properties, line by line, then all together."""
+    for name, line in lines.items():
         problem = _objection({name: line.value})
         if problem is not None and not problem.startswith("Failed to create"):
             _refuse(file, line.number, _explain(name, line.value, problem))
-    problem = _objection({name: line.value for name, line in found.items()})
+    problem = _objection({name: line.value for name, line in lines.items()})
     if problem is not None:
-        named = [f"line {line.number}: {_shown(n, line.value)}" for n, line in found.items() if n in problem]
+        named = [f"line {line.number}: {_shown(n, line.value)}" for n, line in lines.items() if n in problem]
         _, _, reason = problem.partition(": ")
         where = "; ".join([str(file), *named])
         raise SettingsError(f"{where}: {reason}. These are properties of librdkafka's CONFIGURATION.md")
 
 
 def _objection(properties: dict[str, str]) -> str | None:
+    """Return librdkafka's objection to some properties, or None."""
     try:
         Producer({**properties, "log_level": 0})
     except KafkaException as error:
@@ -167,8 +171,8 @@ def _objection(properties: dict[str, str]) -> str | None:
 
 def _explain(name: str, value: str, problem: str) -> str:
     if not problem.startswith("No such configuration property"):
-        told = problem.replace(value, "***") if value and _is_secret(name) else problem
-        return f"{_shown(name, value)}: {told.rstrip('.')}. See librdkafka's CONFIGURATION.md"
+        shown = problem.replace(value, "***") if value and _is_secret(name) else problem
+        return f"{_shown(name, value)}: {shown.rstrip('.')}. See librdkafka's CONFIGURATION.md"
     return f"librdkafka knows no property '{name}'; {name_hint(name, _USUAL, 'the usual ones')}"
 
 

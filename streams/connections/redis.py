@@ -1,7 +1,7 @@
-"""Connections to Redis: the one place that makes them, whatever it is that runs there.
+"""Connections to Redis, all made here: to a server, a cluster, or a master that sentinels know.
 
-`redis_client` makes clients of redis-py. Those who send many commands at once and pack them themselves take
-plain connections from `RedisNodes`, which knows the server that owns a key.
+`redis_client` makes clients of redis-py, for commands one by one. `RedisNodes` makes plain connections, for
+many commands that are packed by the caller, and knows the server that owns a key.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Pauses(AbstractBackoff):
 
 
 class Connection(Protocol):
-    """What of redis-py's synchronous connections is used."""
+    """A synchronous connection of redis-py."""
 
     def connect(self) -> None: ...
     def send_packed_command(self, command: Any) -> None: ...
@@ -41,7 +41,7 @@ class Connection(Protocol):
 
 
 def redis_client(url: str | RedisUrl, timeout_s: float = 5.0, retries: int = RETRIES) -> redis.Redis:
-    """A client for commands one by one. Safe to share among threads, and after a fork.
+    """Make a client for commands one by one. Safe to share among threads, and after a fork.
 
     Parameters
     ----------
@@ -56,7 +56,8 @@ def redis_client(url: str | RedisUrl, timeout_s: float = 5.0, retries: int = RET
     Returns
     -------
     redis.Redis
-        Or a `RedisCluster`, which takes the same commands; keys of one pipeline may be on several nodes.
+        For a cluster a `RedisCluster`, which takes the same commands; keys of one pipeline may be on several
+        nodes.
 
     Raises
     ------
@@ -77,7 +78,7 @@ def redis_client(url: str | RedisUrl, timeout_s: float = 5.0, retries: int = RET
 
 
 class _Cluster(RedisCluster):
-    """A cluster of which no node answers is away, as a server is: redis-py has another error for it."""
+    """A client of a cluster that raises a `ConnectionError` when no node answers."""
 
     def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -87,9 +88,9 @@ class _Cluster(RedisCluster):
 
 
 class RedisNodes:
-    """The servers behind a URL, and connections to them that nobody else uses.
+    """The servers behind a URL, and unshared connections to them.
 
-    A server is called by its name, ``host:port``, in a cluster; elsewhere there is one with an empty name.
+    The name of a server is ``host:port`` in a cluster. Elsewhere there is one server, and its name is empty.
 
     Parameters
     ----------
@@ -109,12 +110,12 @@ class RedisNodes:
         self._async_pools: dict[str, Any] = {}
 
     def owner(self, key: bytes) -> str:
-        """The server that holds a key, as far as is known.
+        """Return the server that owns a key, by the slots as last seen.
 
         Raises
         ------
         redis.ConnectionError
-            When no node answers, or none owns that key.
+            When no node answers, or none owns the key.
         """
         if not self.clustered:
             return ""
@@ -127,7 +128,7 @@ class RedisNodes:
             raise redis.ConnectionError(str(error)) from error
 
     def refresh(self) -> None:
-        """Ask the cluster anew who owns what; blocks.
+        """Ask the cluster which server owns which slots. Blocks.
 
         Raises
         ------
@@ -145,21 +146,22 @@ class RedisNodes:
             raise redis.ConnectionError(str(error)) from error
 
     def connection(self, server: str) -> Connection:
-        """A new connection, which connects when it is used."""
+        """Return a new connection, which connects when it is used."""
         pool = self._pools.get(server)
         if pool is None:
             pool = self._pools[server] = self._pool(server)
-        made: Connection = pool.make_connection()
-        return made
+        connection: Connection = pool.make_connection()
+        return connection
 
     def async_connection(self, server: str) -> Any:
-        """The same for asyncio. Reading has no time limit of its own: that of the whole costs less."""
+        """Return a new connection for asyncio. Its reads have no time-out: one per request costs less."""
         pool = self._async_pools.get(server)
         if pool is None:
             pool = self._async_pools[server] = self._async_pool(server)
         return pool.make_connection()
 
     def close(self) -> None:
+        """Close the connections that the look at a cluster has made."""
         if self._cluster is not None:
             self._cluster.close()
 
@@ -175,7 +177,7 @@ class RedisNodes:
         retry, where = AsyncRetry(NoBackoff(), 0), self.url
         options = {**self._options, "socket_timeout": None}
         if where.kind == "sentinel":
-            sentinels = _of_sentinels(where, self._options)
+            sentinels = _sentinel_options(where, self._options)
             sentinel: Any = AsyncSentinel(where.nodes, sentinel_kwargs=sentinels, **_tls(where), **options)  # type: ignore[no-untyped-call]
             return sentinel.master_for(where.service, retry=retry).connection_pool
         return redis.asyncio.ConnectionPool(
@@ -204,6 +206,7 @@ def _tls(where: RedisUrl) -> dict[str, Any]:
 
 
 def _place(where: RedisUrl, server: str = "") -> dict[str, Any]:
+    """Return host and port of a server."""
     if not where.nodes:
         return {}
     if not server:
@@ -221,13 +224,13 @@ def _cluster(where: RedisUrl, options: dict[str, Any], retry: Retry) -> RedisClu
 
 
 def _master(where: RedisUrl, options: dict[str, Any], retry: Retry) -> redis.Redis:
-    sentinels = _of_sentinels(where, options)
+    sentinels = _sentinel_options(where, options)
     sentinel: Any = Sentinel(where.nodes, sentinel_kwargs=sentinels, **_tls(where), **options)  # type: ignore[no-untyped-call]
     client: redis.Redis = sentinel.master_for(where.service, retry=retry)
     return client
 
 
-def _of_sentinels(where: RedisUrl, options: dict[str, Any]) -> dict[str, Any]:
-    """Sentinels share timeouts and certificates with the servers, but neither database nor credentials."""
+def _sentinel_options(where: RedisUrl, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of sentinels: time-outs and certificates of the servers, not database or account."""
     shared = {name: value for name, value in options.items() if name.startswith(("socket_", "ssl_"))}
     return {**shared, **_tls(where), **where.sentinel_options}

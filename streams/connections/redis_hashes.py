@@ -1,4 +1,4 @@
-"""Progress and counts to Redis, however long it is away."""
+"""Publishing of progress and counts to Redis, however long it is away."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ class HashPublisher:
         return self._retries.waiting
 
     def publish(self, updates: Sequence[HashUpdate]) -> None:
-        """Write the fields of each update, unless those of a later prefix are there; blocks, and tries again,
-        while Redis cannot take them.
+        """Write the fields of each update, unless those of a later prefix are there.
+
+        Blocks, and tries again, while Redis cannot take them.
 
         Raises
         ------

@@ -1,7 +1,7 @@
-"""Scripts that write to Redis only what stands for no earlier prefix of a log than what is there.
+"""Scripts that write to Redis unless a later prefix of the same log has been written there.
 
-Whoever lost a partition while it was paused does not know; so each write decides on its own, in one step,
-whether it still counts. Each script touches one key, so that a cluster takes it too.
+A process that has lost a partition while it was paused does not know. So each write decides on its own, in
+one step, whether it still counts. Each script touches one key, so that a cluster takes it too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Script:
 
     @property
     def digest(self) -> str:
-        """What EVALSHA calls it by."""
+        """SHA-1 of the text, in hex, for EVALSHA."""
         return hashlib.sha1(self.text.encode()).hexdigest()
 
 
@@ -49,10 +49,10 @@ return is
 """
 WRITE_ROW = Script(_ROW % "is ~= 4")
 RESTORE_ROW = Script(_ROW % "is == 1 or is == 2")  # leaves what another partition wrote
-SAME, OLDER, MISSING, ELSEWHERE, NEWER = range(5)  # the row that was there: what both answer
+SAME, OLDER, MISSING, ELSEWHERE, NEWER = range(5)  # the row that was there: the reply of both
 
 # KEYS[1] is a hash. ARGV: the field that holds the prefix which the others stand for, its value, then fields
-# and values. 1 when they were written, 0 when those of a later prefix are there.
+# and values. Returns 1 when they were written, 0 when those of a later prefix are there.
 WRITE_FIELDS = Script("""
 local has = redis.call('HGET', KEYS[1], ARGV[1])
 if has then
@@ -73,15 +73,15 @@ class HashUpdate:
     Attributes
     ----------
     key
-        Of the hash.
+        Key of the hash.
     log
-        Names the log; updates with one name replace each other, never a later prefix by an earlier one.
+        Name of the log. Updates of one log replace each other, never a later prefix by an earlier one.
     offset
-        The end of the prefix.
+        End of the prefix.
     fields
         Values by field name.
     state
-        Eight bytes that name the state they come from; offsets of two states do not compare.
+        Eight bytes that name the state they follow from; offsets of two states do not compare.
     """
 
     key: str
@@ -92,7 +92,13 @@ class HashUpdate:
 
 
 def field_words(update: HashUpdate) -> list[str]:
-    """What `WRITE_FIELDS` takes behind the key."""
+    """Return the arguments of `WRITE_FIELDS` behind the key.
+
+    Examples
+    --------
+    >>> field_words(HashUpdate("headrace:shop:counts", "clicks[0]", 7, {"applied": "6"}))
+    ['@clicks[0]', '{"state": "0000000000000000", "next": 7}', 'applied', '6']
+    """
     prefix = json.dumps({"state": update.state.hex(), "next": update.offset})
     return [f"{PREFIX_MARK}{update.log}", prefix, *(word for item in update.fields.items() for word in item)]
 

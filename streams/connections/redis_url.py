@@ -1,4 +1,4 @@
-"""Where Redis is: one URL for a server, a cluster, or a master that sentinels know, with TLS or without.
+"""URLs of Redis: a server, a cluster, or a master that sentinels know, with TLS or without.
 
 =========  ====================================================================
 a server   ``redis://[user:password@]host:port/0``, ``unix:///path/to/socket``
@@ -64,26 +64,34 @@ _PORTS: Final[Mapping[Kind, int]] = {"server": 6379, "cluster": 6379, "sentinel"
 
 @dataclass(frozen=True)
 class RedisUrl:
-    """A URL, taken apart.
+    """The parts of a URL.
 
     Attributes
     ----------
     kind
-        What stands at `nodes`: the server itself, some nodes of a cluster, or sentinels.
+        Whether `nodes` are the server itself, some nodes of a cluster, or sentinels.
     nodes
         Hosts and ports; none for a socket.
     tls
-        Whether connections are encrypted; those to sentinels are too.
+        Whether connections are encrypted, those to sentinels too.
     service
-        The name by which sentinels know the master.
+        Name of the master among the sentinels.
     options
-        Of each connection, as redis-py calls them.
+        Options of each connection, by their names in redis-py.
     sentinel_options
-        Of connections to sentinels, where they differ.
+        Options of connections to sentinels, where they differ.
     max_connections
-        How many connections to one server a process may have for reading features.
+        Greatest number of connections to one server that a client of the SDK has for reading.
     retries
-        How often a request is tried again; None: as often as whoever connects thinks right.
+        How often a request is tried again; None: the default of the caller.
+
+    Examples
+    --------
+    >>> url = RedisUrl.parse("rediss+sentinel://me:secret@a:1,b/store/3?retries=4")
+    >>> url.kind, url.nodes, url.tls, url.service, url.retries
+    ('sentinel', (('a', 1), ('b', 26379)), True, 'store', 4)
+    >>> str(url)
+    "Redis behind sentinels at a:1,b:26379 ('store')"
     """
 
     kind: Kind
@@ -97,12 +105,12 @@ class RedisUrl:
 
     @classmethod
     def parse(cls, url: str) -> RedisUrl:
-        """Read a URL.
+        """Parse a URL.
 
         Raises
         ------
         SettingsError
-            When it is none, or has an option that does not exist; the password is not repeated.
+            When it is not a URL of Redis, or has an option that does not exist. The password is not shown.
         """
         scheme, separator, rest = url.partition("://")
         kind = SCHEMES.get(scheme)
@@ -147,7 +155,7 @@ class RedisUrl:
         return cls(kind, nodes, tls, service, options, sentinel, **ours)
 
     def __str__(self) -> str:
-        """What may be shown: no password."""
+        """Describe the place, without the password."""
         where = ",".join(f"{host}:{port}" for host, port in self.nodes) or str(self.options.get("path"))
         kind = {"server": "Redis", "cluster": "Redis Cluster", "sentinel": "Redis behind sentinels"}
         return f"{kind[self.kind]} at {where}" + (f" ('{self.service}')" if self.service else "")
@@ -161,7 +169,7 @@ def _check_options(query: str) -> None:
 
 
 def _split(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options of a connection, and ours."""
+    """Return the options of redis-py's connections, and those of `RedisUrl`."""
     try:
         options = dict(parse_url(url))  # type: ignore[no-untyped-call]
         ours = {name: kind(options.pop(name)) for name, kind in _OURS.items() if name in options}
@@ -175,8 +183,8 @@ def _split(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _host_and_port(text: str, port: int) -> tuple[str, int]:
     try:
-        found = urlsplit(f"//{text}")
-        host, number = found.hostname, found.port or port
+        parts = urlsplit(f"//{text}")
+        host, number = parts.hostname, parts.port or port
     except ValueError:
         host, number = None, port
     if not host:

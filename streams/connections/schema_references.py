@@ -1,7 +1,7 @@
-"""One Avro schema out of several: named types that other subjects of a registry hold, written out in place.
+"""Resolution of references: types of other subjects of a registry, written out in a schema.
 
-Avro defines a type where it first occurs, and afterwards calls it by its name. A schema with references calls
-types by name that it defines nowhere.
+Avro defines a type where it first occurs, and refers to it by name afterwards. A schema with references
+refers to types that it does not define.
 """
 
 from __future__ import annotations
@@ -17,20 +17,27 @@ _Definitions = dict[str, dict[str, Any]]  # full name to definition, which has t
 
 
 def written_out(schema: Any, referenced: Sequence[Any]) -> Any:
-    """The schema with every type it takes from `referenced` defined at its first occurrence.
+    """Return a schema in which each type of `referenced` is defined where it first occurs.
 
     Parameters
     ----------
     schema
-        As parsed from JSON; it is not changed.
+        Parsed JSON; it is not changed.
     referenced
-        Schemas of the subjects referred to, directly or by one another, the nearest first: where two define a
-        type, the first counts.
+        Schemas of the subjects it refers to, directly or by one another, the nearest first: where two define
+        a type, the first counts.
 
     Returns
     -------
     Any
-        To be written as JSON. A name that is defined nowhere stays as it is.
+        The schema, as parsed JSON. A name that is defined nowhere stays as it is.
+
+    Examples
+    --------
+    >>> user = {"type": "record", "name": "shop.User", "fields": [{"name": "id", "type": "long"}]}
+    >>> click = {"type": "record", "name": "shop.Click", "fields": [{"name": "user", "type": "User"}]}
+    >>> written_out(click, [user])["fields"][0]["type"]["fields"]
+    [{'name': 'id', 'type': 'long'}]
     """
     definitions: _Definitions = {}
     for other in referenced:
@@ -40,7 +47,7 @@ def written_out(schema: Any, referenced: Sequence[Any]) -> Any:
 
 
 def _definitions(kind: Any, namespace: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every type that is defined in a schema, by its full name."""
+    """Return each type that a schema defines, with its full name."""
     if isinstance(kind, list):
         for branch in kind:
             yield from _definitions(branch, namespace)
@@ -68,7 +75,7 @@ def _named(definition: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 class _Writer:
-    """Writes a schema out; remembers which types it has defined."""
+    """Writes a schema out, and defines each type once."""
 
     def __init__(self, definitions: _Definitions) -> None:
         self._definitions, self._written = definitions, set[str]()
@@ -88,19 +95,21 @@ class _Writer:
         }
 
     def _name(self, name: str, namespace: str) -> Any:
-        """A type that is called by its name: in this namespace, else, as Java does, in none."""
-        here = f"{namespace}.{name}" if namespace and "." not in name else name
-        if here in self._written:
-            return here
-        found = self._definitions.get(here) or self._definitions.get(name)
-        return name if found is None else self._definition(found, here)
+        """Write a type that is referred to by name: one of this namespace, else, as in Java, of none."""
+        full_name = f"{namespace}.{name}" if namespace and "." not in name else name
+        if full_name in self._written:
+            return full_name
+        definition = self._definitions.get(full_name) or self._definitions.get(name)
+        return name if definition is None else self._definition(definition, full_name)
 
     def _definition(self, definition: dict[str, Any], name: str) -> Any:
         if name in self._written:
             return name
         self._written.add(name)
-        found, namespace = _named(definition, name), name.rpartition(".")[0]
-        if "fields" in found:
-            fields = found["fields"]
-            found["fields"] = [field | {"type": self.write(field.get("type"), namespace)} for field in fields]
-        return found
+        written, namespace = _named(definition, name), name.rpartition(".")[0]
+        if "fields" in written:
+            fields = written["fields"]
+            written["fields"] = [
+                field | {"type": self.write(field.get("type"), namespace)} for field in fields
+            ]
+        return written

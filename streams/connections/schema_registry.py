@@ -1,8 +1,7 @@
-"""Writer schemas that are not in the plan, from a registry with Confluent's HTTP interface.
+"""A registry of schemas with Confluent's HTTP interface.
 
-An id is immutable, so what was fetched is kept for ever. A registry that does not know an id has its records
-become dead letters; one that cannot be asked holds them back, since a record that can be read tomorrow is no
-poison.
+An id that the registry does not know is an error of the records that have it: they become dead letters. A
+registry that cannot be asked says nothing about them: they are held back until it answers.
 """
 
 from __future__ import annotations
@@ -32,17 +31,17 @@ _LONGEST_ANSWER = 4 * 1024**2
 
 @dataclass(frozen=True)
 class RegistryAccess:
-    """Where a registry is and how it is asked. What is secret in it is never shown.
+    """The address of a registry and the account to ask it with. Secrets are not shown.
 
     Attributes
     ----------
     url
-        Of its Confluent interface, for example ``https://user:password@registry:8081``; of Apicurio's,
+        Address of its Confluent interface, for example ``https://user:password@registry:8081``; for Apicurio
         ``http://registry:8080/apis/ccompat/v7``.
     token
         Bearer token, in place of an account in the URL.
     ca_file
-        Certificates (PEM) of the authorities that are trusted; None for those the system trusts.
+        Certificates (PEM) of trusted authorities; None: those that the system trusts.
     """
 
     url: str = field(repr=False)
@@ -56,13 +55,13 @@ class SchemaRegistry:
     Parameters
     ----------
     access
-        Where it is and how it is asked, or its URL alone.
+        Address and account, or the URL alone.
 
     Raises
     ------
     SettingsError
-        When there are both an account and a token, the token cannot be one, or the certificates cannot be
-        read.
+        When there are both an account and a token, the token has characters that no token has, or the
+        certificates cannot be read.
     """
 
     def __init__(self, access: RegistryAccess | str) -> None:
@@ -73,14 +72,14 @@ class SchemaRegistry:
         self._context = _trusting(access.ca_file)
 
     def schema(self, schema_id: int) -> str:
-        """The Avro schema with this id, in JSON, types of other subjects written out in it; blocks.
+        """Return the Avro schema with an id, in JSON, with types of other subjects written out. Blocks.
 
         Raises
         ------
         SchemaError
-            When the registry knows that there is none, or none that can be used.
+            When the registry does not know the id, or the schema cannot be used.
         ServiceUnavailable
-            When it does not say: it is away, overloaded, refuses the account, or is not a registry.
+            When the registry is away or overloaded, refuses the account, or is not a registry.
         """
         what = f"schema id {schema_id}"
         answer = self._get(f"/schemas/ids/{schema_id}", what)
@@ -92,20 +91,20 @@ class SchemaRegistry:
         return json.dumps(written_out(self._parsed(text, what), others))
 
     def _referenced(self, references: Any, what: str) -> list[Any]:
-        """The schemas that are referred to, directly or by one another, the nearest first."""
-        found: dict[tuple[str, int], Any] = {}
+        """Return the schemas that are referred to, directly or by one another, the nearest first."""
+        schemas: dict[tuple[str, int], Any] = {}
         open_references = deque(references)
         while open_references:
             subject, version = _where(open_references.popleft(), what)
-            if (subject, version) in found:
+            if (subject, version) in schemas:
                 continue
-            if len(found) == _MOST_REFERENCES:
+            if len(schemas) == _MOST_REFERENCES:
                 raise SchemaError(f"{what} in {self.address} refers to more than {_MOST_REFERENCES} schemas")
             wanted = f"subject '{subject}' version {version}, which {what} refers to,"
             answer = self._get(f"/subjects/{quote(subject, safe='')}/versions/{version}", wanted)
-            found[subject, version] = self._parsed(self._text(answer, wanted), wanted)
+            schemas[subject, version] = self._parsed(self._text(answer, wanted), wanted)
             open_references.extend(answer.get("references") or [])
-        return list(found.values())
+        return list(schemas.values())
 
     def _text(self, answer: dict[str, Any], what: str) -> str:
         if answer.get("schemaType", "AVRO") != "AVRO":
@@ -141,7 +140,7 @@ class SchemaRegistry:
 
 
 def _authorization(parts: SplitResult, token: str | None, address: str) -> str | None:
-    """The header that says who asks."""
+    """Return the ``Authorization`` header."""
     account = None if parts.username is None else f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     if token is None:
         return account and "Basic " + base64.b64encode(account.encode()).decode()
@@ -156,6 +155,7 @@ def _authorization(parts: SplitResult, token: str | None, address: str) -> str |
 
 
 def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+    """Return a TLS context that trusts some authorities."""
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:  # of which an SSLError is one
@@ -166,6 +166,7 @@ def _trusting(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def _where(reference: Any, what: str) -> tuple[str, int]:
+    """Return subject and version of a reference."""
     try:
         return str(reference["subject"]), int(reference["version"])
     except (TypeError, KeyError, ValueError) as error:
@@ -173,7 +174,7 @@ def _where(reference: Any, what: str) -> tuple[str, int]:
 
 
 def _hint(error: Exception) -> str:
-    """What may be done about it."""
+    """Return the remedy for an error, or nothing."""
     if isinstance(error, HTTPError) and error.code in (401, 403):
         return (
             "; it wants another account: put user:password@ into HEADRACE_SCHEMA_REGISTRY, or set "
