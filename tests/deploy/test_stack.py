@@ -19,6 +19,7 @@ from headrace import FeatureClient
 from headrace.deploy.stack import LocalStack
 from headrace.schemas.avro import encode_confluent
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
+from headrace.streams.log.reader import end_offset, read_log
 from tests.support.clicks_project import NOON_MS, make_clicks_project, post
 from tests.support.waiting import PATIENCE_S
 
@@ -72,7 +73,11 @@ def test_an_event_becomes_a_feature_a_prediction_an_example_and_a_model(stack: L
             client.wait(log["topic"], {log["partition"]: log["offset"] + 1}, "serve", 60)
     with urllib.request.urlopen(f"{stack.serve_url}/v1/arms", timeout=PATIENCE_S) as shown:
         arms = json.load(shown)["routers"][0]["arms"]
-    assert {arm["arm"]: arm["offset"] for arm in arms} == {"plain": 1, "live": 1}
+    examples = read_log(stack.kafka, stack.plan.topics.router("main").examples, 0)
+    assert [json.loads(m.value())["label"] for m in examples if m.value() is not None] == [1]
+    learned = {arm["arm"]: arm["offset"] for arm in arms}
+    end = end_offset(stack.kafka, stack.plan.topics.router("main").examples, 0)
+    assert learned in [{"plain": n, "live": n} for n in range(1, end + 1)]  # marks and markers follow
     stack.check()
 
 

@@ -18,7 +18,7 @@ from headrace.streams.runtime.restoring import Restoring
 from headrace.streams.state.partition import Entry
 from headrace.streams.state.source_partition import SourcePartition
 from headrace.streams.worker.restore import restore
-from tests.streams.test_accumulator_codes import a_log, a_plan
+from tests.support.one_user import a_log, a_plan
 
 KEYS, CHECKPOINTS, SEGMENT = 300, 60, 1 << 20
 TOPIC = "changelog"

@@ -271,6 +271,7 @@ def fixed_plan(refusals: Refusals, **changed: int) -> Plan:
     schemas = {"writer_schemas": {7: EVENT_SCHEMA, 8: EVENT_SCHEMA}}
     source = refusals.source.model_copy(update=schemas | changed)
     fixed = Plan.model_validate(refusals.plan.model_dump() | {"sources": (source,)})
+    refusals.scene.wait_for_checkpoint()  # else the record is judged by the new plan
     refusals.scene.stop()
     refusals.scene.plan_file.write_text(fixed.to_json())
     PlanStore(refusals.scene.redis, fixed.project).save(fixed)

@@ -149,7 +149,7 @@ def test_poison_in_every_position_of_a_range_goes_to_the_dead_letters_and_nothin
             scene.produce(0, event(offset, **(poison if at in positions else {})))
             offset += 1
         scene.flush()
-        scene.wait(PATIENCE_S)  # so that each is a range of its own
+        scene.wait()  # so that each is a range of its own
     scene.assert_equals_oracle()
     dead = len(expected)
     assert counts(scene, 0) == {"applied": offset - dead, "late": 0, "dead": dead, "marks": 0}
@@ -165,7 +165,7 @@ def test_rows_behind_udfs_survive_kill_9_and_a_lost_store(scene: Scene) -> None:
     scene.kill(worker)
     scene.produce_random(random.Random(5), 1000)
     scene.start_worker()
-    scene.wait(PATIENCE_S)
+    scene.wait()
     scene.assert_equals_oracle()
     judged = [judge(log, rules_of(scene.plan, ROWS)) for log in scene.logs]
     assert [counts(scene, n) for n in range(PARTITIONS)] == [one.counts for one in judged]

@@ -17,7 +17,8 @@ from headrace.streams.aggregations.edge import Earliest, Latest
 from headrace.streams.log.records import LogRecord
 from headrace.streams.state.fingerprint import definition_of
 from headrace.streams.state.source_partition import SourcePartition
-from tests.support.purchases import EVENT_SCHEMA, purchases_plan
+from tests.support.one_user import a_log, a_plan
+from tests.support.purchases import EVENT_SCHEMA
 from tests.support.stream_driver import StreamDriver
 
 FUNCTIONS = [*sorted(AGGREGATIONS.keys() - LAST_K.keys()), "last_3"]
@@ -59,20 +60,6 @@ def held_by(function: str) -> list[AccumulatorSpec]:
         feature="f", function=function, column="x", window_ms=10, hop_ms=10, dtype="Int64", precision=6
     )
     return aggregation_of(spec).accumulators
-
-
-def a_plan() -> Any:
-    return purchases_plan(ever=("by_user",))
-
-
-def a_log() -> list[LogRecord]:
-    """Purchases of one user of which the first and the last amount differ."""
-    events = [(1, 5.5), (3, 1.25), (2, 9.75)]
-    rows = [
-        {"user": 7, "shop": "a", "event_ms": at, "amount": amount, "items": at, "note": ""}
-        for at, amount in events
-    ]
-    return [LogRecord(n, 5, b"7", encode_confluent(EVENT_SCHEMA, 7, row)) for n, row in enumerate(rows)]
 
 
 def rows_after_restore(entries: list[tuple[bytes, bytes | None]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from headrace.streams.columnar.keys import encode_key
 from headrace.streams.log.records import LogRecords
 from headrace.streams.state.partition import Entry
 from headrace.streams.state.source_partition import SourcePartition
-from tests.streams.test_accumulator_codes import a_log, a_plan
+from tests.support.one_user import a_log, a_plan
 
 CHECKPOINTS, KEYS = 40, 1_000
 
