@@ -14,7 +14,7 @@ Headers = Iterable[tuple[str, bytes | None]]
 
 
 class RefusedRecord(Protocol):
-    """A record as its log has it; `timestamp` in epoch milliseconds."""
+    """A record read from a log; `timestamp` in epoch milliseconds."""
 
     @property
     def offset(self) -> int: ...
@@ -29,13 +29,38 @@ class RefusedRecord(Protocol):
 
 
 class DeadLetter(Record):
-    """A record that could not be processed. `key`, `value` and the values of `headers` are the original bytes
-    in base64, `timestamp_ms` is its Kafka timestamp. `definition` is that of the views it was refused for:
-    under another one the topic is read anew, and the record judged again.
+    """A record that could not be processed, or a sum that does not fit the type of its feature.
 
-    One of the kind ``overflow`` is of a sum that does not fit the type of its `feature`, ``view:feature``,
-    for an `entity`, in the hop that ends at `window_end_ms` (None: a lifetime). It was found when the log was
-    applied up to `offset`, at the event time `timestamp_ms`; that record itself was applied."""
+    Attributes
+    ----------
+    topic, partition, offset
+        Position of the record. For a sum: the offset up to which the log was applied when it was found.
+    timestamp_ms
+        Kafka timestamp of the record. For a sum: the event time at which it was found.
+    reason
+        Why it was refused, with the remedy.
+    kind
+        Kind of the reason; ``overflow`` for a sum.
+    key, value, headers
+        Bytes of the record, in base64; `value` is None for a sum.
+    definition
+        Definition of the views the record was refused for. Under another definition the topic is read again
+        from its beginning, and the record judged again.
+    feature
+        Feature of a sum, ``view:feature``.
+    entity
+        Values of the join keys of a sum, in the plan's order.
+    window_end_ms
+        End of the hop of a sum, epoch milliseconds; None for a lifetime.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> record = SimpleNamespace(offset=7, timestamp=1_000, key=b"ada", value=b"?", headers=())
+    >>> late = DeadLetter.of_record("clicks", 3, record, "late", "2,000 ms behind the partition")
+    >>> late.id, late.key, late.original_key
+    ('clicks/3/7', 'YWRh', b'ada')
+    """
 
     topic: str
     partition: int
@@ -48,7 +73,7 @@ class DeadLetter(Record):
     headers: tuple[tuple[str, str | None], ...] = ()
     definition: str | None = None
     feature: str | None = None
-    entity: tuple[int | str, ...] = ()  # values of the join keys, in the plan's order
+    entity: tuple[int | str, ...] = ()
     window_end_ms: int | None = None
 
     @classmethod
@@ -70,7 +95,7 @@ class DeadLetter(Record):
 
     @property
     def id(self) -> str:
-        """Which record it is, or which sum: two dead letters of one have the same."""
+        """Identity of the record or sum: two dead letters of one have the same."""
         if self.feature is not None:
             entity = json.dumps(self.entity, ensure_ascii=False)
             return f"{self.topic}/{self.partition}/{self.feature}/{entity}/{self.window_end_ms}"
@@ -78,14 +103,17 @@ class DeadLetter(Record):
 
     @property
     def original_key(self) -> bytes | None:
+        """Key of the record."""
         return _decoded(self.key)
 
     @property
     def original_value(self) -> bytes | None:
+        """Value of the record."""
         return _decoded(self.value)
 
     @property
     def original_headers(self) -> list[tuple[str, bytes | None]]:
+        """Headers of the record."""
         return [(name, _decoded(value)) for name, value in self.headers]
 
 

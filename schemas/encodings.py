@@ -1,4 +1,4 @@
-"""Versions of persisted encodings: what is written, what is read, and a refusal of everything else."""
+"""Versions of persisted encodings: one is written, some are read, and others are refused."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Encoding:
     Parameters
     ----------
     version
-        Of what is written.
+        Version that is written.
     remedy
-        What to do about bytes of a version that is not read.
+        Ends the error about a version that is not read.
     older
         Other versions that are read.
     error
-        Raised for the rest.
+        Raised for a version that is not read.
 
     Examples
     --------
@@ -50,7 +50,7 @@ class Encoding:
     error: type[HeadraceError] = StateError
 
     def stamp(self) -> dict[str, Any]:
-        """Return the entries that tell the version and the Headrace that writes, for an object of JSON."""
+        """Return version and writing Headrace, as entries of an object of JSON."""
         return {"v": self.version, "by": headrace_version()}
 
     def check(self, raw: Mapping[str, Any], what: str) -> int:
@@ -58,38 +58,38 @@ class Encoding:
         return self.check_version(raw.get("v", UNVERSIONED), what, raw.get("by"))
 
     def metadata(self) -> dict[str, str]:
-        """Return what `stamp` does, for the metadata of a Parquet file."""
+        """Return version and writing Headrace, for the metadata of a Parquet file."""
         return {name: str(value) for name, value in self.stamp().items()}
 
     def check_metadata(self, raw: Mapping[bytes, bytes] | None, what: str) -> int:
         """Return the version in the metadata of a Parquet file."""
-        found = {
+        entries = {
             name.decode(): value.decode() for name, value in (raw or {}).items() if name in (b"v", b"by")
         }
-        version = found.get("v", str(UNVERSIONED))
-        return self.check_version(int(version) if version.isdecimal() else version, what, found.get("by"))
+        version = entries.get("v", str(UNVERSIONED))
+        return self.check_version(int(version) if version.isdecimal() else version, what, entries.get("by"))
 
-    def check_version(self, found: Any, what: str, by: str | None = None) -> int:
+    def check_version(self, version: Any, what: str, by: str | None = None) -> int:
         """Return a version that is read.
 
         Parameters
         ----------
-        found
-            The version.
+        version
+            Version of an object.
         what
-            Names the object that has it.
+            Names the object.
         by
             Version of the Headrace that wrote it, where that is known.
 
         Raises
         ------
         HeadraceError
-            `error`, when it is not read.
+            Of the type `error`, when the version is not read.
         """
         reads = sorted({*self.older, self.version})
-        if found in reads:
-            return int(found)
+        if version in reads:
+            return int(version)
         raise self.error(
-            f"{what} has version {found!r}, this Headrace reads {' and '.join(map(str, reads))}; "
+            f"{what} has version {version!r}, this Headrace reads {' and '.join(map(str, reads))}; "
             f"it was written by {f'Headrace {by}' if by else 'another Headrace'}: {self.remedy}"
         )

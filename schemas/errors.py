@@ -1,4 +1,4 @@
-"""The one error tree. Every message names the object, the offending value and the way out."""
+"""Errors of Headrace, one tree. Each message names the object, the offending value and the remedy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from headrace.schemas.name_hint import name_hint
 
 
 class HeadraceError(Exception):
-    """Base of everything Headrace raises on purpose."""
+    """Base of all errors that Headrace raises."""
 
 
 class DefinitionError(HeadraceError):
@@ -19,11 +19,11 @@ class DefinitionError(HeadraceError):
     file
         Path of the file that holds the definition, as the user knows it.
     name
-        The object, for example ``stream feature view 'carrier_delays'``.
+        Kind and name of the object, for example ``stream feature view 'carrier_delays'``.
     problem
-        What was found, with the offending value.
+        The fault, with the offending value.
     remedy
-        What to write instead.
+        The definition to write instead.
     """
 
     def __init__(self, file: str, name: str, problem: str, remedy: str) -> None:
@@ -36,7 +36,7 @@ class SettingsError(HeadraceError):
 
 
 class PlanError(HeadraceError):
-    """There is no plan, or it is not the one that was asked for."""
+    """There is no plan, or not the one that is asked for."""
 
 
 class SchemaError(HeadraceError):
@@ -44,45 +44,45 @@ class SchemaError(HeadraceError):
 
 
 class RecordError(HeadraceError):
-    """One record cannot be processed; it belongs on the dead-letter topic."""
+    """A record cannot be processed; in a topic it becomes a dead letter."""
 
 
 class StateError(HeadraceError):
-    """Partition state cannot be restored or does not fit the plan."""
+    """Persisted state cannot be restored, or does not fit the plan."""
 
 
 class ProgressTimeout(HeadraceError):
-    """A log prefix did not become visible in time; the message says which stage is behind."""
+    """A log prefix did not become visible in time; the message names the stage that is behind."""
 
 
 class UnknownNameError(HeadraceError):
-    """A view, feature, service, learner or router of that name is not in the plan."""
+    """A view, feature, service, learner, router or topic of that name does not exist; names the nearest."""
 
     def __init__(self, kind: str, name: str, known: list[str]) -> None:
         super().__init__(f"{kind} not found: '{name}'; {name_hint(name, known)}")
 
 
 class ModelError(HeadraceError):
-    """A model artifact is missing, not authentic, or holds something that may not be loaded."""
+    """A model artifact is missing, is not authentic, or has content that may not be loaded."""
 
 
 class ServiceUnavailable(HeadraceError):
-    """A part that is needed (Kafka, Redis) cannot be reached."""
+    """Kafka, Redis or another service cannot be reached, or refuses a request."""
 
 
 class DeliveryError(HeadraceError):
-    """Records of one topic are not in Kafka.
+    """Records of one topic were not delivered.
 
     Parameters
     ----------
     topic
-        Where they were to go.
+        Name of the topic.
     counts
-        Partition to how many of them; -1 stands for those that had none yet.
+        Number of records by partition; -1 for records without a partition.
     cause
-        What became of the first.
+        Reason why the first was not delivered.
     remedy
-        What to do about it.
+        The way out.
     """
 
     def __init__(self, topic: str, counts: Mapping[int, int], cause: str, remedy: str) -> None:
@@ -97,12 +97,12 @@ class DeliveryError(HeadraceError):
 
     @property
     def count(self) -> int:
-        """How many records were not delivered."""
+        """Number of records that were not delivered."""
         return sum(self.counts.values())
 
 
 class RequestError(HeadraceError):
-    """A request cannot be answered as it stands; `field` is the path of what to change."""
+    """A request cannot be answered as it is; `field` is the path of the value to change."""
 
     def __init__(self, field: str, problem: str, remedy: str) -> None:
         super().__init__(f"{field}: {problem}. {remedy}")

@@ -1,4 +1,4 @@
-"""The decoder of an event topic, whatever its format."""
+"""Decoders of event topics, by format."""
 
 from __future__ import annotations
 
@@ -11,22 +11,28 @@ from headrace.schemas.feature_specs import SourceSpec
 
 
 class EventDecoder(Protocol):
-    """Payloads of a topic to columns. Columns of all formats have the same kinds and dtypes."""
+    """Decodes the payloads of a topic into columns. All formats have the same kinds and dtypes of columns."""
 
     def field_kind(self, name: str) -> Kind:
-        """The kind of a column; raises `SchemaError` when it is not decoded."""
+        """Return the kind of a column.
+
+        Raises
+        ------
+        SchemaError
+            When it is not decoded.
+        """
 
     def decode(self, payloads: Sequence[bytes | None]) -> Decoded:
-        """Decode `n` payloads; those that cannot be are errors, which do not affect the others."""
+        """Decode `n` payloads. A payload that cannot be decoded is an error; the others are not affected."""
 
 
 def event_decoder(source: SourceSpec, fields: Sequence[str]) -> EventDecoder:
-    """A decoder for these fields of a source's events.
+    """Return a decoder for fields of a source's events.
 
     Raises
     ------
     SchemaError
-        Names what is wrong with the schema or a field, and the remedy.
+        When the schema or a field cannot be used; names the remedy.
     """
     if source.format == "json":
         from headrace.schemas.json_events.decoder import (

@@ -32,9 +32,20 @@ class FieldSpec(Spec):
 
 
 class ExpectationSpec(Spec):
-    """What a field of the events is expected to be. `null_share` is the share of nulls that is in order, and
-    `fresh_ms` the age of the newest event that is. What fails is counted; with `quarantine` a record that
-    fails `least`, `most` or `categories`, or is null where `null_share` is 0, is a dead letter."""
+    """Expectations of a field of events, or of a feature.
+
+    Attributes
+    ----------
+    least, most, categories
+        Least and greatest value, and the values that occur.
+    null_share
+        Greatest share of nulls.
+    fresh_ms
+        Greatest age of the newest event.
+    quarantine
+        Whether a record is a dead letter when it fails `least`, `most` or `categories`, or is null where
+        `null_share` is 0. Otherwise failures are only counted.
+    """
 
     field: str
     least: float | None = None
@@ -46,7 +57,13 @@ class ExpectationSpec(Spec):
 
     @property
     def text(self) -> str:
-        """As it is declared."""
+        """The expectations as they are declared.
+
+        Examples
+        --------
+        >>> ExpectationSpec(field="amount", least=0, null_share=0.1, fresh_ms=60_000, quarantine=True).text
+        'min=0 nulls=0.1 fresh=60 quarantine'
+        """
         words = [] if self.least is None else [f"min={self.least:g}"]
         words += [] if self.most is None else [f"max={self.most:g}"]
         words += [f"in={'|'.join(self.categories)}"] if self.categories else []
@@ -62,12 +79,27 @@ class ExpectationSpec(Spec):
 class SourceSpec(Spec):
     """An event topic.
 
-    `key_field` is the field whose value is the Kafka message key (None: unknown, so that every view is
-    shuffled). `format` is that of the messages, Avro in Confluent wire format or JSON objects; an Avro
-    schema, `reader_schema`, declares both. `writer_schemas` maps Confluent schema ids to Avro schemas in
-    JSON; ids that are not there may be in a registry. A record is late when
-    ``floor(e / tile_ms) < floor(M / tile_ms) - late_tiles`` and a future record when
-    ``e > append time + max_future_ms``. `timestamp_unit` is the unit of the event time as written.
+    Attributes
+    ----------
+    format
+        Avro in Confluent wire format, or JSON objects.
+    reader_schema
+        Avro schema in JSON; it declares JSON events as well.
+    writer_schemas
+        Avro schemas in JSON by Confluent schema id. Other ids may be in a registry.
+    timestamp_field, timestamp_unit
+        Field of the event time, and its unit as written.
+    key_field
+        Field that is the Kafka key. None: unknown, so that every view is shuffled.
+    tile_ms, late_tiles
+        A record of event time e is late when ``floor(e / tile_ms) < floor(M / tile_ms) - late_tiles``, where
+        M is the clock of its partition.
+    max_future_ms
+        A record is from the future when ``e > append time + max_future_ms``.
+    partitions
+        Number of partitions, where the repository declares it.
+    shards
+        Number of partitions of the shuffle topic; 0 when no view needs a shuffle.
     """
 
     name: str
@@ -81,13 +113,13 @@ class SourceSpec(Spec):
     tile_ms: int
     late_tiles: int
     max_future_ms: int
-    partitions: int | None = None  # of the topic, where the repository declares it
-    shards: int  # partitions of the shuffle topic; 0 when no view needs a shuffle
+    partitions: int | None = None
+    shards: int
     expectations: tuple[ExpectationSpec, ...] = ()
 
     @property
     def schema_id(self) -> int:
-        """The id producers write: that of the newest schema, which is the reader schema."""
+        """Schema id that producers write: that of the newest schema, which is the reader schema."""
         for schema_id, text in self.writer_schemas.items():
             if text == self.reader_schema:
                 return schema_id
@@ -98,13 +130,19 @@ class SourceSpec(Spec):
 
 
 class AggregationSpec(Spec):
-    """One windowed feature: `function` of `column` over `window_ms`, advancing by `hop_ms`.
+    """A windowed feature: `function` of `column` over `window_ms`, advancing by `hop_ms`.
 
-    `function` is one of `headrace.streams.aggregations`. A window of 0, with a hop of 0, is the lifetime of
-    the key.
-    `quantum` is the unit of fixed-point sums: every value of a floating column is rounded to a multiple of
-    it before it is added, so that sums are exact and do not depend on order. It is 1.0 for whole numbers.
-    `precision` is that of distinct counts: 2^precision registers, a standard error of 1.04 / 2^(precision/2).
+    Attributes
+    ----------
+    function
+        One of `headrace.streams.aggregations.AGGREGATIONS`.
+    window_ms, hop_ms
+        Both 0: the lifetime of the key.
+    quantum
+        Unit of fixed-point sums, 1.0 for whole numbers. Each value of a floating column is rounded to a
+        multiple of it before it is added, so that sums are exact and do not depend on order.
+    precision
+        Of distinct counts: 2^precision registers, a standard error of 1.04 / 2^(precision/2).
     """
 
     feature: str
@@ -118,7 +156,7 @@ class AggregationSpec(Spec):
 
 
 class ColumnSpec(Spec):
-    """A column of a view's records as its udf takes or gives it."""
+    """A column that the udf of a view takes or returns."""
 
     name: str
     kind: ColumnKind
@@ -128,9 +166,14 @@ class ColumnSpec(Spec):
 class UdfSpec(Spec):
     """A view's udf in pandas mode: a filter, derived columns, or both.
 
-    `source` is its text, with that of what it names in the repository: another text is another definition.
-    `inputs` are the fields of the event that it is given, `outputs` the columns of its result that are
-    aggregated.
+    Attributes
+    ----------
+    source
+        Its source text, with that of the names it uses in the repository: another text is another definition.
+    inputs
+        Fields of the event that it takes.
+    outputs
+        Columns of its result that are aggregated.
     """
 
     source: str
@@ -139,7 +182,7 @@ class UdfSpec(Spec):
 
     @property
     def digest(self) -> str:
-        """Tells it from others at a glance."""
+        """First digits of the SHA-256 of the source, in hex."""
         return hashlib.sha256(self.source.encode()).hexdigest()[:12]
 
 
@@ -155,13 +198,13 @@ class StreamViewSpec(Spec):
 
     @property
     def reads(self) -> frozenset[str]:
-        """Fields of the events it needs: join keys, and what is aggregated or given to its udf."""
+        """Fields of the events that the view needs: join keys, and those it aggregates or its udf takes."""
         given = [column.name for column in self.udf.inputs] if self.udf else self.aggregated
         return frozenset([*given, *(key.name for key in self.join_keys)])
 
     @property
     def aggregated(self) -> frozenset[str]:
-        """Columns that its features are of: fields of the events, or those its udf gives."""
+        """Columns that the features aggregate: fields of the events, or columns that the udf returns."""
         return frozenset(a.column for a in self.aggregations)
 
     @property
@@ -190,11 +233,20 @@ class FeatureRef(Spec):
 
 
 class OnDemandViewSpec(Spec):
-    """An on-demand feature view: computed when it is asked for, from stored features and the request.
+    """An on-demand feature view: computed from stored features and the request when it is read.
 
-    `inputs` are the stored features its function sees besides their join keys, `request` the fields it takes
-    from the request. The function stands in `file` of the repository, and `definition` is the SHA-256 of its
-    source text. With `singleton` it is called row by row, else once with all rows.
+    Attributes
+    ----------
+    singleton
+        Whether the function is called row by row, not once with all rows.
+    inputs
+        Stored features that the function takes, besides their join keys.
+    request
+        Fields that it takes from the request.
+    file
+        File of the function in the repository.
+    definition
+        SHA-256 of its source text.
     """
 
     name: str
@@ -213,8 +265,10 @@ class FeatureServiceSpec(Spec):
 
 
 class ViewExpectationsSpec(Spec):
-    """What is expected of the features of a view; `field` is the feature. It stands apart from the view,
-    for it changes no value."""
+    """Expectations of the features of a view; `field` is the feature.
+
+    They are apart from the view, since they change no value.
+    """
 
     view: str
     features: tuple[ExpectationSpec, ...]

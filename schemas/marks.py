@@ -1,13 +1,13 @@
 """Time marks: records that say "event time has reached t here" and carry nothing else.
 
-A mark has a null value and the header `headrace.time_ms`. It moves the event clock of its partition, so
-that windows of quiet keys empty and predictions close although no event arrives. Being in the log, it
-keeps everything downstream a pure function of the log. Internal stages pass marks on: the join those that
-end something, since it hears more of them than its readers need.
+A mark has a null value and the header `headrace.time_ms`. It advances the event clock of its partition, so
+that windows of quiet keys empty and predictions close although no event arrives. Since marks are in the log,
+everything downstream remains a pure function of the log. Internal stages forward marks; the join forwards
+those that end something, since it reads more of them than its readers need.
 
-A mark that is passed on to a topic of others names the partition it speaks of in a second header,
+A mark that is forwarded to a topic with other partitions names the partition it is of in a second header,
 `headrace.partition`, as ``partition/partitions`` of the input. Each partition may have another owner, and
-whoever reads the marks takes the least. A mark without that header speaks of all partitions.
+readers take the least of the marks. A mark without that header is of all partitions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _Headers = Iterable[tuple[str, bytes | None]] | None
 
 @dataclass(frozen=True)
 class Mark:
-    """Event time has reached `time_ms` (epoch milliseconds) in one of `partitions`; None: in all of them."""
+    """Event time has reached `time_ms` (epoch milliseconds) in `partition` of `partitions`; None: in all."""
 
     time_ms: int
     partition: int | None = None
@@ -31,7 +31,14 @@ class Mark:
 
 
 def mark_headers(time_ms: int, partition: int | None = None, partitions: int = 1) -> list[tuple[str, bytes]]:
-    """Headers of a mark at `time_ms` (epoch milliseconds), of one partition of so many or of all."""
+    """Return the headers of a mark: of one partition among so many, or of all.
+
+    Examples
+    --------
+    >>> headers = mark_headers(1_000)
+    >>> headers, read_mark(headers)
+    ([('headrace.time_ms', b'1000')], Mark(time_ms=1000, partition=None, partitions=1))
+    """
     headers = [(HEADER, str(time_ms).encode())]
     if partition is not None:
         headers.append((PARTITION_HEADER, f"{partition}/{partitions}".encode()))
@@ -39,7 +46,7 @@ def mark_headers(time_ms: int, partition: int | None = None, partitions: int = 1
 
 
 def read_mark(headers: _Headers) -> Mark | None:
-    """The mark with these headers, or None when they are no mark's."""
+    """Return the mark with some headers, or None when they are not those of a mark."""
     values = {name: value for name, value in headers or () if value is not None}
     if HEADER not in values:
         return None
@@ -54,20 +61,20 @@ def read_mark(headers: _Headers) -> Mark | None:
 
 
 def mark_time_ms(headers: _Headers) -> int | None:
-    """The time of a mark, or None when these are no mark's headers."""
+    """Return the time of the mark with some headers, or None when they are not those of a mark."""
     mark = read_mark(headers)
     return None if mark is None else mark.time_ms
 
 
 class PartitionClocks:
-    """The event time that all partitions of an input have reached, by the marks that speak of them.
+    """The event time that all partitions of an input have reached, by their marks. It only advances.
 
-    A partition that no mark has spoken of holds it back. It never goes back.
+    A partition without a mark holds it back.
 
     Parameters
     ----------
     state
-        What `encode` gave, to go on from.
+        A result of `encode`, to continue from.
 
     Examples
     --------
@@ -87,14 +94,14 @@ class PartitionClocks:
 
     @property
     def least_ms(self) -> int | None:
-        """What all partitions have reached, epoch milliseconds; None before every one was spoken of."""
+        """Event time that all partitions have reached, epoch milliseconds; None before each has a mark."""
         if len(self._each_ms) < self._partitions:
             return self._all_ms
         least_ms: int = min(self._each_ms.values())
         return least_ms if self._all_ms is None else max(least_ms, self._all_ms)
 
     def advance(self, mark: Mark) -> int | None:
-        """Take a mark in; returns `least_ms`."""
+        """Take a mark, and return `least_ms`."""
         if mark.partition is None:
             self._all_ms = mark.time_ms if self._all_ms is None else max(mark.time_ms, self._all_ms)
         else:
@@ -105,12 +112,19 @@ class PartitionClocks:
         return self.least_ms
 
     def encode(self) -> dict[str, Any]:
-        """The state, for JSON."""
+        """Return the state, for JSON."""
         each = {str(partition): time_ms for partition, time_ms in sorted(self._each_ms.items())}
         return {"all": self._all_ms, "partitions": self._partitions, "each": each}
 
 
 def crosses(before_ms: int | None, after_ms: int, every_ms: int) -> bool:
-    """Whether a clock that moves from one time to the other reaches a multiple of `every_ms`; the first time
-    it is heard of counts as one."""
+    """Whether a clock that advances from one time to another reaches a multiple of `every_ms`.
+
+    The first time of a clock, after None, counts as one.
+
+    Examples
+    --------
+    >>> crosses(59, 60, every_ms=60), crosses(60, 119, every_ms=60), crosses(None, 7, every_ms=60)
+    (True, False, True)
+    """
     return before_ms is None or after_ms // every_ms > before_ms // every_ms

@@ -1,4 +1,4 @@
-"""Types of several parts by their names: lists in lists and structs, as `FieldSpec.dtype` holds them."""
+"""Names of types with parts: lists in lists, and structs, as in `FieldSpec.dtype`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,22 @@ _COLLECTIONS = ("Array", "Set")
 
 @dataclass(frozen=True)
 class TypeTree:
-    """A type and what it is made of.
+    """A type and its parts.
 
     Attributes
     ----------
     name
         ``Array``, ``Set``, ``Struct``, or the name of a type without parts.
     parts
-        The fields of a struct by their names; the element of a list or a set under the empty one.
+        Fields of a struct by name; the element of a list or a set under the empty name.
+
+    Examples
+    --------
+    >>> tree = parse_type("Array(Struct({rank: Int64, name: String}))")
+    >>> tree.element.name, [name for name, _ in tree.element.parts]
+    ('Struct', ['rank', 'name'])
+    >>> str(tree)
+    'Array(Struct({rank: Int64, name: String}))'
     """
 
     name: str
@@ -29,7 +37,7 @@ class TypeTree:
 
     @property
     def element(self) -> TypeTree:
-        """What is in a list or a set."""
+        """Type of the elements of a list or a set."""
         return self.parts[0][1]
 
     def __str__(self) -> str:
@@ -42,12 +50,12 @@ class TypeTree:
 
 
 def parse_type(text: str) -> TypeTree:
-    """The tree of a type's name, of which `str` gives the name again.
+    """Parse the name of a type; the inverse of `str`.
 
     Raises
     ------
     ValueError
-        When it is no such name.
+        When it is not the name of a type.
     """
     tokens = list(_tokens(text))
     tree, end = _read(tokens, 0, text)
@@ -57,50 +65,50 @@ def parse_type(text: str) -> TypeTree:
 
 
 def _tokens(text: str) -> Iterator[str]:
-    at = 0
-    while at < len(text):
-        found = _TOKEN.match(text, at)
-        if found is None:
+    position = 0
+    while position < len(text):
+        token = _TOKEN.match(text, position)
+        if token is None:
             raise _wrong(text)
-        yield found[1]
-        at = found.end()
+        yield token[1]
+        position = token.end()
 
 
-def _read(tokens: list[str], at: int, text: str) -> tuple[TypeTree, int]:
-    name = tokens[at] if at < len(tokens) else ""
+def _read(tokens: list[str], position: int, text: str) -> tuple[TypeTree, int]:
+    name = tokens[position] if position < len(tokens) else ""
     if not _PLAIN.fullmatch(name):
         raise _wrong(text)
     if name in _COLLECTIONS:
-        _expect(tokens, at + 1, "(", text)
-        element, end = _read(tokens, at + 2, text)
+        _expect(tokens, position + 1, "(", text)
+        element, end = _read(tokens, position + 2, text)
         _expect(tokens, end, ")", text)
         return TypeTree(name, (("", element),)), end + 1
     if name == "Struct":
-        return _read_struct(tokens, at + 1, text)
-    return TypeTree(name), at + 1
+        return _read_struct(tokens, position + 1, text)
+    return TypeTree(name), position + 1
 
 
-def _read_struct(tokens: list[str], at: int, text: str) -> tuple[TypeTree, int]:
+def _read_struct(tokens: list[str], position: int, text: str) -> tuple[TypeTree, int]:
     fields: list[tuple[str, TypeTree]] = []
     for opening in "({":
-        _expect(tokens, at, opening, text)
-        at += 1
+        _expect(tokens, position, opening, text)
+        position += 1
     while True:
-        _expect(tokens, at + 1, ":", text)
-        name = json.loads(tokens[at]) if tokens[at].startswith('"') else tokens[at]
-        field, at = _read(tokens, at + 2, text)
+        _expect(tokens, position + 1, ":", text)
+        name = json.loads(tokens[position]) if tokens[position].startswith('"') else tokens[position]
+        field, position = _read(tokens, position + 2, text)
         fields.append((name, field))
-        if tokens[at : at + 1] != [","]:
+        if tokens[position : position + 1] != [","]:
             break
-        at += 1
+        position += 1
     for closing in "})":
-        _expect(tokens, at, closing, text)
-        at += 1
-    return TypeTree("Struct", tuple(fields)), at
+        _expect(tokens, position, closing, text)
+        position += 1
+    return TypeTree("Struct", tuple(fields)), position
 
 
-def _expect(tokens: list[str], at: int, wanted: str, text: str) -> None:
-    if tokens[at : at + 1] != [wanted]:
+def _expect(tokens: list[str], position: int, wanted: str, text: str) -> None:
+    if tokens[position : position + 1] != [wanted]:
         raise _wrong(text)
 
 

@@ -86,13 +86,13 @@ class Plan(Spec):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As pydantic's, and the copy has the hash of what is in it."""
+        """Copy the plan as pydantic does; the copy has a hash of its own."""
         copied = super().model_copy(update=update, deep=deep)
         copied.__dict__.pop("hash", None)
         return copied
 
     def _persisted(self) -> dict[str, Any]:
-        """The plan as it is hashed and stored, by persisted names."""
+        """Return the plan as it is hashed and stored, by persisted names."""
         return self.model_dump(mode="json", by_alias=True)
 
     def to_json(self) -> str:
@@ -100,12 +100,12 @@ class Plan(Spec):
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Plan:
-        """Read a plan.
+        """Parse a plan.
 
         Raises
         ------
         PlanError
-            When the text is no plan, or one of another version of Headrace.
+            When the text is not a plan, or is of another version of Headrace.
         """
         try:
             raw = json.loads(text)
@@ -120,7 +120,7 @@ class Plan(Spec):
             raise _unreadable(error) from error
 
     def description_of(self, kind: ObjectKind, name: str) -> DescriptionSpec:
-        """Owner, description and tags of an object; empty where the repository gives none."""
+        """Return owner, description and tags of an object; empty where the repository has none."""
         matching = (each for each in self.descriptions if (each.kind, each.name) == (kind, name))
         return next(matching, DescriptionSpec(kind=kind, name=name))
 
@@ -138,17 +138,17 @@ class Plan(Spec):
         return _find("on demand feature view", self.on_demand_views, name)
 
     def stored(self, refs: Iterable[FeatureRef]) -> tuple[FeatureRef, ...]:
-        """What is read from the online store: these features, or what their on-demand views take."""
+        """Return the features to read from the online store: these, or inputs of on-demand views."""
         on_demand = {view.name: view.inputs for view in self.on_demand_views}
         return tuple(dict.fromkeys(read for ref in refs for read in on_demand.get(ref.view, (ref,))))
 
     def on_demand_of(self, refs: Iterable[FeatureRef]) -> tuple[OnDemandViewSpec, ...]:
-        """The on-demand views among those of these features."""
+        """Return the on-demand views of features."""
         views = {ref.view for ref in refs}
         return tuple(view for view in self.on_demand_views if view.name in views)
 
     def dtype_of(self, ref: FeatureRef) -> ValueType:
-        """The type of a feature, stored or computed on demand."""
+        """Return the type of a feature, stored or computed on demand."""
         views = {view.name: view for view in self.on_demand_views}
         features = (views.get(ref.view) or self.view(ref.view)).features
         return _find(f"feature of view '{ref.view}'", features, ref.feature).dtype
@@ -171,7 +171,7 @@ class Plan(Spec):
         return source.partitions == 1 or [k.name for k in view.join_keys] == [source.key_field]
 
     def router_features(self, router: RouterSpec) -> tuple[FeatureRef, ...]:
-        """Every feature that any arm of the router reads, once, in order of first use."""
+        """Return each feature that an arm of the router reads, once, in order of first use."""
         seen: dict[FeatureRef, None] = {}
         for arm in router.arms:
             service = self.learner(arm).service
@@ -196,7 +196,7 @@ _NamedSpec = TypeVar("_NamedSpec", bound=_Named)
 
 
 def _unreadable(error: ValidationError) -> PlanError:
-    """Fields that nobody knows come from a newer version; the first of other faults is told."""
+    """Say why a text is no plan: fields that a newer version has written, or the first fault."""
     faults = error.errors(include_url=False, include_context=False)
     where = [(fault["type"], ".".join(map(str, fault["loc"])), fault["msg"]) for fault in faults]
     unknown = [name for kind, name, _ in where if kind == "extra_forbidden"]

@@ -10,15 +10,20 @@ Value = bool | int | float | str | None
 
 
 class Record(BaseModel):
+    """A frozen record, written as JSON."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     def to_bytes(self) -> bytes:
+        """Encode the record as JSON in UTF-8."""
         return self.model_dump_json().encode()
 
 
 def misfit(error: ValidationError, most: int = 3) -> str:
-    """Say why bytes are no record. Records have no version: a field that is not known is that of a newer
-    Headrace."""
+    """Say why bytes are not a record.
+
+    Records have no version: a field that is not known is of a newer Headrace.
+    """
     faults = error.errors(include_url=False)
     unknown = [".".join(map(str, fault["loc"])) for fault in faults if fault["type"] == "extra_forbidden"]
     if unknown:
@@ -26,12 +31,12 @@ def misfit(error: ValidationError, most: int = 3) -> str:
             f"fields that this Headrace does not know: {', '.join(unknown)}; it was written by a newer one: "
             "run that one"
         )
-    found = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}".strip(": ") for fault in faults[:most])
-    return "; ".join(found)
+    reasons = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}".strip(": ") for fault in faults[:most])
+    return "; ".join(reasons)
 
 
 class Provenance(Record):
-    """What a served row of a view stood for: the log prefix and the event time it was computed at."""
+    """The log prefix that a served row follows from, and the event time it was computed at."""
 
     partition: int
     offset: int
@@ -39,15 +44,21 @@ class Provenance(Record):
 
 
 class Prediction(Record):
-    """A logged prediction: everything that was known and decided, exactly as served.
+    """A logged prediction, with the features it was made of and the choice, exactly as served.
 
-    `features` are keyed by ``view__feature``; `scores`, `versions` and `propensities` by arm. An arm that
-    could not answer has the score None.
+    Attributes
+    ----------
+    key
+        Key that outcomes refer to: the natural key, or the prediction id.
+    features
+        Values by ``view__feature``.
+    scores, versions, propensities
+        By arm. An arm that could not answer has the score None.
     """
 
     prediction_id: str
     router: str
-    key: str  # what outcomes refer to: the natural key, or the prediction id
+    key: str
     unit: str
     ts_ms: int
     entities: dict[str, Value]
@@ -65,7 +76,7 @@ class Prediction(Record):
 
 
 class Outcome(Record):
-    """A label that arrived for the prediction with this `key`."""
+    """A label for the prediction with the same `key`."""
 
     outcome_id: str
     key: str
@@ -74,8 +85,10 @@ class Outcome(Record):
 
 
 class Example(Record):
-    """A prediction with its label: what learners learn from. `example_id` is the prediction's id, and with
-    ``#n`` behind it for the n-th correction."""
+    """A training example: a prediction with its label.
+
+    `example_id` is the id of the prediction, with ``#n`` behind it for the n-th correction.
+    """
 
     example_id: str
     prediction: Prediction
@@ -85,7 +98,7 @@ class Example(Record):
 
 
 class Closing(Record):
-    """A prediction at its time plus the wait: the same maturity for every arm."""
+    """A prediction at its time plus the wait, with its label if there is one; of one maturity for all."""
 
     prediction: Prediction
     status: Literal["matched", "negative", "censored"]

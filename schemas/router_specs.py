@@ -10,8 +10,11 @@ from headrace.schemas.spec import Spec
 
 
 class LearnerSpec(Spec):
-    """A learner. `definition` is the hash of its model's class paths and parameters; `service` names the
-    feature service it reads and `request` the request features it reads besides."""
+    """A learner.
+
+    `definition` is the hash of its model's class paths and parameters. `service` is the feature service that
+    it
+    reads, `request` are the fields of the request that it reads besides."""
 
     name: str
     service: str | None
@@ -21,8 +24,9 @@ class LearnerSpec(Spec):
 
 
 class OutcomeSpec(Spec):
-    """Where labels come from: `label` of every record of `source`, matched to the prediction with the
-    same natural key. Without a source, outcomes come over HTTP alone."""
+    """The source of labels: a field of each record of `source`, for the prediction with the same natural key.
+
+    Without a source, outcomes come over HTTP alone."""
 
     source: str
     key_field: str

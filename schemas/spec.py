@@ -1,4 +1,4 @@
-"""What all parts of the plan have in common."""
+"""The base of all parts of the plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of the topics Headrace owns. Event topics belong to the user and are named in the plan."""
+"""Names of the topics that Headrace owns. Event topics belong to the user and are named in the plan."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Checking one record byte by byte in plain Python: what is wrong with it, by field and value.
+"""Check of one record, byte by byte in plain Python: names the field and the value that are wrong.
 
 Stricter than fastavro, which takes what the specification forbids: varints of more than ten bytes or 64
 bits, an int beyond 32 bits, booleans other than 0 and 1, negative indices of enums and unions, and bytes
-behind the record. It also bounds what no sender needs: nesting, and items that occupy no bytes.
+behind the record. It also bounds nesting, and items that occupy no bytes, which no sender needs.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Checker:
     Parameters
     ----------
     writer
-        The schema the records were written with.
+        Schema the records were written with.
     matches
-        Its fields that are needed: their values must be readable and their strings UTF-8.
+        Its needed fields, whose values must be readable and whose strings must be UTF-8.
     """
 
     def __init__(self, writer: RecordSchema, matches: Mapping[str, Needed]) -> None:
@@ -47,21 +47,21 @@ class Checker:
             needed = self._matches.get(name)
             walk.decimal = needed is not None and needed.scale is not None
             walk.value(field["type"], name, needed.branches if needed else None, 0)
-        rest = len(payload) - walk.at
+        rest = len(payload) - walk.position
         if rest:
             raise RecordError(
-                f"{rest} bytes after the record, which {self._writer.label} ends at byte {walk.at}"
+                f"{rest} bytes after the record, which {self._writer.label} ends at byte {walk.position}"
             )
 
 
 class _Walk:
-    def __init__(self, writer: RecordSchema, payload: bytes, at: int) -> None:
-        self._writer, self._payload, self.at = writer, payload, at
+    def __init__(self, writer: RecordSchema, payload: bytes, position: int) -> None:
+        self._writer, self._payload, self.position = writer, payload, position
         self._items = len(payload) + _FREE_ITEMS
         self.decimal = False  # whether the needed field is a decimal, whose bytes are no text
 
     def value(self, kind: Type, where: str, wants: Sequence[Type] | None, depth: int) -> None:
-        """Move over a value; `wants` are the reader's branches where it is needed."""
+        """Pass over a value; `wants` are the reader's branches when it is needed."""
         if depth > _MAX_DEPTH:
             raise RecordError(f"field '{where[:_SHOWN]}...': nested deeper than {_MAX_DEPTH} levels")
         kind = self._writer.lookup(kind)
@@ -89,7 +89,7 @@ class _Walk:
                 self.value(kind["items" if word == "array" else "values"], f"{where}[]", None, depth + 1)
 
     def _count(self, where: str) -> int:
-        """Items of the next block of an array or map."""
+        """Return the number of items of the next block of an array or map."""
         count = self._long(where)
         if count < 0:
             count, _ = -count, self._long(where)
@@ -158,11 +158,11 @@ class _Walk:
         return self._take(where, self._long(where), word)
 
     def _take(self, where: str, size: int, word: str) -> bytes:
-        left = len(self._payload) - self.at
+        left = len(self._payload) - self.position
         if not 0 <= size <= left:
             raise RecordError(f"field '{where}': {word} of {size} bytes, {left} are left")
-        self.at += size
-        return self._payload[self.at - size : self.at]
+        self.position += size
+        return self._payload[self.position - size : self.position]
 
     def _long(self, where: str) -> int:
         value = 0

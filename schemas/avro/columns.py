@@ -1,4 +1,4 @@
-"""Columns of a decoded range, and how parts of a column are put together."""
+"""Columns of a decoded range."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DTYPES: Mapping[Kind, type] = {"long": np.int64, "double": np.float64, "boolean
 
 @dataclass(frozen=True)
 class Column:
-    """One field of `n` records.
+    """A field of `n` records.
 
     Attributes
     ----------
@@ -40,9 +40,9 @@ class Decoded:
     Attributes
     ----------
     columns
-        One column of `n` rows per needed field.
+        A column of `n` rows per needed field.
     errors
-        Index of a payload to the reason why it could not be decoded; such rows are invalid in all columns.
+        Reason why a payload could not be decoded, by row. Such rows are invalid in all columns.
     """
 
     columns: dict[str, Column]
@@ -50,12 +50,20 @@ class Decoded:
 
 
 def blank(kind: Kind, n: int, width: int = 1) -> NDArray[Any]:
-    """`n` zeros (or empty strings of at most `width` bytes) of the dtype of `kind`."""
+    """Return `n` zeros, or empty strings of at most `width` bytes, of the dtype of a kind."""
     return np.zeros(n, f"S{width}" if kind == "string" else _DTYPES[kind])
 
 
 def merge(kind: Kind, n: int, parts: Sequence[tuple[Rows, Column]]) -> Column:
-    """A column of `n` rows from parts of it; rows that are in no part are null."""
+    """Make a column of `n` rows from parts with their rows; rows that are in no part are null.
+
+    Examples
+    --------
+    >>> part = Column(np.array([7, 8]), np.array([True, True]))
+    >>> column = merge("long", 3, [(np.array([0, 2]), part)])
+    >>> column.values.tolist(), column.valid.tolist()
+    ([7, 0, 8], [True, False, True])
+    """
     if len(parts) == 1 and len(parts[0][0]) == n:
         return _whole(kind, parts[0][1])
     width = max((c.values.dtype.itemsize for _, c in parts), default=1) if kind == "string" else 1
@@ -72,10 +80,10 @@ def _whole(kind: Kind, column: Column) -> Column:
 
 
 def from_objects(kind: Kind, objects: Sequence[Any]) -> Column:
-    """A column from Python values, None for null; strings as bytes."""
-    found, valid = objects, np.ones(len(objects), np.bool_)
+    """Make a column from Python values: None for null, strings as bytes."""
+    values, valid = objects, np.ones(len(objects), np.bool_)
     if None in objects:
         valid[:] = [value is not None for value in objects]
         missing = b"" if kind == "string" else 0
-        found = [missing if value is None else value for value in objects]
-    return Column(np.array(found, "S" if kind == "string" else _DTYPES[kind]), valid)
+        values = [missing if value is None else value for value in objects]
+    return Column(np.array(values, "S" if kind == "string" else _DTYPES[kind]), valid)

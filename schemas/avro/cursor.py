@@ -1,7 +1,7 @@
-"""Reading Avro's primitive encodings for many records at once, each within its own bounds.
+"""Cursors: Avro's primitive encodings of many records, read together, each within its own bounds.
 
-A record that cannot be read is *doubtful*: it is parked behind the last payload, where only zeros are, so
-that the others go on at full speed; the reference decoder has the last word on it.
+A record that cannot be read is *doubtful*: its position moves behind the last payload, where only zeros are,
+so that the others continue at full speed. The reference decoder decides about it.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _ONE = np.uint64(1)
 
 @dataclass(frozen=True)
 class Joined:
-    """All payloads of a range in one array.
+    """The payloads of a range in one array.
 
     Attributes
     ----------
     buffer
-        uint8, shape (total + padding,): the payloads one after the other, then zeros.
+        uint8, shape (total + padding,): the payloads, one behind the other, then zeros.
     words
         uint64, shape (total + padding - 7,), a view: element i is the eight bytes from i, little-endian.
     starts, ends
-        int64, shape (n,): where each payload begins, and the position behind it.
+        Where each payload begins, and the position behind it: int64, shape (n,).
     """
 
     buffer: Bytes
@@ -46,7 +46,7 @@ class Joined:
 
 
 def join(payloads: Sequence[bytes | None]) -> Joined:
-    """Join payloads; None counts as empty."""
+    """Join payloads; None is an empty one."""
     present = cast(Sequence[bytes], payloads) if all(payloads) else [payload or b"" for payload in payloads]
     ends = np.cumsum(np.fromiter(map(len, present), np.int64, len(present)))
     buffer = np.frombuffer(b"".join(present) + bytes(_PADDING), np.uint8)
@@ -55,73 +55,73 @@ def join(payloads: Sequence[bytes | None]) -> Joined:
 
 
 class Cursor:
-    """Positions in `k` records, moving forward together.
+    """Positions in `k` records, which advance together.
 
     Attributes
     ----------
-    at, end
-        int64, shape (k,): the position in each record, and the position behind the record; `at <= end`.
+    position, end
+        The position in each record, and the position behind it: int64, shape (k,); `position <= end`.
     doubtful
-        bool, shape (k,): records that are left to the reference decoder.
+        Records that are left to the reference decoder: bool, shape (k,).
     """
 
-    def __init__(self, joined: Joined, at: Rows, end: Rows) -> None:
+    def __init__(self, joined: Joined, position: Rows, end: Rows) -> None:
         self.joined, self.buffer, self.words = joined, joined.buffer, joined.words
-        self.at, self.end = at.copy(), end.copy()
-        self.doubtful: Mask = np.zeros(len(at), np.bool_)
+        self.position, self.end = position.copy(), end.copy()
+        self.doubtful: Mask = np.zeros(len(position), np.bool_)
 
     def __len__(self) -> int:
-        return len(self.at)
+        return len(self.position)
 
     def fail(self, wrong: Mask) -> None:
-        """Give these records up: whatever is read of them from here on are zeros."""
+        """Give up records: from here on, zeros are read of them."""
         self.doubtful |= wrong
-        self.at[wrong] = self.end[wrong] = self.buffer.size - _PADDING
+        self.position[wrong] = self.end[wrong] = self.buffer.size - _PADDING
 
     def advance(self, size: int | Rows) -> None:
-        """Move on by `size` (at most 18 bytes, or what is known to be there)."""
-        self.at += size
-        over = self.at > self.end
+        """Advance by `size` bytes: at most 18, or as many as are known to be there."""
+        self.position += size
+        over = self.position > self.end
         if over.any():
             self.fail(over)
 
     def advance_checked(self, size: Rows) -> Rows:
-        """Move on by declared sizes of any value; gives the sizes, zero where one does not fit."""
-        room = self.end - self.at
+        """Advance by declared sizes of any value. Return the sizes; zero where one does not fit."""
+        room = self.end - self.position
         wrong = size.view(np.uint64) > room.view(np.uint64)  # a negative size is a huge one
         if wrong.any():
             self.fail(wrong)
             size = np.where(wrong, 0, size)
-        self.at += size
+        self.position += size
         return size
 
     def take(self, rows: Rows) -> Cursor:
-        """A cursor over some of the records."""
-        return Cursor(self.joined, self.at[rows], self.end[rows])
+        """Return a cursor over some of the records."""
+        return Cursor(self.joined, self.position[rows], self.end[rows])
 
     def put(self, rows: Rows, part: Cursor) -> None:
-        """Bring a cursor from `take` back."""
-        self.at[rows], self.end[rows] = part.at, part.end
+        """Take over the positions of a cursor that `take` returned."""
+        self.position[rows], self.end[rows] = part.position, part.end
         self.doubtful[rows] |= part.doubtful
 
 
 def read_byte(cursor: Cursor) -> Bytes:
-    """The next byte of each record."""
-    byte = cursor.buffer.take(cursor.at)
+    """Read the next byte of each record."""
+    byte = cursor.buffer.take(cursor.position)
     cursor.advance(1)
     return byte
 
 
 def read_words(cursor: Cursor, size: int) -> Words:
-    """The next eight bytes of each record, of which `size` are its own."""
-    words: Words = cursor.words[cursor.at]
+    """Read the next eight bytes of each record, and advance by `size` of them."""
+    words: Words = cursor.words[cursor.position]
     cursor.advance(size)
     return words
 
 
 def read_long(cursor: Cursor) -> NDArray[np.int64]:
-    """Zigzag varints, at most ten bytes and 64 bits."""
-    first = cursor.buffer.take(cursor.at)
+    """Read zigzag varints of at most ten bytes and 64 bits."""
+    first = cursor.buffer.take(cursor.position)
     if first.max(initial=0) < 0x80:
         cursor.advance(1)
         return ((first >> 1) ^ -(first & 1)).view(np.int8).astype(np.int64)
@@ -136,8 +136,8 @@ def read_long(cursor: Cursor) -> NDArray[np.int64]:
 
 
 def _long_varints(cursor: Cursor, rows: Rows) -> tuple[Words, Rows]:
-    """Varints of several bytes, from whole words, without a loop: value and size in bytes."""
-    word = cursor.words[cursor.at[rows]]
+    """Read varints of several bytes from whole words, without a loop. Return values and sizes in bytes."""
+    word = cursor.words[cursor.position[rows]]
     last = ~word & _CONTINUED  # the high bit of each byte that ends a varint
     own = last ^ (last - _ONE)  # all bits up to the first of those, or all 64
     value = _pack_sevens(word & own & _PAYLOAD)
@@ -158,9 +158,12 @@ def _pack_sevens(value: Words) -> Words:
 
 
 def _last_two_bytes(cursor: Cursor, rows: Rows, longer: Rows, value: Words, size: Rows) -> None:
-    """Bytes nine and ten of the varints `longer`, into `value` and `size`."""
-    at = cursor.at[rows[longer]]
-    ninth, tenth = cursor.buffer[at + 8].astype(np.uint64), cursor.buffer[at + 9].astype(np.uint64)
+    """Add bytes nine and ten of the varints `longer` to `value` and `size`."""
+    position = cursor.position[rows[longer]]
+    ninth, tenth = (
+        cursor.buffer[position + 8].astype(np.uint64),
+        cursor.buffer[position + 9].astype(np.uint64),
+    )
     ten = ninth >= 0x80
     value[longer] |= (ninth & np.uint64(0x7F)) << np.uint64(56)
     value[longer] |= np.where(ten, (tenth & _ONE) << np.uint64(63), np.uint64(0))

@@ -1,4 +1,4 @@
-"""The decoder of a topic: Confluent-framed Avro to columns, any mix of known schema ids in one range."""
+"""The decoder of topics of Avro in Confluent wire format: ranges to columns, with any mix of schema ids."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _Part = tuple[Rows, Mapping[str, Column]]
 
 @dataclass(frozen=True)
 class _Writer:
-    """How records of one writer schema are read."""
+    """The programs that read records of one writer schema."""
 
     program: Program | None  # None: the reference decoder alone
     rows: RowProgram | None
@@ -36,7 +36,7 @@ class _Writer:
     defaults: Mapping[str, Column]  # of one row: needed fields this writer does not have
 
     def decode_one(self, payload: bytes) -> dict[str, Any]:
-        """Values by needed field, None for null, strings as bytes.
+        """Return values by needed field: None for null, strings as bytes.
 
         Raises
         ------
@@ -52,33 +52,33 @@ class _Writer:
 
     @cached_property
     def absent(self) -> dict[str, Any]:
-        """What `defaults` says, as values of a record."""
+        """Return the values of fields that are not in the writer schema."""
         return {name: c.values[0].item() if c.valid[0] else None for name, c in self.defaults.items()}
 
 
 class AvroDecoder:
     """Decodes ranges of a topic into columns.
 
-    A record is decoded with the writer schema its header names, resolved to the reader schema as fastavro
-    resolves it. Logical types stay raw integers, but for decimals, which become doubles. All but recursive
-    schemas and those with arrays in arrays are decoded a column at a time, the rest a record at a time by
-    fastavro, as are records that are not sound at first sight.
+    A record is decoded with the writer schema that its header names, resolved to the reader schema by the
+    rules of fastavro. Logical types remain raw integers; decimals become doubles. Recursive schemas, schemas
+    with arrays in arrays, and doubtful records are decoded record by record by fastavro, all others column by
+    column.
 
     Parameters
     ----------
     reader_schema
-        Avro schema in JSON that the records are read as.
+        Avro schema in JSON that records are read as.
     writer_schemas
-        Confluent schema id to Avro schema in JSON.
+        Avro schemas in JSON by Confluent schema id.
     fields
-        Fields of the reader schema that become columns; all others are skipped, not built.
+        Fields of the reader schema that become columns; all others are skipped.
     few
-        Up to so many payloads are read one at a time.
+        Up to so many payloads are decoded record by record.
 
     Raises
     ------
     SchemaError
-        Names what is wrong (schema, field, type) and the remedy.
+        When a schema or a field cannot be used; names the remedy.
     """
 
     def __init__(
@@ -97,24 +97,24 @@ class AvroDecoder:
         return _writer(parse_record(text, f"writer schema {schema_id}"), self._reader, self._needed)
 
     def unknown_ids(self, payloads: Sequence[bytes | None]) -> list[int]:
-        """Ids in the headers of payloads that the decoder has no writer schema for, ascending."""
+        """Return the ids in headers of payloads that have no writer schema here, ascending."""
         heads = {payload[:HEADER_BYTES] for payload in payloads if payload}
         ids = {int.from_bytes(h[1:], "big") for h in heads if len(h) == HEADER_BYTES and h[0] == 0}
         return sorted(ids - self._writers.keys() - self._unreadable.keys())
 
     def add_writer(self, schema_id: int, text: str) -> None:
-        """Take up a writer schema. Records of one that cannot be resolved to the reader schema are errors."""
+        """Add a writer schema. Records are errors when it cannot be resolved to the reader schema."""
         try:
             self._writers[schema_id] = self._writer(schema_id, text)
         except SchemaError as error:
             self._unreadable[schema_id] = str(error)
 
     def explain_unknown(self, reasons: Mapping[int, str]) -> None:
-        """Say why these ids have no writer schema, until the next call: their records are errors."""
+        """Set the reasons why ids have no writer schema, until the next call: their records are errors."""
         self._unknown = dict(reasons)
 
     def field_kind(self, name: str) -> Kind:
-        """The kind of a column.
+        """Return the kind of a column.
 
         Raises
         ------
@@ -129,9 +129,9 @@ class AvroDecoder:
     def decode(self, payloads: Sequence[bytes | None]) -> Decoded:
         """Decode `n` payloads.
 
-        A payload that is None, malformed in any way, of an unknown schema id, or with a needed string that
-        a column cannot hold (over 1024 bytes, or ending in a NUL byte) is an error; the others are not
-        affected by it. Nothing is raised.
+        A payload is an error when it is None, is malformed, has an unknown schema id, or has a needed string
+        that a column cannot hold: over 1024 bytes, or with a NUL byte at the end. Others are not affected.
+        Nothing is raised.
         """
         n = len(payloads)
         if n <= self._few:
@@ -174,7 +174,7 @@ class AvroDecoder:
     def _by_schema(
         self, payloads: Sequence[bytes | None], joined: Joined, errors: dict[int, str]
     ) -> list[tuple[int, Rows]]:
-        """The rows of each known schema id; all others are put into `errors`."""
+        """Return the rows of each known schema id; all others go into `errors`."""
         head = joined.words[joined.starts]
         ids = ((head >> np.uint64(8)) & np.uint64(0xFFFF_FFFF)).astype("<u4").byteswap()
         framed = ((head & np.uint64(0xFF)) == 0) & (joined.ends - joined.starts >= HEADER_BYTES)
@@ -223,8 +223,8 @@ def _distinct(ids: NDArray[np.uint32]) -> list[int]:
 
 def _writer(writer: RecordSchema, reader: RecordSchema, needed: Sequence[Needed]) -> _Writer:
     matches = match_fields(writer, reader, needed)
-    found = {field.name for field in matches.values()}
-    defaults = {f.name: f.default for f in needed if f.name not in found and f.default is not None}
+    matched = {field.name for field in matches.values()}
+    defaults = {f.name: f.default for f in needed if f.name not in matched and f.default is not None}
     program = compile_program(writer, matches)
     rows = None if program is None else RowProgram(program)
     reference = ReferenceDecoder(writer, matches)
@@ -234,7 +234,7 @@ def _writer(writer: RecordSchema, reader: RecordSchema, needed: Sequence[Needed]
 def _one_by_one(
     writer: _Writer, payloads: Sequence[bytes | None], rows: Rows, errors: dict[int, str]
 ) -> _Part:
-    """Records decoded by the reference decoder; those it refuses are put into `errors`."""
+    """Decode records with the reference decoder; those it refuses go into `errors`."""
     records, sound = [], []
     for row in rows.tolist():
         try:

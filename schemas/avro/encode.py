@@ -1,4 +1,4 @@
-"""Writing records as producers do: Avro in Confluent wire format."""
+"""Encoding of records as Avro in Confluent wire format."""
 
 from __future__ import annotations
 
@@ -15,21 +15,27 @@ from headrace.schemas.errors import RecordError, SchemaError
 
 
 class ConfluentEncoder:
-    """Encodes records of one schema, which is parsed once.
+    """Encodes records of one schema.
 
-    Logical types are written by fastavro, so that a datetime may be given for a timestamp.
+    Values of logical types are taken as fastavro does: a timestamp may be a datetime.
 
     Parameters
     ----------
     schema
         Avro schema of a record, in JSON.
     schema_id
-        The id for the header, 0 to 2^32 - 1.
+        Id in the header, 0 to 2^32 - 1.
 
     Raises
     ------
     SchemaError
         When the schema is not that of a record, or the id does not fit the header.
+
+    Examples
+    --------
+    >>> schema = '{"type": "record", "name": "click", "fields": [{"name": "user", "type": "string"}]}'
+    >>> ConfluentEncoder(schema, 7).encode({"user": "ada"})
+    b'\\x00\\x00\\x00\\x00\\x07\\x06ada'
     """
 
     def __init__(self, schema: str, schema_id: int) -> None:
@@ -45,7 +51,7 @@ class ConfluentEncoder:
         ]
 
     def encode(self, record: Mapping[str, Any]) -> bytes:
-        """The record's bytes: a zero, the schema id in four bytes (big-endian), then Avro.
+        """Encode a record: a zero, the schema id in four bytes (big-endian), then Avro.
 
         Raises
         ------
@@ -71,17 +77,17 @@ class ConfluentEncoder:
     def _problem(self, record: Mapping[str, Any], error: Exception) -> str:
         try:
             validate(record, self._schema)
-        except ValidationError as found:
-            return "; ".join(map(str, found.errors))
+        except ValidationError as faults:
+            return "; ".join(map(str, faults.errors))
         return repr(error)
 
 
 def encode_confluent(schema: str, schema_id: int, record: Mapping[str, Any]) -> bytes:
-    """Encode one record; use `ConfluentEncoder` for more than one.
+    """Encode one record. `ConfluentEncoder` is faster for more than one.
 
     Raises
     ------
     SchemaError, RecordError
-        As `ConfluentEncoder` does.
+        See `ConfluentEncoder`.
     """
     return ConfluentEncoder(schema, schema_id).encode(record)

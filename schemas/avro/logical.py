@@ -1,4 +1,4 @@
-"""Logical types: what a number or some bytes stand for. Columns hold the raw number; a decimal is a double.
+"""Logical types. Columns have the raw numbers; a decimal is a double.
 
 Source: Avro 1.11 specification, "Logical Types".
 """
@@ -21,51 +21,51 @@ class Logical(NamedTuple):
 
 
 def logical_types(kind: Any) -> list[Logical]:
-    """The logical types of a type, alone or in the branches of a union."""
+    """Return the logical types of a type, or of the branches of a union."""
     if isinstance(kind, list):
-        return [found for branch in kind for found in logical_types(branch)]
+        return [logical for branch in kind for logical in logical_types(branch)]
     if not isinstance(kind, dict) or "logicalType" not in kind:
         return []
     return [Logical(str(kind["logicalType"]), int(kind.get("precision", 0)), int(kind.get("scale", 0)))]
 
 
 def every_logical_type(kind: Any, path: str = "") -> list[tuple[str, Logical]]:
-    """The logical types anywhere in a schema, each with where it stands."""
+    """Return all logical types in a schema, each with its path."""
     if isinstance(kind, list):
-        return [found for n, branch in enumerate(kind) for found in every_logical_type(branch, f"{path}{n}|")]
+        return [entry for n, branch in enumerate(kind) for entry in every_logical_type(branch, f"{path}{n}|")]
     if not isinstance(kind, dict):
         return []
     inside = [(key, kind[key]) for key in ("items", "values") if key in kind]
     inside += [(field["name"], field["type"]) for field in kind.get("fields", ())]
-    here = [(path, found) for found in logical_types(kind)]
-    return here + [found for name, inner in inside for found in every_logical_type(inner, f"{path}{name}.")]
+    here = [(path, logical) for logical in logical_types(kind)]
+    return here + [entry for name, inner in inside for entry in every_logical_type(inner, f"{path}{name}.")]
 
 
 def decimal_scale(logical: Logical | None, words: Iterable[str]) -> int | None:
-    """Digits behind the point, where the types named `words` make a decimal; else None.
+    """Return the digits behind the point, where the types named `words` are a decimal; else None.
 
-    The specification has a logical type that does not fit its type ignored.
+    By the specification, a logical type that does not fit its type is ignored.
     """
     fits = logical is not None and logical.name == "decimal" and set(words) <= {"null", "bytes", "fixed"}
     return logical.scale if logical is not None and fits else None
 
 
 def decimal_value(raw: bytes, scale: int) -> float:
-    """The double nearest to a decimal's big-endian two's complement.
+    """Return the double nearest to a decimal, which is a big-endian two's complement.
 
     Raises
     ------
     OverflowError
-        When there is none.
+        When there is no such double.
     """
     power: int = 10**scale
     return int.from_bytes(raw, "big", signed=True) / power  # true division of integers rounds once
 
 
 def same_meaning(wrote: Logical | None, wants: Logical | None) -> bool:
-    """Whether a raw value means to the reader what it meant to the writer.
+    """Whether a raw value has the same meaning for reader and writer.
 
-    A logical type on one side alone is a matter of documentation, save for a decimal that the reader wants.
+    A logical type on one side alone changes nothing, except for a decimal of the reader.
     """
     if wants is None or wrote == wants:
         return True

@@ -1,4 +1,4 @@
-"""A writer schema compiled to a program over columns: which field is read, which is skipped, and how."""
+"""Compilation of a writer schema to a program over columns: fields to read, and fields to skip."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from headrace.schemas.avro.types import (
 
 
 class BeyondColumns(Exception):
-    """A type the columnar path does not know; the whole schema is left to the reference decoder."""
+    """The schema has a type that cannot be read by columns; the reference decoder reads all its records."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """The fields of a record in the order written: readers with the column's name, skippers without."""
+    """The fields of a record, in the order written: readers with the name of a column, skippers without."""
 
     steps: tuple[tuple[str, Reader] | Skipper, ...]
 
     def run(self, cursor: Cursor) -> dict[str, Column]:
-        """Read every record from the cursor to its end; `cursor.doubtful` tells which to distrust."""
+        """Read every record from the cursor to its end. Records in `cursor.doubtful` are to be read again."""
         columns = {}
         for step in self.steps:
             if isinstance(step, tuple):
@@ -48,12 +48,12 @@ class Program:
                 columns[name] = reader.read(cursor)
             else:
                 step.skip(cursor)
-        cursor.doubtful |= cursor.at != cursor.end  # bytes behind the record
+        cursor.doubtful |= cursor.position != cursor.end  # bytes behind the record
         return columns
 
 
 def compile_program(writer: RecordSchema, matches: Mapping[str, Needed]) -> Program | None:
-    """The program for `writer`, or None when it has recursion or arrays in arrays."""
+    """Return the program for a writer schema; None when it is recursive or has arrays in arrays."""
     compiler = _Compiler(writer)
     try:
         steps = (
@@ -119,7 +119,10 @@ class _Compiler:
 
 
 def _scalar(kind: Type, wants: Type) -> Scalar:
-    """What is written as `kind` and read as `wants`; numbers are promoted when the column is made."""
+    """Return the type that reads values written as `kind`, for the reader's `wants`.
+
+    Numbers are promoted when the column is made.
+    """
     word = type_name(kind)
     if word == "boolean":
         return Boolean()

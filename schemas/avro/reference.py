@@ -1,4 +1,4 @@
-"""One record at a time by fastavro: the definition of what a record says, and the path for every schema."""
+"""Decoding record by record, by fastavro: the definition of the result, and the path for every schema."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class ReferenceDecoder:
     Parameters
     ----------
     writer
-        The schema the records were written with.
+        Schema the records were written with.
     matches
-        Name of a writer field to the needed field it is read as; all others are skipped.
+        Needed field by the writer field it is read from; other fields are skipped.
     """
 
     def __init__(self, writer: RecordSchema, matches: Mapping[str, Needed]) -> None:
@@ -33,7 +33,7 @@ class ReferenceDecoder:
         self._reader = fastavro.parse_schema(_projection(writer, matches))
 
     def decode(self, payload: bytes, start: int) -> dict[str, Any]:
-        """Values by needed field, None for null, strings as bytes, of the record from `start` on.
+        """Decode the record from `start` on: values by needed field, None for null, strings as bytes.
 
         Raises
         ------
@@ -60,7 +60,7 @@ def _value(value: Any, needed: Needed) -> Any:
 
 
 def _projection(writer: RecordSchema, matches: Mapping[str, Needed]) -> dict[str, Any]:
-    """A reader schema of the needed fields alone, under the writer's names."""
+    """Return a reader schema of the needed fields alone, under the writer's names."""
     defined: set[str] = set()
     fields = []
     for name, needed in matches.items():
@@ -70,7 +70,7 @@ def _projection(writer: RecordSchema, matches: Mapping[str, Needed]) -> dict[str
 
 
 def _define_once(branch: Type, defined: set[str]) -> Type:
-    """A definition where a name first occurs, the name after that."""
+    """Return a schema with each definition where its name first occurs, and the name after that."""
     if not isinstance(branch, dict):
         return branch
     if branch["name"] in defined:

@@ -1,4 +1,4 @@
-"""Matching a reader schema's needed fields to the fields of a writer schema, by the rules of fastavro.
+"""Resolution of a writer schema to the needed fields of a reader schema, by the rules of fastavro.
 
 Source: Avro 1.11 specification, "Schema Resolution".
 """
@@ -37,7 +37,7 @@ _PROMOTIONS = {
 
 @dataclass(frozen=True)
 class Needed:
-    """A field of the reader schema that becomes a column; `branches` are the types it may have."""
+    """A field of the reader schema that becomes a column; `branches` are its types."""
 
     name: str
     kind: Kind
@@ -48,17 +48,17 @@ class Needed:
 
     @property
     def scale(self) -> int | None:
-        """Digits behind the point where the field is a decimal."""
+        """Digits behind the point, where the field is a decimal."""
         return decimal_scale(self.logical, map(type_name, self.branches))
 
 
 def needed_fields(reader: RecordSchema, names: Sequence[str]) -> list[Needed]:
-    """The fields of `names`, in that order.
+    """Return the fields with some names, in that order.
 
     Raises
     ------
     SchemaError
-        When a field is not in the schema, or has a type that is no column.
+        When a field is not in the schema, or its type cannot be a column.
     """
     fields = reader.fields
     for name in names:
@@ -90,8 +90,8 @@ def _kind(reader: RecordSchema, name: str, branches: Sequence[Type]) -> Kind:
     words = [type_name(branch) for branch in branches]
     if decimal_scale(reader.logical.get(name), words) is not None:
         return "double"
-    found = {_KINDS.get(word) for word in words if word != "null"}
-    kind = found.pop() if len(found) == 1 else None
+    kinds = {_KINDS.get(word) for word in words if word != "null"}
+    kind = kinds.pop() if len(kinds) == 1 else None
     if kind is None:
         raise SchemaError(
             f"field '{name}' of {reader.label} is {' or '.join(words) or 'empty union'}, which is no column; "
@@ -125,13 +125,15 @@ def _default_value(value: Any, needed: Needed) -> Any:
 
 
 def match_fields(writer: RecordSchema, reader: RecordSchema, needed: Sequence[Needed]) -> dict[str, Needed]:
-    """Name of a writer field to the needed field it is read as; needed fields it lacks have a default.
+    """Match needed fields to the fields of a writer: return them by the name of the writer field.
+
+    A needed field that the writer lacks has a default.
 
     Raises
     ------
     SchemaError
-        When the records have different names, a field is missing without default, two fields of the writer
-        are one for the reader (or the reverse), or a field can never be read as the reader wants it.
+        When the records have different names, a field without default is missing, two fields of the writer
+        are one of the reader or the reverse, or the types of a field do not resolve.
     """
     if not _same_name(writer.definition, reader.definition):
         raise SchemaError(
@@ -154,17 +156,18 @@ def match_fields(writer: RecordSchema, reader: RecordSchema, needed: Sequence[Ne
 
 def _writer_field(writer: RecordSchema, reader: RecordSchema, field: Needed) -> str | None:
     names = [field.name, *(alias for alias in field.aliases if alias not in reader.fields)]
-    found = [name for name in names if name in writer.fields]
-    if len(found) > 1:
+    written = [name for name in names if name in writer.fields]
+    if len(written) > 1:
         raise SchemaError(
-            f"fields {found} of {writer.label} are all field '{field.name}' of {reader.label}; drop an alias"
+            f"fields {written} of {writer.label} are all field '{field.name}' of {reader.label}; "
+            "drop an alias"
         )
-    if not found and field.default is None:
+    if not written and field.default is None:
         raise SchemaError(
             f"field '{field.name}' is not in {writer.label} and has no default; "
             f"give it a default in {reader.label}, or an alias ({name_hint(field.name, writer.fields)})"
         )
-    return found[0] if found else None
+    return written[0] if written else None
 
 
 def _refuse_impossible(writer: RecordSchema, name: str, field: Needed) -> None:
@@ -186,7 +189,7 @@ def _refuse_impossible(writer: RecordSchema, name: str, field: Needed) -> None:
 
 
 def match(wrote: Type, branches: Sequence[Type]) -> Type | None:
-    """The first of the reader's branches that a value written as `wrote` (a definition) is read as."""
+    """Return the first branch of the reader that a value written as `wrote`, a definition, is read as."""
     return next((branch for branch in branches if _matches(wrote, branch)), None)
 
 

@@ -1,7 +1,7 @@
-"""Few records, one at a time: below some dozens of them, the calls of numpy cost more than they save.
+"""Decoding record by record, for few records: below some dozens, calls of numpy cost more than they save.
 
-A row program follows the steps of a columnar one. What is not sound at first sight raises `Doubtful`, and the
-reference decoder has the last word on it, as there.
+A row program has the steps of a columnar one. A record that is not sound raises `Doubtful`, and the reference
+decoder decides about it, as there.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from headrace.schemas.avro.types import (
     Unreadable,
 )
 
-# Takes a payload and a position in it; gives the value there, None for null, and the position behind it.
+# Takes a payload and a position in it; returns the value there, None for null, and the position behind it.
 Read = Callable[[bytes, int], tuple[Any, int]]
 
 
@@ -41,7 +41,7 @@ class Doubtful(ValueError):
 
 
 class RowProgram:
-    """Reads one record; strings as bytes, None for null."""
+    """Reads one record: None for null, strings as bytes."""
 
     def __init__(self, program: Program) -> None:
         self._steps = [
@@ -49,66 +49,66 @@ class RowProgram:
             for step in program.steps
         ]
 
-    def run(self, payload: bytes, at: int) -> dict[str, Any]:
-        """Values by needed field of the record from `at` to the end.
+    def run(self, payload: bytes, position: int) -> dict[str, Any]:
+        """Read the record from `position` to the end: values by needed field.
 
         Raises
         ------
         Doubtful
-            When the record is not sound at first sight.
+            When the record is not sound.
         """
         record = {}
         try:
             for name, read in self._steps:
-                value, at = read(payload, at)
+                value, position = read(payload, position)
                 if name is not None:
                     record[name] = value
         except (IndexError, struct.error, UnicodeDecodeError) as error:
             raise Doubtful from error
-        if at != len(payload):
+        if position != len(payload):
             raise Doubtful
         return record
 
 
-def _long(payload: bytes, at: int) -> tuple[int, int]:
-    """A zigzag varint of at most ten bytes and 64 bits."""
-    byte = payload[at]
+def _long(payload: bytes, position: int) -> tuple[int, int]:
+    """Read a zigzag varint of at most ten bytes and 64 bits."""
+    byte = payload[position]
     value, shift = byte & 0x7F, 7
-    at += 1
+    position += 1
     while byte > 0x7F:
         if shift > 63:
             raise Doubtful
-        byte = payload[at]
+        byte = payload[position]
         value |= (byte & 0x7F) << shift
         shift += 7
-        at += 1
+        position += 1
     if value >> 64:
         raise Doubtful
-    return (value >> 1) ^ -(value & 1), at
+    return (value >> 1) ^ -(value & 1), position
 
 
-def _int(payload: bytes, at: int) -> tuple[int, int]:
-    value, at = _long(payload, at)
+def _int(payload: bytes, position: int) -> tuple[int, int]:
+    value, position = _long(payload, position)
     if not -(1 << 31) <= value < 1 << 31:
         raise Doubtful
-    return value, at
+    return value, position
 
 
-def _boolean(payload: bytes, at: int) -> tuple[bool, int]:
-    if payload[at] > 1:
+def _boolean(payload: bytes, position: int) -> tuple[bool, int]:
+    if payload[position] > 1:
         raise Doubtful
-    return payload[at] == 1, at + 1
+    return payload[position] == 1, position + 1
 
 
-def _end(payload: bytes, at: int, size: int) -> int:
-    """The position behind `size` bytes."""
-    if not 0 <= size <= len(payload) - at:
+def _end(payload: bytes, position: int, size: int) -> int:
+    """Return the position behind `size` bytes."""
+    if not 0 <= size <= len(payload) - position:
         raise Doubtful
-    return at + size
+    return position + size
 
 
 def _fitting(text: bytes) -> bytes:
-    """A text that a column can hold."""
+    """Return a text, if a column can hold it."""
     if len(text) > MAX_STRING or text[-1:] == b"\0":
         raise Doubtful
     return text
@@ -118,7 +118,10 @@ def _reader(step: Reader) -> Read:
     if isinstance(step, Text):
         return _text(step.utf8)
     if isinstance(step, Fixed):
-        return lambda payload, at: (_fitting(payload[at : at + step.size]), _end(payload, at, step.size))
+        return lambda payload, position: (
+            _fitting(payload[position : position + step.size]),
+            _end(payload, position, step.size),
+        )
     if isinstance(step, Decimal):
         return _decimal(step)
     if isinstance(step, Enum):
@@ -136,7 +139,7 @@ def _skipper(step: Skipper) -> Read:
     if isinstance(step, Text):
         return _skip_text
     if isinstance(step, Fixed):
-        return lambda payload, at: (None, _end(payload, at, step.size))
+        return lambda payload, position: (None, _end(payload, position, step.size))
     if isinstance(step, Enum):
         return _union([_nothing] * len(step.known))
     if isinstance(step, SkippedUnion):
@@ -157,26 +160,26 @@ def _number(step: Reader | Skipper) -> Read:
     return _floating(struct.Struct("<d" if step.size == 8 else "<f"))
 
 
-def _nothing(payload: bytes, at: int) -> tuple[Any, int]:
-    return None, at
+def _nothing(payload: bytes, position: int) -> tuple[Any, int]:
+    return None, position
 
 
-def _refuse(payload: bytes, at: int) -> tuple[Any, int]:
+def _refuse(payload: bytes, position: int) -> tuple[Any, int]:
     raise Doubtful
 
 
 def _floating(number: struct.Struct) -> Read:
-    def read(payload: bytes, at: int) -> tuple[float, int]:
-        return number.unpack_from(payload, at)[0], at + number.size
+    def read(payload: bytes, position: int) -> tuple[float, int]:
+        return number.unpack_from(payload, position)[0], position + number.size
 
     return read
 
 
 def _text(utf8: bool) -> Read:
-    def read(payload: bytes, at: int) -> tuple[bytes, int]:
-        size, at = _long(payload, at)
-        end = _end(payload, at, size)
-        text = _fitting(payload[at:end])
+    def read(payload: bytes, position: int) -> tuple[bytes, int]:
+        size, position = _long(payload, position)
+        end = _end(payload, position, size)
+        text = _fitting(payload[position:end])
         if utf8 and not text.isascii():
             text.decode()
         return text, end
@@ -185,61 +188,61 @@ def _text(utf8: bool) -> Read:
 
 
 def _decimal(step: Decimal) -> Read:
-    def read(payload: bytes, at: int) -> tuple[float, int]:
-        size, at = _long(payload, at) if step.size is None else (step.size, at)
-        end = _end(payload, at, size)
+    def read(payload: bytes, position: int) -> tuple[float, int]:
+        size, position = _long(payload, position) if step.size is None else (step.size, position)
+        end = _end(payload, position, size)
         if size > 8:
             raise Doubtful
-        return decimal_value(payload[at:end], step.scale), end
+        return decimal_value(payload[position:end], step.scale), end
 
     return read
 
 
-def _skip_text(payload: bytes, at: int) -> tuple[None, int]:
-    size, at = _long(payload, at)
-    return None, _end(payload, at, size)
+def _skip_text(payload: bytes, position: int) -> tuple[None, int]:
+    size, position = _long(payload, position)
+    return None, _end(payload, position, size)
 
 
 def _enum(enum: Enum) -> Read:
     symbols, known = enum.symbols.tolist(), enum.known.tolist()
 
-    def read(payload: bytes, at: int) -> tuple[bytes, int]:
-        index, at = _long(payload, at)
+    def read(payload: bytes, position: int) -> tuple[bytes, int]:
+        index, position = _long(payload, position)
         if index < 0 or not known[index]:
             raise Doubtful
-        return symbols[index], at
+        return symbols[index], position
 
     return read
 
 
 def _union(branches: list[Read]) -> Read:
-    def read(payload: bytes, at: int) -> tuple[Any, int]:
-        index, at = _long(payload, at)
+    def read(payload: bytes, position: int) -> tuple[Any, int]:
+        index, position = _long(payload, position)
         if index < 0:
             raise Doubtful
-        return branches[index](payload, at)
+        return branches[index](payload, position)
 
     return read
 
 
 def _record(fields: list[Read]) -> Read:
-    def read(payload: bytes, at: int) -> tuple[None, int]:
+    def read(payload: bytes, position: int) -> tuple[None, int]:
         for field in fields:
-            _, at = field(payload, at)
-        return None, at
+            _, position = field(payload, position)
+        return None, position
 
     return read
 
 
 def _items(item: Read) -> Read:
-    def read(payload: bytes, at: int) -> tuple[None, int]:
+    def read(payload: bytes, position: int) -> tuple[None, int]:
         while True:
-            count, at = _long(payload, at)
+            count, position = _long(payload, position)
             if count == 0:
-                return None, at
+                return None, position
             if not 0 < count <= MAX_ITEMS:
                 raise Doubtful
             for _ in range(count):
-                _, at = item(payload, at)
+                _, position = item(payload, position)
 
     return read

@@ -1,4 +1,4 @@
-"""Reading Avro schemas: a record's definition without logical types, and an id for it."""
+"""Parsed Avro schemas: the definition of a record without logical types, and an id for it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,16 @@ Type = Any  # a primitive's or definition's name, a definition (dict), or a unio
 class RecordSchema:
     """A parsed record schema.
 
-    `definition` has full names and no logical types, so that readers give raw integers and bytes. `named`
-    maps full names to definitions. `label` is what error messages call the schema. `logical` has the logical
-    type of each field that has one.
+    Attributes
+    ----------
+    label
+        Name of the schema in errors.
+    definition
+        The schema with full names and without logical types: readers return raw integers and bytes.
+    named
+        Definitions by full name.
+    logical
+        Logical type of each field that has one.
     """
 
     label: str
@@ -42,16 +49,16 @@ class RecordSchema:
         return {field["name"]: field for field in self.definition["fields"]}
 
     def branches(self, kind: Type) -> list[Type]:
-        """The branches of a union (one for any other type), names replaced by their definitions."""
+        """Return the branches of a union, one for any other type, with definitions in place of names."""
         return [self.lookup(branch) for branch in (kind if isinstance(kind, list) else [kind])]
 
     def lookup(self, kind: Type) -> Type:
-        """The definition behind a name; anything else as it is."""
+        """Return the definition of a name; any other type as it is."""
         return self.named[kind] if isinstance(kind, str) and kind not in PRIMITIVES else kind
 
 
 def type_name(kind: Type) -> str:
-    """``long``, ``enum``, ``union``: the Avro word for a type."""
+    """Return Avro's word for a type: ``long``, ``enum``, ``union``."""
     if isinstance(kind, list):
         return "union"
     return str(kind["type"] if isinstance(kind, dict) else kind)
@@ -63,7 +70,7 @@ def parse_record(text: str, label: str) -> RecordSchema:
     Raises
     ------
     SchemaError
-        When the text is no JSON, no valid Avro schema, or not a record with fields of distinct names.
+        When the text is not JSON, not a valid Avro schema, or not a record with fields of distinct names.
     """
     parsed = parse(text, label)
     if not isinstance(parsed, dict) or parsed["type"] != "record":
@@ -75,14 +82,15 @@ def parse_record(text: str, label: str) -> RecordSchema:
         if names.count(name) > 1:
             raise SchemaError(f"{label} has two fields '{name}'; rename one of them")
     logical = {
-        field["name"]: found[0] for field in parsed["fields"] if (found := logical_types(field["type"]))
+        field["name"]: logical[0] for field in parsed["fields"] if (logical := logical_types(field["type"]))
     }
     return RecordSchema(label, definition, named, logical)
 
 
 def schema_fingerprint(schema: str) -> int:
-    """An id for a schema that is in no registry: 31 bits of SHA-256 of its parsing canonical form and its
-    logical types.
+    """Return an id for a schema that is in no registry.
+
+    These are 31 bits of the SHA-256 of its parsing canonical form and its logical types.
 
     The canonical form (Avro 1.11 specification, "Parsing Canonical Form") leaves out documentation,
     defaults and aliases: schemas that differ in those alone write the same records and have the same id.
@@ -113,7 +121,7 @@ def _problem(error: ValueError) -> str:
 
 
 def _plain(kind: Type, named: dict[str, Any]) -> Type:
-    """A copy without logical types, `{"type": "long"}` written as ``long``, names collected in `named`."""
+    """Copy a schema without logical types, `{"type": "long"}` as ``long``; names are collected in `named`."""
     if isinstance(kind, list):
         return [_plain(branch, named) for branch in kind]
     if not isinstance(kind, dict):

@@ -1,4 +1,4 @@
-"""Avro types over many records at once: `read` gives a column, `skip` only moves on."""
+"""Avro types over many records at once: `read` returns a column, `skip` only advances."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Reader(Protocol):
     """A type of a needed field."""
 
     def read(self, cursor: Cursor) -> Column:
-        """The values at the cursor, shape (k,); anything at all where the record is doubtful."""
+        """Read the values at the cursor, shape (k,); a doubtful record has any value."""
 
 
 class Skipper(Protocol):
     """A type of any field."""
 
     def skip(self, cursor: Cursor) -> None:
-        """Check what is at the cursor, and move on."""
+        """Check the value at the cursor, and advance."""
 
 
 def _column(values: NDArray[Any]) -> Column:
@@ -89,14 +89,14 @@ class Floating:
 
 @dataclass(frozen=True)
 class Text:
-    """Strings and bytes; `utf8` where the reader or the writer calls them a string."""
+    """Strings and bytes; `utf8` where the type of the reader or the writer is a string."""
 
     utf8: bool
 
     def read(self, cursor: Cursor) -> Column:
         declared = read_long(cursor)
-        at = cursor.at.copy()
-        return _column(gather_text(cursor, at, cursor.advance_checked(declared), self.utf8))
+        position = cursor.position.copy()
+        return _column(gather_text(cursor, position, cursor.advance_checked(declared), self.utf8))
 
     def skip(self, cursor: Cursor) -> None:
         cursor.advance_checked(read_long(cursor))
@@ -107,9 +107,9 @@ class Fixed:
     size: int
 
     def read(self, cursor: Cursor) -> Column:
-        at = cursor.at.copy()
+        position = cursor.position.copy()
         size = cursor.advance_checked(np.full(len(cursor), self.size, np.int64))
-        return _column(gather_text(cursor, at, size, utf8=False))
+        return _column(gather_text(cursor, position, size, utf8=False))
 
     def skip(self, cursor: Cursor) -> None:
         cursor.advance_checked(np.full(len(cursor), self.size, np.int64))
@@ -117,9 +117,9 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Decimal:
-    """A decimal as the nearest double. `size` is that of a fixed, None for bytes.
+    """A decimal as the nearest double. `size` is the size of a fixed, None for bytes.
 
-    One of more than 8 bytes or 53 bits is doubtful: it takes more than a division of doubles to round it.
+    A decimal of more than 8 bytes or 53 bits is doubtful: a division of doubles would not round it rightly.
     """
 
     size: int | None
@@ -127,18 +127,20 @@ class Decimal:
 
     def read(self, cursor: Cursor) -> Column:
         declared = read_long(cursor) if self.size is None else np.full(len(cursor), self.size, np.int64)
-        at = cursor.at.copy()
+        position = cursor.position.copy()
         length = cursor.advance_checked(declared)
         bits = np.uint64(8) * (np.uint64(8) - np.minimum(length, 8).astype(np.uint64))
         # Of no bytes at all, the shift by 64 is not defined; they are a zero.
         bits = np.where(length > 0, bits, 0)
-        unscaled = np.where(length > 0, cursor.words[at].byteswap().view(np.int64) >> bits.view(np.int64), 0)
+        unscaled = np.where(
+            length > 0, cursor.words[position].byteswap().view(np.int64) >> bits.view(np.int64), 0
+        )
         cursor.doubtful |= (length > 8) | (np.abs(unscaled) > _EXACT) | (self.scale > _EXACT_SCALE)
         return _column(unscaled / 10.0 ** min(self.scale, _EXACT_SCALE))
 
 
 class Enum:
-    """Symbols as the reader names them, None for one it does not know."""
+    """An enum, with the reader's symbol for each of the writer's; None where there is none."""
 
     def __init__(self, symbols: Sequence[str | None]) -> None:
         self.symbols = np.array([(symbol or "").encode() for symbol in symbols] or [b""])
@@ -167,7 +169,7 @@ Scalar = Boolean | Integer | Floating | Text | Fixed | Enum
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A branch of a union that the reader schema does not take: the record is doubtful."""
+    """A branch of a union that does not resolve to the reader schema: the record is doubtful."""
 
     kind: Kind
     branch: Skipper
@@ -208,7 +210,7 @@ class SkippedUnion:
 
 @dataclass(frozen=True)
 class SkippedRecord:
-    """A nested record; null is the one without fields."""
+    """A nested record; null is one without fields."""
 
     fields: tuple[Skipper, ...]
 
@@ -244,7 +246,7 @@ class SkippedItems:
 
 
 def _block(cursor: Cursor, rows: Rows) -> NDArray[np.int64]:
-    """The count of items that begins each block, 0 behind the last."""
+    """Read the number of items at the beginning of each block; 0 behind the last."""
     part = cursor.take(rows)
     count = read_long(part)
     wrong = count.view(np.uint64) > np.uint64(MAX_ITEMS)
@@ -256,7 +258,7 @@ def _block(cursor: Cursor, rows: Rows) -> NDArray[np.int64]:
 
 
 def _branches(cursor: Cursor, count: int) -> list[tuple[int, Rows | None]]:
-    """Number of each branch of a union that occurs, and its records: None where it is all of them."""
+    """Return the number of each branch of a union that occurs, with its records; None: all of them."""
     index = read_long(cursor)
     wrong = index.view(np.uint64) >= np.uint64(count)
     if wrong.any():

@@ -1,4 +1,4 @@
-"""Parsed JSON values of one field to a column; what does not fit one is marked doubtful."""
+"""Columns of parsed JSON values; a value that does not fit a column is doubtful."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Read = Callable[[JsonField, list[Any], Mask], Column]
 
 
 def _nulls(values: list[Any], zero: Any) -> Mask:
-    """Which values are not null; the others are overwritten with `zero`."""
+    """Return which values are not null, and overwrite nulls with `zero`."""
     valid = np.ones(len(values), np.bool_)
     if None in values:
         nulls = [row for row, value in enumerate(values) if value is None]
@@ -60,7 +60,7 @@ def _floats(field: JsonField, values: list[Any], doubtful: Mask) -> Column:
 
 
 def _texts(field: JsonField, values: list[Any], doubtful: Mask) -> Column:
-    """Of all values joined, NUL between them, only the ends need be looked for."""
+    """Read texts. All values are joined with NUL between them, so that only the ends need to be searched."""
     valid = _nulls(values, "")
     joined = join([("\0".join(values) + "\0").encode()])
     ends = np.flatnonzero(joined.buffer[: joined.ends[0]] == 0)
@@ -75,9 +75,9 @@ def _texts(field: JsonField, values: list[Any], doubtful: Mask) -> Column:
 
 def _texts_with_nul(values: Sequence[str], valid: Mask, doubtful: Mask) -> Column:
     raw = [value.encode() for value in values]
-    unfit = np.array([text.endswith(b"\0") or len(text) > MAX_STRING for text in raw], np.bool_)
-    np.logical_or(doubtful, unfit, out=doubtful)
-    kept = [b"" if wrong else text for text, wrong in zip(raw, unfit.tolist(), strict=True)]
+    unfitting = np.array([text.endswith(b"\0") or len(text) > MAX_STRING for text in raw], np.bool_)
+    np.logical_or(doubtful, unfitting, out=doubtful)
+    kept = [b"" if wrong else text for text, wrong in zip(raw, unfitting.tolist(), strict=True)]
     return Column(from_objects("string", kept).values, valid)
 
 

@@ -1,7 +1,7 @@
-"""JSON objects to columns: each parsed by itself, into a struct of the needed fields and no more.
+"""The decoder of topics of JSON objects: each is parsed by itself, into a struct of the needed fields.
 
-What the parser or a column refuses is doubtful: `RecordReader` has the last word on it. Records are never
-joined, so that what is open in one cannot close in the next.
+A record that the parser or a column refuses is doubtful: `RecordReader` decides about it. Records are never
+joined before they are parsed: an open bracket of one cannot be closed in the next.
 """
 
 from __future__ import annotations
@@ -35,23 +35,32 @@ _REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 class JsonDecoder:
     """Decodes ranges of a topic of JSON objects into columns, as `AvroDecoder` does for Avro.
 
-    A missing field is its default, else null where that is allowed. Fields that are not declared are passed
-    over; of a field that comes twice, the last counts. A whole number may be written 1.0; a timestamp may be
-    text with a zone, as RFC 3339 has it; nothing else is converted.
+    A missing field has its default, else null where the schema allows it. Fields that are not declared are
+    ignored; of a field that occurs twice, the last counts. A whole number may be written as 1.0, and a
+    timestamp as text with a zone (RFC 3339). Nothing else is converted.
 
     Parameters
     ----------
     schema
         Avro schema in JSON that declares the events.
     fields
-        Fields of it that become columns; all others are skipped, not built.
+        Fields that become columns; all others are skipped.
     few
-        Up to so many payloads are read one at a time: the calls of numpy cost more than they save.
+        Up to so many payloads are decoded record by record: calls of numpy would cost more than they save.
 
     Raises
     ------
     SchemaError
-        Names what is wrong (schema, field, type) and the remedy.
+        When the schema or a field cannot be used; names the remedy.
+
+    Examples
+    --------
+    >>> schema = '{"type": "record", "name": "click", "fields": [{"name": "price", "type": "long"}]}'
+    >>> decoded = JsonDecoder(schema, ["price"]).decode([b'{"price": 5}', b'{"price": "5"}'])
+    >>> decoded.columns["price"].values.tolist(), decoded.columns["price"].valid.tolist()
+    ([5, 0], [True, False])
+    >>> list(decoded.errors)
+    [1]
     """
 
     def __init__(self, schema: str, fields: Sequence[str], few: int = 24) -> None:
@@ -64,7 +73,7 @@ class JsonDecoder:
         ]
 
     def field_kind(self, name: str) -> Kind:
-        """The kind of a column.
+        """Return the kind of a column.
 
         Raises
         ------
@@ -77,7 +86,7 @@ class JsonDecoder:
         return kinds[name]
 
     def decode(self, payloads: Sequence[bytes | None]) -> Decoded:
-        """Decode `n` payloads. Nothing is raised; a payload in error does not affect the others."""
+        """Decode `n` payloads. A payload that cannot be decoded is an error; the others are not affected."""
         errors: dict[int, str] = {}
         if len(payloads) <= self._few:
             parts = [self._one_by_one(payloads, range(len(payloads)), errors)]
@@ -94,7 +103,7 @@ class JsonDecoder:
         return Decoded(columns, errors)
 
     def _by_column(self, payloads: Sequence[bytes | None]) -> _Part:
-        """The records that are sound at first sight."""
+        """Decode the records that are not doubtful."""
         records, rows = self._parse_all(payloads)
         doubtful = np.zeros(len(records), np.bool_)
         columns = {
@@ -106,7 +115,7 @@ class JsonDecoder:
         return rows[sound], {n: Column(c.values[sound], c.valid[sound]) for n, c in columns.items()}
 
     def _parse_all(self, payloads: Sequence[bytes | None]) -> tuple[list[Any], Rows]:
-        """Structs of the records that can be parsed, and their rows."""
+        """Parse records into structs; return those that can be parsed, with their rows."""
         if all(payloads):
             present = cast(Sequence[bytes], payloads)
             try:
@@ -139,7 +148,7 @@ class JsonDecoder:
 
 
 def _struct(fields: Sequence[JsonField]) -> type[msgspec.Struct]:
-    """The type the parser makes of a record: fields f0, f1, ... by the names they have in JSON."""
+    """Return the type that the parser makes of a record: fields f0, f1, … by their names in JSON."""
     declared: list[Any] = []
     for number, field in enumerate(fields):
         kind = _parsed_as(field)

@@ -1,4 +1,4 @@
-"""Writing events as JSON objects."""
+"""Encoding of events as JSON objects."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from headrace.schemas.errors import RecordError
 
 
 class JsonEncoder:
-    """Encodes records as compact JSON in UTF-8. A datetime becomes text in ISO 8601."""
+    """Encodes records as compact JSON in UTF-8. A datetime becomes text in ISO 8601.
+
+    Examples
+    --------
+    >>> JsonEncoder().encode({"user": "ada", "price": 5})
+    b'{"user":"ada","price":5}'
+    """
 
     def encode(self, record: Mapping[str, Any]) -> bytes:
-        """The record's bytes.
+        """Encode a record.
 
         Raises
         ------

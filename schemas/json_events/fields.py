@@ -1,4 +1,4 @@
-"""What a field of JSON events may be, as an Avro schema declares it, and the last word on each value."""
+"""Fields of JSON events, as an Avro schema declares them, and the rules for each value."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _SHOWN = 40
 class JsonField:
     """A field that becomes a column.
 
-    `unit` is that of a time, which may also be written as text. `default` stands for a field that is missing,
-    unless it is `required`; `symbol` for an unknown symbol of an enum.
+    `unit` is the unit of a time, which may also be written as text. `default` replaces a missing field,
+    unless the field is `required`; `symbol` replaces an unknown symbol of an enum.
     """
 
     name: str
@@ -48,12 +48,12 @@ class JsonField:
 
 
 def json_fields(schema: str, names: Sequence[str]) -> list[JsonField]:
-    """The fields of `names`, in that order.
+    """Return the fields with some names, in that order.
 
     Raises
     ------
     SchemaError
-        When a field is not in the schema, or has a type that JSON has no one form for.
+        When a field is not in the schema, or has a type without one form in JSON.
     """
     reader = parse_record(schema, "the event schema")
     return [_field(needed) for needed in needed_fields(reader, names)]
@@ -89,12 +89,12 @@ def _default(needed: Needed) -> Value:
 
 
 def read_value(field: JsonField, value: Any) -> Any:
-    """What a parsed JSON value is in a column: None for null, bytes for text.
+    """Return a parsed JSON value as the value of a column: None for null, text as bytes.
 
     Raises
     ------
     RecordError
-        Names the field, the value and what is declared.
+        When the value is not as declared; names field, value and type.
     """
     if value is None and field.nullable:
         return None

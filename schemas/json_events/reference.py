@@ -1,4 +1,4 @@
-"""One JSON record at a time: the definition of what a record says, and the last word on doubtful ones."""
+"""Decoding of JSON record by record: the definition of the result, and the path for doubtful records."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RecordReader:
     Parameters
     ----------
     fields
-        What is declared; other fields are passed over.
+        Declared fields; others are ignored.
     """
 
     def __init__(self, fields: Sequence[JsonField]) -> None:
@@ -33,12 +33,12 @@ class RecordReader:
         self._parse = msgspec.json.Decoder(msgspec.defstruct("Event", declared, rename=names)).decode
 
     def read(self, payload: bytes | None) -> dict[str, Any]:
-        """Values by field, None for null, text as bytes.
+        """Return values by field: None for null, text as bytes.
 
         Raises
         ------
         RecordError
-            When the record is no JSON object, or not as declared; names field and value.
+            When the record is not a JSON object, or not as declared; names field and value.
         """
         if payload is None:
             raise RecordError("no value; a record is a JSON object")
@@ -69,7 +69,7 @@ def _read(field: JsonField, value: Any) -> Any:
 def nested_too_deep(payload: bytes) -> bool:
     """Whether arrays and objects are nested deeper than `MAX_DEPTH`.
 
-    A parser's own limit depends on the stack it runs on; what becomes of a record must not.
+    A parser's own limit depends on its stack; the result for a record must not.
     """
     if len(payload) <= MAX_DEPTH or payload.count(b"[") + payload.count(b"{") <= MAX_DEPTH:
         return False
