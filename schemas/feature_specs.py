@@ -27,6 +27,8 @@ ColumnKind = Literal["long", "double", "boolean", "string"]
 
 
 class FieldSpec(Spec):
+    """Name and type of a join key, a feature or a field of a request."""
+
     name: str
     dtype: DeclaredType
 
@@ -199,8 +201,8 @@ class StreamViewSpec(Spec):
     @property
     def reads(self) -> frozenset[str]:
         """Fields of the events that the view needs: join keys, and those it aggregates or its udf takes."""
-        given = [column.name for column in self.udf.inputs] if self.udf else self.aggregated
-        return frozenset([*given, *(key.name for key in self.join_keys)])
+        values = [column.name for column in self.udf.inputs] if self.udf else self.aggregated
+        return frozenset([*values, *(key.name for key in self.join_keys)])
 
     @property
     def aggregated(self) -> frozenset[str]:
@@ -209,6 +211,7 @@ class StreamViewSpec(Spec):
 
     @property
     def features(self) -> tuple[FieldSpec, ...]:
+        """Names and types of the features, in the order of the aggregations."""
         return tuple(FieldSpec(name=a.feature, dtype=a.dtype) for a in self.aggregations)
 
 
@@ -223,6 +226,8 @@ class BatchViewSpec(Spec):
 
 
 class FeatureRef(Spec):
+    """A feature of a view, by name."""
+
     view: str
     feature: str
 
@@ -260,6 +265,8 @@ class OnDemandViewSpec(Spec):
 
 
 class FeatureServiceSpec(Spec):
+    """A feature service: features that are read together."""
+
     name: str
     features: tuple[FeatureRef, ...]
 

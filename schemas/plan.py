@@ -96,6 +96,7 @@ class Plan(Spec):
         return self.model_dump(mode="json", by_alias=True)
 
     def to_json(self) -> str:
+        """Return the plan as JSON, for `from_json`."""
         return json.dumps(self._persisted(), sort_keys=True, indent=1)
 
     @classmethod
@@ -125,16 +126,20 @@ class Plan(Spec):
         return next(matching, DescriptionSpec(kind=kind, name=name))
 
     def source(self, name: str) -> SourceSpec:
+        """Return the source of that name, or raise an `UnknownNameError`."""
         return _find("source", self.sources, name)
 
     def stream_view(self, name: str) -> StreamViewSpec:
+        """Return the stream feature view of that name, or raise an `UnknownNameError`."""
         return _find("stream feature view", self.stream_views, name)
 
     def view(self, name: str) -> StreamViewSpec | BatchViewSpec:
+        """Return the stream or batch feature view of that name, or raise an `UnknownNameError`."""
         views: tuple[StreamViewSpec | BatchViewSpec, ...] = (*self.stream_views, *self.batch_views)
         return _find("feature view", views, name)
 
     def on_demand_view(self, name: str) -> OnDemandViewSpec:
+        """Return the on-demand feature view of that name, or raise an `UnknownNameError`."""
         return _find("on demand feature view", self.on_demand_views, name)
 
     def stored(self, refs: Iterable[FeatureRef]) -> tuple[FeatureRef, ...]:
@@ -154,15 +159,19 @@ class Plan(Spec):
         return _find(f"feature of view '{ref.view}'", features, ref.feature).dtype
 
     def service(self, name: str) -> FeatureServiceSpec:
+        """Return the feature service of that name, or raise an `UnknownNameError`."""
         return _find("feature service", self.services, name)
 
     def learner(self, name: str) -> LearnerSpec:
+        """Return the learner of that name, or raise an `UnknownNameError`."""
         return _find("learner", self.learners, name)
 
     def router(self, name: str) -> RouterSpec:
+        """Return the router of that name, or raise an `UnknownNameError`."""
         return _find("router", self.routers, name)
 
     def views_of(self, source: str) -> tuple[StreamViewSpec, ...]:
+        """Return the stream feature views on a source."""
         return tuple(v for v in self.stream_views if v.source == source)
 
     def is_direct(self, view: StreamViewSpec) -> bool:
@@ -180,8 +189,11 @@ class Plan(Spec):
         return tuple(seen)
 
     def logged_features(self, router: RouterSpec) -> tuple[FeatureRef, ...]:
-        """What the router reads and logs: the features of its arms, then what their on-demand views are
-        computed of, without lists and other values that a prediction cannot hold."""
+        """Return the features that the router reads and logs.
+
+        These are the features of its arms, then the inputs of their on-demand views, without lists and other
+        values that a prediction cannot hold.
+        """
         refs = self.router_features(router)
         inputs = (ref for ref in self.stored(refs) if self.dtype_of(ref) in LOGGED_TYPES)
         return tuple(dict.fromkeys((*refs, *inputs)))

@@ -12,9 +12,17 @@ from headrace.schemas.spec import Spec
 class LearnerSpec(Spec):
     """A learner.
 
-    `definition` is the hash of its model's class paths and parameters. `service` is the feature service that
-    it
-    reads, `request` are the fields of the request that it reads besides."""
+    Attributes
+    ----------
+    service
+        Feature service that it reads; None: it reads fields of the request alone.
+    request
+        Fields of the request that it reads.
+    target
+        Name of the label.
+    definition
+        Hash of its model's class paths and parameters.
+    """
 
     name: str
     service: str | None
@@ -26,7 +34,16 @@ class LearnerSpec(Spec):
 class OutcomeSpec(Spec):
     """The source of labels: a field of each record of `source`, for the prediction with the same natural key.
 
-    Without a source, outcomes come over HTTP alone."""
+    A router without one has its outcomes over HTTP alone.
+
+    Attributes
+    ----------
+    key_field, label_field
+        Fields of the natural key and of the label.
+    id_field
+        Field that identifies an outcome, so that one that is sent twice counts once; None: its place in the
+        topic.
+    """
 
     source: str
     key_field: str
@@ -35,6 +52,8 @@ class OutcomeSpec(Spec):
 
 
 class PolicySpec(Spec):
+    """The policy of a router."""
+
     kind: Literal["thompson", "fixed", "epsilon_greedy"] = "thompson"
     posterior: Literal["beta", "normal"] = "beta"
     discount: float = 1.0  # per refresh, in (0, 1]
@@ -44,6 +63,8 @@ class PolicySpec(Spec):
 
 
 class RouterSpec(Spec):
+    """A router: arms, the policy that chooses among them, and the source of labels."""
+
     name: str
     arms: tuple[str, ...]
     champion: str

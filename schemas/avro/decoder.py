@@ -217,8 +217,8 @@ class AvroDecoder:
 
 
 def _distinct(ids: NDArray[np.uint32]) -> list[int]:
-    one = ids.size > 0 and (ids == ids[0]).all()
-    return [int(schema_id) for schema_id in (ids[:1] if one else np.unique(ids))]
+    uniform = ids.size > 0 and (ids == ids[0]).all()
+    return [int(schema_id) for schema_id in (ids[:1] if uniform else np.unique(ids))]
 
 
 def _writer(writer: RecordSchema, reader: RecordSchema, needed: Sequence[Needed]) -> _Writer:

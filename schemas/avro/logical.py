@@ -37,8 +37,8 @@ def every_logical_type(kind: Any, path: str = "") -> list[tuple[str, Logical]]:
         return []
     inside = [(key, kind[key]) for key in ("items", "values") if key in kind]
     inside += [(field["name"], field["type"]) for field in kind.get("fields", ())]
-    here = [(path, logical) for logical in logical_types(kind)]
-    return here + [entry for name, inner in inside for entry in every_logical_type(inner, f"{path}{name}.")]
+    own = [(path, logical) for logical in logical_types(kind)]
+    return own + [entry for name, inner in inside for entry in every_logical_type(inner, f"{path}{name}.")]
 
 
 def decimal_scale(logical: Logical | None, words: Iterable[str]) -> int | None:

@@ -38,6 +38,8 @@ def _column(values: NDArray[Any]) -> Column:
 
 @dataclass(frozen=True)
 class Null:
+    """A null."""
+
     kind: Kind
 
     def read(self, cursor: Cursor) -> Column:
@@ -45,6 +47,8 @@ class Null:
 
 
 class Boolean:
+    """A boolean."""
+
     def read(self, cursor: Cursor) -> Column:
         byte = read_byte(cursor)
         wrong = byte > 1
@@ -58,6 +62,8 @@ class Boolean:
 
 @dataclass(frozen=True)
 class Integer:
+    """An int or a long."""
+
     bits: int
 
     def read(self, cursor: Cursor) -> Column:
@@ -74,6 +80,8 @@ class Integer:
 
 @dataclass(frozen=True)
 class Floating:
+    """A float or a double."""
+
     size: int
 
     def read(self, cursor: Cursor) -> Column:
@@ -104,6 +112,8 @@ class Text:
 
 @dataclass(frozen=True)
 class Fixed:
+    """A fixed, as bytes."""
+
     size: int
 
     def read(self, cursor: Cursor) -> Column:
@@ -182,6 +192,8 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Union:
+    """A union of a needed field."""
+
     kind: Kind
     branches: tuple[Reader, ...]
 
@@ -198,6 +210,8 @@ class Union:
 
 @dataclass(frozen=True)
 class SkippedUnion:
+    """A union of a field that is skipped."""
+
     branches: tuple[Skipper, ...]
 
     def skip(self, cursor: Cursor) -> None:

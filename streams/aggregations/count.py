@@ -9,7 +9,7 @@ from headrace.streams.aggregations.aggregation import Aggregation, Reading, Valu
 
 
 class Count(Aggregation):
-    """How many values of the column are not null."""
+    """The number of values that are not null."""
 
     @staticmethod
     def types(kind: str) -> tuple[ValueType, ...]:

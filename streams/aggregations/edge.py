@@ -62,10 +62,10 @@ class Edge(Accumulator):
         event_tiles, order_tiles, value_tiles = map(tiles_of, (self.event_ms, self.order, self.value))
         held_ms, held_order = event_tiles[places], order_tiles[places]
         tied = (event_ms == held_ms) & self._further(order, held_order)
-        taken = (rows >= 0) & (self._further(event_ms, held_ms) | tied)
-        event_tiles[places] = np.where(taken, event_ms, held_ms)
-        order_tiles[places] = np.where(taken, order, held_order)
-        value_tiles[places] = np.where(taken, values, value_tiles[places])
+        nearer = (rows >= 0) & (self._further(event_ms, held_ms) | tied)
+        event_tiles[places] = np.where(nearer, event_ms, held_ms)
+        order_tiles[places] = np.where(nearer, order, held_order)
+        value_tiles[places] = np.where(nearer, values, value_tiles[places])
 
     def read(self, slots: Indices, inside: NDArray[np.bool_]) -> Sequence[NDArray[Any]]:
         event_ms = np.where(inside[..., None], self.event_ms[slots][:, None], self.never)

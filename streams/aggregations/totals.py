@@ -26,7 +26,8 @@ class Term(Protocol):
     """The addend of each row: a whole number of `limbs` limbs, the lowest first."""
 
     @property
-    def limbs(self) -> int: ...
+    def limbs(self) -> int:
+        """Number of limbs."""
 
     def of(self, column: Column) -> NDArray[np.int64]:
         """Return the limbs of each row, shape (limbs, n); 0 for nulls."""

@@ -39,7 +39,7 @@ class KeyTable:
 
     @property
     def size(self) -> int:
-        """How many slots there are, in use or free: the rows that arrays need."""
+        """Number of slots, in use or free: the rows that arrays need."""
         return len(self._keys)
 
     def slots_of_keys(self, keys: Sequence[Key]) -> NDArray[np.int64]:

@@ -37,7 +37,7 @@ class Lists:
 
     @cached_property
     def ends(self) -> NDArray[np.int64]:
-        """Where each list begins, and where the last one ends: int64, shape (n + 1,)."""
+        """Start of each list, and the end of the last one: int64, shape (n + 1,)."""
         return np.concatenate(([0], np.cumsum(self.lengths)))
 
     def __len__(self) -> int:

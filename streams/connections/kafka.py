@@ -1,4 +1,4 @@
-"""How Kafka is reached: the one configuration under every client."""
+"""The configuration that every client of Kafka has in common."""
 
 from __future__ import annotations
 

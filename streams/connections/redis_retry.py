@@ -1,4 +1,4 @@
-"""Which errors of Redis are temporary, and how long to pause before the next try.
+"""Errors of Redis that are temporary, and the pauses between tries.
 
 ========================================  =====================================================
 temporary                                 Redis …
@@ -86,11 +86,6 @@ class RedisRetries:
         Names what is written, for messages: ``online rows``.
     log
         Takes the messages.
-
-    Attributes
-    ----------
-    waiting
-        Whether the last try failed.
     """
 
     def __init__(self, what: str, log: logging.Logger) -> None:
@@ -99,6 +94,7 @@ class RedisRetries:
 
     @property
     def waiting(self) -> bool:
+        """Whether the last try failed."""
         return self._failures > 0
 
     def failed(self, error: Exception) -> float:

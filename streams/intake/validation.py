@@ -32,7 +32,7 @@ _NUMPY_TYPES = {"long": np.int64, "double": np.float64, "boolean": np.bool_, "st
 
 @dataclass
 class Counts:
-    """How many records of a partition were applied, late, dead, time marks, and lost; the sum is all records.
+    """Numbers of records of a partition that were applied, late, dead, time marks, and lost.
 
     Lost are those that the topic's retention has deleted before a worker read them.
     """

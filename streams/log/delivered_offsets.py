@@ -1,4 +1,4 @@
-"""Where the partitions of a topic end, by the delivery reports of a producer."""
+"""Ends of the partitions of a topic, by the delivery reports of a producer."""
 
 from __future__ import annotations
 

@@ -97,11 +97,11 @@ class Outbox(KafkaProducer):
     """
 
     def __init__(self, kafka: Kafka) -> None:
-        given = client_config(kafka)
+        properties = client_config(kafka)
         for name, value in ALWAYS.items():
-            if str(given.get(name, value)).lower() != str(value).lower():
+            if str(properties.get(name, value)).lower() != str(value).lower():
                 raise SettingsError(
-                    f"producer setting {name}={given[name]!r}: it is always {value!r}; leave it"
+                    f"producer setting {name}={properties[name]!r}: it is always {value!r}; leave it"
                 )
         try:
             super().__init__(kafka, _DEFAULTS)
