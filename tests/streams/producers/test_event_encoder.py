@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.schemas.avro import AvroDecoder, schema_fingerprint
+from headrace.schemas.avro.columns import Decoded
 from headrace.schemas.errors import RecordError, SchemaError
 from headrace.schemas.json_events.decoder import JsonDecoder
 from headrace.streams.producers.event_encoder import EventEncoder
@@ -178,7 +179,7 @@ def test_a_value_is_taken_exactly_when_its_type_is_declared(data, declared, give
 @pytest.mark.parametrize("module", ["event_producer", "async_event_producer"])
 def test_the_producers_import_no_heavy_package(module):
     program = (
-        f"import sys, streams.{module}; "
+        f"import sys, headrace.streams.{module}; "
         "heavy = {'feast', 'faust', 'pandas', 'pyarrow', 'river', 'scipy', 'redis'};"
         "print(sorted(heavy & {name.partition('.')[0] for name in sys.modules}))"
     )
@@ -189,12 +190,25 @@ def test_the_producers_import_no_heavy_package(module):
 
 
 READABLE = ["user", "at", "price", "items", "paid", "colour"]
+# A column cannot hold a text that ends in NUL; readers of both formats refuse it (the next test).
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map(lambda text: text.rstrip("\0"))
+
+
+def decoded(event: dict[str, object]) -> tuple[Decoded, Decoded]:
+    """An event as its readers have it, sent as Avro and as JSON."""
+    formats = [EventFormat("clicks", SCHEMA, "user", "at", format=name) for name in ("avro", "json")]
+    avro, text = (EventEncoder(one).encode(event) for one in formats)
+    assert (avro.key, avro.timestamp_ms) == (text.key, text.timestamp_ms)
+    return (
+        AvroDecoder(SCHEMA, {schema_fingerprint(SCHEMA): SCHEMA}, READABLE).decode([avro.value]),
+        JsonDecoder(SCHEMA, READABLE).decode([text.value]),
+    )
 
 
 @given(
     event=st.fixed_dictionaries(
         {
-            "user": st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+            "user": st.none() | TEXTS,
             "at": st.integers(1, 2**40) | st.datetimes(datetime(1970, 1, 2), timezones=st.just(UTC)),
             "price": st.floats(allow_nan=False, allow_infinity=False),
             "items": st.none() | st.integers(-(2**31), 2**31 - 1),
@@ -207,15 +221,19 @@ READABLE = ["user", "at", "price", "items", "paid", "colour"]
 def test_json_events_are_read_as_the_same_columns_as_avro(event):
     if isinstance(event["at"], datetime):
         event["at"] = event["at"].replace(microsecond=event["at"].microsecond // 1000 * 1000)
-    formats = [EventFormat("clicks", SCHEMA, "user", "at", format=name) for name in ("avro", "json")]
-    avro, text = (EventEncoder(one).encode(event) for one in formats)
-    assert (avro.key, avro.timestamp_ms) == (text.key, text.timestamp_ms)
-    expected = AvroDecoder(SCHEMA, {schema_fingerprint(SCHEMA): SCHEMA}, READABLE).decode([avro.value])
-    found = JsonDecoder(SCHEMA, READABLE).decode([text.value])
+    expected, found = decoded(event)
+    assert not expected.errors
     assert not found.errors
     for name in READABLE:
         one, other = expected.columns[name], found.columns[name]
         assert (one.values[0], one.valid[0]) == (other.values[0], other.valid[0])
+
+
+def test_a_text_that_ends_in_nul_is_refused_by_the_readers_of_both_formats():
+    for read in decoded(click(user="ada\0")):
+        assert read.errors.keys() == {0}
+        assert "field 'user'" in read.errors[0]
+        assert "ends in a NUL" in read.errors[0]
 
 
 def test_what_json_has_no_form_for_is_refused():
