@@ -11,6 +11,7 @@ import typer
 
 from headrace.deploy.cli.arguments import HERE, Project, epoch_ms
 from headrace.deploy.settings import Settings, load_settings
+from headrace.schemas.dead_letter import Kind
 
 if TYPE_CHECKING:
     from headrace.deploy.commands.dead_letters import Selection
@@ -20,10 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="List and replay the records that c
 Late = Annotated[bool, typer.Option("--late", help="The records that came too late instead.")]
 Topic = Annotated[str | None, typer.Option(help="Only of this topic.")]
 Partition = Annotated[int | None, typer.Option(min=0, help="Only of this partition.")]
-Kind = Annotated[
-    Literal["malformed", "invalid", "udf", "future", "late", "orphan", "overflow"] | None,
-    typer.Option(help="Only of this kind."),
-]
+OfKind = Annotated[Kind | None, typer.Option(help="Only of this kind.")]
 Since = Annotated[datetime | None, typer.Option(help="Refused at this time or later, UTC.")]
 Until = Annotated[datetime | None, typer.Option(help="Refused before this time, UTC.")]
 
@@ -34,7 +32,7 @@ def list_dead_letters(
     late: Late = False,
     topic: Topic = None,
     partition: Partition = None,
-    kind: Kind = None,
+    kind: OfKind = None,
     since: Since = None,
     until: Until = None,
     limit: Annotated[int, typer.Option(min=1, help="The first so many.")] = 100,
@@ -65,7 +63,7 @@ def replay(
     late: Late = False,
     topic: Topic = None,
     partition: Partition = None,
-    kind: Kind = None,
+    kind: OfKind = None,
     since: Since = None,
     until: Until = None,
     limit: Annotated[int | None, typer.Option(min=1, help="The first so many.")] = None,
@@ -109,7 +107,7 @@ def _dead_letter_topic(settings: Settings, late: bool) -> str:
 
 
 def _selection(
-    topic: str | None, partition: int | None, kind: str | None, since: datetime | None, until: datetime | None
+    topic: str | None, partition: int | None, kind: Kind | None, since: datetime | None, until: datetime | None
 ) -> Selection:
     from headrace.deploy.commands.dead_letters import Selection
 
