@@ -31,10 +31,10 @@ from datetime import timedelta
 from headrace.featurestore.compile.event_source import EventSource
 from headrace.featurestore.compile.expectations import EXPECT, compile_expectations
 from headrace.featurestore.compile.writer_schemas import check_json, compile_writer_schemas
+from headrace.schemas.event_times import DEFAULT_MAX_FUTURE_MS
 from headrace.schemas.feature_specs import SourceSpec, StreamViewSpec
 
 _DEFAULT_SHARDS = 4
-_DEFAULT_MAX_FUTURE_S = 60
 _TILE_WITHOUT_VIEWS_MS = 60_000  # judges lateness where no hop says how finely
 
 
@@ -60,7 +60,7 @@ def compile_source(source: EventSource, views: Sequence[StreamViewSpec]) -> Sour
         key_field=tags.get("key"),
         tile_ms=tile_ms,
         late_tiles=_late_tiles(source, tile_ms),
-        max_future_ms=1000 * definition.whole_number(tags, "max_future", _DEFAULT_MAX_FUTURE_S, 0),
+        max_future_ms=1000 * definition.whole_number(tags, "max_future", DEFAULT_MAX_FUTURE_MS // 1000, 0),
         partitions=partitions,
         shards=_shards(source, views, partitions),
         expectations=compile_expectations(definition, tags, source.columns, source.timestamp_field),

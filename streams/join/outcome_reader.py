@@ -21,6 +21,7 @@ from headrace.schemas.errors import SchemaError
 from headrace.schemas.event_decoder import event_decoder
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.marks import mark_time_ms
+from headrace.schemas.natural_keys import natural_key
 from headrace.schemas.records import Outcome
 from headrace.schemas.router_specs import OutcomeSpec
 from headrace.streams.log.records import LogRecord, LogRecords
@@ -157,5 +158,5 @@ class OutcomeReader:
 
 
 def _text(value: Any) -> str:
-    """The string a request would give for this value of a column."""
-    return value.decode() if isinstance(value, bytes) else str(value.item())
+    """Return the natural key of a value of a column; raises `RecordError`."""
+    return natural_key(value.decode() if isinstance(value, bytes) else value.item())
