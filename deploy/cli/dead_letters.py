@@ -107,7 +107,11 @@ def _dead_letter_topic(settings: Settings, late: bool) -> str:
 
 
 def _selection(
-    topic: str | None, partition: int | None, kind: Kind | None, since: datetime | None, until: datetime | None
+    topic: str | None,
+    partition: int | None,
+    kind: Kind | None,
+    since: datetime | None,
+    until: datetime | None,
 ) -> Selection:
     from headrace.deploy.commands.dead_letters import Selection
 
