@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Prediction, Value
 from headrace.schemas.router_specs import LearnerSpec
+
+GREATEST: Final = 3.4028234663852886e38  # of a float of 32 bits; its fourth power is finite in 64
 
 
 class Inputs:
@@ -28,7 +31,10 @@ class Inputs:
     def select(
         self, features: Mapping[str, Value], request: Mapping[str, Value], entities: Mapping[str, Value]
     ) -> dict[str, Value]:
-        """Return the model's dict: sorted by name, nulls left out.
+        """Return the model's dict: sorted by name, without nulls and numbers that no model survives.
+
+        A single infinity in a running mean, or a number whose square is none, makes a model answer NaN for
+        good. Numbers that are not finite, or beyond `GREATEST` either way, are left out as nulls are.
 
         Parameters
         ----------
@@ -40,7 +46,7 @@ class Inputs:
         x: dict[str, Value] = {}
         for name, served in self._names:
             value = features.get(name) if served else request.get(name, entities.get(name))
-            if value is not None:
+            if value is not None and (isinstance(value, str) or -GREATEST <= value <= GREATEST):
                 x[name] = value
         return x
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -25,6 +26,22 @@ _Model = TypeVar("_Model", bound=BaseModel)
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
+@dataclass(frozen=True)
+class Readiness:
+    """What a service needs, and what is wrong with it.
+
+    Attributes
+    ----------
+    parts
+        Each part that has to be there, by name, and whether it is.
+    faults
+        What is wrong although the service answers as well as it did before.
+    """
+
+    parts: Mapping[str, bool]
+    faults: Sequence[str] = ()
+
+
 class Endpoints:
     """Answers HTTP requests.
 
@@ -33,7 +50,7 @@ class Endpoints:
     routers
         By name.
     readiness
-        Each part that has to be there, by name, and whether it is.
+        Asked by ``/readyz``.
     metrics
         Counts requests, and is what ``/metrics`` shows.
     """
@@ -41,7 +58,7 @@ class Endpoints:
     def __init__(
         self,
         routers: Mapping[str, RouterService],
-        readiness: Callable[[], Awaitable[Mapping[str, bool]]],
+        readiness: Callable[[], Awaitable[Readiness]],
         metrics: ServiceMetrics,
     ) -> None:
         self._routers, self._readiness, self._metrics = routers, readiness, metrics
@@ -134,8 +151,9 @@ class Endpoints:
         return JSONResponse({"status": "alive"})
 
     async def _readyz(self, request: Request) -> Response:
-        parts = await self._readiness()
-        return JSONResponse(dict(parts), status_code=200 if all(parts.values()) else 503)
+        found = await self._readiness()
+        told = dict(found.parts) | ({"faults": list(found.faults)} if found.faults else {})
+        return JSONResponse(told, status_code=200 if all(found.parts.values()) else 503)
 
     async def _exposition(self, request: Request) -> Response:
         live = {name: router.models.live for name, router in self._routers.items()}

@@ -16,6 +16,7 @@ from headrace.learners.models.pointers import ModelPointer, ModelPointers
 from headrace.learners.models.store import ModelStore
 from headrace.learners.project import Project
 from headrace.learners.routing.epochs import initial_epoch
+from headrace.learners.routing.propensities import propensity_fault
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Epoch
@@ -65,7 +66,8 @@ class LiveModels:
     """Follows the pointers of one router.
 
     Until a learner has a published version of the plan's definition, an untrained model serves. While a
-    version cannot be loaded, the version before serves on, and loading is tried again every second.
+    version cannot be loaded, the version before serves on, and loading is tried again every second. An epoch
+    serves when its propensities are finite, not negative and sum to 1; else the last good one serves on.
 
     Parameters
     ----------
@@ -83,11 +85,15 @@ class LiveModels:
         Name of this process in the progress of the stage ``serve``.
     on_failure
         Called with an arm whose published version could not be loaded.
+    on_epoch_fault
+        Called once for each epoch that does not serve.
 
     Attributes
     ----------
     live
         Models and epoch that serve now.
+    epoch_fault
+        Why the epoch that Redis has does not serve; None when it serves.
     followed
         Set once Redis was read for the first time.
     """
@@ -101,13 +107,15 @@ class LiveModels:
         client: redis.Redis,
         replica: str,
         on_failure: Callable[[str], None] = lambda arm: None,
+        on_epoch_fault: Callable[[], None] = lambda: None,
     ) -> None:
         self._plan, self._router, self._project, self._store = plan, router, project, store
         self._pointers = ModelPointers(client, plan.project)
         self._progress, self._replica = ProgressStore(client, plan), replica
         topics = plan.topics.router(router.name)
         self._inputs = [(topics.examples, 0), *((topics.closings, n) for n in range(router.partitions))]
-        self._on_failure = on_failure
+        self._on_failure, self._on_epoch_fault = on_failure, on_epoch_fault
+        self.epoch_fault: str | None = None
         self._loaded: dict[str, ModelPointer] = {}
         self._failed: dict[str, tuple[str, float]] = {}  # version, and when it is tried again
         self._reported: tuple[list[int], float] = ([], 0.0)  # offsets, and when
@@ -135,12 +143,22 @@ class LiveModels:
         """Read pointers and epoch once, load new versions, swap, and report progress."""
         in_force = self._pointers.read(self._router)
         arms = tuple(self._refreshed(arm, in_force.pointers.get(arm.name)) for arm in self.live.arms)
-        epoch = in_force.epoch
-        if epoch is None or set(epoch.propensities) != set(self._router.arms):
-            epoch = initial_epoch(self._router, self._plan.hash)
-        self.live = Live(arms, epoch)
+        self.live = Live(arms, self._judged(in_force.epoch))
         self._report([min(arm.offset for arm in arms), *in_force.closings])
         self.followed.set()
+
+    def _judged(self, epoch: Epoch | None) -> Epoch:
+        """Return the epoch if it may serve, or the last good one."""
+        if epoch is None or set(epoch.propensities) != set(self._router.arms):
+            epoch = initial_epoch(self._router, self._plan.hash)
+        fault = propensity_fault(epoch.propensities)
+        if fault is not None:
+            fault = f"epoch {epoch.epoch} of router '{self._router.name}' does not serve: {fault}"
+            if fault != self.epoch_fault:
+                _log.error("%s; epoch %d serves on", fault, self.live.epoch.epoch)
+                self._on_epoch_fault()
+        self.epoch_fault = fault
+        return self.live.epoch if fault else epoch
 
     def _refreshed(self, arm: LiveArm, pointer: ModelPointer | None) -> LiveArm:
         loaded = self._loaded.get(arm.name)

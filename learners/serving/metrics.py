@@ -29,6 +29,9 @@ class ServiceMetrics:
         self.load_errors = Counter(
             "headrace_model_load_errors", "Versions not loaded", ["arm"], registry=self.registry
         )
+        self.epoch_errors = Counter(
+            "headrace_epoch_errors", "Epochs that may not serve", ["router"], registry=self.registry
+        )
         self.feature_errors = Counter(
             "headrace_feature_errors", "Batches whose features could not be read", registry=self.registry
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 import redis
 import uvicorn
@@ -14,7 +14,7 @@ from headrace.featurestore.online.client import AsyncFeatureClient
 from headrace.learners.models.store import ModelStore
 from headrace.learners.project import Project
 from headrace.learners.serving.config import ServeConfig
-from headrace.learners.serving.endpoints import Endpoints
+from headrace.learners.serving.endpoints import Endpoints, Readiness
 from headrace.learners.serving.live_models import LiveModels
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.prediction_log import PredictionLog
@@ -90,6 +90,7 @@ class ServeProcess:
             self._redis,
             self._config.replica,
             on_failure=lambda arm: failed.labels(arm).inc(),
+            on_epoch_fault=self._metrics.epoch_errors.labels(name).inc,
         )
         router = RouterService(plan, name, self._features, models, self._log, self._metrics)
         self._features.prepare(router.feature_names)
@@ -109,13 +110,15 @@ class ServeProcess:
             await self._features.close()
             self._redis.close()
 
-    async def _readiness(self) -> Mapping[str, bool]:
+    async def _readiness(self) -> Readiness:
         """Tell whether the models in force are known, and Redis and Kafka answer."""
-        return {
-            "models": all(router.models.followed.is_set() for router in self._routers.values()),
+        models = [router.models for router in self._routers.values()]
+        parts = {
+            "models": all(each.followed.is_set() for each in models),
             "redis": await asyncio.to_thread(self._redis_answers),
             "kafka": await asyncio.to_thread(self._log.reachable),
         }
+        return Readiness(parts, [each.epoch_fault for each in models if each.epoch_fault])
 
     def _redis_answers(self) -> bool:
         try:

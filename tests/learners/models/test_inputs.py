@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
 
-from headrace.learners.models.inputs import Inputs
+from headrace.learners.models.inputs import GREATEST, Inputs
 from headrace.schemas.plan import Plan
 from tests.support.flight_learners import flights, prediction
 
@@ -33,6 +34,19 @@ def test_a_learner_without_a_service_reads_the_request_alone(plan: Plan) -> None
 def test_a_field_of_the_request_comes_before_a_join_key_of_its_name(plan: Plan) -> None:
     inputs = Inputs(plan, plan.learner("tree"))
     assert inputs.select({}, {"origin": "EWR"}, {"origin": "JFK"}) == {"origin": "EWR"}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e155, -1e308, 10**300])
+def test_a_number_that_no_model_survives_is_left_out_wherever_it_comes_from(plan: Plan, value: float) -> None:
+    inputs = Inputs(plan, plan.learner("tree"))
+    features, request = {"delays__mean": value, "delays__count": 3}, {"distance": value, "origin": "JFK"}
+    assert inputs.select(features, request, {}) == {"delays__count": 3, "origin": "JFK"}
+
+
+def test_the_greatest_number_of_32_bits_is_none_of_them(plan: Plan) -> None:
+    inputs = Inputs(plan, plan.learner("static"))
+    assert inputs.select({}, {"distance": -GREATEST}, {}) == {"distance": -GREATEST}
+    assert math.isfinite(GREATEST**4)
 
 
 def test_a_logged_prediction_gives_what_was_served(plan: Plan) -> None:

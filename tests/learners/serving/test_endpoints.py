@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from headrace.learners.serving.endpoints import Endpoints
+from headrace.learners.serving.endpoints import Endpoints, Readiness
 from headrace.learners.serving.metrics import ServiceMetrics
 from tests.support.service_scene import Scene, question
 
@@ -68,9 +68,25 @@ def test_routers_metrics_and_openapi_are_told(shared: TestClient) -> None:
 
 
 async def test_a_service_is_ready_when_all_its_parts_are() -> None:
-    async def readiness() -> Mapping[str, bool]:
-        return {"models": False, "redis": True}
+    assert await ready(Readiness({"models": False, "redis": True})) == (
+        503,
+        {"models": False, "redis": True},
+    )
 
-    (readyz,) = (r for r in Endpoints({}, readiness, ServiceMetrics()).routes() if r.path == "/readyz")
+
+async def test_a_fault_that_is_coped_with_is_told_and_takes_no_replica_away() -> None:
+    assert await ready(Readiness({"redis": True}, ["epoch 7 does not serve"])) == (
+        200,
+        {"redis": True, "faults": ["epoch 7 does not serve"]},
+    )
+
+
+async def ready(readiness: Readiness) -> tuple[int, Any]:
+    """Status and body of ``/readyz``."""
+
+    async def ask() -> Readiness:
+        return readiness
+
+    (readyz,) = (r for r in Endpoints({}, ask, ServiceMetrics()).routes() if r.path == "/readyz")
     response = await readyz.endpoint(Request({"type": "http", "method": "GET", "path": "/readyz"}))
-    assert (response.status_code, json.loads(response.body)) == (503, {"models": False, "redis": True})
+    return response.status_code, json.loads(response.body)

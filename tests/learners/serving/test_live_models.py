@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,6 +145,37 @@ def test_an_epoch_of_other_arms_does_not_serve(follow: Callable[..., Following],
     )
     following.models.refresh()
     assert (following.models.live.epoch.epoch, following.models.live.epoch.propensities["tree"]) == (0, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("vector", "fault"),
+    [
+        ({"base": math.nan}, "the propensity of arm 'base' is nan"),
+        ({"base": math.inf}, "the propensity of arm 'base' is inf"),
+        ({"base": 1.5, "tree": -0.5}, "the propensity of arm 'tree' is -0.5"),
+        ({"base": 0.5, "tree": 0.4}, "its propensities sum to 0.9"),
+        ({}, "its propensities sum to 0"),
+    ],
+)
+def test_a_vector_that_is_no_distribution_leaves_the_last_good_one_and_is_told(
+    scene: Scene, vector: dict[str, float], fault: str
+) -> None:
+    counted: list[None] = []
+    models = LiveModels(
+        scene.plan, scene.plan.routers[0], scene.project, scene.store, scene.redis, "r1",
+        on_epoch_fault=lambda: counted.append(None),
+    )  # fmt: skip
+    good = scene.set_epoch(4, base=0.25, tree=0.75)
+    models.refresh()
+    scene.set_epoch(5, **vector)
+    models.refresh()
+    models.refresh()
+    assert models.live.epoch == good
+    assert models.epoch_fault == f"epoch 5 of router 'delays' does not serve: {fault}"
+    assert len(counted) == 1
+    better = scene.set_epoch(6, base=1.0)
+    models.refresh()
+    assert (models.live.epoch, models.epoch_fault) == (better, None)
 
 
 def test_progress_is_that_of_the_arm_furthest_behind_and_of_the_closings(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
-from headrace.learners.serving.endpoints import Endpoints
+from headrace.learners.serving.endpoints import Endpoints, Readiness
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.openapi import openapi
 
 
-async def never_ready() -> Mapping[str, bool]:
-    return {"models": False, "redis": True}
+async def never_ready() -> Readiness:
+    return Readiness({"models": False})
 
 
 def test_every_operation_that_is_served_is_described_and_no_other() -> None:
