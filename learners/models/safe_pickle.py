@@ -5,32 +5,14 @@ from __future__ import annotations
 import io
 import pickle
 import sys
+from random import Random
 from typing import Any
 
-from headrace.learners.models.definition_hash import PROJECT_MODULE
+from headrace.learners.models.pickled_names import PLAIN, is_model_module, is_project_module
 from headrace.schemas.errors import ModelError
 
-# Whole names only: an attribute path such as ``river.utils.os.system`` is not a name of its module.
-_ALLOWED = {
-    "builtins": {
-        "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object",
-        "range", "set", "slice", "str", "tuple",
-    },
-    "collections": {"Counter", "OrderedDict", "defaultdict", "deque"},
-    "copy": {"deepcopy"},
-    "copyreg": {"_reconstructor"},
-    "datetime": {"date", "datetime", "timedelta", "timezone"},
-    "functools": {"partial"},
-    "math": {"exp", "log", "log1p", "sqrt"},
-    "numpy": {"dtype", "ndarray", "float64", "int64"},
-    "numpy._core.multiarray": {"_reconstruct", "scalar"},
-    "numpy._core.numeric": {"_frombuffer"},
-    "numpy.random._generator": {"Generator"},
-    "numpy.random._mt19937": {"MT19937"},
-    "numpy.random._pcg64": {"PCG64"},
-    "numpy.random._pickle": {"__bit_generator_ctor", "__generator_ctor", "__randomstate_ctor"},
-    "random": {"Random"},
-}  # fmt: skip
+_COMPILED = "river._river_rust"
+_PLAIN_METHODS = {(Random, "gauss"), (str, "lower")}
 
 
 def dump_model(model: object) -> bytes:
@@ -41,8 +23,8 @@ def dump_model(model: object) -> bytes:
 def load_model(data: bytes) -> Any:
     """Unpickle a model.
 
-    Allowed are names that river defines, the plain types of Python and numpy that its models hold, and names
-    that the project's ``learners.py`` defines.
+    Allowed are classes that river's model packages define, the plain types of Python and numpy that its
+    models hold, and names that the project's ``learners.py`` defines.
 
     Raises
     ------
@@ -59,29 +41,36 @@ def load_model(data: bytes) -> Any:
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if name in _ALLOWED.get(module, ()):
+        if name in PLAIN.get(module, ()):
             return super().find_class(module, name)
-        if module.split(".")[0] in ("river", PROJECT_MODULE):
+        if is_model_module(module):
             return self._defined_there(module, name)
         if (module, name) == ("builtins", "getattr"):
             return _bound_method
         raise _refused(module, name)
 
     def _defined_there(self, module: str, name: str) -> Any:
-        """Resolve a name that the package itself defines, none that it imports (river imports os)."""
-        if module == PROJECT_MODULE and module not in sys.modules:
+        """Resolve a name that the package itself defines, none that it imports (river imports os).
+
+        Of river these are classes and their methods. A function takes any arguments that a pickle names.
+        """
+        if is_project_module(module) and module not in sys.modules:
             raise ModelError("the model refers to learners.py, which is not loaded; call load_project first")
         resolved = super().find_class(module, name)
-        home = getattr(resolved, "__module__", None) or ""
-        if home.split(".")[0] not in ("river", PROJECT_MODULE):
+        if not is_model_module(getattr(resolved, "__module__", None) or ""):
             raise _refused(module, name)
-        return resolved
+        if isinstance(resolved, type) or "." in name or is_project_module(module):
+            return resolved
+        if module.startswith(_COMPILED):  # functions of numbers
+            return resolved
+        raise _refused(module, name)
 
 
 def _bound_method(owner: Any, name: str) -> Any:
-    """Resolve what pickle writes for a method bound to a model, ``getattr(model, "name")``, and no other."""
-    home = type(owner).__module__.split(".")[0]
-    if isinstance(owner, type) or home not in ("river", PROJECT_MODULE) or name.startswith("__"):
+    """Resolve what pickle writes for a method bound to a model, and few other methods."""
+    if (owner if isinstance(owner, type) else type(owner), name) in _PLAIN_METHODS:
+        return getattr(owner, name)
+    if isinstance(owner, type) or not is_model_module(type(owner).__module__) or name.startswith("__"):
         raise _refused("builtins", f"getattr(…, {name!r})")
     return getattr(owner, name)
 

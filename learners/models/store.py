@@ -38,6 +38,7 @@ LINEAGE_LINE = Encoding(
 )
 _MAGIC = b"HEADRACE-MODEL-%d\n" % ARTIFACT.version
 _ANY_MAGIC = re.compile(rb"HEADRACE-MODEL-(\d{1,9})\n")
+_VERSION = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})")
 _LENGTHS = struct.Struct("<QQQ")  # of header, model, memory
 _PREFIX = len(_MAGIC) + _LENGTHS.size
 _SIGNATURE = hashlib.sha256().digest_size
@@ -200,14 +201,20 @@ class ModelStore:
         return self.directory / name / f"{version}.model"
 
     def _versions(self, name: str) -> list[str]:
+        """Return the versions whose artifacts are there, oldest first; files of other names are nobody's."""
         stems = (path.stem for path in (self.directory / name).glob("*.model"))
-        return sorted(stems, key=lambda stem: tuple(map(int, stem.split("."))))
+        return sorted(filter(_VERSION.fullmatch, stems), key=lambda stem: tuple(map(int, stem.split("."))))
 
     def _open(self, name: str, version: str) -> BinaryIO:
         try:
             return self._path(name, version).open("rb")
         except FileNotFoundError:
             raise UnknownNameError(f"version of learner '{name}'", version, self._versions(name)) from None
+        except OSError as error:
+            raise ModelError(
+                f"model {name}@{version} cannot be read: {error}; correct the rights of its file, "
+                "or remove it to train again"
+            ) from error
 
     def _read_model(self, file: BinaryIO, name: str, version: str) -> tuple[Artifact, bytes]:
         """Return the artifact without its memory, and its signature, verified before anything is decoded."""
@@ -255,17 +262,19 @@ def read_lineage(directory: Path, name: str) -> list[PublishedVersion]:
         When a line has a version that is not read.
     """
     path = directory / name / LINEAGE
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
     headers = {header.version: header for line in lines for header in _parse(line, name)}
     return sorted(headers.values(), key=lambda header: (header.major, header.minor))
 
 
 def _parse(line: str, name: str) -> Iterator[PublishedVersion]:
-    """Yield the version in a line of the lineage; none when a crash has torn the line."""
+    """Yield the version in a line of the lineage; none when a crash has torn the line, or it is another's."""
     try:
         raw = json.loads(line)
+        if not isinstance(raw, dict) or not all(isinstance(raw.get(n), int) for n in ("major", "minor")):
+            return
         version = f"version {raw.get('major')}.{raw.get('minor')}"
         LINEAGE_LINE.check(raw, f"the line of {version} in the lineage of learner '{name}'")
         yield PublishedVersion(**{field: value for field, value in raw.items() if field not in ("v", "by")})
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return

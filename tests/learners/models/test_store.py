@@ -138,3 +138,27 @@ def test_the_lineage_is_one_json_object_per_line(store: ModelStore) -> None:
     publish(store, artifact())
     line = (store.directory / "static" / LINEAGE).read_text().splitlines()[0]
     assert json.loads(line)["metrics"] == {"auc": 0.5}
+
+
+@pytest.mark.parametrize("name", ["1.2 (copy)", "latest", "1.2.3", "01.2", "1. 2", "\u0661.\u0662", "1", ""])
+def test_a_foreign_file_among_the_artifacts_is_passed_over(store: ModelStore, name: str) -> None:
+    publish(store, artifact(1))
+    (store.directory / "static" / f"{name}.model").write_bytes(b"another's")
+    publish(store, artifact(2))
+    assert store.latest("static") == "1.2"
+    assert (store.directory / "static" / f"{name}.model").exists()
+
+
+def test_a_folder_in_place_of_an_artifact_is_a_model_error(store: ModelStore) -> None:
+    (store.directory / "static" / "1.2.model").mkdir(parents=True)
+    with pytest.raises(ModelError, match=r"static@1\.2 cannot be read: .*; correct the rights of its file"):
+        store.resume("static", "1.2")
+
+
+@pytest.mark.parametrize("line", [b"[1]", b"7", b'{"major": "x", "minor": 1}', b"\xff\xfe", b"[" * 100_000])
+def test_a_line_that_is_no_version_is_passed_over(store: ModelStore, line: bytes) -> None:
+    publish(store, artifact(1))
+    with (store.directory / "static" / LINEAGE).open("ab") as lineage:
+        lineage.write(line + b"\n")
+    publish(store, artifact(2))
+    assert [version.version for version in store.lineage("static")] == ["1.1", "1.2"]
