@@ -1,4 +1,7 @@
-"""The table of a batch view, read by Feast's offline store, in the columns that the online writer takes."""
+"""The table of a batch view in the columns that the online writer takes.
+
+Parquet files of this machine are read here, other tables by Feast's offline store.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headrace.featurestore.batch.arrow_columns import Column, read_column, read_times_us
+from headrace.featurestore.batch.file_source import is_local, source_rows, table_columns
+from headrace.featurestore.batch.latest_rows import MOMENT, latest_rows
 from headrace.featurestore.compile.definition import Definition
 from headrace.featurestore.feast_repo.repository import FeastRepository
 from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec
+from headrace.schemas.feature_types import is_composite
+
+_UTC = pa.timestamp("us", tz="UTC")
 
 
 class BatchRows(NamedTuple):
@@ -57,6 +65,9 @@ class BatchTable:
             )
         self._source = defined[0].batch_source
         self._columns = table_columns(self._source)
+        self._time = self._column_name(self._source.timestamp_field)
+        created = self._source.created_timestamp_column
+        self._created = self._column_name(created) if created else None
 
     def read(self, end: datetime, start: datetime | None) -> BatchRows:
         """Read the latest row of every entity with an event time in ``[start, end]``; None is no bound.
@@ -66,32 +77,51 @@ class BatchTable:
         DefinitionError
             When the table cannot be read, or a column does not fit its declared type; names the column.
         """
-        table = self._pull(end, start)
+        table = self._latest(end, start)
         return BatchRows(
             [self._key(table, key) for key in self._spec.join_keys],
             [self._column(table, feature) for feature in self._spec.features],
             self._times_us(table),
         )
 
-    def _pull(self, end: datetime, start: datetime | None) -> pa.Table:
-        store = self._repository.store()
+    def _latest(self, end: datetime, start: datetime | None) -> pa.Table:
+        """The columns of the latest rows by their names in the table."""
         try:
-            job = store._get_provider().offline_store.pull_latest_from_table_or_query(
-                config=store.config,
-                data_source=self._source,
-                join_key_columns=[self._column_name(key.name) for key in self._spec.join_keys],
-                feature_name_columns=[self._column_name(f.name) for f in self._spec.features],
-                timestamp_field=self._column_name(self._source.timestamp_field),
-                created_timestamp_column=self._source.created_timestamp_column or None,
-                start_date=start,
-                end_date=end,
-            )
-            return job.to_arrow()
+            if not is_local(self._source):
+                return self._pull_latest(end, start)
+            rows = source_rows(self._spec.name, self._source, self._repository.path)
+            table = rows.batches({name: name for name in self._needed()}).read_all()
         except Exception as error:  # whatever the offline store in use raises
             raise self._definition.error(
                 f"its table cannot be read ({type(error).__name__}: {error})",
                 f"See source '{self._source.name}': path, columns and timestamp_field",
             ) from error
+        return latest_rows(
+            table.append_column(MOMENT, pa.array(self._times_us(table), _UTC)),
+            keys=[self._column_name(key.name) for key in self._spec.join_keys],
+            created=self._created,
+            between=(start, end),
+        )
+
+    def _needed(self) -> list[str]:
+        fields = (*self._spec.join_keys, *self._spec.features)
+        names = [self._column_name(field.name) for field in fields] + [self._time]
+        return list(dict.fromkeys(names + ([self._created] if self._created else [])))
+
+    def _pull_latest(self, end: datetime, start: datetime | None) -> pa.Table:
+        """Read by Feast's offline store."""
+        store = self._repository.store()
+        job = store._get_provider().offline_store.pull_latest_from_table_or_query(
+            config=store.config,
+            data_source=self._source,
+            join_key_columns=[self._column_name(key.name) for key in self._spec.join_keys],
+            feature_name_columns=[self._column_name(f.name) for f in self._spec.features],
+            timestamp_field=self._time,
+            created_timestamp_column=self._created,
+            start_date=start,
+            end_date=end,
+        )
+        return job.to_arrow()
 
     def _column_name(self, name: str) -> str:
         return self._columns.get(name, name)
@@ -107,22 +137,22 @@ class BatchTable:
     def _column(self, table: pa.Table, field: FieldSpec) -> Column:
         name = self._column_name(field.name)
         try:
-            return read_column(field.dtype, table.column(name))
+            values = table.column(name)
+            return read_column(field.dtype, _through_pandas(values) if is_composite(field.dtype) else values)
         except (ValueError, pa.ArrowException) as error:
             raise self._definition.part(f"column '{name}'").error(
                 f"its values do not fit type {field.dtype}: {error}", "Correct the table or the Field"
             ) from error
 
     def _times_us(self, table: pa.Table) -> NDArray[np.int64]:
-        name = self._column_name(self._source.timestamp_field)
         try:
-            return read_times_us(table.column(name))
+            return read_times_us(table.column(self._time))
         except ValueError as error:
-            raise self._definition.part(f"column '{name}'").error(
-                str(error), "Give every row an event time"
+            raise self._definition.part(f"column '{self._time}'").error(
+                str(error), "Give every row an event time, as a timestamp"
             ) from error
 
 
-def table_columns(source: Any) -> dict[str, str]:
-    """Columns of a table by the names that Feast gives them, where a source maps names."""
-    return {name: column for column, name in (source.field_mapping or {}).items()}
+def _through_pandas(values: pa.ChunkedArray) -> pa.Array:
+    """Take nested values the way that Feast takes them, which makes whole numbers beside nulls floating."""
+    return pa.array(values.to_pandas(), from_pandas=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from headrace.featurestore.batch.table_rows import TableRows
 from headrace.featurestore.offline.entities import TIME
 from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.featurestore.offline.on_demand_columns import add_on_demand, request_fields
@@ -96,7 +97,7 @@ def _log_history(plan: Plan, refs: Sequence[FeatureRef], feature_log: Path) -> H
     log = ViewLog(feature_log, plan, refs[0].view)
     return History(
         name=log.view.name,
-        rows=lambda: _log_files(log),
+        rows=TableRows(log.view.name, lambda: _log_files(log), log.folder),
         join_keys={key.name: key.name for key in log.view.join_keys},
         features={ref.full_name: ref.feature for ref in refs},
         ttl_ms=log.view.ttl_ms,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from headrace.featurestore.sql_text import quoted_name, quoted_text
+from headrace.featurestore.batch.table_rows import LATEST_FIRST, ROW, TableRows
 from headrace.schemas.errors import HeadraceError
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -25,8 +24,8 @@ class History:
     name
         Of the view, for errors.
     rows
-        A table, or a function that lists Parquet files. It is called again when a file has gone that it
-        listed, as a compaction takes files away.
+        A table, or files, which are listed again when one has gone meanwhile, as a compaction takes files
+        away.
     join_keys
         Column of `rows` by the column of the asked rows that it must equal.
     features
@@ -34,13 +33,14 @@ class History:
     timestamp
         Column of event times; without a zone they are UTC.
     created
-        Column that decides among rows with the same keys and event time: the greatest counts. None: any.
+        Column that decides among rows with the same keys and event time: the greatest counts, and of equal
+        ones the last row; a null is less than any. None: the last row counts.
     ttl_ms
         A row older than this is not seen; 0: rows are never too old.
     """
 
     name: str
-    rows: Callable[[], Sequence[Path]] | pa.Table
+    rows: TableRows | pa.Table
     join_keys: Mapping[str, str]
     features: Mapping[str, str]
     timestamp: str = "event_timestamp"
@@ -71,7 +71,8 @@ def join_as_of(asked: pa.Table, timestamp: str, histories: Sequence[History]) ->
     Raises
     ------
     HeadraceError
-        When a column is missing or cannot be compared, or files cannot be read.
+        When a column is missing or cannot be compared, a feature has the name of another column, or files
+        cannot be read.
 
     Examples
     --------
@@ -81,86 +82,122 @@ def join_as_of(asked: pa.Table, timestamp: str, histories: Sequence[History]) ->
     >>> join_as_of(asked, "time", [history])["clicks__n"].to_pylist()
     [1, 2, None]
     """
+    _check_names(asked, timestamp, histories)
     keys = list(dict.fromkeys(key for history in histories for key in history.join_keys))
-    for name in [timestamp, *keys]:
+    columns = {f"asked_{n}": asked[key] for n, key in enumerate(keys)}
+    columns |= {ROW: pa.array(range(len(asked)), pa.int64()), "_time": _utc(asked[timestamp], timestamp)}
+    with duckdb.connect() as database:
+        database.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = true")
+        database.register("asked", pa.table(columns))
+        joined = asked
+        for history in histories:
+            features = _features(database, history, [keys.index(key) for key in history.join_keys])
+            for n, name in enumerate(history.features):
+                joined = joined.append_column(name, features[f"value_{n}"])
+        return joined
+
+
+def _check_names(asked: pa.Table, timestamp: str, histories: Sequence[History]) -> None:
+    needed = [timestamp, *(key for history in histories for key in history.join_keys)]
+    for name in needed:
         if name not in asked.column_names:
             raise HeadraceError(
                 f"column '{name}' is not among those asked for ({', '.join(asked.column_names)}); add it"
             )
-    with duckdb.connect() as database:
-        database.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = true")
-        columns = {
-            "_row": pa.array(range(len(asked)), pa.int64()),
-            "_time": _utc(asked[timestamp], timestamp),
-        }
-        database.register("asked", pa.table({**columns, **{key: asked[key] for key in keys}}))
-        joined = asked
-        for history in histories:
-            features = _features(database, history)
-            for name in history.features:
-                joined = joined.append_column(name, features[name])
-        return joined
-
-
-def _features(database: duckdb.DuckDBPyConnection, history: History) -> pa.Table:
-    """The features of one history, a row for each asked row, in order."""
-    if isinstance(history.rows, pa.Table):
-        database.register("given", history.rows)
-        return _run(database, history, _join_sql(history, "given"))
-    attempts = 0
-    while True:
-        try:
-            return _run(database, history, _join_sql(history, _parquet_sql(history.rows())))
-        except duckdb.IOException as error:
-            attempts += 1
-            if attempts == _ATTEMPTS:
+    origins = dict.fromkeys(asked.column_names, "the entities")
+    for history in histories:
+        for name in history.features:
+            if name in origins:
                 raise HeadraceError(
-                    f"the rows of view '{history.name}' cannot be read: {error}; see that its files stay"
+                    f"column '{name}' would come from {origins[name]} and from view '{history.name}'; "
+                    "rename one of them, or ask for full feature names"
+                )
+            origins[name] = f"view '{history.name}'"
+
+
+def _features(database: duckdb.DuckDBPyConnection, history: History, keys: Sequence[int]) -> pa.Table:
+    """The features of one history, a row for each asked row, in order."""
+    for _ in range(_ATTEMPTS):
+        failures: list[Exception] = []
+        try:
+            database.register("given", _reported(_batches(history), history, failures))
+            return database.sql(_join_sql(history, keys)).to_arrow_table()
+        except FileNotFoundError as error:
+            failures = [error]
+        except duckdb.Error as error:
+            if not failures:
+                raise HeadraceError(
+                    f"view '{history.name}' cannot be joined: {error}; do the join keys asked for have the "
+                    "types of the view's?"
                 ) from error
+        if not isinstance(failures[0], FileNotFoundError):
+            raise failures[0]
+    raise HeadraceError(
+        f"the rows of view '{history.name}' cannot be read: {failures[0]}; see that its files stay"
+    ) from failures[0]
 
 
-def _run(database: duckdb.DuckDBPyConnection, history: History, query: str) -> pa.Table:
-    try:
-        return database.sql(query).to_arrow_table()
-    except duckdb.IOException:
-        raise
-    except duckdb.Error as error:
+def _batches(history: History) -> pa.RecordBatchReader:
+    """The columns of a history by their places: names of others may differ by case alone, or be SQL's."""
+    columns = {f"key_{n}": own for n, own in enumerate(history.join_keys.values())}
+    columns |= {f"value_{n}": own for n, own in enumerate(history.features.values())}
+    columns |= {"moment": history.timestamp} | ({"created": history.created} if history.created else {})
+    if isinstance(history.rows, TableRows):
+        return history.rows.batches(columns)
+    table = pa.table({name: history.rows[column] for name, column in columns.items()})
+    return table.append_column(ROW, pa.array(range(len(table)), pa.int64())).to_reader()
+
+
+def _reported(
+    batches: pa.RecordBatchReader, history: History, failures: list[Exception]
+) -> pa.RecordBatchReader:
+    """The batches with their times checked.
+
+    DuckDB turns an exception on the way into text, so `failures` has it.
+    """
+    time = batches.schema.field("moment").type
+    if not pa.types.is_timestamp(time):
         raise HeadraceError(
-            f"view '{history.name}' cannot be joined: {error}; do the join keys asked for have the types "
-            "of the view's?"
-        ) from error
+            f"view '{history.name}': event times in column '{history.timestamp}' are {time}, not timestamps; "
+            "write them as timestamps"
+        )
+
+    def checked() -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in batches:
+                if missing := batch.column("moment").null_count:
+                    raise HeadraceError(
+                        f"view '{history.name}': {missing} rows have no event time in column "
+                        f"'{history.timestamp}'; give every row one"
+                    )
+                yield batch
+        except Exception as error:
+            failures.append(error)
+            raise
+
+    return pa.RecordBatchReader.from_batches(batches.schema, checked())
 
 
-def _join_sql(history: History, rows: str) -> str:
-    """Select the features of a history, whose rows are this table of SQL."""
-    keys = [(quoted_name(asked), quoted_name(own)) for asked, own in history.join_keys.items()]
-    features = [(quoted_name(output), quoted_name(own)) for output, own in history.features.items()]
-    own_keys = ", ".join(own for _, own in keys)
-    key_columns = ", ".join(f"{own} AS key_{n}" for n, (_, own) in enumerate(keys))
-    value_columns = ", ".join(f"{own} AS value_{n}" for n, (_, own) in enumerate(features))
-    same_keys = " AND ".join(f"asked.{asked} = history.key_{n}" for n, (asked, _) in enumerate(keys))
-    time = f"{quoted_name(history.timestamp)}::TIMESTAMPTZ"
-    latest = f"ORDER BY {quoted_name(history.created)} DESC" if history.created else ""
+def _join_sql(history: History, keys: Sequence[int]) -> str:
+    """Select the features of a history, whose rows are in `given`, in columns named by `_batches`."""
+    own_keys = ", ".join(f"key_{n}" for n in range(len(keys)))
+    same_keys = " AND ".join(f"asked.asked_{key} = history.key_{n}" for n, key in enumerate(keys))
+    created = "" if history.created else ", NULL AS created"
     fresh = "true"
     if history.ttl_ms:
         fresh = f"history.moment >= asked._time - INTERVAL {history.ttl_ms} MILLISECONDS"
     results = ", ".join(
-        f"CASE WHEN {fresh} THEN history.value_{n} END AS {output}" for n, (output, _) in enumerate(features)
+        f"CASE WHEN {fresh} THEN history.value_{n} END AS value_{n}" for n in range(len(history.features))
     )
     return f"""
         WITH history AS (
-            SELECT {key_columns}, {time} AS moment, {value_columns} FROM {rows}
-            WHERE {time} <= (SELECT max(_time) FROM asked)
-            QUALIFY row_number() OVER (PARTITION BY {own_keys}, {time} {latest}) = 1
+            SELECT * REPLACE (moment::TIMESTAMPTZ AS moment){created} FROM given
+            WHERE moment::TIMESTAMPTZ <= (SELECT max(_time) FROM asked)
+            QUALIFY row_number() OVER (PARTITION BY {own_keys}, moment ORDER BY {LATEST_FIRST}) = 1
         )
         SELECT {results} FROM asked
         ASOF LEFT JOIN history ON {same_keys} AND asked._time >= history.moment
-        ORDER BY asked._row"""
-
-
-def _parquet_sql(files: Sequence[Path]) -> str:
-    names = ", ".join(quoted_text(str(file)) for file in files)
-    return f"read_parquet([{names}], union_by_name = true, hive_partitioning = false)"
+        ORDER BY asked.{ROW}"""
 
 
 def _utc(times: pa.ChunkedArray, name: str) -> pa.ChunkedArray:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from feast import FileSource
-
-from headrace.featurestore.batch.table import table_columns
+from headrace.featurestore.batch.file_source import source_rows, table_columns
 from headrace.featurestore.offline.point_in_time import History
-from headrace.schemas.errors import HeadraceError
 
 
 def table_history(
@@ -43,30 +40,14 @@ def table_history(
     HeadraceError
         When the table is not in files of this machine; and, when the rows are read, there is no file.
     """
-    columns, path = table_columns(source), _parquet_path(source, repo_path)
+    columns = table_columns(source)
+    created = source.created_timestamp_column
     return History(
         name=name,
-        rows=lambda: _parquet_files(name, path),
+        rows=source_rows(name, source, repo_path),
         join_keys={asked: columns.get(key, key) for asked, key in join_keys.items()},
         features={output: columns.get(feature, feature) for output, feature in features.items()},
         timestamp=columns.get(source.timestamp_field, source.timestamp_field),
-        created=source.created_timestamp_column or None,
+        created=columns.get(created, created) or None,
         ttl_ms=ttl_ms,
     )
-
-
-def _parquet_path(source: Any, repo_path: Path) -> Path:
-    if not isinstance(source, FileSource) or "://" in source.path:
-        raise HeadraceError(
-            f"source '{source.name}' is not in files of this machine; use the offline store Feast has for it"
-        )
-    return Path(FileSource.get_uri_for_file_path(repo_path, source.path))
-
-
-def _parquet_files(view: str, path: Path) -> Sequence[Path]:
-    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-    if not files:
-        raise HeadraceError(
-            f"view '{view}' has no rows: there is no Parquet file in {path}; see the path of its source"
-        )
-    return files

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import headrace.featurestore.offline.compaction
+from headrace.featurestore.batch.table_rows import TableRows
 from headrace.featurestore.offline.compaction import compact, latest_rows
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog, ViewLog
 from headrace.featurestore.offline.point_in_time import History, join_as_of
@@ -174,6 +175,7 @@ def test_a_later_offset_wins_over_one_that_a_crash_wrote_again(tmp_path):
         log.append(row(0, 10, offset))
         log.flush()
     asked = pa.table({"user": [0], "event_timestamp": pa.array([11], pa.timestamp("ms", "UTC"))})
-    files = ViewLog(tmp_path, PLAN, "by_user").files
-    history = History("by_user", files, {"user": "user"}, {"offset": "_offset"})
+    view = ViewLog(tmp_path, PLAN, "by_user")
+    rows = TableRows("by_user", view.files, view.folder)
+    history = History("by_user", rows, {"user": "user"}, {"offset": "_offset"})
     assert join_as_of(asked, "event_timestamp", [history])["offset"].to_pylist() == [5]

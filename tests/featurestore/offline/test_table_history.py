@@ -28,11 +28,11 @@ def source(path: str, **more: Any) -> FileSource:
 
 
 def test_names_of_the_table_are_those_of_the_field_mapping(tmp_path: Path) -> None:
-    table = pa.table({"code": ["UA", "UA"], "size": [1, 2], "since": TIMES, "written": [2, 1]})
+    table = pa.table({"code": ["UA", "UA"], "size": [1, 2], "since": TIMES, "put": [2, 1]})
     pq.write_table(table, tmp_path / "a.parquet")
-    mapping = {"code": "carrier", "size": "fleet", "since": "valid_from"}
+    mapping = {"code": "carrier", "size": "fleet", "since": "valid_from", "put": "written"}
     mapped = history(source("a.parquet", field_mapping=mapping, created_timestamp_column="written"), tmp_path)
-    assert (mapped.timestamp, mapped.created) == ("since", "written")
+    assert (mapped.timestamp, mapped.created) == ("since", "put")
     asked = pa.table({"airline": ["UA", "AA"], "time": pa.array([19, 19], pa.timestamp("us"))})
     assert join_as_of(asked, "time", [mapped])["airlines__fleet"].to_pylist() == [1, None]
 
@@ -40,14 +40,15 @@ def test_names_of_the_table_are_those_of_the_field_mapping(tmp_path: Path) -> No
 def test_a_folder_is_read_with_the_files_it_has_then(tmp_path: Path) -> None:
     (tmp_path / "data" / "day").mkdir(parents=True)
     folder = history(source("data"), tmp_path)
-    assert callable(folder.rows)
+    asked = pa.table({"airline": ["UA"], "time": pa.array([19], pa.timestamp("us"))})
     with pytest.raises(HeadraceError, match="view 'airlines' has no rows: there is no Parquet file in"):
-        folder.rows()
-    for name in ("b", "a"):
-        (tmp_path / "data" / "day" / f"{name}.parquet").touch()
-    assert [file.name for file in folder.rows()] == ["a.parquet", "b.parquet"]
+        join_as_of(asked, "time", [folder])
+    for number in (10, 2):
+        rows = pa.table({"carrier": ["UA"], "fleet": [number], "valid_from": TIMES[:1]})
+        pq.write_table(rows, tmp_path / "data" / "day" / f"{number}.parquet")
+    assert join_as_of(asked, "time", [folder])["airlines__fleet"].to_pylist() == [10]
 
 
 def test_a_table_that_is_not_here_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(HeadraceError, match="source 'table' is not in files of this machine"):
+    with pytest.raises(HeadraceError, match="source 'table' is not in Parquet files of this machine"):
         history(source("s3://bucket/a.parquet"), tmp_path)
