@@ -13,10 +13,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headrace.featurestore.batch.arrow_columns import Column, read_column, read_times_us
-from headrace.featurestore.batch.file_source import is_local, source_rows, table_columns
-from headrace.featurestore.batch.latest_rows import MOMENT, latest_rows
 from headrace.featurestore.compile.definition import Definition
 from headrace.featurestore.feast_repo.repository import FeastRepository
+from headrace.featurestore.tables.file_source import is_local, source_rows, table_columns
+from headrace.featurestore.tables.latest_rows import MOMENT, latest_rows
 from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec
 from headrace.schemas.feature_types import is_composite
 

@@ -24,6 +24,7 @@ from headrace.featurestore.compile.on_demand_views import compile_on_demand_view
 from headrace.featurestore.compile.services import compile_service
 from headrace.featurestore.compile.sources import compile_source
 from headrace.featurestore.compile.stream_views import compile_stream_view
+from headrace.featurestore.compile.table_checks import check_table
 from headrace.featurestore.feast_repo.repository import FeastRepository, read_repository
 from headrace.schemas.feature_specs import (
     BatchViewSpec,
@@ -103,11 +104,11 @@ class _RepositoryCompiler:
         )
 
     def _batch_views(self) -> tuple[BatchViewSpec, ...]:
-        return tuple(
-            compile_batch_view(self._definition(view), view, self._join_keys)
-            for view in _by_name(self._contents.feature_views)
-            if view.online
-        )
+        views = [view for view in _by_name(self._contents.feature_views) if view.online]
+        compiled = tuple(compile_batch_view(self._definition(view), view, self._join_keys) for view in views)
+        for view in views:
+            check_table(self._definition(view), view, self._repository.path)
+        return compiled
 
     def _on_demand_views(self, stored: _StoredViews) -> tuple[OnDemandViewSpec, ...]:
         return tuple(

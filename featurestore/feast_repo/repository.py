@@ -21,6 +21,7 @@ from feast.feature_store import FeatureStore
 from feast.repo_operations import get_repo_files, parse_repo
 
 from headrace.featurestore.feast_repo.config import read_config
+from headrace.featurestore.feast_repo.inference import infer
 from headrace.schemas.errors import DefinitionError
 
 LEARNERS_FILE = "learners.py"  # read by the learners package, not by Feast
@@ -70,7 +71,8 @@ def read_repository(path: Path) -> FeastRepository:
     Raises
     ------
     DefinitionError
-        When the configuration cannot be used or a file cannot be imported.
+        When the configuration cannot be used, a file cannot be imported, or a view leaves something out that
+        its table does not say.
     """
     path = path.resolve()
     config = read_config(path)
@@ -82,7 +84,10 @@ def read_repository(path: Path) -> FeastRepository:
             except (Exception, SystemExit) as error:
                 raise _import_error(path, error) from error
             files = dict(_definitions(path, names, contents))
-    return FeastRepository(path, config, contents, files)
+        repository = FeastRepository(path, config, contents, files)
+        for view in contents.feature_views:
+            infer(repository.file_of(view), view, contents.entities, config)
+    return repository
 
 
 @contextlib.contextmanager

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from headrace.featurestore.batch.table_rows import TableRows
 from headrace.featurestore.offline.entities import TIME
 from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.featurestore.offline.on_demand_columns import add_on_demand, request_fields
 from headrace.featurestore.offline.point_in_time import History, join_as_of
+from headrace.featurestore.tables.table_rows import TableRows
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef
 from headrace.schemas.plan import Plan

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from headrace.featurestore.batch.table_rows import LATEST_FIRST, ROW, TableRows
+from headrace.featurestore.tables.table_rows import LATEST_FIRST, ROW, TableRows
 from headrace.schemas.errors import HeadraceError
 
 _TIME = pa.timestamp("us", tz="UTC")

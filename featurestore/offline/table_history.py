@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from headrace.featurestore.batch.file_source import source_rows, table_columns
 from headrace.featurestore.offline.point_in_time import History
+from headrace.featurestore.tables.file_source import source_rows, table_columns
 
 
 def table_history(

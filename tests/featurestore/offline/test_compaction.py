@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import headrace.featurestore.offline.compaction
-from headrace.featurestore.batch.table_rows import TableRows
 from headrace.featurestore.offline.compaction import compact, latest_rows
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog, ViewLog
 from headrace.featurestore.offline.point_in_time import History, join_as_of
+from headrace.featurestore.tables.table_rows import TableRows
 from headrace.schemas.plan import Plan
 from headrace.streams.sinks import OnlineRows
 from tests.support.properties import tries

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.featurestore.batch.table_rows import TableRows
 from headrace.featurestore.offline.point_in_time import History, join_as_of
+from headrace.featurestore.tables.table_rows import TableRows
 from headrace.schemas.errors import HeadraceError
 from tests.support.properties import tries
 

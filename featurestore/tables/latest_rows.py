@@ -8,7 +8,7 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
-from headrace.featurestore.batch.table_rows import LATEST_FIRST, ROW
+from headrace.featurestore.tables.table_rows import LATEST_FIRST, ROW
 
 MOMENT = "_moment"
 """Column of event times, in UTC."""

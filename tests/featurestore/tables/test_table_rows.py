@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.featurestore.batch.table_rows import ROW, TableRows, parquet_files
+from headrace.featurestore.tables.table_rows import ROW, TableRows, parquet_files
 from headrace.schemas.errors import HeadraceError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from feast import FileSource
 from feast.data_format import ParquetFormat
 
-from headrace.featurestore.batch.table_rows import TableRows, parquet_files
+from headrace.featurestore.tables.table_rows import TableRows, parquet_files
 from headrace.schemas.errors import HeadraceError
 
 
@@ -20,6 +20,11 @@ def is_local(source: Any) -> bool:
         and "://" not in source.path
         and (source.file_format is None or isinstance(source.file_format, ParquetFormat))
     )
+
+
+def source_path(source: Any, repo_path: Path) -> Path:
+    """Return the file or folder of a source whose table is local."""
+    return Path(FileSource.get_uri_for_file_path(repo_path, source.path))
 
 
 def source_rows(view: str, source: Any, repo_path: Path) -> TableRows:
@@ -44,7 +49,7 @@ def source_rows(view: str, source: Any, repo_path: Path) -> TableRows:
             f"source '{source.name}' is not in Parquet files of this machine; use the offline store that "
             "Feast has for it"
         )
-    path = Path(FileSource.get_uri_for_file_path(repo_path, source.path))
+    path = source_path(source, repo_path)
 
     def files() -> Sequence[Path]:
         found = parquet_files(path)

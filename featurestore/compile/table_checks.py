@@ -1,0 +1,59 @@
+"""What can be said of the table of a batch view before anything is read from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.featurestore.compile.definition import Definition, suggestion
+from headrace.featurestore.tables.file_source import is_local, source_path, source_rows, table_columns
+from headrace.featurestore.tables.table_rows import parquet_files
+from headrace.schemas.errors import HeadraceError
+
+
+def check_table(definition: Definition, view: Any, repo_path: Path) -> None:
+    """Refuse a table without usable event times. One that is not here, or not here yet, is not looked at.
+
+    Parameters
+    ----------
+    definition
+        The view, for its errors.
+    view
+        Feast's object, with a batch source.
+    repo_path
+        The repository, which the path of the source is relative to.
+
+    Raises
+    ------
+    DefinitionError
+        When the files cannot be read, or the column of event times or of created times is missing or holds no
+        timestamps.
+    """
+    source = view.batch_source
+    if not is_local(source):
+        return
+    path = source_path(source, repo_path)
+    if not path.exists() or not parquet_files(path):
+        return
+    try:
+        columns = source_rows(view.name, source, repo_path).columns()
+    except (HeadraceError, OSError, pa.ArrowException) as error:
+        raise definition.error(
+            f"its table {path} cannot be read ({error})", f"See the path of source '{source.name}'"
+        ) from error
+    mapped = table_columns(source)
+    for role in ("timestamp_field", "created_timestamp_column"):
+        if name := getattr(source, role):
+            _check_times(definition.part(role), mapped.get(name, name), columns)
+
+
+def _check_times(definition: Definition, name: str, columns: pa.Schema) -> None:
+    if name not in columns.names:
+        raise definition.error(f"its table has no column '{name}'", suggestion(name, columns.names))
+    kind = columns.field(name).type
+    if not pa.types.is_timestamp(kind):
+        raise definition.error(
+            f"column '{name}' of its table is {kind}, not a timestamp", "Write it as timestamps, in UTC"
+        )
