@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -52,6 +52,10 @@ class OnlineSink(Protocol):
     @property
     def waiting(self) -> bool:
         """Whether the store cannot take rows at the moment, and `write` waits for it."""
+
+    @property
+    def two_partitions(self) -> Mapping[str, int]:
+        """Source to rows that replaced one of another partition, since this process began."""
 
     async def write(self, rows: Sequence[OnlineRows], updates: Sequence[HashUpdate]) -> None:
         """Write rows, then the progress and counts that follow from them.

@@ -17,6 +17,7 @@ from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import partition_count
 from headrace.streams.log.reader import read_log
+from headrace.streams.progress import TWO_PARTITIONS_REMEDY
 from headrace.streams.state.fingerprint import definition_of
 
 
@@ -80,6 +81,11 @@ def render(report: AuditReport) -> str:
     for example in report.examples:
         values = f"served {example.served!r}, recomputed {example.recomputed!r}"
         lines.append(f"{example.outcome}: {example.feature} of prediction {example.prediction_id}: {values}")
+    for source, rows in sorted(report.elsewhere.items()):
+        lines.append(
+            f"{rows:,} rows of source '{source}' are of a key that is in two partitions, and have one"
+        )
+        lines.append(f"of them. {TWO_PARTITIONS_REMEDY}")
     return "\n".join([*lines, summary(report)])
 
 

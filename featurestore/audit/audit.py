@@ -41,7 +41,7 @@ class Audit:
         The raw log of each source, by name.
     settle_ms
         How much earlier (by ``ts_ms``) another prediction must have been made for this one to have read at
-        least as much of the log.
+        least as much of the log; and a record of another partition appended, for this one to have read it.
     udfs
         Those of the stream views, by the name of their view; see
         `headrace.featurestore.udfs.loading.udf_functions`.
@@ -59,6 +59,7 @@ class Audit:
         repo_dir: Path | None = None,
     ) -> None:
         self._plan, self._logs, self._udfs = plan, logs, udfs or {}
+        self._settle_ms = settle_ms
         spec = plan.router(router)
         refs = plan.router_features(spec)
         stream = {view.name: view for view in plan.stream_views}
@@ -111,8 +112,12 @@ class Audit:
         complete_from_ms = _complete_from_ms(database, source)
         for view in views:
             is_direct = self._plan.is_direct(view)
-            vectors = [served_vector(view, is_direct, log, prediction, least) for prediction, least in drawn]
+            vectors = [
+                served_vector(view, is_direct, log, prediction, least, self._settle_ms)
+                for prediction, least in drawn
+            ]
             recomputed = recompute(database, view, vectors)
+            report.add_elsewhere(source.name, sum(vector.elsewhere for vector in recomputed.values()))
             for number, vector in enumerate(vectors):
                 compared = self._compare(view, vector, recomputed[number], complete_from_ms)
                 for name, comparison in compared:

@@ -3,6 +3,10 @@
 At least the prefix that the row of the vector follows from. A longer one where predictions made `settle_ms`
 earlier had read more of that partition: this one must have read that, too. So a value that was served wrong
 is found, and also one that should have been served and was not.
+
+A row of a view that reads its topic directly follows from one partition. Its value is that of the key over
+all partitions, so prefixes of the others are taken as well: what was appended `settle_ms` before the
+prediction was made, and what earlier predictions had read. A key in one partition has nothing there.
 """
 
 from __future__ import annotations
@@ -11,11 +15,14 @@ import heapq
 import json
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.schemas.feature_specs import StreamViewSpec
 from headrace.schemas.plan import Plan
@@ -71,6 +78,24 @@ class SourceLog:
                 offsets[block.partition] = max(block.next_offset, offsets.get(block.partition, 0))
         return offsets
 
+    def appended_before(self, time_ms: int) -> dict[int, int]:
+        """By partition, the prefix before the first record that was appended at this time or later."""
+        offsets = {}
+        for part, (positions, appended) in self._append_times.items():
+            count = int(np.searchsorted(appended, time_ms))
+            offsets[part] = int(positions[count]) if count < len(positions) else int(positions[-1]) + 1
+        return offsets
+
+    @cached_property
+    def _append_times(self) -> dict[int, tuple[Any, Any]]:
+        """By partition, the offsets of its records, and the greatest append time up to each."""
+        times = {}
+        for part in pc.unique(self.events["part"]).to_pylist():
+            records = self.events.filter(pc.equal(self.events["part"], part)).sort_by("pos")
+            appended = np.maximum.accumulate(records["appended"].to_numpy())
+            times[part] = (records["pos"].to_numpy(), appended)
+        return times
+
 
 class Place(NamedTuple):
     """A partition of an event topic, or a shard of its shuffle."""
@@ -90,11 +115,15 @@ class ServedVector:
         Next offset by partition of the event topic.
     as_of_ms
         As-of time of the row; None: there was no row.
+    others
+        Next offset by partition, of partitions that the row does not follow from although it should, where
+        they hold events of its key.
     """
 
     prediction: Prediction
     prefixes: Mapping[int, int]
     as_of_ms: int | None
+    others: Mapping[int, int] = field(default_factory=dict)
 
 
 def served_vector(
@@ -103,6 +132,7 @@ def served_vector(
     log: SourceLog,
     prediction: Prediction,
     least: Mapping[Place, int],
+    settle_ms: int = 0,
 ) -> ServedVector:
     """Find the prefix that a vector is recomputed from.
 
@@ -112,6 +142,8 @@ def served_vector(
         Whether the view reads the event topic itself, not its shuffle.
     least
         Offsets that the prediction must have read at the least; see `LeastOffsets`.
+    settle_ms
+        How long before the prediction a record of another partition must have been appended to count.
     """
     read = {p.number: n for p, n in least.items() if (p.source, p.is_shard) == (view.source, not is_direct)}
     row = prediction.provenance.get(view.name)
@@ -119,7 +151,11 @@ def served_vector(
         return ServedVector(prediction, read if is_direct else _read_by_all_shards(log, read), None)
     next_offset = max(row.offset, read.get(row.partition, 0))
     if is_direct:
-        return ServedVector(prediction, {row.partition: next_offset}, row.as_of_ms)
+        others = log.appended_before(prediction.ts_ms - settle_ms)
+        for part, offset in read.items():
+            others[part] = max(offset, others.get(part, 0))
+        others.pop(row.partition, None)
+        return ServedVector(prediction, {row.partition: next_offset}, row.as_of_ms, others)
     return ServedVector(prediction, log.source_offsets(row.partition, next_offset), row.as_of_ms)
 
 
@@ -168,13 +204,17 @@ class LeastOffsets:
             before = partition.before(prediction.ts_ms - self._settle_ms)
             if number in chosen:
                 least[number] = before
-            partition.add(prediction.ts_ms, number, dict(self._places(prediction)))
+            partition.add(prediction.ts_ms, number, self._places(prediction))
         return least
 
-    def _places(self, prediction: Prediction) -> Iterator[tuple[Place, int]]:
+    def _places(self, prediction: Prediction) -> dict[Place, int]:
+        """The places that a prediction had read, each up to the greatest offset of a row from there."""
+        offsets: dict[Place, int] = {}
         for name, source, is_shard in self._views:
             if (row := prediction.provenance.get(name)) is not None:
-                yield Place(source, is_shard, row.partition), row.offset
+                place = Place(source, is_shard, row.partition)
+                offsets[place] = max(row.offset, offsets.get(place, 0))
+        return offsets
 
 
 class _ReadOffsets:

@@ -16,10 +16,21 @@ _ARROW_KEYS = {"Int32": pa.int64(), "Int64": pa.int64(), "String": pa.string()}
 
 
 class RecomputedVector(NamedTuple):
-    """The features of a view, in its order, and the clock they are as of; None: no event of any kind."""
+    """The features of a view.
+
+    Attributes
+    ----------
+    clock_ms
+        The clock of the row; None: no event of any kind.
+    values
+        In the order of the view.
+    elsewhere
+        Whether partitions that the row does not follow from hold events of its key.
+    """
 
     clock_ms: int | None
     values: tuple[Any, ...]
+    elsewhere: bool = False
 
 
 def recompute(
@@ -42,7 +53,7 @@ def recompute(
     database.execute(CLOCKS)
     clocks = dict(database.execute("SELECT sid, clock FROM clocks").fetchall())
     rows = database.execute(vectors(view)).fetchall()
-    return {row[0]: RecomputedVector(clocks[row[0]], row[1:]) for row in rows}
+    return {sid: RecomputedVector(clocks[sid], tuple(values), elsewhere) for sid, elsewhere, *values in rows}
 
 
 def _asked(view: StreamViewSpec, served: Sequence[ServedVector]) -> pa.Table:
@@ -58,7 +69,13 @@ def _asked(view: StreamViewSpec, served: Sequence[ServedVector]) -> pa.Table:
 
 
 def _prefixes(served: Sequence[ServedVector]) -> pa.Table:
-    """One row per vector and partition: how far the partition is read."""
-    rows = [(n, part, end) for n, vector in enumerate(served) for part, end in vector.prefixes.items()]
-    columns = [pa.array([row[field] for row in rows], pa.int64()) for field in range(3)]
-    return pa.table(columns, names=["sid", "part", "next_offset"])
+    """One row per vector and partition: how far it is read, and whether it is one of the others."""
+    rows = [
+        (number, part, end, is_other)
+        for number, vector in enumerate(served)
+        for is_other, prefixes in ((False, vector.prefixes), (True, vector.others))
+        for part, end in prefixes.items()
+    ]
+    types = {"sid": pa.int64(), "part": pa.int64(), "next_offset": pa.int64(), "other": pa.bool_()}
+    columns = [pa.array([row[place] for row in rows], kind) for place, kind in enumerate(types.values())]
+    return pa.table(columns, names=list(types))

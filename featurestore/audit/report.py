@@ -35,11 +35,14 @@ class AuditReport:
         The first values that were different or missing.
     predictions
         How many were sampled.
+    elsewhere
+        By source, the number of rows whose key has events in partitions that the row does not follow from.
     """
 
     counts: dict[str, Counter[Outcome]] = field(default_factory=lambda: defaultdict(Counter))
     examples: list[Difference] = field(default_factory=list)
     predictions: int = 0
+    elsewhere: Counter[str] = field(default_factory=Counter)
 
     @property
     def ok(self) -> bool:
@@ -49,6 +52,11 @@ class AuditReport:
     def total(self, outcome: Outcome) -> int:
         """Count the values of one outcome over all features."""
         return sum(counts[outcome] for counts in self.counts.values())
+
+    def add_elsewhere(self, source: str, rows: int) -> None:
+        """Count rows of a source whose key has events in other partitions."""
+        if rows:
+            self.elsewhere[source] += rows
 
     def add(
         self, prediction: Prediction, feature: str, outcome: Outcome, served: Any, recomputed: Any

@@ -13,7 +13,13 @@ from headrace.featurestore.redis_codec.column_encoder import RowProvenance, View
 from headrace.featurestore.redis_codec.row_encoder import Column, bulk
 from headrace.streams.columnar.lists import Lists
 from headrace.streams.connections.redis import RedisNodes
-from headrace.streams.connections.redis_updates import WRITE_FIELDS, HashUpdate, field_words
+from headrace.streams.connections.redis_updates import (
+    COUNT_ONCE,
+    PREFIX_MARK,
+    WRITE_FIELDS,
+    HashUpdate,
+    field_words,
+)
 
 
 @dataclass(frozen=True)
@@ -108,17 +114,28 @@ class HashChunk:
 
 @dataclass(frozen=True)
 class CountChunk:
-    """A number that is added to a field of a hash."""
+    """A number that is added to a field of a hash, once however often it is sent.
+
+    Attributes
+    ----------
+    process
+        Names the process that counts.
+    batch
+        Number of the batch that is counted; each is stored before the next one of its process is sent.
+    """
 
     key: str
     field: str
     number: int
+    process: str
+    batch: int
 
     def __len__(self) -> int:
         return 1
 
     def by_server(self, nodes: RedisNodes) -> Iterator[ServerCommands]:
-        words = ["HINCRBY", self.key, self.field, str(self.number)]
+        counted = [f"{PREFIX_MARK}{self.process}", str(self.batch), self.field, str(self.number)]
+        words = ["EVALSHA", COUNT_ONCE.digest, "1", self.key, *counted]
         yield ServerCommands(nodes.owner(self.key.encode()), _packed(words), 1)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,13 @@ from headrace.schemas.feature_specs import BatchViewSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis import RedisNodes
 from headrace.streams.connections.redis_retry import REDIS_ERRORS, RedisRetries
-from headrace.streams.connections.redis_updates import ELSEWHERE, WRITE_FIELDS, WRITE_ROW, HashUpdate
+from headrace.streams.connections.redis_updates import (
+    COUNT_ONCE,
+    ELSEWHERE,
+    WRITE_FIELDS,
+    WRITE_ROW,
+    HashUpdate,
+)
 from headrace.streams.progress import TWO_PARTITIONS, TWO_PARTITIONS_REMEDY, alarms_key
 from headrace.streams.sinks import OnlineRows
 
@@ -61,7 +68,8 @@ class RedisOnlineSink:
         self._owners_unknown = self._nodes.clustered
         self._retries = RedisRetries("online rows", _log)
         self._plan = plan
-        self._alarmed_sources: set[str] = set()
+        self._two_partitions: Counter[str] = Counter()
+        self._process, self._alarms = secrets.token_hex(6), 0
         views: list[StreamViewSpec | BatchViewSpec] = [*plan.stream_views, *plan.batch_views]
         verb = (b"EVALSHA", WRITE_ROW.digest.encode(), b"1")
         self._stream_encoders = {v.name: ViewEncoder(plan.project, v, verb) for v in plan.stream_views}
@@ -116,6 +124,11 @@ class RedisOnlineSink:
         """Whether Redis cannot take rows at the moment, and `write` waits for it."""
         return self._retries.waiting
 
+    @property
+    def two_partitions(self) -> Mapping[str, int]:
+        """Source to rows that replaced one of another partition, since this process began."""
+        return dict(self._two_partitions)
+
     async def close(self) -> None:
         """Close all connections."""
         for connection in self._connections.values():
@@ -124,14 +137,16 @@ class RedisOnlineSink:
 
     async def _alarm(self, source: str, rows: int) -> None:
         """Count rows that replaced rows of another partition of their source."""
-        if source not in self._alarmed_sources:
-            self._alarmed_sources.add(source)
+        self._two_partitions[source] += rows
+        if self._two_partitions[source] == rows:
             _log.error(
                 "source '%s': one key is in two partitions, and its rows replace each other. %s",
                 source,
                 TWO_PARTITIONS_REMEDY,
             )
-        await self._store([CountChunk(alarms_key(self._plan.project), f"{TWO_PARTITIONS}|{source}", rows)])
+        self._alarms += 1
+        key, name = alarms_key(self._plan.project), f"{TWO_PARTITIONS}|{source}"
+        await self._store([CountChunk(key, name, rows, self._process, self._alarms)])
 
     def _chunks(self, rows: OnlineRows) -> Iterator[RowChunk]:
         time_us = np.array([rows.as_of_ms * 1000])
@@ -206,7 +221,7 @@ class RedisOnlineSink:
             connection = self._connections[server] = self._nodes.async_connection(server)
         if not connection.is_connected:
             await connection.connect()  # finds the master, where sentinels know it; sending alone does not
-            for script in (WRITE_ROW, WRITE_FIELDS):
+            for script in (WRITE_ROW, WRITE_FIELDS, COUNT_ONCE):
                 await connection.send_command("SCRIPT", "LOAD", script.text)
                 await connection.read_response()
         return connection

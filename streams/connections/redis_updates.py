@@ -63,6 +63,15 @@ redis.call('HSET', KEYS[1], unpack(ARGV))
 return 1
 """)
 
+# KEYS[1] is a hash. ARGV: the field of the last batch that a process has counted, the batch, a field and the
+# number to add to it. Returns 0 when the batch is counted already: the reply was lost, and it is sent again.
+COUNT_ONCE = Script("""
+if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('HINCRBY', KEYS[1], ARGV[3], ARGV[4])
+return 1
+""")
+
 PREFIX_MARK = "@"  # begins the name of a field that holds a prefix
 
 

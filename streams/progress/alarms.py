@@ -11,5 +11,8 @@ TWO_PARTITIONS_REMEDY = (
 
 
 def alarms_key(project: str) -> str:
-    """Redis hash of alarms: numbers under ``two_partitions|source``."""
+    """Redis hash of alarms: numbers under ``two_partitions|source``, at least so many.
+
+    Under ``@process`` is the last batch that a process has counted, so that none is counted twice.
+    """
     return f"headrace:{project}:alarms"

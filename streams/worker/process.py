@@ -36,7 +36,7 @@ from headrace.streams.state.shard import Shard
 from headrace.streams.state.source_partition import SourcePartition
 from headrace.streams.worker.config import WorkerConfig
 from headrace.streams.worker.consumer_group import worker_group
-from headrace.streams.worker.health import partition_health
+from headrace.streams.worker.health import partition_health, two_partition_samples
 from headrace.streams.worker.identity import identify, refuse_gap
 from headrace.streams.worker.owned_partition import OwnedPartition, now_ms
 from headrace.streams.worker.progress import feature_progress
@@ -123,6 +123,7 @@ class WorkerProcess:
             self._checkpoints is not None,
             time.monotonic() - self._checkpoint_s,
             "redis" if self._sink.waiting else waiting,
+            samples=two_partition_samples(self._events.values(), self._sink.two_partitions),
             rows=self._row_expectations.counts,
         )
 

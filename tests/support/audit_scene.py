@@ -57,7 +57,8 @@ class Scene(StreamDriver):
         for row in range(len(rows)):
             self.provenance[rows.view, tuple(plain_value(column, row) for column in rows.keys)] = at
 
-    def predict(self, user: int, shop: str) -> None:
+    def predict(self, user: int, shop: str, ts_ms: int | None = None) -> None:
+        """Log a prediction; by default the first was made at 0 ms, the next at 1 ms."""
         entities = {"user": user, "shop": shop}
         features: dict[str, Any] = {}
         provenance = {}
@@ -76,7 +77,7 @@ class Scene(StreamDriver):
             a_prediction(
                 f"p{number}",
                 "k",
-                number,
+                number if ts_ms is None else ts_ms,
                 entities=entities,
                 features=features,
                 provenance=provenance,
@@ -85,6 +86,11 @@ class Scene(StreamDriver):
         )
 
     def audit(self, sample: int = 100, **more: Any) -> AuditReport:
+        audit = Audit(self.plan, "delays", {"purchases": self.source_log()}, settle_ms=0, **more)
+        return audit.run(self.predictions, sample)
+
+    def source_log(self) -> SourceLog:
+        """The raw log as the audit reads it."""
         raw = [
             (p, r.offset, r.timestamp, r.value, r.headers) for p, log in enumerate(self.records) for r in log
         ]
@@ -95,9 +101,7 @@ class Scene(StreamDriver):
             for block in reader.log
             if (offsets := block_offsets(shard, block.offset, block.value or b"", definition)) is not None
         ]
-        log = SourceLog(raw_table(self.plan, self.source, raw), blocks)
-        audit = Audit(self.plan, "delays", {"purchases": log}, settle_ms=0, **more)
-        return audit.run(self.predictions, sample)
+        return SourceLog(raw_table(self.plan, self.source, raw), blocks)
 
 
 def purchase(offset: int, user: int, event_ms: int, amount: float = 2.5, shop: str = "a") -> OracleEvent:

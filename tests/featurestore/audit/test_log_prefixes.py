@@ -23,8 +23,21 @@ from tests.support.join_builders import a_prediction
 
 PLAN = audited_plan()
 BY_USER, BY_SHOP = PLAN.stream_view("by_user"), PLAN.stream_view("by_shop")  # direct, and behind the shuffle
+RECORDS = [  # (partition, offset, append time)
+    *((3, offset, 40) for offset in range(20)),
+    *((5, offset, 10 * offset) for offset in range(2, 9)),
+    *((6, offset, appended_ms) for offset, appended_ms in enumerate([30, 49, 70, 10])),
+    (7, 4, 60),
+]
+
+
+def log_of(records: list[tuple[int, int, int]]) -> pa.Table:
+    columns = zip(*records, strict=True)
+    return pa.table(dict(zip(("part", "pos", "appended"), map(list, columns), strict=True)))
+
+
 LOG = SourceLog(
-    pa.table({}),
+    log_of(RECORDS),
     [
         BlockOffsets(shard=0, offset=0, partition=0, next_offset=4),
         BlockOffsets(shard=0, offset=1, partition=1, next_offset=7),
@@ -91,6 +104,36 @@ def test_the_prefix_is_that_of_the_row_or_a_longer_one_that_was_read(
     vector = served_vector(view, PLAN.is_direct(view), LOG, asked, least)
     assert vector.prefixes == prefixes
     assert vector.as_of_ms == (None if row is None else 50)
+
+
+@pytest.mark.parametrize(
+    ("settle_ms", "least", "others"),
+    [
+        (0, {}, {5: 5, 6: 2, 7: 4}),  # what was appended before 50; 6 up to its first record that was not
+        (15, {}, {3: 0, 5: 4, 6: 1, 7: 4}),
+        (0, {Place("purchases", False, 5): 7, Place("purchases", False, 8): 1}, {5: 7, 6: 2, 7: 4, 8: 1}),
+        (0, {Place("purchases", True, 5): 7, Place("clicks", False, 5): 7}, {5: 5, 6: 2, 7: 4}),
+    ],
+)
+def test_a_row_read_directly_is_held_to_what_the_other_partitions_had_by_then(
+    settle_ms: int, least: dict[Place, int], others: dict[int, int]
+) -> None:
+    asked = prediction(0, 50, by_user=(3, 8), by_shop=(0, 2))
+    assert served_vector(BY_USER, True, LOG, asked, least, settle_ms).others == {
+        part: offset for part, offset in others.items() if part != 3
+    }
+    assert served_vector(BY_SHOP, False, LOG, asked, least, settle_ms).others == {}
+    assert served_vector(BY_USER, True, LOG, prediction(0, 50), least, settle_ms).others == {}
+
+
+def test_a_partition_was_read_up_to_the_greatest_offset_of_its_rows() -> None:
+    """Whichever view comes last: a row is older than another where its key had no event since."""
+    both = [BY_USER, BY_USER.model_copy(update={"name": "also_by_user"})]
+    for offsets in ((8, 5), (5, 8)):
+        rows = {view.name: (3, offset) for view, offset in zip(both, offsets, strict=True)}
+        predictions = [prediction(0, 10, **rows), prediction(1, 12)]
+        least = LeastOffsets(PLAN, PLAN.routers[0], both, 0).of_chosen(predictions, {1})
+        assert least[1] == {Place("purchases", False, 3): 8}
 
 
 def test_a_block_tells_how_far_its_partition_was_read_unless_it_is_of_other_views() -> None:

@@ -15,7 +15,7 @@ from headrace.featurestore.online.chunks import CountChunk, HashChunk, RowChunk,
 from headrace.featurestore.redis_codec.column_encoder import ViewEncoder
 from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec
 from headrace.streams.columnar.lists import Lists
-from headrace.streams.connections.redis_updates import HashUpdate
+from headrace.streams.connections.redis_updates import COUNT_ONCE, HashUpdate
 
 VIEW = BatchViewSpec(
     name="v",
@@ -98,7 +98,7 @@ def test_commands_of_all_chunks_are_gathered_by_server_in_order(servers: Sequenc
     chunks = [
         rows(3, 3),
         HashChunk(HashUpdate("progress", "log", 5, {"f": "é"})),
-        CountChunk("alarms", "two|s", 7),
+        CountChunk("alarms", "two|s", 7, "me", 3),
         rows(2, 2),
     ]
     shares = by_server(chunks, nodes)
@@ -108,5 +108,5 @@ def test_commands_of_all_chunks_are_gathered_by_server_in_order(servers: Sequenc
     for server, found in gathered.items():
         alone = [share for chunk in chunks for share in chunk.by_server(nodes) if share.server == server]
         assert found == [words for share in alone for words in commands(share.packed)]
-    (count,) = [words for found in gathered.values() for words in found if words[0] == b"HINCRBY"]
-    assert count == [b"HINCRBY", b"alarms", b"two|s", b"7"]
+    (count,) = [words for found in gathered.values() for words in found if words[3] == b"alarms"]
+    assert count == [b"EVALSHA", COUNT_ONCE.digest.encode(), b"1", b"alarms", b"@me", b"3", b"two|s", b"7"]

@@ -23,7 +23,7 @@ from headrace.schemas.errors import ServiceUnavailable
 from headrace.schemas.feature_specs import AggregationSpec, BatchViewSpec, FieldSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.columnar.lists import Lists
-from headrace.streams.connections.redis_updates import HashUpdate
+from headrace.streams.connections.redis_updates import COUNT_ONCE, HashUpdate
 from headrace.streams.progress import TWO_PARTITIONS, TWO_PARTITIONS_REMEDY, alarms_key
 from headrace.streams.sinks import OnlineRows
 from tests.support.redis_stand_in import RedisStandIn
@@ -117,6 +117,7 @@ async def test_a_key_in_two_partitions_is_counted_and_logged_once(
         await sink.write([replace(counts(range(2, 4), 2), partition=partition)], [])
     await sink.close()
     assert alarms(redis_url, project) == {f"{TWO_PARTITIONS}|s".encode(): b"4"}
+    assert sink.two_partitions == {"s": 4}
     assert [record.message for record in caplog.records if "in two partitions" in record.message] == [
         f"source 's': one key is in two partitions, and its rows replace each other. {TWO_PARTITIONS_REMEDY}"
     ]
@@ -140,7 +141,17 @@ async def test_a_batch_view_that_is_written_meanwhile_raises_no_alarm(redis_url:
 
 def alarms(redis_url: str, project: str) -> Any:
     with redis.Redis.from_url(redis_url) as connection:
-        return connection.hgetall(alarms_key(project))
+        found = connection.hgetall(alarms_key(project))
+    return {name: number for name, number in found.items() if not name.startswith(b"@")}
+
+
+def test_a_count_that_is_sent_again_is_counted_once(redis_url: str, project: str) -> None:
+    sent = [("me", 1, 4), ("me", 1, 4), ("other", 1, 5), ("me", 1, 4), ("me", 2, 6), ("me", 2, 6)]
+    with redis.Redis.from_url(redis_url) as connection:
+        for process, batch, number in sent:
+            arguments = [f"@{process}", str(batch), "f", str(number)]
+            connection.eval(COUNT_ONCE.text, 1, alarms_key(project), *arguments)
+    assert alarms(redis_url, project) == {b"f": b"15"}
 
 
 async def test_a_correction_at_the_same_time_replaces_the_row(redis_url: str, project: str) -> None:
