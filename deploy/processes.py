@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import redis
 
+from headrace.deploy.secret_files import exposed_secrets
 from headrace.deploy.settings import Settings
 from headrace.deploy.udfs import transforms_of
 from headrace.featurestore.plans.store import PlanStore
@@ -37,13 +38,13 @@ def current_plan(settings: Settings) -> tuple[redis.Redis, Plan]:
     Raises
     ------
     PlanError
-        When no plan was applied.
+        When no plan was applied, or not one that the key for plans has signed.
     ServiceUnavailable
         When Redis cannot be reached.
     """
     try:
         client = redis_client(settings.redis)
-        return client, PlanStore(client, settings.project_name).load()
+        return client, PlanStore(client, settings.project_name, settings.plan_signing_key()).load()
     except ServiceUnavailable as error:
         raise ServiceUnavailable(f"{error}; does Redis run, and is HEADRACE_REDIS its URL?") from error
 
@@ -197,6 +198,9 @@ def run_rebuild(settings: Settings, report: Callable[[str], None]) -> dict[str, 
 def _begin(settings: Settings) -> Plan:
     _collect_rarely()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for warning in exposed_secrets(settings):
+        logging.getLogger(__name__).warning(warning)
+    settings.make_data_dir()
     _, plan = current_plan(settings)
     refuse_wrong_access(settings.kafka_access)
     logging.getLogger(__name__).info("project '%s', plan %s", plan.project, plan.hash[:12])

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +21,9 @@ from headrace.learners.serving.config import ServeConfig
 from headrace.learners.training.config import TrainConfig
 from headrace.schemas.errors import SettingsError
 from headrace.schemas.name_hint import name_hint
-from headrace.streams.connections.redis_url import SCHEMES
+from headrace.schemas.signatures import derived_key
+from headrace.streams.connections.redis_url import RedisUrl
+from headrace.streams.connections.url_accounts import refuse_open_account, without_account
 from headrace.streams.runtime.config import FaustConfig
 from headrace.streams.worker.config import WorkerConfig
 
@@ -29,9 +32,10 @@ if TYPE_CHECKING:
 
 FILE = "headrace.toml"
 _PREFIX = "HEADRACE_"
-_SECRET = ("model_key", "schema_registry_token")
-_ACCOUNT = re.compile(r"//[^/\s]*@")  # of a URL
+SECRETS = ("model_key", "plan_key", "schema_registry_token")
+_WITH_ACCOUNT = ("kafka", "redis", "schema_registry")
 _KEY_BYTES = 32
+_FILE_BYTES = 16  # as of the first versions
 _PROJECT_LINE = re.compile(r"^project:\s*[\"']?([\w-]+)", re.MULTILINE)
 
 
@@ -48,9 +52,11 @@ class Settings(BaseSettings):
     kafka_config: Path | None = Field(
         None, description="file of librdkafka properties, for TLS and SASL: `name=value` lines"
     )
-    redis: str = Field("redis://127.0.0.1:6379/0", description="URL of the online store")
+    redis: str = Field("redis://127.0.0.1:6379/0", repr=False, description="URL of the online store")
     schema_registry: str | None = Field(
-        None, description="URL of a registry of Avro schemas, with Confluent's interface; none when not set"
+        None,
+        repr=False,
+        description="URL of a registry of Avro schemas, with Confluent's interface; none when not set",
     )
     schema_registry_token: SecretStr | None = Field(None, description="bearer token for that registry")
     schema_registry_ca: Path | None = Field(
@@ -61,6 +67,10 @@ class Settings(BaseSettings):
     )
     model_key: SecretStr | None = Field(
         None, description="key that authenticates model artifacts, 32 characters or more"
+    )
+    plan_key: SecretStr | None = Field(
+        None,
+        description="key that authenticates plans, 32 characters or more; else made of the model key",
     )
     checkpoint_ms: int = Field(
         WorkerConfig.checkpoint_ms, ge=10, description="longest time between two checkpoints of a worker"
@@ -111,8 +121,10 @@ class Settings(BaseSettings):
     def _is_host_and_port(cls, value: str) -> str:
         for part in value.split(","):
             host, _, port = part.rpartition(":")
-            if not host or not port.isdigit():
-                raise ValueError("wanted host:port, several separated by commas")
+            if not host or not port.isdigit() or "@" in host:
+                raise ValueError(
+                    "wanted host:port, several separated by commas; accounts are in kafka_config"
+                )
         return value
 
     @field_validator("kafka_config")
@@ -123,8 +135,10 @@ class Settings(BaseSettings):
     @field_validator("redis")
     @classmethod
     def _is_redis_url(cls, value: str) -> str:
-        if value.partition("://")[0] not in SCHEMES:
-            raise ValueError(f"wanted redis://host:port/database, or another of {', '.join(SCHEMES)}")
+        try:
+            RedisUrl.parse(value)
+        except SettingsError as error:
+            raise ValueError(str(error)) from error
         return value
 
     @field_validator("schema_registry")
@@ -132,9 +146,13 @@ class Settings(BaseSettings):
     def _is_http_url(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
             raise ValueError("wanted http:// or https://, with user:password@ where the registry asks for it")
+        try:
+            refuse_open_account(value or "", "the URL of the schema registry")
+        except SettingsError as error:
+            raise ValueError(str(error)) from error
         return value
 
-    @field_validator("model_key")
+    @field_validator("model_key", "plan_key")
     @classmethod
     def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < _KEY_BYTES:
@@ -217,28 +235,75 @@ class Settings(BaseSettings):
         SettingsError
             When there is no key.
         """
+        key = self._model_key()
+        if key is None:
+            raise SettingsError(
+                f"there is no key to authenticate models: set {_PREFIX}MODEL_KEY to the same secret for "
+                f"`train` and `serve`, or put it into {self._key_file} (`headrace up` makes one there)"
+            )
+        return key
+
+    def plan_signing_key(self) -> bytes | None:
+        """Return the key that authenticates plans: the setting, or one made from the model key; None without.
+
+        Raises
+        ------
+        SettingsError
+            When the file of the model key cannot be used.
+        """
+        if self.plan_key is not None:
+            return self.plan_key.get_secret_value().encode()
+        key = self._model_key()
+        return None if key is None else derived_key(key, "plans")
+
+    @property
+    def _key_file(self) -> Path:
+        return self.data / "model.key"
+
+    def _model_key(self) -> bytes | None:
         if self.model_key is not None:
             return self.model_key.get_secret_value().encode()
-        file = self.data / "model.key"
-        if file.exists():
-            return file.read_bytes().strip()
-        raise SettingsError(
-            f"there is no key to authenticate models: set {_PREFIX}MODEL_KEY to the same secret for "
-            f"`train` and `serve`, or put it into {file} (`headrace up` makes one there)"
-        )
+        try:
+            key = self._key_file.read_bytes().strip()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            problem = f"{self._key_file} cannot be read: {error.strerror}; correct its rights"
+            raise SettingsError(problem) from error
+        if len(key) < _FILE_BYTES:
+            raise SettingsError(
+                f"{self._key_file} has {len(key)} bytes, wanted {_FILE_BYTES} or more; remove it, and "
+                "`headrace up` makes another (models that were signed with it are then trained again)"
+            )
+        return key
 
     def make_signing_key(self) -> None:
         """Write a new key into the data directory, readable by its owner alone, unless there is one."""
-        file = self.data / "model.key"
-        if self.model_key is None and not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch(mode=0o600)
-            file.write_text(secrets.token_hex(_KEY_BYTES))
+        if self.model_key is None and not self._key_file.exists():
+            self.make_data_dir()
+            descriptor = os.open(self._key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_hex(_KEY_BYTES))
 
-    def environment(self) -> dict[str, str]:
-        """Return the environment of a child process that has these settings."""
-        variables = dict(os.environ)
+    def make_data_dir(self) -> None:
+        """Make the data directory, for its owner alone. One that `data_dir` names keeps its rights."""
+        try:
+            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.data_dir is None and self.data.stat().st_mode & 0o077:
+                self.data.chmod(0o700)
+        except OSError as error:
+            raise SettingsError(
+                f"the data directory {self.data} cannot be made for this user alone: {error.strerror}; "
+                f"correct the rights, or set {_PREFIX}DATA_DIR"
+            ) from error
+
+    def environment(self, without: Collection[str] = ()) -> dict[str, str]:
+        """Return the environment of a child process that has these settings, but those `without`."""
+        kept_back = {_PREFIX + name.upper() for name in without}
+        variables = {name: value for name, value in os.environ.items() if name not in kept_back}
         for name, value in self:
+            if name in without:
+                continue
             if isinstance(value, SecretStr):
                 value = value.get_secret_value()
             if isinstance(value, dict):
@@ -293,12 +358,16 @@ def load_settings(project_dir: Path, **given: Any) -> Settings:
         raise SettingsError("; ".join(_explain(e, project_dir) for e in error.errors())) from error
 
 
+def _shown(name: str, value: Any) -> str:
+    return repr(without_account(value) if name in _WITH_ACCOUNT and isinstance(value, str) else value)
+
+
 def _explain(error: Any, project_dir: Path) -> str:
     name = str(error["loc"][0])
     if error["type"] == "extra_forbidden":
         hint = name_hint(name, Settings.model_fields)
         return f"{project_dir / FILE}: there is no setting '{name}'; {hint}"
-    value = "" if name in _SECRET else f" = {_ACCOUNT.sub('//', repr(error['input']))}"
+    value = "" if name in SECRETS else f" = {_shown(name, error['input'])}"
     problem = error["msg"].removeprefix("Value error, ")
     where = f"{_PREFIX}{name.upper()}, or '{name}' in {project_dir / FILE}"
     return f"setting '{name}'{value}: {problem}. Set {where}"

@@ -14,18 +14,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from pydantic import SecretStr
+
 from headrace.deploy.commands.apply import apply_plan, compile_plan
 from headrace.deploy.commands.topics import all_topics
 from headrace.deploy.local.child import Child, free_port
 from headrace.deploy.local.redis_server import RedisServer
 from headrace.deploy.local.supervisor import Supervisor
-from headrace.deploy.settings import Settings, load_settings
+from headrace.deploy.settings import SECRETS, Settings, load_settings
 from headrace.featurestore.batch.materialize import materialize
 from headrace.schemas.errors import SettingsError
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import end_offsets
 from headrace.streams.connections.redis import redis_client
+from headrace.streams.connections.url_accounts import without_account
 from headrace.streams.progress import ProgressStore
 
 Process = Literal["worker", "join", "train", "serve"]
@@ -166,10 +169,12 @@ class LocalStack:
         """Describe the running stack for its user: addresses, logs and the variables to export."""
         file = self.settings.kafka_config
         config = f" HEADRACE_KAFKA_CONFIG={file}" if file else ""
+        shown = without_account(self.redis_url)
+        store = self.redis_url if shown == self.redis_url else "..."  # no password on a terminal
         return (
             f"project '{self.plan.project}' runs: predictions at {self.serve_url}, logs in "
             f"{self.data_dir / 'logs'}\nin other terminals:\n"
-            f"  export HEADRACE_KAFKA={self.bootstrap} HEADRACE_REDIS={self.redis_url}{config}\n"
+            f"  export HEADRACE_KAFKA={self.bootstrap} HEADRACE_REDIS={store}{config}\n"
             f"  headrace status {self.settings.project_dir}\nCtrl-C stops it"
         )
 
@@ -197,10 +202,18 @@ class LocalStack:
         return Child(name, command, self._log(name), project_dir, self._environment(name))
 
     def _environment(self, name: Process) -> dict[str, str]:
-        """Return the environment of a process. Metrics ports count up from the setting, one for each."""
+        """Return the environment of a process. Metrics ports count up from the setting, one for each.
+
+        It has the secrets that the process uses: models are for those who make and serve them, the account of
+        the registry for those who read events. Plans are for all.
+        """
         first = self._settings.metrics_port
         port = first + PROCESSES.index(name) if first else 0
-        return self._settings.model_copy(update={"metrics_port": port}).environment()
+        key = self._settings.plan_signing_key()
+        changed = {"metrics_port": port, "plan_key": None if key is None else SecretStr(key.decode())}
+        reads_events = name in ("worker", "join")
+        without = ("model_key",) if reads_events else ("schema_registry", "schema_registry_token")
+        return self._settings.model_copy(update=changed).environment(without)
 
     def _set(self, **changed: Any) -> None:
         self._settings = self._settings.model_copy(update=changed)
@@ -216,7 +229,7 @@ class LocalStack:
                 "from nothing: remove it, or set HEADRACE_DATA_DIR to another one"
             )
         shutil.rmtree(data / "logs", ignore_errors=True)
-        data.mkdir(parents=True, exist_ok=True)
+        self._settings.make_data_dir()
         if self._mock:
             mark.touch()
         self._settings.make_signing_key()
@@ -230,7 +243,7 @@ class LocalStack:
         topics = [word for name, count in counts.items() for word in ("--topic", f"{name}={count}")]
         log = self._log("kafka")
         command = [sys.executable, "-m", "headrace.deploy.local.mock_kafka", *topics]
-        child = Child("kafka", command, log, env=self._settings.environment())
+        child = Child("kafka", command, log, env=self._settings.environment(SECRETS))
         self._supervisor.start(child, lambda: log.read_text().endswith("\n"))
         return log.read_text().split()[-1]
 

@@ -82,8 +82,7 @@ class Plan(Spec):
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the canonical JSON, in hex."""
-        canonical = json.dumps(self._persisted(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return _hash(self._persisted())
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Copy the plan as pydantic does; the copy has a hash of its own."""
@@ -101,7 +100,7 @@ class Plan(Spec):
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Plan:
-        """Parse a plan.
+        """Parse a plan. Its text is not compared with a hash.
 
         Raises
         ------
@@ -110,7 +109,7 @@ class Plan(Spec):
         """
         try:
             raw = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise PlanError(f"the plan is not JSON ({error}); run `headrace apply` again") from error
         if not isinstance(raw, dict):
             raise PlanError(f"the plan is a {type(raw).__name__}, not an object; run `headrace apply` again")
@@ -197,6 +196,23 @@ class Plan(Spec):
         refs = self.router_features(router)
         inputs = (ref for ref in self.stored(refs) if self.dtype_of(ref) in LOGGED_TYPES)
         return tuple(dict.fromkeys((*refs, *inputs)))
+
+
+def text_hash(text: str) -> str | None:
+    """Return the hash of a plan's JSON, whatever fields it has; None of a text that is no JSON.
+
+    Equal to `Plan.hash` for a plan that this version wrote. A plan that another wrote keeps the hash of then,
+    though fields with defaults may have come since.
+    """
+    try:
+        return _hash(json.loads(text))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _hash(raw: Any) -> str:
+    canonical = json.dumps(raw, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 class _Named(Protocol):

@@ -48,10 +48,13 @@ def apply(
         describe_topic_settings,
         refuse_unsafe_changes,
     )
+    from headrace.deploy.secret_files import exposed_secrets
 
     wanted = compile_project(settings.project_dir)
     if not allow_unsafe:
         refuse_unsafe_changes(settings, wanted)
+    for warning in exposed_secrets(settings):
+        typer.echo(f"warning: {warning}", err=True)
     typer.echo(describe_changes(settings, wanted.plan))
     apply_plan(settings, wanted.plan)
     for line in describe_topic_settings(settings, wanted.plan):

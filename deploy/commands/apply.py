@@ -68,6 +68,7 @@ def compile_project(project_dir: Path) -> CompiledProject:
 
 def apply_plan(settings: Settings, plan: Plan) -> None:
     """Register with Feast, make the topics, and last store the plan, which the processes read."""
+    settings.make_data_dir()
     with warnings.catch_warnings(), redis_client(settings.redis) as online:
         warnings.simplefilter("ignore", DeprecationWarning)
         register(settings.project_dir, settings.feature_log_dir, online)
@@ -78,7 +79,7 @@ def apply_plan(settings: Settings, plan: Plan) -> None:
         settings.event_partitions,
         settings.topic_partitions,
     )
-    PlanStore(settings.redis, plan.project).save(plan)
+    PlanStore(settings.redis, plan.project, settings.plan_signing_key()).save(plan)
 
 
 def describe_topic_settings(settings: Settings, plan: Plan) -> list[str]:

@@ -1,10 +1,13 @@
 """Functions of on-demand feature views, imported from the files of the Feast repository.
 
-The file that defines a function is imported when the function is needed, and Feast and pandas with it.
+The file that defines a function is imported when the function is needed, and Feast and pandas with it. A plan
+names the file, and whoever can write to Redis can write plans: it must be a file of the repository, and must
+have the text of the plan's function, before any of it is run.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import inspect
@@ -31,6 +34,25 @@ def function_digest(view: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def has_function(text: str, digest: str) -> bool:
+    """Whether a file defines a function whose `function_digest` is `digest`. Nothing of it is run.
+
+    >>> text = "def doubled(x):\n    return 2 * x\n"
+    >>> has_function(text, hashlib.sha256(text.encode()).hexdigest())
+    True
+    """
+    lines = text.splitlines(keepends=True)
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, functions):
+            decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
+            first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
+            source = "".join(inspect.getblock(lines[first - 1 :]))  # as `inspect.getsource` cuts it
+            if hashlib.sha256(source.encode()).hexdigest() == digest:
+                return True
+    return False
+
+
 class OnDemandFunctions:
     """The functions of a repository's on-demand views; safe to share among threads.
 
@@ -52,7 +74,7 @@ class OnDemandFunctions:
         HeadraceError
             When no repository was named.
         DefinitionError
-            When its file cannot be imported, or has another function than the plan.
+            When its file is not in the repository, cannot be imported, or has another function than the plan.
         """
         if self._repo_dir is None:
             raise HeadraceError(
@@ -70,12 +92,26 @@ class OnDemandFunctions:
     def _module(self, repo_dir: Path, spec: OnDemandViewSpec) -> ModuleType:
         with _import_lock:
             if spec.file not in self._modules:
+                self._check(repo_dir, spec)
                 try:
                     self._modules[spec.file] = _import(repo_dir, spec.file)
                 except (Exception, SystemExit) as error:  # whatever stands in the user's file
                     problem = f"its file cannot be imported ({type(error).__name__}: {error})"
                     raise self._error(spec, problem) from error
             return self._modules[spec.file]
+
+    def _check(self, repo_dir: Path, spec: OnDemandViewSpec) -> None:
+        """Refuse a file that is not in the repository, or has not the plan's function."""
+        path = (repo_dir / spec.file).resolve()
+        if not path.is_relative_to(repo_dir) or path.suffix != ".py":
+            raise self._error(spec, "the plan names a file that is no Python file in the repository")
+        try:
+            defined = has_function(path.read_text(encoding="utf-8"), spec.definition)
+        except (OSError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
+            problem = f"its file cannot be read ({type(error).__name__}: {error})"
+            raise self._error(spec, problem) from error
+        if not defined:
+            raise self._error(spec, "its function is another one than that of the plan")
 
     def _error(self, spec: OnDemandViewSpec, problem: str) -> DefinitionError:
         remedy = f"See that {self._repo_dir} is the repository that was applied, or run `headrace apply`"

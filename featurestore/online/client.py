@@ -44,7 +44,8 @@ class FeatureClient:
         How long a reply may take, in seconds, where the URL has no ``socket_timeout``.
     repo_dir
         The Feast repository, which has the functions of on-demand feature views. Their file is imported, and
-        Feast with it, at the first request for one of them. Requests for other views do without it.
+        Feast with it, at the first request for one of them, when it is in this folder and has the text of the
+        plan's function. Requests for other views do without it.
 
     Attributes
     ----------
@@ -80,7 +81,12 @@ class FeatureClient:
 
     @classmethod
     def connect(
-        cls, redis_url: str, project: str, timeout_s: float = 5.0, repo_dir: Path | str | None = None
+        cls,
+        redis_url: str,
+        project: str,
+        timeout_s: float = 5.0,
+        repo_dir: Path | str | None = None,
+        plan_key: str | bytes | None = None,
     ) -> FeatureClient:
         """Make a client for the plan in force: the one that `headrace apply` stored last.
 
@@ -92,17 +98,21 @@ class FeatureClient:
             As for `FeatureClient`.
         project
             The Feast project.
+        plan_key
+            The setting `plan_key`: a plan that `headrace apply` has not signed with it is refused. None:
+            plans are compared with their hashes alone, which whoever can write to Redis can make.
 
         Raises
         ------
         PlanError
-            When the project has no plan, or one that this version cannot read.
+            When the project has no plan, one that this version cannot read, or one that is not signed with
+            `plan_key`.
         SettingsError
             When the URL cannot be used.
         ServiceUnavailable
             When Redis cannot be reached.
         """
-        return cls(_load_plan(redis_url, project, timeout_s), redis_url, timeout_s, repo_dir)
+        return cls(_load_plan(redis_url, project, timeout_s, plan_key), redis_url, timeout_s, repo_dir)
 
     def get_online_features(
         self,
@@ -241,10 +251,15 @@ class AsyncFeatureClient:
 
     @classmethod
     async def connect(
-        cls, redis_url: str, project: str, timeout_s: float = 5.0, repo_dir: Path | str | None = None
+        cls,
+        redis_url: str,
+        project: str,
+        timeout_s: float = 5.0,
+        repo_dir: Path | str | None = None,
+        plan_key: str | bytes | None = None,
     ) -> AsyncFeatureClient:
         """Make a client for the plan in force; parameters and errors are those of `FeatureClient.connect`."""
-        plan = await asyncio.to_thread(_load_plan, redis_url, project, timeout_s)
+        plan = await asyncio.to_thread(_load_plan, redis_url, project, timeout_s, plan_key)
         return cls(plan, redis_url, timeout_s, repo_dir)
 
     def prepare(self, features: Features, full_feature_names: bool = True) -> None:
@@ -305,9 +320,10 @@ class AsyncFeatureClient:
         await self.close()
 
 
-def _load_plan(redis_url: str, project: str, timeout_s: float) -> Plan:
+def _load_plan(redis_url: str, project: str, timeout_s: float, plan_key: str | bytes | None) -> Plan:
+    key = plan_key.encode() if isinstance(plan_key, str) else plan_key
     with redis_client(redis_url, timeout_s) as client:
-        return PlanStore(client, project).load()
+        return PlanStore(client, project, key).load()
 
 
 def _wait(

@@ -1,16 +1,31 @@
-"""Plans in Redis: each for ever under its hash, and a pointer to the plan in force."""
+"""Plans in Redis: each for ever under its hash with its signature, and a pointer to the plan in force.
+
+A plan is read when its text has the hash that its key names. Where the reader has a key, it must be signed.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import redis
 
+from headrace.schemas.encodings import Encoding
 from headrace.schemas.errors import PlanError, ServiceUnavailable
+from headrace.schemas.signatures import Signer
 from headrace.streams.connections.redis import redis_client
 
 if TYPE_CHECKING:
     from headrace.schemas.plan import Plan
+
+SIGNATURE = Encoding(
+    version=1,
+    remedy="run `headrace apply` with the installed version",
+    error=PlanError,
+)
+_HASH = re.compile(r"[0-9a-f]{64}")
+_SHOWN = 12  # characters of a hash
 
 
 def plan_key(project: str, hash: str | None = None) -> str:
@@ -22,6 +37,37 @@ def plan_key(project: str, hash: str | None = None) -> str:
     return f"headrace:{project}:plan" + (f":{hash}" if hash else "")
 
 
+def signature_key(project: str, hash: str) -> str:
+    """The Redis key of the signature of a plan.
+
+    >>> signature_key("flights", "5e884898")
+    'headrace:flights:plan:5e884898:signature'
+    """
+    return f"{plan_key(project, hash)}:signature"
+
+
+def signature_text(signature: str) -> str:
+    """Encode a signature, for `read_signature`."""
+    return json.dumps({**SIGNATURE.stamp(), "signature": signature})
+
+
+def read_signature(text: str) -> str | None:
+    """Decode what `signature_text` encoded; None of another text.
+
+    Raises
+    ------
+    PlanError
+        When it has a version that is not read.
+    """
+    try:
+        raw = json.loads(text)
+        signature = raw["signature"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    SIGNATURE.check(raw, "the signature of a plan in Redis")
+    return signature if isinstance(signature, str) else None
+
+
 class PlanStore:
     """Saves and loads the plans of one project.
 
@@ -31,11 +77,15 @@ class PlanStore:
         A Redis URL, or a client.
     project
         The project.
+    key
+        Signs plans; plans that it has not signed are not loaded. None: plans are not signed, and are loaded
+        when they have the hash that their key names.
     """
 
-    def __init__(self, store: str | redis.Redis, project: str) -> None:
+    def __init__(self, store: str | redis.Redis, project: str, key: bytes | None = None) -> None:
         self._redis = redis_client(store) if isinstance(store, str) else store
         self._project = project
+        self._signer = None if key is None else Signer(key, "plan")
 
     def save(self, plan: Plan) -> None:
         """Store a plan and put it in force.
@@ -52,26 +102,19 @@ class PlanStore:
                 f"the plan is of project '{plan.project}', the store of '{self._project}'; use its own"
             )
         try:
-            self._redis.set(plan_key(self._project, plan.hash), plan.to_json(), nx=True)
+            self._redis.set(plan_key(self._project, plan.hash), plan.to_json())
+            if self._signer is not None:
+                self._redis.set(
+                    signature_key(self._project, plan.hash),
+                    signature_text(self._signer.sign(self._project, plan.hash)),
+                )
             self._redis.set(plan_key(self._project), plan.hash)
         except redis.RedisError as error:
             raise ServiceUnavailable(f"the plan cannot be stored: {error}") from error
 
     def in_force(self) -> Plan | None:
-        """Load the plan that was applied last; None when none was.
-
-        Raises
-        ------
-        PlanError
-            When the plan cannot be read by this version.
-        ServiceUnavailable
-            When Redis cannot be reached.
-        """
-        try:
-            applied = self._text(plan_key(self._project)) is not None
-        except redis.RedisError as error:
-            raise ServiceUnavailable(f"the plan cannot be read: {error}") from error
-        return self.load() if applied else None
+        """Load the plan that was applied last; None when none was. Raises as `load` does."""
+        return self.load() if self._text(plan_key(self._project)) is not None else None
 
     def load(self, hash: str | None = None) -> Plan:
         """Load a plan by its hash, or the plan in force.
@@ -79,22 +122,54 @@ class PlanStore:
         Raises
         ------
         PlanError
-            When there is no such plan, or it cannot be read by this version.
+            When there is no such plan, it is not the one that its key names, it is not signed with the key,
+            or it cannot be read by this version.
         ServiceUnavailable
             When Redis cannot be reached.
         """
-        from headrace.schemas.plan import Plan  # most of what the SDK takes to import
+        from headrace.schemas.plan import Plan, text_hash  # most of what the SDK takes to import
 
-        try:
-            plan_hash = hash or self._text(plan_key(self._project))
-            text = self._text(plan_key(self._project, plan_hash)) if plan_hash else None
-        except redis.RedisError as error:
-            raise ServiceUnavailable(f"the plan cannot be read: {error}") from error
-        if text is None:
+        plan_hash = self._hash_in_force() if hash is None else hash
+        text = self._text(plan_key(self._project, plan_hash)) if plan_hash else None
+        if plan_hash is None or text is None:
             which = f"plan {hash}" if hash else "plan"
             raise PlanError(f"project '{self._project}' has no {which} in Redis; run `headrace apply`")
-        return Plan.from_json(text)
+        what = f"plan {plan_hash[:_SHOWN]}"
+        if text_hash(text) != plan_hash:
+            raise self._unfit(what, "it is not the plan that was stored under its hash")
+        self._check_signature(what, plan_hash)
+        plan = Plan.from_json(text)
+        if plan.project != self._project:
+            raise self._unfit(what, f"it is of project '{plan.project}'")
+        return plan
+
+    def _hash_in_force(self) -> str | None:
+        plan_hash = self._text(plan_key(self._project))
+        if plan_hash is not None and not _HASH.fullmatch(plan_hash):
+            raise self._unfit("the plan in force", f"its hash is {plan_hash[:_SHOWN]!r}, which is none")
+        return plan_hash
+
+    def _check_signature(self, what: str, plan_hash: str) -> None:
+        if self._signer is None:
+            return
+        text = self._text(signature_key(self._project, plan_hash))
+        if text is None:
+            raise self._unfit(what, "it is not signed, and this process has a key for plans")
+        signature = read_signature(text)
+        if signature is None:
+            raise self._unfit(what, "its signature cannot be read")
+        if not self._signer.fits(signature, self._project, plan_hash):
+            raise self._unfit(what, "it is not signed with the key of this process")
+
+    def _unfit(self, what: str, problem: str) -> PlanError:
+        return PlanError(
+            f"{what} of project '{self._project}' in Redis is not used: {problem}. See who can write to "
+            "Redis, and run `headrace apply` with the key that all processes have (HEADRACE_PLAN_KEY)"
+        )
 
     def _text(self, key: str) -> str | None:
-        value: Any = self._redis.get(key)
-        return value.decode() if isinstance(value, bytes) else value
+        try:
+            value: Any = self._redis.get(key)
+        except redis.RedisError as error:
+            raise ServiceUnavailable(f"the plan cannot be read: {error}") from error
+        return value.decode(errors="replace") if isinstance(value, bytes) else value

@@ -20,6 +20,7 @@ from redis.connection import parse_url
 
 from headrace.schemas.errors import SettingsError
 from headrace.schemas.name_hint import name_hint
+from headrace.streams.connections.url_accounts import refuse_open_account, without_account
 
 Kind = Literal["server", "cluster", "sentinel"]
 SCHEMES: Final[Mapping[str, Kind]] = {
@@ -116,9 +117,10 @@ class RedisUrl:
         kind = SCHEMES.get(scheme)
         if kind is None or not separator:
             raise SettingsError(
-                f"'{scheme if separator else 'the text'}' begins no URL of a Redis; use one of "
+                f"'{without_account(url)}' is no URL of a Redis; use one that begins with one of "
                 f"{', '.join(f'{known}://' for known in SCHEMES)}"
             )
+        refuse_open_account(url, "the URL of Redis")
         _check_options(rest.partition("?")[2])
         if kind == "server":
             return cls._of_server(scheme, url)
@@ -164,6 +166,8 @@ class RedisUrl:
 def _check_options(query: str) -> None:
     for name in parse_qs(query, keep_blank_values=True):
         if name not in OPTIONS:
+            if not name.isidentifier():  # it may be the rest of a password
+                raise SettingsError("the URL of Redis has an option whose name is no word; write ?name=value")
             hint = name_hint(name, OPTIONS)
             raise SettingsError(f"the URL of Redis has option '{name}', which does not exist; {hint}")
 
@@ -173,11 +177,14 @@ def _split(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         options = dict(parse_url(url))  # type: ignore[no-untyped-call]
         ours = {name: kind(options.pop(name)) for name, kind in _OURS.items() if name in options}
+        if "protocol" in options:
+            options["protocol"] = int(options["protocol"])
     except ValueError as error:
+        if not str(error).startswith("Invalid value for"):  # it may show what was taken for a port
+            problem = "its host is no host, or its port or an option no number"
+            raise SettingsError(f"the URL of Redis cannot be read: {problem}; correct it") from None
         raise SettingsError(f"the URL of Redis cannot be read: {error}; correct that option") from error
     options.pop("connection_class", None)
-    if "protocol" in options:
-        options["protocol"] = int(options["protocol"])
     return options, ours
 
 

@@ -21,6 +21,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from headrace.schemas.errors import SchemaError, ServiceUnavailable, SettingsError
 from headrace.streams.connections.schema_references import written_out
+from headrace.streams.connections.url_accounts import refuse_open_account
 
 _ACCEPTED = "application/vnd.schemaregistry.v1+json, application/json"
 _TIMEOUT_S = 10.0
@@ -66,6 +67,7 @@ class SchemaRegistry:
 
     def __init__(self, access: RegistryAccess | str) -> None:
         access = RegistryAccess(access) if isinstance(access, str) else access
+        refuse_open_account(access.url, "the URL of the schema registry")
         parts = urlsplit(access.url)
         self.address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
         self._authorization = _authorization(parts, access.token, self.address)

@@ -73,7 +73,11 @@ def test_every_pod_finds_the_properties_of_a_kafka_with_security_where_there_are
     production = (DEPLOY / "k8s" / "overlays" / "production" / "kustomization.yaml").read_text()
     for pod in ours:
         volume = next(v for v in pod["volumes"] if v["name"] == "kafka")
-        assert volume["secret"] == {"secretName": "headrace-kafka", "optional": True}
+        assert volume["secret"] == {
+            "secretName": "headrace-kafka",
+            "optional": True,
+            "defaultMode": 0o440,
+        }
         mount = next(m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "kafka")
         assert mount["readOnly"]
         assert f"HEADRACE_KAFKA_CONFIG={mount['mountPath']}/kafka.properties" in production
@@ -90,6 +94,36 @@ def test_no_secret_is_written_down_and_every_setting_exists(overlay: str) -> Non
     for deployment in deployments(overlay).values():
         for entry in deployment["spec"]["template"]["spec"]["containers"][0].get("env", []):
             assert entry["name"] in known or entry["name"].startswith("KAFKA_")
+
+
+SECRETS = {
+    "worker": {"redis-url", "plan-key", "schema-registry", "schema-registry-token"},
+    "join": {"redis-url", "plan-key", "schema-registry", "schema-registry-token"},
+    "train": {"redis-url", "plan-key", "model-key"},
+    "serve": {"redis-url", "plan-key", "model-key"},
+    "apply": {"redis-url", "plan-key"},
+    "compact": {"redis-url", "plan-key"},
+    "materialize": {"redis-url", "plan-key"},
+}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_each_process_has_the_secrets_that_it_uses_and_no_others(overlay: str) -> None:
+    used = {}
+    for item in build(overlay):
+        pod = item.get("spec", {}).get("jobTemplate", item).get("spec", {}).get("template", {}).get("spec")
+        if pod and item["metadata"]["name"].startswith("headrace-"):
+            refs = [e["valueFrom"]["secretKeyRef"] for e in pod["containers"][0]["env"] if "valueFrom" in e]
+            assert {ref["name"] for ref in refs} == {"headrace-secrets"}
+            used[item["metadata"]["name"].removeprefix("headrace-")] = {ref["key"] for ref in refs}
+    assert used == SECRETS
+
+
+def test_in_compose_only_models_makers_and_servers_have_their_key() -> None:
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    holders = {name for name in services if "HEADRACE_MODEL_KEY" in (services[name].get("environment") or {})}
+    assert holders == {"train", "serve"}
+    assert all("HEADRACE_PLAN_KEY" in services[name]["environment"] for name in (*PROCESSES, "apply"))
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -76,6 +76,76 @@ def test_the_model_key_never_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert settings.signing_key() == KEY.encode()
 
 
+@pytest.mark.parametrize("name", ["kafka", "redis", "schema_registry"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "{}://me:hunter/two@host:1",
+        "{}://me:hunter#two@host",
+        "{}://me:hunter?two@host",
+        "{}:hunter-two@host",
+        "hunter-two@host",
+        "//me:hunter/two@host",
+        "{}://host?password=hunter-two#",
+    ],
+)
+def test_no_part_of_a_password_is_in_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, url: str
+) -> None:
+    scheme = {"kafka": "kafka", "redis": "redis", "schema_registry": "https"}[name]
+    monkeypatch.setenv(f"HEADRACE_{name.upper()}", url.format(scheme))
+    with pytest.raises(SettingsError, match=f"'{name}' = .*HEADRACE_{name.upper()}") as raised:
+        load_settings(tmp_path)
+    assert "hunter" not in str(raised.value)
+    assert "two" not in str(raised.value)
+
+
+def test_accounts_do_not_show_in_the_settings(tmp_path: Path) -> None:
+    settings = load_settings(
+        tmp_path, redis="redis://me:s3cret@host", schema_registry="http://me:s3cret@host"
+    )
+    assert "s3cret" not in repr(settings)
+
+
+def test_the_key_of_plans_is_the_setting_or_made_of_the_model_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_settings(tmp_path).plan_signing_key() is None
+    monkeypatch.setenv("HEADRACE_MODEL_KEY", KEY)
+    made = load_settings(tmp_path).plan_signing_key()
+    assert made not in (None, KEY.encode())
+    monkeypatch.setenv("HEADRACE_PLAN_KEY", KEY[::-1])
+    assert load_settings(tmp_path).plan_signing_key() == KEY[::-1].encode()
+    monkeypatch.delenv("HEADRACE_PLAN_KEY")
+    monkeypatch.delenv("HEADRACE_MODEL_KEY")
+    settings = load_settings(tmp_path)
+    settings.make_data_dir()
+    (settings.data / "model.key").write_text(KEY)
+    assert settings.plan_signing_key() == made
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"\n" * 50])
+def test_a_key_file_that_holds_no_key_is_named(tmp_path: Path, content: bytes) -> None:
+    settings = load_settings(tmp_path)
+    settings.make_data_dir()
+    (settings.data / "model.key").write_bytes(content)
+    for use in (settings.signing_key, settings.plan_signing_key):
+        with pytest.raises(SettingsError, match=r"model\.key has .* bytes, wanted 16 or more; remove it"):
+            use()
+
+
+def test_the_data_directory_and_the_key_are_for_their_owner_alone(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path)
+    settings.data.mkdir(mode=0o755)
+    settings.make_signing_key()
+    assert settings.data.stat().st_mode & 0o777 == 0o700
+    assert (settings.data / "model.key").stat().st_mode & 0o777 == 0o600
+    other = load_settings(tmp_path, data_dir=tmp_path / "other")
+    other.data.mkdir(mode=0o750)
+    other.make_data_dir()
+    assert other.data.stat().st_mode & 0o777 == 0o750  # someone has set them so
+
+
 def test_accounts_and_tokens_never_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("schema_registry", "ftp://me:s3cret@host"), ("redis", "http://:s3cret@host")):
         with pytest.raises(SettingsError, match="//host") as caught:

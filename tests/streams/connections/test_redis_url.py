@@ -22,8 +22,8 @@ def test_a_url_is_taken_apart() -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("127.0.0.1:6379", "begins no URL of a Redis; use one of redis://"),
-        ("redis+cluser://a:1", "begins no URL"),
+        ("127.0.0.1:6379", "no URL of a Redis; use one that begins with one of redis://"),
+        ("redis+cluser://a:1", "no URL of a Redis"),
         (
             "redis://a:1/0?soket_timeout=3",
             "option 'soket_timeout', which does not exist; did you mean 'socket_timeout'",
@@ -37,3 +37,36 @@ def test_a_url_is_taken_apart() -> None:
 def test_a_url_that_cannot_be_used_is_refused(url: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         RedisUrl.parse(url)
+
+
+SECRETS = [
+    "redis://me:hunter/two@store:6379/0",
+    "redis://me:hunter#two@store",
+    "redis://me:hunter?two@store",
+    "redis://me:hun@ter@two@store",
+    "redis://me:hunter/two@store/0?retries=2",
+    "redis+sentinel://me:hunter/two@a:1,b:2/NAME",
+    "redis+sentinel://me:hunter#two@a:1",
+    "redis+cluster://me:hunter/two@a:1,b:2",
+    "redis+cluster://me:hunter?two@a:1,b:2",
+    "rediss://:hunter/two@store",
+    "unix://me:hunter/two@socket",
+    "reids://me:hunter-two@store",
+    "reids:hunter-two@store",
+    "http://me:hunter/two@store",
+    "hunter-two@store",
+    "redis://:hunter-two",
+    "redis://[x:hunter-two]:1",
+    "redis://store?hunter-two=1",
+    "redis://store:1?password=hunter-two&protocol=x",
+    "redis://store:1?password=hunter-two&sokcet_timeout=1",
+    "redis+sentinel://a:1/NAME?sentinel_password=hunter-two&retries=x",
+]
+
+
+@pytest.mark.parametrize("url", SECRETS)
+def test_a_password_is_in_no_refusal_of_a_url(url: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        RedisUrl.parse(url)
+    shown: BaseException | None = raised.value
+    assert not any(part in str(shown) for part in ("hunter", "ter@", "two"))

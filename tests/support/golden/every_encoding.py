@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from headrace.featurestore.backfill import blocks, state
+from headrace.featurestore.plans import store as plans
 from headrace.featurestore.redis_codec import layout
 from headrace.learners.models import pointers
 from headrace.learners.models import store as model_store
@@ -38,6 +39,7 @@ GOLDEN: dict[str, Golden] = {
     ),
     "training.memory": Golden(UNWRITTEN, models.write_memory, models.read_memory, newer=None),
     "models.pointers": Golden(pointers.POINTER.version, models.write_pointer, models.read_pointer),
+    "plan.signature": Golden(plans.SIGNATURE.version, store.write_signature, store.read_signature),
     "plan": Golden(PLAN.version, store.write_plan, store.read_plan),
     "backfill.state": Golden(
         state.FILE.version,

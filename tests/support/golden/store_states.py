@@ -16,10 +16,13 @@ from headrace.featurestore.backfill.blocks import BlockFiles
 from headrace.featurestore.backfill.span import Span
 from headrace.featurestore.backfill.state import BackfillState
 from headrace.featurestore.offline.feature_log import ViewLog
+from headrace.featurestore.plans.store import read_signature as plan_signature
+from headrace.featurestore.plans.store import signature_text
 from headrace.featurestore.redis_codec.decoder import decode_provenance
 from headrace.featurestore.redis_codec.layout import PREFIX, PROVENANCE
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example
+from headrace.schemas.signatures import Signer
 from headrace.streams.join.example_archive import to_table
 from headrace.streams.state.source_partition import SourcePartition
 from tests.support.golden.golden_file import Bytes
@@ -35,6 +38,16 @@ def write_plan() -> Bytes:
 
 def read_plan(found: Bytes) -> Bytes:
     return [Plan.from_json(found[0]).to_json().encode()]
+
+
+def write_signature() -> Bytes:
+    return [signature_text(Signer(b"0123456789abcdef", "plan").sign("web", "3f2a")).encode()]
+
+
+def read_signature(found: Bytes) -> Bytes:
+    signature = plan_signature(found[0].decode())
+    assert Signer(b"0123456789abcdef", "plan").fits(signature, "web", "3f2a")
+    return [signature_text(str(signature)).encode()]
 
 
 def write_backfill() -> Bytes:

@@ -1,0 +1,58 @@
+"""Accounts in URLs: refused where they are written so that a parser would take them for something else.
+
+A password with one of ``/ ? # @`` in it ends the address early, and its rest would be shown as a path, an
+option or a port. It must be percent-encoded.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl
+
+from headrace.schemas.errors import SettingsError
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_AUTHORITY_END = re.compile(r"[/?#]")
+
+
+def without_account(url: str) -> str:
+    """Return a URL without user, password and options, for a message; of what is none, as little as is safe.
+
+    Examples
+    --------
+    >>> without_account("redis://me:pa/ss#word@store:6379/0?password=more")
+    'redis://store:6379/0'
+    >>> without_account("reids:secret@store"), without_account("store:6379")
+    ('store', 'store:6379')
+    """
+    scheme = _SCHEME.match(url)
+    rest = url[scheme.end() :] if scheme else url
+    host = rest.rpartition("@")[2].partition("?")[0].partition("#")[0]
+    return (scheme[0] if scheme else "") + host
+
+
+def refuse_open_account(url: str, what: str) -> None:
+    """Refuse a URL whose user or password is not percent-encoded.
+
+    Parameters
+    ----------
+    url
+        With a scheme.
+    what
+        Names it in the error, which does not show it.
+
+    Raises
+    ------
+    SettingsError
+        Says how to write the account.
+    """
+    rest = url.partition("://")[2]
+    end = _AUTHORITY_END.search(rest)
+    authority, behind = (rest[: end.start()], rest[end.start() :]) if end else (rest, "")
+    in_path = "@" in behind.partition("?")[0]
+    in_names = any("@" in name for name, _ in parse_qsl(behind.partition("?")[2], keep_blank_values=True))
+    if authority.count("@") > 1 or "#" in behind or ("@" not in authority and (in_path or in_names)):
+        raise SettingsError(
+            f"{what} has one of / ? # @ in its user or password, where it would end them; write "
+            "%2F %3F %23 %40 in their place"
+        )

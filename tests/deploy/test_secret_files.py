@@ -1,0 +1,56 @@
+"""Files of secrets that others can read are named with the command that hides them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from headrace.deploy.secret_files import exposed_secrets
+from headrace.deploy.settings import load_settings
+
+KEY = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("HEADRACE_")]:
+        monkeypatch.delenv(name)
+
+
+def write(file: Path, text: str, mode: int = 0o644) -> Path:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    file.chmod(mode)
+    return file
+
+
+def test_each_file_of_secrets_that_others_can_read_is_named_once(tmp_path: Path) -> None:
+    key = write(tmp_path / "client.key", "a key")
+    properties = f"sasl.password=hunter2\nssl.key.location={key}\nssl.keystore.location={key}\n"
+    kafka = write(tmp_path / "kafka.properties", properties)
+    toml = write(tmp_path / "headrace.toml", f'model_key = "{KEY}"\nkafka_config = "{kafka}"\n')
+    model_key = write(tmp_path / ".headrace" / "model.key", KEY)
+    warnings = exposed_secrets(load_settings(tmp_path))
+    assert [warning.split()[0] for warning in warnings] == [*map(str, (toml, model_key, kafka, key))]
+    assert all("chmod o-rwx" in warning and "hunter2" not in warning for warning in warnings)
+    for file in (key, kafka, toml, model_key):
+        file.chmod(0o640)
+    assert exposed_secrets(load_settings(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("port = 8080\n", False),
+        ('# redis = "redis://me:pw@host"\n', False),
+        ('redis = "redis://host:6379/0"\n', False),
+        ('redis = "redis://me:pw@host"\n', True),
+        ('redis = "redis://host?password=pw"\n', True),
+        ('schema_registry_token = "abc"\n', True),
+    ],
+)
+def test_a_file_without_secrets_may_be_read(tmp_path: Path, text: str, secret: bool) -> None:
+    write(tmp_path / "headrace.toml", text)
+    assert len(exposed_secrets(load_settings(tmp_path))) == secret
