@@ -23,6 +23,7 @@ _NAME = "Apache Kafka"
 _LOG4J_VERSION = "2.24.3"
 # On a shared machine it is to start quickly rather than to be the fastest after minutes.
 _QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+_READY_S = 180.0  # it takes four seconds of CPU, of which a busy machine gives few
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>headrace</groupId><artifactId>kafka-broker</artifactId><version>1</version>
@@ -168,7 +169,7 @@ class KafkaServer(LocalServer):
             except KafkaException:
                 return False
 
-        child.wait_until(answers, timeout_s=60)
+        child.wait_until(answers, timeout_s=_READY_S)
 
 
 def _ports(properties: Path) -> tuple[int, int] | None:

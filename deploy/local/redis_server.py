@@ -80,6 +80,6 @@ class RedisServer(LocalServer):
                 return False
 
         try:
-            child.wait_until(answers, timeout_s=30)
+            child.wait_until(answers, timeout_s=120)
         finally:
             client.close()

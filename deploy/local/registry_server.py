@@ -71,7 +71,7 @@ class RegistryServer(LocalServer):
         return Child(_NAME, command, self._directory / "registry.log")
 
     def _wait(self, child: Child) -> None:
-        child.wait_until(self._answers, timeout_s=90)
+        child.wait_until(self._answers, timeout_s=180)
 
     def _answers(self) -> bool:
         try:

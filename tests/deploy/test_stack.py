@@ -21,6 +21,7 @@ from headrace.schemas.avro import encode_confluent
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
 from headrace.streams.log.reader import end_offset, read_log
 from tests.support.clicks_project import NOON_MS, make_clicks_project, post
+from tests.support.headrace_command import run_headrace
 from tests.support.waiting import PATIENCE_S
 
 
@@ -52,11 +53,7 @@ def send(stack: LocalStack, key: bytes, value: bytes) -> None:
 
 
 def headrace(stack: LocalStack, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "headrace", *words]
-    environment = stack.settings.environment()
-    return subprocess.run(
-        command, cwd=stack.settings.project_dir, env=environment, capture_output=True, text=True
-    )
+    return run_headrace(words, stack.settings.project_dir, stack.settings.environment())
 
 
 def test_an_event_becomes_a_feature_a_prediction_an_example_and_a_model(stack: LocalStack) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.schemas.records import Prediction
 from headrace.streams.log.reader import end_offset, read_log
 from headrace.streams.sinks import OnlineRows
+from tests.support.headrace_command import run_headrace
 from tests.support.paths import ROOT
 from tests.support.waiting import PATIENCE_S, eventually
 
@@ -35,8 +35,7 @@ STEP_MS = 15 * MINUTE_MS
 def headrace(stack: LocalStack, *words: str) -> subprocess.CompletedProcess[str]:
     told = {"KAFKA": stack.bootstrap, "REDIS": stack.redis_url, "DATA_DIR": str(stack.data_dir)}
     environment = os.environ | {f"HEADRACE_{name}": value for name, value in told.items()}
-    command = [sys.executable, "-m", "headrace", *words]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    return run_headrace(words, ROOT, environment)
 
 
 def dataset_of(stack: LocalStack, asked: pd.DataFrame, folder: Path, *words: str) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from headrace.deploy.stack import LocalStack
 from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.streams.event_producer import EventProducer
 from tests.support.clicks_project import NOON_MS, make_clicks_project, post
+from tests.support.headrace_command import run_headrace
 from tests.support.waiting import PATIENCE_S
 
 UDF = """)
@@ -47,10 +47,7 @@ def stack(servers: None, project_dir: Path) -> Iterator[LocalStack]:
 
 
 def headrace(stack: LocalStack, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "headrace", *words],
-        cwd=stack.settings.project_dir, env=stack.settings.environment(), capture_output=True, text=True,
-    )  # fmt: skip
+    return run_headrace(words, stack.settings.project_dir, stack.settings.environment())
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from headrace.streams.state.partition import Entry
 from headrace.streams.state.source_partition import SourcePartition
 from headrace.streams.worker.restore import restore
 from tests.support.one_user import a_log, a_plan
+from tests.support.paths import ROOT
 
 KEYS, CHECKPOINTS, SEGMENT = 300, 60, 1 << 20
 TOPIC = "changelog"
@@ -26,7 +27,7 @@ TOPIC = "changelog"
 
 @pytest.fixture
 def kafka(servers: None, tmp_path: Path) -> Iterator[KafkaServer]:
-    server = KafkaServer(tmp_path / "kafka")
+    server = KafkaServer(tmp_path / "kafka", cache=ROOT / ".cache" / "kafka")
     server.start()
     yield server
     server.stop()

@@ -59,7 +59,7 @@ def test_examples_and_closings_equal_the_oracle_and_everything_is_counted(
     assert archived["example_id"].to_pylist() == [e.example_id for e in run.examples()]
 
 
-@pytest.mark.parametrize("rounds", [10, pytest.param(60, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("rounds", [4, pytest.param(60, marks=pytest.mark.faults)])
 def test_a_join_killed_at_random_moments_neither_loses_nor_doubles(
     loop: Callable[..., Loop], rounds: int
 ) -> None:

@@ -16,19 +16,17 @@ from tests.support.paths import ROOT
 
 
 @pytest.mark.usefixtures("servers")
-def test_kafka_keeps_its_records_over_kill_and_restart_and_for_another_in_its_directory(
+def test_kafka_keeps_its_records_over_a_kill_for_another_in_its_directory(
     tmp_path: Path,
 ) -> None:
     with KafkaServer(tmp_path, cache=ROOT / ".cache" / "kafka") as first:
         address = first.bootstrap
         produce(address, "events", [b"a", b"b"])
         first.kill()
-        first.restart()
-        assert first.bootstrap == address
-        produce(address, "events", [b"c"])
-        assert end_offsets(address, ["events"]) == {("events", 0): 3}
     with KafkaServer(tmp_path, cache=ROOT / ".cache" / "kafka") as second:
         assert second.bootstrap == address
+        produce(address, "events", [b"c"])
+        assert end_offsets(address, ["events"]) == {("events", 0): 3}
         assert [message.value() for message in read_log(address, "events", 0)] == [b"a", b"b", b"c"]
 
 

@@ -79,8 +79,12 @@ def assert_rows_are_right(plan: Plan, view: str, log: list[OracleEvent], rows: l
 def assert_row_is_right(plan: Plan, view: str, log: list[OracleEvent], key: tuple, row: dict) -> None:
     names = tuple(k.name for k in plan.stream_view(view).join_keys)
     judged = judge(log, rules_of(plan))
-    accepted = [(t, (offset,), fields) for t, offset, fields in judged.accepted]
-    want = features_at(accepted, judged.clock_ms, names, oracle_features(plan, view)).get(key, {})
+    of_key = [
+        (time_ms, (offset,), fields)
+        for time_ms, offset, fields in judged.accepted
+        if tuple(fields[name] for name in names) == key
+    ]
+    want = features_at(of_key, judged.clock_ms, names, oracle_features(plan, view)).get(key, {})
     got = {name: row[name] for name in want}
     assert got == want or (is_empty(got) and is_empty(want)), (key, row["_offset"])
 

@@ -229,7 +229,9 @@ def test_a_server_that_does_not_answer_in_time_is_given_up(user: Callable[..., U
     with RedisStandIn(lambda words: b"") as server:
         with pytest.raises(ServiceUnavailable, match=r"cannot be read: .*(no answer within|Timeout)"):
             user(server.url, timeout_s=0.05, retries=0).get(b"a")
-        assert [words[1] for words in server.commands] == [b"a"]
+        eventually(
+            lambda: [words[1] for words in server.commands], "the request", lambda sent: sent == [b"a"]
+        )
 
 
 def test_the_url_says_how_long_a_reply_may_take(user: Callable[..., User]) -> None:
