@@ -49,7 +49,7 @@ def send(stack: LocalStack, key: bytes, value: bytes) -> None:
     producer.produce("clicks", value, key, on_delivery=lambda error, message: told.append(message))
     assert producer.flush(PATIENCE_S) == 0
     with FeatureClient(stack.plan, stack.redis_url) as client:
-        client.wait("clicks", {told[0].partition(): told[0].offset() + 1})
+        client.wait("clicks", {told[0].partition(): told[0].offset() + 1}, timeout_s=PATIENCE_S)
 
 
 def headrace(stack: LocalStack, *words: str) -> subprocess.CompletedProcess[str]:
@@ -67,7 +67,7 @@ def test_an_event_becomes_a_feature_a_prediction_an_example_and_a_model(stack: L
         label = {"prediction_id": answer["prediction_id"], "label": 1, "ts_ms": NOON_MS + 180_000}
         outcome = post(stack, "/v1/outcomes", label)
         for log in (answer["log"], outcome["log"]):
-            client.wait(log["topic"], {log["partition"]: log["offset"] + 1}, "serve", 60)
+            client.wait(log["topic"], {log["partition"]: log["offset"] + 1}, "serve", PATIENCE_S)
     with urllib.request.urlopen(f"{stack.serve_url}/v1/arms", timeout=PATIENCE_S) as shown:
         arms = json.load(shown)["routers"][0]["arms"]
     examples = read_log(stack.kafka, stack.plan.topics.router("main").examples, 0)

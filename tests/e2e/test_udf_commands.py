@@ -62,9 +62,8 @@ def served(stack: LocalStack) -> LocalStack:
         found = client.get_online_features("everything", [{"user": "ada"}]).to_dict()
         assert (found["user_clicks__clicks_1h"], found["user_clicks__spent_1h"]) == ([2], [24])
         answer = post(stack, "/v1/predict", {"entities": {"user": "ada"}, "ts_ms": NOON_MS + 240_000})
-        client.wait(
-            answer["log"]["topic"], {answer["log"]["partition"]: answer["log"]["offset"] + 1}, "serve", 60
-        )
+        log = answer["log"]
+        client.wait(log["topic"], {log["partition"]: log["offset"] + 1}, "serve", PATIENCE_S)
     return stack
 
 

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from headrace.deploy.commands.reset import plan_reset, reset
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.schemas.errors import HeadraceError
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.worker_scene import PARTITIONS, Scene
 
 
@@ -31,13 +31,17 @@ def work(scene: Scene, count: int) -> None:
     scene.wait()
     scene.wait_for_checkpoint()
     worker.terminate()
-    assert worker.wait(120) == 0
+    assert worker.wait(PATIENCE_S) == 0
 
 
 def make_anew(scene: Scene, name: str) -> None:
     admin = AdminClient({"bootstrap.servers": scene.bootstrap})
     admin.delete_topics([name])[name].result()
-    eventually(lambda: admin.list_topics(timeout=20).topics, f"{name} to go", lambda known: name not in known)
+
+    def known() -> set[str]:
+        return set(admin.list_topics(timeout=PATIENCE_S).topics)
+
+    eventually(known, f"{name} to go", lambda topics: name not in topics)
     ensure_topics(scene.bootstrap, scene.plan, event_partitions=PARTITIONS)
 
 
@@ -45,7 +49,7 @@ def refusal(scene: Scene) -> str:
     """What a worker says that ends by itself."""
     before = len(scene.log_file.read_text())
     worker = scene.start_worker()
-    assert worker.wait(120) == 70
+    assert worker.wait(PATIENCE_S) == 70
     return scene.log_file.read_text()[before:]
 
 

@@ -37,7 +37,7 @@ class App:
 
     async def wait(self, records: int) -> None:
         async with self.arrived:
-            await asyncio.wait_for(self.arrived.wait_for(lambda: len(self.offsets()) >= records), 60)
+            await asyncio.wait_for(self.arrived.wait_for(lambda: len(self.offsets()) >= records), PATIENCE_S)
 
     def offsets(self) -> list[int]:
         return [record.offset for message in self.ranges for record in message.value]
