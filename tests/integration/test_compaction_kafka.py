@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from headrace.streams.state.source_partition import SourcePartition
 from headrace.streams.worker.restore import restore
 from tests.support.one_user import a_log, a_plan
 from tests.support.paths import ROOT
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S
 
 KEYS, CHECKPOINTS, SEGMENT = 300, 60, 1 << 20
 TOPIC = "changelog"
@@ -60,9 +61,11 @@ def test_after_many_rewrites_the_log_is_near_the_live_state_and_restores_the_sam
         producer.send_all(TOPIC, 0, entries)
         producer.flush_blocking()
     folder = tmp_path / "kafka" / "data" / f"{TOPIC}-0"
-    bound = 3 * live + 2 * SEGMENT
+    bound, deadline = 3 * live + 2 * SEGMENT, time.monotonic() + PATIENCE_S
     assert CHECKPOINTS * live > 2 * bound
-    eventually(lambda: on_disk(folder), "the cleaner", lambda size: size <= bound)
+    while on_disk(folder) > bound:
+        assert time.monotonic() < deadline, (on_disk(folder), bound)
+        time.sleep(0.2)
     plan = a_plan()
     state, folded = (SourcePartition(plan, plan.sources[0], 0) for _ in range(2))
     read = restore(state, kafka.bootstrap, TOPIC, 0, Restoring())
