@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import SecretStr
 
-from headrace.deploy.commands.apply import apply_plan, compile_plan
+from headrace.deploy.commands.apply import apply_plan, compile_project
 from headrace.deploy.commands.topics import all_topics
 from headrace.deploy.local.child import Child, free_port
 from headrace.deploy.local.redis_server import RedisServer
@@ -179,7 +179,7 @@ class LocalStack:
         )
 
     def _start(self) -> None:
-        self.plan = compile_plan(self._settings.project_dir)
+        self.plan = compile_project(self._settings.project_dir).plan
         self._prepare_data_dir()
         if self._mock:
             self._set(kafka=self._start_mock_kafka())

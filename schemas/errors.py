@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from headrace.schemas.name_hint import name_hint
 
@@ -29,6 +29,22 @@ class DefinitionError(HeadraceError):
     def __init__(self, file: str, name: str, problem: str, remedy: str) -> None:
         super().__init__(f"{file}: {name}: {problem}. {remedy}")
         self.file, self.name, self.problem, self.remedy = file, name, problem, remedy
+
+
+class DefinitionErrors(DefinitionError):
+    """Several definitions cannot be executed as written.
+
+    Parameters
+    ----------
+    errors
+        One of each, two or more. The attributes are those of the first.
+    """
+
+    def __init__(self, errors: Sequence[DefinitionError]) -> None:
+        first = errors[0]
+        super().__init__(first.file, first.name, first.problem, first.remedy)
+        self.args = (f"{len(errors)} definitions cannot be used:\n" + "\n".join(f"  {e}" for e in errors),)
+        self.errors = tuple(errors)
 
 
 class SettingsError(HeadraceError):

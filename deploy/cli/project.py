@@ -26,10 +26,12 @@ def plan(project: Project = HERE) -> None:
     """Show what `apply` would change and what it costs; changes nothing."""
     settings = load_settings(project)
 
-    from headrace.deploy.commands.apply import compile_plan, describe_changes
+    from headrace.deploy.commands.apply import compile_project, describe_changes, describe_left_out
 
-    wanted = compile_plan(settings.project_dir)
-    typer.echo(describe_changes(settings, wanted))
+    wanted = compile_project(settings.project_dir)
+    typer.echo(describe_changes(settings, wanted.plan))
+    for line in describe_left_out(wanted):
+        typer.echo(line)
 
 
 def apply(
@@ -45,6 +47,7 @@ def apply(
         apply_plan,
         compile_project,
         describe_changes,
+        describe_left_out,
         describe_topic_settings,
         refuse_unsafe_changes,
     )
@@ -56,6 +59,8 @@ def apply(
     for warning in exposed_secrets(settings):
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(describe_changes(settings, wanted.plan))
+    for line in describe_left_out(wanted):
+        typer.echo(line)
     apply_plan(settings, wanted.plan)
     for line in describe_topic_settings(settings, wanted.plan):
         typer.echo(line, err=True)

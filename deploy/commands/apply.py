@@ -24,17 +24,6 @@ from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis import redis_client
 
 
-def compile_plan(project_dir: Path) -> Plan:
-    """Compile a repository with its ``learners.py`` into a plan. Nothing is written.
-
-    Raises
-    ------
-    DefinitionError
-        Names file, object, value and remedy.
-    """
-    return compile_project(project_dir).plan
-
-
 @dataclass(frozen=True)
 class CompiledProject:
     """A plan, and the repository it was compiled from.
@@ -57,7 +46,13 @@ class CompiledProject:
 
 
 def compile_project(project_dir: Path) -> CompiledProject:
-    """Compile a repository as `compile_plan` does, and keep where its objects are defined."""
+    """Compile a repository with its ``learners.py``. Nothing is written.
+
+    Raises
+    ------
+    DefinitionError
+        Names file, object, value and remedy; of several errors all.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Feast's, about what the user may write
         parts = compile_features(project_dir)
@@ -80,6 +75,12 @@ def apply_plan(settings: Settings, plan: Plan) -> None:
         settings.topic_partitions,
     )
     PlanStore(settings.redis, plan.project, settings.plan_signing_key()).save(plan)
+
+
+def describe_left_out(compiled: CompiledProject) -> list[str]:
+    """Describe the objects of the repository that Feast takes and Headrace does not run."""
+    reasons = compiled.parts.left_out
+    return ["Left out, the rest runs:", *(f"  {reason}" for reason in reasons)] if reasons else []
 
 
 def describe_topic_settings(settings: Settings, plan: Plan) -> list[str]:

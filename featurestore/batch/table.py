@@ -52,7 +52,7 @@ class BatchTable:
     Raises
     ------
     DefinitionError
-        When the repository does not define the view.
+        When the repository does not define the view, or leaves out of it what its table does not say.
     """
 
     def __init__(self, repository: FeastRepository, view: BatchViewSpec) -> None:
@@ -63,6 +63,7 @@ class BatchTable:
             raise self._definition.error(
                 "it is in the plan, but not in the repository", "Run `headrace apply` first"
             )
+        repository.infer(defined[0])
         self._source = defined[0].batch_source
         self._columns = table_columns(self._source)
         self._time = self._column_name(self._source.timestamp_field)

@@ -14,7 +14,7 @@ from headrace.schemas.feature_specs import BatchViewSpec
 
 
 def compile_batch_view(definition: Definition, view: Any, join_keys: JoinKeys) -> BatchViewSpec:
-    """Compile a `FeatureView`.
+    """Compile a `FeatureView`. One over a push source or a Kafka source has the table of that source.
 
     Parameters
     ----------
@@ -27,17 +27,23 @@ def compile_batch_view(definition: Definition, view: Any, join_keys: JoinKeys) -
 
     Raises
     ------
+    CannotRun
+        When Feast has a use for the view, and Headrace none.
     DefinitionError
-        When the view cannot be materialised as written.
+        When the view cannot be written as it is.
     """
     definition.tags(view.tags, (), EXPECT)
-    if view.stream_source is not None:
-        raise definition.error("it reads a stream", "Make it a StreamFeatureView")
+    if not view.online:
+        raise definition.cannot_run(
+            "it has online=False: Feast alone reads it, for training", "Set online=True"
+        )
     if view.batch_source is None or view.source_views:
-        raise definition.error("it has no table of its own", "Write source=FileSource(...) or another table")
+        raise definition.cannot_run(
+            "it has no table of its own", "Write source=FileSource(...) or another table"
+        )
     if any(getattr(view, name, None) for name in ("udf", "feature_transformation", "aggregations")):
-        raise definition.error(
-            "its transformation is not executed yet", "Prepare the table beforehand and take it out"
+        raise definition.cannot_run(
+            "its transformation is not executed", "Prepare the table beforehand and take it out"
         )
     if not view.features:
         raise definition.error("its schema names no features", "Write schema=[Field(...), ...]")

@@ -16,6 +16,10 @@ VALUE_TYPES: tuple[ValueType, ...] = tuple(name for name in FLAT_TYPES if not is
 _MS = timedelta(milliseconds=1)
 
 
+class CannotRun(DefinitionError):
+    """A definition that Feast takes and Headrace does not run. The rest of the repository goes on without."""
+
+
 class Definition:
     """A definition that is compiled, for errors with its file and name.
 
@@ -43,6 +47,10 @@ class Definition:
     def error(self, problem: str, remedy: str) -> DefinitionError:
         """Make an error of this definition. The caller raises it."""
         return DefinitionError(self.file, self.name, problem, remedy)
+
+    def cannot_run(self, problem: str, remedy: str) -> CannotRun:
+        """Make the error of a definition that is left out of the plan. The caller raises it."""
+        return CannotRun(self.file, self.name, problem, remedy)
 
     def milliseconds(self, argument: str, duration: timedelta) -> int:
         """Convert the duration of an argument to whole milliseconds; refuse a negative one."""

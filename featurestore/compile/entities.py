@@ -32,11 +32,13 @@ class JoinKeys:
 
         Raises
         ------
+        CannotRun
+            When the view has no entities.
         DefinitionError
             When an entity is unknown, or its join key has no type or one that Headrace cannot use.
         """
         if list(view.entities) == [DUMMY_ENTITY_NAME]:
-            raise definition.error("it has no entities", "Write entities=[...], with at least one")
+            raise definition.cannot_run("it has no entities", "Write entities=[...], with at least one")
         declared = {field.name: field.dtype for field in view.entity_columns}
         keys = [self._join_key(definition, name, declared) for name in view.entities]
         return field_specs(sorted(keys))

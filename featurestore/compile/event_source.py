@@ -14,6 +14,7 @@ from headrace.featurestore.compile.expectations import EXPECT
 from headrace.featurestore.compile.message_format import Format, read_message_format
 from headrace.featurestore.compile.writer_schemas import WriterSchema, read_writer_schemas
 from headrace.featurestore.feast_repo.repository import FeastRepository
+from headrace.schemas.errors import DefinitionError
 
 TimeUnit = Literal["ms", "us"]
 _TAGS = ("key", "schema_id", "partitions", "shards", "max_future")
@@ -68,25 +69,46 @@ class EventSource:
         return self.columns[name]
 
 
-def read_sources(repository: FeastRepository) -> dict[str, EventSource]:
+def read_sources(repository: FeastRepository) -> tuple[dict[str, EventSource], dict[str, DefinitionError]]:
     """Read the Kafka sources by name, with the writer schemas of the repository.
+
+    Returns
+    -------
+    tuple
+        The sources, and the errors of those that cannot be read, both by name. The error of a source that no
+        stream feature view reads is a `CannotRun`: it may be meant for Feast alone.
 
     Raises
     ------
     DefinitionError
-        When a source cannot be read by Headrace.
+        When a writer schema cannot be used.
     """
     sources: dict[str, EventSource] = {}
+    errors: dict[str, DefinitionError] = {}
+    streamed = {id(view.stream_source) for view in repository.contents.stream_feature_views}
     for source in repository.contents.data_sources:
         if isinstance(source, KafkaSource):
             definition = Definition(_file_of(repository, source), f"Kafka source '{source.name}'")
-            if source.name in sources:
-                raise definition.error("there is another source of this name", "Give each a name of its own")
-            sources[source.name] = _read_source(definition, source)
-    for writer in read_writer_schemas(repository.path, sources):
-        source = sources[writer.source]
-        sources[writer.source] = replace(source, writers=(*source.writers, writer))
-    return sources
+            if source.name in (*sources, *errors):
+                errors[source.name] = definition.error(
+                    "there is another source of this name", "Give each a name of its own"
+                )
+                continue
+            try:
+                sources[source.name] = _read_source(definition, source)
+            except DefinitionError as error:
+                errors[source.name] = (
+                    error
+                    if id(source) in streamed
+                    else definition.cannot_run(
+                        f"no stream feature view reads it, and {error.problem}", error.remedy
+                    )
+                )
+    for writer in read_writer_schemas(repository.path, [*sources, *errors]):
+        if writer.source in sources:
+            source = sources[writer.source]
+            sources[writer.source] = replace(source, writers=(*source.writers, writer))
+    return sources, errors
 
 
 def _file_of(repository: FeastRepository, source: Any) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.featurestore.feast_repo.repository import FeastRepository
+from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import (
     BatchViewSpec,
     FeatureServiceSpec,
@@ -23,7 +24,12 @@ from headrace.schemas.router_specs import LearnerSpec, RouterSpec
 class FeatureParts:
     """Everything of a plan but learners and routers, and the repository as Feast read it.
 
-    Each tuple is in order of names, so that the plan does not depend on the names of files.
+    Each tuple of the plan is in order of names, so that the plan does not depend on the names of files.
+
+    Attributes
+    ----------
+    left_out
+        What Feast takes and Headrace does not run, with the reasons.
     """
 
     project: str
@@ -35,6 +41,7 @@ class FeatureParts:
     expectations: tuple[ViewExpectationsSpec, ...]
     descriptions: tuple[DescriptionSpec, ...]
     repository: FeastRepository
+    left_out: tuple[DefinitionError, ...] = ()
 
     def plan(self, learners: Iterable[LearnerSpec] = (), routers: Iterable[RouterSpec] = ()) -> Plan:
         """Make the plan, with learners and routers."""

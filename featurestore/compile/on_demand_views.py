@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from headrace.featurestore.compile.definition import Definition, field_specs, suggestion
+from headrace.featurestore.compile.definition import Definition, field_specs
+from headrace.featurestore.compile.services import Views
 from headrace.featurestore.on_demand.functions import function_digest
 from headrace.featurestore.on_demand.values import COMPUTED_TYPES
-from headrace.schemas.feature_specs import (
-    BatchViewSpec,
-    FeatureRef,
-    FieldSpec,
-    OnDemandViewSpec,
-    StreamViewSpec,
-)
+from headrace.schemas.feature_specs import FeatureRef, FieldSpec, OnDemandViewSpec
 
 _MODES = ("pandas", "python")
 
 
-def compile_on_demand_view(
-    definition: Definition, view: Any, views: Mapping[str, StreamViewSpec | BatchViewSpec]
-) -> OnDemandViewSpec:
+def compile_on_demand_view(definition: Definition, view: Any, views: Views) -> OnDemandViewSpec:
     """Compile an `OnDemandFeatureView`.
 
     Parameters
@@ -31,12 +24,14 @@ def compile_on_demand_view(
     view
         Feast's object.
     views
-        The views that are stored online, by name.
+        The views that are stored online.
 
     Raises
     ------
+    CannotRun
+        When Feast computes the view, and Headrace does not.
     DefinitionError
-        When Headrace cannot compute the view.
+        When nobody can.
     """
     _check_view(definition, view)
     inputs = tuple(_inputs(definition, view, views))
@@ -57,11 +52,11 @@ def compile_on_demand_view(
 def _check_view(definition: Definition, view: Any) -> None:
     definition.tags(view.tags or {}, known=())
     if view.mode not in _MODES:
-        raise definition.error(f"its mode is '{view.mode}'", f"Use one of {', '.join(_MODES)}")
+        raise definition.cannot_run(f"its mode is '{view.mode}'", f"Use one of {', '.join(_MODES)}")
     if view.aggregations or view.udf is None:
-        raise definition.error("it has no function of its own", "Give it a function of its inputs")
+        raise definition.cannot_run("it has no function of its own", "Give it a function of its inputs")
     if view.write_to_online_store:
-        raise definition.error(
+        raise definition.cannot_run(
             "it has write_to_online_store=True", "Take that out: it is computed when it is asked for"
         )
     if not view.features:
@@ -72,23 +67,18 @@ def _features(definition: Definition, view: Any) -> tuple[FieldSpec, ...]:
     features = field_specs((f.name, definition.value_type(f.name, f.dtype)) for f in view.features)
     for field in features:
         if field.dtype not in COMPUTED_TYPES:
-            raise definition.error(
+            raise definition.cannot_run(
                 f"its feature '{field.name}' is {field.dtype}, which functions cannot compute yet",
                 f"Use one of {', '.join(COMPUTED_TYPES)}",
             )
     return features
 
 
-def _inputs(
-    definition: Definition, view: Any, views: Mapping[str, StreamViewSpec | BatchViewSpec]
-) -> Iterator[FeatureRef]:
+def _inputs(definition: Definition, view: Any, views: Views) -> Iterator[FeatureRef]:
     for projection in view.source_feature_view_projections.values():
-        if projection.name not in views:
-            raise definition.error(
-                f"its source '{projection.name}' is not served online", suggestion(projection.name, views)
-            )
+        views.get(definition, projection.name)
         if projection.name_alias or projection.join_key_map:
-            raise definition.error(
+            raise definition.cannot_run(
                 f"it renames view '{projection.name}' or its join keys", "Take the view as it is"
             )
         for feature in projection.features:

@@ -35,6 +35,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from feast.data_source import KafkaSource
+
 from headrace.featurestore.compile.aggregations import TAGS, compile_aggregations
 from headrace.featurestore.compile.definition import Definition
 from headrace.featurestore.compile.entities import JoinKeys
@@ -76,6 +78,8 @@ def compile_stream_view(
 
     Raises
     ------
+    CannotRun
+        When Feast has a use for the view, and Headrace none.
     DefinitionError
         When the view cannot be executed as written.
     """
@@ -98,13 +102,13 @@ def compile_stream_view(
 def _check_view(definition: Definition, view: Any, sources: Mapping[str, EventSource]) -> EventSource:
     """Return the source of a view that can be executed."""
     name = view.stream_source.name
-    if name not in sources:
+    if not isinstance(view.stream_source, KafkaSource):
         kind = type(view.stream_source).__name__
-        raise definition.error(f"its source '{name}' is a {kind}", "Use a KafkaSource")
+        raise definition.cannot_run(f"its source '{name}' is a {kind}", "Use a KafkaSource")
     if not view.online:
-        raise definition.error("it has online=False", "Set online=True or take the view out")
+        raise definition.cannot_run("it has online=False", "Set online=True")
     if not view.aggregations:
-        raise definition.error("it has no aggregations", "Write aggregations=[Aggregation(...)]")
+        raise definition.cannot_run("it has no aggregations", "Write aggregations=[Aggregation(...)]")
     source = sources[name]
     if view.timestamp_field != source.timestamp_field:
         raise definition.error(

@@ -21,7 +21,7 @@ def check_table(definition: Definition, view: Any, repo_path: Path) -> None:
     definition
         The view, for its errors.
     view
-        Feast's object, with a batch source.
+        Feast's object.
     repo_path
         The repository, which the path of the source is relative to.
 
@@ -32,7 +32,7 @@ def check_table(definition: Definition, view: Any, repo_path: Path) -> None:
         timestamps.
     """
     source = view.batch_source
-    if not is_local(source):
+    if source is None or not is_local(source):
         return
     path = source_path(source, repo_path)
     if not path.exists() or not parquet_files(path):

@@ -57,6 +57,10 @@ class FeastRepository:
         """The file that defines the first of the objects that one defines; the folder when none does."""
         return next((self.files[id(c)] for c in candidates if id(c) in self.files), str(self.path))
 
+    def infer(self, view: Any) -> None:
+        """Fill in what a feature view leaves out (see `headrace.featurestore.feast_repo.inference`)."""
+        infer(self.file_of(view), view, self.contents.entities, self.config)
+
     def store(self) -> FeatureStore:
         """Feast's `FeatureStore` of the repository."""
         return FeatureStore(config=self.config)
@@ -71,8 +75,7 @@ def read_repository(path: Path) -> FeastRepository:
     Raises
     ------
     DefinitionError
-        When the configuration cannot be used, a file cannot be imported, or a view leaves something out that
-        its table does not say.
+        When the configuration cannot be used or a file cannot be imported.
     """
     path = path.resolve()
     config = read_config(path)
@@ -84,10 +87,7 @@ def read_repository(path: Path) -> FeastRepository:
             except (Exception, SystemExit) as error:
                 raise _import_error(path, error) from error
             files = dict(_definitions(path, names, contents))
-        repository = FeastRepository(path, config, contents, files)
-        for view in contents.feature_views:
-            infer(repository.file_of(view), view, contents.entities, config)
-    return repository
+    return FeastRepository(path, config, contents, files)
 
 
 @contextlib.contextmanager

@@ -120,7 +120,13 @@ def _table_histories(plan: Plan, batch: _RefsByView, repo_dir: Path) -> list[His
     from headrace.featurestore.offline.table_history import table_history
 
     repository = read_repository(repo_dir)
-    defined = {view.name: view for view in repository.contents.feature_views}
+    defined = {view.name: view for view in repository.contents.feature_views if view.name in batch}
+    for view in defined.values():
+        if view.batch_source is None:
+            raise HeadraceError(
+                f"view '{view.name}' has only pushed rows, and no table with its past; give it one"
+            )
+        repository.infer(view)
     return [
         table_history(
             name,

@@ -6,6 +6,7 @@ import json
 from typing import Any, Protocol
 
 from headrace.learners.definitions import Learner
+from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import (
     BatchViewSpec,
     FeatureRef,
@@ -21,7 +22,7 @@ _AVRO: dict[str, ValueType] = {"string": "String", "boolean": "Bool", "int": "In
 
 
 class FeatureParts(Protocol):
-    """The parts of a compiled feature repository that are read here. A `Plan` has them too."""
+    """The parts of a compiled feature repository that are read here."""
 
     @property
     def sources(self) -> tuple[SourceSpec, ...]: ...
@@ -33,6 +34,8 @@ class FeatureParts(Protocol):
     def on_demand_views(self) -> tuple[OnDemandViewSpec, ...]: ...
     @property
     def services(self) -> tuple[FeatureServiceSpec, ...]: ...
+    @property
+    def left_out(self) -> tuple[DefinitionError, ...]: ...
 
 
 class Features:
@@ -54,7 +57,12 @@ class Features:
         self.services = {service.name: service for service in parts.services}
         self.sources = {source.name: source for source in parts.sources}
         self._views = {view.name: view for view in views}
+        self._left_out = {error.name: error for error in parts.left_out}
         self._on_demand = {view.name: view for view in parts.on_demand_views}
+
+    def reason(self, kind: str, name: str) -> DefinitionError | None:
+        """Return why an object of the repository is not in the plan; None when there is no such object."""
+        return self._left_out.get(f"{kind} '{name}'")
 
     def served(self, learner: Learner) -> dict[str, ValueType]:
         """Return the features of its service, ``view__feature``, with their types."""

@@ -40,6 +40,9 @@ def compile_learners(
 def _compile_learner(requirements: Requirements, features: Features, learner: Learner) -> LearnerSpec:
     if learner.service is not None:
         where = f"learner '{learner.name}'"
+        if reason := features.reason("feature service", learner.service):
+            problem = f"feature service '{learner.service}' does not run: {reason.problem}"
+            requirements.require(False, where, problem, reason.remedy)
         requirements.known(where, "feature service", learner.service, features.services)
     model = fresh_model(requirements.file, learner)
     inputs = _inputs(requirements, features, learner)

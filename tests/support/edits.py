@@ -20,7 +20,13 @@ GOOD_UDF = """
 """
 
 
+def objection(repo: Path) -> DefinitionError:
+    """Why the first definition is left out of a repository that compiles."""
+    return compile_features(repo).left_out[0]
+
+
 def refusal(repo: Path) -> DefinitionError:
+    """The error of a repository that does not compile."""
     with pytest.raises(DefinitionError) as caught:
         compile_features(repo)
     return caught.value

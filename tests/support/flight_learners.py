@@ -10,6 +10,7 @@ from typing import Any
 
 from headrace.learners.compile.plan import compile_learners
 from headrace.learners.project import Project, load_project
+from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import (
     AggregationSpec,
     FeatureRef,
@@ -76,6 +77,7 @@ class FeatureDefinitions:
     batch_views: tuple[Any, ...] = ()
     on_demand_views: tuple[OnDemandViewSpec, ...] = ()
     services: tuple[FeatureServiceSpec, ...] = ()
+    left_out: tuple[DefinitionError, ...] = ()
 
 
 def feature_definitions(project: str = "p") -> FeatureDefinitions:

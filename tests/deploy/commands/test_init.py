@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from headrace import FeatureClient
 from headrace.deploy.cli.main import app
-from headrace.deploy.commands.apply import compile_plan, describe_changes
+from headrace.deploy.commands.apply import compile_project, describe_changes
 from headrace.deploy.commands.init import write_project
 from headrace.deploy.commands.status import read_status, topics_read
 from headrace.deploy.stack import LocalStack
@@ -30,7 +30,7 @@ def test_a_new_project_is_planned_applied_and_run_once_around_the_loop(tmp_path:
     folder = tmp_path / "web-shop"
     done = CliRunner().invoke(app, ["init", str(folder)], catch_exceptions=False)
     assert f"wrote {folder / 'features.py'}" in done.output
-    plan = compile_plan(folder)
+    plan = compile_project(folder).plan
     assert plan.project == "web_shop"
     assert [source.topic for source in plan.sources] == ["web_shop.orders"]
     with LocalStack(folder, partitions=2, publish_every_s=0.1) as stack:

@@ -31,6 +31,7 @@ def view(**changes: Any) -> Any:
         "entity_columns": [Field(name="carrier", dtype=String)],
         "features": [Field(name="seats", dtype=Array(Int64))],
         "ttl": timedelta(seconds=5),
+        "online": True,
         "stream_source": None,
         "source_views": None,
         "batch_source": FileSource(name="planes_table", path="p.parquet", timestamp_field="at"),
@@ -75,10 +76,10 @@ def test_types_are_those_of_the_schema(repo: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"stream_source": object()}, "it reads a stream. Make it a StreamFeatureView"),
+        ({"online": False}, "it has online=False: Feast alone reads it, for training. Set online=True"),
         ({"batch_source": None}, "it has no table of its own. Write source="),
         ({"source_views": [object()]}, "it has no table of its own"),
-        ({"udf": print}, "its transformation is not executed yet. Prepare the table beforehand"),
+        ({"udf": print}, "its transformation is not executed. Prepare the table beforehand"),
         ({"features": []}, "its schema names no features. Write schema="),
         ({"tags": {"headrace.key": "carrier"}}, "tag 'headrace.key' means nothing"),
     ],

@@ -11,7 +11,7 @@ import pytest
 
 from headrace.featurestore.compile.features import compile_features
 from headrace.schemas.plan import Plan
-from tests.support.edits import Append, refusal
+from tests.support.edits import Append, objection
 
 
 def test_plan_is_the_same_each_time_and_round_trips(repo: Path) -> None:
@@ -67,11 +67,11 @@ def test_the_file_of_an_object_is_known_and_that_of_an_unknown_one_is_the_folder
     assert parts.file_of("feature view", "gone") == parts.file_of("entity", "carrier") == str(repo)
 
 
-def test_a_version_of_a_view_is_refused(repo: Path, append: Append) -> None:
+def test_a_version_of_a_view_is_left_out(repo: Path, append: Append) -> None:
     append("""
         old = FeatureView(
             name="old", entities=[carrier], schema=[Field(name="x", dtype=Int64)], version="v2",
             source=FileSource(name="old_table", path="a.parquet", timestamp_field="at"),
         )
         """)
-    assert "feature view 'old': it has version='v2', which is not served" in str(refusal(repo))
+    assert "feature view 'old': it has version='v2', which is not served" in str(objection(repo))

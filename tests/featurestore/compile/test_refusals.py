@@ -123,7 +123,6 @@ REFUSED = {
         '{"name": "carrier", "type": "int"}',
         ("join key 'carrier' is String, and int",),
     ),
-    "no aggregations": ("aggregations=[", "aggregations=[] and [", ("no aggregations",)),
     "format other than Avro and JSON": (
         "message_format=AvroFormat(json.dumps(EVENT))",
         "message_format=__import__('feast').data_format.ProtoFormat('a.B')",
@@ -154,12 +153,7 @@ REFUSED = {
     "view of a service that is not served": (
         'features=[carrier_delays, airlines[["fleet", "full_name"]]]',
         "features=['carrier_delay']",
-        ("'carrier_delay' is not served", "'carrier_delays'"),
-    ),
-    "view without entities": (
-        'name="carrier_delays",\n    entities=[carrier]',
-        'name="carrier_delays",\n    entities=[]',
-        ("no entities",),
+        ("there is no view 'carrier_delay'", "'carrier_delays'"),
     ),
 }
 

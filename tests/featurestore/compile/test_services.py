@@ -32,13 +32,7 @@ def test_service_may_name_features_as_text(repo: Path, append: Append) -> None:
         ("[]", "it has no features"),
         ("[airlines[['fleet']], 'airlines:fleet']", "it has 'airlines:fleet' twice"),
         ("['airlines:fleets']", "view 'airlines' has no feature 'fleets'. Did you mean 'fleet'?"),
-        ("['airline']", "view 'airline' is not served online. Did you mean 'airlines'?"),
-        ("['airlines@v2:fleet']", "it pins a version in 'airlines@v2:fleet'"),
-        ("[airlines.with_name('carriers')]", "it renames view 'airlines' or its join keys"),
-        (
-            "[airlines.with_join_key_map({'carrier': 'airline'})]",
-            "it renames view 'airlines' or its join keys",
-        ),
+        ("['airline']", "there is no view 'airline'. Did you mean 'airlines'?"),
     ],
 )
 def test_a_service_that_cannot_be_served_is_refused(
@@ -50,7 +44,26 @@ def test_a_service_that_cannot_be_served_is_refused(
     assert error.name == "feature service 'odd'"
 
 
-def test_a_view_that_is_not_online_is_not_served(repo: Path, append: Append) -> None:
+@pytest.mark.parametrize(
+    ("features", "said"),
+    [
+        ("['airlines@v2:fleet']", "it pins a version in 'airlines@v2:fleet'"),
+        ("[airlines.with_name('carriers')]", "it renames view 'airlines' or its join keys"),
+        (
+            "[airlines.with_join_key_map({'carrier': 'airline'})]",
+            "it renames view 'airlines' or its join keys",
+        ),
+    ],
+)
+def test_a_service_that_feast_alone_serves_is_left_out(
+    repo: Path, append: Append, features: str, said: str
+) -> None:
+    append(f"odd = FeatureService(name='odd', features={features})\n")
+    assert [said in str(reason) for reason in compile_features(repo).left_out] == [True]
+    assert [service.name for service in compile_features(repo).services] == ["delays"]
+
+
+def test_a_view_that_is_not_online_is_left_out_with_what_reads_it(repo: Path, append: Append) -> None:
     append("""
         offline = FeatureView(
             name="offline", entities=[carrier], schema=[Field(name="x", dtype=Int64)], online=False,
@@ -58,4 +71,6 @@ def test_a_view_that_is_not_online_is_not_served(repo: Path, append: Append) -> 
         )
         odd = FeatureService(name="odd", features=[offline])
         """)
-    assert "view 'offline' is not served online" in str(refusal(repo))
+    view, service = compile_features(repo).left_out
+    assert "feature view 'offline': it has online=False" in str(view)
+    assert "'odd': it reads feature view 'offline', which does not run: it has online=False" in str(service)

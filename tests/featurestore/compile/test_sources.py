@@ -8,7 +8,7 @@ import pytest
 
 from headrace.featurestore.compile.features import compile_features
 from headrace.schemas.avro import schema_fingerprint
-from tests.support.edits import Append, Replace, refusal
+from tests.support.edits import Append, Replace, objection, refusal
 
 MINUTE = 60_000
 
@@ -96,7 +96,8 @@ def test_two_sources_of_one_name_are_refused(repo: Path) -> None:
     assert "there is another source of this name" in str(refusal(repo))
 
 
-def test_a_source_without_a_batch_source_is_refused(repo: Path, append: Append) -> None:
+def test_a_source_that_no_view_reads_and_nobody_can_is_left_out(repo: Path, append: Append) -> None:
     """Of one that a view reads, Feast refuses that itself."""
     append(BARE.replace("        batch_source=departures.batch_source,\n", ""))
-    assert "Kafka source 'bare': it has no batch_source, which Feast asks of every" in str(refusal(repo))
+    said = "Kafka source 'bare': no stream feature view reads it, and it has no batch_source, which"
+    assert said in str(objection(repo))

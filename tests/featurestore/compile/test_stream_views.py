@@ -8,7 +8,7 @@ import pytest
 
 from headrace.featurestore.compile.features import compile_features
 from headrace.schemas.feature_specs import FieldSpec
-from tests.support.edits import Append, Replace, refusal
+from tests.support.edits import Append, Replace, objection, refusal
 
 
 def test_a_stream_view_takes_keys_ttl_and_source(repo: Path) -> None:
@@ -22,11 +22,6 @@ def test_a_stream_view_takes_keys_ttl_and_source(repo: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        (
-            "source=departures,\n    timestamp",
-            "source=departures,\n    online=False,\n    timestamp",
-            "online=False",
-        ),
         (
             'source=departures,\n    timestamp_field="departed_at"',
             'source=departures,\n    timestamp_field="left_at"',
@@ -45,11 +40,37 @@ def test_a_view_that_cannot_be_executed_is_refused(
     assert error.name == "stream feature view 'carrier_delays'"
 
 
-def test_a_view_of_another_kind_of_source_is_refused(repo: Path, append: Append, replace: Replace) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "source=departures,\n    timestamp",
+            "source=departures,\n    online=False,\n    timestamp",
+            "online=False",
+        ),
+        ("aggregations=[", "aggregations=[] and [", "it has no aggregations"),
+        (
+            'name="carrier_delays",\n    entities=[carrier]',
+            'name="carrier_delays",\n    entities=[]',
+            "it has no entities",
+        ),
+    ],
+)
+def test_a_view_that_feast_alone_has_a_use_for_is_left_out_with_what_reads_it(
+    repo: Path, replace: Replace, old: str, new: str, said: str
+) -> None:
+    replace(old, new)
+    view, service = compile_features(repo).left_out
+    assert said in str(view)
+    assert view.name == "stream feature view 'carrier_delays'"
+    assert service.name == "feature service 'delays'"
+
+
+def test_a_view_of_another_kind_of_source_is_left_out(repo: Path, append: Append, replace: Replace) -> None:
     replace("FileSource, KafkaSource", "FileSource, KafkaSource, PushSource")
     replace("source=departures,\n    timestamp", "source=pushed,\n    timestamp")
     replace(
         "carrier_delays = ",
         'pushed = PushSource(name="pushed", batch_source=departures.batch_source)\n\ncarrier_delays = ',
     )
-    assert "its source 'pushed' is a PushSource. Use a KafkaSource" in str(refusal(repo))
+    assert "its source 'pushed' is a PushSource. Use a KafkaSource" in str(objection(repo))

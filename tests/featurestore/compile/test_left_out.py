@@ -1,0 +1,93 @@
+"""One object that cannot run does not refuse the project, and every error is told at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.featurestore.compile.features import compile_features
+from headrace.schemas.errors import DefinitionErrors
+from tests.support.edits import Append, Replace, refusal
+
+OTHERS = """
+    from feast import LabelView, PushSource
+    from feast.data_format import ProtoFormat
+
+    table = FileSource(name="table", path="data/t.parquet", timestamp_field="at")
+    pushed = PushSource(name="pushed", batch_source=table)
+    foreign = KafkaSource(
+        name="foreign", topic="foreign", timestamp_field="at", batch_source=table,
+        message_format=ProtoFormat("a.B"),
+    )
+    X = [Field(name="x", dtype=Int64)]
+    of_pushes = FeatureView(name="of_pushes", entities=[carrier], schema=X, source=pushed)
+    of_kafka = FeatureView(name="of_kafka", entities=[carrier], schema=X, source=foreign)
+    labels = LabelView(
+        name="labels", entities=[carrier], schema=[*X, Field(name="by", dtype=String)], source=pushed,
+        labeler_field="by",
+    )
+    both = FeatureService(name="both", features=[of_pushes, of_kafka])
+    labelled = FeatureService(name="labelled", features=[airlines, labels])
+"""
+
+
+def test_views_of_push_sources_and_kafka_sources_are_served_from_their_tables(
+    repo: Path, append: Append
+) -> None:
+    append(OTHERS)
+    parts = compile_features(repo)
+    assert {view.name: view.table for view in parts.batch_views} == {
+        "airlines": "airlines_table",
+        "of_kafka": "table",
+        "of_pushes": "table",
+    }
+    assert [service.name for service in parts.services] == ["both", "delays"]
+
+
+def test_what_does_not_run_is_left_out_with_its_reason(repo: Path, append: Append) -> None:
+    append(OTHERS)
+    reasons = {reason.name: reason.problem for reason in compile_features(repo).left_out}
+    assert reasons.keys() == {"Kafka source 'foreign'", "label view 'labels'", "feature service 'labelled'"}
+    assert reasons["Kafka source 'foreign'"].startswith("no stream feature view reads it, and ")
+    assert reasons["label view 'labels'"] == "label views are Feast's alone"
+    assert reasons["feature service 'labelled'"].startswith(
+        "it reads label view 'labels', which does not run"
+    )
+
+
+def test_every_error_is_told_at_once_and_none_that_follows_from_another(
+    repo: Path, replace: Replace, append: Append
+) -> None:
+    replace('function="mean"', 'function="maen"')
+    replace(
+        'Field(name="share", dtype=Float32)', 'Field(name="share", dtype=__import__("feast").types.Invalid)'
+    )
+    append("third = FeatureService(name='third', features=['carrier_delay:x'])\n")
+    error = refusal(repo)
+    assert isinstance(error, DefinitionErrors)
+    assert [each.name for each in error.errors] == [
+        "stream feature view 'carrier_delays', feature 'mean_1h'",
+        "feature view 'airlines'",
+        "feature service 'third'",
+    ]
+    assert str(error).startswith("3 definitions cannot be used:\n  features.py: stream feature view")
+
+
+def test_feasts_own_template_runs_but_for_its_label_view(repo: Path) -> None:
+    """With Redis as its online store; the tables are made as ``feast init`` makes them, in small."""
+    import feast.templates.local as template
+
+    text = (Path(template.__file__).parent / "feature_repo" / "feature_definitions.py").read_text()
+    for place in ("PARQUET_PATH", "LOGGING_PATH", "LABEL_DATA_PATH"):
+        text = text.replace(f"%{place}%", f"data/{place.lower()}.parquet")
+    (repo / "features.py").write_text(text.replace("%PROJECT_NAME%", "drivers"))
+    times = pa.array([1], pa.timestamp("us", "UTC"))
+    drivers = pa.table({"driver_id": [1001], "event_timestamp": times, "created": times})
+    pq.write_table(drivers, repo / "data" / "parquet_path.parquet")
+    parts = compile_features(repo)
+    assert [view.name for view in parts.batch_views] == ["driver_hourly_stats", "driver_hourly_stats_fresh"]
+    assert [service.name for service in parts.services] == [f"driver_activity_v{n}" for n in (1, 2, 3)]
+    assert {reason.name.split()[0] for reason in parts.left_out} <= {"label", "feature"}
+    assert all("label" in str(reason) for reason in parts.left_out)
