@@ -118,7 +118,6 @@ def serve_config(settings: Settings) -> ServeConfig:
 def _faust_config(settings: Settings) -> FaustConfig:
     return FaustConfig(
         **vars(_consumer_config(settings)),
-        session_timeout_ms=settings.session_timeout_ms,
         log_level=settings.log_level,
         schema_registry=_registry(settings),
     )
@@ -130,6 +129,7 @@ def _consumer_config(settings: Settings) -> ConsumerConfig:
         metrics_host=settings.host,
         metrics_port=settings.metrics_port,
         stuck_s=settings.stuck_s,
+        session_timeout_ms=settings.session_timeout_ms,
     )
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 
 import redis
 
@@ -16,7 +15,7 @@ from headrace.featurestore.plans.safety import kind_of
 from headrace.featurestore.plans.spec_text import aggregation_text
 from headrace.featurestore.plans.store import PlanStore
 from headrace.learners.models.pointers import ModelPointers
-from headrace.learners.models.store import LINEAGE, read_lineage
+from headrace.learners.models.versions import PublishedVersion
 from headrace.schemas.errors import PlanError, UnknownNameError
 from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef, OnDemandViewSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
@@ -126,18 +125,18 @@ class ModelVersions:
         Redis, which has the plans that versions were published under, and the pointers to what serves.
     project
         Name of the project.
-    directory
-        The model store.
+    published
+        All versions, of each learner the oldest first.
     """
 
-    def __init__(self, client: redis.Redis, project: str, directory: Path) -> None:
-        self._plans, self._directory = PlanStore(client, project), directory
+    def __init__(self, client: redis.Redis, project: str, published: Sequence[PublishedVersion]) -> None:
+        self._plans, self._published = PlanStore(client, project), published
         self._pointers = ModelPointers(client, project)
         self._features_read: dict[tuple[str, str], frozenset[FeatureRef] | None] = {}
 
     def learners(self) -> list[str]:
         """Return the learners that ever published a version."""
-        return sorted(file.parent.name for file in self._directory.glob(f"*/{LINEAGE}"))
+        return sorted({version.name for version in self._published})
 
     @cached_property
     def serving(self) -> dict[str, str]:
@@ -146,7 +145,9 @@ class ModelVersions:
 
     def inputs(self, learner: str) -> Iterator[tuple[str, frozenset[FeatureRef] | None]]:
         """Yield each version, oldest first, with the features it reads; None where its plan is gone."""
-        for published in read_lineage(self._directory, learner):
+        for published in self._published:
+            if published.name != learner:
+                continue
             key = (learner, published.plan_hash)
             if key not in self._features_read:
                 self._features_read[key] = self._inputs_under(*key)

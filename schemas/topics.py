@@ -101,6 +101,11 @@ class ProjectTopics:
         Records that could not be processed.
     late
         Records that came too late.
+    models
+        Every version of every learner, with its metrics and digest: the lineage.
+    train_changelog
+        Compacted state of the trainer: which artifact of each learner counts, and the state of the epochs.
+        Whoever has its one partition is the trainer.
 
     Examples
     --------
@@ -122,6 +127,14 @@ class ProjectTopics:
     @cached_property
     def late(self) -> str:
         return f"headrace.{self.project}.late"
+
+    @cached_property
+    def models(self) -> str:
+        return f"headrace.{self.project}.models"
+
+    @cached_property
+    def train_changelog(self) -> str:
+        return f"headrace.{self.project}.train-changelog"
 
     def router(self, name: str) -> RouterTopics:
         """Return the topics of a router."""

@@ -80,10 +80,13 @@ def healthy(
 def _status(settings: Settings) -> tuple[Plan, Status]:
     from headrace.deploy.commands.status import read_status, topics_read
     from headrace.deploy.processes import current_plan
+    from headrace.learners.training.group import read_trainers
     from headrace.streams.connections.kafka_admin import end_offsets
 
     client, plan = current_plan(settings)
-    return plan, read_status(client, plan, end_offsets(settings.kafka_access, topics_read(plan)))
+    kafka = settings.kafka_access
+    trainers = read_trainers(kafka, plan) if plan.routers else []
+    return plan, read_status(client, plan, end_offsets(kafka, topics_read(plan)), trainers)
 
 
 def _parse_prefix(item: str) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import redis
 
 from headrace.deploy.commands.text_table import text_table
 from headrace.deploy.commands.topics import event_topics, internal_topics
+from headrace.learners.training.group import TrainerMember
 from headrace.schemas.plan import Plan
 from headrace.streams.progress import (
     TWO_PARTITIONS,
@@ -75,6 +76,10 @@ class Status:
         Router to what became of its predictions and outcomes.
     expectations
         Event topic to records checked, and failed by rule.
+    two_partitions
+        Source to rows that replaced one of another partition.
+    trainers
+        The trainers that run, the owner first.
     """
 
     stages: tuple[StageStatus, ...]
@@ -83,7 +88,8 @@ class Status:
     outcomes: Mapping[str, Mapping[str, int]]
     join: Mapping[str, Mapping[str, int]]
     expectations: Mapping[str, Mapping[str, int]]
-    two_partitions: Mapping[str, int]  # source to rows that replaced one of another partition
+    two_partitions: Mapping[str, int]
+    trainers: tuple[TrainerMember, ...] = ()
 
 
 def topics_read(plan: Plan) -> set[str]:
@@ -92,13 +98,20 @@ def topics_read(plan: Plan) -> set[str]:
     return {*event_topics(plan), *(spec.name for spec in inner)}
 
 
-def read_status(client: redis.Redis, plan: Plan, ends: Mapping[tuple[str, int], int]) -> Status:
+def read_status(
+    client: redis.Redis,
+    plan: Plan,
+    ends: Mapping[tuple[str, int], int],
+    trainers: Sequence[TrainerMember] = (),
+) -> Status:
     """Read what the stages have published.
 
     Parameters
     ----------
     ends
         (topic, partition) to end offset.
+    trainers
+        As `read_trainers` returns them.
     """
     progress = ProgressStore(client, plan).read()
     counts: Any = client.hgetall(counts_key(plan.project))
@@ -114,7 +127,7 @@ def read_status(client: redis.Redis, plan: Plan, ends: Mapping[tuple[str, int], 
         if _text(name).startswith(begin)
     }
     stages = tuple(_stages(progress, ends))
-    return Status(stages, intake, sums, outcomes, join, expectations, two_partitions)
+    return Status(stages, intake, sums, outcomes, join, expectations, two_partitions, tuple(trainers))
 
 
 def standstill(status: Status, process: str, longest_s: float) -> str | None:
@@ -179,6 +192,9 @@ def render_status(plan: Plan, status: Status) -> str:
         for where, counts in counted.items():
             listed = ", ".join(f"{name} {count:,}" for name, count in counts.items())
             lines += ["", f"{kind} of {where}: {listed}"]
+    if len(status.trainers) > 1:
+        names = [f"{one.name} {'trains' if one.is_owner else 'stands by'}" for one in status.trainers]
+        lines += ["", f"trainers: {', '.join(names)}"]
     for source, number in status.two_partitions.items():
         lines += ["", f"ALARM source '{source}': {number:,} rows replaced one of another partition:"]
         lines += [f"one key is in two partitions. {TWO_PARTITIONS_REMEDY}"]

@@ -55,6 +55,9 @@ def internal_topics(plan: Plan, partitions: Mapping[str, int]) -> list[TopicSpec
     ]
     for source in plan.sources:
         specs += _of_source(plan.topics.source(source.name), source, partitions[source.topic])
+    if plan.routers:
+        specs.append(TopicSpec(plan.topics.models, 1, KEEP))
+        specs.append(TopicSpec(plan.topics.train_changelog, 1, COMPACT | LARGE))
     for router in plan.routers:
         specs += _of_router(plan.topics.router(router.name), router)
     return specs

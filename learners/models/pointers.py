@@ -18,11 +18,12 @@ from headrace.schemas.errors import StateError
 from headrace.schemas.records import Epoch, misfit
 from headrace.schemas.router_specs import RouterSpec
 from headrace.schemas.topics import RouterTopics
+from headrace.streams.connections.redis_updates import PREFIX_MARK, write_newer
 from headrace.streams.progress import EPOCHS, Progress, progress_field, progress_key
 
 POINTER = Encoding(
-    version=1,
-    older=(UNVERSIONED,),
+    version=2,
+    older=(UNVERSIONED, 1),  # of artifacts that have the name of their version alone
     remedy="run this process with that version, or the trainer with this one",
 )
 
@@ -32,8 +33,9 @@ def models_key(project: str) -> str:
     return f"headrace:{project}:models"
 
 
-def epoch_key(project: str, router: str) -> str:
-    return f"headrace:{project}:epoch:{router}"
+def epochs_key(project: str) -> str:
+    """Return the hash of router to the epoch in force."""
+    return f"headrace:{project}:epochs"
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,17 @@ class ModelPointer:
     offset
         The version stands for the prefix ``[0, offset)`` of the examples topic. Grows also without a new
         version, while the topic has nothing to learn.
+    artifact
+        Which artifact of that version counts; see `ModelStore.write`.
     """
 
     version: str
     offset: int
+    artifact: str = ""
 
     def encode(self) -> str:
         """Encode the pointer as JSON."""
-        return json.dumps({**POINTER.stamp(), "version": self.version, "offset": self.offset})
+        return json.dumps({**POINTER.stamp(), **vars(self)})
 
     @classmethod
     def decode(cls, text: str | bytes) -> ModelPointer:
@@ -67,7 +72,17 @@ class ModelPointer:
         """
         raw = json.loads(text)
         POINTER.check(raw, f"the pointer to model version {raw.get('version')} in Redis")
-        return cls(str(raw["version"]), int(raw["offset"]))
+        return cls(str(raw["version"]), int(raw["offset"]), str(raw.get("artifact", "")))
+
+    @property
+    def major(self) -> int:
+        """The first number of the version."""
+        return int(self.version.partition(".")[0])
+
+    @property
+    def position(self) -> tuple[int, int, int]:
+        """Major, minor and offset: of two pointers the later one has the greater."""
+        return self.major, int(self.version.partition(".")[2]), self.offset
 
 
 @dataclass(frozen=True)
@@ -92,48 +107,60 @@ class InForce:
 class ModelPointers:
     """Writes pointers and epochs for the trainer, and reads them for the router.
 
+    Each write is passed over where a later one is: who is not the owner any more puts nothing back.
+
     Parameters
     ----------
     client
         Redis.
     project
         Name of the project.
+    state
+        Names the log that versions and epochs are of. What is in Redis of another log gives way.
     """
 
-    def __init__(self, client: redis.Redis, project: str) -> None:
+    def __init__(self, client: redis.Redis, project: str, state: str = "") -> None:
         self._redis = client
         self._project = project
+        self._state = state
 
     def point(self, topic: str, pointers: Mapping[str, ModelPointer]) -> None:
         """Point learners to their versions, and publish the prefixes of the examples topic as progress."""
+        versions = {name: (pointer.encode(), pointer.position) for name, pointer in pointers.items()}
         progress = {
-            progress_field("train", topic, 0, learner): Progress(pointer.offset).encode()
-            for learner, pointer in pointers.items()
+            progress_field("train", topic, 0, name): (
+                Progress(pointer.offset).encode(),
+                (pointer.major, pointer.offset),
+            )
+            for name, pointer in pointers.items()
         }
-        versions = {learner: pointer.encode() for learner, pointer in pointers.items()}
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.hset(models_key(self._project), mapping=dict(versions))
-        self._publish(pipeline, progress)
+        write_newer(self._redis, models_key(self._project), versions, self._state)
+        self._publish(progress)
 
-    def put_in_force(self, epoch: Epoch, topic: str, offsets: Mapping[int, int]) -> None:
-        """Put an epoch in force, and publish the prefixes of the closings topic by partition as progress."""
+    def put_in_force(self, epoch: Epoch, topic: str, offsets: Mapping[int, int], era: int = 0) -> None:
+        """Put an epoch in force, and publish the prefixes of the closings topic by partition as progress.
+
+        Parameters
+        ----------
+        era
+            How often epochs have begun anew, under other rules.
+        """
+        in_force = {epoch.router: (epoch.to_bytes().decode(), (era, epoch.epoch))}
         progress = {
-            progress_field("train", topic, partition, EPOCHS): Progress(offset).encode()
+            progress_field("train", topic, partition, EPOCHS): (Progress(offset).encode(), (era, offset))
             for partition, offset in offsets.items()
         }
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.set(epoch_key(self._project, epoch.router), epoch.to_bytes())
-        self._publish(pipeline, progress)
+        write_newer(self._redis, epochs_key(self._project), in_force, self._state)
+        self._publish(progress)
 
-    def _publish(self, pipeline: Any, progress: Mapping[str, str]) -> None:
-        pipeline.hset(progress_key(self._project), mapping=dict(progress))
-        pipeline.execute()
-        self._redis.publish(models_key(self._project), "")  # which pipelines of a cluster do not take
+    def _publish(self, progress: Mapping[str, tuple[str, tuple[int, int]]]) -> None:
+        write_newer(self._redis, progress_key(self._project), progress, self._state)
+        self._redis.publish(models_key(self._project), "")
 
     def serving(self) -> dict[str, ModelPointer]:
         """Return the pointer of every learner that has one."""
         raw: Any = self._redis.hgetall(models_key(self._project))
-        return {_text(name): ModelPointer.decode(value) for name, value in raw.items()}
+        return _pointers(raw)
 
     def subscribe(self) -> Subscription:
         """Return a subscription to every write."""
@@ -154,10 +181,10 @@ class ModelPointers:
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.hmget(progress_key(self._project), fields)
         pipeline.hgetall(models_key(self._project))
-        pipeline.get(epoch_key(self._project, router.name))
+        pipeline.hget(epochs_key(self._project), router.name)
         prefixes, versions, epoch = pipeline.execute()
         return InForce(
-            {_text(name): ModelPointer.decode(value) for name, value in versions.items()},
+            _pointers(versions),
             None if epoch is None else _epoch(epoch),
             [0 if raw is None else Progress.decode(raw).next_offset for raw in prefixes],
         )
@@ -181,6 +208,13 @@ class Subscription:
 
     def close(self) -> None:
         self._pubsub.close()
+
+
+def _pointers(raw: Mapping[str | bytes, str | bytes]) -> dict[str, ModelPointer]:
+    named = {_text(name): value for name, value in raw.items()}
+    return {
+        name: ModelPointer.decode(value) for name, value in named.items() if not name.startswith(PREFIX_MARK)
+    }
 
 
 def _epoch(raw: str | bytes) -> Epoch:

@@ -1,4 +1,7 @@
-"""The model store: signed artifacts in a directory, one file per published version.
+"""The model store: signed artifacts in a directory.
+
+A file is named by its version and its content, so a writer replaces none. The trainer's changelog says which
+of them count: others are nobody's.
 
 An artifact is ``MAGIC | lengths | header JSON | pickled model | HMAC | trainer memory | HMAC`` with the
 lengths of header, model and memory as little-endian u64. The first HMAC-SHA256 covers all before it, the
@@ -14,13 +17,13 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from headrace.learners.models.safe_pickle import dump_model, load_model
-from headrace.schemas.encodings import UNVERSIONED, Encoding
+from headrace.schemas.encodings import Encoding
 from headrace.schemas.errors import ModelError, UnknownNameError
 from headrace.streams.durable_files import write_atomically
 
@@ -30,19 +33,15 @@ ARTIFACT = Encoding(
     remedy="load it with that version, or remove the file to train again",
     error=ModelError,
 )
-LINEAGE_LINE = Encoding(
-    version=1,
-    older=(UNVERSIONED,),
-    remedy="read it with that version",
-    error=ModelError,
-)
 _MAGIC = b"HEADRACE-MODEL-%d\n" % ARTIFACT.version
 _ANY_MAGIC = re.compile(rb"HEADRACE-MODEL-(\d{1,9})\n")
-_VERSION = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})")
 _LENGTHS = struct.Struct("<QQQ")  # of header, model, memory
 _PREFIX = len(_MAGIC) + _LENGTHS.size
 _SIGNATURE = hashlib.sha256().digest_size
-LINEAGE = "lineage.jsonl"
+_DIGEST = 32  # characters of the SHA-256 of an artifact that name it
+_SUFFIX = ".model"
+_BEFORE = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.model")  # before the log named artifacts
+_NAME = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(-[0-9a-f]{32})?\.model")
 
 
 @dataclass(frozen=True)
@@ -96,22 +95,6 @@ class ModelHeader:
         return f"{self.major}.{self.minor}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublishedVersion(ModelHeader):
-    """A version in the lineage, with figures that take longer to compute than to publish it.
-
-    Attributes
-    ----------
-    metrics
-        See `ProgressiveValidation.summary`.
-    digest
-        See `state_digest`.
-    """
-
-    metrics: dict[str, Any]
-    digest: str
-
-
 @dataclass(frozen=True)
 class Artifact:
     """A version with its model.
@@ -144,72 +127,75 @@ class ModelStore:
     key
         Signs artifacts; at least 16 bytes. Nothing signed with another key is loaded.
     keep
-        Artifacts kept per learner. The lineage of removed ones stays.
+        How many artifacts of each learner the trainer keeps.
     """
 
     def __init__(self, directory: Path, key: bytes, keep: int = 5) -> None:
         if len(key) < 16:
             raise ModelError(f"the model key has {len(key)} bytes; use at least 16 random ones")
         self.directory = directory
+        self.keep = keep
         self._key = key
-        self._keep = keep
 
-    def publish(self, artifact: Artifact) -> None:
-        """Write a version. It is durable before it becomes visible."""
-        write_atomically(self._path(artifact.header.name, artifact.header.version), self._encode(artifact))
+    def write(self, artifact: Artifact) -> str:
+        """Write an artifact, and return the name of its content. It is durable before it becomes visible."""
+        data = self._encode(artifact)
+        digest = hashlib.sha256(data).hexdigest()[:_DIGEST]
+        write_atomically(self._path(artifact.header.name, artifact.header.version, digest), data)
+        return digest
 
-    def record(self, version: PublishedVersion) -> None:
-        """Add a published version to the lineage, then remove the oldest artifacts beyond `keep`."""
-        with (self.directory / version.name / LINEAGE).open("a") as lineage:
-            lineage.write(json.dumps(LINEAGE_LINE.stamp() | vars(version)) + "\n")
-        for old in self._versions(version.name)[: -self._keep]:
-            self._path(version.name, old).unlink(missing_ok=True)
+    def has(self, name: str, version: str, artifact: str) -> bool:
+        """Return whether an artifact of a learner is there."""
+        return self._path(name, version, artifact).exists()
 
-    def latest(self, name: str) -> str | None:
-        """Return the newest version whose artifact is there, or None."""
-        versions = self._versions(name)
-        return versions[-1] if versions else None
+    def others(self, name: str, kept: Iterable[tuple[str, str]]) -> list[Path]:
+        """Return the files of all artifacts of a learner but those of these versions and contents.
 
-    def load(self, name: str, version: str) -> Artifact:
+        Files of other names are nobody's.
+        """
+        named = {self._path(name, version, artifact) for version, artifact in kept}
+        paths = (self.directory / name).glob(f"*{_SUFFIX}")
+        return [path for path in paths if _NAME.fullmatch(path.name) and path not in named]
+
+    def written_before(self, name: str) -> list[str]:
+        """Return the versions of artifacts from before artifacts were named by the log, oldest first."""
+        paths = (path for path in (self.directory / name).glob(f"*{_SUFFIX}") if _BEFORE.fullmatch(path.name))
+        return sorted((path.stem for path in paths), key=lambda stem: tuple(map(int, stem.split("."))))
+
+    def load(self, name: str, version: str, artifact: str) -> Artifact:
         """Load a version of a learner to serve it, without its memory.
 
         Raises
         ------
         UnknownNameError
-            When there is no artifact of that version.
+            When there is no such artifact of that version.
         ModelError
             When the signature does not fit, the encoding has a version that is not read, or the pickle names
             what may not be loaded.
         """
-        with self._open(name, version) as file:
+        with self._open(name, version, artifact) as file:
             return self._read_model(file, name, version)[0]
 
-    def resume(self, name: str, version: str) -> Artifact:
+    def resume(self, name: str, version: str, artifact: str) -> Artifact:
         """Load a version of a learner to train it further, with its memory. Raises as `load` does."""
-        with self._open(name, version) as file:
-            artifact, signature = self._read_model(file, name, version)
+        with self._open(name, version, artifact) as file:
+            found, signature = self._read_model(file, name, version)
             memory = file.read()
         memory, second = memory[:-_SIGNATURE], memory[-_SIGNATURE:]
         self._verify(f"the memory of model {name}@{version}", signature + memory, second)
-        return replace(artifact, memory=memory)
+        return replace(found, memory=memory)
 
-    def lineage(self, name: str) -> list[PublishedVersion]:
-        """Return all versions ever published, oldest first."""
-        return read_lineage(self.directory, name)
+    def _path(self, name: str, version: str, artifact: str) -> Path:
+        content = f"-{artifact}" if artifact else ""
+        return self.directory / name / f"{version}{content}{_SUFFIX}"
 
-    def _path(self, name: str, version: str) -> Path:
-        return self.directory / name / f"{version}.model"
-
-    def _versions(self, name: str) -> list[str]:
-        """Return the versions whose artifacts are there, oldest first; files of other names are nobody's."""
-        stems = (path.stem for path in (self.directory / name).glob("*.model"))
-        return sorted(filter(_VERSION.fullmatch, stems), key=lambda stem: tuple(map(int, stem.split("."))))
-
-    def _open(self, name: str, version: str) -> BinaryIO:
+    def _open(self, name: str, version: str, artifact: str) -> BinaryIO:
+        path = self._path(name, version, artifact)
         try:
-            return self._path(name, version).open("rb")
+            return path.open("rb")
         except FileNotFoundError:
-            raise UnknownNameError(f"version of learner '{name}'", version, self._versions(name)) from None
+            there = sorted(other.name for other in path.parent.glob(f"*{_SUFFIX}"))
+            raise UnknownNameError(f"artifact of learner '{name}'", path.name, there) from None
         except OSError as error:
             raise ModelError(
                 f"model {name}@{version} cannot be read: {error}; correct the rights of its file, "
@@ -251,30 +237,3 @@ class ModelStore:
                 f"{what} is not signed with this key, or damaged; set the key it was published with, "
                 "or remove the file to train again"
             )
-
-
-def read_lineage(directory: Path, name: str) -> list[PublishedVersion]:
-    """Return all versions of a learner ever published, oldest first. Needs no key: nothing is unpickled.
-
-    Raises
-    ------
-    ModelError
-        When a line has a version that is not read.
-    """
-    path = directory / name / LINEAGE
-    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-    headers = {header.version: header for line in lines for header in _parse(line, name)}
-    return sorted(headers.values(), key=lambda header: (header.major, header.minor))
-
-
-def _parse(line: str, name: str) -> Iterator[PublishedVersion]:
-    """Yield the version in a line of the lineage; none when a crash has torn the line, or it is another's."""
-    try:
-        raw = json.loads(line)
-        if not isinstance(raw, dict) or not all(isinstance(raw.get(n), int) for n in ("major", "minor")):
-            return
-        version = f"version {raw.get('major')}.{raw.get('minor')}"
-        LINEAGE_LINE.check(raw, f"the line of {version} in the lineage of learner '{name}'")
-        yield PublishedVersion(**{field: value for field, value in raw.items() if field not in ("v", "by")})
-    except (ValueError, TypeError, RecursionError):
-        return

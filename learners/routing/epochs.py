@@ -16,9 +16,9 @@ from headrace.schemas.router_specs import PolicySpec, RouterSpec
 
 Gathered = dict[str, Evidence]
 STATE = Encoding(
-    version=1,
-    older=(UNVERSIONED,),
-    remedy="run the trainer of that version, or remove the file: the epochs are then computed anew",
+    version=2,
+    older=(UNVERSIONED, 1),  # without an era
+    remedy="run the trainer of that version",
 )
 
 
@@ -80,6 +80,8 @@ class EpochKeeper:
     ----------
     current
         The newest epoch.
+    era
+        How often the epochs have begun anew, under other rules.
 
     Examples
     --------
@@ -105,6 +107,7 @@ class EpochKeeper:
         self._evidence = {arm: Evidence() for arm in router.arms}
         self._refresh: int | None = None  # of the newest evidence
         self.current = initial_epoch(router, plan_hash)
+        self.era = 0
 
     def offset(self, partition: int) -> int:
         """Return the next offset to read."""
@@ -185,6 +188,7 @@ class EpochKeeper:
             {
                 **STATE.stamp(),
                 "rules": _rules(self._router),
+                "era": self.era,
                 "refresh": self._refresh,
                 "epoch": self.current.model_dump(),
                 "evidence": _dump(self._evidence),
@@ -210,8 +214,8 @@ class EpochKeeper:
         Returns
         -------
         bool
-            False, and nothing is done, when the state was written under other rules: another policy, other
-            arms, another number of partitions.
+            False when the state was written under other rules: another policy, other arms, another number of
+            partitions. Then a new era begins, at offset 0.
 
         Raises
         ------
@@ -219,8 +223,10 @@ class EpochKeeper:
             When the state has a version that is not read.
         """
         raw = json.loads(text)
-        STATE.check(raw, f"the file of the epochs of router '{self._router.name}'")
+        STATE.check(raw, f"the state of the epochs of router '{self._router.name}'")
+        self.era = raw.get("era", 0)
         if raw["rules"] != _rules(self._router) or len(raw["partitions"]) != len(self._partitions):
+            self.era += 1
             return False
         self._refresh = raw["refresh"]
         self.current = Epoch(**raw["epoch"])

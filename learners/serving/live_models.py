@@ -164,7 +164,8 @@ class LiveModels:
         loaded = self._loaded.get(arm.name)
         if pointer is None or pointer == loaded:
             return arm
-        if loaded is not None and pointer.version == loaded.version:
+        same = loaded is not None and loaded.artifact == pointer.artifact
+        if loaded is not None and same and pointer.version == loaded.version:
             self._loaded[arm.name] = pointer
             offset = pointer.offset if arm.version == pointer.version else arm.offset
             return LiveArm(arm.name, arm.model, arm.version, offset, arm.inputs)
@@ -187,7 +188,7 @@ class LiveModels:
 
     def _load(self, arm: LiveArm, pointer: ModelPointer) -> LiveArm:
         spec = self._plan.learner(arm.name)
-        artifact = self._store.load(arm.name, pointer.version)
+        artifact = self._store.load(arm.name, pointer.version, pointer.artifact)
         if artifact.header.definition != spec.definition:
             return self._untrained(spec, artifact.header.major + 1)
         return LiveArm(arm.name, artifact.model, pointer.version, pointer.offset, arm.inputs)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 
 from confluent_kafka import Message
 from pydantic import ValidationError
 
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.routing.epochs import EpochKeeper
-from headrace.learners.training.dead_letters import DeadLetters
+from headrace.learners.training.log import TrainingLog
 from headrace.schemas.marks import mark_time_ms
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Closing, Epoch, misfit
 from headrace.schemas.router_specs import RouterSpec
-from headrace.streams.durable_files import write_atomically
-from headrace.streams.log.producer import LogProducer
 from headrace.streams.runtime.health import Sample
 
 _log = logging.getLogger(__name__)
@@ -26,9 +23,8 @@ _log = logging.getLogger(__name__)
 class ClosingConsumer:
     """Computes the epochs of a router from its closings.
 
-    An epoch is written to the epochs topic, then the state with its offsets to a file, then the epoch to
-    Redis. After a crash in between, the same epoch follows again from the same closings; lost state is
-    rebuilt from offset 0.
+    An epoch is committed to its topic together with the state that it follows from, then put in force in
+    Redis. Who takes over goes on from that state, to the same epochs.
 
     Parameters
     ----------
@@ -36,16 +32,14 @@ class ClosingConsumer:
         The plan in force.
     router
         Whose epochs.
-    file
-        Where the state is kept.
+    state
+        As the log has it; None: from offset 0 on.
     partitions
         Number of partitions of the closings topic.
-    producer
-        Writes the epochs topic.
+    log
+        Takes epochs, and records that are no closings.
     pointers
         Where epochs are put in force.
-    dead_letters
-        For records that are no closings.
 
     Attributes
     ----------
@@ -57,21 +51,20 @@ class ClosingConsumer:
         self,
         plan: Plan,
         router: RouterSpec,
-        file: Path,
+        state: str | None,
         partitions: int,
-        producer: LogProducer,
+        log: TrainingLog,
         pointers: ModelPointers,
-        dead_letters: DeadLetters,
     ) -> None:
         topics = plan.topics.router(router.name)
         self.topic, self._epochs_topic = topics.closings, topics.epochs
         self._keeper = EpochKeeper(router, plan.hash, partitions)
-        self._file, self._producer, self._pointers = file, producer, pointers
+        self._log, self._pointers = log, pointers
         self._partitions = partitions
         self._announced: tuple[int, dict[int, int]] | None = None  # epoch and prefixes
-        self._dead_letters = dead_letters
         self._unsaved: list[Epoch] = []
-        if file.exists() and not self._keeper.restore(file.read_text()):
+        self._is_new_era = state is not None and not self._keeper.restore(state)
+        if self._is_new_era:
             _log.warning("router '%s' has new rules: its epochs are computed anew", router.name)
 
     def offset(self, partition: int) -> int:
@@ -89,6 +82,9 @@ class ClosingConsumer:
 
     def begin(self) -> None:
         """Put the newest epoch of the restored state in force."""
+        if self._is_new_era:
+            self._save([])
+            self._is_new_era = False
         self.tick()
 
     def take(self, message: Message) -> None:
@@ -109,7 +105,7 @@ class ClosingConsumer:
             closing = Closing.model_validate_json(value)
         except ValidationError as error:
             reason = f"no closing: {misfit(error)}"
-            self._dead_letters.send(message, reason, "malformed")
+            self._log.dead_letter(message, reason, "malformed")
             self._keeper.reach(partition, offset + 1)
             return []
         return self._keeper.take(partition, offset, closing)
@@ -123,13 +119,14 @@ class ClosingConsumer:
         offsets = {n: self._keeper.offset(n) for n in range(self._partitions)}
         if (current.epoch, offsets) == self._announced:
             return
-        self._pointers.put_in_force(current, self.topic, offsets)
+        self._pointers.put_in_force(current, self.topic, offsets, self._keeper.era)
         if self._announced is None or self._announced[0] != current.epoch:
             _log.info("%s: epoch %d: %s", current.router, current.epoch, current.propensities)
         self._announced = current.epoch, offsets
 
     def _save(self, epochs: list[Epoch]) -> None:
-        for epoch in epochs:
-            self._producer.send(self._epochs_topic, 0, None, epoch.to_bytes(), timestamp_ms=epoch.ts_ms)
-        self._producer.flush_blocking()
-        write_atomically(self._file, self._keeper.to_json().encode())
+        router = self._keeper.current.router
+        self._log.epochs(self._epochs_topic, router, epochs, self._keeper.to_json())
+        for partition in range(self._partitions):
+            self._log.reach((self.topic, partition), self._keeper.offset(partition))
+        self._log.commit()

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from confluent_kafka import Message
 from pydantic import ValidationError
 
-from headrace.learners.models.pointers import ModelPointer, ModelPointers
-from headrace.learners.models.store import ModelHeader, ModelStore
+from headrace.learners.models.pointers import ModelPointers
+from headrace.learners.models.store import ModelStore
 from headrace.learners.project import Project
-from headrace.learners.training.dead_letters import DeadLetters
+from headrace.learners.training.changelog import NewestVersion
+from headrace.learners.training.log import TrainingLog
 from headrace.learners.training.trainer import Trainer
+from headrace.learners.training.versions import restore_versions
 from headrace.schemas.marks import Mark, read_mark
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example, misfit
@@ -29,7 +31,8 @@ class ExampleConsumer:
 
     Each learner goes on from its own newest artifact and passes over examples that it has learned. A version
     is published when the marks of all partitions cross a multiple of the router's `publish_ms`, and when
-    `publish_every_s` of wall clock have passed since the last version and something was learned.
+    `publish_every_s` of wall clock have passed since the last version and something was learned. Its artifact
+    is written first, then the log names it, then Redis points to it.
 
     Parameters
     ----------
@@ -40,13 +43,13 @@ class ExampleConsumer:
     project
         Has the models of the learners.
     store
-        Where versions are published.
+        Where artifacts are written.
+    newest
+        What the log says of the versions of the learners.
+    log
+        Names artifacts, and takes records that are no examples, and examples on which a model raises.
     pointers
         Where versions are put in force.
-    dead_letters
-        For records that are no examples, and examples on which a model raises.
-    flush
-        Waits until all dead letters are acknowledged; called before a version is published.
     publish_every_s
         0: by time marks alone, so that versions do not depend on how fast the machine is.
 
@@ -54,6 +57,11 @@ class ExampleConsumer:
     ----------
     topic
         The topic that is read.
+
+    Raises
+    ------
+    ModelError
+        When a learner cannot go on from its newest artifact.
     """
 
     def __init__(
@@ -62,32 +70,22 @@ class ExampleConsumer:
         router: RouterSpec,
         project: Project,
         store: ModelStore,
+        newest: Mapping[str, NewestVersion],
+        log: TrainingLog,
         pointers: ModelPointers,
-        dead_letters: DeadLetters,
-        flush: Callable[[], None],
         publish_every_s: float,
     ) -> None:
         self.topic = plan.topics.router(router.name).examples
         self._router = router
-        self._store, self._pointers = store, pointers
-        self._dead_letters, self._flush = dead_letters, flush
+        self._store, self._log, self._pointers = store, log, pointers
         self._publish_every_s = publish_every_s
         self._writers = ThreadPoolExecutor(len(router.arms), thread_name_prefix="publish")
-        self._trainers = [self._trainer(plan, project, arm) for arm in router.arms]
+        self._versions = {
+            arm: restore_versions(plan, project, arm, store, log, newest.get(arm)) for arm in router.arms
+        }
+        self._trainers = [versions.trainer for versions in self._versions.values()]
         self._announced = dict.fromkeys(router.arms, -1)
-        self._unrecorded: list[tuple[Trainer, ModelHeader]] = []  # published, not yet in the lineage
         self._published_s = dict.fromkeys(router.arms, time.monotonic())
-
-    def _trainer(self, plan: Plan, project: Project, arm: str) -> Trainer:
-        newest = self._store.latest(arm)
-        if newest is None:
-            return Trainer(plan, project.learner(arm))
-        artifact = self._store.resume(arm, newest)
-        trainer = Trainer(plan, project.learner(arm), artifact)
-        recorded = any(published.version == newest for published in self._store.lineage(arm))
-        if trainer.version == newest and not recorded:  # a crash came between the two
-            self._store.record(trainer.describe(artifact.header))
-        return trainer
 
     @property
     def offset(self) -> int:
@@ -116,6 +114,7 @@ class ExampleConsumer:
     def begin(self) -> None:
         """Publish the untrained model of each new learner, and announce the newest version of the others."""
         self._publish([trainer for trainer in self._trainers if trainer.minor < 0])
+        self._log.commit()
         self._announce(self._trainers)
 
     def take(self, message: Message) -> None:
@@ -129,13 +128,13 @@ class ExampleConsumer:
             example = Example.model_validate_json(value)
         except ValidationError as error:
             reason = f"no training example: {misfit(error)}"
-            self._dead_letters.send(message, reason, "malformed")
+            self._log.dead_letter(message, reason, "malformed")
             self.reach(offset + 1)
             return
         self.record_versions()
         for trainer in self._trainers:
             if (raised := trainer.take(offset, example)) is not None:
-                self._dead_letters.send(message, f"learner '{trainer.name}' raised {raised}", "invalid")
+                self._log.dead_letter(message, f"learner '{trainer.name}' raised {raised}", "invalid")
 
     def _mark(self, offset: int, mark: Mark | None) -> None:
         if mark is None:
@@ -160,16 +159,18 @@ class ExampleConsumer:
         """Add published versions to the lineage. Comes before anything more is learned.
 
         Metrics and digest of a model take longer than to publish it, and published versions serve meanwhile.
+        They are committed with what is committed next.
         """
-        unrecorded, self._unrecorded = self._unrecorded, []
-        for trainer, header in unrecorded:
-            self._store.record(trainer.describe(header))
+        for versions in self._versions.values():
+            versions.record()
 
     def finish(self) -> None:
         """Publish what was learned since the last versions, unless versions follow time marks alone."""
         if self._publish_every_s:
             self._publish([trainer for trainer in self._trainers if trainer.unpublished])
         self.record_versions()
+        self._log.commit()
+        self._writers.shutdown()
 
     def _due(self, trainer: Trainer) -> bool:
         waited = time.monotonic() - self._published_s[trainer.name]
@@ -180,11 +181,12 @@ class ExampleConsumer:
         if not trainers:
             return
         self.record_versions()
-        self._flush()
         artifacts = [trainer.checkpoint() for trainer in trainers]
-        list(self._writers.map(self._store.publish, artifacts))
-        headers = [artifact.header for artifact in artifacts]
-        self._unrecorded = list(zip(trainers, headers, strict=True))
+        contents = list(self._writers.map(self._store.write, artifacts))
+        for artifact, content in zip(artifacts, contents, strict=True):
+            self._versions[artifact.header.name].publish(artifact, content)
+        self._log.reach((self.topic, 0), min(one.durable_offset for one in self._versions.values()))
+        self._log.commit()
         self._announce(trainers)
         for trainer in trainers:
             self._published_s[trainer.name] = time.monotonic()
@@ -197,7 +199,7 @@ class ExampleConsumer:
     def _announce(self, trainers: list[Trainer]) -> None:
         """Point to the newest versions of these learners, where version or prefix has changed."""
         changed = {
-            trainer.name: ModelPointer(trainer.version, trainer.offset)
+            trainer.name: self._versions[trainer.name].pointer
             for trainer in trainers
             if self._announced[trainer.name] != trainer.offset
         }

@@ -1,4 +1,10 @@
-"""The train process: examples to published models, closings to epochs. One writer per learner."""
+"""The train process: examples to published models, closings to epochs.
+
+Any number may run. One is the owner; the others stand by, and one of them takes over when it ends or is not
+heard of for the session time-out. An owner that goes on after that, without knowing, has no effect: Kafka
+refuses its transactions, files that no transaction names are nobody's, and Redis takes nothing older than it
+has.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +12,31 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
-
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+import uuid
 
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.models.store import ModelStore
 from headrace.learners.project import Project
-from headrace.learners.training.closings import ClosingConsumer
+from headrace.learners.training.changelog import read_state
 from headrace.learners.training.config import TrainConfig
-from headrace.learners.training.dead_letters import DeadLetters
-from headrace.learners.training.examples import ExampleConsumer
-from headrace.schemas.errors import DefinitionError, ServiceUnavailable
+from headrace.learners.training.group import train_group
+from headrace.learners.training.log import TrainingLog
+from headrace.learners.training.owned import OwnedTraining, Superseded
+from headrace.schemas.errors import DefinitionError, HeadraceError
 from headrace.schemas.plan import Plan
-from headrace.streams.connections.kafka import Kafka, client_config
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.connections.kafka_admin import KafkaAdmin, refuse_missing_topics
 from headrace.streams.connections.redis import redis_client
-from headrace.streams.connections.redis_retry import REDIS_ERRORS, RedisRetries
-from headrace.streams.log.producer import LogProducer
-from headrace.streams.runtime.health import PartitionHealth, ProcessHealth
+from headrace.streams.connections.redis_retry import RedisRetries
+from headrace.streams.log.transactions import PartitionsLost, TransactionalProducer
+from headrace.streams.runtime.health import PartitionHealth, ProcessHealth, Sample
 from headrace.streams.runtime.health_server import watch_process
 from headrace.streams.runtime.restoring import Restoring
+from headrace.streams.runtime.sole_owner import Ownership, SoleOwner
 
 _log = logging.getLogger(__name__)
-_BATCH = 500
-_WAIT_S = 0.05
+_WAIT_S = 0.2
+_NEWS_S = 1.0  # how long the group's word on a refused commit is waited for
 
 
 class TrainProcess:
@@ -45,7 +51,7 @@ class TrainProcess:
     redis_url
         Where pointers to versions, epochs and progress are published.
     store
-        Where artifacts go. This process is its only writer.
+        Where artifacts go.
     project
         The loaded ``learners.py``; must define the plan's learners.
     config
@@ -67,54 +73,16 @@ class TrainProcess:
         config: TrainConfig | None = None,
     ) -> None:
         self._config = config or TrainConfig()
-        self._kafka, publish_every_s = kafka, self._config.publish_every_s
+        _refuse_silence(plan, project, self._config.publish_every_s)
+        self._plan, self._kafka, self._store, self._project = plan, kafka, store, project
+        self._redis = redis_client(redis_url)
+        self._changelog = plan.topics.train_changelog
+        timeout_ms, group = self._config.session_timeout_ms, train_group(plan)
+        self._owner = SoleOwner(kafka, group, self._changelog, timeout_ms)
+        self._producer = TransactionalProducer(kafka, group, timeout_ms)
         self._stopping = threading.Event()
-        self._producer = LogProducer(kafka)
-        self._kafka_consumer = Consumer(
-            {
-                **client_config(kafka),
-                "group.id": f"headrace.{plan.project}.train",
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "error",
-                "fetch.wait.max.ms": self._config.fetch_wait_ms,
-            }
-        )
-        dead_letters = DeadLetters(self._producer, plan.topics.dead_letters)
-        pointers = ModelPointers(redis_client(redis_url), plan.project)
-        self._examples: dict[str, ExampleConsumer] = {}
-        self._closings: dict[str, ClosingConsumer] = {}
-        for router in plan.routers:
-            if router.publish_ms == 0 and publish_every_s == 0:
-                raise DefinitionError(
-                    str(project.file), f"router '{router.name}'", "nothing would ever publish its models",
-                    "Set `publish`, or let `train` publish by wall clock",
-                )  # fmt: skip
-            examples = ExampleConsumer(
-                plan,
-                router,
-                project,
-                store,
-                pointers,
-                dead_letters,
-                self._producer.flush_blocking,
-                publish_every_s,
-            )
-            closings = ClosingConsumer(
-                plan,
-                router,
-                store.directory / f"epochs.{router.name}.json",
-                router.partitions,
-                self._producer,
-                pointers,
-                dead_letters,
-            )
-            self._examples[examples.topic] = examples
-            self._closings[closings.topic] = closings
-        self._consumers: dict[str, ExampleConsumer | ClosingConsumer] = {**self._examples, **self._closings}
-        self._routers = plan.routers
-        self._assigned = False
+        self._restoring: Restoring | None = None  # while the changelog is read
+        self._training: OwnedTraining | None = None  # while this process is the owner
         self._retries = RedisRetries("models and epochs", _log)
         self._stepped_s = time.monotonic()
 
@@ -123,19 +91,19 @@ class TrainProcess:
 
         A step counts as a checkpoint: at its end everything is published that is due.
         """
-        partitions = [
-            PartitionHealth(examples.topic, 0, examples.offset, Restoring(0, 0), examples.clock_ms)
-            for examples in self._examples.values()
-        ]
-        for router, closings in zip(self._routers, self._closings.values(), strict=True):
-            for n in range(router.partitions):
-                partitions.append(PartitionHealth(closings.topic, n, closings.offset(n), Restoring(0, 0)))
+        restoring, training = self._restoring, self._training
+        partitions = [] if training is None else list(training.health())
+        if restoring is not None:
+            partitions = [PartitionHealth(self._changelog, 0, None, restoring)]
+        is_owner = bool(partitions)
+        role = Sample("train_owner", "1: this trainer is the owner; 0: it stands by", {}, float(is_owner))
         return ProcessHealth(
             tuple(partitions),
-            self._assigned,
+            is_owner or self._owner.joined,
             time.monotonic() - self._stepped_s,
             "redis" if self._retries.waiting else None,
-            tuple(sample for consumer in self._consumers.values() for sample in consumer.samples()),
+            (role, *(() if training is None else training.samples())),
+            is_standby=not is_owner and self._owner.joined,
         )
 
     def stop(self) -> None:
@@ -149,7 +117,7 @@ class TrainProcess:
         ------
         SettingsError
             When the port for metrics cannot be had.
-        ServiceUnavailable
+        ServiceUnavailable, ModelError
             As `work`.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -159,72 +127,92 @@ class TrainProcess:
         self.work()
 
     def work(self) -> None:
-        """Learn and publish until `stop`.
+        """Learn and publish while this process is the owner, else stand by, until `stop`.
 
         Raises
         ------
+        HeadraceError
+            When the plan has no router, or topics are missing.
         ServiceUnavailable
             When Kafka cannot be reached, or has lost what was not yet learned.
+        ModelError
+            When a learner cannot go on from its newest artifact.
         """
+        topics = self._plan.topics
+        if not self._plan.routers:
+            raise HeadraceError(f"project '{self._plan.project}' has no routers; there is nothing to train")
+        refuse_missing_topics(self._kafka, [self._changelog, topics.models, topics.dead_letters])
+        self._owner.start()
+        stood_by = False
         try:
-            self._begin()
             while not self._stopping.is_set():
-                self._step()
-            for examples in self._examples.values():
-                self._retrying(examples.finish)
-            self._producer.flush_blocking()
+                ownership = self._owner.wait(_WAIT_S)
+                self._stepped_s = time.monotonic()
+                if ownership is not None:
+                    self._own(ownership)
+                    stood_by = False
+                elif self._owner.joined and not stood_by:
+                    _log.warning("another trainer is the owner: standing by to take over")
+                    stood_by = True
         finally:
-            self._kafka_consumer.close()
+            self._owner.close()
 
-    def _begin(self) -> None:
-        for consumer in self._consumers.values():
-            self._retrying(consumer.begin)
-        assigned = [
-            TopicPartition(examples.topic, 0, examples.offset) for examples in self._examples.values()
-        ]
-        for router, closings in zip(self._routers, self._closings.values(), strict=True):
-            partitions = range(router.partitions)
-            assigned += [TopicPartition(closings.topic, n, closings.offset(n)) for n in partitions]
-        self._kafka_consumer.assign(assigned)
-        self._assigned = True
+    def _own(self, ownership: Ownership) -> None:
+        """Train until `stop`, or until another is the owner."""
+        member = ownership.member
+        training = None
+        try:
+            training = self._restored(ownership)
+            training.begin()
+            self._training, self._restoring = training, None
+            _log.info("this trainer is the owner")
+            while not self._is_over(ownership):
+                training.step()
+                self._stepped_s = time.monotonic()
+            if not ownership.lost:
+                training.finish()
+        except PartitionsLost as error:
+            _log.warning("what was learned since the last version is dropped: %s", error)
+            self._owner.wait_for_news(member, _NEWS_S)
+        except Superseded as error:
+            _log.warning("models and epochs are not in force as Redis is away: %s", error.__cause__)
+        finally:
+            self._training = self._restoring = None
+            if training is not None:
+                training.close()
 
-    def _step(self) -> None:
-        first = self._kafka_consumer.poll(_WAIT_S)
-        for message in [] if first is None else [first, *self._kafka_consumer.consume(_BATCH, 0)]:
-            error = message.error()
-            if error is not None:
-                self._on_error(message, error)
-            else:
-                self._retrying(partial(self._consumers[str(message.topic())].take, message))
-        for consumer in self._consumers.values():
-            self._retrying(consumer.tick)
-        for examples in self._examples.values():
-            examples.record_versions()
-        self._stepped_s = time.monotonic()
+    def _is_over(self, ownership: Ownership) -> bool:
+        return ownership.lost or self._stopping.is_set()
 
-    def _on_error(self, message: Message, error: KafkaError) -> None:
-        """Handle an error. The end of a partition is one: no record is left before it, after any gaps."""
-        if error.code() == KafkaError._PARTITION_EOF:
-            offset, partition = int(message.offset() or 0), int(message.partition() or 0)
-            if message.topic() in self._examples:
-                self._examples[str(message.topic())].reach(offset)
-            else:
-                self._closings[str(message.topic())].reach(partition, offset)
-        elif error.fatal() or error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-            raise ServiceUnavailable(
-                f"topic '{message.topic()}' cannot be read on from offset {message.offset()}: {error.str()}. "
-                "Restore the topic, or remove the model store to train from what is left"
-            )
-        else:
-            _log.warning("Kafka: %s", error.str())
+    def _restored(self, ownership: Ownership) -> OwnedTraining:
+        self._restoring = Restoring()
+        state = read_state(self._kafka, self._changelog, self._restoring)
+        log = TrainingLog(self._producer, self._plan.topics, ownership, state.reported)
+        pointers = ModelPointers(self._redis, self._plan.project, _state_id(self._kafka, self._changelog))
+        return OwnedTraining(
+            self._plan,
+            self._kafka,
+            self._store,
+            self._project,
+            self._config,
+            state,
+            log,
+            pointers,
+            self._retries,
+            lambda: self._is_over(ownership),
+        )
 
-    def _retrying(self, action: Callable[[], None]) -> None:
-        """Repeat an action while Redis cannot take it. Every action can be repeated from where it failed."""
-        while True:
-            try:
-                action()
-            except REDIS_ERRORS as error:
-                if self._stopping.wait(self._retries.failed(error)):
-                    raise
-            else:
-                return self._retries.succeeded()
+
+def _state_id(kafka: Kafka, changelog: str) -> str:
+    """Return what names the log that versions and epochs are of: another once the changelog is made anew."""
+    admin = KafkaAdmin(kafka)
+    return uuid.uuid4().hex if admin.is_built_in() else admin.topic_id(changelog)
+
+
+def _refuse_silence(plan: Plan, project: Project, publish_every_s: float) -> None:
+    for router in plan.routers:
+        if router.publish_ms == 0 and publish_every_s == 0:
+            raise DefinitionError(
+                str(project.file), f"router '{router.name}'", "nothing would ever publish its models",
+                "Set `publish`, or let `train` publish by wall clock",
+            )  # fmt: skip

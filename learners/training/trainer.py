@@ -15,7 +15,8 @@ from headrace.learners.models.inputs import Inputs
 from headrace.learners.models.metrics import ProgressiveValidation
 from headrace.learners.models.scoring import score_and_learn
 from headrace.learners.models.state_digest import state_digest
-from headrace.learners.models.store import Artifact, ModelHeader, PublishedVersion
+from headrace.learners.models.store import Artifact, ModelHeader
+from headrace.learners.models.versions import PublishedVersion
 from headrace.learners.training.seen_ids import SeenIds
 from headrace.schemas.marks import Mark, PartitionClocks, crosses
 from headrace.schemas.plan import Plan
@@ -36,6 +37,8 @@ class Trainer:
     latest
         The newest artifact. Training goes on from one of the same definition; after any other, a new major
         version begins at offset 0.
+    newest
+        The newest version, where that is another than the artifact's: versions go on behind it.
 
     Attributes
     ----------
@@ -55,25 +58,29 @@ class Trainer:
         The version published last; minor is -1 before the first of a definition.
     """
 
-    def __init__(self, plan: Plan, learner: Learner, latest: Artifact | None = None) -> None:
+    def __init__(
+        self, plan: Plan, learner: Learner, latest: Artifact | None = None, newest: str | None = None
+    ) -> None:
         self._spec = plan.learner(learner.name)
         self._plan_hash = plan.hash
         self._inputs = Inputs(plan, self._spec)
         self.unpublished = 0
+        newest = newest or (latest.header.version if latest is not None else None)
         if latest is not None and latest.header.definition == self._spec.definition:
             self._resume(latest)
+            self.minor = int((newest or self.version).partition(".")[2])
         else:
-            self._begin(learner, latest.header if latest is not None else None)
+            self._begin(learner, newest)
 
-    def _begin(self, learner: Learner, previous: ModelHeader | None) -> None:
+    def _begin(self, learner: Learner, previous: str | None) -> None:
         self.model: Any = learner.model()
-        self.major, self.minor = (previous.major + 1 if previous else 1), -1
+        self.major, self.minor = int(previous.partition(".")[0]) + 1 if previous else 1, -1
         self.offset = self.examples = self.poisoned = self.duplicates = 0
         self.first_ms: int | None = None
         self.last_ms: int | None = None
         self.mark_ms: int | None = None
         self._marks = PartitionClocks()
-        self._parent = previous.version if previous else None
+        self._parent = previous
         self._validation, self._seen = ProgressiveValidation(), SeenIds()
 
     def _resume(self, latest: Artifact) -> None:
@@ -85,9 +92,7 @@ class Trainer:
         self.first_ms, self.last_ms, self.mark_ms = header.first_ms, header.last_ms, header.mark_ms
         self._marks = PartitionClocks(latest.marks or {"all": header.mark_ms})
         self._parent = header.version
-        validation_end = _LENGTH.size + _LENGTH.unpack_from(latest.memory)[0]
-        self._validation = ProgressiveValidation.from_bytes(latest.memory[_LENGTH.size : validation_end])
-        self._seen = SeenIds(latest.memory[validation_end:])
+        self._validation, self._seen = _memory(latest)
 
     @property
     def name(self) -> str:
@@ -168,10 +173,13 @@ class Trainer:
         memory = _LENGTH.pack(len(validation)) + validation + self._seen.to_bytes()
         return Artifact(header, self.model, memory, self._marks.encode())
 
-    def describe(self, header: ModelHeader) -> PublishedVersion:
+    def describe(self, header: ModelHeader, artifact: str = "") -> PublishedVersion:
         """Return the version of a checkpoint for the lineage. Nothing may have been learned since."""
         return PublishedVersion(
-            **vars(header), metrics=self._validation.summary(), digest=state_digest(self.model)
+            **vars(header),
+            metrics=self._validation.summary(),
+            digest=state_digest(self.model),
+            artifact=artifact,
         )
 
 
@@ -191,6 +199,21 @@ def replay(plan: Plan, learner: Learner, examples: Iterable[tuple[int, Example]]
             break
         trainer.take(offset, example)
     return state_digest(trainer.model)
+
+
+def describe(artifact: Artifact, name: str) -> PublishedVersion:
+    """Return the version of an artifact, whose content has this name, for the lineage."""
+    validation, _ = _memory(artifact)
+    digest = state_digest(artifact.model)
+    return PublishedVersion(
+        **vars(artifact.header), metrics=validation.summary(), digest=digest, artifact=name
+    )
+
+
+def _memory(artifact: Artifact) -> tuple[ProgressiveValidation, SeenIds]:
+    memory = artifact.memory
+    end = _LENGTH.size + _LENGTH.unpack_from(memory)[0]
+    return ProgressiveValidation.from_bytes(memory[_LENGTH.size : end]), SeenIds(memory[end:])
 
 
 @functools.cache

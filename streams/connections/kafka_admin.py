@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ClusterMetadata, OffsetSpec
 
 from headrace.schemas.errors import HeadraceError, ServiceUnavailable, UnknownNameError
@@ -115,6 +115,20 @@ class KafkaAdmin(AdminClient):  # type: ignore[misc]
     def is_built_in(self) -> bool:
         """Return whether the broker is librdkafka's own, which has no topic ids and makes no topics."""
         return str(self.metadata().cluster_id).startswith(_BUILT_IN)
+
+    def topic_id(self, topic: str) -> str:
+        """Return the id that Kafka has given a topic: one that is deleted and made again has another.
+
+        Raises
+        ------
+        ServiceUnavailable
+            When the brokers do not answer, or there is no such topic.
+        """
+        try:
+            answers = self.describe_topics(TopicCollection([topic]), request_timeout=self.timeout_s)
+            return str(answers[topic].result().topic_id)
+        except KafkaException as error:
+            raise self.unavailable(error) from error
 
     @property
     def refused(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import redis
@@ -72,7 +72,30 @@ redis.call('HINCRBY', KEYS[1], ARGV[3], ARGV[4])
 return 1
 """)
 
-PREFIX_MARK = "@"  # begins the name of a field that holds a prefix
+# KEYS[1] is a hash. ARGV, in fours: a field, its value, the field of the position that the value stands for,
+# and that position: numbers, of which the first that differs decides. Of the same state, what is older is
+# passed over. Returns how many were written.
+WRITE_NEWER = Script("""
+local function is_older(ours, has)
+  if not has then return false end
+  local there = cjson.decode(has)
+  if there.state ~= ours.state then return false end
+  for n, number in ipairs(ours.at) do
+    if number ~= there.at[n] then return number < there.at[n] end
+  end
+  return false
+end
+local written = 0
+for n = 1, #ARGV, 4 do
+  if not is_older(cjson.decode(ARGV[n + 3]), redis.call('HGET', KEYS[1], ARGV[n + 2])) then
+    redis.call('HSET', KEYS[1], ARGV[n], ARGV[n + 1], ARGV[n + 2], ARGV[n + 3])
+    written = written + 1
+  end
+end
+return written
+""")
+
+PREFIX_MARK = "@"  # begins the name of a field that holds a prefix or a position
 
 
 @dataclass(frozen=True)
@@ -117,3 +140,26 @@ def write_fields(client: redis.Redis, updates: Iterable[HashUpdate]) -> None:
     for update in updates:
         if update.fields:
             client.eval(WRITE_FIELDS.text, 1, update.key, *field_words(update))
+
+
+def write_newer(
+    client: redis.Redis, key: str, values: Mapping[str, tuple[str, Sequence[int]]], state: str
+) -> None:
+    """Run `WRITE_NEWER` for fields of one hash.
+
+    Parameters
+    ----------
+    key
+        Key of the hash.
+    values
+        Field to its value, and the position in a log that the value stands for.
+    state
+        Names what the positions are of; positions of two states do not compare.
+    """
+    words = [
+        word
+        for field, (value, at) in values.items()
+        for word in (field, value, f"{PREFIX_MARK}{field}", json.dumps({"state": state, "at": list(at)}))
+    ]
+    if words:
+        client.eval(WRITE_NEWER.text, 1, key, *words)

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from headrace.schemas.errors import HeadraceError, ServiceUnavailable
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import REQUEST_S
+from headrace.streams.log.kafka_producer import NOW
 from headrace.streams.log.producer import LogProducer
 
 _log = logging.getLogger(__name__)
@@ -28,12 +29,13 @@ _LOST = (
 
 
 class Records(NamedTuple):
-    """Keys and values for one partition of a topic, each with these headers."""
+    """Keys and values for one partition of a topic, each with these headers and this time (epoch ms)."""
 
     topic: str
     partition: int
     entries: Sequence[tuple[bytes | None, bytes | None]]
     headers: Sequence[tuple[str, bytes]] = ()
+    timestamp_ms: int = NOW
 
 
 class PartitionsLost(HeadraceError):
@@ -103,10 +105,10 @@ class TransactionalProducer(LogProducer):
             self._open = True
         self._failure = self._undelivered = None
         self._producer.begin_transaction()
-        for topic, partition, entries, headers in batches:
-            if headers:
+        for topic, partition, entries, headers, timestamp_ms in batches:
+            if headers or timestamp_ms != NOW:
                 for key, value in entries:
-                    self.send(topic, partition, key, value, headers)
+                    self.send(topic, partition, key, value, headers, timestamp_ms)
             else:
                 self.send_all(topic, partition, entries)
         if self._producer.flush() or self._undelivered is not None:

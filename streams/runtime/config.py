@@ -22,12 +22,15 @@ class ConsumerConfig:
         Where the process answers ``/metrics``, ``/readyz`` and ``/healthz``; port 0: nowhere.
     stuck_s
         A process that makes no progress for so many seconds, with records before it, ends itself.
+    session_timeout_ms
+        How long the group waits for a member that died before another takes over.
     """
 
     fetch_wait_ms: int = 8
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
     stuck_s: float = 300.0
+    session_timeout_ms: int = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +39,11 @@ class FaustConfig(ConsumerConfig):
 
     Attributes
     ----------
-    session_timeout_ms
-        How long the group waits for a member that died before its partitions move.
     log_level
         Least level logged: ``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``.
     schema_registry
         The registry of writer schemas that the plan does not have, or its URL alone; None for none.
     """
 
-    session_timeout_ms: int = 10_000
     log_level: str = "INFO"
     schema_registry: RegistryAccess | str | None = None

@@ -92,6 +92,8 @@ class ProcessHealth:
         Metrics that only this kind of process has.
     rows
         View to how many of its rows were ``checked`` as they were written, and how many failed each rule.
+    is_standby
+        Whether another process has what this one would take over.
     """
 
     partitions: tuple[PartitionHealth, ...]
@@ -100,6 +102,7 @@ class ProcessHealth:
     waiting_for: str | None = None
     samples: tuple[Sample, ...] = ()
     rows: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    is_standby: bool = False
 
     @property
     def ready(self) -> bool:

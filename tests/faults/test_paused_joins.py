@@ -13,9 +13,24 @@ from typing import Any
 
 import pytest
 
-from tests.support.join_oracle import M, O, P
-from tests.support.join_scene import PARTITIONS, PUBLISH, ForkedJoin, Loop, a_log, a_plan, oracles
-from tests.support.pausing_join import SEAMS
+from headrace.schemas.avro import encode_confluent
+from headrace.schemas.marks import PartitionClocks, mark_headers, read_mark
+from headrace.schemas.records import Outcome, Prediction
+from headrace.streams.log.partitioner import partition_for
+from headrace.streams.progress import ProgressStore
+from tests.support.join_oracle import M, O, Oracle, P
+from tests.support.join_scene import (
+    PARTITIONS,
+    PUBLISH,
+    SCHEMA,
+    WAIT,
+    ForkedJoin,
+    Loop,
+    a_log,
+    a_plan,
+    oracles,
+)
+from tests.support.pausing_join import INTAKE_SEAMS, SEAMS
 from tests.support.waiting import eventually, until_some_moment
 
 SESSION = {"instance_id": "", "session_timeout_ms": 1500}
@@ -123,3 +138,105 @@ def test_paused_and_killed_at_random_moments(run: Loop, start: Started, rounds: 
     run.wait()
     assert_equals_the_oracle(run, log)
     assert_marks_tell_of_every_partition(run, log)
+
+
+def send_flight(run: Loop, number: int) -> None:
+    """A prediction and the event with its outcome; with every tenth, marks in all partitions of both."""
+    topic, ts_ms = run.plan.sources[0].topic, 10 * number
+    run.send_event(P(f"p{number}", f"k{number}", ts_ms))
+    label = None if number % 7 == 0 else number % 3 == 0
+    event = {"flight": f"k{number}", "late": label, "at": ts_ms + 5}
+    value = encode_confluent(SCHEMA, 1, event)
+    run.send(topic, number % PARTITIONS, value, timestamp=ts_ms + 5)
+    if number % 10 == 9:
+        run.send_event(M("predictions", ts_ms))
+        for partition in range(PARTITIONS):
+            run.send(topic, partition, None, mark_headers(ts_ms + 5), timestamp=ts_ms + 5)
+    run.producer.flush()
+
+
+def assert_outcomes_are_those_of_the_events(run: Loop, flights: int) -> None:
+    """Each once, those of an event partition in its order, each mark behind the outcomes before it."""
+    for target in range(PARTITIONS):
+        found: dict[int, list[tuple[int, str]]] = {}
+        for message in run.read(run.names["outcomes"], target):
+            if (mark := read_mark(message.headers())) is not None:
+                found.setdefault(mark.partition or 0, []).append((mark.time_ms, "mark"))
+            else:
+                outcome = Outcome.model_validate_json(message.value())
+                partition = int(outcome.outcome_id.split("/")[1])
+                found.setdefault(partition, []).append((outcome.ts_ms, outcome.key))
+        for partition in range(PARTITIONS):
+            expected = []
+            for number in range(flights):
+                key = f"k{number}"
+                mine = number % PARTITIONS == partition and number % 7 != 0
+                if mine and partition_for(key.encode(), PARTITIONS) == target:
+                    expected.append((10 * number + 5, key))
+                if number % 10 == 9:
+                    expected.append((10 * number + 5, "mark"))
+            assert found[partition] == expected
+
+
+def assert_closings_follow_from_the_outcomes_topic(run: Loop) -> None:
+    for partition in range(PARTITIONS):
+        oracle, clocks = Oracle(WAIT, "negative", "first"), PartitionClocks()
+        for message in run.read(run.names["predictions"], partition):
+            if (mark := read_mark(message.headers())) is not None:
+                oracle.step(M("predictions", mark.time_ms))
+            else:
+                asked = Prediction.model_validate_json(message.value())
+                oracle.step(P(asked.prediction_id, asked.key, asked.ts_ms))
+        for message in run.read(run.names["outcomes"], partition):
+            if (mark := read_mark(message.headers())) is None:
+                one = Outcome.model_validate_json(message.value())
+                oracle.step(O(one.outcome_id, one.key, one.ts_ms, one.label))
+            elif (least_ms := clocks.advance(mark)) is not None:
+                oracle.step(M("outcomes", least_ms))
+        closed = [
+            (c.prediction.prediction_id, c.status, c.label, c.label_ts_ms) for c in run.closings(partition)
+        ]
+        assert closed == oracle.closings
+
+
+FIRST_OF_INTAKE = "between outcomes and their mark"
+OTHERS_OF_INTAKE = [
+    pytest.param(seam, marks=pytest.mark.faults) for seam in INTAKE_SEAMS if seam != FIRST_OF_INTAKE
+]
+
+
+@pytest.mark.parametrize("seam", [FIRST_OF_INTAKE, *OTHERS_OF_INTAKE])
+def test_paused_while_outcomes_come_out_of_events(run: Loop, start: Started, seam: str) -> None:
+    flights = 200
+    left = iter(range(flights))
+    topic = run.plan.sources[0].topic
+    paused = start("pausing_join", seam=seam, after=5)
+
+    def is_stopped() -> bool:
+        for number in islice(left, 1):
+            send_flight(run, number)
+        return paused.is_paused
+
+    eventually(is_stopped, "the join to stop itself")
+    other = start()
+    run.seen = run.store.read()
+    for number in islice(left, 10):
+        send_flight(run, number)
+    other.wait_until(lambda: run.store.read() != run.seen, 180)
+    third = start()  # so that two share the event topic
+    paused.wake()
+    for number in left:
+        send_flight(run, number)
+    ends = run.sent[topic]
+    other.wait_until(lambda: _has_read(run, topic, ends), 180)
+    run.join = third
+    run.wait(("predictions",))
+    ProgressStore(run.redis, run.plan).wait(topic, ends, until="examples", timeout_s=180)
+    assert_outcomes_are_those_of_the_events(run, flights)
+    assert_closings_follow_from_the_outcomes_topic(run)
+
+
+def _has_read(run: Loop, topic: str, ends: dict[int, int]) -> bool:
+    progress = run.store.read()
+    reached = {partition: progress.get(("outcomes", topic, partition, "delays")) for partition in ends}
+    return all(one is not None and one.next_offset >= ends[partition] for partition, one in reached.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ import redis
 from typer.testing import CliRunner
 
 from headrace.deploy.cli.main import app
+from headrace.deploy.local.mock_kafka import MockKafka
 from headrace.featurestore.plans.store import PlanStore
 from headrace.learners.lineage import FeatureLineage, LearnerUse, Lineage, ModelVersions, VersionSpan
 from headrace.learners.models.pointers import ModelPointer, ModelPointers
-from headrace.learners.models.store import LINEAGE, PublishedVersion
+from headrace.learners.models.versions import PublishedVersion
 from headrace.schemas.errors import UnknownNameError
 from headrace.schemas.feature_specs import (
     AggregationSpec,
@@ -28,10 +30,19 @@ from headrace.schemas.feature_specs import (
 )
 from headrace.schemas.plan import DescriptionSpec, Plan
 from headrace.schemas.router_specs import LearnerSpec
+from headrace.schemas.topics import ProjectTopics
+from headrace.streams.log.producer import LogProducer
 from tests.support.purchases import purchases_plan
 
 KEY = (FieldSpec(name="user", dtype="Int64"),)
 HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def broker(project: str) -> Iterator[MockKafka]:
+    broker = MockKafka({ProjectTopics(project).models: 1})
+    yield broker
+    broker.close()
 
 
 @pytest.fixture
@@ -71,34 +82,29 @@ def second(first: Plan) -> Plan:
     return first.model_copy(update={"learners": (learner,)})
 
 
-def published(directory: Path, learner: str, version: str, plan_hash: str) -> None:
+def published(learner: str, version: str, plan_hash: str) -> PublishedVersion:
     major, minor = map(int, version.split("."))
-    line = PublishedVersion(
+    return PublishedVersion(
         name=learner, major=major, minor=minor, parent=None, offset=1, examples=1, first_ms=1, last_ms=2,
         mark_ms=None, definition="d", plan_hash=plan_hash, libraries={}, created_ms=3, metrics={}, digest="",
     )  # fmt: skip
-    (directory / learner).mkdir(parents=True, exist_ok=True)
-    with (directory / learner / LINEAGE).open("a") as file:
-        file.write(json.dumps(vars(line)) + "\n")
 
 
 @pytest.fixture
-def lineage(first: Plan, second: Plan, redis_url: str, tmp_path: Path) -> Lineage:
-    """Two versions under the first plan, two under the second, one under a plan that nobody knows."""
+def versions(first: Plan, second: Plan) -> list[PublishedVersion]:
+    """Two under the first plan, two under the second, one under a plan that nobody knows."""
+    plans = {"1.0": first.hash, "1.1": first.hash, "2.0": second.hash, "2.1": second.hash, "3.0": "lost"}
+    return [published("tree", version, plan_hash) for version, plan_hash in plans.items()]
+
+
+@pytest.fixture
+def lineage(first: Plan, second: Plan, versions: list[PublishedVersion], redis_url: str) -> Lineage:
     with redis.Redis.from_url(redis_url) as client:
         for plan in (first, second):
             PlanStore(client, plan.project).save(plan)
-        for version, plan_hash in (
-            ("1.0", first.hash),
-            ("1.1", first.hash),
-            ("2.0", second.hash),
-            ("2.1", second.hash),
-            ("3.0", "lost"),
-        ):
-            published(tmp_path / "models", "tree", version, plan_hash)
         pointers = ModelPointers(client, second.project)
         pointers.point("examples", {"tree": ModelPointer("2.1", 10)})
-        return Lineage(second, ModelVersions(client, second.project, tmp_path / "models"))
+        return Lineage(second, ModelVersions(client, second.project, versions))
 
 
 def one(lineage: Lineage, name: str) -> FeatureLineage:
@@ -133,10 +139,10 @@ def test_a_feature_in_no_service_is_unused(lineage: Lineage) -> None:
 
 
 def test_a_learner_that_reads_it_no_more_is_told_with_its_versions(
-    lineage: Lineage, first: Plan, redis_url: str, tmp_path: Path
+    lineage: Lineage, first: Plan, versions: list[PublishedVersion], redis_url: str
 ) -> None:
     with redis.Redis.from_url(redis_url) as client:
-        back = Lineage(first, ModelVersions(client, first.project, tmp_path / "models"))
+        back = Lineage(first, ModelVersions(client, first.project, versions))
         (use,) = one(back, "shopping:visits").learners
     assert (use.in_force, use.versions) == (False, (VersionSpan("2.0", "2.1", 2),))
 
@@ -162,15 +168,15 @@ def computing(plan: Plan, *services: FeatureServiceSpec) -> Plan:
 RATIOS = FeatureServiceSpec(name="ratios", features=(FeatureRef(view="ratios", feature="per_year"),))
 
 
-def lineage_of(plan: Plan, redis_url: str, directory: Path) -> Lineage:
+def lineage_of(plan: Plan, redis_url: str, *versions: PublishedVersion) -> Lineage:
     with redis.Redis.from_url(redis_url) as client:
-        return Lineage(plan, ModelVersions(client, plan.project, directory))
+        return Lineage(plan, ModelVersions(client, plan.project, versions))
 
 
 def test_what_is_computed_on_demand_comes_from_its_inputs_and_the_request(
-    first: Plan, redis_url: str, tmp_path: Path, project: str
+    first: Plan, redis_url: str, project: str
 ) -> None:
-    found = one(lineage_of(computing(first, RATIOS), redis_url, tmp_path), "ratios:per_year")
+    found = one(lineage_of(computing(first, RATIOS), redis_url), "ratios:per_year")
     assert (found.entities, found.owner, found.services) == (("user",), "eve", ("ratios",))
     assert found.sources == (
         f"topic {project}.purchases, field items",
@@ -184,36 +190,29 @@ def test_what_is_computed_on_demand_comes_from_its_inputs_and_the_request(
     )
 
 
-def test_a_feature_read_through_an_on_demand_view_is_used(
-    first: Plan, redis_url: str, tmp_path: Path
-) -> None:
-    served = one(lineage_of(computing(first, RATIOS), redis_url, tmp_path), "profile:age")
+def test_a_feature_read_through_an_on_demand_view_is_used(first: Plan, redis_url: str) -> None:
+    served = one(lineage_of(computing(first, RATIOS), redis_url), "profile:age")
     assert (served.is_unused, served.services, served.on_demand) == (False, ("ratios",), ("ratios",))
-    alone = lineage_of(computing(first), redis_url, tmp_path)
+    alone = lineage_of(computing(first), redis_url)
     assert [found.name for found in alone.all() if found.is_unused] == ["profile:age", "ratios:per_year"]
 
 
-def test_a_version_of_a_learner_read_what_its_on_demand_features_took(
-    first: Plan, redis_url: str, tmp_path: Path
-) -> None:
+def test_a_version_of_a_learner_read_what_its_on_demand_features_took(first: Plan, redis_url: str) -> None:
     learner = LearnerSpec(name="line", service="ratios", target="bought", definition="d1")
     plan = computing(first, RATIOS).model_copy(update={"learners": (learner,)})
     with redis.Redis.from_url(redis_url) as client:
         PlanStore(client, plan.project).save(plan)
-    published(tmp_path, "line", "1.0", plan.hash)
-    found = lineage_of(first, redis_url, tmp_path)
+    found = lineage_of(first, redis_url, published("line", "1.0", plan.hash))
     (use,) = one(found, "profile:age").learners
     assert (use.learner, use.in_force, use.versions) == ("line", False, (VersionSpan("1.0", "1.0", 1),))
 
 
-def test_the_udf_of_a_stream_view_is_a_transformation(
-    first: Plan, redis_url: str, tmp_path: Path, project: str
-) -> None:
+def test_the_udf_of_a_stream_view_is_a_transformation(first: Plan, redis_url: str, project: str) -> None:
     items, amount = (ColumnSpec(name=name, kind="long") for name in ("items", "amount"))
     udf = UdfSpec(source="a", inputs=(amount, items), outputs=(items,))
     view = first.stream_views[0].model_copy(update={"udf": udf})
     plan = first.model_copy(update={"stream_views": (view,)})
-    found = one(lineage_of(plan, redis_url, tmp_path), "shopping:spent")
+    found = one(lineage_of(plan, redis_url), "shopping:spent")
     assert found.sources == (f"topic {project}.purchases, fields amount, items",)
     assert found.transformations == (
         "udf of shopping, text ca978112ca1b, gives items",
@@ -237,8 +236,19 @@ def test_an_unknown_name_is_told_with_the_nearest(lineage: Lineage, name: str, n
 
 
 def test_the_command_tells_it_as_text_and_as_json(
-    lineage: Lineage, project: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lineage: Lineage,
+    versions: list[PublishedVersion],
+    project: str,
+    redis_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    broker: MockKafka,
 ) -> None:
+    topic, producer = ProjectTopics(project).models, LogProducer(broker.bootstrap)
+    for version in versions:
+        producer.send(topic, 0, None, version.encode())
+    producer.flush_blocking()
+    monkeypatch.setenv("HEADRACE_KAFKA", broker.bootstrap)
     monkeypatch.setenv("HEADRACE_REDIS", redis_url)
     monkeypatch.setenv("HEADRACE_PROJECT", project)
     monkeypatch.setenv("HEADRACE_DATA_DIR", str(tmp_path))
@@ -269,8 +279,14 @@ def test_the_command_tells_it_as_text_and_as_json(
 
 
 def test_the_command_names_udfs_and_on_demand_views(
-    first: Plan, project: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    first: Plan,
+    project: str,
+    redis_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    broker: MockKafka,
 ) -> None:
+    monkeypatch.setenv("HEADRACE_KAFKA", broker.bootstrap)
     monkeypatch.setenv("HEADRACE_REDIS", redis_url)
     monkeypatch.setenv("HEADRACE_PROJECT", project)
     monkeypatch.setenv("HEADRACE_DATA_DIR", str(tmp_path))

@@ -9,6 +9,8 @@ import json
 import sys
 
 from headrace.streams.connections.redis_hashes import HashPublisher
+from headrace.streams.join.outcome_intake import OutcomeIntake
+from headrace.streams.join.outcome_intakes import OutcomeIntakes
 from headrace.streams.join.owned_partition import OwnedPartition
 from headrace.streams.log.transactions import TransactionalProducer
 from tests.support import join_process
@@ -22,8 +24,15 @@ SEAMS: dict[str, Seam] = {
     "behind a transaction": (TransactionalProducer, "commit", "after"),
     "before progress": (HashPublisher, "publish", "before"),
 }
+INTAKE_SEAMS: dict[str, Seam] = {  # of outcomes out of event topics
+    "before events are read": (OutcomeIntake, "read", "before"),
+    "between outcomes and their mark": (OutcomeIntake, "_mark", "before"),
+    "before outcomes are put together": (OutcomeIntakes, "take_batch", "before"),
+    "between outcomes and their transaction": (TransactionalProducer, "commit", "before"),
+    "inside the transaction of outcomes": (TransactionalProducer, "_end", "before"),
+}
 
 if __name__ == "__main__":
     config = json.loads(sys.argv[5])
-    install(SEAMS, config.pop("seam"), config.pop("after"))
+    install(SEAMS | INTAKE_SEAMS, config.pop("seam"), config.pop("after"))
     join_process.main(*sys.argv[1:5], json.dumps(config))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +87,14 @@ class Scene:
             for offset, example in enumerate(examples(self.plan, count)):
                 trainer.take(offset, example)
             artifact = trainer.checkpoint()
-            self.store.publish(artifact)
-            pointer = ModelPointer(artifact.header.version, artifact.header.offset)
+            content = self.store.write(artifact)
+            pointer = ModelPointer(artifact.header.version, artifact.header.offset, content)
             self.pointers.point(self.examples, {arm: pointer})
         return trainers
+
+    def moved(self, arm: str, offset: int) -> ModelPointer:
+        """The pointer of an arm, to a later prefix."""
+        return replace(self.pointers.serving()[arm], offset=offset)
 
     def logged(self, log: dict[str, Any]) -> tuple[bytes, bytes]:
         """Key and value of a record the service has answered for."""

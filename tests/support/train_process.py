@@ -1,7 +1,9 @@
-"""Trains as a process: `python -m tests.support.train_process PLAN REPOSITORY KAFKA REDIS STORE`."""
+"""Trains as a process: `python -m tests.support.train_process PLAN REPOSITORY KAFKA REDIS STORE CONFIG`."""
 
 from __future__ import annotations
 
+import json
+import logging
 import sys
 from pathlib import Path
 
@@ -14,14 +16,15 @@ from headrace.schemas.plan import Plan
 KEY = b"a key for the tests alone"
 
 
-def main(plan_file: str, repository: str, bootstrap: str, redis_url: str, store: str) -> None:
+def main(plan_file: str, repository: str, bootstrap: str, redis_url: str, store: str, config: str) -> None:
+    logging.basicConfig(level=logging.INFO)
     TrainProcess(
         Plan.from_json(Path(plan_file).read_text()),
         bootstrap,
         redis_url,
         ModelStore(Path(store), KEY),
         load_project(Path(repository)),
-        TrainConfig(publish_every_s=0.05),
+        TrainConfig(**json.loads(config)),
     ).run()
 
 

@@ -8,18 +8,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import redis
-from confluent_kafka import Consumer, TopicPartition
 
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.models.state_digest import state_digest
 from headrace.learners.models.store import Artifact, ModelStore
+from headrace.learners.models.versions import PublishedVersion, read_versions
+from headrace.learners.training.changelog import TrainState, read_state
 from headrace.learners.training.config import TrainConfig
 from headrace.learners.training.process import TrainProcess
 from headrace.schemas.marks import mark_headers
 from headrace.schemas.records import Closing, Epoch, Example
 from headrace.schemas.topics import RouterTopics
+from headrace.streams.log.reader import read_log
 from headrace.streams.progress import ProgressStore
+from headrace.streams.runtime.restoring import Restoring
 from tests.support.flight_learners import flights
 from tests.support.ordered_producer import ordered_producer
 from tests.support.train_process import KEY
@@ -38,6 +41,7 @@ class Scene:
         self.store = ModelStore(folder / "models", KEY)
         self.examples = RouterTopics(project, self.router.name).examples
         self.closings = RouterTopics(project, self.router.name).closings
+        self.epochs = RouterTopics(project, self.router.name).epochs
         self._progress = ProgressStore(self.redis, self.plan)
         self._producer = ordered_producer(bootstrap, {"linger.ms": 1})
         ensure_topics(bootstrap, self.plan, event_partitions=1)
@@ -63,6 +67,10 @@ class Scene:
             lambda ends: all(end is not None and end >= offset for end in ends.values()),
         )
 
+    def has_trained(self, offset: int) -> bool:
+        """Whether every learner has published the prefix."""
+        return all(end is not None and end >= offset for end in self._trained().values())
+
     def _trained(self) -> dict[str, int | None]:
         found = self._progress.read()
         reached = {arm: found.get(("train", self.examples, 0, arm)) for arm in self.router.arms}
@@ -77,22 +85,23 @@ class Scene:
         assert found is not None
         return found
 
-    def read(self, topic: str, count: int) -> list[bytes]:
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "none"})
-        consumer.assign([TopicPartition(topic, 0, 0)])
-        found: list[bytes] = []
-        while len(found) < count:
-            messages = consumer.consume(count - len(found), PATIENCE_S)
-            assert messages, f"{len(found)} of {count} in {topic}"
-            found += [message.value() or b"" for message in messages]
-        consumer.close()
-        return found
+    def read(self, topic: str) -> list[bytes]:
+        return [message.value() or b"" for message in read_log(self.bootstrap, topic, 0)]
 
     def digests(self) -> dict[str, str]:
         return {arm: state_digest(self.newest(arm).model) for arm in self.router.arms}
 
     def newest(self, arm: str) -> Artifact:
-        return self.store.resume(arm, self.store.latest(arm) or "")
+        """The artifact that the log names."""
+        named = self.state().models[arm].kept[-1]
+        return self.store.resume(arm, named.version, named.artifact)
+
+    def state(self) -> TrainState:
+        return read_state(self.bootstrap, self.plan.topics.train_changelog, Restoring())
+
+    def lineage(self, arm: str) -> list[PublishedVersion]:
+        versions = read_versions(self.bootstrap, self.plan.project)
+        return [version for version in versions if version.name == arm]
 
 
 @contextlib.contextmanager

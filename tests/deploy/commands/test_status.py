@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from headrace.deploy.commands.status import read_status, render_status, standstill
+from headrace.learners.training.group import TrainerMember
 from headrace.schemas.plan import Plan
 from headrace.streams.progress import Progress, ProgressStore, counts_key
 
@@ -60,6 +61,15 @@ def test_a_process_stands_still_when_it_is_silent_with_records_before_it(
     assert standstill(behind, "train", 60) is None
     report(client, plan, 5)
     assert standstill(read_status(client, plan, {("clicks", 0): 6}), "worker", 60) is None
+
+
+def test_of_several_trainers_it_is_told_which_one_trains(client: redis.Redis, project: str) -> None:
+    plan = Plan(project=project)
+    trainers = [TrainerMember("a-1", True), TrainerMember("b-2", False)]
+    status = read_status(client, plan, {}, trainers)
+    assert render_status(plan, status).splitlines()[-1] == "trainers: a-1 trains, b-2 stands by"
+    alone = render_status(plan, read_status(client, plan, {}, trainers[:1]))
+    assert "trainers" not in alone
 
 
 def test_a_project_nobody_works_on_says_so(client: redis.Redis, project: str) -> None:

@@ -76,6 +76,8 @@ def test_every_topic_is_there_with_its_partitions_and_once_more_changes_nothing(
         RouterTopics(project, "main").epochs: 1,
         ProjectTopics(project).dead_letters: 1,
         ProjectTopics(project).late: 1,
+        ProjectTopics(project).models: 1,
+        ProjectTopics(project).train_changelog: 1,
     }
 
 

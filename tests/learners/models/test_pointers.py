@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from headrace.learners.models.pointers import ModelPointer, ModelPointers, epoch_key, models_key
+from headrace.learners.models.pointers import ModelPointer, ModelPointers, epochs_key, models_key
 from headrace.schemas.errors import StateError
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Epoch
@@ -71,6 +71,45 @@ def test_every_write_is_progress_of_the_trainer(client: redis.Redis, plan: Plan,
     }
 
 
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        (ModelPointer("1.9", 40), ModelPointer("1.10", 40)),
+        (ModelPointer("1.9", 40), ModelPointer("1.9", 41)),
+        (ModelPointer("1.9", 40), ModelPointer("2.0", 0)),
+    ],
+)
+def test_a_pointer_only_advances(
+    client: redis.Redis, plan: Plan, earlier: ModelPointer, later: ModelPointer
+) -> None:
+    pointers = ModelPointers(client, plan.project, "log")
+    for pointer in (earlier, later, earlier):
+        pointers.point("examples", {"tree": pointer})
+    assert pointers.serving() == {"tree": later}
+    progress = ProgressStore(client, plan).read()
+    assert progress["train", "examples", 0, "tree"].next_offset == later.offset
+
+
+def test_an_epoch_only_advances_and_new_rules_begin_another_era(
+    client: redis.Redis, plan: Plan, router: RouterSpec
+) -> None:
+    pointers, closings = ModelPointers(client, plan.project, "log"), plan.topics.router(router.name).closings
+    for era, number, offset in ((0, 3, 7), (0, 2, 5), (1, 1, 2), (0, 4, 9)):
+        pointers.put_in_force(an_epoch(router, number), closings, {0: offset}, era)
+    in_force = pointers.read(router)
+    assert (in_force.epoch, in_force.closings) == (an_epoch(router, 1), [2, 0])
+
+
+def test_what_is_of_another_log_gives_way(client: redis.Redis, plan: Plan, router: RouterSpec) -> None:
+    closings = plan.topics.router(router.name).closings
+    for state, version, number in (("before", "1.9", 4), ("made anew", "1.0", 1)):
+        pointers = ModelPointers(client, plan.project, state)
+        pointers.point("examples", {"tree": ModelPointer(version, 7)})
+        pointers.put_in_force(an_epoch(router, number), closings, {0: 7})
+    assert pointers.serving() == {"tree": ModelPointer("1.0", 7)}
+    assert pointers.read(router).epoch == an_epoch(router, 1)
+
+
 def test_a_subscription_wakes_up_at_a_write(client: redis.Redis, plan: Plan) -> None:
     pointers = ModelPointers(client, plan.project)
     subscription = pointers.subscribe()
@@ -93,6 +132,6 @@ def test_what_a_newer_headrace_wrote_is_refused(client: redis.Redis, plan: Plan,
     with pytest.raises(StateError, match=r"pointer to model version 1\.0"):
         pointers.read(router)
     client.delete(models_key(plan.project))
-    client.set(epoch_key(plan.project, router.name), '{"router": "delays", "season": 4}')
+    client.hset(epochs_key(plan.project), router.name, '{"router": "delays", "season": 4}')
     with pytest.raises(StateError, match="the epoch in Redis cannot be read"):
         pointers.read(router)

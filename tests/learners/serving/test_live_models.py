@@ -92,7 +92,7 @@ def test_a_prefix_without_anything_to_learn_moves_on_with_the_same_model(
     following = follow()
     scene.train(10)
     before = following.refreshed("tree")
-    scene.pointers.point(scene.examples, {"tree": ModelPointer("1.0", 75)})
+    scene.pointers.point(scene.examples, {"tree": scene.moved("tree", 75)})
     after = following.refreshed("tree")
     assert after.model is before.model
     assert (before.offset, after.offset) == (10, 75)
@@ -117,7 +117,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_one_before_and_is_tried_agai
     follow: Callable[..., Following], scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     following = follow()
-    scene.train(10)
+    tree = scene.train(10)["tree"]
     before = following.refreshed("tree")
     scene.pointers.point(scene.examples, {"tree": ModelPointer("1.1", 20)})
     assert following.refreshed("tree") is before
@@ -129,8 +129,9 @@ def test_a_version_that_cannot_be_loaded_leaves_the_one_before_and_is_tried_agai
     (scene.store.directory / "tree" / "1.2.model").write_bytes(b"not yet complete")
     assert following.refreshed("tree") is before
     assert following.failures == ["tree"] * 3
-    scene.pointers.point(scene.examples, {"tree": ModelPointer("1.0", 30)})
-    assert following.refreshed("tree").offset == 30
+    artifact = [tree.checkpoint() for _ in range(3)][-1]
+    scene.pointers.point(scene.examples, {"tree": ModelPointer("1.3", 30, scene.store.write(artifact))})
+    assert (following.refreshed("tree").version, following.refreshed("tree").offset) == ("1.3", 30)
 
 
 def test_an_epoch_of_other_arms_does_not_serve(follow: Callable[..., Following], scene: Scene) -> None:
@@ -183,7 +184,7 @@ def test_progress_is_that_of_the_arm_furthest_behind_and_of_the_closings(
 ) -> None:
     following = follow()
     scene.train(10)
-    scene.pointers.point(scene.examples, {"tree": ModelPointer("1.0", 30)})
+    scene.pointers.point(scene.examples, {"tree": scene.moved("tree", 30)})
     closings = scene.plan.topics.router("delays").closings
     epoch = scene.set_epoch(1, base=1.0)
     scene.pointers.put_in_force(epoch, closings, {0: 7, 1: 3})

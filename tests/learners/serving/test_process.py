@@ -10,7 +10,6 @@ import pytest
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.deploy.local.redis_server import RedisServer
 from headrace.learners.models.inputs import Inputs
-from headrace.learners.models.pointers import ModelPointer
 from headrace.learners.models.scoring import score
 from headrace.learners.routing.draw import draw
 from headrace.schemas.records import Outcome, Prediction, Provenance
@@ -76,7 +75,7 @@ def test_published_models_are_swapped_in_and_told_by_progress(scene: Scene) -> N
         arms = client.get("/v1/arms").json()["routers"][0]["arms"]
         assert {(arm["version"], arm["offset"]) for arm in arms} == {("1.0", 60)}
         for arm in trainers:
-            scene.pointers.point(scene.examples, {arm: ModelPointer("1.0", 75)})
+            scene.pointers.point(scene.examples, {arm: scene.moved(arm, 75)})
         eventually(lambda: progress.read()[member].next_offset, "the models of 75", lambda end: end == 75)
     assert member not in progress.read()
     logged = Prediction.model_validate_json(scene.logged(answer["log"])[1])
@@ -88,7 +87,7 @@ def test_published_models_are_swapped_in_and_told_by_progress(scene: Scene) -> N
 
 def test_a_version_that_is_not_authentic_does_not_serve(scene: Scene) -> None:
     scene.train(10)
-    path = scene.store.directory / "tree" / "1.0.model"
+    (path,) = (scene.store.directory / "tree").glob("1.0-*.model")
     path.write_bytes(b"x" + path.read_bytes()[1:])
     with scene.serving() as client:
         failed = 'headrace_model_load_errors_total{arm="tree"}'

@@ -1,4 +1,4 @@
-"""The consumer of closings: epochs in their topic, its file and Redis, and what a restart makes of them."""
+"""The consumer of closings: epochs in their topic and Redis, and what a restart makes of them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ from typing import Any
 import pytest
 import redis
 
-from headrace.deploy.local.mock_kafka import MockKafka
 from headrace.learners.models.pointers import ModelPointers
+from headrace.learners.routing.epochs import EpochKeeper
 from headrace.learners.training.closings import ClosingConsumer
-from headrace.learners.training.dead_letters import DeadLetters
-from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.records import Closing, Epoch
-from headrace.schemas.topics import ProjectTopics, RouterTopics
-from headrace.streams.log.producer import LogProducer
-from headrace.streams.log.reader import read_log
+from headrace.schemas.topics import RouterTopics
 from headrace.streams.progress import EPOCHS, ProgressStore
 from tests.support.flight_learners import HOUR_MS, closings, flights
 from tests.support.messages import mark, record
+from tests.support.training_log import Log
 
 QUALITY = {"base": 0.55, "static": 0.6, "streaming": 0.8, "crossed": 0.62, "tree": 0.5}
 
@@ -28,19 +25,22 @@ QUALITY = {"base": 0.55, "static": 0.6, "streaming": 0.8, "crossed": 0.62, "tree
 class Scene:
     """A router whose closings, in one partition, are handed over one by one."""
 
-    def __init__(self, broker: MockKafka, redis_url: str, project: str, folder: Path) -> None:
+    def __init__(self, redis_url: str, project: str, folder: Path) -> None:
         self.plan, _ = flights(folder, project)
         self.router = self.plan.routers[0]
-        self.file = folder / "epochs.json"
         self.topic = RouterTopics(project, "delays").closings
         self.redis = redis.Redis.from_url(redis_url)
         self.pointers = ModelPointers(self.redis, project)
-        self._broker, self._producer = broker, LogProducer(broker.bootstrap)
+        self.epochs_topic = RouterTopics(project, "delays").epochs
+        self.log = Log(project, self.epochs_topic, self.topic)
+        self.out = self.log.open()
 
     def consumer(self, **changes: Any) -> ClosingConsumer:
+        """One that goes on from what the log has."""
         router = self.router.model_copy(update=changes)
-        dead_letters = DeadLetters(self._producer, self.plan.topics.dead_letters)
-        return ClosingConsumer(self.plan, router, self.file, 1, self._producer, self.pointers, dead_letters)
+        self.out = self.log.open()
+        state = self.log.state().epochs.get(router.name)
+        return ClosingConsumer(self.plan, router, state, 1, self.out, self.pointers)
 
     def closings(self, count: int) -> list[Closing]:
         return list(closings(self.plan, count, QUALITY))
@@ -58,20 +58,15 @@ class Scene:
         progress = ProgressStore(self.redis, self.plan).read()
         return progress["train", self.topic, 0, EPOCHS].next_offset
 
-    def log(self, topic: str) -> list[bytes]:
-        self._producer.flush_blocking()
-        return [message.value() for message in read_log(self._broker.bootstrap, topic, 0)]
-
     def epochs(self) -> list[Epoch]:
-        epochs = self.log(self.plan.topics.router("delays").epochs)
-        return [Epoch.model_validate_json(value) for value in epochs]
+        return [Epoch.model_validate_json(value) for value in self.log.read(self.epochs_topic)]
 
 
 @pytest.fixture
 def scene(redis_url: str, project: str, tmp_path: Path) -> Iterator[Scene]:
-    broker = MockKafka({RouterTopics(project, "delays").epochs: 1, ProjectTopics(project).dead_letters: 1})
-    yield Scene(broker, redis_url, project, tmp_path)
-    broker.close()
+    scene = Scene(redis_url, project, tmp_path)
+    yield scene
+    scene.log.close()
 
 
 def test_the_first_epoch_is_in_force_before_any_closing(scene: Scene) -> None:
@@ -79,7 +74,6 @@ def test_the_first_epoch_is_in_force_before_any_closing(scene: Scene) -> None:
     consumer.begin()
     assert (scene.in_force().epoch, scene.prefix()) == (0, 0)
     assert scene.epochs() == []
-    assert not scene.file.exists()
 
 
 def test_an_epoch_that_is_complete_is_written_kept_and_put_in_force(scene: Scene) -> None:
@@ -95,23 +89,20 @@ def test_an_epoch_that_is_complete_is_written_kept_and_put_in_force(scene: Scene
     assert (sample.name, sample.labels, sample.value) == ("train_epoch", {"router": "delays"}, 1)
 
 
-def test_a_restart_goes_on_from_the_file_to_the_same_epochs(scene: Scene, tmp_path: Path) -> None:
+def test_a_restart_goes_on_from_the_log_to_the_same_epochs(scene: Scene) -> None:
     found = scene.closings(200)
-    whole = scene.consumer()
-    scene.feed(whole, found)
-    whole.tick()
-    expected = scene.epochs()
-    scene.file.unlink()
+    keeper = EpochKeeper(scene.router, scene.plan.hash, 1)
+    expected = [epoch for offset, closing in enumerate(found) for epoch in keeper.take(0, offset, closing)]
     first = scene.consumer()
     scene.feed(first, found[:90])
     first.tick()
     second = scene.consumer()
     second.begin()
     assert scene.in_force() == expected[0]
-    # The file is as of an epoch: records behind it are read, and counted, again.
+    # The state is as of an epoch: records behind it are read, and counted, again.
     scene.feed(second, found[second.offset(0) :], second.offset(0))
     second.tick()
-    assert scene.epochs()[len(expected) :] == expected
+    assert scene.epochs() == expected
     assert second.offset(0) == 200
 
 
@@ -123,12 +114,22 @@ def test_under_other_rules_the_epochs_begin_anew(scene: Scene) -> None:
     changed = scene.consumer(reward="accuracy")
     changed.begin()
     assert (changed.offset(0), scene.in_force().epoch) == (0, 0)
+    consumer.tick()
+    assert scene.in_force().epoch == 0  # what has the rules of before puts nothing back
+    back = scene.consumer()
+    back.begin()
+    scene.feed(back, scene.closings(70))
+    back.tick()
+    assert scene.in_force().epoch == 1
 
 
 def test_what_is_no_closing_is_a_dead_letter_and_passed(scene: Scene) -> None:
     consumer = scene.consumer()
     consumer.take(record(scene.topic, 0, b"no closing"))
-    (dead_letter,) = map(DeadLetter.model_validate_json, scene.log(scene.plan.topics.dead_letters))
+    scene.out.commit()
+    scene.consumer().take(record(scene.topic, 0, b"no closing"))  # is read again, and told once
+    scene.out.commit()
+    (dead_letter,) = scene.log.dead_letters()
     assert (dead_letter.topic, dead_letter.offset, dead_letter.kind) == (scene.topic, 0, "malformed")
     assert dead_letter.reason.startswith("no closing:")
     assert consumer.offset(0) == 1

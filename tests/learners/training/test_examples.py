@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import redis
 
-from headrace.deploy.local.mock_kafka import MockKafka
 from headrace.learners.models.pointers import ModelPointer, ModelPointers
-from headrace.learners.models.store import ModelStore
-from headrace.learners.training.dead_letters import DeadLetters
+from headrace.learners.models.store import Artifact, ModelStore
+from headrace.learners.models.versions import LINEAGE, read_versions
+from headrace.learners.training.changelog import NamedArtifact, NewestVersion
 from headrace.learners.training.examples import ExampleConsumer
 from headrace.learners.training.trainer import Trainer
 from headrace.schemas.dead_letter import DeadLetter
+from headrace.schemas.errors import ModelError
 from headrace.schemas.records import Example
-from headrace.schemas.topics import ProjectTopics, RouterTopics
-from headrace.streams.log.producer import LogProducer
-from headrace.streams.log.reader import read_log
+from headrace.schemas.topics import RouterTopics
 from tests.support.flight_learners import HOUR_MS, examples, flights
 from tests.support.messages import mark, record
 from tests.support.train_process import KEY
+from tests.support.training_log import Log
 
 NEVER_S = 1e9  # the wall clock publishes nothing
 
@@ -29,24 +30,27 @@ NEVER_S = 1e9  # the wall clock publishes nothing
 class Scene:
     """A project whose examples are handed over one by one."""
 
-    def __init__(self, broker: MockKafka, redis_url: str, project: str, folder: Path) -> None:
+    def __init__(self, redis_url: str, project: str, folder: Path) -> None:
         self.plan, self.project = flights(folder, project)
         self.router = self.plan.routers[0]
         self.store = ModelStore(folder / "models", KEY)
         self.pointers = ModelPointers(redis.Redis.from_url(redis_url), project)
         self.examples = RouterTopics(project, "delays").examples
-        self._broker, self._producer = broker, LogProducer(broker.bootstrap)
+        self.log = Log(project, self.examples)
+        self.out = self.log.open()
 
-    def consumer(self, publish_every_s: float = NEVER_S) -> ExampleConsumer:
-        dead_letters = DeadLetters(self._producer, self.plan.topics.dead_letters)
+    def consumer(self, publish_every_s: float = NEVER_S, store: ModelStore | None = None) -> ExampleConsumer:
+        """One that goes on from what the log has."""
+        self.out = self.log.open()
+        newest = self.log.state().models
         return ExampleConsumer(
             self.plan,
             self.router,
             self.project,
-            self.store,
+            store or self.store,
+            newest,
+            self.out,
             self.pointers,
-            dead_letters,
-            self._producer.flush_blocking,
             publish_every_s,
         )
 
@@ -63,22 +67,28 @@ class Scene:
 
     def versions(self, arm: str) -> list[tuple[str, int, int]]:
         """Each version with the prefix it stands for, and how many examples of it were learned."""
-        return [(v.version, v.offset, v.examples) for v in self.store.lineage(arm)]
+        self.out.commit()
+        versions = read_versions(self.log.bootstrap, self.plan.project)
+        return [(v.version, v.offset, v.examples) for v in versions if v.name == arm]
 
     def pointer(self, arm: str) -> ModelPointer:
-        return self.pointers.read(self.router).pointers[arm]
+        return replace(self.pointers.read(self.router).pointers[arm], artifact="")
+
+    def files(self, arm: str) -> list[str]:
+        """The versions of which there are artifacts."""
+        files = (self.store.directory / arm).glob("*.model")
+        return sorted(file.name.partition("-")[0].removesuffix(".model") for file in files)
 
     def dead_letters(self) -> list[DeadLetter]:
-        self._producer.flush_blocking()
-        log = read_log(self._broker.bootstrap, self.plan.topics.dead_letters, 0)
-        return [DeadLetter.model_validate_json(message.value()) for message in log]
+        self.out.commit()
+        return self.log.dead_letters()
 
 
 @pytest.fixture
 def scene(redis_url: str, project: str, tmp_path: Path) -> Iterator[Scene]:
-    broker = MockKafka({ProjectTopics(project).dead_letters: 1})
-    yield Scene(broker, redis_url, project, tmp_path)
-    broker.close()
+    scene = Scene(redis_url, project, tmp_path)
+    yield scene
+    scene.log.close()
 
 
 def bodies(stream: list[Example]) -> list[bytes]:
@@ -136,15 +146,92 @@ def test_each_learner_goes_on_from_its_own_newest_version(scene: Scene) -> None:
     ahead = Trainer(scene.plan, scene.project.learner("tree"))
     for offset, example in enumerate(stream[:4]):
         ahead.take(offset, example)
-    artifact = ahead.checkpoint()
-    scene.store.publish(artifact)
+    named(scene, ahead.checkpoint())
     consumer = scene.consumer()
     consumer.begin()
     assert consumer.offset == 0
-    scene.feed(consumer, [*bodies(stream)])
+    scene.feed(consumer, bodies(stream))
     consumer.finish()
-    assert [version[1:] for version in scene.versions("tree")] == [(4, 4), (6, 6)]
-    assert [version[1:] for version in scene.versions("base")] == [(0, 0), (6, 6)]
+    # That of before is recorded, since whoever named it did not come to that.
+    assert scene.versions("tree") == [("1.0", 4, 4), ("1.1", 6, 6)]
+    assert scene.versions("base") == [("1.0", 0, 0), ("1.1", 6, 6)]
+
+
+def named(scene: Scene, artifact: Artifact) -> NamedArtifact:
+    """Have the log name an artifact, and nothing more: as after a crash."""
+    name = artifact.header.name
+    newest = NamedArtifact(artifact.header.version, scene.store.write(artifact))
+    kept = (*(one for found in [scene.log.state().models.get(name)] if found for one in found.kept), newest)
+    out = scene.log.open()
+    out.name(name, NewestVersion(artifact.header.offset, False, kept), lambda: None)
+    out.commit()
+    return newest
+
+
+def test_a_file_that_the_log_does_not_name_is_nobodys(scene: Scene) -> None:
+    first, stray = scene.consumer(), Trainer(scene.plan, scene.project.learner("tree"))
+    first.begin()
+    stray.checkpoint()
+    for offset, example in enumerate(scene.stream(3)):
+        stray.take(offset, example)
+    scene.store.write(stray.checkpoint())
+    assert scene.files("tree") == ["1.0", "1.1"]
+    second = scene.consumer()
+    second.begin()
+    assert scene.pointer("tree") == ModelPointer("1.0", 0)
+    scene.feed(second, bodies(scene.stream(2)))
+    second.finish()
+    assert scene.versions("tree") == [("1.0", 0, 0), ("1.1", 2, 2)]
+    assert scene.files("tree") == ["1.0", "1.1"]  # and the stray one is gone
+
+
+def test_of_the_artifacts_that_the_log_names_the_last_are_kept(scene: Scene) -> None:
+    store = ModelStore(scene.store.directory, KEY, keep=2)
+    consumer = scene.consumer(store=store)
+    consumer.begin()
+    for hour, body in enumerate(bodies(scene.stream(3))):
+        scene.feed(consumer, [body, (hour + 1) * HOUR_MS], 2 * hour)
+    assert scene.files("tree") == ["1.2", "1.3"]
+
+
+def test_when_the_newest_artifact_is_gone_its_examples_are_learned_again(scene: Scene) -> None:
+    stream, trainer = scene.stream(4), Trainer(scene.plan, scene.project.learner("tree"))
+    for end in (2, 4):
+        for offset, example in enumerate(stream[:end]):
+            trainer.take(offset, example)
+        newest = named(scene, trainer.checkpoint())
+    (scene.store.directory / "tree" / f"1.1-{newest.artifact}.model").unlink()
+    consumer = scene.consumer()
+    consumer.begin()
+    scene.feed(consumer, bodies(stream))
+    consumer.finish()
+    assert scene.versions("tree")[-1] == ("1.2", 4, 4)
+
+
+def test_without_any_artifact_that_the_log_names_it_does_not_begin(scene: Scene, tmp_path: Path) -> None:
+    scene.consumer().begin()
+    elsewhere = ModelStore(tmp_path / "elsewhere", KEY)
+    with pytest.raises(ModelError, match=r"has no artifact of it: .* one model store"):
+        scene.consumer(store=elsewhere)
+
+
+def test_a_model_store_from_before_the_log_named_artifacts_is_taken_over(scene: Scene) -> None:
+    trainer, stream = Trainer(scene.plan, scene.project.learner("tree")), scene.stream(3)
+    folder, lines = scene.store.directory / "tree", []
+    for end in (0, 2):
+        for offset, example in enumerate(stream[:end]):
+            trainer.take(offset, example)
+        artifact = trainer.checkpoint()
+        content, version = scene.store.write(artifact), artifact.header.version
+        (folder / f"{version}-{content}.model").rename(folder / f"{version}.model")
+        lines.append(trainer.describe(artifact.header).encode().decode())
+    (folder / LINEAGE).write_text("\n".join(lines))
+    consumer = scene.consumer()
+    consumer.begin()
+    assert scene.pointer("tree") == ModelPointer("1.1", 2)
+    scene.feed(consumer, bodies(stream))
+    consumer.finish()
+    assert scene.versions("tree") == [("1.0", 0, 0), ("1.1", 2, 2), ("1.2", 3, 3)]
 
 
 def test_what_is_no_example_is_a_dead_letter_and_passed(scene: Scene) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -30,9 +31,10 @@ def test_killed_at_any_moment_it_ends_in_the_same_state_as_without(scene: Scene)
     scene.write(scene.examples, *bodies(stream))
     plan_file = scene.folder / "plan.json"
     plan_file.write_text(scene.plan.to_json())
+    config = {"publish_every_s": 0.05, "session_timeout_ms": 1000}
     command = [
         sys.executable, "-m", "tests.support.train_process", str(plan_file), str(scene.folder),
-        scene.bootstrap, scene.redis_url, str(scene.store.directory),
+        scene.bootstrap, scene.redis_url, str(scene.store.directory), json.dumps(config),
     ]  # fmt: skip
     for kill_at in (1, 300, None):
         trainer = subprocess.Popen(command, cwd=ROOT)
@@ -57,14 +59,14 @@ def test_by_marks_alone_versions_do_not_depend_on_how_the_records_arrive(scene: 
         scene.write(scene.examples, *stream[30:50], 2 * HOUR_MS + 1, *stream[50:60])
         scene.write(scene.examples, 3 * HOUR_MS, 4 * HOUR_MS)
         scene.await_trained(65)
-    lineage = scene.store.lineage("tree")
+    lineage = scene.lineage("tree")
     assert [(h.version, h.parent, h.offset, h.examples) for h in lineage] == [
         ("1.0", None, 0, 0), ("1.1", "1.0", 32, 30), ("1.2", "1.1", 64, 60),
     ]  # fmt: skip
     with running(scene.process(publish_every_s=0)):
         scene.write(scene.examples, *stream[60:], 5 * HOUR_MS)
         scene.await_trained(96)
-    assert [h.offset for h in scene.store.lineage("tree")] == [0, 32, 64, 96]
+    assert [h.offset for h in scene.lineage("tree")] == [0, 32, 64, 96]
     pointers = scene.pointers.read(scene.router).pointers
     assert {(p.version, p.offset) for p in pointers.values()} == {("1.3", 96)}
 
@@ -76,7 +78,7 @@ def test_a_mark_before_which_nothing_was_learned_is_passed_although_an_example_f
         scene.await_trained(3)
         scene.write(scene.examples, 3 * HOUR_MS, 3 * HOUR_MS + 1, later)
         scene.await_trained(6)
-    assert [h.offset for h in scene.store.lineage("tree")] == [0, 2, 5]
+    assert [h.offset for h in scene.lineage("tree")] == [0, 2, 5]
 
 
 def test_a_published_version_is_seen_within_the_wall_clock_interval(scene: Scene) -> None:
@@ -99,7 +101,7 @@ def test_a_version_whose_lineage_a_crash_has_cut_off_is_told_at_the_next_start(s
     scene.write(scene.examples, *bodies(list(examples(scene.plan, 20))))
     with running(scene.process(publish_every_s=0)):
         scene.await_trained(0)
-    (told,) = scene.store.lineage("tree")
+    (told,) = scene.lineage("tree")
     assert told == trainer.describe(artifact.header)
 
 
@@ -112,14 +114,14 @@ def test_poison_goes_to_the_dead_letters_and_holds_nobody_up(scene: Scene) -> No
             scene.examples, stream[0].to_bytes(), b"nonsense", poison.to_bytes(), stream[2].to_bytes()
         )
         scene.await_trained(4)
-    refused = scene.read(scene.plan.topics.dead_letters, 2)
+    refused = scene.read(scene.plan.topics.dead_letters)
     dead_letters = [DeadLetter.model_validate_json(dead_letter) for dead_letter in refused]
     assert [(dead_letter.kind, dead_letter.offset) for dead_letter in dead_letters] == [
         ("malformed", 1),
         ("invalid", 2),
     ]
     assert "learner 'crossed' raised KeyError: 'distance'" in dead_letters[1].reason
-    newest = {arm: scene.store.lineage(arm)[-1] for arm in scene.router.arms}
+    newest = {arm: scene.lineage(arm)[-1] for arm in scene.router.arms}
     assert (newest["crossed"].examples, newest["crossed"].poisoned) == (2, 1)
     assert (newest["base"].examples, newest["base"].poisoned) == (3, 0)
 
@@ -171,7 +173,7 @@ def test_epochs_reach_redis_and_their_topic_and_go_on_after_a_restart(scene: Sce
         for partition in (0, 1):
             scene.write(scene.closings, *bodies(found[150 + partition :: 2]), end, partition=partition)
         assert scene.await_epoch(expected[-1].epoch) == expected[-1]
-    written = scene.read(scene.plan.topics.router("delays").epochs, len(expected))
+    written = scene.read(scene.plan.topics.router("delays").epochs)
     assert [Epoch.model_validate_json(epoch) for epoch in written] == expected
     assert expected[-1].propensities["streaming"] > first.propensities["streaming"] > 0.2
 

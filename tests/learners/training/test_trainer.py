@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from headrace.learners.models.inputs import Inputs
 from headrace.learners.models.scoring import learn, score
-from headrace.learners.models.store import Artifact, ModelStore, PublishedVersion
+from headrace.learners.models.store import Artifact, ModelStore
+from headrace.learners.models.versions import PublishedVersion
 from headrace.learners.project import Project
 from headrace.learners.training.trainer import Trainer, replay
 from headrace.schemas.marks import Mark
@@ -43,8 +44,8 @@ def published(trainer: Trainer) -> PublishedVersion:
 
 def saved(store: ModelStore, trainer: Trainer) -> Artifact:
     artifact = trainer.checkpoint()
-    store.publish(artifact)
-    return store.resume(artifact.header.name, artifact.header.version)
+    content = store.write(artifact)
+    return store.resume(artifact.header.name, artifact.header.version, content)
 
 
 @tries(5)

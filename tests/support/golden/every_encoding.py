@@ -5,9 +5,10 @@ from __future__ import annotations
 from headrace.featurestore.backfill import blocks, state
 from headrace.featurestore.plans import store as plans
 from headrace.featurestore.redis_codec import layout
-from headrace.learners.models import pointers
+from headrace.learners.models import pointers, versions
 from headrace.learners.models import store as model_store
 from headrace.learners.routing import epochs
+from headrace.learners.training import changelog as training_changelog
 from headrace.schemas.plan import PLAN
 from headrace.streams.join import changelog, outcome_reader
 from headrace.streams.progress import record as progress
@@ -34,8 +35,9 @@ GOLDEN: dict[str, Golden] = {
     "models.store.artifact": Golden(
         model_store.ARTIFACT.version, models.write_artifact, models.read_artifact, models.newer_artifact
     ),
-    "models.store.lineage": Golden(
-        model_store.LINEAGE_LINE.version, models.write_lineage, models.read_lineage_file
+    "models.versions": Golden(versions.VERSION.version, models.write_versions, models.read_versions),
+    "training.changelog": Golden(
+        training_changelog.NEWEST.version, models.write_changelog, models.read_changelog
     ),
     "training.memory": Golden(UNWRITTEN, models.write_memory, models.read_memory, newer=None),
     "models.pointers": Golden(pointers.POINTER.version, models.write_pointer, models.read_pointer),

@@ -1,4 +1,4 @@
-"""Made-up states of the trainer: epochs, artifacts, lineage, pointers."""
+"""Made-up states of the trainer: epochs, artifacts, versions, changelog, pointers."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from pathlib import Path
 
 from headrace.learners.models.metrics import ProgressiveValidation
 from headrace.learners.models.pointers import ModelPointer
-from headrace.learners.models.store import (
-    LINEAGE,
-    Artifact,
-    ModelHeader,
-    ModelStore,
-    PublishedVersion,
-    read_lineage,
-)
+from headrace.learners.models.store import Artifact, ModelHeader, ModelStore
+from headrace.learners.models.versions import PublishedVersion, decode_version
 from headrace.learners.routing.epochs import EpochKeeper
+from headrace.learners.training.changelog import (
+    NamedArtifact,
+    NewestVersion,
+    TrainState,
+    encode_reported,
+    model_key,
+    reported_key,
+)
 from headrace.learners.training.seen_ids import SeenIds
 from tests.support.golden.golden_file import Bytes
 from tests.support.golden.join_states import a_router, closing
@@ -68,7 +70,7 @@ def read_artifact(found: Bytes) -> Bytes:
         file = Path(folder, "clicks", "2.3.model")
         file.parent.mkdir()
         file.write_bytes(found[0])
-        return _published(ModelStore(Path(folder), KEY).resume("clicks", "2.3"))
+        return _published(ModelStore(Path(folder), KEY).resume("clicks", "2.3", ""))
 
 
 def newer_artifact(found: Sequence[bytes]) -> Bytes:
@@ -77,8 +79,8 @@ def newer_artifact(found: Sequence[bytes]) -> Bytes:
 
 def _published(artifact: Artifact) -> Bytes:
     with tempfile.TemporaryDirectory() as folder:
-        ModelStore(Path(folder), KEY).publish(artifact)
-        return [Path(folder, "clicks", "2.3.model").read_bytes()]
+        content = ModelStore(Path(folder), KEY).write(artifact)
+        return [Path(folder, "clicks", f"2.3-{content}.model").read_bytes()]
 
 
 def write_memory() -> Bytes:
@@ -93,26 +95,33 @@ def read_memory(found: Bytes) -> Bytes:
     return [ProgressiveValidation.from_bytes(found[0]).to_bytes(), SeenIds(found[1]).to_bytes()]
 
 
-def write_lineage() -> Bytes:
+def write_versions() -> Bytes:
+    """Each in a line of its own, as lineage files had them."""
     version = PublishedVersion(**vars(_HEADER), metrics={"count": 9, "auc": None}, digest="e")
     return _recorded([version, replace(version, minor=4, parent="2.3", offset=20)])
 
 
-def read_lineage_file(found: Bytes) -> Bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "clicks", LINEAGE)
-        file.parent.mkdir()
-        file.write_bytes(found[0])
-        return _recorded(read_lineage(Path(folder), "clicks"))
+def read_versions(found: Bytes) -> Bytes:
+    return _recorded([decode_version(line, "clicks") for line in found[0].splitlines()])
 
 
 def _recorded(versions: Sequence[PublishedVersion]) -> Bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        store = ModelStore(Path(folder), KEY)
-        Path(folder, "clicks").mkdir()
-        for version in versions:
-            store.record(version)
-        return [Path(folder, "clicks", LINEAGE).read_bytes()]
+    return [b"\n".join(version.encode() for version in versions)]
+
+
+def write_changelog() -> Bytes:
+    kept = (NamedArtifact("2.2", ""), NamedArtifact("2.3", "0f"))
+    newest = NewestVersion(10, False, kept)
+    place = "headrace.shop.examples.r", 0
+    return [model_key("clicks"), newest.encode(), reported_key(place), encode_reported(7)]
+
+
+def read_changelog(found: Bytes) -> Bytes:
+    state = TrainState()
+    for key, value in zip(found[::2], found[1::2], strict=True):
+        state.load(key, value)
+    ((learner, newest),), ((place, end),) = state.models.items(), state.reported.items()
+    return [model_key(learner), newest.encode(), reported_key(place), encode_reported(end)]
 
 
 def write_pointer() -> Bytes:

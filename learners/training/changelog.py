@@ -1,0 +1,157 @@
+"""The trainer's changelog: which artifacts count, the state of the epochs, which dead letters are out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.schemas.encodings import Encoding
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.log.reader import end_offset, read_log
+from headrace.streams.log.transactions import Place
+from headrace.streams.runtime.restoring import Restoring
+
+_REMEDY = "run the trainer of that version"
+NEWEST = Encoding(version=1, remedy=_REMEDY)
+REPORTED = Encoding(version=1, remedy=_REMEDY)
+_SEPARATOR = "|"
+
+
+@dataclass(frozen=True)
+class NamedArtifact:
+    """An artifact that the log names: a file that nothing names is nobody's.
+
+    Attributes
+    ----------
+    version
+        ``major.minor``.
+    artifact
+        See `ModelStore.write`; empty for a file from before artifacts were named by the log.
+    """
+
+    version: str
+    artifact: str
+
+
+@dataclass(frozen=True)
+class NewestVersion:
+    """The versions of a learner that count.
+
+    Attributes
+    ----------
+    offset
+        Prefix of the examples topic that the newest stands for.
+    recorded
+        Whether the newest is in the models topic, with its metrics and digest.
+    kept
+        Those whose artifacts are kept, the newest last.
+    """
+
+    offset: int
+    recorded: bool
+    kept: tuple[NamedArtifact, ...]
+
+    @property
+    def version(self) -> str:
+        """The newest version."""
+        return self.kept[-1].version
+
+    def encode(self) -> bytes:
+        """Encode the entry of a learner."""
+        kept = [[one.version, one.artifact] for one in self.kept]
+        state = {"offset": self.offset, "recorded": self.recorded, "kept": kept}
+        return json.dumps({**NEWEST.stamp(), **state}).encode()
+
+    @classmethod
+    def decode(cls, raw: bytes, learner: str) -> NewestVersion:
+        """Decode what `encode` encoded.
+
+        Raises
+        ------
+        StateError
+            When it has a version that is not read.
+        """
+        found = json.loads(raw)
+        NEWEST.check(found, f"the newest version of learner '{learner}' in the trainer's changelog")
+        return cls(found["offset"], found["recorded"], tuple(NamedArtifact(*one) for one in found["kept"]))
+
+
+@dataclass
+class TrainState:
+    """What a trainer goes on from.
+
+    Attributes
+    ----------
+    models
+        By learner.
+    epochs
+        By router, as `EpochKeeper.to_json` encoded it.
+    reported
+        By partition of a topic, the offset before which dead letters are out.
+    """
+
+    models: dict[str, NewestVersion] = field(default_factory=dict)
+    epochs: dict[str, str] = field(default_factory=dict)
+    reported: dict[Place, int] = field(default_factory=dict)
+
+    def load(self, key: bytes, value: bytes) -> None:
+        """Take an entry of the changelog.
+
+        Raises
+        ------
+        StateError
+            When it has a version that is not read.
+        """
+        kind, _, name = key.decode().partition(_SEPARATOR)
+        if kind == "model":
+            self.models[name] = NewestVersion.decode(value, name)
+        elif kind == "epochs":
+            self.epochs[name] = value.decode()
+        elif kind == "dead-letters":
+            topic, _, partition = name.rpartition(_SEPARATOR)
+            raw: Mapping[str, Any] = json.loads(value)
+            REPORTED.check(raw, f"the dead letters of {topic}[{partition}] in the trainer's changelog")
+            self.reported[topic, int(partition)] = raw["next"]
+
+
+def model_key(learner: str) -> bytes:
+    return _SEPARATOR.join(("model", learner)).encode()
+
+
+def epochs_key(router: str) -> bytes:
+    return _SEPARATOR.join(("epochs", router)).encode()
+
+
+def reported_key(place: Place) -> bytes:
+    return _SEPARATOR.join(("dead-letters", place[0], str(place[1]))).encode()
+
+
+def encode_reported(next_offset: int) -> bytes:
+    """Encode the offset before which dead letters are out."""
+    return json.dumps({**REPORTED.stamp(), "next": next_offset}).encode()
+
+
+def read_state(kafka: Kafka, topic: str, restoring: Restoring) -> TrainState:
+    """Read the state as of the last transaction; one that the last owner has open is waited for.
+
+    Raises
+    ------
+    CancelledError
+        When `restoring` has been abandoned.
+    ServiceUnavailable
+        When the broker stops answering.
+    StateError
+        When an entry has a version that is not read.
+    """
+    restoring.end = end_offset(kafka, topic, 0, committed=False)
+    newest: dict[bytes, bytes] = {}
+    for message in read_log(kafka, topic, 0, until=restoring.end):
+        restoring.check()
+        newest[message.key()] = message.value()
+        restoring.next_offset = message.offset() + 1
+    state = TrainState()
+    for key, value in newest.items():
+        state.load(key, value)
+    return state

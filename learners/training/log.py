@@ -1,0 +1,108 @@
+"""What the trainer writes to Kafka, as transactions that only the owner can commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from confluent_kafka import Message
+
+from headrace.learners.models.versions import PublishedVersion
+from headrace.learners.training.changelog import (
+    NewestVersion,
+    encode_reported,
+    epochs_key,
+    model_key,
+    reported_key,
+)
+from headrace.schemas.dead_letter import DeadLetter
+from headrace.schemas.records import Epoch
+from headrace.schemas.topics import ProjectTopics
+from headrace.streams.log.records import LogRecord
+from headrace.streams.log.transactions import Place, Records, TransactionalProducer
+from headrace.streams.runtime.sole_owner import Ownership
+
+
+class TrainingLog:
+    """Gathers records and entries of the changelog, and commits them together or not at all.
+
+    Parameters
+    ----------
+    producer
+        Commits.
+    topics
+        Of the project.
+    ownership
+        Of this process; the group is asked whether it still counts.
+    reported
+        By partition of a topic, the offset before which dead letters are out.
+
+    Attributes
+    ----------
+    urgent
+        Whether something waits that nothing else will commit soon: dead letters.
+    """
+
+    def __init__(
+        self,
+        producer: TransactionalProducer,
+        topics: ProjectTopics,
+        ownership: Ownership,
+        reported: dict[Place, int],
+    ) -> None:
+        self._producer, self._topics, self._ownership = producer, topics, ownership
+        self._reported = dict(reported)
+        self._records: list[Records] = []
+        self._entries: dict[bytes, bytes] = {}
+        self._offsets: dict[Place, int] = {}
+        self._committed: list[Callable[[], None]] = []
+        self.urgent = False
+
+    def dead_letter(self, message: Message, reason: str, kind: Literal["malformed", "invalid"]) -> None:
+        """Report a record that is of no use, unless that was committed before."""
+        partition, record = int(message.partition() or 0), LogRecord.of_message(message)
+        place = str(message.topic()), partition
+        if record.offset < self._reported.get(place, 0):
+            return
+        dead_letter = DeadLetter.of_record(*place, record, kind, reason)
+        key = f"{place[0]}/{partition}/{record.offset}".encode()
+        self._records.append(Records(self._topics.dead_letters, 0, [(key, dead_letter.to_bytes())]))
+        self._entries[reported_key(place)] = encode_reported(record.offset + 1)
+        self.urgent = True
+
+    def name(self, learner: str, newest: NewestVersion, committed: Callable[[], None]) -> None:
+        """Say which artifacts of a learner count; `committed` is called once that is in the log."""
+        self._entries[model_key(learner)] = newest.encode()
+        self._committed.append(committed)
+
+    def record(self, version: PublishedVersion) -> None:
+        """Add a version to the lineage."""
+        self._records.append(Records(self._topics.models, 0, [(version.name.encode(), version.encode())]))
+
+    def epochs(self, topic: str, router: str, epochs: list[Epoch], state: str) -> None:
+        """Add epochs to their topic, and the state that they follow from to the changelog."""
+        self._records += [
+            Records(topic, 0, [(None, epoch.to_bytes())], timestamp_ms=epoch.ts_ms) for epoch in epochs
+        ]
+        self._entries[epochs_key(router)] = state.encode()
+
+    def reach(self, place: Place, offset: int) -> None:
+        """Note the prefix of an input whose effects the log has; it is committed as the group's offset."""
+        self._offsets[place] = offset
+
+    def commit(self) -> None:
+        """Commit what was gathered; blocks, and tries again while Kafka is away.
+
+        Raises
+        ------
+        PartitionsLost
+            When this process is not the owner any more. Nothing of the transaction is seen by anyone.
+        """
+        if not self._records and not self._entries:
+            return
+        entries = Records(self._topics.train_changelog, 0, list(self._entries.items()))
+        self._producer.commit([*self._records, entries], self._offsets, self._ownership.member)
+        committed, self._committed = self._committed, []
+        self._records, self._entries, self.urgent = [], {}, False
+        for each in committed:
+            each()
