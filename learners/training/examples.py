@@ -170,6 +170,9 @@ class ExampleConsumer:
             self._publish([trainer for trainer in self._trainers if trainer.unpublished])
         self.record_versions()
         self._log.commit()
+
+    def close(self) -> None:
+        """End the threads that write artifacts."""
         self._writers.shutdown()
 
     def _due(self, trainer: Trainer) -> bool:

@@ -165,8 +165,10 @@ class OwnedTraining:
             self._retrying(examples.finish)
 
     def close(self) -> None:
-        """Stop reading."""
+        """Stop reading, and end the threads that write."""
         self._kafka_consumer.close()
+        for examples in self._examples.values():
+            examples.close()
 
     def _on_error(self, message: Message, error: KafkaError) -> None:
         """Handle an error. The end of a partition is one: no record is left before it, after any gaps."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from headrace.learners.training.group import read_trainers
 from headrace.learners.training.process import TrainProcess
 from headrace.streams.runtime.health_server import serve_health
 from headrace.streams.runtime.watchdog import Watchdog
@@ -18,6 +19,34 @@ def positions(process: TrainProcess) -> dict[str, dict[int, int | None]]:
     for one in process.health().partitions:
         found.setdefault(one.topic, {})[one.partition] = one.position
     return found
+
+
+def test_a_second_trainer_stands_by_says_so_and_takes_over(
+    kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path, free_port: int
+) -> None:
+    scene = Scene(kafka_bootstrap, redis_url, project, tmp_path)
+    stream = bodies(list(examples(scene.plan, 20)))
+    first, second = scene.process(publish_every_s=0.05), scene.process(publish_every_s=0.05)
+    server = serve_health("127.0.0.1", free_port, Watchdog(kafka_bootstrap, second.health, 60))
+    try:
+        with running(first):
+            scene.write(scene.examples, *stream[:10])
+            scene.await_trained(10)
+            with running(second):
+                eventually(lambda: second.health().is_standby, "a trainer that stands by")
+                assert ask(free_port, "/readyz") == (200, "standby: another process is the owner\n")
+                assert metrics(free_port)["headrace_train_owner"][()] == 0
+                trainers = read_trainers(kafka_bootstrap, scene.plan)
+                assert [trainer.is_owner for trainer in trainers] == [True, False]
+                first.stop()
+                scene.write(scene.examples, *stream[10:])
+                scene.await_trained(20)
+                assert ask(free_port, "/readyz") == (200, "ready\n")
+                assert metrics(free_port)["headrace_train_owner"][()] == 1
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert {scene.newest(arm).header.examples for arm in scene.router.arms} == {20}
 
 
 def test_a_trainer_tells_how_far_it_is_and_what_it_has_learned(

@@ -20,6 +20,7 @@ from headrace.deploy.commands.init import write_project
 from headrace.deploy.commands.status import read_status, topics_read
 from headrace.deploy.stack import LocalStack
 from headrace.learners.lineage import Lineage, ModelVersions
+from headrace.learners.models.versions import read_versions
 from headrace.schemas.errors import SettingsError
 from headrace.streams.connections.kafka_admin import end_offsets
 from tests.support.feast_online import connection_string
@@ -43,7 +44,7 @@ def test_a_new_project_is_planned_applied_and_run_once_around_the_loop(tmp_path:
         assert tried.returncode == 0, tried.stderr
         stack.check()
         with redis.Redis.from_url(stack.redis_url) as client:
-            versions = ModelVersions(client, plan.project, stack.settings.models_dir)
+            versions = ModelVersions(client, plan.project, read_versions(stack.bootstrap, plan.project))
             ends = end_offsets(stack.bootstrap, topics_read(plan))
             checked = read_status(client, plan, ends).expectations["web_shop.orders"]
             (spent,) = Lineage(plan, versions).find("customer_orders:spent_1h")

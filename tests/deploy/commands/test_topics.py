@@ -122,7 +122,8 @@ def test_on_the_built_in_broker_topics_appear_by_looking_at_them(mock: MockKafka
     router = RouterTopics(project, "main")
     for name in (router.examples, router.epochs):
         mock.create_topic(name, 1)
-    for name in (ProjectTopics(project).dead_letters, ProjectTopics(project).late):
+    own = ProjectTopics(project)
+    for name in (own.dead_letters, own.late, own.models, own.train_changelog):
         mock.create_topic(name, 1)
     assert ensure_topics(mock.bootstrap, plan) == counts_of(mock.bootstrap, project)
 

@@ -12,7 +12,7 @@ import pytest
 from headrace.deploy.local.redis_server import RedisServer
 from headrace.learners.models.state_digest import state_digest
 from headrace.learners.routing.epochs import EpochKeeper
-from headrace.learners.training.trainer import Trainer, replay
+from headrace.learners.training.trainer import replay
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.records import Closing, Epoch
 from tests.support.flight_learners import HOUR_MS, closings, examples
@@ -90,19 +90,6 @@ def test_a_published_version_is_seen_within_the_wall_clock_interval(scene: Scene
     assert state_digest(artifact.model) == replay(
         scene.plan, scene.project.learner("streaming"), enumerate(stream), 20
     )
-
-
-def test_a_version_whose_lineage_a_crash_has_cut_off_is_told_at_the_next_start(scene: Scene) -> None:
-    trainer = Trainer(scene.plan, scene.project.learner("tree"))
-    for offset, example in enumerate(examples(scene.plan, 20)):
-        trainer.take(offset, example)
-    artifact = trainer.checkpoint()
-    scene.store.publish(artifact)
-    scene.write(scene.examples, *bodies(list(examples(scene.plan, 20))))
-    with running(scene.process(publish_every_s=0)):
-        scene.await_trained(0)
-    (told,) = scene.lineage("tree")
-    assert told == trainer.describe(artifact.header)
 
 
 def test_poison_goes_to_the_dead_letters_and_holds_nobody_up(scene: Scene) -> None:
