@@ -94,7 +94,11 @@ class AvroDecoder:
         self._unknown: dict[int, str] = {}
 
     def _writer(self, schema_id: int, text: str) -> _Writer:
-        return _writer(parse_record(text, f"writer schema {schema_id}"), self._reader, self._needed)
+        label = f"writer schema {schema_id}"
+        try:
+            return _writer(parse_record(text, label), self._reader, self._needed)
+        except RecursionError as error:
+            raise SchemaError(f"{label} has types within types without end; flatten it") from error
 
     def unknown_ids(self, payloads: Sequence[bytes | None]) -> list[int]:
         """Return the ids in headers of payloads that have no writer schema here, ascending."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from headrace.schemas.avro.bounds import MAX_STEPS, Weights
 from headrace.schemas.avro.columns import Column
 from headrace.schemas.avro.cursor import Cursor
 from headrace.schemas.avro.resolution import Needed, match
@@ -53,7 +54,10 @@ class Program:
 
 
 def compile_program(writer: RecordSchema, matches: Mapping[str, Needed]) -> Program | None:
-    """Return the program for a writer schema; None when it is recursive or has arrays in arrays."""
+    """Return the program for a writer schema; None for a recursive or very large one, or arrays in arrays."""
+    weights = Weights(writer.named)
+    if any(weights.steps(name) > MAX_STEPS for name in writer.named):
+        return None
     compiler = _Compiler(writer)
     try:
         steps = (
@@ -69,6 +73,7 @@ class _Compiler:
         self._writer = writer
         self._open: list[str] = [writer.name]  # the records around the current type
         self._within_items = False
+        self._records: dict[tuple[str, bool], SkippedRecord] = {}  # by name, and whether within items
 
     def field(self, name: str, kind: Type, needed: Needed | None) -> tuple[str, Reader] | Skipper:
         if needed is None:
@@ -112,10 +117,14 @@ class _Compiler:
     def _record(self, kind: Type) -> SkippedRecord:
         if kind["name"] in self._open:
             raise BeyondColumns
-        self._open.append(kind["name"])
-        fields = tuple(self.skipper(field["type"]) for field in kind["fields"])
-        self._open.pop()
-        return SkippedRecord(fields)
+        compiled = (kind["name"], self._within_items)
+        if compiled not in self._records:
+            self._open.append(kind["name"])
+            self._records[compiled] = SkippedRecord(
+                tuple(self.skipper(field["type"]) for field in kind["fields"])
+            )
+            self._open.pop()
+        return self._records[compiled]
 
 
 def _scalar(kind: Type, wants: Type) -> Scalar:

@@ -34,6 +34,7 @@ from headrace.schemas.avro.types import (
 
 # Takes a payload and a position in it; returns the value there, None for null, and the position behind it.
 Read = Callable[[bytes, int], tuple[Any, int]]
+_Records = dict[int, Read]  # by the identity of its step: a named type is compiled once
 
 
 class Doubtful(ValueError):
@@ -44,8 +45,11 @@ class RowProgram:
     """Reads one record: None for null, strings as bytes."""
 
     def __init__(self, program: Program) -> None:
+        records: _Records = {}
         self._steps = [
-            (step[0], _reader(step[1])) if isinstance(step, tuple) else (None, _skipper(step))
+            (step[0], _reader(step[1], records))
+            if isinstance(step, tuple)
+            else (None, _skipper(step, records))
             for step in program.steps
         ]
 
@@ -114,7 +118,7 @@ def _fitting(text: bytes) -> bytes:
     return text
 
 
-def _reader(step: Reader) -> Read:
+def _reader(step: Reader, records: _Records) -> Read:
     if isinstance(step, Text):
         return _text(step.utf8)
     if isinstance(step, Fixed):
@@ -129,13 +133,13 @@ def _reader(step: Reader) -> Read:
     if isinstance(step, Null):
         return _nothing
     if isinstance(step, Union):
-        return _union([_reader(branch) for branch in step.branches])
+        return _union([_reader(branch, records) for branch in step.branches])
     if isinstance(step, Unreadable):
         return _refuse
     return _number(step)
 
 
-def _skipper(step: Skipper) -> Read:
+def _skipper(step: Skipper, records: _Records) -> Read:
     if isinstance(step, Text):
         return _skip_text
     if isinstance(step, Fixed):
@@ -143,11 +147,13 @@ def _skipper(step: Skipper) -> Read:
     if isinstance(step, Enum):
         return _union([_nothing] * len(step.known))
     if isinstance(step, SkippedUnion):
-        return _union([_skipper(branch) for branch in step.branches])
+        return _union([_skipper(branch, records) for branch in step.branches])
     if isinstance(step, SkippedRecord):
-        return _record([_skipper(field) for field in step.fields])
+        if id(step) not in records:
+            records[id(step)] = _record([_skipper(field, records) for field in step.fields])
+        return records[id(step)]
     if isinstance(step, SkippedItems):
-        return _items(_skipper(step.item))
+        return _items(_skipper(step.item, records))
     return _number(step)
 
 

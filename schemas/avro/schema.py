@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import fastavro
 from fastavro.schema import to_parsing_canonical_form
 
+from headrace.schemas.avro.bounds import refuse_deep, refuse_free
 from headrace.schemas.avro.logical import Logical, every_logical_type, logical_types
 from headrace.schemas.errors import SchemaError
 
@@ -77,9 +79,9 @@ def parse_record(text: str, label: str) -> RecordSchema:
         raise SchemaError(f"{label} is a {type_name(parsed)}; the schema of a topic must be a record")
     named: dict[str, Any] = {}
     definition = _plain(parsed, named)
-    names = [field["name"] for field in definition["fields"]]
-    for name in names:
-        if names.count(name) > 1:
+    refuse_free(named, label)
+    for name, count in Counter(field["name"] for field in definition["fields"]).items():
+        if count > 1:
             raise SchemaError(f"{label} has two fields '{name}'; rename one of them")
     logical = {
         field["name"]: logical[0] for field in parsed["fields"] if (logical := logical_types(field["type"]))
@@ -109,7 +111,13 @@ def schema_fingerprint(schema: str) -> int:
 def parse(text: str, label: str) -> Any:
     """Parse any schema as fastavro does, logical types and all; `label` names it in the SchemaError."""
     try:
-        return fastavro.parse_schema(json.loads(text))
+        raw = json.loads(text)
+        refuse_deep(raw, label)
+        return fastavro.parse_schema(raw)
+    except SchemaError:
+        raise
+    except RecursionError as error:
+        raise SchemaError(f"{label} is nested deeper than JSON is read; flatten it") from error
     except ValueError as error:
         raise SchemaError(f"{label}: {_problem(error)}; write an Avro schema in JSON") from error
     except Exception as error:  # fastavro meets a malformed schema with any of a dozen exceptions

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from headrace.schemas.avro.bounds import refuse_deep
 from headrace.schemas.errors import SchemaError, ServiceUnavailable, SettingsError
 from headrace.streams.connections.schema_references import written_out
 from headrace.streams.connections.url_accounts import refuse_open_account
@@ -117,9 +118,13 @@ class SchemaRegistry:
 
     def _parsed(self, text: str, what: str) -> Any:
         try:
-            return json.loads(text)
+            parsed = json.loads(text)
         except ValueError as error:
             raise SchemaError(f"{what} in {self.address} is no JSON: {error}") from error
+        except RecursionError as error:
+            raise SchemaError(f"{what} in {self.address} is nested deeper than JSON is read") from error
+        refuse_deep(parsed, f"{what} in {self.address}")
+        return parsed
 
     def _get(self, path: str, what: str) -> dict[str, Any]:
         url = self.address + path
@@ -134,6 +139,8 @@ class SchemaRegistry:
                 if error.code == 404 and _error_code(error) in _NO_SUCH_SCHEMA:
                     raise SchemaError(f"{what} is unknown to {self.address}") from error
             raise ServiceUnavailable(f"{url} answers {error.code} {error.reason}{_hint(error)}") from error
+        except RecursionError as error:
+            raise SchemaError(f"{what} in {self.address} is nested deeper than JSON is read") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise ServiceUnavailable(f"{url} cannot be asked: {error!r}{_hint(error)}") from error
         if not isinstance(answer, dict):
@@ -193,6 +200,6 @@ def _hint(error: Exception) -> str:
 def _error_code(error: HTTPError) -> object:
     try:
         answer = json.loads(error.read(_LONGEST_ANSWER))
-    except (OSError, http.client.HTTPException, ValueError):
+    except (OSError, http.client.HTTPException, ValueError, RecursionError):
         return None
     return answer.get("error_code") if isinstance(answer, dict) else None

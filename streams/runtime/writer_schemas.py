@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from headrace.schemas.avro import AvroDecoder
@@ -16,6 +17,9 @@ from headrace.streams.log.records import LogRecords
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _STEP_S = 0.2, 15.0, 0.1
+_TOGETHER = 16  # ids that are asked for at the same time
+MISSING_S = 10.0
+_MOST_MISSING = 100_000
 
 
 class WriterSchemas:
@@ -25,11 +29,14 @@ class WriterSchemas:
     ----------
     registry
         Where to look; None leaves every decoder as it is.
+    missing_s
+        For how long an id that the registry does not have is not asked for again, seconds.
     """
 
-    def __init__(self, registry: SchemaRegistry | None) -> None:
-        self._registry = registry
+    def __init__(self, registry: SchemaRegistry | None, missing_s: float = MISSING_S) -> None:
+        self._registry, self._missing_s = registry, missing_s
         self._known: dict[int, str] = {}
+        self._missing: dict[int, tuple[str, float]] = {}  # reason, and until when it counts
         self._waiting = 0
 
     @property
@@ -51,21 +58,23 @@ class WriterSchemas:
         """Give `decoder` the schema of every schema id of the records, or the reason why there is none.
 
         Waits while the registry cannot be asked; returns False once the records are not `wanted` any more. An
-        id that the registry does not have is asked for again with the next range that has it.
+        id that the registry does not have is asked for again with a range that comes `missing_s` later.
         """
         if self._registry is None or not isinstance(decoder, AvroDecoder):
             return True
-        unknown: dict[int, str] = {}
-        for schema_id in decoder.unknown_ids(records.values):
-            try:
-                text = await self._schema(self._registry, schema_id, wanted)
-            except SchemaError as error:
-                unknown[schema_id] = str(error)
-                continue
-            if text is None:
+        lacking = decoder.unknown_ids(records.values)
+        now = time.monotonic()
+        unasked = [n for n in lacking if n not in self._known and self._missing.get(n, ("", 0.0))[1] <= now]
+        self._waiting += 1
+        try:
+            if unasked and not await self._ask(self._registry, unasked, wanted):
                 return False
-            decoder.add_writer(schema_id, text)
-        decoder.explain_unknown(unknown)
+        finally:
+            self._waiting -= 1
+        for schema_id in lacking:
+            if schema_id in self._known:
+                decoder.add_writer(schema_id, self._known[schema_id])
+        decoder.explain_unknown({n: self._missing[n][0] for n in lacking if n in self._missing})
         return True
 
     async def supply_range(self, app: Any, decoder: EventDecoder | None, message: Any) -> bool:
@@ -79,34 +88,56 @@ class WriterSchemas:
         app.consumer.release(message)
         return False
 
-    async def _schema(
-        self, registry: SchemaRegistry, schema_id: int, wanted: Callable[[], bool]
-    ) -> str | None:
-        """Return a schema; None once the records are not wanted any more."""
-        if schema_id not in self._known:
-            self._waiting += 1
-            try:
-                schema = await _fetched(registry, schema_id, wanted)
-            finally:
-                self._waiting -= 1
-            if schema is None:
-                return None
-            self._known[schema_id] = schema
-        return self._known[schema_id]
-
-
-async def _fetched(registry: SchemaRegistry, schema_id: int, wanted: Callable[[], bool]) -> str | None:
-    pause_s = _FIRST_PAUSE_S
-    while True:
-        try:
-            schema = await asyncio.to_thread(registry.schema, schema_id)
-            _log.info("schema id %d fetched from %s", schema_id, registry.address)
-            return schema
-        except ServiceUnavailable as error:
-            _log.warning("records of schema id %d wait, next try in %.1f s: %s", schema_id, pause_s, error)
+    async def _ask(
+        self, registry: SchemaRegistry, schema_ids: Sequence[int], wanted: Callable[[], bool]
+    ) -> bool:
+        """Ask for schemas, some at a time, until each is known or known to be missing."""
+        self._forget_missing()
+        left, pause_s = list(schema_ids), _FIRST_PAUSE_S
+        while left:
+            asked = left[:_TOGETHER]
+            away = await self._ask_together(registry, asked)
+            left = [*(n for n in asked if n in away), *left[_TOGETHER:]]
+            if not away:
+                pause_s = _FIRST_PAUSE_S
+                continue
+            schema_id, error = next(iter(away.items()))
+            others = f" and {len(left) - 1} more" if len(left) > 1 else ""
+            _log.warning(
+                "records of schema id %d%s wait, next try in %.1f s: %s", schema_id, others, pause_s, error
+            )
             if not await _paused(pause_s, wanted):
-                return None
+                return False
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        return True
+
+    async def _ask_together(
+        self, registry: SchemaRegistry, schema_ids: Sequence[int]
+    ) -> dict[int, ServiceUnavailable]:
+        """Ask for some schemas at the same time; return those about which the registry could not be asked."""
+        tasks = [asyncio.to_thread(registry.schema, schema_id) for schema_id in schema_ids]
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        away = {}
+        for schema_id, answer in zip(schema_ids, answers, strict=True):
+            if isinstance(answer, str):
+                _log.info("schema id %d fetched from %s", schema_id, registry.address)
+                self._known[schema_id] = answer
+                self._missing.pop(schema_id, None)
+            elif isinstance(answer, SchemaError):
+                self._missing[schema_id] = str(answer), time.monotonic() + self._missing_s
+            elif isinstance(answer, ServiceUnavailable):
+                away[schema_id] = answer
+            else:
+                raise answer
+        return away
+
+    def _forget_missing(self) -> None:
+        """Keep what is remembered bounded: ids are made up as fast as records are written."""
+        if len(self._missing) > _MOST_MISSING:
+            now = time.monotonic()
+            self._missing = {n: entry for n, entry in self._missing.items() if entry[1] > now}
+        while len(self._missing) > _MOST_MISSING:
+            del self._missing[next(iter(self._missing))]
 
 
 async def _paused(seconds: float, wanted: Callable[[], bool]) -> bool:

@@ -125,7 +125,7 @@ async def test_an_id_the_registry_does_not_know_is_an_error_until_it_does(
     stand_in: SchemaRegistryStandIn,
 ) -> None:
     schemas, one, records = (
-        WriterSchemas.at(stand_in.url),
+        WriterSchemas(SchemaRegistry(stand_in.url), missing_s=0),
         decoder(),
         [record_of(OTHER, 7), record_of(OWN, 1)],
     )
@@ -134,6 +134,34 @@ async def test_an_id_the_registry_does_not_know_is_an_error_until_it_does(
     stand_in.schemas[7] = OTHER
     assert await schemas.supply(one, LogRecords.of(records))
     assert one.decode([r.value for r in records]).errors == {}
+
+
+async def test_ids_that_are_made_up_are_asked_for_once_and_remembered(
+    stand_in: SchemaRegistryStandIn,
+) -> None:
+    schemas, one = WriterSchemas(SchemaRegistry(stand_in.url), missing_s=3_600), decoder()
+    records = LogRecords.of([record_of(OWN, 1), *(record_of(OTHER, 5_000 + n) for n in range(200))])
+    for _ in range(3):
+        assert await schemas.supply(one, records)
+        errors = one.decode(records.values).errors
+        assert list(errors) == list(range(1, 201))
+        assert errors[7] == f"schema id 5006 is unknown to {stand_in.url}"
+    assert len(stand_in.asked) == len(set(stand_in.asked)) == 200
+
+
+async def test_a_registry_that_goes_away_between_ids_is_asked_for_the_rest_when_it_is_back(
+    stand_in: SchemaRegistryStandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    stand_in.failing = 503
+    schemas, one = WriterSchemas.at(stand_in.url), decoder()
+    records = LogRecords.of([record_of(OTHER, 2), *(record_of(OTHER, 5_000 + n) for n in range(50))])
+    with caplog.at_level(logging.WARNING):
+        waiting = asyncio.create_task(schemas.supply(one, records))
+        await eventually_in_loop(lambda: caplog.text, "a warning", lambda text: "and 50 more wait" in text)
+    assert len(stand_in.asked) % 16 == 0  # some at a time, and no others before these are answered
+    stand_in.failing = None
+    assert await waiting
+    assert list(one.decode(records.values).errors) == list(range(1, 51))
 
 
 async def test_a_schema_that_does_not_fit_is_asked_for_once_and_its_records_are_errors(
