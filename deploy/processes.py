@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import redis
 
 from headrace.deploy.secret_files import exposed_secrets
+from headrace.deploy.logs import begin_log
 from headrace.deploy.settings import Settings
 from headrace.deploy.udfs import transforms_of
 from headrace.featurestore.plans.store import PlanStore
-from headrace.learners.serving.config import ServeConfig
+from headrace.learners.serving.config import HttpLimits, ServeConfig
 from headrace.learners.training.config import TrainConfig
 from headrace.schemas.errors import ServiceUnavailable
 from headrace.schemas.plan import Plan
@@ -112,7 +113,13 @@ def train_config(settings: Settings) -> TrainConfig:
 
 
 def serve_config(settings: Settings) -> ServeConfig:
-    return ServeConfig(host=settings.host, port=settings.port, log_level=settings.log_level)
+    limits = HttpLimits(
+        max_body_bytes=settings.max_body_bytes,
+        request_timeout_s=settings.request_timeout_s,
+        max_connections=settings.max_connections,
+        allowed_hosts=settings.host_names,
+    )
+    return ServeConfig(host=settings.host, port=settings.port, log_level=settings.log_level, limits=limits)
 
 
 def _faust_config(settings: Settings) -> FaustConfig:
@@ -197,7 +204,7 @@ def run_rebuild(settings: Settings, report: Callable[[str], None]) -> dict[str, 
 
 def _begin(settings: Settings) -> Plan:
     _collect_rarely()
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    begin_log(settings.log_level)
     for warning in exposed_secrets(settings):
         logging.getLogger(__name__).warning(warning)
     settings.make_data_dir()

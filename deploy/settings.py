@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from headrace.learners.serving.config import ServeConfig
+from headrace.learners.serving.config import HttpLimits, ServeConfig
 from headrace.learners.training.config import TrainConfig
 from headrace.schemas.errors import SettingsError
 from headrace.schemas.name_hint import name_hint
@@ -103,6 +103,20 @@ class Settings(BaseSettings):
     replication: int = Field(1, ge=1, description="replicas of the topics that `apply` creates")
     host: str = Field(ServeConfig.host, description="address `headrace serve` listens on")
     port: int = Field(ServeConfig.port, ge=1, le=65_535, description="port `headrace serve` listens on")
+    max_body_bytes: int = Field(
+        HttpLimits.max_body_bytes, ge=1024, description="most bytes of a request's body; above: 413"
+    )
+    request_timeout_s: float = Field(
+        HttpLimits.request_timeout_s,
+        gt=0,
+        description="longest time until a request is there; then: 408",
+    )
+    max_connections: int = Field(
+        HttpLimits.max_connections, ge=1, description="most connections to `headrace serve` at once"
+    )
+    allowed_hosts: str = Field(
+        "", description="public names that `serve`, and its metrics, are asked by, comma separated; * for any"
+    )
     metrics_port: int = Field(
         FaustConfig.metrics_port,
         ge=0,
@@ -191,6 +205,11 @@ class Settings(BaseSettings):
                 f"{_PREFIX}PROJECT"
             )
         return line[1]
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """The names of the setting `allowed_hosts`."""
+        return tuple(name.strip() for name in self.allowed_hosts.split(",") if name.strip())
 
     @property
     def data(self) -> Path:

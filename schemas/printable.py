@@ -6,14 +6,18 @@ characters of direction show text in another order than it is read in.
 
 from __future__ import annotations
 
+import json
+
 
 def printable(text: str) -> str:
     r"""Return a text in one line, with every character escaped that is not printed as itself.
 
+    The escapes are JSON's, so that JSON stays JSON.
+
     Examples
     --------
     >>> print(printable("Zürich"), printable("a\nb\x1b[2J\u202e"))
-    Zürich a\nb\x1b[2J\u202e
+    Zürich a\nb\u001b[2J\u202e
     """
     if text.isprintable():
         return text
@@ -35,4 +39,4 @@ def printable_lines(text: str) -> str:
 
 
 def _escaped(char: str) -> str:
-    return char.encode("unicode_escape", "surrogatepass").decode()
+    return "\\u007f" if char == "\x7f" else json.dumps(char)[1:-1]

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from headrace.deploy.cli.arguments import HERE, Project
+from headrace.deploy.cli.console import say
 from headrace.deploy.settings import load_settings
 
 
@@ -29,6 +30,6 @@ def audit(
     folder = settings.project_dir
     reports = [run_audit(settings.kafka_access, plan, name, sample, seed, folder) for name in names]
     for name, report in zip(names, reports, strict=True):
-        typer.echo(f"router '{name}'\n{render(report)}")
+        say(f"router '{name}'\n{render(report)}")
     if not reports or not all(report.ok for report in reports):
         raise typer.Exit(1)

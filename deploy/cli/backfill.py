@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from headrace.deploy.cli.arguments import HERE, Project, epoch_ms
+from headrace.deploy.cli.console import say
 from headrace.deploy.settings import load_settings
 
 _TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
@@ -51,6 +52,6 @@ def backfill(
         events,
         settings.project_dir,
     )
-    work.run(processes or os.cpu_count() or 1, typer.echo)
-    if hand_over and work.hand_over(typer.echo):
-        run_rebuild(settings, typer.echo)
+    work.run(processes or os.cpu_count() or 1, say)
+    if hand_over and work.hand_over(say):
+        run_rebuild(settings, say)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from headrace.deploy.cli.arguments import HERE, Project, epoch_ms
+from headrace.deploy.cli.console import say
 from headrace.deploy.settings import Settings, load_settings
 from headrace.schemas.dead_letter import Kind
 
@@ -50,11 +51,11 @@ def list_dead_letters(
     shown = islice(dead_letters, limit)
     if format == "json":
         for dead_letter in shown:
-            typer.echo(to_json(dead_letter))
+            say(to_json(dead_letter))
         return
-    typer.echo(to_table(shown))
+    say(to_table(shown))
     if more := sum(1 for _ in dead_letters):
-        typer.echo(f"and {more:,} more: --limit {limit + more}")
+        say(f"and {more:,} more: --limit {limit + more}")
 
 
 @app.command()
@@ -88,15 +89,15 @@ def replay(
         f.dead_letter.id: (f.dead_letter.topic, objection_to(f)) for f in islice(log.find(selection), limit)
     }
     for (name, why_not), count in sorted(Counter(records.values()).items(), key=str):
-        typer.echo(f"{name}: {count:,} {'not sent: ' + why_not if why_not else 'to send'}")
+        say(f"{name}: {count:,} {'not sent: ' + why_not if why_not else 'to send'}")
     wanted = sum(why_not is None for _, why_not in records.values())
     if dry_run or not wanted:
-        typer.echo("nothing was sent")
+        say("nothing was sent")
         return
     if not yes:
         typer.confirm(f"send {wanted:,} records again?", abort=True)
     chosen = (logged for logged in islice(log.find(selection), limit) if objection_to(logged) is None)
-    typer.echo(f"sent {Replay(settings.kafka_access, log.topic).run(chosen):,} records")
+    say(f"sent {Replay(settings.kafka_access, log.topic).run(chosen):,} records")
 
 
 def _dead_letter_topic(settings: Settings, late: bool) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headrace.deploy.cli.arguments import HERE, Project
+from headrace.deploy.cli.console import say
 from headrace.deploy.settings import load_settings
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ def lineage(
     features = traced.all() if feature == _ALL else traced.find(feature)
     chosen = [each for each in features if each.is_unused or not unused]
     if as_json:
-        typer.echo(json.dumps([asdict(each) | {"unused": each.is_unused} for each in chosen], indent=1))
+        say(json.dumps([asdict(each) | {"unused": each.is_unused} for each in chosen], indent=1))
     else:
-        typer.echo("\n".join(_text(chosen)) or "no unused features")
+        say("\n".join(_text(chosen)) or "no unused features")
 
 
 def _text(features: Sequence[FeatureLineage]) -> Iterator[str]:

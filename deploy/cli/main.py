@@ -18,7 +18,9 @@ from headrace.deploy.cli import (
     progress,
     project,
 )
+from headrace.deploy.cli.console import say
 from headrace.schemas.errors import HeadraceError
+from headrace.schemas.printable import printable_lines
 
 EXIT_ERROR = 2
 _EXTRAS = {
@@ -31,7 +33,7 @@ _EXTRAS = {
 
 def version() -> None:
     """Print the version."""
-    typer.echo(metadata.version("headrace"))
+    say(metadata.version("headrace"))
 
 
 app = typer.Typer(
@@ -81,7 +83,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"headrace: {message}", file=sys.stderr)
+    print(f"headrace: {printable_lines(message)}", file=sys.stderr)
     sys.exit(EXIT_ERROR)
 
 

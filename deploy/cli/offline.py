@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from headrace.deploy.cli.arguments import HERE, Project
+from headrace.deploy.cli.console import say
 from headrace.deploy.settings import load_settings
 
 
@@ -23,7 +24,7 @@ def compact(
     _, plan = current_plan(settings)
     for done in compact_log(settings.feature_log_dir, plan, target_mb << 20):
         rows = f"{done.rows:,} rows to {done.rows_left:,}"
-        typer.echo(f"{done.view}: {done.files} files of {done.days} days merged, {rows}")
+        say(f"{done.view}: {done.files} files of {done.days} days merged, {rows}")
 
 
 def dataset(
@@ -48,4 +49,4 @@ def dataset(
 
     settings = load_settings(project)
     rows, with_features = write_dataset(settings, service, entities, output, sense, router, predictions)
-    typer.echo(f"{output}: {rows:,} rows, {with_features:,} with a feature")
+    say(f"{output}: {rows:,} rows, {with_features:,} with a feature")

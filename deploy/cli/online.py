@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from headrace.deploy.cli.arguments import HERE, Project
+from headrace.deploy.cli.console import say
 from headrace.deploy.settings import load_settings
 
 
@@ -27,15 +28,15 @@ def materialize(
 
     until, before = end and end.replace(tzinfo=UTC), timedelta(hours=overlap)
     for view, rows in run_materialize(load_settings(project), until, incremental, before).items():
-        typer.echo(f"{view}: {rows} rows")
+        say(f"{view}: {rows} rows")
 
 
 def rebuild(project: Project = HERE) -> None:
     """Write the rows that the online store has lost, from the workers' changelogs and the batch views."""
     from headrace.deploy.processes import run_rebuild
 
-    written = run_rebuild(load_settings(project), typer.echo)
-    typer.echo(", ".join(f"{kind}: {count:,}" for kind, count in sorted(written.items())) or "no rows")
+    written = run_rebuild(load_settings(project), say)
+    say(", ".join(f"{kind}: {count:,}" for kind, count in sorted(written.items())) or "no rows")
 
 
 def reset(
@@ -46,9 +47,9 @@ def reset(
     """Throw the state of a source away, and compute it anew from what its topic still has."""
     from headrace.deploy.commands.reset import run_reset
 
-    run_reset(load_settings(project), source, None if yes else _confirm, typer.echo)
+    run_reset(load_settings(project), source, None if yes else _confirm, say)
 
 
 def _confirm(description: str) -> None:
-    typer.echo(description)
+    say(description)
     typer.confirm("go on?", abort=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headrace.deploy.cli.arguments import HERE, Project
+from headrace.deploy.cli.console import say
 from headrace.deploy.settings import load_settings
 from headrace.schemas.errors import SettingsError
 
@@ -26,7 +27,7 @@ def status(
     from headrace.deploy.commands.status import render_status
 
     plan, current = _status(load_settings(project))
-    typer.echo(json.dumps(asdict(current)) if as_json else render_status(plan, current))
+    say(json.dumps(asdict(current)) if as_json else render_status(plan, current))
 
 
 def wait(
@@ -58,7 +59,7 @@ def wait(
     else:
         wanted = {n: end for (_, n), end in end_offsets(settings.kafka_access, [topic]).items()}
     ProgressStore(client, plan).wait(topic, wanted, stage, timeout)  # type: ignore[arg-type]
-    typer.echo(f"visible in {stage}: {topic} " + " ".join(f"{n}={wanted[n]}" for n in sorted(wanted)))
+    say(f"visible in {stage}: {topic} " + " ".join(f"{n}={wanted[n]}" for n in sorted(wanted)))
 
 
 def healthy(
@@ -73,7 +74,7 @@ def healthy(
         raise SettingsError(f"'{process}' is not one of worker, join, train")
     _, current = _status(load_settings(project))
     if (problem := standstill(current, process, longest)) is not None:
-        typer.echo(problem, err=True)
+        say(problem, err=True)
         raise typer.Exit(1)
 
 

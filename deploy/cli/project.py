@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from headrace.deploy.cli.arguments import HERE, Project
+from headrace.deploy.cli.console import say
 from headrace.deploy.settings import load_settings
 
 
@@ -18,8 +19,8 @@ def init(
     from headrace.deploy.commands.init import write_project
 
     for file in write_project(directory):
-        typer.echo(f"wrote {file}")
-    typer.echo(f"run it: headrace up {directory}; what it is: {directory / 'README.md'}")
+        say(f"wrote {file}")
+    say(f"run it: headrace up {directory}; what it is: {directory / 'README.md'}")
 
 
 def plan(project: Project = HERE) -> None:
@@ -29,9 +30,9 @@ def plan(project: Project = HERE) -> None:
     from headrace.deploy.commands.apply import compile_project, describe_changes, describe_left_out
 
     wanted = compile_project(settings.project_dir)
-    typer.echo(describe_changes(settings, wanted.plan))
+    say(describe_changes(settings, wanted.plan))
     for line in describe_left_out(wanted):
-        typer.echo(line)
+        say(line)
 
 
 def apply(
@@ -57,11 +58,11 @@ def apply(
     if not allow_unsafe:
         refuse_unsafe_changes(settings, wanted)
     for warning in exposed_secrets(settings):
-        typer.echo(f"warning: {warning}", err=True)
-    typer.echo(describe_changes(settings, wanted.plan))
+        say(f"warning: {warning}", err=True)
+    say(describe_changes(settings, wanted.plan))
     for line in describe_left_out(wanted):
-        typer.echo(line)
+        say(line)
     apply_plan(settings, wanted.plan)
     for line in describe_topic_settings(settings, wanted.plan):
-        typer.echo(line, err=True)
-    typer.echo(f"applied plan {wanted.plan.hash[:12]} of project '{wanted.plan.project}'")
+        say(line, err=True)
+    say(f"applied plan {wanted.plan.hash[:12]} of project '{wanted.plan.project}'")

@@ -84,7 +84,7 @@ class OnDemandView:
             )
         try:
             return [None if is_null(value) else cast_value(feature.dtype, value) for value in values]
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError, OverflowError, OSError) as error:  # a time that no datetime holds
             raise self._error(
                 f"its function gives no {feature.dtype} for '{feature.name}' ({error})",
                 "Correct the function or the type of the Field",

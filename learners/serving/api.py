@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from headrace.schemas.errors import RecordError
+from headrace.schemas.natural_keys import natural_key
 from headrace.schemas.records import Value
 
 MAX_BATCH = 1000
-Id = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+def _key_text(value: Any) -> Any:
+    """Return the text of a key that is a number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value
+    try:
+        return natural_key(value)
+    except RecordError as error:
+        raise ValueError(str(error)) from error
+
+
+def _without_end(value: str) -> str:
+    if value.endswith("\0"):
+        raise ValueError("the text ends in NUL; send it without")
+    return value
+
+
+Id = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_without_end)]
+Key = Annotated[
+    Id, BeforeValidator(_key_text, json_schema_input_type=str | int | float)
+]  # numbers that are equal are one key
 
 
 class ApiModel(BaseModel):
@@ -17,15 +40,16 @@ class ApiModel(BaseModel):
 
 
 class PredictRequest(ApiModel):
-    """A request for a prediction. `router` may be left out when there is one; `ts_ms` defaults to now,
-    `prediction_id` is minted, `key` is the declared natural key or else the prediction id."""
+    """A request for a prediction. `router` may be left out when there is one; `ts_ms` defaults to now, and is
+    not ahead of it by more than the router's source of outcomes allows; `prediction_id` is minted, `key` is
+    the declared natural key or else the prediction id. Numbers are finite, and within 3.4e38."""
 
-    router: str | None = None
+    router: Id | None = None
     entities: dict[str, Value]
     request: dict[str, Value] = {}
     ts_ms: int | None = Field(None, ge=0, description="event time, epoch milliseconds")
     prediction_id: Id | None = None
-    key: Id | None = None
+    key: Key | None = None
 
     def value(self, name: str) -> Value:
         """Return the value of a join key, else of a request field; None where neither is there."""
@@ -65,12 +89,13 @@ class PredictBatchResponse(ApiModel):
 
 
 class OutcomeRequest(ApiModel):
-    """A label, for the prediction with this natural key, or with this id where no natural key is declared.
-    An outcome with an `outcome_id` may be sent twice."""
+    """A label, for the prediction with this `key`, as the answer to it has; by `prediction_id` where the
+    router declares no natural key and the request brought none. An outcome with an `outcome_id` may be sent
+    twice."""
 
-    router: str | None = None
+    router: Id | None = None
     prediction_id: Id | None = None
-    key: Id | None = None
+    key: Key | None = None
     label: float = Field(allow_inf_nan=False)
     ts_ms: int | None = Field(None, ge=0, description="event time, epoch milliseconds")
     outcome_id: Id | None = None

@@ -12,6 +12,31 @@ def _host_and_pid() -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HttpLimits:
+    """What a service takes of its clients.
+
+    Attributes
+    ----------
+    max_body_bytes
+        Most bytes of a request's body; more is answered with 413 before it is read.
+    request_timeout_s
+        Longest time from the first byte of a request to its last, and of a client that does not read its
+        answer.
+    max_connections
+        Most connections at once. A new one above them takes the place of the one that has waited longest for
+        a request.
+    allowed_hosts
+        Public names under which the service may be asked, or ``*`` for any; see
+        `headrace.streams.runtime.http_hosts.HttpHosts`.
+    """
+
+    max_body_bytes: int = 2 * 1024**2
+    request_timeout_s: float = 10.0
+    max_connections: int = 1000
+    allowed_hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServeConfig:
     """How a service of routers runs.
 
@@ -25,6 +50,8 @@ class ServeConfig:
         How long an answer waits for the acknowledgement of the prediction log.
     replica
         Name of the process in the progress of the stage ``serve``, unique among the replicas.
+    limits
+        What it takes of its clients.
     """
 
     host: str = "127.0.0.1"
@@ -32,3 +59,4 @@ class ServeConfig:
     log_level: str = "INFO"
     log_timeout_s: float = 5.0
     replica: str = field(default_factory=_host_and_pid)
+    limits: HttpLimits = HttpLimits()

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from headrace.learners.serving import api
+from headrace.learners.serving.json_body import parse, validate
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.openapi import openapi
-from headrace.learners.serving.router import RouterService
+from headrace.learners.serving.prediction_log import PredictionLog
+from headrace.learners.serving.refusals import Refusal
+from headrace.learners.serving.router import Prepared, RecordTooLarge, RouterService
 from headrace.schemas.errors import HeadraceError, RequestError, UnknownNameError
 
 _log = logging.getLogger(__name__)
-_Model = TypeVar("_Model", bound=BaseModel)
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -51,17 +52,20 @@ class Endpoints:
         By name.
     readiness
         Asked by ``/readyz``.
+    log
+        Where batches are appended.
     metrics
-        Counts requests, and is what ``/metrics`` shows.
+        What ``/metrics`` shows.
     """
 
     def __init__(
         self,
         routers: Mapping[str, RouterService],
         readiness: Callable[[], Awaitable[Readiness]],
+        log: PredictionLog,
         metrics: ServiceMetrics,
     ) -> None:
-        self._routers, self._readiness, self._metrics = routers, readiness, metrics
+        self._routers, self._readiness, self._log, self._metrics = routers, readiness, log, metrics
 
     def routes(self) -> list[Route]:
         """Return the routes of a Starlette application."""
@@ -79,52 +83,75 @@ class Endpoints:
         return [Route(path, self._guarded(path, run), methods=[method]) for method, path, run in endpoints]
 
     def _guarded(self, path: str, run: _Handler) -> _Handler:
-        """Turn errors into answers that name the field and the way out, and count every request."""
+        """Turn errors into answers that name the field and the way out."""
 
         async def handle(request: Request) -> Response:
             try:
-                response = await run(request)
+                return await run(request)
+            except Refusal as refusal:
+                return _refused(refusal)
+            except RecordTooLarge as error:
+                return _refused(Refusal(413, error.field, str(error)))
             except RequestError as error:
-                response = _refusal(422, error.field, str(error))
+                return _refused(Refusal(422, error.field, str(error)))
             except UnknownNameError as error:
-                response = _refusal(422, "router", str(error))
-            except json.JSONDecodeError as error:
-                response = _refusal(400, None, f"the body is not JSON ({error}); send one JSON object")
+                return _refused(Refusal(422, "router", str(error)))
             except HeadraceError as error:
                 _log.exception("%s failed", path)
-                response = _refusal(503, None, str(error))
-            self._metrics.requests.labels(path, str(response.status_code)).inc()
-            return response
+                return _refused(Refusal(503, None, str(error)))
+            except Exception:
+                _log.exception("%s failed", path)
+                return _refused(Refusal(500, None, "an error of the service; its log has it"))
 
         return handle
 
     async def _predict(self, request: Request) -> Response:
-        question = await _parse(request, api.PredictRequest)
+        question = validate(parse(await request.body()), api.PredictRequest)
         answers = await self._router(question.router).predict([question])
         return _answer(answers[0])
 
     async def _predict_batch(self, request: Request) -> Response:
-        questions = (await _parse(request, api.PredictBatch)).requests
-        answers = await self._each(questions, lambda router, batch: router.predict(batch))
+        questions = validate(parse(await request.body()), api.PredictBatch).requests
+        prepared = [
+            (router, rows, await router.prepare_predictions([questions[row] for row in rows], rows))
+            for router, rows in self._rows_by_router(questions)
+        ]
+        answers = await self._logged(prepared, lambda router, *made: router.predicted(*made))
         return _answer(api.PredictBatchResponse(predictions=answers))
 
     async def _outcomes(self, request: Request) -> Response:
-        body = await _body(request)
+        body = parse(await request.body())
         if not (isinstance(body, dict) and "outcomes" in body):
-            outcome = _validate(body, api.OutcomeRequest)
+            outcome = validate(body, api.OutcomeRequest)
             return _answer((await self._router(outcome.router).record([outcome]))[0])
-        outcomes = _validate(body, api.OutcomeBatch).outcomes
-        answers = await self._each(outcomes, lambda router, batch: router.record(batch))
+        outcomes = validate(body, api.OutcomeBatch).outcomes
+        prepared = [
+            (router, rows, router.prepare_outcomes([outcomes[row] for row in rows], rows))
+            for router, rows in self._rows_by_router(outcomes)
+        ]
+        answers = await self._logged(prepared, lambda router, *made: router.recorded(*made))
         return _answer(api.OutcomeBatchResponse(outcomes=answers))
 
-    async def _each(self, items: Sequence[Any], run: Callable[[RouterService, list[Any]], Any]) -> list[Any]:
-        """Run the items of each router together; answers in the order of the items."""
-        rows_of: dict[str, list[int]] = {}
+    def _rows_by_router(self, items: Sequence[Any]) -> list[tuple[RouterService, list[int]]]:
+        rows: dict[str, list[int]] = {}
         for row, item in enumerate(items):
-            rows_of.setdefault(self._router(item.router).spec.name, []).append(row)
-        answers: list[Any] = [None] * len(items)
-        for name, rows in rows_of.items():
-            answered = await run(self._routers[name], [items[row] for row in rows])
+            rows.setdefault(self._router(item.router).spec.name, []).append(row)
+        return [(self._routers[name], of_router) for name, of_router in rows.items()]
+
+    async def _logged(
+        self,
+        prepared: Sequence[tuple[RouterService, list[int], Prepared[Any]]],
+        respond: Callable[[RouterService, Prepared[Any], list[int | None]], list[Any]],
+    ) -> list[Any]:
+        """Append the records of all routers together; answers in the order of the rows."""
+        entries = [entry for *_, made in prepared for entry in made.entries]
+        with self._metrics.seconds.labels("log").time():
+            offsets = await self._log.append(entries)
+        answers: list[Any] = [None] * len(entries)
+        start = 0
+        for router, rows, made in prepared:
+            answered = respond(router, made, offsets[start : start + len(rows)])
+            start += len(rows)
             for row, answer in zip(rows, answered, strict=True):
                 answers[row] = answer
         return answers
@@ -163,29 +190,23 @@ class Endpoints:
         return JSONResponse(openapi("Headrace router", version("headrace")))
 
 
-async def _parse(request: Request, model: type[_Model]) -> _Model:
-    return _validate(await _body(request), model)
-
-
-async def _body(request: Request) -> Any:
-    try:
-        return json.loads(await request.body())
-    except UnicodeDecodeError as error:
-        raise json.JSONDecodeError(str(error), "", 0) from error
-
-
-def _validate(body: Any, model: type[_Model]) -> _Model:
-    try:
-        return model.model_validate(body)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "body"
-        raise RequestError(field, first["msg"], "See /openapi.json for what is expected") from error
-
-
 def _answer(model: BaseModel) -> Response:
     return Response(model.model_dump_json(), media_type="application/json")
 
 
-def _refusal(status: int, field: str | None, message: str) -> Response:
-    return JSONResponse({"field": field, "message": message}, status_code=status)
+def _refused(refusal: Refusal) -> Response:
+    return Response(refusal.body(), refusal.status, dict(_texts(refusal.headers())))
+
+
+def _texts(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
+    return ((name.decode(), value.decode()) for name, value in headers)
+
+
+async def not_found(request: Request, error: Exception) -> Response:
+    """Answer a path that is not there."""
+    return _refused(Refusal(404, None, "there is no such path; /openapi.json has those there are"))
+
+
+async def not_allowed(request: Request, error: Exception) -> Response:
+    """Answer a method that a path does not have."""
+    return _refused(Refusal(405, None, f"{request.method} is not for this path; see /openapi.json"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -13,6 +14,33 @@ from headrace.streams.log.async_reports import Countdown, ReportThread
 from headrace.streams.log.kafka_producer import KafkaProducer, KafkaRecord
 
 _log = logging.getLogger(__name__)
+LogEntry = tuple[str, KafkaRecord]  # with its topic
+_QUEUE_RECORDS = 50_000  # waiting for Kafka
+_QUEUE_BYTES = 64 * 1024**2
+_MESSAGE_BYTES = 1_000_000  # librdkafka's default of message.max.bytes
+_OVERHEAD = 512  # bytes of a message besides key and value, and more
+
+
+class _Queue:
+    """Counts what waits for Kafka, so that a batch is queued whole or not at all."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._records = self._bytes = 0
+
+    def enter(self, records: int, size: int) -> bool:
+        """Take room for a batch; False, and nothing is taken, when there is not enough."""
+        with self._lock:
+            full = self._records + records > _QUEUE_RECORDS or self._bytes + size > _QUEUE_BYTES
+            if full and self._records:
+                return False
+            self._records, self._bytes = self._records + records, self._bytes + size
+            return True
+
+    def leave(self, size: int) -> None:
+        """Give the room of a record back."""
+        with self._lock:
+            self._records, self._bytes = self._records - 1, self._bytes - size
 
 
 class _Delivery:
@@ -39,11 +67,17 @@ class PredictionLog(KafkaProducer):
         How to reach Kafka.
     timeout_s
         Longest wait for the acknowledgement of a batch, seconds.
+
+    Attributes
+    ----------
+    max_record_bytes
+        Greatest size of a record, as `KafkaRecord.size` has it.
     """
 
     def __init__(self, kafka: Kafka, timeout_s: float = 5.0) -> None:
         super().__init__(kafka, {"linger.ms": 0, "message.timeout.ms": round(timeout_s * 1000)})
-        self._timeout_s = timeout_s
+        self._timeout_s, self._queue = timeout_s, _Queue()
+        self.max_record_bytes = int(self._settings.get("message.max.bytes", _MESSAGE_BYTES)) - _OVERHEAD
         self._reports = ReportThread(self, "prediction-log")
 
     def start(self) -> None:
@@ -63,23 +97,30 @@ class PredictionLog(KafkaProducer):
             return False
         return True
 
-    async def append(self, topic: str, records: Sequence[KafkaRecord]) -> list[int | None]:
-        """Append records, and return their offsets; None for those that were not acknowledged in time."""
-        delivery = _Delivery(len(records))
-        for index, record in enumerate(records):
+    async def append(self, entries: Sequence[LogEntry]) -> list[int | None]:
+        """Append records, and return their offsets; None for those that were not acknowledged in time.
+
+        Where too much waits for Kafka already, none is sent.
+        """
+        if not self._queue.enter(len(entries), sum(record.size for _, record in entries)):
+            _log.error("%d records were not logged: too many wait for Kafka", len(entries))
+            return [None] * len(entries)
+        delivery = _Delivery(len(entries))
+        for index, (topic, record) in enumerate(entries):
             self._send(topic, record, delivery, index)
         try:
             await asyncio.wait_for(delivery.settled.wait(), self._timeout_s)
         except TimeoutError:
-            _log.error("topic '%s' acknowledges nothing for %g s", topic, self._timeout_s)
+            _log.error("Kafka acknowledges nothing for %g s", self._timeout_s)
         return list(delivery.offsets)
 
     def _send(self, topic: str, record: KafkaRecord, delivery: _Delivery, index: int) -> None:
-        def report(error: KafkaError | None, message: Message) -> None:
+        def report(error: KafkaError | None, message: Message | None) -> None:
+            self._queue.leave(record.size)
             delivery.report(index, error, message)
 
         try:
             if not self.offer(topic, record, report):
-                delivery.report(index, KafkaError(KafkaError._QUEUE_FULL), None)
+                report(KafkaError(KafkaError._QUEUE_FULL), None)
         except KafkaException as error:  # too large, or of a partition that is not there
-            delivery.report(index, error.args[0], None)
+            report(error.args[0], None)

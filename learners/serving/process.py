@@ -13,11 +13,13 @@ from starlette.applications import Starlette
 from headrace.featurestore.online.client import AsyncFeatureClient
 from headrace.learners.models.store import ModelStore
 from headrace.learners.project import Project
+from headrace.learners.serving.admission import Admission
 from headrace.learners.serving.config import ServeConfig
-from headrace.learners.serving.endpoints import Endpoints, Readiness
+from headrace.learners.serving.endpoints import Endpoints, Readiness, not_allowed, not_found
 from headrace.learners.serving.live_models import LiveModels
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.prediction_log import PredictionLog
+from headrace.learners.serving.protocol import bounded_protocol
 from headrace.learners.serving.router import RouterService
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
@@ -45,7 +47,7 @@ class ServeProcess:
     Attributes
     ----------
     app
-        The Starlette application, for a server or a test client. Connects when its lifespan begins, and
+        The ASGI application, for a server or a test client. Connects when its lifespan begins, and
         disconnects when that ends.
 
     Raises
@@ -71,14 +73,31 @@ class ServeProcess:
         self._routers = {
             router.name: self._router(plan, router.name, project, store) for router in plan.routers
         }
-        endpoints = Endpoints(self._routers, self._readiness, self._metrics)
-        self.app = Starlette(routes=endpoints.routes(), lifespan=self._lifespan)
+        routes = Endpoints(self._routers, self._readiness, self._log, self._metrics).routes()
+        application = Starlette(
+            routes=routes, lifespan=self._lifespan, exception_handlers={404: not_found, 405: not_allowed}
+        )
+        paths = [route.path for route in routes]
+        self.app = Admission(application, paths, self._config.limits, self._metrics)
 
     def run(self) -> None:
         """Block until SIGTERM or SIGINT; requests in hand are answered first."""
-        config = self._config
-        log_level = config.log_level.lower()
-        uvicorn.run(self.app, host=config.host, port=config.port, log_level=log_level, access_log=False)
+        self.server().run()
+
+    def server(self) -> uvicorn.Server:
+        """Return the server that `run` runs."""
+        config, count = self._config, self._metrics.requests
+        settings = uvicorn.Config(
+            self.app,
+            host=config.host,
+            port=config.port,
+            http=bounded_protocol(config.limits, lambda status: count.labels("none", str(status)).inc()),
+            ws="none",
+            log_config=None,
+            log_level=config.log_level.lower(),
+            access_log=False,
+        )
+        return uvicorn.Server(settings)
 
     def _router(self, plan: Plan, name: str, project: Project, store: ModelStore) -> RouterService:
         failed = self._metrics.load_errors

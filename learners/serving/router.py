@@ -7,8 +7,8 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from headrace.featurestore.logged_values import fits
 from headrace.featurestore.online.client import AsyncFeatureClient
 from headrace.learners.models.scoring import score
 from headrace.learners.routing.draw import draw
@@ -24,15 +24,18 @@ from headrace.learners.serving.api import (
 )
 from headrace.learners.serving.live_models import Live, LiveArm, LiveModels
 from headrace.learners.serving.metrics import ServiceMetrics
-from headrace.learners.serving.prediction_log import PredictionLog
+from headrace.learners.serving.prediction_log import LogEntry, PredictionLog
+from headrace.learners.serving.request_checks import RequestChecks
 from headrace.learners.serving.served_features import Served, ServedFeatures
 from headrace.schemas.errors import RequestError
+from headrace.schemas.natural_keys import natural_key
 from headrace.schemas.plan import Plan
-from headrace.schemas.records import Outcome, Prediction
+from headrace.schemas.records import Outcome, Prediction, Value
 from headrace.streams.log.kafka_producer import KafkaRecord
 from headrace.streams.log.partitioner import partition_for
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,26 @@ class Answer:
 
     prediction: Prediction
     score: float
+
+
+class RecordTooLarge(RequestError):
+    """What is to be logged of a request is larger than a record may be."""
+
+
+@dataclass(frozen=True)
+class Prepared(Generic[T]):
+    """Predictions or outcomes that are checked and made, and not logged yet.
+
+    Attributes
+    ----------
+    items
+        In the order of the requests.
+    entries
+        The record of each.
+    """
+
+    items: list[T]
+    entries: list[LogEntry]
 
 
 class RouterService:
@@ -80,6 +103,7 @@ class RouterService:
         self.models = models
         self._plan_hash = plan.hash
         self._features = ServedFeatures(plan, self.spec, features, metrics)
+        self._checks = RequestChecks(plan, self.spec)
         self._log, self._metrics = log, metrics
         self._reads_features = {arm: plan.learner(arm).service is not None for arm in self.spec.arms}
         topics = plan.topics.router(router_name)
@@ -96,11 +120,44 @@ class RouterService:
         Raises
         ------
         RequestError
-            When a join key or request field is missing or has another type.
+            When a value is missing or wrong; nothing is logged then.
+        """
+        prepared = await self.prepare_predictions(requests)
+        with self._metrics.seconds.labels("log").time():
+            offsets = await self._log.append(prepared.entries)
+        return self.predicted(prepared, offsets)
+
+    async def record(self, outcomes: Sequence[OutcomeRequest]) -> list[OutcomeResponse]:
+        """Append outcomes to the outcomes topic, and answer in their order.
+
+        Raises
+        ------
+        RequestError
+            When one can be no label of this router; nothing is logged then.
+        """
+        prepared = self.prepare_outcomes(outcomes)
+        return self.recorded(prepared, await self._log.append(prepared.entries))
+
+    async def prepare_predictions(
+        self, requests: Sequence[PredictRequest], rows: Sequence[int] | None = None
+    ) -> Prepared[Answer]:
+        """Check requests, read their features, and score them.
+
+        Parameters
+        ----------
+        requests
+            Of this router.
+        rows
+            Their numbers in the body, for messages; 0, 1, … when None.
+
+        Raises
+        ------
+        RequestError
+            When a value is missing or wrong, or what is to be logged of a request is too large.
         """
         now_ms = time.time_ns() // 1_000_000
-        for index, request in enumerate(requests):
-            self._check(index, request)
+        rows = range(len(requests)) if rows is None else rows
+        requests = self._checks.predictions(requests, rows, now_ms)
         with self._metrics.seconds.labels("features").time():
             served = await self._features.read(requests, now_ms)
         with self._metrics.seconds.labels("scores").time():
@@ -109,15 +166,19 @@ class RouterService:
                 self._answer(live, request, features, now_ms)
                 for request, features in zip(requests, served, strict=True)
             ]
-        with self._metrics.seconds.labels("log").time():
-            positions = await self._append(
-                self._predictions, [(a.prediction.key, a.prediction, a.prediction.ts_ms) for a in answers]
-            )
-        return [_response(*pair) for pair in zip(answers, positions, strict=True)]
+            entries = [
+                self._entry(f"requests[{row}]", self._predictions, a.prediction.key, a.prediction)
+                for row, a in zip(rows, answers, strict=True)
+            ]
+        return Prepared(answers, entries)
 
-    async def record(self, outcomes: Sequence[OutcomeRequest]) -> list[OutcomeResponse]:
-        """Append outcomes to the outcomes topic, and answer in their order."""
+    def prepare_outcomes(
+        self, outcomes: Sequence[OutcomeRequest], rows: Sequence[int] | None = None
+    ) -> Prepared[Outcome]:
+        """Check outcomes; parameters and errors are those of `prepare_predictions`."""
         now_ms = time.time_ns() // 1_000_000
+        rows = range(len(outcomes)) if rows is None else rows
+        self._checks.outcomes(outcomes, rows, now_ms)
         records = [
             Outcome(
                 outcome_id=outcome.outcome_id or uuid.uuid4().hex,
@@ -127,10 +188,22 @@ class RouterService:
             )
             for outcome in outcomes
         ]
-        positions = await self._append(self._outcomes, [(r.key, r, r.ts_ms) for r in records])
+        entries = [
+            self._entry(f"outcomes[{row}]", self._outcomes, record.key, record)
+            for row, record in zip(rows, records, strict=True)
+        ]
+        return Prepared(records, entries)
+
+    def predicted(self, prepared: Prepared[Answer], offsets: Sequence[int | None]) -> list[PredictResponse]:
+        """Return the answers to predictions that were appended at these offsets, or not (None)."""
+        positions = self._positions(prepared, offsets)
+        return [self._response(*pair) for pair in zip(prepared.items, positions, strict=True)]
+
+    def recorded(self, prepared: Prepared[Outcome], offsets: Sequence[int | None]) -> list[OutcomeResponse]:
+        """Return the answers to outcomes that were appended at these offsets, or not (None)."""
         return [
             OutcomeResponse(outcome_id=record.outcome_id, logged=position is not None, log=position)
-            for record, position in zip(records, positions, strict=True)
+            for record, position in zip(prepared.items, self._positions(prepared, offsets), strict=True)
         ]
 
     def info(self) -> RouterInfo:
@@ -164,33 +237,13 @@ class RouterService:
         ]
         return RouterArms(router=self.spec.name, epoch=live.epoch.epoch, arms=states)
 
-    def _check(self, index: int, request: PredictRequest) -> None:
-        """Refuse a request without a join key or field of the router, or with one of another type."""
-        for place, names, sent in (
-            ("entities", self.spec.entities, request.entities),
-            ("request", self.spec.request, request.request),
-        ):
-            for name in names:
-                if name not in sent:
-                    remedy = f"Router '{self.spec.name}' needs it; send null where it is not known"
-                    raise RequestError(f"requests[{index}].{place}.{name}", "it is missing", remedy)
-        for name, dtype in self._features.request_types.items():
-            if not fits(dtype, value := request.value(name)):
-                where = f"requests[{index}].{'entities' if name in request.entities else 'request'}.{name}"
-                remedy = "Send such a value, times in epoch milliseconds, or null"
-                raise RequestError(where, f"{value!r} is no {dtype}", remedy)
-        if request.value(self.spec.unit) is None:
-            problem = "it is null, but traffic is split by it"
-            raise RequestError(f"requests[{index}].{self.spec.unit}", problem, "Send its value")
-
     def _answer(self, live: Live, request: PredictRequest, served: Served, now_ms: int) -> Answer:
         spec, epoch = self.spec, live.epoch
-        unit = str(request.value(spec.unit))
+        unit = _text(request.value(spec.unit))
         chosen = draw(spec.arms, epoch.propensities, spec.salt, epoch.epoch, unit)
         scores = {arm.name: self._score(arm, request, served) for arm in live.arms}
         answer, fallback = self._fall_back(scores, chosen)
         prediction_id = request.prediction_id or uuid.uuid4().hex
-        self._metrics.predictions.labels(spec.name, chosen).inc()
         prediction = Prediction.model_construct(  # of values that were checked where they came from
             prediction_id=prediction_id,
             router=spec.name,
@@ -230,42 +283,53 @@ class RouterService:
             return chosen_score, None
         champion = scores[self.spec.champion]
         fallback = "default" if champion is None else "champion"
-        self._metrics.fallbacks.labels(self.spec.name, fallback).inc()
         return self.spec.default if champion is None else champion, fallback
 
     def _natural_key(self, request: PredictRequest) -> str | None:
         if self.spec.outcome is None:
             return None
         value = request.value(self.spec.outcome.key_field)
-        return None if value is None else str(value)
+        return None if value is None else natural_key(value)
 
-    async def _append(
-        self, topic: str, records: Sequence[tuple[str, Prediction | Outcome, int]]
-    ) -> list[LogPosition | None]:
-        entries = []
-        for key, record, ts_ms in records:
-            raw = key.encode()
-            partition = partition_for(raw, self.spec.partitions)
-            entries.append(KafkaRecord(record.to_bytes(), raw, ts_ms, partition=partition))
-        offsets = await self._log.append(topic, entries)
-        self._metrics.unlogged.labels(topic).inc(offsets.count(None))
+    def _entry(self, where: str, topic: str, key: str, record: Prediction | Outcome) -> LogEntry:
+        raw = key.encode()
+        partition = partition_for(raw, self.spec.partitions)
+        entry = KafkaRecord(record.to_bytes(), raw, record.ts_ms, partition=partition)
+        if entry.size > self._log.max_record_bytes:
+            most = self._log.max_record_bytes
+            raise RecordTooLarge(
+                where, f"its record has {entry.size} bytes, the log takes {most}", "Send less"
+            )
+        return topic, entry
+
+    def _positions(self, prepared: Prepared[Any], offsets: Sequence[int | None]) -> list[LogPosition | None]:
+        for (topic, _), offset in zip(prepared.entries, offsets, strict=True):
+            if offset is None:
+                self._metrics.unlogged.labels(topic).inc()
         return [
             None if offset is None else LogPosition(topic=topic, partition=entry.partition, offset=offset)
-            for entry, offset in zip(entries, offsets, strict=True)
+            for (topic, entry), offset in zip(prepared.entries, offsets, strict=True)
         ]
 
+    def _response(self, answer: Answer, position: LogPosition | None) -> PredictResponse:
+        prediction = answer.prediction
+        self._metrics.predictions.labels(self.spec.name, prediction.chosen).inc()
+        if prediction.fallback is not None:
+            self._metrics.fallbacks.labels(self.spec.name, prediction.fallback).inc()
+        return PredictResponse(
+            prediction_id=prediction.prediction_id,
+            key=prediction.key,
+            score=answer.score,
+            arm=prediction.chosen,
+            version=prediction.versions[prediction.chosen],
+            propensity=prediction.propensity,
+            epoch=prediction.epoch,
+            fallback=prediction.fallback,
+            logged=position is not None,
+            log=position,
+        )
 
-def _response(answer: Answer, position: LogPosition | None) -> PredictResponse:
-    prediction = answer.prediction
-    return PredictResponse(
-        prediction_id=prediction.prediction_id,
-        key=prediction.key,
-        score=answer.score,
-        arm=prediction.chosen,
-        version=prediction.versions[prediction.chosen],
-        propensity=prediction.propensity,
-        epoch=prediction.epoch,
-        fallback=prediction.fallback,
-        logged=position is not None,
-        log=position,
-    )
+
+def _text(value: Value) -> str:
+    """Return the text of a unit; one that is equal to another has the same."""
+    return "" if value is None else natural_key(value)

@@ -11,7 +11,7 @@ from headrace.featurestore.logged_values import from_logged, to_logged
 from headrace.featurestore.online.client import AsyncFeatureClient
 from headrace.learners.serving.api import PredictRequest
 from headrace.learners.serving.metrics import ServiceMetrics
-from headrace.schemas.errors import DefinitionError, HeadraceError, RequestError, ServiceUnavailable
+from headrace.schemas.errors import HeadraceError, ServiceUnavailable
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Provenance, Value
 from headrace.schemas.router_specs import RouterSpec
@@ -36,7 +36,7 @@ class Served:
 
 
 class ServedFeatures:
-    """Reads the features of the requests of one router.
+    """Reads the features of the requests of one router, which have passed its `RequestChecks`.
 
     Parameters
     ----------
@@ -74,11 +74,6 @@ class ServedFeatures:
         -------
         list of Served
             In the order of the requests.
-
-        Raises
-        ------
-        RequestError
-            When a join key has another type.
         """
         if not self.names:
             return [Served({}, {})] * len(requests)
@@ -93,22 +88,23 @@ class ServedFeatures:
         return served
 
     async def _read_at(self, as_of_ms: int, requests: Sequence[PredictRequest]) -> list[Served]:
+        """Read features; the requests were checked, so that all errors are of functions and stored rows."""
         try:
             rows = [self._entity_row(request) for request in requests]
             response = await self._client.get_online_features(self.names, rows, now_ms=as_of_ms)
+            return [_served(response.columns, response.provenance, row) for row in range(len(requests))]
         except ServiceUnavailable:
             raise
-        except DefinitionError as error:
+        except Exception as error:
             if len(requests) == 1:
                 return self._without_features(requests, error)
             # A function that fails on one row must not take the features of the others away.
             return [row for request in requests for row in await self._read_at(as_of_ms, [request])]
-        except HeadraceError as error:
-            raise RequestError("entities", str(error), "Send join keys of the declared types") from error
-        return [_served(response.columns, response.provenance, row) for row in range(len(requests))]
 
-    def _without_features(self, requests: Sequence[PredictRequest], error: HeadraceError) -> list[Served]:
-        _log.error("router '%s' answers without features: %s", self._router, error)
+    def _without_features(self, requests: Sequence[PredictRequest], error: Exception) -> list[Served]:
+        known = isinstance(error, HeadraceError)
+        told = f"{'' if known else type(error).__name__ + ': '}{error}"
+        _log.error("router '%s' answers without features: %s", self._router, told)
         self._metrics.feature_errors.inc()
         return [Served(None, {})] * len(requests)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +17,11 @@ def test_what_is_printed_is_printable_and_tells_the_text(text: str) -> None:
     shown = printable(text)
     assert shown.isprintable()
     assert (shown == text) == text.isprintable()
+
+
+@given(ANY)
+def test_json_stays_json(text: str) -> None:
+    assert json.loads(printable(json.dumps(text))) == text
 
 
 @given(ANY)

@@ -43,6 +43,7 @@ class Scene:
         self.pointers = ModelPointers(self.redis, project)
         self.store = ModelStore(folder / "models", KEY)
         self.predictions = RouterTopics(project, "delays").predictions
+        self.outcomes = RouterTopics(project, "delays").outcomes
         self.examples = RouterTopics(project, "delays").examples
         asyncio.run(self._write_rows())
 

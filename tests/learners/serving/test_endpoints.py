@@ -12,7 +12,10 @@ from starlette.testclient import TestClient
 
 from headrace.learners.serving.endpoints import Endpoints, Readiness
 from headrace.learners.serving.metrics import ServiceMetrics
+from headrace.learners.serving.prediction_log import PredictionLog
 from tests.support.service_scene import Scene, question
+
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.mark.parametrize(
@@ -29,9 +32,35 @@ from tests.support.service_scene import Scene, question
          "requests[0].request.distance", "send null where it is not known"),
         ("/v1/predict", {"entities": {"origin": "E"}, "request": {"distance": 1, "flight": None}}, 422,
          "requests[0].flight", "traffic is split by it"),
-        ("/v1/predict", question(origin=5), 422, "entities", "origin"),
+        ("/v1/predict", question(origin=5), 422, "requests[0].entities.origin", "5 is no String"),
         ("/v1/predict:batch", {"requests": []}, 422, "requests", "at least 1"),
         ("/v1/predict:batch", {"requests": [{"entities": 3}]}, 422, "requests.0.entities", "dict"),
+        ("/v1/predict", "[" * 100_000, 400, None, "recursion limit"),
+        ("/v1/predict", "7" * 5_000, 400, None, "number out of range"),
+        ("/v1/predict", '{"entities": {"origin": "\\ud800"}, "request": {}}', 400, None, "not JSON"),
+        ("/v1/predict", '{"entities": {"origin": "E"}, "request": {"distance": NaN}}', 400, None, "not JSON"),
+        ("/v1/predict", '{"entities": {"origin": "E"}, "request": {"flight": 1, "distance": 1e999}}', 422,
+         "requests[0].request.distance", "inf is beyond 3.4e38"),
+        ("/v1/predict", {"entities": {"origin": "E"}, "request": {"flight": "f", "distance": 1e155}}, 422,
+         "requests[0].request.distance", "Send a number within"),
+        ("/v1/predict", {"entities": {"origin": "E"}, "request": {"flight": "f", "distance": 10**19}}, 422,
+         "requests[0].request.distance", "more than 64 bits"),
+        ("/v1/predict", {"entities": {"origin": "E"}, "request": {"flight": "f", "distance": [1]}}, 422,
+         "request.distance", "neither a number, nor text"),
+        ("/v1/predict", question(flight="f\0"), 422, "requests[0].request.flight", "ends in NUL"),
+        ("/v1/predict", question(flight="f" * 501), 422, "requests[0].flight", "shorter key"),
+        ("/v1/predict", question(origin=None), 422, "requests[0].entities.origin", "features are read by it"),
+        ("/v1/predict", question(ts_ms=-1), 422, "ts_ms", "greater than or equal to 0"),
+        ("/v1/predict", question(ts_ms=10**19), 422, "requests[0].ts_ms", "behind the year 2262"),
+        ("/v1/predict", question(ts_ms=4_102_444_800_000), 422, "requests[0].ts_ms", "at most 60000 ahead"),
+        ("/v1/predict", question(key=1e300, prediction_id=""), 422, "prediction_id", "at least 1"),
+        ("/v1/predict", question(note="x" * 1_500_000), 422, "note", "Extra inputs"),
+        ("/v1/predict", question(flight="f", origin="E" * 1_500_000), 413, "requests[0]", "Send less"),
+        ("/v1/outcomes", {"key": "k", "label": 1e200}, 422, "outcomes[0].label", "beyond 3.4e38"),
+        ("/v1/outcomes", {"key": "k", "label": 1, "ts_ms": 4_102_444_800_000}, 422,
+         "outcomes[0].ts_ms", "ahead"),
+        ("/v1/outcomes", {"prediction_id": "p", "label": 1}, 422, "outcomes[0].prediction_id", "as `key`"),
+        ("/v1/outcomes", {"key": 10**30, "label": 1}, 422, "key", "more than 64 bits"),
         ("/v1/outcomes", {"key": "k"}, 422, "label", "Field required"),
         ("/v1/outcomes", {"label": 1}, 422, "body", "give either `key` or `prediction_id`"),
     ],
@@ -39,7 +68,7 @@ from tests.support.service_scene import Scene, question
 def test_malformed_requests_are_refused_with_the_field_and_the_way_out(
     shared: TestClient, path: str, body: Any, status: int, field: str | None, told: str
 ) -> None:
-    content = {"content": body} if isinstance(body, str) else {"json": body}
+    content: dict[str, Any] = {"content": body, "headers": JSON} if isinstance(body, str) else {"json": body}
     response = shared.post(path, **content)
     assert response.status_code == status
     assert response.json()["field"] == field
@@ -87,6 +116,10 @@ async def ready(readiness: Readiness) -> tuple[int, Any]:
     async def ask() -> Readiness:
         return readiness
 
-    (readyz,) = (r for r in Endpoints({}, ask, ServiceMetrics()).routes() if r.path == "/readyz")
+    (readyz,) = (
+        r
+        for r in Endpoints({}, ask, PredictionLog("127.0.0.1:1"), ServiceMetrics()).routes()
+        if r.path == "/readyz"
+    )
     response = await readyz.endpoint(Request({"type": "http", "method": "GET", "path": "/readyz"}))
     return response.status_code, json.loads(response.body)

@@ -7,6 +7,7 @@ import json
 from headrace.learners.serving.endpoints import Endpoints, Readiness
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.openapi import openapi
+from headrace.learners.serving.prediction_log import PredictionLog
 
 
 async def never_ready() -> Readiness:
@@ -14,7 +15,7 @@ async def never_ready() -> Readiness:
 
 
 def test_every_operation_that_is_served_is_described_and_no_other() -> None:
-    routes = Endpoints({}, never_ready, ServiceMetrics()).routes()
+    routes = Endpoints({}, never_ready, PredictionLog("127.0.0.1:1"), ServiceMetrics()).routes()
     served = {(route.path, method) for route in routes for method in route.methods or () if method != "HEAD"}
     document = openapi("router", "1")
     described = {(path, method.upper()) for path, methods in document["paths"].items() for method in methods}

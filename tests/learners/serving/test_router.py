@@ -28,6 +28,8 @@ from tests.support.flight_learners import LEARNERS
 from tests.support.service_scene import Scene, question
 from tests.support.waiting import PATIENCE_S
 
+WITHOUT_OUTCOMES = LEARNERS.replace('outcome=Outcome("arrivals", key="flight", label="late"),', "")
+
 
 @pytest.fixture
 def broker(project: str) -> Iterator[MockKafka]:
@@ -117,9 +119,7 @@ async def test_the_natural_key_is_the_field_that_outcomes_bring_unless_a_request
     assert answers[0].prediction_id != answers[1].prediction_id
 
 
-@pytest.mark.parametrize(
-    "scene", [LEARNERS.replace('outcome=Outcome("arrivals", key="flight", label="late"),', "")], indirect=True
-)
+@pytest.mark.parametrize("scene", [WITHOUT_OUTCOMES], indirect=True)
 async def test_without_outcomes_on_a_topic_the_prediction_id_is_the_key(scene: Scene) -> None:
     async with routing(scene) as router:
         answers = await router.predict(requests(question(), question(prediction_id="p1")))
@@ -166,7 +166,7 @@ async def test_for_an_arm_that_raises_answers_the_champion_else_the_default(
             "requests[1].flight",
             "traffic is split by it",
         ),
-        (question(origin=7), "entities", "origin"),  # type: ignore[arg-type]
+        (question(origin=7), "requests[1].entities.origin", "7 is no String"),  # type: ignore[arg-type]
     ],
 )
 async def test_one_request_that_is_wrong_refuses_the_batch_and_nothing_of_it_is_logged(
@@ -182,15 +182,47 @@ async def test_one_request_that_is_wrong_refuses_the_batch_and_nothing_of_it_is_
 async def test_outcomes_are_logged_under_the_key_of_their_prediction(scene: Scene) -> None:
     labels = [
         OutcomeRequest(key="UA1", label=1.0, ts_ms=9_000, outcome_id="o1"),
-        OutcomeRequest(prediction_id="p2", label=0.0),
-        OutcomeRequest(prediction_id="p2", label=0.0),
+        OutcomeRequest(key="UA1", label=0.0),
+        OutcomeRequest(key="UA1", label=0.0),
     ]
     async with routing(scene) as router:
         answers = await router.record(labels)
     first, second, third = (Outcome.model_validate_json(at(scene, answer.log)) for answer in answers)
     assert first == Outcome(outcome_id="o1", key="UA1", label=1.0, ts_ms=9_000)
-    assert (second.key, third.key) == ("p2", "p2")
+    assert (second.key, third.key) == ("UA1", "UA1")
     assert len({answer.outcome_id for answer in answers}) == 3
+
+
+async def test_an_outcome_by_id_where_predictions_lie_under_a_natural_key_refuses_the_batch(
+    scene: Scene,
+) -> None:
+    labels = [OutcomeRequest(key="UA1", label=1.0), OutcomeRequest(prediction_id="p2", label=0.0)]
+    async with routing(scene) as router:
+        with pytest.raises(RequestError, match=r"finds predictions by 'flight'. Send that value as `key`"):
+            await router.record(labels)
+    assert not [m for n in (0, 1) for m in read_log(scene.bootstrap, scene.outcomes, n)]
+
+
+@pytest.mark.parametrize("scene", [WITHOUT_OUTCOMES], indirect=True)
+async def test_an_outcome_by_id_lies_where_its_prediction_does(scene: Scene) -> None:
+    async with routing(scene) as router:
+        (answer,) = await router.predict(requests(question()))
+        (told,) = await router.record([OutcomeRequest(prediction_id=answer.prediction_id, label=0.0)])
+    assert answer.log is not None
+    assert told.log is not None
+    assert answer.log.partition == told.log.partition
+    assert Outcome.model_validate_json(at(scene, told.log)).key == answer.key
+
+
+async def test_numbers_that_are_equal_are_one_key_and_one_unit(scene: Scene) -> None:
+    scene.set_epoch(8, base=0.5, tree=0.5)
+    flights = [number for number in range(20) for number in (number, float(number))]
+    async with routing(scene) as router:
+        answers = await router.predict(requests(*(question(flight) for flight in flights)))  # type: ignore[arg-type]
+        told = await router.record([OutcomeRequest(key=7, label=1.0), OutcomeRequest(key=7.0, label=1.0)])  # type: ignore[arg-type]
+    assert [answer.key for answer in answers] == [str(n) for n in range(20) for _ in range(2)]
+    assert [answer.arm for answer in answers[::2]] == [answer.arm for answer in answers[1::2]]
+    assert {Outcome.model_validate_json(at(scene, one.log)).key for one in told} == {"7"}
 
 
 async def test_a_router_describes_itself_and_its_arms_as_they_serve(scene: Scene) -> None:

@@ -1,0 +1,31 @@
+"""The log of a process: one line a message, whatever text of others a message holds."""
+
+from __future__ import annotations
+
+import logging
+from types import TracebackType
+
+from headrace.schemas.printable import printable, printable_lines
+
+_LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_Raised = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+class OneLineFormatter(logging.Formatter):
+    """Escapes control characters and indents tracebacks: no text can be taken for a line of the log."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: _Raised) -> str:
+        return "  " + printable_lines(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:
+        return "  " + printable_lines(super().formatStack(stack_info))
+
+
+def begin_log(level: str) -> None:
+    """Log messages from a level on to stderr."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLineFormatter(_LINE))
+    logging.basicConfig(level=level, handlers=[handler])

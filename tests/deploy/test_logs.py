@@ -1,0 +1,30 @@
+"""No text of others can be taken for a line of a log."""
+
+from __future__ import annotations
+
+import logging
+
+from headrace.deploy.logs import OneLineFormatter
+
+FORGED = "\x1b[2J\n2026-11-30 12:00:00,000 INFO headrace: all is well"
+
+
+def record(message: str, *arguments: object, raised: BaseException | None = None) -> logging.LogRecord:
+    info = None if raised is None else (type(raised), raised, raised.__traceback__)
+    return logging.LogRecord("headrace", logging.ERROR, "file.py", 1, message, arguments, info)
+
+
+def test_a_message_is_one_line() -> None:
+    line = OneLineFormatter("%(levelname)s %(name)s: %(message)s").format(record("key %s", FORGED))
+    assert line == ("ERROR headrace: key \\u001b[2J\\n2026-11-30 12:00:00,000 INFO headrace: all is well")
+
+
+def test_the_lines_of_an_error_are_indented() -> None:
+    try:
+        raise ValueError(FORGED)
+    except ValueError as error:
+        text = OneLineFormatter("%(levelname)s %(message)s").format(record("failed", raised=error))
+    first, *more = text.split("\n")
+    assert first == "ERROR failed"
+    assert all(line.startswith("  ") and line.isprintable() for line in more)
+    assert any("INFO headrace: all is well" in line for line in more)
