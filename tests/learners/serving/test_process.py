@@ -169,9 +169,7 @@ def test_outcomes_go_to_the_partition_of_their_key(scene: Scene) -> None:
     told = {"key": "UA1", "label": 1, "ts_ms": 9000, "outcome_id": "o1"}
     with scene.serving() as client:
         single = client.post("/v1/outcomes", json=told).json()
-        both = client.post(
-            "/v1/outcomes", json={"outcomes": [told, {"prediction_id": "p", "label": 0}]}
-        ).json()
+        both = client.post("/v1/outcomes", json={"outcomes": [told, {"key": "p", "label": 0}]}).json()
     key, value = scene.logged(single["log"])
     assert key == b"UA1"
     assert Outcome.model_validate_json(value) == Outcome(outcome_id="o1", key="UA1", label=1.0, ts_ms=9000)
