@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from headrace.deploy.secret_files import exposed_secrets
 from headrace.deploy.logs import begin_log
+from headrace.deploy.secret_files import exposed_secrets
 from headrace.deploy.settings import Settings
 from headrace.deploy.udfs import transforms_of
 from headrace.featurestore.plans.store import PlanStore
