@@ -75,7 +75,7 @@ bench: setup ## run the benchmarks of Headrace alone (docs/benchmarks.md: and of
 	@$(BIN)/python -m benchmarks.featurestore
 
 soak: setup ## an hour at constant load with restarts: nothing may grow (SOAK_MINUTES=8: shorter)
-	@$(BIN)/python -m benchmarks.streams.soak
+	@$(BIN)/python -m benchmarks.soak
 
 COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --quiet --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"

@@ -8,6 +8,8 @@ from headrace.streams.connections.kafka import Kafka
 from headrace.streams.log.delivered_offsets import DeliveredOffsets
 from headrace.streams.log.transactions import TransactionalProducer
 
+_TURNS = 2  # a join commits as soon as there is something to commit
+
 
 class OffsetProducer(TransactionalProducer):
     """A `TransactionalProducer` that keeps the offsets of delivered records.
@@ -18,7 +20,7 @@ class OffsetProducer(TransactionalProducer):
     _reports_all = True
 
     def __init__(self, kafka: Kafka, name: str, timeout_ms: int) -> None:
-        super().__init__(kafka, name, timeout_ms)
+        super().__init__(kafka, name, timeout_ms, turns=_TURNS)
         self._topics: dict[str, DeliveredOffsets] = {}
 
     def end(self, topic: str, partition: int, known: int) -> int:

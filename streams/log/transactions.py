@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -48,6 +49,9 @@ class TransactionalProducer(LogProducer):
     Records are in the log before the group is asked whether the member still counts. So whoever is given a
     partition after that finds them, committed or aborted, below the end of the log as it is then.
 
+    A commit returns when the broker has noted the decision. While the markers are being written, the same
+    transactional id can begin nothing, and librdkafka asks again 20 ms later. Another id can begin at once.
+
     Parameters
     ----------
     kafka
@@ -57,12 +61,15 @@ class TransactionalProducer(LogProducer):
     timeout_ms
         After so long the broker aborts a transaction that is still open. Until then, whoever restores
         waits for it: the session time-out of the group.
+    turns
+        How many producers take turns; more than one where a transaction may follow another at once.
     """
 
-    def __init__(self, kafka: Kafka, name: str, timeout_ms: int) -> None:
+    def __init__(self, kafka: Kafka, name: str, timeout_ms: int, turns: int = 1) -> None:
         self._name = name
         super().__init__(kafka, {"transactional.id": self._identity(), "transaction.timeout.ms": timeout_ms})
-        self._open = False
+        self._others = deque(self._another() for _ in range(turns - 1))
+        self._initialized: set[Producer] = set()
         self._undelivered: KafkaError | None = None
 
     def _delivered(self, error: Any, message: Any) -> None:
@@ -92,6 +99,8 @@ class TransactionalProducer(LogProducer):
             When Kafka refuses for good, for example for want of rights.
         """
         batches, places = list(records), [TopicPartition(*place, at) for place, at in offsets.items()]
+        self._others.append(self._producer)
+        self._producer = self._others.popleft()
         while True:
             try:
                 self._try(batches, places, member)
@@ -100,9 +109,9 @@ class TransactionalProducer(LogProducer):
                 self._give_up(error.args[0])
 
     def _try(self, batches: Sequence[Records], places: Sequence[TopicPartition], member: Any) -> None:
-        if not self._open:
+        if self._producer not in self._initialized:
             self._retrying(lambda: self._producer.init_transactions(REQUEST_S))
-            self._open = True
+            self._initialized.add(self._producer)
         self._failure = self._undelivered = None
         self._producer.begin_transaction()
         for topic, partition, entries, headers, timestamp_ms in batches:
@@ -157,8 +166,11 @@ class TransactionalProducer(LogProducer):
 
     def _renew(self) -> None:
         """Go on with another producer: the broker aborts what this one has open."""
-        self._settings["transactional.id"] = self._identity()
-        self._producer, self._open = Producer(self._settings), False
+        self._initialized.discard(self._producer)
+        self._producer = self._another()
+
+    def _another(self) -> Producer:
+        return Producer({**self._settings, "transactional.id": self._identity()})
 
 
 _REFUSED = (

@@ -28,7 +28,7 @@ from tests.support.join_scene import (
     Loop,
     a_log,
     a_plan,
-    oracles,
+    assert_joined_like_the_oracle,
 )
 from tests.support.pausing_join import INTAKE_SEAMS, SEAMS
 from tests.support.waiting import eventually, until_some_moment
@@ -56,20 +56,6 @@ def start(run: Loop) -> Iterator[Started]:
     yield start_join
     for join in started:
         join.kill()
-
-
-def assert_equals_the_oracle(run: Loop, log: list[P | O | M]) -> None:
-    expected = oracles(log, "first", "negative")
-    for partition, oracle in enumerate(expected):
-        closings = [
-            (c.prediction.prediction_id, c.status, c.label, c.label_ts_ms) for c in run.closings(partition)
-        ]
-        assert closings == oracle.closings
-    examples = sorted((e.example_id, e.label, e.label_ts_ms) for e in run.examples())
-    assert examples == sorted(row for oracle in expected for row in oracle.examples)
-    counts = run.counts()
-    totals = {name: sum(oracle.counts()[name] for oracle in expected) for name in expected[0].counts()}
-    assert {name: counts[name] for name in totals} == totals
 
 
 def assert_marks_tell_of_every_partition(run: Loop, log: list[P | O | M]) -> None:
@@ -111,7 +97,7 @@ def test_paused_at_a_seam(run: Loop, start: Started, seam: str, after: int) -> N
         run.send_event(event)
     run.join = other
     run.wait()
-    assert_equals_the_oracle(run, log)
+    assert_joined_like_the_oracle(run, log)
     assert_marks_tell_of_every_partition(run, log)
 
 
@@ -136,7 +122,7 @@ def test_paused_and_killed_at_random_moments(run: Loop, start: Started, rounds: 
             joins[joins.index(victim)] = start()
     run.join = joins[0]
     run.wait()
-    assert_equals_the_oracle(run, log)
+    assert_joined_like_the_oracle(run, log)
     assert_marks_tell_of_every_partition(run, log)
 
 

@@ -6,14 +6,12 @@ Some seams and few rounds run with all tests, the others in `make test-faults`.
 from __future__ import annotations
 
 import random
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.nursery import Forked
 from tests.support.pausing_worker import SEAMS
 from tests.support.row_watch import RowWatch
 from tests.support.waiting import eventually, until_some_moment
@@ -25,10 +23,6 @@ def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) ->
     made = Scene(kafka_bootstrap, redis_url, project, tmp_path)
     yield made
     made.stop()
-
-
-def is_stopped(worker: Forked) -> bool:
-    return Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def assert_right(scene: Scene, watch: RowWatch) -> None:
@@ -59,10 +53,10 @@ def test_paused_at_a_seam(scene: Scene, seam: str, after: int) -> None:
     with RowWatch(scene.redis_url, scene.plan) as watch:
         with Load(scene, rng):
             paused = scene.start_worker(program="pausing_worker", seam=seam, after=after)
-            eventually(lambda: is_stopped(paused), "the worker to stop itself")
+            eventually(lambda: paused.is_paused, "the worker to stop itself")
             scene.start_worker()
             scene.wait_for_motion(2000)
-            paused.send_signal(signal.SIGCONT)
+            paused.wake()
             eventually(lambda: knows_that_it_lost(scene), "the paused worker to learn of it")
             scene.wait_for_motion(1000)
         assert_right(scene, watch)
@@ -86,11 +80,11 @@ def test_paused_and_killed_at_random_moments(scene: Scene, rounds: int) -> None:
                 while len(scene.running()) < 3:
                     scene.start_worker()
                 victim = rng.choice(scene.running())
-                victim.send_signal(signal.SIGSTOP)
+                victim.pause()
                 until_some_moment(rng, 5)
                 if rng.random() < 0.3:
                     scene.kill(rng.choice(scene.running()))
-                victim.send_signal(signal.SIGCONT)
+                victim.wake()
                 until_some_moment(rng, 2)
             scene.start_worker()
         assert_right(scene, watch)

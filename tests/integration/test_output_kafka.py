@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from benchmarks.streams.topic_log import create, delete_topics
 from headrace.schemas.errors import ServiceUnavailable
@@ -14,7 +14,7 @@ from headrace.streams.log.offset_producer import OffsetProducer
 from headrace.streams.log.producer import LogProducer
 from headrace.streams.log.reader import end_offset, open_consumer, read_log
 from headrace.streams.log.transactions import Records
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 RECORDS = [(b"%d" % n, b"value %d" % n if n % 3 else None) for n in range(2000)]
 
@@ -67,6 +67,21 @@ def test_the_producer_of_the_join_still_knows_where_a_partition_ends(
     eventually(
         lambda: end_offset(kafka_bootstrap, topic, 0), "the marker", lambda end: end == behind_the_marker
     )
+
+
+def test_transactions_one_behind_the_other_stay_in_order(kafka_bootstrap: str, topic: str) -> None:
+    """Producers take turns: the second does not wait for the markers of the first."""
+    producer, group = OffsetProducer(kafka_bootstrap, "join", 10_000), f"{topic}-group"
+    consumer = Consumer({"bootstrap.servers": kafka_bootstrap, "group.id": group})
+    for n in range(30):
+        producer.commit(
+            [Records(topic, 0, [RECORDS[n]])], {(topic, 1): n + 1}, consumer.consumer_group_metadata()
+        )
+    log = read_log(kafka_bootstrap, topic, 0, until=end_offset(kafka_bootstrap, topic, 0, committed=False))
+    assert [(message.key(), message.value()) for message in log] == RECORDS[:30]
+    (committed,) = consumer.committed([TopicPartition(topic, 1)], PATIENCE_S)
+    assert committed.offset == 30
+    consumer.close()
 
 
 def test_it_asks_where_a_partition_ends_when_kafka_did_not_tell(kafka_bootstrap: str, topic: str) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
 from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
@@ -25,6 +23,7 @@ from headrace.streams.progress import ProgressStore, counts_key
 from tests.support import nursery
 from tests.support.join_builders import a_prediction, a_router, an_outcome
 from tests.support.join_oracle import M, O, Oracle, P
+from tests.support.nursery import Forked
 from tests.support.ordered_producer import ordered_producer
 from tests.support.waiting import PATIENCE_S
 
@@ -72,19 +71,21 @@ class ForkedJoin(Child):
         self._process = nursery.start(module, arguments, self.log)  # type: ignore[assignment]
         return self
 
+    @property
+    def forked(self) -> Forked:
+        """The process, once it was started."""
+        assert isinstance(self._process, Forked)
+        return self._process
+
     def pause(self) -> None:
-        os.kill(self._pid(), signal.SIGSTOP)
+        self.forked.pause()
 
     def wake(self) -> None:
-        os.kill(self._pid(), signal.SIGCONT)
+        self.forked.wake()
 
     @property
     def is_paused(self) -> bool:
-        return Path(f"/proc/{self._pid()}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-    def _pid(self) -> int:
-        assert self.pid is not None
-        return self.pid
+        return self.forked.is_paused
 
 
 class Loop:
@@ -165,16 +166,15 @@ class Loop:
     def wait(self, kinds: tuple[str, ...] = ("predictions", "outcomes")) -> None:
         """Until everything sent to these topics is in the outputs; fails when the join has died."""
         self.producer.flush()
+        self.join.wait_until(lambda: self.is_joined(kinds), PATIENCE_S)
+
+    def is_joined(self, kinds: tuple[str, ...] = ("predictions", "outcomes")) -> bool:
+        """Whether everything that these topics have taken is in the outputs, as progress tells."""
         wanted = {(self.names[k], p): end for k in kinds for p, end in self.sent[self.names[k]].items()}
-
-        def ready() -> bool:
-            found = self.store.read()
-            return all(
-                ("join", *w, "") in found and found["join", *w, ""].next_offset >= n
-                for w, n in wanted.items()
-            )
-
-        self.join.wait_until(ready, PATIENCE_S)
+        found = self.store.read()
+        return all(
+            ("join", *w, "") in found and found["join", *w, ""].next_offset >= n for w, n in wanted.items()
+        )
 
     def read(self, topic: str, partition: int) -> list[Any]:
         return list(read_log(self.bootstrap, topic, partition))
@@ -233,3 +233,18 @@ def oracles(log: list[P | O | M], duplicates: str, missing: str) -> list[Oracle]
             if isinstance(event, M) or partition_for(event.key.encode(), PARTITIONS) == partition:
                 oracle.step(copy(event))
     return each
+
+
+def assert_joined_like_the_oracle(run: Loop, log: list[P | O | M]) -> None:
+    """Closings, examples and counts of a plan with duplicates "first" and missing "negative"."""
+    expected = oracles(log, "first", "negative")
+    for partition, oracle in enumerate(expected):
+        closings = [
+            (c.prediction.prediction_id, c.status, c.label, c.label_ts_ms) for c in run.closings(partition)
+        ]
+        assert closings == oracle.closings
+    examples = sorted((e.example_id, e.label, e.label_ts_ms) for e in run.examples())
+    assert examples == sorted(row for oracle in expected for row in oracle.examples)
+    counts = run.counts()
+    totals = {name: sum(oracle.counts()[name] for oracle in expected) for name in expected[0].counts()}
+    assert {name: counts[name] for name in totals} == totals

@@ -54,6 +54,16 @@ class Forked:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
+    def pause(self) -> None:
+        self.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        self.send_signal(signal.SIGCONT)
+
+    @property
+    def is_paused(self) -> bool:
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
 
 class Nursery:
     """The process that forks, as its user sees it. It ends with its user, and its children with it."""

@@ -30,6 +30,7 @@ from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.window_oracle import OracleEvent, RowUdf, judge
 
 PARTITIONS = 2
+USERS, SHOPS = 40, 15  # users in each partition, shops in all
 
 
 class Scene:
@@ -216,8 +217,8 @@ def random_event(rng: random.Random, partition: int, offset: int, now: int) -> O
     if draw < 0.02:
         return OracleEvent(offset, appended, mark_ms=now)
     fields = {
-        "user": rng.randrange(40) * PARTITIONS + partition,
-        "shop": f"shop-{rng.randrange(15)}",
+        "user": rng.randrange(USERS) * PARTITIONS + partition,
+        "shop": f"shop-{rng.randrange(SHOPS)}",
         "event_ms": now - rng.choice([0, 0, 0, 20, 150, 5000]) + (10**7 if draw < 0.03 else 0),
         "amount": rng.choice([None, round(rng.uniform(-50, 50), 3)]),
         "items": rng.choice([None, rng.randrange(10)]),

@@ -1,0 +1,1 @@
+"""The soak: every process of a project for an hour, and what they take."""
