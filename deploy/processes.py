@@ -21,6 +21,7 @@ from headrace.schemas.errors import ServiceUnavailable
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka_admin import refuse_wrong_access
 from headrace.streams.connections.redis import redis_client
+from headrace.streams.connections.redis_eviction import eviction_warning
 from headrace.streams.join.config import JoinConfig
 from headrace.streams.runtime.config import ConsumerConfig, FaustConfig
 from headrace.streams.worker.config import WorkerConfig
@@ -105,7 +106,13 @@ def worker_config(settings: Settings) -> WorkerConfig:
 
 
 def join_config(settings: Settings) -> JoinConfig:
-    return JoinConfig(**vars(_faust_config(settings)), archive=settings.examples_dir)
+    return JoinConfig(
+        **vars(_faust_config(settings)),
+        idle_ms=settings.idle_ms,
+        parked=settings.join_parked,
+        orphan_letters=settings.orphan_letters,
+        archive=settings.examples_dir,
+    )
 
 
 def train_config(settings: Settings) -> TrainConfig:
@@ -207,6 +214,8 @@ def _begin(settings: Settings) -> Plan:
     begin_log(settings.log_level)
     for warning in exposed_secrets(settings):
         logging.getLogger(__name__).warning(warning)
+    if (evicts := eviction_warning(settings.redis)) is not None:
+        logging.getLogger(__name__).warning(evicts)
     settings.make_data_dir()
     _, plan = current_plan(settings)
     refuse_wrong_access(settings.kafka_access)

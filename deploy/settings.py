@@ -24,6 +24,7 @@ from headrace.schemas.name_hint import name_hint
 from headrace.schemas.signatures import derived_key
 from headrace.streams.connections.redis_url import RedisUrl
 from headrace.streams.connections.url_accounts import refuse_open_account, without_account
+from headrace.streams.join.config import JoinConfig
 from headrace.streams.runtime.config import FaustConfig
 from headrace.streams.worker.config import WorkerConfig
 
@@ -83,7 +84,16 @@ class Settings(BaseSettings):
     idle_ms: int = Field(
         WorkerConfig.idle_ms,
         ge=100,
-        description="in a partition without records for so long, windows empty by the wall clock",
+        description="in a partition without records for so long, event time goes on by the machine's clock",
+    )
+    join_parked: int = Field(
+        JoinConfig.parked,
+        ge=1,
+        description="the most outcomes of a partition that wait for a prediction; more are turned away",
+    )
+    orphan_letters: bool = Field(
+        JoinConfig.orphan_letters,
+        description="whether outcomes out of an event topic that match no prediction are dead letters",
     )
     publish_every_s: float = Field(
         TrainConfig.publish_every_s,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterable
 from typing import Literal, Protocol
@@ -11,6 +12,8 @@ from headrace.schemas.records import Record
 
 Kind = Literal["malformed", "invalid", "udf", "future", "late", "orphan", "overflow"]
 Headers = Iterable[tuple[str, bytes | None]]
+_MOST_BYTES = 5_900_000  # of key, value and headers: in base64, with the rest, a letter is below 8 MiB
+_MOST_REASON = 4_000  # characters
 
 
 class RefusedRecord(Protocol):
@@ -42,7 +45,10 @@ class DeadLetter(Record):
     kind
         Kind of the reason; ``overflow`` for a sum.
     key, value, headers
-        Bytes of the record, in base64; `value` is None for a sum.
+        Bytes of the record, in base64; `value` is None for a sum, and where `omitted` names it.
+    omitted
+        What the letter leaves out, because it would be too large for its topic: ``value``, ``key`` or
+        ``headers``, each with the number of its bytes and their SHA-256. The record itself is in its topic.
     definition
         Definition of the views the record was refused for. Under another definition the topic is read again
         from its beginning, and the record judged again.
@@ -75,23 +81,30 @@ class DeadLetter(Record):
     feature: str | None = None
     entity: tuple[int | str, ...] = ()
     window_end_ms: int | None = None
+    omitted: tuple[str, ...] = ()
 
     @classmethod
     def of_record(
         cls, topic: str, partition: int, record: RefusedRecord, kind: Kind, reason: str
     ) -> DeadLetter:
         """Return the dead letter of a record of a topic's partition."""
+        parts = _Parts(record)
         return cls(
             topic=topic,
             partition=partition,
             offset=record.offset,
             timestamp_ms=record.timestamp,
-            reason=reason,
+            reason=reason if len(reason) <= _MOST_REASON else f"{reason[:_MOST_REASON]}…",
             kind=kind,
-            key=_encoded(record.key),
-            value=_encoded(record.value),
-            headers=tuple((name, _encoded(value)) for name, value in record.headers),
+            key=_encoded(parts.key),
+            value=_encoded(parts.value),
+            headers=tuple((name, _encoded(value)) for name, value in parts.headers),
+            omitted=tuple(parts.omitted),
         )
+
+    def to_bytes(self) -> bytes:
+        """Encode the dead letter as JSON in UTF-8; `omitted` is there only where something is."""
+        return self.model_dump_json(exclude=None if self.omitted else {"omitted"}).encode()
 
     @property
     def id(self) -> str:
@@ -115,6 +128,32 @@ class DeadLetter(Record):
     def original_headers(self) -> list[tuple[str, bytes | None]]:
         """Headers of the record."""
         return [(name, _decoded(value)) for name, value in self.headers]
+
+
+class _Parts:
+    """Key, value and headers of a record, the largest of them left out until the rest is small enough."""
+
+    def __init__(self, record: RefusedRecord) -> None:
+        self.key, self.value, self.headers = record.key, record.value, tuple(record.headers)
+        self.omitted: list[str] = []
+        if self._size() > _MOST_BYTES and self.value is not None:
+            self.omitted.append(_told("value", self.value))
+            self.value = None
+        if self._size() > _MOST_BYTES and self.headers:
+            raw = b"".join(name.encode() + (value or b"") for name, value in self.headers)
+            self.omitted.append(_told("headers", raw))
+            self.headers = ()
+        if self._size() > _MOST_BYTES and self.key is not None:
+            self.omitted.append(_told("key", self.key))
+            self.key = None
+
+    def _size(self) -> int:
+        headers = sum(len(name) + len(value or b"") for name, value in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + headers
+
+
+def _told(name: str, raw: bytes) -> str:
+    return f"{name}: {len(raw)} bytes, sha256 {hashlib.sha256(raw).hexdigest()}"
 
 
 def _encoded(raw: bytes | None) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -56,6 +57,26 @@ class Encoding:
     def check(self, raw: Mapping[str, Any], what: str) -> int:
         """Return the version of an object of JSON; `what` names it in a refusal."""
         return self.check_version(raw.get("v", UNVERSIONED), what, raw.get("by"))
+
+    @contextmanager
+    def reading(self, what: str) -> Iterator[None]:
+        """Refuse bytes that are damaged as an `error` that names the object and the remedy.
+
+        Examples
+        --------
+        >>> positions = Encoding(version=2, remedy="run that version")
+        >>> with positions.reading("the position of clicks[0]"):
+        ...     int("seven")
+        Traceback (most recent call last):
+        headrace.schemas.errors.StateError: the position of clicks[0] is damaged, or another program's: ...
+        """
+        try:
+            yield
+        except HeadraceError:
+            raise
+        except Exception as error:
+            cause = f"{type(error).__name__}: {error}"
+            raise self.error(f"{what} is damaged, or another program's: {cause}; {self.remedy}") from error
 
     def metadata(self) -> dict[str, str]:
         """Return version and writing Headrace, for the metadata of a Parquet file."""

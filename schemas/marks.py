@@ -12,12 +12,18 @@ readers take the least of the marks. A mark without that header is of all partit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS
+
 HEADER = "headrace.time_ms"
 PARTITION_HEADER = "headrace.partition"
+MOST_PARTITIONS = 4096  # of an event topic
+_TIME = re.compile(rb"-?[0-9]{1,15}")
+_PLACE = re.compile(rb"([0-9]{1,4})/([0-9]{1,4})")
 _Headers = Iterable[tuple[str, bytes | None]] | None
 
 
@@ -46,18 +52,24 @@ def mark_headers(time_ms: int, partition: int | None = None, partitions: int = 1
 
 
 def read_mark(headers: _Headers) -> Mark | None:
-    """Return the mark with some headers, or None when they are not those of a mark."""
+    """Return the mark with some headers, or None when they are not those of a mark.
+
+    Examples
+    --------
+    >>> read_mark([("headrace.time_ms", b"9" * 20)])
+    """
     values = {name: value for name, value in headers or () if value is not None}
     if HEADER not in values:
         return None
-    try:
-        time_ms = int(values[HEADER])
-        if PARTITION_HEADER not in values:
-            return Mark(time_ms)
-        partition, partitions = map(int, values[PARTITION_HEADER].split(b"/"))
-    except ValueError:
+    time = _TIME.fullmatch(values[HEADER])
+    if time is None or not EARLIEST_MS <= int(time[0]) <= LATEST_MS:
         return None
-    return Mark(time_ms, partition, partitions) if 0 <= partition < partitions else None
+    if PARTITION_HEADER not in values:
+        return Mark(int(time[0]))
+    place = _PLACE.fullmatch(values[PARTITION_HEADER])
+    if place is None or not int(place[1]) < int(place[2]) <= MOST_PARTITIONS:
+        return None
+    return Mark(int(time[0]), int(place[1]), int(place[2]))
 
 
 def mark_time_ms(headers: _Headers) -> int | None:

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from headrace.schemas.encodings import Encoding
 from headrace.schemas.errors import PlanError, UnknownNameError
+from headrace.schemas.event_times import DEFAULT_MAX_FUTURE_MS
 from headrace.schemas.feature_specs import (
     BatchViewSpec,
     FeatureRef,
@@ -172,6 +173,14 @@ class Plan(Spec):
     def views_of(self, source: str) -> tuple[StreamViewSpec, ...]:
         """Return the stream feature views on a source."""
         return tuple(v for v in self.stream_views if v.source == source)
+
+    def max_future_ms(self, router: RouterSpec) -> int:
+        """Return how far ahead of its append time a record or mark of a router may be.
+
+        Outcomes may be as far ahead as the events that they are taken from.
+        """
+        source = None if router.outcome is None else self.source(router.outcome.source)
+        return max(DEFAULT_MAX_FUTURE_MS, source.max_future_ms if source is not None else 0)
 
     def is_direct(self, view: StreamViewSpec) -> bool:
         """Whether every key of the view is in one partition of its topic, so that no shuffle is needed."""

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS
+
+MOST_LABEL: Final = 2**53  # and least, negated: beyond it neighbouring numbers are one label
 Value = bool | int | float | str | None
+TimeMs = Annotated[int, Field(ge=EARLIEST_MS, le=LATEST_MS)]
+Label = Annotated[float, Field(ge=-MOST_LABEL, le=MOST_LABEL, allow_inf_nan=False)]
+Score = Annotated[float, Field(allow_inf_nan=False)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0 + 1e-9, allow_inf_nan=False)]
+Name = Annotated[str, Field(max_length=10_000)]
 
 
 class Record(BaseModel):
@@ -56,21 +64,21 @@ class Prediction(Record):
         By arm. An arm that could not answer has the score None.
     """
 
-    prediction_id: str
+    prediction_id: Name
     router: str
-    key: str
+    key: Name
     unit: str
-    ts_ms: int
+    ts_ms: TimeMs
     entities: dict[str, Value]
     request: dict[str, Value]
     features: dict[str, Value]
     provenance: dict[str, Provenance]
-    scores: dict[str, float | None]
+    scores: dict[str, Score | None]
     versions: dict[str, str]
     epoch: int
-    propensities: dict[str, float]
+    propensities: dict[str, Probability]
     chosen: str
-    propensity: float
+    propensity: Probability
     fallback: str | None = None
     plan_hash: str
 
@@ -78,10 +86,10 @@ class Prediction(Record):
 class Outcome(Record):
     """A label for the prediction with the same `key`."""
 
-    outcome_id: str
-    key: str
-    label: float
-    ts_ms: int
+    outcome_id: Name
+    key: Name
+    label: Label
+    ts_ms: TimeMs
 
 
 class Example(Record):
@@ -90,11 +98,11 @@ class Example(Record):
     `example_id` is the id of the prediction, with ``#n`` behind it for the n-th correction.
     """
 
-    example_id: str
+    example_id: Name
     prediction: Prediction
-    label: float
-    label_ts_ms: int
-    weight: float = 1.0
+    label: Label
+    label_ts_ms: TimeMs
+    weight: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1.0
 
 
 class Closing(Record):
@@ -102,8 +110,8 @@ class Closing(Record):
 
     prediction: Prediction
     status: Literal["matched", "negative", "censored"]
-    label: float | None
-    label_ts_ms: int | None
+    label: Label | None
+    label_ts_ms: TimeMs | None
 
 
 class Epoch(Record):

@@ -17,6 +17,7 @@ from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import partition_count
 from headrace.streams.log.reader import read_log
+from headrace.streams.log.records import appended_ms, headers_of
 from headrace.streams.progress import TWO_PARTITIONS_REMEDY
 from headrace.streams.state.fingerprint import definition_of
 
@@ -70,7 +71,7 @@ def _blocks(kafka: Kafka, plan: Plan, source: SourceSpec) -> Iterator[BlockOffse
 def _records(kafka: Kafka, topic: str) -> Iterator[RawRecord]:
     for partition in range(partition_count(kafka, topic)):
         for message in read_log(kafka, topic, partition):
-            yield partition, message.offset(), message.timestamp()[1], message.value(), message.headers()
+            yield partition, message.offset(), appended_ms(message), message.value(), headers_of(message)
 
 
 def render(report: AuditReport) -> str:

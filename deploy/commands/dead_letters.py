@@ -22,6 +22,7 @@ from headrace.schemas.records import misfit
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import end_offsets
 from headrace.streams.log.reader import read_log
+from headrace.streams.log.records import headers_of
 
 BEGUN = "headrace.replay-begun"  # its value: the end of the record's partition before it was sent again
 REPLAYED = "headrace.replayed"  # of a marker: the record's new place; of that record: the dead letter's id
@@ -157,10 +158,11 @@ class DeadLetterLog:
             raise StateError(f"the dead letter {where} cannot be read: {misfit(error)}") from error
 
     def _take_marker(self, message: Any) -> None:
-        dead_letter, headers = message.key().decode(), dict(message.headers() or ())
+        headers = {name: value or b"" for name, value in headers_of(message)}
+        dead_letter = (message.key() or b"").decode(errors="replace")
         if REPLAYED in headers:
-            self._markers.replayed[dead_letter] = headers[REPLAYED].decode()
-        elif BEGUN in headers:
+            self._markers.replayed[dead_letter] = headers[REPLAYED].decode(errors="replace")
+        elif headers.get(BEGUN, b"").isdigit():
             self._markers.begun.setdefault(dead_letter, int(headers[BEGUN]))
 
 

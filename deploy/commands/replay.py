@@ -19,6 +19,7 @@ from headrace.streams.connections.kafka import Kafka, client_config
 from headrace.streams.connections.kafka_admin import end_offsets
 from headrace.streams.log.kafka_producer import NOW, KafkaRecord
 from headrace.streams.log.reader import read_log
+from headrace.streams.log.records import headers_of
 from headrace.streams.producers.outbox import Deliveries, Outbox
 from headrace.streams.state.fingerprint import definition_of
 
@@ -45,6 +46,10 @@ def objection(dead_letter: DeadLetter, project: str, definitions: Mapping[str, s
     """
     if dead_letter.kind == "overflow":
         return "tells of a sum; its records were applied"
+    if dead_letter.omitted:
+        return (
+            f"the letter does not have all of it ({'; '.join(dead_letter.omitted)}); copy it from its topic"
+        )
     topics = ProjectTopics(project)
     if dead_letter.topic.startswith(topics.prefix):
         if not topics.takes_outcomes(dead_letter.topic):
@@ -109,7 +114,7 @@ class Replay:
         places = {}
         for (topic, partition), start in starts.items():
             for message in read_log(self._kafka, topic, partition, start):
-                if dead_letter := dict(message.headers() or ()).get(REPLAYED):
+                if dead_letter := dict(headers_of(message)).get(REPLAYED):
                     places[dead_letter.decode()] = _place(topic, partition, message.offset())
         return places
 

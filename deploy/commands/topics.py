@@ -74,9 +74,9 @@ def _of_source(topics: SourceTopics, source: SourceSpec, partitions: int) -> Ite
 def _of_router(topics: RouterTopics, router: RouterSpec) -> Iterator[TopicSpec]:
     yield TopicSpec(topics.predictions, router.partitions, KEEP)
     yield TopicSpec(topics.outcomes, router.partitions, KEEP)
-    yield TopicSpec(topics.closings, router.partitions, KEEP)
+    yield TopicSpec(topics.closings, router.partitions, KEEP | LARGE)
     yield TopicSpec(topics.join_changelog, router.partitions, COMPACT_LATER | LARGE)
-    yield TopicSpec(topics.examples, 1, KEEP)
+    yield TopicSpec(topics.examples, 1, KEEP | LARGE)
     yield TopicSpec(topics.epochs, 1, KEEP)
 
 

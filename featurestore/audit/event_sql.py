@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headrace.featurestore.sql_text import quoted_name, quoted_text
+from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS
 from headrace.schemas.feature_specs import AggregationSpec, ExpectationSpec, SourceSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
 
@@ -38,6 +39,7 @@ def accepted_events(plan: Plan, source: SourceSpec) -> str:
         kinds AS (
             SELECT log.*, coalesce(mark, event_ms) AS moment,
                 CASE WHEN broken OR moment IS NULL OR moment > appended + {source.max_future_ms}
+                          OR moment NOT BETWEEN {EARLIEST_MS} AND {LATEST_MS}
                           OR (mark IS NULL AND coalesce({_refused(source, views)}, false))
                           OR refused_behind_udf.pos IS NOT NULL THEN 'dead'
                      WHEN mark IS NULL THEN 'event' ELSE 'mark' END AS kind

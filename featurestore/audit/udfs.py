@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.featurestore.audit.bisection import bisected
+from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS
 from headrace.schemas.feature_specs import ColumnKind, ColumnSpec, SourceSpec, StreamViewSpec, UdfSpec
 from headrace.schemas.plan import Plan
 
@@ -73,6 +74,8 @@ def _readable(plan: Plan, source: SourceSpec, events: pa.Table) -> pa.Table:
     latest = pc.add(events["appended"], source.max_future_ms)
     readable = pc.and_(pc.invert(events["broken"]), pc.is_null(events["mark"]))
     readable = pc.and_(readable, pc.less_equal(events["event_ms"], latest))
+    readable = pc.and_(readable, pc.less_equal(events["event_ms"], LATEST_MS))
+    readable = pc.and_(readable, pc.greater_equal(events["event_ms"], EARLIEST_MS))
     for key in {key.name for view in plan.views_of(source.name) for key in view.join_keys}:
         readable = pc.and_(readable, pc.is_valid(events[f"f_{key}"]))
     return events.filter(readable)

@@ -31,13 +31,7 @@ def from_kafka(kafka: Kafka, topic: str, partition: int, start: int, end: int) -
     for message in read_log(kafka, topic, partition, start):
         if message.offset() >= end:
             return
-        yield LogRecord(
-            message.offset(),
-            message.timestamp()[1],
-            message.key(),
-            message.value(),
-            message.headers() or [],
-        )
+        yield LogRecord.of_message(message)
 
 
 def appended_before(records: Iterable[LogRecord], to_ms: int | None) -> Iterator[LogRecord]:

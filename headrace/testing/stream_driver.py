@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from headrace.schemas.dead_letter import DeadLetter
+from headrace.schemas.event_times import LATEST_MS
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.intake.udf import Transform
@@ -122,16 +123,16 @@ class StreamDriver:
             while self.step(reader, most):
                 pass
 
-    def pass_time(self, reader: LogReader, now_ms: int) -> None:
-        """Let the wall clock of a partition say `now_ms`; it was 0 when a record was processed last."""
-        effects = reader.state.pass_time(now_ms)
+    def pass_time(self, reader: LogReader, silence_ms: int) -> None:
+        """Let so much time pass in a partition since a record was processed last."""
+        effects = reader.state.pass_time(silence_ms)
         if effects is not None:
             self._take(effects)
 
     def _take(self, effects: Effects) -> None:
         self.dead_letters += effects.rejected
         for shard, block in zip(self.shards, effects.blocks, strict=False):
-            shard.log.append(LogRecord(len(shard.log), 0, None, block))
+            shard.log.append(LogRecord(len(shard.log), LATEST_MS, None, block))
         for rows in effects.rows:
             self.store(rows)
 

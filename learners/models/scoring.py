@@ -44,22 +44,32 @@ def score(model: Any, x: Features) -> float:
     return answer
 
 
+class Ruined(ValueError):
+    """Learning has failed half-way, or the model answers with no finite number since."""
+
+
 def score_and_learn(model: Any, x: Features, label: float) -> float:
-    """Score, then learn; functions at the head of a pipeline run once for both.
+    """Score, then learn, and see that the model still answers; functions at the head of a pipeline run once.
 
     Returns
     -------
     float
-        As `score`, before the label was learned.
+        The score, before the label was learned.
 
     Raises
     ------
     ValueError
         As `score`; nothing is learned then.
+    Ruined
+        When the model raises while it learns, or answers with no finite number afterwards.
     """
     model, x = _without_functions(model, x)
     predicted = score(model, x)
-    learn(model, x, label)
+    try:
+        learn(model, x, label)
+        score(model, x)
+    except Exception as error:
+        raise Ruined(f"{type(error).__name__} behind it: {error}") from error
     return predicted
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from headrace.learners.routing.policies import policy_of
 from headrace.learners.routing.posteriors import Evidence
+from headrace.learners.routing.propensities import propensity_fault
 from headrace.learners.routing.rewards import rewards
 from headrace.schemas.encodings import UNVERSIONED, Encoding
 from headrace.schemas.records import Closing, Epoch
 from headrace.schemas.router_specs import PolicySpec, RouterSpec
+
+_log = logging.getLogger(__name__)
 
 Gathered = dict[str, Evidence]
 STATE = Encoding(
@@ -120,12 +124,18 @@ class EpochKeeper:
         -------
         list of Epoch
             Those that have become complete, usually none.
+
+        Raises
+        ------
+        RecordError
+            When a reward is none that a posterior can take; nothing has been added then.
         """
         if offset < self._partitions[partition].offset:
             return []
+        earned = rewards(self._router, closing)
         epochs = self.mark(partition, offset, closing.prediction.ts_ms + self._router.wait_ms)
         gathered = self._partitions[partition].gathered
-        for arm, reward in rewards(self._router, closing).items():
+        for arm, reward in earned.items():
             gathered[arm] = gathered.get(arm, Evidence()).add(reward)
         return epochs
 
@@ -168,16 +178,28 @@ class EpochKeeper:
             self._evidence[arm] = evidence
         self._refresh = refresh
         offset = sum(partition.ended for partition in self._partitions)
-        self.current = self._next_epoch((refresh + 1) * self._router.refresh_ms, offset)
-        return [self.current]
+        epoch = self._next_epoch((refresh + 1) * self._router.refresh_ms, offset)
+        if epoch is None:
+            return []
+        self.current = epoch
+        return [epoch]
 
-    def _next_epoch(self, ts_ms: int, offset: int) -> Epoch:
+    def _next_epoch(self, ts_ms: int, offset: int) -> Epoch | None:
+        """Return the epoch of the evidence; None, and the one before stays, when it has no propensities."""
+        try:
+            propensities = self._policy.propensities(self._evidence)
+            fault = propensity_fault(propensities)
+        except (ArithmeticError, ValueError) as error:
+            propensities, fault = {}, f"{type(error).__name__}: {error}"
+        if fault is not None:
+            _log.error("router '%s': no epoch follows from its evidence: %s", self._router.name, fault)
+            return None
         return Epoch(
             router=self._router.name,
             epoch=self.current.epoch + 1,
             ts_ms=ts_ms,
             offset=offset,
-            propensities=self._policy.propensities(self._evidence),
+            propensities=propensities,
             posteriors=self._policy.posteriors(self._evidence),
             plan_hash=self._plan_hash,
         )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Final
 
+from headrace.schemas.errors import RecordError
 from headrace.schemas.records import Closing
 from headrace.schemas.router_specs import RouterSpec
+
+MOST_REWARD: Final = 1e100  # sums of its squares are finite
 
 
 def rewards(router: RouterSpec, closing: Closing) -> dict[str, float]:
@@ -17,12 +22,24 @@ def rewards(router: RouterSpec, closing: Closing) -> dict[str, float]:
     1 / propensity belong to off-policy estimates, which pool epochs; the propensity is logged for them.
     An arm that did not answer gets no reward.
 
+    Raises
+    ------
+    RecordError
+        When a reward is none that a posterior can take.
+
     Returns
     -------
     dict
         Arm to reward. In [0, 1] for ``accuracy``, for ``brier`` with scores and labels in [0, 1], and for
         ``brier`` under a beta posterior; any real number for ``label`` and for ``brier`` otherwise.
     """
+    found = _rewards(router, closing)
+    for arm, reward in found.items():
+        _check(router, arm, reward)
+    return found
+
+
+def _rewards(router: RouterSpec, closing: Closing) -> dict[str, float]:
     prediction, label = closing.prediction, closing.label
     if label is None or closing.status == "censored":
         return {}
@@ -40,9 +57,27 @@ def _bounded(
     router: RouterSpec, reward_of: Callable[[float, float], float], score: float, label: float
 ) -> float:
     """Return the reward, kept in [0, 1] where the posterior needs it."""
-    reward = reward_of(score, label)
-    needs_unit_interval = router.policy.kind == "thompson" and router.policy.posterior == "beta"
-    return min(1.0, max(0.0, reward)) if needs_unit_interval else reward
+    try:
+        reward = reward_of(score, label)
+    except OverflowError:  # of a score beyond all measure
+        reward = -math.inf
+    return min(1.0, max(0.0, reward)) if _needs_unit_interval(router) else reward
+
+
+def _needs_unit_interval(router: RouterSpec) -> bool:
+    return router.policy.kind == "thompson" and router.policy.posterior == "beta"
+
+
+def _check(router: RouterSpec, arm: str, reward: float) -> None:
+    least, most = (0.0, 1.0) if _needs_unit_interval(router) else (-MOST_REWARD, MOST_REWARD)
+    if not least <= reward <= most:
+        remedy = (
+            "send labels in [0, 1], or give the router a normal posterior"
+            if _needs_unit_interval(router)
+            else "see where such a label or score comes from"
+        )
+        takes = f"router '{router.name}' takes {least:g} to {most:g}"
+        raise RecordError(f"the reward of arm '{arm}' is {reward:g}, and {takes}: {remedy}")
 
 
 def brier(score: float, label: float) -> float:

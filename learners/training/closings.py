@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import Literal
 
 from confluent_kafka import Message
 from pydantic import ValidationError
@@ -11,10 +12,13 @@ from pydantic import ValidationError
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.routing.epochs import EpochKeeper
 from headrace.learners.training.log import TrainingLog
+from headrace.schemas.errors import RecordError
+from headrace.schemas.event_times import time_fault
 from headrace.schemas.marks import mark_time_ms
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Closing, Epoch, misfit
 from headrace.schemas.router_specs import RouterSpec
+from headrace.streams.log.records import appended_ms, headers_of
 from headrace.streams.runtime.health import Sample
 
 _log = logging.getLogger(__name__)
@@ -45,6 +49,8 @@ class ClosingConsumer:
     ----------
     topic
         The topic that is read.
+    refused
+        How many records were refused since the start.
     """
 
     def __init__(
@@ -61,6 +67,8 @@ class ClosingConsumer:
         self._keeper = EpochKeeper(router, plan.hash, partitions)
         self._log, self._pointers = log, pointers
         self._partitions = partitions
+        self._wait_ms, self._max_future_ms = router.wait_ms, plan.max_future_ms(router)
+        self.refused = 0
         self._announced: tuple[int, dict[int, int]] | None = None  # epoch and prefixes
         self._unsaved: list[Epoch] = []
         self._is_new_era = state is not None and not self._keeper.restore(state)
@@ -74,7 +82,10 @@ class ClosingConsumer:
     def samples(self) -> Iterator[Sample]:
         """Return the number of the epoch in force as a metric. Safe to call from any thread."""
         current = self._keeper.current
-        yield Sample("train_epoch", "Number of the newest epoch", {"router": current.router}, current.epoch)
+        place = {"router": current.router}
+        yield Sample("train_epoch", "Number of the newest epoch", place, current.epoch)
+        meaning = "Closings that became dead letters"
+        yield Sample("train_closings_refused", meaning, place, self.refused, grows=True)
 
     def reach(self, partition: int, offset: int) -> None:
         """Advance to `offset`: no record is left before."""
@@ -92,10 +103,11 @@ class ClosingConsumer:
         partition, offset = int(message.partition() or 0), int(message.offset() or 0)
         value = message.value()
         if value is None:
-            time_ms = mark_time_ms(message.headers())
-            if time_ms is None:
-                self._keeper.reach(partition, offset + 1)
-            epochs = [] if time_ms is None else self._keeper.mark(partition, offset, time_ms)
+            time_ms = mark_time_ms(headers_of(message))
+            why = "it is no time mark" if time_ms is None else self._time_fault(message, time_ms)
+            if time_ms is None or why is not None:
+                return self._refuse(message, "malformed", f"a record without a value: {why}")
+            epochs = self._keeper.mark(partition, offset, time_ms)
         else:
             epochs = self._closing(message, partition, offset, value)
         self._unsaved += epochs
@@ -104,11 +116,25 @@ class ClosingConsumer:
         try:
             closing = Closing.model_validate_json(value)
         except ValidationError as error:
-            reason = f"no closing: {misfit(error)}"
-            self._log.dead_letter(message, reason, "malformed")
-            self._keeper.reach(partition, offset + 1)
+            self._refuse(message, "malformed", f"no closing: {misfit(error)}")
             return []
-        return self._keeper.take(partition, offset, closing)
+        try:
+            if why := self._time_fault(message, closing.prediction.ts_ms + self._wait_ms):
+                raise RecordError(why)
+            return self._keeper.take(partition, offset, closing)
+        except RecordError as error:
+            self._refuse(message, "invalid", str(error))
+            return []
+
+    def _time_fault(self, message: Message, time_ms: int) -> str | None:
+        return time_fault(time_ms, appended_ms(message), self._max_future_ms)
+
+    def _refuse(self, message: Message, kind: Literal["malformed", "invalid"], reason: str) -> None:
+        partition, offset = int(message.partition() or 0), int(message.offset() or 0)
+        if offset >= self._keeper.offset(partition):
+            self.refused += 1
+            self._log.dead_letter(message, reason, kind)
+            self._keeper.reach(partition, offset + 1)
 
     def tick(self) -> None:
         """Publish epochs that have become complete, and put the newest in force."""

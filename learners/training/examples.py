@@ -17,10 +17,12 @@ from headrace.learners.training.changelog import NewestVersion
 from headrace.learners.training.log import TrainingLog
 from headrace.learners.training.trainer import Trainer
 from headrace.learners.training.versions import restore_versions
+from headrace.schemas.event_times import time_fault
 from headrace.schemas.marks import Mark, read_mark
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example, misfit
 from headrace.schemas.router_specs import RouterSpec
+from headrace.streams.log.records import appended_ms, headers_of
 from headrace.streams.runtime.health import Sample
 
 _log = logging.getLogger(__name__)
@@ -57,6 +59,8 @@ class ExampleConsumer:
     ----------
     topic
         The topic that is read.
+    refused
+        How many records were refused since the start.
 
     Raises
     ------
@@ -76,7 +80,8 @@ class ExampleConsumer:
         publish_every_s: float,
     ) -> None:
         self.topic = plan.topics.router(router.name).examples
-        self._router = router
+        self._router, self._ahead_ms = router, plan.max_future_ms(router)
+        self.refused = 0
         self._store, self._log, self._pointers = store, log, pointers
         self._publish_every_s = publish_every_s
         self._writers = ThreadPoolExecutor(len(router.arms), thread_name_prefix="publish")
@@ -100,6 +105,10 @@ class ExampleConsumer:
 
     def samples(self) -> Iterator[Sample]:
         """Return metrics of the learners. Safe to call from any thread."""
+        meaning = "Records of the examples topic that became dead letters"
+        yield Sample(
+            "train_examples_refused", meaning, {"router": self._router.name}, self.refused, grows=True
+        )
         for trainer in self._trainers:
             labels = {"router": self._router.name, "learner": trainer.name}
             age_s = time.monotonic() - self._published_s[trainer.name]
@@ -122,19 +131,30 @@ class ExampleConsumer:
         offset = int(message.offset() or 0)
         value = message.value()
         if value is None:
-            self._mark(offset, read_mark(message.headers()))
+            mark = read_mark(headers_of(message))
+            why = "no time mark" if mark is None else self._time_fault(message, mark)
+            if why is not None and offset >= self.offset:
+                self._refuse(message, f"a record without a value: {why}")
+            self._mark(offset, None if why else mark)
             return
         try:
             example = Example.model_validate_json(value)
         except ValidationError as error:
-            reason = f"no training example: {misfit(error)}"
-            self._log.dead_letter(message, reason, "malformed")
+            if offset >= self.offset:
+                self._refuse(message, f"no training example: {misfit(error)}")
             self.reach(offset + 1)
             return
         self.record_versions()
         for trainer in self._trainers:
             if (raised := trainer.take(offset, example)) is not None:
                 self._log.dead_letter(message, f"learner '{trainer.name}' raised {raised}", "invalid")
+
+    def _time_fault(self, message: Message, mark: Mark) -> str | None:
+        return time_fault(mark.time_ms, appended_ms(message), self._ahead_ms)
+
+    def _refuse(self, message: Message, reason: str) -> None:
+        self.refused += 1
+        self._log.dead_letter(message, reason, "malformed")
 
     def _mark(self, offset: int, mark: Mark | None) -> None:
         if mark is None:

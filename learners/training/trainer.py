@@ -13,11 +13,11 @@ from typing import Any
 from headrace.learners.definitions import Learner
 from headrace.learners.models.inputs import Inputs
 from headrace.learners.models.metrics import ProgressiveValidation
-from headrace.learners.models.scoring import score_and_learn
 from headrace.learners.models.state_digest import state_digest
 from headrace.learners.models.store import Artifact, ModelHeader
 from headrace.learners.models.versions import PublishedVersion
 from headrace.learners.training.seen_ids import SeenIds
+from headrace.learners.training.undo import UndoableModel
 from headrace.schemas.marks import Mark, PartitionClocks, crosses
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example
@@ -42,8 +42,6 @@ class Trainer:
 
     Attributes
     ----------
-    model
-        The river estimator.
     offset
         The prefix ``[0, offset)`` of the topic has been learned.
     examples, poisoned, duplicates
@@ -73,7 +71,7 @@ class Trainer:
             self._begin(learner, newest)
 
     def _begin(self, learner: Learner, previous: str | None) -> None:
-        self.model: Any = learner.model()
+        self._undoable = UndoableModel(learner.model())
         self.major, self.minor = int(previous.partition(".")[0]) + 1 if previous else 1, -1
         self.offset = self.examples = self.poisoned = self.duplicates = 0
         self.first_ms: int | None = None
@@ -85,7 +83,7 @@ class Trainer:
 
     def _resume(self, latest: Artifact) -> None:
         header = latest.header
-        self.model = latest.model
+        self._undoable = UndoableModel(latest.model)
         self.major, self.minor = header.major, header.minor
         self.offset, self.examples = header.offset, header.examples
         self.poisoned, self.duplicates = header.poisoned, header.duplicates
@@ -93,6 +91,11 @@ class Trainer:
         self._marks = PartitionClocks(latest.marks or {"all": header.mark_ms})
         self._parent = header.version
         self._validation, self._seen = _memory(latest)
+
+    @property
+    def model(self) -> Any:
+        """The river estimator."""
+        return self._undoable.model
 
     @property
     def name(self) -> str:
@@ -106,8 +109,8 @@ class Trainer:
     def take(self, offset: int, example: Example) -> str | None:
         """Validate on an example, then learn it.
 
-        An example before `offset` is passed over. A duplicate, and an example on which the model raises, is
-        counted and not learned.
+        An example before `offset` is passed over. A duplicate, and an example on which the model raises or
+        after which it would answer with no finite number, is counted and not learned.
 
         Returns
         -------
@@ -129,7 +132,7 @@ class Trainer:
 
     def _learn(self, example: Example) -> None:
         x = self._inputs.of_prediction(example.prediction)
-        self._validation.update(score_and_learn(self.model, x, example.label), example.label)
+        self._validation.update(self._undoable.learn(x, example.label), example.label)
         self.examples += 1
         self.unpublished += 1
         ts_ms = example.prediction.ts_ms

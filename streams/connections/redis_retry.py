@@ -19,6 +19,7 @@ Everything else is permanent: ``NOAUTH``, ``WRONGPASS``, ``NOPERM``, ``WRONGTYPE
 from __future__ import annotations
 
 import logging
+import re
 from typing import Final
 
 from redis import exceptions
@@ -38,7 +39,11 @@ _TEMPORARY: Final = (
     exceptions.ClusterError,  # CLUSTERDOWN, MASTERDOWN, and more redirections than redis-py follows
     OSError,
 )
-_TEMPORARY_CODES: Final = ("MISCONF", "NOREPLICAS", "BUSY")  # redis-py has no classes for them
+_TEMPORARY_CODES: Final = (  # where redis-py has no class for them, or has not seen them in an answer
+    *("MISCONF", "NOREPLICAS", "BUSY"),
+    *("OOM", "TRYAGAIN", "CLUSTERDOWN", "READONLY", "MASTERDOWN", "LOADING"),
+)
+_OF_SCRIPT: Final = re.compile(r"@user_script: ?[0-9]+: -([A-Z]+) ")
 _REFUSED: Final = (exceptions.AuthenticationError, exceptions.AuthorizationError)  # are ConnectionErrors
 
 
@@ -51,6 +56,9 @@ def is_temporary(error: BaseException) -> bool:
     True
     >>> is_temporary(exceptions.ResponseError("MISCONF Valkey is configured to save RDB snapshots"))
     True
+    >>> answer = "Error running script (call to f_1): @user_script:4: @user_script: 4: -OOM not allowed"
+    >>> is_temporary(exceptions.ResponseError(answer))
+    True
     >>> is_temporary(exceptions.AuthenticationError("Authentication required."))
     False
     """
@@ -62,8 +70,13 @@ def is_temporary(error: BaseException) -> bool:
 
 
 def _code(error: BaseException) -> str:
-    """The first word of Redis's answer; a pipeline of redis-py says before it which command it is of."""
-    return str(error).rpartition("pipeline caused error: ")[2].partition(" ")[0]
+    """The first word of Redis's answer, or of the answer that a script got, as Redis before 7 says it.
+
+    A pipeline of redis-py says before it which command it is of.
+    """
+    text = str(error).rpartition("pipeline caused error: ")[2]
+    of_script = _OF_SCRIPT.search(text)
+    return of_script[1] if of_script else text.partition(" ")[0]
 
 
 def pause_s(failures: int) -> float:

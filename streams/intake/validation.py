@@ -7,8 +7,10 @@ fails is dead for all views, so that it is counted once.
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from headrace.schemas.avro import Column, Decoded
 from headrace.schemas.dead_letter import DeadLetter, Kind
 from headrace.schemas.event_decoder import event_decoder
+from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS, time_fault
 from headrace.schemas.feature_specs import SourceSpec, StreamViewSpec
 from headrace.schemas.marks import mark_time_ms
 from headrace.streams.aggregations.accumulator import Dtype
@@ -25,6 +28,8 @@ from headrace.streams.intake.expectations import Expectations
 from headrace.streams.intake.udf import Derived, Reasons, Transform, view_udfs
 from headrace.streams.intake.value_checks import ValueChecks
 from headrace.streams.log.records import LogRecord, LogRecords
+
+_log = logging.getLogger(__name__)
 
 _NEVER = np.iinfo(np.int64).min
 _NUMPY_TYPES = {"long": np.int64, "double": np.float64, "boolean": np.bool_, "string": np.bytes_}
@@ -69,6 +74,12 @@ class Judged:
     clock_ms: int | None
     rejected: list[DeadLetter] = field(default_factory=list)
     derived: Mapping[str, Batch] = field(default_factory=dict)
+
+    def merge(self, behind: Judged) -> Judged:
+        """Return the judgement of this range and the one behind it as one."""
+        derived = {view: Batch.concatenate([of, behind.derived[view]]) for view, of in self.derived.items()}
+        batch = Batch.concatenate([self.batch, behind.batch])
+        return Judged(batch, behind.clock_ms, self.rejected + behind.rejected, derived)
 
     def batch_of(self, view: StreamViewSpec) -> Batch:
         """Return the records of a view, with the columns that its features aggregate."""
@@ -133,15 +144,40 @@ class Intake:
         return lambda name: _NUMPY_TYPES[derived.get(name) or self.decoder.field_kind(name)]
 
     def take(self, records: LogRecords) -> Judged:
-        """Judge records in offset order, and advance the clock and the counts."""
-        offsets, appended, values = records.offsets, records.timestamps, records.values
+        """Judge records in offset order, and advance the clock and the counts.
+
+        Records on which judging itself fails are found by halving the range, and are dead letters.
+        """
+        before = self.clock_ms, replace(self.counts), Counter(self.expectations.counts)
+        try:
+            return self._judge(records)
+        except Exception as error:
+            self.clock_ms, self.counts, self.expectations.counts = before
+            if not len(records):
+                raise
+            if len(records) == 1:
+                return self._failed(records[0], error)
+            _log.exception("judging %d records of %s failed: bisecting", len(records), self.source.topic)
+        middle = len(records) // 2
+        return self.take(records[:middle]).merge(self.take(records[middle:]))
+
+    def _failed(self, record: LogRecord, error: Exception) -> Judged:
+        nothing = self._judge(LogRecords.of([]))
+        self._count(0, 0, 1, 0)
+        letter = self._dead_letter(
+            record, "malformed", f"it cannot be judged: {type(error).__name__}: {error}"
+        )
+        return replace(nothing, rejected=[letter])
+
+    def _judge(self, records: LogRecords) -> Judged:
+        offsets, appended, values = records.offsets, records.appended, records.values
         decoded = self._bisecting.decode(values)
         marks = _marks(records) if None in values else {}
         dead: Reasons = {row: ("malformed", why) for row, why in decoded.errors.items() if row not in marks}
         times = self._times(decoded, marks, dead)
         self._find_unexpected(decoded, marks, dead)
         self._find_invalid(decoded, marks, dead)
-        self._find_future(times, appended, dead)
+        self._find_misplaced(times, appended, dead)
         derived = self._derive(decoded, offsets, marks, dead) if self._udfs else {}
         late = self._find_late(times, marks, dead)
         kept = np.ones(len(records), np.bool_)
@@ -187,12 +223,13 @@ class Intake:
         for row, why in self._checks.failing(decoded.columns):
             dead.setdefault(row, ("invalid", why))
 
-    def _find_future(self, times: NDArray[np.int64], appended: NDArray[np.int64], dead: Reasons) -> None:
-        """Find records whose event time is too far after the time they were appended at."""
+    def _find_misplaced(self, times: NDArray[np.int64], appended: NDArray[np.int64], dead: Reasons) -> None:
+        """Find records and marks whose time may not move the clock; see `time_fault`."""
         allowed = self.source.max_future_ms
-        for row in _rows(times - appended > allowed):
-            why = f"event time is {times[row] - appended[row]} ms after the record was appended"
-            dead.setdefault(row, ("future", f"{why}; {allowed} ms are allowed"))
+        for row in _rows((times < EARLIEST_MS) | (times > LATEST_MS)):
+            dead.setdefault(row, ("invalid", str(time_fault(int(times[row]), int(appended[row]), allowed))))
+        for row in _rows(np.clip(times, EARLIEST_MS, LATEST_MS) - appended > allowed):
+            dead.setdefault(row, ("future", str(time_fault(int(times[row]), int(appended[row]), allowed))))
 
     def _derive(
         self, decoded: Decoded, offsets: NDArray[np.int64], marks: Mapping[int, int], dead: Reasons

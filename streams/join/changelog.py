@@ -26,7 +26,7 @@ from headrace.streams.join.state import (
 from headrace.streams.join.wire_format import compact, prediction_json
 
 _REMEDY = "finish with the version that wrote it, or start a new project"
-POSITIONS = Encoding(version=3, older=(1, 2), remedy=_REMEDY)
+POSITIONS = Encoding(version=4, older=(1, 2, 3), remedy=_REMEDY)
 KEYS = Encoding(version=1, remedy=_REMEDY)
 POSITION_KEY = b"p"
 _STATE_PREFIX = b"k"
@@ -48,7 +48,12 @@ def encode_position(position: Position) -> bytes:
 
 
 def decode_position(value: bytes) -> Position:
-    """Inverse of `encode_position`; raises `StateError` for a version that is not read."""
+    """Inverse of `encode_position`; raises `StateError` for what is damaged or has a version not read."""
+    with POSITIONS.reading("join changelog: the position"):
+        return _decoded_position(value)
+
+
+def _decoded_position(value: bytes) -> Position:
     raw = json.loads(value)
     version = POSITIONS.check(raw, "join changelog: the position")
     unmarked = {name: PartitionClocks().encode() for name in INPUTS}
@@ -96,7 +101,12 @@ def _prediction_row(state: PredictionState) -> bytes:
 
 
 def decode_key(key: str, value: bytes) -> KeyState:
-    """Inverse of `encode_key`; raises `StateError` for a version that is not read."""
+    """Inverse of `encode_key`; raises `StateError` for what is damaged or has a version not read."""
+    with KEYS.reading(f"join changelog: key {key!r}"):
+        return _decoded_key(key, value)
+
+
+def _decoded_key(key: str, value: bytes) -> KeyState:
     raw = json.loads(value)
     KEYS.check(raw, f"join changelog: key {key!r}")
     state = KeyState()
@@ -111,7 +121,7 @@ def decode_key(key: str, value: bytes) -> KeyState:
     return state
 
 
-def read_changelog(records: Iterable[tuple[bytes, bytes | None]]) -> Snapshot:
+def read_changelog(records: Iterable[tuple[bytes | None, bytes | None]]) -> Snapshot:
     """Return the last whole checkpoint of a changelog partition.
 
     Parameters
@@ -122,7 +132,7 @@ def read_changelog(records: Iterable[tuple[bytes, bytes | None]]) -> Snapshot:
     Raises
     ------
     StateError
-        When a record has a version that is not read.
+        When a record is damaged or has a version that is not read.
     """
     position: Position | None = None
     whole: dict[str, bytes] = {}
@@ -136,7 +146,7 @@ def read_changelog(records: Iterable[tuple[bytes, bytes | None]]) -> Snapshot:
                 else:
                     whole[key] = state
             begun.clear()
-        elif name.startswith(_STATE_PREFIX):
-            begun[name[len(_STATE_PREFIX) :].decode()] = value
+        elif name is not None and name.startswith(_STATE_PREFIX):
+            begun[name[len(_STATE_PREFIX) :].decode(errors="replace")] = value
     keys = {key: decode_key(key, value) for key, value in whole.items()}
     return Snapshot(position, keys, frozenset(begun))

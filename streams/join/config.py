@@ -20,6 +20,13 @@ class JoinConfig(FaustConfig):
     instance_id
         Makes the process a static member of its group: one that is started again under the same id has its
         partitions back at once. Empty for none. No two processes may have the same.
+    idle_ms
+        While an input has no record for so long, its event time goes on by the clock of the machine.
+    parked
+        The most outcomes of a partition that wait for a prediction; more are turned away, and counted.
+    orphan_letters
+        Whether outcomes without a prediction are dead letters where they come out of an event topic. Those
+        that were sent to the router always are.
     archive
         Directory for the Parquet archive of examples, one folder per router; None keeps none. It holds all
         examples, whichever process joined them: one process with an archive is enough.
@@ -27,4 +34,7 @@ class JoinConfig(FaustConfig):
 
     gather_ms: int = 2
     instance_id: str = ""
+    idle_ms: int = 10_000
+    parked: int = 20_000
+    orphan_letters: bool = False
     archive: Path | None = None

@@ -15,7 +15,7 @@ from headrace.streams.runtime.health import PartitionHealth, Sample, Where
 from headrace.streams.runtime.restoring import Restoring
 
 _PREDICTIONS = ("matched", "pending", "negative", "censored")
-_OUTCOMES = ("applied", "duplicate", "parked", "orphan", "late")
+_OUTCOMES = ("applied", "duplicate", "parked", "orphan", "late", "over_quota")
 _REFUSED = {"prediction_duplicates": "duplicate", "prediction_late": "late", "malformed": "malformed"}
 
 Joins = Iterable[tuple[Where, Assigned[OwnedPartition]]]  # router and partition

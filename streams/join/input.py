@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import RecordError
-from headrace.schemas.marks import read_mark
-from headrace.schemas.records import Outcome, misfit
+from headrace.schemas.event_times import time_fault
+from headrace.schemas.marks import Mark, read_mark
+from headrace.schemas.records import Outcome, Prediction, misfit
 from headrace.streams.join.outputs import Rejected
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.state import Input
@@ -19,19 +19,44 @@ from headrace.streams.join.wire_format import LoggedPrediction
 from headrace.streams.log.records import LogRecord
 
 _R = TypeVar("_R")
+MOST_BYTES: Final = 1 << 20  # what is made of a prediction has to fit into topics of 8 MiB
 
 
 def feed_record(
-    join: PartitionJoin, source: Input, topic: str, partition: int, record: LogRecord
+    join: PartitionJoin,
+    source: Input,
+    topic: str,
+    partition: int,
+    record: LogRecord,
+    appended_ms: int,
+    max_future_ms: int,
 ) -> DeadLetter | None:
-    """Process one record, unless it was before; returns a dead letter when it cannot be read."""
+    """Process one record, unless it was before; returns a dead letter when it is refused.
+
+    Parameters
+    ----------
+    appended_ms
+        When the record was appended, by a clock that is trusted, epoch milliseconds.
+    max_future_ms
+        How far ahead of that its time may be.
+    """
     if record.offset < join.next_offsets[source]:
         return None
     try:
-        _feed(join, source, record)
+        read = _read(source, record)
+        time_ms = read.time_ms if isinstance(read, Mark) else read.ts_ms
+        if why := time_fault(time_ms, appended_ms, max_future_ms):
+            join.skip(source, record.offset)
+            return DeadLetter.of_record(topic, partition, record, "future", why)
     except RecordError as error:
         join.skip(source, record.offset)
         return DeadLetter.of_record(topic, partition, record, "malformed", str(error))
+    if isinstance(read, Mark):
+        join.mark(source, read, record.offset)
+    elif isinstance(read, Prediction):
+        join.predict(read, record.offset)
+    else:
+        join.outcome(read, record.offset)
     return None
 
 
@@ -42,16 +67,17 @@ def rejected_dead_letter(rejected: Rejected, topic: str, partition: int) -> Dead
     return DeadLetter.of_record(topic, partition, record, rejected.kind, rejected.reason)
 
 
-def _feed(join: PartitionJoin, source: Input, record: LogRecord) -> None:
+def _read(source: Input, record: LogRecord) -> Mark | Prediction | Outcome:
     if record.value is None:
         mark = read_mark(record.headers)
         if mark is None:
             raise RecordError("a record without a value that is no time mark")
-        join.mark(source, mark, record.offset)
-    elif source == "predictions":
-        join.predict(_parsed(LoggedPrediction.read, record.value), record.offset)
-    else:
-        join.outcome(_finite(_parsed(Outcome.model_validate_json, record.value)), record.offset)
+        return mark
+    if len(record.value) > MOST_BYTES:
+        raise RecordError(f"{len(record.value)} bytes are more than the {MOST_BYTES} of a prediction")
+    if source == "predictions":
+        return _parsed(LoggedPrediction.read, record.value)
+    return _parsed(Outcome.model_validate_json, record.value)
 
 
 def _parsed(read: Callable[[bytes], _R], value: bytes) -> _R:
@@ -59,9 +85,5 @@ def _parsed(read: Callable[[bytes], _R], value: bytes) -> _R:
         return read(value)
     except ValidationError as error:
         raise RecordError(f"no {error.title}: {misfit(error)}") from error
-
-
-def _finite(outcome: Outcome) -> Outcome:
-    if not math.isfinite(outcome.label):
-        raise RecordError(f"label {outcome.label} is not a finite number")
-    return outcome
+    except Exception as error:  # of a value that the parser itself fails on
+        raise RecordError(f"it cannot be read: {type(error).__name__}: {error}") from error

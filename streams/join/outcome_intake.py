@@ -49,6 +49,8 @@ class OutcomeIntake:
         self._project, self._spec, self._kafka = plan.project, router.outcome, kafka
         topics = plan.topics.router(router.name)
         self._changelog, self._outcomes = topics.join_changelog, topics.outcomes
+        self._dead_letters = plan.topics.dead_letters
+        self._judged = bool(plan.views_of(self.source.name))
         self._readers: dict[int, OutcomeReader] = {}
         self._marked_ms: dict[int, int] = {}
         self._ends: dict[int, int] = {}
@@ -62,7 +64,8 @@ class OutcomeIntake:
         A transaction that the last owner of one has open is waited for.
         """
         count = partition_count(self._kafka, self.source.topic)
-        self._readers = {n: OutcomeReader(self.source, self._spec, n) for n in range(count)}
+        every = range(count)
+        self._readers = {n: OutcomeReader(self.source, self._spec, n, self._judged) for n in every}
         by_key = {self._key(n): reader for n, reader in self._readers.items()}
         end = end_offset(self._kafka, self._changelog, 0, committed=False)
         for message in read_log(self._kafka, self._changelog, 0, until=end):
@@ -70,8 +73,8 @@ class OutcomeIntake:
             if message.key() in by_key and message.value() is not None:
                 by_key[message.key()].restore(message.value())
         self._committed = {n: self._visible(n) for n, reader in self._readers.items() if reader.next_offset}
-        every = range(self.router.partitions)
-        self._ends = {n: end_offset(self._kafka, self._outcomes, n, committed=False) for n in every}
+        outcomes = range(self.router.partitions)
+        self._ends = {n: end_offset(self._kafka, self._outcomes, n, committed=False) for n in outcomes}
 
     def read(self, partition: int, records: LogRecords) -> None:
         """Take a range of an event partition in."""
@@ -86,6 +89,10 @@ class OutcomeIntake:
                 self._emit(outcomes)
                 self._mark(partition, item.clock_ms)
         self._emit(outcomes)
+        dead_letters = self._readers[partition].take_dead_letters()
+        if dead_letters:
+            entries = [(one.id.encode(), one.to_bytes()) for one in dead_letters]
+            self._records.append(Records(self._dead_letters, 0, entries))
 
     def _emit(self, outcomes: dict[int, list[tuple[bytes, bytes]]]) -> None:
         self._records += [Records(self._outcomes, target, entries) for target, entries in outcomes.items()]

@@ -1,29 +1,33 @@
 """Outcome intake: labels out of the event topics, onto the outcomes topic of a router.
 
 An outcome's id is that of its record unless the router declares a field for it, so that a record read twice
-gives the same outcome, which the join recognises. Records that cannot be read are the feature worker's to
-put on the dead-letter topic; here they are only counted.
+gives the same outcome, which the join recognises. Of records that cannot be read, and those from the future,
+the feature worker makes dead letters where a view reads the topic; here they are only counted then.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from headrace.schemas.avro import Column
+from headrace.schemas.avro import Column, Decoded
+from headrace.schemas.dead_letter import DeadLetter, Kind
 from headrace.schemas.encodings import UNVERSIONED, Encoding
-from headrace.schemas.errors import SchemaError
+from headrace.schemas.errors import RecordError, SchemaError
 from headrace.schemas.event_decoder import event_decoder
+from headrace.schemas.event_times import time_fault
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.marks import mark_time_ms
 from headrace.schemas.natural_keys import natural_key
-from headrace.schemas.records import Outcome
+from headrace.schemas.records import Outcome, misfit
 from headrace.schemas.router_specs import OutcomeSpec
+from headrace.streams.intake.bisecting_decoder import BisectingDecoder
 from headrace.streams.log.records import LogRecord, LogRecords
 
 STATE = Encoding(
@@ -42,7 +46,8 @@ class ClockMark:
 
 @dataclass
 class IntakeCounts:
-    """What became of the records of an event partition, for one router."""
+    """What became of the records of an event partition, for one router. `malformed` has those that were
+    refused for any reason but a time in the future."""
 
     outcomes: int = 0
     unlabelled: int = 0
@@ -62,6 +67,8 @@ class OutcomeReader:
         Which fields hold key, label and id.
     partition
         Which partition of the topic.
+    judged
+        Whether a worker judges the records of the topic, and makes dead letters of those that fail.
 
     Raises
     ------
@@ -69,10 +76,12 @@ class OutcomeReader:
         When the label is a string.
     """
 
-    def __init__(self, source: SourceSpec, spec: OutcomeSpec, partition: int) -> None:
-        self._source, self._spec, self._partition = source, spec, partition
+    def __init__(self, source: SourceSpec, spec: OutcomeSpec, partition: int, judged: bool = False) -> None:
+        self._source, self._spec, self._partition, self._judged = source, spec, partition, judged
         fields = {spec.key_field, spec.label_field, source.timestamp_field, *filter(None, [spec.id_field])}
         self.decoder = event_decoder(source, sorted(fields))
+        self._bisecting = BisectingDecoder(self.decoder, sorted(fields), source.topic)
+        self._dead_letters: list[DeadLetter] = []
         if self.decoder.field_kind(spec.label_field) == "string":
             raise SchemaError(
                 f"source '{source.name}': label field '{spec.label_field}' is a string; a label is a bool or "
@@ -93,13 +102,14 @@ class OutcomeReader:
         Raises
         ------
         StateError
-            When it has a version that is not read.
+            When it is damaged or has a version that is not read.
         """
-        raw: dict[str, Any] = json.loads(state)
-        where = f"{self._source.topic}[{self._partition}]"
-        STATE.check(raw, f"the state of the outcome intake of {where} in the join's changelog")
-        self.next_offset, self.clock_ms = raw["next"], raw["clock_ms"]
-        self.counts = IntakeCounts(**raw["counts"])
+        what = f"the state of the outcome intake of {self._source.topic}[{self._partition}] in the changelog"
+        with STATE.reading(what):
+            raw: dict[str, Any] = json.loads(state)
+            STATE.check(raw, what)
+            self.next_offset, self.clock_ms = raw["next"], raw["clock_ms"]
+            self.counts = IntakeCounts(**raw["counts"])
 
     def read(self, records: LogRecords) -> list[Outcome | ClockMark]:
         """Return outcomes and marks of the records not read before, in log order."""
@@ -110,44 +120,72 @@ class OutcomeReader:
         self.next_offset = int(records.offsets[-1]) + 1
         return items
 
-    def _items(self, records: LogRecords) -> Iterator[Outcome | ClockMark]:
-        columns, times = self._columns(records)
-        labels, keys = columns[self._spec.label_field], columns[self._spec.key_field]
-        ids = columns[self._spec.id_field] if self._spec.id_field else None
-        for row, record in enumerate(records):
-            mark_ms = mark_time_ms(record.headers) if record.value is None else None
-            if mark_ms is not None:
-                self.counts.marks += 1
-                yield ClockMark(self._advance(mark_ms))
-            elif times[row] is None or not keys.valid[row]:
-                self.counts.malformed += 1
-            elif times[row] - record.timestamp > self._source.max_future_ms:
-                self.counts.future += 1
-            else:
-                self._advance(times[row])
-                if not labels.valid[row]:
-                    self.counts.unlabelled += 1
-                    continue
-                self.counts.outcomes += 1
-                given = ids is not None and ids.valid[row]
-                yield Outcome(
-                    outcome_id=_text(ids.values[row]) if ids is not None and given else self._id(record),
-                    key=_text(keys.values[row]),
-                    label=float(labels.values[row]),
-                    ts_ms=times[row],
-                )
+    def take_dead_letters(self) -> list[DeadLetter]:
+        """Return the dead letters since the last call."""
+        dead_letters, self._dead_letters = self._dead_letters, []
+        return dead_letters
 
-    def _columns(self, records: LogRecords) -> tuple[dict[str, Column], list[Any]]:
-        """Decoded columns, non-finite labels as null, and event times in ms (None where there is none)."""
-        columns = dict(self.decoder.decode(records.values).columns)
-        label = columns[self._spec.label_field]
-        finite = np.isfinite(label.values.astype(np.float64))
-        columns[self._spec.label_field] = Column(label.values, label.valid & finite)
-        time = columns[self._source.timestamp_field]
+    def _items(self, records: LogRecords) -> Iterator[Outcome | ClockMark]:
+        decoded = self._bisecting.decode(records.values)
+        times = self._times(decoded)
+        for row, appended_ms in enumerate(records.appended.tolist()):
+            mark = mark_time_ms(records[row].headers) if records.values[row] is None else None
+            time_ms = times[row] if mark is None else mark
+            if time_ms is None or (mark is None and row in decoded.errors):
+                self._refuse(records[row], "malformed", decoded.errors.get(row) or "it has no event time")
+            elif why := time_fault(time_ms, appended_ms, self._source.max_future_ms):
+                self._refuse(records[row], "future" if time_ms > appended_ms else "invalid", why)
+            elif mark is not None:
+                self.counts.marks += 1
+                yield ClockMark(self._advance(mark))
+            else:
+                yield from self._outcome(decoded.columns, row, records[row], time_ms)
+
+    def _outcome(
+        self, columns: Mapping[str, Column], row: int, record: LogRecord, time_ms: int
+    ) -> Iterator[Outcome]:
+        """Return the outcome of a record with a good time; none without a label, or with a bad one."""
+        keys, labels = columns[self._spec.key_field], columns[self._spec.label_field]
+        ids = columns[self._spec.id_field] if self._spec.id_field else None
+        if not keys.valid[row]:
+            return self._refuse(record, "malformed", f"{self._spec.key_field}, the natural key, is null")
+        self._advance(time_ms)
+        if not labels.valid[row] or labels.values[row] != labels.values[row]:  # NaN, as everywhere, is null
+            self.counts.unlabelled += 1
+            return
+        try:
+            outcome = Outcome(
+                outcome_id=self._id(record) if ids is None or not ids.valid[row] else _text(ids.values[row]),
+                key=_text(keys.values[row]),
+                label=float(labels.values[row]),
+                ts_ms=time_ms,
+            )
+        except ValidationError as error:
+            self._refuse(record, "invalid", f"no outcome: {misfit(error)}", judged=False)
+        except RecordError as error:
+            self._refuse(record, "invalid", str(error), judged=False)
+        else:
+            self.counts.outcomes += 1
+            yield outcome
+
+    def _refuse(self, record: LogRecord, kind: Kind, reason: str, judged: bool | None = None) -> None:
+        """Count a record as refused; a dead letter follows where no worker makes it."""
+        if kind == "future":
+            self.counts.future += 1
+        else:
+            self.counts.malformed += 1
+        if not (self._judged if judged is None else judged):
+            topic = self._source.topic
+            self._dead_letters.append(DeadLetter.of_record(topic, self._partition, record, kind, reason))
+
+    def _times(self, decoded: Decoded) -> list[int | None]:
+        """Return event times, epoch milliseconds; None where there is none."""
+        column = decoded.columns[self._source.timestamp_field]
         scale = 1000 if self._source.timestamp_unit == "us" else 1
-        times: NDArray[Any] = (time.values.astype(np.int64) // scale).astype(object)
-        times[~time.valid] = None
-        return columns, times.tolist()
+        times: NDArray[Any] = (column.values.astype(np.int64) // scale).astype(object)
+        times[~column.valid] = None
+        found: list[int | None] = times.tolist()
+        return found
 
     def _advance(self, time_ms: int) -> int:
         self.clock_ms = time_ms if self.clock_ms is None else max(self.clock_ms, time_ms)

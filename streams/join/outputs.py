@@ -13,6 +13,7 @@ REASONS = {
     "late": "it came after its prediction closed",
     "orphan": "no prediction with its key came within the wait",
 }
+OVER_QUOTA = "the partition holds its quota of outcomes without a prediction, {} (setting `join_parked`)"
 _REACHED = "headrace.reached"
 TOO_OLD = "its clock is further ahead than twice the wait: a copy could no longer be told from it"
 
@@ -40,6 +41,6 @@ class Released:
 def made_by(headers: Iterable[tuple[str, bytes | None]] | None) -> int | None:
     """The partition of the join that an output is of, by the header that outputs had before transactions."""
     for name, value in headers or ():
-        if name == _REACHED and value is not None:
-            return int(value.split(b":")[0])
+        if name == _REACHED and value is not None and (partition := value.split(b":")[0]).isdigit():
+            return int(partition)
     return None

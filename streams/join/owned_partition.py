@@ -8,6 +8,8 @@ tells of it.
 from __future__ import annotations
 
 import json
+import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,18 +17,23 @@ from functools import cached_property
 from typing import Any
 
 from headrace.schemas.dead_letter import DeadLetter
+from headrace.schemas.event_times import DEFAULT_MAX_FUTURE_MS
 from headrace.schemas.marks import crosses, mark_headers
 from headrace.schemas.router_specs import RouterSpec
 from headrace.schemas.topics import ProjectTopics, RouterTopics
 from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.join.changelog import POSITION_KEY, changelog_key, encode_key, encode_position
+from headrace.streams.join.config import JoinConfig
 from headrace.streams.join.input import feed_record, rejected_dead_letter
-from headrace.streams.join.outputs import Released
+from headrace.streams.join.outputs import OVER_QUOTA, Released
 from headrace.streams.join.partition_join import PartitionJoin
+from headrace.streams.join.silence import Silence
 from headrace.streams.join.state import INPUTS, Input, Position
 from headrace.streams.join.wire_format import closing_json, example_json
-from headrace.streams.log.transactions import Records
+from headrace.streams.log.transactions import Place, Records
 from headrace.streams.progress import Progress, counts_key, progress_field, progress_key
+
+_log = logging.getLogger(__name__)
 
 End = Callable[[str, int, int], int]  # topic, partition, a known end: the end by what was delivered
 PastGap = Callable[[str, int, int], int]  # topic, partition, next offset: see `RangeReader.past_gap`
@@ -44,11 +51,14 @@ class CheckpointBatch:
         Ranges from which they follow, to acknowledge.
     committed
         To be called once the transaction is committed.
+    offsets
+        Next offsets of the inputs where there are no messages: the group judges who may commit them.
     """
 
     records: Sequence[Records]
     messages: Sequence[Any]
     committed: Callable[[], None]
+    offsets: Mapping[Place, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -61,6 +71,12 @@ class OwnedPartition:
         End offsets of the outputs ``examples`` and ``closings``.
     past_gap
         Tells the end of an input behind its last record.
+    max_future_ms
+        How far ahead of its append time a record or mark of an input may be.
+    config
+        How the join runs.
+    silence
+        Tells which inputs are silent.
     committed
         The position as of the last transaction.
     messages, dead_letters
@@ -77,15 +93,22 @@ class OwnedPartition:
     join: PartitionJoin
     ends: dict[str, int]
     past_gap: PastGap
+    max_future_ms: int = DEFAULT_MAX_FUTURE_MS
+    config: JoinConfig = field(default_factory=JoinConfig)
+    silence: Silence = field(init=False)
     committed: Position = field(init=False)
     messages: list[Any] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     marked_ms: int | None = field(init=False)
     ranges: Counter[Input] = field(default_factory=Counter)
     _published: Mapping[Input, int] | None = None
+    _told: Mapping[Input, int] = field(default_factory=dict)  # marks to write, of inputs that are silent
+    _over_quota: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.committed, self.marked_ms = self.join.position(), self.join.released_ms
+        self.silence = Silence(self.join, self.config.idle_ms, self.router.wait_ms, time.monotonic())
+        self._over_quota = self.join.counts.over_quota
 
     @cached_property
     def topics(self) -> RouterTopics:
@@ -101,36 +124,67 @@ class OwnedPartition:
 
     def feed(self, source: Input, message: Any) -> None:
         """Process a range."""
-        for record in message.value:
-            dead_letter = feed_record(self.join, source, self.topic(source), self.partition, record)
+        topic, most_ms = self.topic(source), self.max_future_ms
+        for record, at_ms in zip(message.value, message.value.appended.tolist(), strict=True):
+            dead_letter = feed_record(self.join, source, topic, self.partition, record, at_ms, most_ms)
             if dead_letter is not None:
                 self.dead_letters.append(dead_letter)
         self.messages.append(message)
         self.ranges[source] += 1
+        self.silence.heard(source, time.monotonic())
+
+    def tell_time(self, marks: Mapping[Input, int]) -> None:
+        """Write these marks with the next batch, into inputs that are silent."""
+        self._told = marks
 
     def take_batch(self) -> CheckpointBatch | None:
         """Return what follows from the ranges since the last call; None without one."""
-        if not self.messages:
+        if not self.messages and not self._told:
             return None
+        told, self._told = self._told, {}
         messages, self.messages = self.messages, []
         position, released = self.join.position(), self.join.take_released()
+        self._report_quota()
         records = [self._dead_letters(released), *self._outputs(released), *self._marks(position)]
+        records += [
+            Records(self.topic(source), self.partition, _MARK, mark_headers(ms))
+            for source, ms in told.items()
+        ]
         records.append(self._changelog(position))
 
         def committed() -> None:
             self.committed = position
 
-        return CheckpointBatch([batch for batch in records if batch.entries], messages, committed)
+        offsets = {(self.topic(source), self.partition): position.next_offsets[source] for source in told}
+        return CheckpointBatch([batch for batch in records if batch.entries], messages, committed, offsets)
 
     def _dead_letters(self, released: Released) -> Records:
         dead_letters, self.dead_letters = self.dead_letters, []
         dead_letters += [
-            rejected_dead_letter(r, self.topic(r.input), self.partition) for r in released.rejected
+            rejected_dead_letter(r, self.topic(r.input), self.partition)
+            for r in released.rejected
+            if r.kind != "orphan" or self._orphan_letters
         ]
         entries = [
             (f"{one.topic}/{one.partition}/{one.offset}".encode(), one.to_bytes()) for one in dead_letters
         ]
         return Records(ProjectTopics(self.project).dead_letters, 0, entries)
+
+    @property
+    def _orphan_letters(self) -> bool:
+        """Whether outcomes without a prediction are dead letters. In a topic of all cases most have none."""
+        return self.router.outcome is None or self.config.orphan_letters
+
+    def _report_quota(self) -> None:
+        if self.join.counts.over_quota > self._over_quota:
+            if not self._over_quota:
+                _log.warning(
+                    "join %s[%d]: %s; more are turned away, and counted",
+                    self.router.name,
+                    self.partition,
+                    OVER_QUOTA.format(self.config.parked),
+                )
+            self._over_quota = self.join.counts.over_quota
 
     def _outputs(self, released: Released) -> Iterator[Records]:
         examples = [(e.prediction.key.encode(), example_json(e)) for e in released.examples]

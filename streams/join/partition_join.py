@@ -22,8 +22,9 @@ from typing import Literal
 from headrace.schemas.marks import Mark, PartitionClocks
 from headrace.schemas.records import Closing, Example, Outcome, Prediction
 from headrace.schemas.router_specs import RouterSpec
+from headrace.streams.join.config import JoinConfig
 from headrace.streams.join.labels import label_of
-from headrace.streams.join.outputs import REASONS, TOO_OLD, Rejected, Released
+from headrace.streams.join.outputs import OVER_QUOTA, REASONS, TOO_OLD, Rejected, Released
 from headrace.streams.join.state import (
     INPUTS,
     Counts,
@@ -49,10 +50,15 @@ class PartitionJoin:
         Its wait, and what it does with missing and repeated outcomes.
     snapshot
         State to continue from.
+    parked
+        The most outcomes that wait for a prediction; more are turned away.
     """
 
-    def __init__(self, router: RouterSpec, snapshot: Snapshot | None = None) -> None:
+    def __init__(
+        self, router: RouterSpec, snapshot: Snapshot | None = None, parked: int = JoinConfig.parked
+    ) -> None:
         snapshot = snapshot or Snapshot()
+        self._parked = parked
         self._router, self._wait_ms, position = router, router.wait_ms, snapshot.position
         self.next_offsets: dict[Input, int] = dict(
             position.next_offsets if position else dict.fromkeys(INPUTS, 0)
@@ -76,6 +82,11 @@ class PartitionJoin:
         """The lesser of the two input clocks; None until a record of each has come."""
         predictions, outcomes = self.clocks["predictions"], self.clocks["outcomes"]
         return None if predictions is None or outcomes is None else min(predictions, outcomes)
+
+    @property
+    def next_due_ms(self) -> int | None:
+        """When the clock next ends something, epoch milliseconds; None when nothing waits for it."""
+        return self._timers.next_due_ms
 
     def position(self) -> Position:
         """Return how far the partition is."""
@@ -141,6 +152,10 @@ class PartitionJoin:
 
     def _accept_outcome(self, arrived: OutcomeState) -> None:
         outcome = arrived.outcome
+        if outcome.key not in self._keys and self.counts.parked >= self._parked:
+            self.counts.over_quota += 1
+            reason = OVER_QUOTA.format(self._parked)
+            return self._reject("outcomes", arrived.offset, outcome, "orphan", reason)
         state = self._keys.setdefault(outcome.key, KeyState())
         if outcome.outcome_id in state.outcomes:
             return self.counts.add("duplicate")
@@ -186,7 +201,7 @@ class PartitionJoin:
         if waiting.examples and waiting.label == label:
             return
         suffix = f"#{waiting.examples}" if waiting.examples else ""
-        example = Example(
+        example = Example.model_construct(  # of parts that were checked; a sum of labels is, where it is read
             example_id=waiting.prediction_id + suffix,
             prediction=waiting.prediction,
             label=label,
@@ -230,7 +245,9 @@ class PartitionJoin:
         self.counts.pending -= 1
         self.counts.add(status)
         value, ts_ms = label or (None, None)
-        closing = Closing(prediction=prediction, status=status, label=value, label_ts_ms=ts_ms)
+        closing = Closing.model_construct(
+            prediction=prediction, status=status, label=value, label_ts_ms=ts_ms
+        )
         self._released.closings.append(closing)
         waiting.prediction = None
 

@@ -14,7 +14,9 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from headrace.schemas.errors import HeadraceError, StateError
+from confluent_kafka import KafkaException
+
+from headrace.schemas.errors import HeadraceError, ServiceUnavailable, StateError
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.connections.kafka import Kafka
@@ -25,6 +27,7 @@ from headrace.streams.join.health import event_health, input_health, join_sample
 from headrace.streams.join.outcome_intakes import OutcomeIntakes, outcome_topics
 from headrace.streams.join.owned_partition import OwnedPartition
 from headrace.streams.join.restore import output_ends, restore_join
+from headrace.streams.join.silence import has_read_all
 from headrace.streams.join.state import INPUTS, Input
 from headrace.streams.log.offset_producer import OffsetProducer
 from headrace.streams.log.transactions import PartitionsLost
@@ -193,10 +196,14 @@ class JoinProcess:
     async def _restore(self, name: tuple[str, int], restoring: Restoring) -> OwnedPartition:
         project, partition = self._plan.project, name[1]
         router = next(one for one in self._plan.routers if one.name == name[0])
-        join = await asyncio.to_thread(restore_join, self._kafka, project, router, partition, restoring)
+        parked = self._config.parked
+        join = await asyncio.to_thread(
+            restore_join, self._kafka, project, router, partition, restoring, parked
+        )
         ends = await asyncio.to_thread(output_ends, self._kafka, project, router.name, partition)
         _log.info("join %s[%d]: restored, positions %s", router.name, partition, join.next_offsets)
-        return OwnedPartition(project, router, partition, join, ends, self._app.consumer.past_gap)
+        past_gap, max_future_ms = self._app.consumer.past_gap, self._plan.max_future_ms(router)
+        return OwnedPartition(project, router, partition, join, ends, past_gap, max_future_ms, self._config)
 
     async def _on_input(self, message: Any) -> None:
         router, source = self._inputs[message.topic]
@@ -215,9 +222,27 @@ class JoinProcess:
                 await asyncio.wait_for(self._arrived.wait(), _IDLE_S)
                 await asyncio.sleep(self._config.gather_ms / 1000)
                 self._arrived.clear()
+            await self._note_silence()
             await self._commit()
             await asyncio.to_thread(self._publish)
             self._checkpoint_s = time.monotonic()
+
+    async def _note_silence(self) -> None:
+        """Have silent inputs told the time; outcomes only where no event is left that they may come from."""
+        for partition in self._assignment.restored():
+            marks = partition.silence.marks(time.monotonic())
+            if marks and ("outcomes" not in marks or await self._has_read_events(partition.router)):
+                partition.tell_time(marks)
+
+    async def _has_read_events(self, router: RouterSpec) -> bool:
+        if router.outcome is None:
+            return True
+        topic = self._plan.source(router.outcome.source).topic
+        try:
+            return await asyncio.to_thread(has_read_all, self._kafka, self._group, topic)
+        except (ServiceUnavailable, KafkaException) as error:
+            _log.warning("%s: nobody knows whether it is silent: %s", topic, error)
+            return False
 
     async def _commit(self) -> None:
         """Commit what follows from the ranges that are in no transaction yet, and acknowledge them."""
@@ -228,7 +253,8 @@ class JoinProcess:
         if not batches:
             return
         messages = [message for batch in batches for message in batch.messages]
-        offsets = {(message.topic, message.partition): message.span.next_offset for message in messages}
+        offsets = {place: offset for batch in batches for place, offset in batch.offsets.items()}
+        offsets |= {(message.topic, message.partition): message.span.next_offset for message in messages}
         records = [entries for batch in batches for entries in batch.records]
         try:
             await asyncio.to_thread(self._producer.commit, records, offsets, member)

@@ -10,17 +10,24 @@ from headrace.schemas.router_specs import RouterSpec
 from headrace.schemas.topics import RouterTopics
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.join.changelog import read_changelog
+from headrace.streams.join.config import JoinConfig
 from headrace.streams.join.outputs import made_by
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.state import Position
 from headrace.streams.log.reader import end_offset, read_log
+from headrace.streams.log.records import headers_of
 from headrace.streams.runtime.restoring import Restoring
 
 
 def restore_join(
-    kafka: Kafka, project: str, router: RouterSpec, partition: int, restoring: Restoring | None = None
+    kafka: Kafka,
+    project: str,
+    router: RouterSpec,
+    partition: int,
+    restoring: Restoring | None = None,
+    parked: int = JoinConfig.parked,
 ) -> PartitionJoin:
-    """Read the join of a partition as of its last checkpoint; blocks.
+    """Read the join of a partition as of its last checkpoint; blocks. See `JoinConfig` for `parked`.
 
     A transaction that the last owner has open is waited for: what it commits belongs to the state.
 
@@ -40,10 +47,10 @@ def restore_join(
     snapshot = read_changelog(_entries(read_log(kafka, name, partition, until=restoring.end), restoring))
     if snapshot.position is not None:
         _refuse_unknown_outputs(kafka, project, router.name, partition, snapshot.position)
-    return PartitionJoin(router, snapshot)
+    return PartitionJoin(router, snapshot, parked)
 
 
-def _entries(messages: Iterable[Any], restoring: Restoring) -> Iterator[tuple[bytes, bytes | None]]:
+def _entries(messages: Iterable[Any], restoring: Restoring) -> Iterator[tuple[bytes | None, bytes | None]]:
     for message in messages:
         restoring.check()
         yield message.key(), message.value()
@@ -72,7 +79,7 @@ def _refuse_unknown_outputs(
     outputs = [("examples", topics.examples, 0), ("closings", topics.closings, partition)]
     for name, topic, number in outputs:
         for message in read_log(kafka, topic, number, position.ends.get(name, 0)):
-            if made_by(message.headers()) == partition:
+            if made_by(headers_of(message)) == partition:
                 raise StateError(
                     f"join of router '{router}', partition {partition}: the Headrace that ran before was "
                     f"killed, and its last checkpoint does not know {topic}[{number}] from offset "

@@ -74,8 +74,8 @@ class Counts:
     """Every record in is counted out.
 
     ``predictions = matched + pending + negative + censored`` and
-    ``outcomes = applied + duplicate + parked + orphan + late``. Besides: copies of predictions, predictions
-    too old to be told from copies, and records that could not be read.
+    ``outcomes = applied + duplicate + parked + orphan + late + over_quota``. Besides: copies of predictions,
+    predictions too old to be told from copies, and records that were refused.
     """
 
     predictions: int = 0
@@ -89,6 +89,7 @@ class Counts:
     parked: int = 0
     orphan: int = 0
     late: int = 0
+    over_quota: int = 0
     prediction_duplicates: int = 0
     prediction_late: int = 0
     malformed: int = 0

@@ -44,6 +44,11 @@ class Timers:
             heapq.heappush(self._heap, (due_ms, EXPIRE, state.outcome.outcome_id, key))
         heapq.heappush(self._heap, (due_ms + self._wait_ms, FORGET, "", key))
 
+    @property
+    def next_due_ms(self) -> int | None:
+        """When the first timer is due, epoch milliseconds; None without any."""
+        return self._heap[0][0] if self._heap else None
+
     def pop_due(self, clock_ms: int) -> Timer | None:
         """Take the first timer that is due at a clock; None when none is."""
         if self._heap and self._heap[0][0] <= clock_ms:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
-from confluent_kafka import Message
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 from numpy.typing import NDArray
 
 
@@ -24,8 +25,8 @@ class LogRecord:
     @classmethod
     def of_message(cls, message: Message) -> LogRecord:
         """Return the record in a message of confluent-kafka that is no error."""
-        headers = message.headers() or []
-        return cls(message.offset(), message.timestamp()[1], message.key(), message.value(), headers)
+        at_ms = message.timestamp()[1]
+        return cls(message.offset(), at_ms, message.key(), message.value(), headers_of(message))
 
 
 class LogRecords(Sequence[LogRecord]):
@@ -33,8 +34,12 @@ class LogRecords(Sequence[LogRecord]):
 
     Attributes
     ----------
-    offsets, timestamps
-        int64, shape (n,); timestamps are epoch milliseconds.
+    offsets
+        int64, shape (n,).
+    appended
+        When each record was appended, by a clock that it trusts: int64, shape (n,), epoch milliseconds. The
+        broker's where the topic has ``LogAppendTime``. Else that of the producer, which cannot be later than
+        now, or earlier than 1970.
     values
         n payloads; None for a tombstone.
 
@@ -48,12 +53,12 @@ class LogRecords(Sequence[LogRecord]):
     def __init__(
         self,
         offsets: NDArray[np.int64],
-        timestamps: NDArray[np.int64],
+        appended: NDArray[np.int64],
         values: list[bytes | None],
         sources: Sequence[Any],
         record_of: Callable[[Any], LogRecord],
     ) -> None:
-        self.offsets, self.timestamps, self.values = offsets, timestamps, values
+        self.offsets, self.appended, self.values = offsets, appended, values
         self._sources, self._record_of = sources, record_of
 
     @classmethod
@@ -61,7 +66,7 @@ class LogRecords(Sequence[LogRecord]):
         """Return the records in messages of confluent-kafka, none of which is an error."""
         return cls(
             np.array([message.offset() for message in messages], np.int64),
-            np.array([message.timestamp()[1] for message in messages], np.int64),
+            _appended(messages),
             [message.value() for message in messages],
             messages,
             LogRecord.of_message,
@@ -72,7 +77,7 @@ class LogRecords(Sequence[LogRecord]):
         """Return records that are at hand."""
         return cls(
             np.array([record.offset for record in records], np.int64),
-            np.array([record.timestamp for record in records], np.int64),
+            np.array([record.timestamp for record in records], np.int64).clip(0),
             [record.value for record in records],
             records,
             lambda record: record,
@@ -92,6 +97,29 @@ class LogRecords(Sequence[LogRecord]):
     def __getitem__(self, row: slice) -> LogRecords: ...
     def __getitem__(self, row: int | slice) -> LogRecord | LogRecords:
         if isinstance(row, slice):
-            offsets, timestamps, values = self.offsets[row], self.timestamps[row], self.values[row]
-            return LogRecords(offsets, timestamps, values, self._sources[row], self._record_of)
+            offsets, appended, values = self.offsets[row], self.appended[row], self.values[row]
+            return LogRecords(offsets, appended, values, self._sources[row], self._record_of)
         return self._record_of(self._sources[row])
+
+
+def headers_of(message: Message) -> list[tuple[str, bytes | None]]:
+    """Return the headers of a record; none when a name is not UTF-8: the client cannot give them then."""
+    try:
+        return list(message.headers() or ())
+    except (SystemError, UnicodeDecodeError):
+        return []
+
+
+def appended_ms(message: Message) -> int:
+    """Return when a record was appended, epoch milliseconds; see `LogRecords.appended`."""
+    kind, at_ms = message.timestamp()
+    now_ms = time.time_ns() // 1_000_000
+    return at_ms if kind == TIMESTAMP_LOG_APPEND_TIME or 0 <= at_ms < now_ms else now_ms
+
+
+def _appended(messages: Sequence[Message]) -> NDArray[np.int64]:
+    times = np.array([message.timestamp()[1] for message in messages], np.int64)
+    if messages and messages[-1].timestamp()[0] == TIMESTAMP_LOG_APPEND_TIME:
+        return times
+    now_ms = time.time_ns() // 1_000_000
+    return np.where((times >= 0) & (times < now_ms), times, now_ms)

@@ -202,7 +202,7 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
             tp.topic,
             tp.partition,
             first,
-            int(records.timestamps[0]) / 1000,
+            int(records.appended[0]) / 1000,
             _LOG_APPEND,
             headers=None,
             key=None,

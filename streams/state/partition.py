@@ -18,12 +18,13 @@ from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.encodings import UNVERSIONED, Encoding
 from headrace.schemas.event_decoder import EventDecoder
 from headrace.schemas.feature_specs import StreamViewSpec
+from headrace.schemas.marks import MOST_PARTITIONS
 from headrace.streams.columnar.batch import Batch
 from headrace.streams.log.records import LogRecords
 from headrace.streams.sinks import OnlineRows
 from headrace.streams.state.view_group import ViewGroup
 
-MAX_PARTITIONS = 4096  # of an event topic: ties between partitions are broken by (offset, partition)
+MAX_PARTITIONS = MOST_PARTITIONS  # ties between partitions are broken by (offset, partition)
 
 POSITION = Encoding(
     version=2,  # with it came another layout of the keys, which tell it themselves
@@ -36,6 +37,7 @@ _PORTION_BYTES = 4 << 20  # of entries that a restore takes up at once
 _ENTRY_BYTES = 200  # counted for the key and the objects of an entry
 TopicIds = tuple[str, str]  # of a topic and of its changelog, as Kafka gives them
 Entry = tuple[bytes, bytes | None]  # key and value of a changelog record; None deletes
+RawEntry = tuple[bytes | None, bytes | None]  # as it is read: of another program it may have no key
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,11 @@ class PartitionState(ABC):
         self.next_offset = begin
 
     def received(self, now_ms: int) -> None:
-        """Note the wall clock at which a range was processed, for `pass_time`."""
+        """Note the wall clock at which a range was processed."""
         self.last_record_ms = now_ms
 
-    def pass_time(self, now_ms: int) -> Effects | None:
-        """Empty windows as the wall clock passes; None when nothing is to be done."""
+    def pass_time(self, silence_ms: int) -> Effects | None:
+        """Empty windows as time passes without a record; None when nothing is to be done."""
         return None
 
     @property
@@ -171,7 +173,7 @@ class PartitionState(ABC):
         self._position_clock_ms = self._position()["clock_ms"]
         return entries + gone
 
-    def restore(self, entries: Iterable[Entry]) -> None:
+    def restore(self, entries: Iterable[RawEntry]) -> None:
         """Restore from a changelog, read from its beginning to its end; other definitions are passed over.
 
         Entries go into the state as they come, in portions: of a key only the last is ever held.
@@ -183,13 +185,13 @@ class PartitionState(ABC):
         """
         self._restored(self._load(entries))
 
-    def catch_up(self, entries: Iterable[Entry]) -> None:
+    def catch_up(self, entries: Iterable[RawEntry]) -> None:
         """Apply what came into the changelog since `restore`. Freed keys stay, and are found empty."""
         kept = (entry for entry in entries if entry[1] is not None)
         if (first := next(kept, None)) is not None:
             self._restored(self._load(chain([first], kept)) or self._encoded_position())
 
-    def _load(self, entries: Iterable[Entry]) -> bytes | None:
+    def _load(self, entries: Iterable[RawEntry]) -> bytes | None:
         """Load the keys of a changelog; returns its last position."""
         raw = None
         prefixes = {name: self._prefix + name.encode() + b"|" for name in self.groups}
@@ -202,7 +204,8 @@ class PartitionState(ABC):
         return raw
 
     def _restored(self, raw: bytes | None) -> None:
-        clock_ms = None if raw is None else self._take_position(self._decoded_position(raw))
+        with POSITION.reading(f"the position of {self.topic}[{self.partition}] in its changelog"):
+            clock_ms = None if raw is None else self._take_position(self._decoded_position(raw))
         self._position_clock_ms = clock_ms
         for group in self.groups.values():
             group.restored(clock_ms)
@@ -249,11 +252,13 @@ class PartitionState(ABC):
         return [one.dead_letter(self.topic, self.partition, self.next_offset - 1) for one in sums]
 
 
-def _portions(entries: Iterable[Entry]) -> Iterator[dict[bytes, bytes | None]]:
+def _portions(entries: Iterable[RawEntry]) -> Iterator[dict[bytes, bytes | None]]:
     """Entries in portions of bounded size, of each key the last."""
     portion: dict[bytes, bytes | None] = {}
     size = 0
     for key, value in entries:
+        if key is None:  # another program's
+            continue
         portion[key] = value
         size += _ENTRY_BYTES + len(value or b"")
         if size > _PORTION_BYTES:

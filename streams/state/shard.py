@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from headrace.schemas.dead_letter import DeadLetter
+from headrace.schemas.errors import RecordError
+from headrace.schemas.event_times import DEFAULT_MAX_FUTURE_MS, EARLIEST_MS, time_fault
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.columnar.batch import Batch
@@ -29,6 +32,11 @@ class Shard(PartitionState):
         topic = plan.topics.source(source.name).shuffle
         super().__init__(definition_of(plan, source), topic, partition, states)
         self._source_offsets: dict[int, int] = {}
+        self._columns = {
+            state.name: {column: intake.dtype(state.views[0])(column) for column in state.columns}
+            for state in states
+        }
+        self._max_future_ms = max(source.max_future_ms, DEFAULT_MAX_FUTURE_MS)
 
     @property
     def member(self) -> str:
@@ -41,27 +49,58 @@ class Shard(PartitionState):
     def process(self, records: LogRecords) -> Effects:
         """Apply a range of blocks; those below the position have been applied before, and are skipped.
 
+        What is no block of these views is a dead letter.
+
         Raises
         ------
-        RecordError
-            When a record is not a block; nothing has been applied then.
+        StateError
+            When a block has a version that is not read; nothing has been applied then.
         """
         fresh = records.since(self.next_offset)
-        blocks = [
-            decode_block(value, offset)
-            for value, offset in zip(fresh.values, fresh.offsets.tolist(), strict=True)
-        ]
         parts: dict[str, list[Batch]] = {name: [] for name in self.groups}
+        blocks, rejected = self._blocks(fresh)
         for block in blocks:
-            if block.definition == self.definition:
-                for name, batch in self._unapplied(block).items():
-                    parts[name].append(batch)
+            for name, batch in self._unapplied(block).items():
+                parts[name].append(batch)
         merged = {name: Batch.concatenate(batches) for name, batches in parts.items() if batches}
         self._apply(merged, self.clock_ms)
         if fresh:
             self.next_offset = int(fresh.offsets[-1]) + 1
         rows = self._emit()
-        return Effects(self.next_offset, rows, self._overflow_dead_letters())
+        return Effects(self.next_offset, rows, rejected + self._overflow_dead_letters())
+
+    def _blocks(self, records: LogRecords) -> tuple[list[Block], list[DeadLetter]]:
+        """Return the blocks of these views, and dead letters of the records that are none."""
+        blocks, rejected = [], []
+        for row, (value, offset, appended_ms) in enumerate(
+            zip(records.values, records.offsets.tolist(), records.appended.tolist(), strict=True)
+        ):
+            try:
+                block = decode_block(value, offset)
+                if block.definition == self.definition:
+                    self._check(block, appended_ms)
+                    blocks.append(block)
+            except RecordError as error:
+                letter = DeadLetter.of_record(
+                    self.topic, self.partition, records[row], "malformed", str(error)
+                )
+                rejected.append(letter)
+        return blocks, rejected
+
+    def _check(self, block: Block, appended_ms: int) -> None:
+        """Raise `RecordError` unless a block has the columns of its groups, and a clock that may be."""
+        # Its worker took the time by another machine's clock, and may have gone on through a silence.
+        most_ms = 2 * self._max_future_ms
+        clock_ms = EARLIEST_MS if block.clock_ms is None else block.clock_ms
+        if why := time_fault(clock_ms, appended_ms, most_ms):
+            raise RecordError(f"a shuffle block whose clock may not be: {why}")
+        for name, batch in block.groups.items():
+            wanted, found = self._columns.get(name, {}), batch.columns
+            fits = all(np.issubdtype(found[n].values.dtype, kind) for n, kind in wanted.items() if n in found)
+            if not fits or found.keys() != wanted.keys():
+                raise RecordError(f"a shuffle block with other columns than {name} has")
+            if len(batch) and int(batch.event_ms.max()) > clock_ms:
+                raise RecordError("a shuffle block whose events are ahead of its clock")
 
     def move(self, next_offset: int) -> None:
         """Move the position, for blocks that were applied before they were in their topic."""

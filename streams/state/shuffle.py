@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from headrace.schemas.avro import Column
 from headrace.schemas.encodings import UNVERSIONED, Encoding
-from headrace.schemas.errors import RecordError
+from headrace.schemas.errors import RecordError, StateError
+from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS
+from headrace.schemas.marks import MOST_PARTITIONS
 from headrace.streams.columnar.batch import Batch
 from headrace.streams.columnar.keys import distinct, encode_key, key_at
 from headrace.streams.log.partitioner import partition_for
@@ -28,6 +30,7 @@ BLOCK = Encoding(
     older=(UNVERSIONED,),
     remedy="run workers of that version until they have read the shuffle topic to its end",
 )
+_MOST_OFFSET = 2**50  # times the number of partitions it is still an integer of 64 bits
 
 
 @dataclass(frozen=True)
@@ -105,18 +108,32 @@ def decode_block(raw: bytes | None, offset: int) -> Block:
         check_header(header)
         groups = {}
         for name, columns, dtypes, rows in header["groups"]:
-            groups[name] = _decode_batch(columns, dtypes, rows, view[body:], offset)
+            groups[str(name)] = _decode_batch(columns, dtypes, rows, view[body:], offset)
             body += rows * sum(np.dtype(dtype).itemsize for dtype in dtypes)
-        return Block(
-            header["definition"],
-            header["partition"],
-            header["first"],
-            header["next"],
-            header["clock_ms"],
-            groups,
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise RecordError(f"not a shuffle block: {type(error).__name__}: {error}") from error
+        if body != len(view):
+            raise ValueError(f"{len(view)} bytes where {body} are announced")
+        return Block(str(header["definition"]), *_range_of(header), _clock_of(header), groups)
+    except StateError:
+        raise
+    except Exception as error:  # whatever numpy and the header make of foreign bytes
+        raise RecordError(
+            f"not a shuffle block: {type(error).__name__}: {error}; see who writes to the topic: if it was "
+            "a worker's, read the event topic again from its beginning"
+        ) from error
+
+
+def _range_of(header: Mapping[str, Any]) -> tuple[int, int, int]:
+    partition, first, next_offset = header["partition"], header["first"], header["next"]
+    if not 0 <= partition < MOST_PARTITIONS or not 0 <= first <= next_offset <= _MOST_OFFSET:
+        raise ValueError(f"no range of a partition: {partition}, [{first}, {next_offset})")
+    return int(partition), int(first), int(next_offset)
+
+
+def _clock_of(header: Mapping[str, Any]) -> int | None:
+    clock_ms = header["clock_ms"]
+    if clock_ms is not None and not EARLIEST_MS <= clock_ms <= LATEST_MS:
+        raise ValueError(f"no clock: {clock_ms}")
+    return None if clock_ms is None else int(clock_ms)
 
 
 def check_header(header: Mapping[str, Any]) -> None:
@@ -135,6 +152,9 @@ def _decode_batch(names: list[str], dtypes: list[str], rows: int, raw: memoryvie
     for dtype in map(np.dtype, dtypes):
         arrays.append(np.frombuffer(raw, dtype, rows, start))
         start += rows * dtype.itemsize
+    flags = [arrays[0].dtype == np.int64, arrays[1].dtype == np.int64]
+    if not all([*flags, *(valid.dtype == np.bool_ for valid in arrays[3::2])]):
+        raise ValueError(f"arrays of other types: {dtypes}")
     columns = {name: Column(arrays[2 + 2 * n], arrays[3 + 2 * n]) for n, name in enumerate(names)}
     return Batch(arrays[0], arrays[1], np.full(rows, offset, np.int64), columns)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headrace.schemas.event_decoder import EventDecoder
+from headrace.schemas.event_times import LATEST_MS
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.columnar.batch import Batch
@@ -87,25 +88,23 @@ class SourcePartition(PartitionState):
         rows = self._emit()
         return Effects(self.next_offset, rows, judged.rejected + self._overflow_dead_letters(), blocks)
 
-    def pass_time(self, now_ms: int) -> Effects | None:
-        """Empty windows of a partition without traffic, as the wall clock passes.
+    def pass_time(self, silence_ms: int) -> Effects | None:
+        """Empty windows of a partition without traffic, as time passes.
 
-        Since the last record event time is taken to have passed as fast as the wall clock. Windows follow it,
-        a tile at a time; what is late is judged by the records alone, as before. Where producers send time
-        marks, those tell the time. None when nothing is to be done.
+        Since the last record event time is taken to have passed as fast as the clock of the machine. Windows
+        follow it, a tile at a time; what is late is judged by the records alone, as before. Where producers
+        send time marks, those tell the time. None when nothing is to be done.
 
         Parameters
         ----------
-        now_ms
-            The wall clock, epoch milliseconds.
+        silence_ms
+            How long there was no record.
         """
         newest_ms = self.newest_event_ms
-        if newest_ms is None or self.clock_ms is None or self.last_record_ms is None:
-            return None
-        if self.intake.counts.marks:
+        if newest_ms is None or self.clock_ms is None or self.intake.counts.marks:
             return None
         tile_ms = self.intake.source.tile_ms
-        passed_ms = (newest_ms + now_ms - self.last_record_ms) // tile_ms * tile_ms
+        passed_ms = min(newest_ms + silence_ms, LATEST_MS) // tile_ms * tile_ms
         if passed_ms <= self.clock_ms:
             return None
         self.clock_ms = passed_ms

@@ -163,11 +163,13 @@ class ViewGroup:
         kept = {key: state for key, state in items.items() if state is not None}
         if not kept:
             return
-        slots = self._slots.restore([*kept])
-        self._reserve()
         try:
+            slots = self._slots.restore([*kept])
+            self._reserve()
             decode_states(self._slots.applied, self._rings, slots, [*kept.values()])
-        except ValueError as error:
+        except StateError:
+            raise
+        except Exception as error:
             raise StateError(
                 f"the changelog of the views keyed by {self.name} does not fit their definition; "
                 "run `headrace apply` and restart the worker so that it rebuilds from the topic"

@@ -37,6 +37,40 @@ class CheckpointBatch:
         return self.messages[0].topic, self.partition
 
 
+@dataclass(frozen=True)
+class Silence:
+    """The time without a record, by a monotonic clock: the wall clock may jump.
+
+    Attributes
+    ----------
+    before_ms
+        Of it, how long there was none before `began_s`.
+    began_s
+        Seconds of the monotonic clock.
+    """
+
+    before_ms: int = 0
+    began_s: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def since(cls, last_record_ms: int | None, now_ms: int, most_ms: int) -> Silence:
+        """Begin with the wall clock's time since the last record, but at most `most_ms`.
+
+        Examples
+        --------
+        >>> Silence.since(1_000, now_ms=4_000, most_ms=60_000).before_ms
+        3000
+        >>> Silence.since(1_000, now_ms=86_401_000, most_ms=60_000).before_ms
+        60000
+        """
+        return cls(0 if last_record_ms is None else min(max(now_ms - last_record_ms, 0), most_ms))
+
+    @property
+    def ms(self) -> int:
+        """How long it has lasted, milliseconds."""
+        return self.before_ms + int((time.monotonic() - self.began_s) * 1000)
+
+
 @dataclass
 class OwnedPartition:
     """State of a partition, and what waits for the next checkpoint.
@@ -52,7 +86,9 @@ class OwnedPartition:
     ranges
         How many ranges have been processed since the partition was assigned.
     last_range_s
-        When the last of them was, by a monotonic clock.
+        When the last of them was, or records were held back, by a monotonic clock.
+    silence
+        How long there was no record.
     alerts
         Reports records that fail expectations; None where there are no expectations.
     writing
@@ -66,6 +102,7 @@ class OwnedPartition:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     ranges: int = 0
     last_range_s: float = field(default_factory=time.monotonic)
+    silence: Silence = field(default_factory=Silence)
     alerts: Alerts | None = None
     writing: asyncio.Task[None] | None = None
 
@@ -74,7 +111,12 @@ class OwnedPartition:
         self.messages.append(message)
         self.ranges += 1
         self.last_range_s = time.monotonic()
+        self.silence = Silence()
         self.state.received(now_ms())
+
+    def restored(self) -> None:
+        """Go on with the silence that was there when the state was written."""
+        self.silence = Silence.since(self.state.last_record_ms, now_ms(), self.source.max_future_ms)
 
     def report_unexpected(self) -> None:
         """Log which expectations records have failed, as `Alerts` says."""

@@ -38,7 +38,7 @@ from headrace.streams.worker.config import WorkerConfig
 from headrace.streams.worker.consumer_group import worker_group
 from headrace.streams.worker.health import partition_health, two_partition_samples
 from headrace.streams.worker.identity import identify, refuse_gap
-from headrace.streams.worker.owned_partition import OwnedPartition, now_ms
+from headrace.streams.worker.owned_partition import OwnedPartition
 from headrace.streams.worker.progress import feature_progress
 from headrace.streams.worker.restore import restore
 
@@ -177,6 +177,7 @@ class WorkerProcess:
         )
         await asyncio.to_thread(identify, owned.state, owned.source.name, self._kafka, owned.changelog)
         refuse_gap(owned.state, owned.source.name, self._app.consumer.committed_offset(tp))
+        owned.restored()
         position = owned.state.next_offset
         _log.info("%s[%d]: restored %d records, position %d", tp.topic, tp.partition, read, position)
         await self._sink.write([], self._published(owned))
@@ -226,14 +227,14 @@ class WorkerProcess:
                 self._feature_log.append(rows)
 
     async def _pass_time(self) -> None:
-        """Empty windows of partitions where nothing arrives, as the wall clock passes."""
+        """Empty windows of partitions where nothing arrives, as time passes."""
         for owned in self._assignment.restored():
             if self._writer_schemas.waiting:  # what came is held back: that is no silence
                 owned.last_range_s = time.monotonic()
                 continue
             async with owned.lock:
                 idle = time.monotonic() - owned.last_range_s >= self._config.idle_ms / 1000
-                if idle and (effects := owned.state.pass_time(now_ms())) is not None:
+                if idle and (effects := owned.state.pass_time(owned.silence.ms)) is not None:
                     await owned.wait_written()
                     await self._write(owned, effects, self._published(owned))
 

@@ -174,8 +174,8 @@ class Rebuild:
             state, now_ms = partition.state, time.time_ns() // 1_000_000
             if state.last_record_ms is None or partition.unread:
                 continue
-            idle = now_ms - state.last_record_ms >= self._idle_ms
-            if idle and (effects := state.pass_time(now_ms)) is not None:
+            silence_ms = now_ms - state.last_record_ms
+            if silence_ms >= self._idle_ms and (effects := state.pass_time(silence_ms)) is not None:
                 for rows in effects.rows:
                     self.written.update(self._store.write(rows))
                 self._write(partition)

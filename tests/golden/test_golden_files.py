@@ -20,6 +20,7 @@ OLDER = [
     ("routing.epochs", 0),
     ("join.changelog.position", 1),
     ("join.changelog.position", 2),
+    ("join.changelog.position", 3),
     ("models.pointers", 0),
     ("models.store.artifact", 2),
     ("models.pointers", 1),

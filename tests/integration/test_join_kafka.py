@@ -122,7 +122,7 @@ def test_outcomes_come_out_of_event_topics_with_their_marks(loop: Callable[..., 
 def test_a_record_that_cannot_be_read_is_a_dead_letter(
     loop: Callable[..., Loop],
 ) -> None:
-    run = loop()
+    run = loop(orphan_letters=True)
     run.send(run.names["predictions"], 0, b"{}")
     run.send(run.names["outcomes"], 0, b'{"outcome_id": "o", "key": "a", "label": NaN, "ts_ms": 1}')
     run.send_event(O("lonely", "nobody", 100, 1.0))

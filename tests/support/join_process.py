@@ -11,10 +11,14 @@ from headrace.schemas.plan import Plan
 from headrace.streams.join.config import JoinConfig
 from headrace.streams.join.process import JoinProcess
 
+_NEVER_MS = 3_600_000  # a slow machine is no silence
+
 
 def main(plan_file: str, bootstrap: str, redis_url: str, archive: str, config: str = "{}") -> None:
     logging.basicConfig(level="INFO", format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    made = JoinConfig(**{"instance_id": "join-0", "archive": Path(archive), **json.loads(config)})
+    made = JoinConfig(
+        **{"instance_id": "join-0", "archive": Path(archive), "idle_ms": _NEVER_MS, **json.loads(config)}
+    )
     JoinProcess(Plan.from_json(Path(plan_file).read_text()), bootstrap, redis_url, made).run()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from confluent_kafka import TIMESTAMP_CREATE_TIME, Message
+import time
+
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from headrace.schemas.marks import mark_headers
 
@@ -15,10 +17,22 @@ def record(topic: str, offset: int, value: bytes | None, partition: int = 0) -> 
         key=b"key",
         value=value,
         headers=[],
-        timestamp=(TIMESTAMP_CREATE_TIME, 1_000),
+        timestamp=appended_now(),
     )
 
 
 def mark(topic: str, offset: int, time_ms: int, partition: int = 0) -> Message:
     """A time mark."""
-    return Message(topic=topic, partition=partition, offset=offset, value=None, headers=mark_headers(time_ms))
+    return Message(
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        value=None,
+        headers=mark_headers(time_ms),
+        timestamp=appended_now(),
+    )
+
+
+def appended_now() -> tuple[int, int]:
+    """The timestamp that a broker gives."""
+    return TIMESTAMP_LOG_APPEND_TIME, time.time_ns() // 1_000_000

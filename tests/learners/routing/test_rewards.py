@@ -9,7 +9,7 @@ import pytest
 from headrace.learners.routing.rewards import accuracy, brier, rewards
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Closing
-from headrace.schemas.router_specs import RouterSpec
+from headrace.schemas.router_specs import PolicySpec, RouterSpec
 from tests.support.flight_learners import closings, flights
 
 
@@ -46,7 +46,7 @@ def test_arms_that_answered_earn_by_reward_and_feedback(
 
 
 def test_a_chosen_arm_that_another_answered_for_earns_no_label(plan: Plan) -> None:
-    router = plan.routers[0].model_copy(update={"reward": "label"})
+    router = plan.routers[0].model_copy(update={"reward": "label", "policy": PolicySpec(posterior="normal")})
     assert rewards(router, closed(plan, 3.0, {}, fallback="champion")) == {}
     assert rewards(router, closed(plan, 3.0, {"tree": 1.0})) == {"tree": 3.0}
 

@@ -20,6 +20,7 @@ from headrace.featurestore.online.exchange import Exchange
 from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.schemas.errors import ServiceUnavailable
 from headrace.schemas.plan import Plan
+from headrace.streams.connections.redis_eviction import eviction_warning
 from headrace.streams.connections.redis_hashes import HashPublisher
 from headrace.streams.connections.redis_retry import is_temporary, pause_s
 from headrace.streams.connections.redis_updates import HashUpdate
@@ -245,6 +246,31 @@ def test_a_temporary_error_is_waited_out(scene: Scene, user: type[User], code: s
     assert stored(scene) == b"1"
 
 
+@pytest.mark.parametrize(
+    ("maxmemory", "policy", "warned"),
+    [
+        (0, "allkeys-lru", False),
+        (10**9, "allkeys-lru", True),
+        (10**9, "volatile-ttl", False),
+        (10**9, "noeviction", False),
+    ],
+)
+def test_a_policy_that_may_evict_rows_is_warned_of(
+    scene: Scene, maxmemory: int, policy: str, warned: bool
+) -> None:
+    scene.configure(maxmemory=maxmemory, maxmemory_policy=policy)
+    try:
+        warning = eviction_warning(scene.url)
+    finally:
+        scene.configure(maxmemory=0, maxmemory_policy="noeviction")
+    assert (warning is not None) == warned
+    assert warning is None or policy in warning
+
+
+def test_of_a_redis_that_is_away_nothing_is_said() -> None:
+    assert eviction_warning("redis://127.0.0.1:1/0") is None
+
+
 def test_a_script_that_runs_is_waited_out(scene: Scene, user: type[User]) -> None:
     """The server answers nothing but an order to end the script: tries cannot be counted."""
     script = started(scene.run, "EVAL", "while true do end", 0)
@@ -320,6 +346,19 @@ def test_a_try_that_is_not_to_be_repeated_says_the_error(scene: Scene) -> None:
 )
 def test_other_errors_are_permanent(error: Exception) -> None:
     assert not is_temporary(error)
+
+
+@pytest.mark.parametrize("code", ["OOM", "TRYAGAIN", "CLUSTERDOWN", "MISCONF", "READONLY"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{} and so on",
+        "Command # 2 (EVALSHA 1) of pipeline caused error: {} and so on",
+        "Error running script (call to f_1): @user_script:4: @user_script: 4: -{} and so on",
+    ],
+)
+def test_a_temporary_error_is_known_by_its_code_wherever_it_stands(code: str, form: str) -> None:
+    assert is_temporary(redis.ResponseError(form.format(code)))
 
 
 def test_pauses_grow_and_are_bounded() -> None:

@@ -1,0 +1,66 @@
+"""Learning that can be undone: a model that an example would ruin is as it was before it."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any, Final
+
+from headrace.learners.models.scoring import Features, Ruined, learn, score_and_learn
+
+_LEAST_EXAMPLES: Final = 256  # between two copies
+_BYTES_AN_EXAMPLE: Final = 4096  # of a copy: a large model is copied less often
+
+
+class UndoableModel:
+    """A model, a copy of an earlier state, and what it has learned since.
+
+    Parameters
+    ----------
+    model
+        The river estimator.
+
+    Attributes
+    ----------
+    model
+        The same, or one that equals what it was before it was ruined.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self._copy: bytes | None = None
+        self._learned: list[tuple[Features, float]] = []
+        self._most = _LEAST_EXAMPLES
+
+    def learn(self, x: Features, label: float) -> float:
+        """Score, then learn.
+
+        Returns
+        -------
+        float
+            The score, before the label was learned.
+
+        Raises
+        ------
+        ValueError
+            When the model answers with no finite number, before or after. Then nothing has been learned.
+        """
+        if self._copy is None or len(self._learned) >= self._most:
+            self._save()
+        try:
+            predicted = score_and_learn(self.model, x, label)
+        except Ruined:
+            self._undo()
+            raise
+        self._learned.append((x, label))
+        return predicted
+
+    def _save(self) -> None:
+        self._copy, self._learned = pickle.dumps(self.model, pickle.HIGHEST_PROTOCOL), []
+        self._most = max(_LEAST_EXAMPLES, len(self._copy) // _BYTES_AN_EXAMPLE)
+
+    def _undo(self) -> None:
+        assert self._copy is not None
+        self.model = pickle.loads(self._copy)  # of this process's own memory
+        for x, label in self._learned:
+            learn(self.model, x, label)
+        self._save()  # what comes next may ruin it, too
