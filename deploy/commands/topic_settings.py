@@ -1,7 +1,8 @@
 """Settings of the topics that Headrace owns, and where those of existing topics differ.
 
-Logs keep everything. Their records have the time at which the broker appended them: what is from the future
-is judged by it, and a producer's own timestamp could say anything.
+Logs keep everything: the broker would delete by timestamp, and replayed history would be gone within minutes.
+Records of Headrace's own topics have the time at which the broker appended them, by which it is judged what is
+from the future. In event topics the timestamps are the users'.
 
 Changelogs keep the last value of each key. A broker's defaults leave them uncompacted for a week or a GiB,
 while a restore reads all that is there. These keep them at about twice the live state and one segment.
@@ -19,9 +20,9 @@ from headrace.streams.connections.kafka import Kafka, servers_of
 from headrace.streams.connections.kafka_admin import KafkaAdmin
 
 _MESSAGE = "max.message.bytes"
+FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 # The broker's clock, not the producer's: it judges what is from the future.
-APPENDED = {"message.timestamp.type": "LogAppendTime"}
-KEEP = APPENDED | {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+KEEP = FOREVER | {"message.timestamp.type": "LogAppendTime"}
 LARGE = {_MESSAGE: str(8 << 20)}  # these hold a whole range, a key's state, a record in base64
 COMPACT = {
     "cleanup.policy": "compact",  # not also "delete": a quiet key's state would be lost with its age

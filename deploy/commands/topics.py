@@ -13,6 +13,7 @@ from confluent_kafka.admin import ClusterMetadata, NewTopic, TopicMetadata
 from headrace.deploy.commands.topic_settings import (
     COMPACT,
     COMPACT_LATER,
+    FOREVER,
     KEEP,
     LARGE,
     SettingDifference,
@@ -82,7 +83,7 @@ def _of_router(topics: RouterTopics, router: RouterSpec) -> Iterator[TopicSpec]:
 
 def _declared(plan: Plan) -> list[TopicSpec]:
     """Return the event topics whose partition count the repository declares."""
-    return [TopicSpec(s.topic, s.partitions, KEEP) for s in plan.sources if s.partitions is not None]
+    return [TopicSpec(s.topic, s.partitions, FOREVER) for s in plan.sources if s.partitions is not None]
 
 
 def all_topics(plan: Plan, event_partitions: int, topic_partitions: Mapping[str, int]) -> dict[str, int]:
@@ -134,7 +135,7 @@ def ensure_topics(
     try:
         missing = set(event_topics(plan)) - cluster.metadata().topics.keys()
         wanted = all_topics(plan, event_partitions, topic_partitions or {})
-        cluster.create([TopicSpec(name, wanted[name], KEEP) for name in missing])
+        cluster.create([TopicSpec(name, wanted[name], FOREVER) for name in missing])
         counts = {name: len(cluster.led(name).partitions) for name in event_topics(plan)}
         _check(_declared(plan), cluster.metadata())
         inner = internal_topics(plan, counts)

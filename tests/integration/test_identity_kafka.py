@@ -11,8 +11,8 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from headrace.deploy.commands.reset import plan_reset, reset
+from headrace.deploy.commands.topics import ensure_topics
 from headrace.schemas.errors import HeadraceError
-from tests.support.event_topics import make_topics
 from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.worker_scene import PARTITIONS, Scene
 
@@ -42,7 +42,7 @@ def make_anew(scene: Scene, name: str) -> None:
         return set(admin.list_topics(timeout=PATIENCE_S).topics)
 
     eventually(known, f"{name} to go", lambda topics: name not in topics)
-    make_topics(scene.bootstrap, scene.plan, PARTITIONS)
+    ensure_topics(scene.bootstrap, scene.plan, event_partitions=PARTITIONS)
 
 
 def refusal(scene: Scene) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import redis
 from confluent_kafka import Consumer, TopicPartition
 
+from headrace.deploy.commands.topics import ensure_topics
 from headrace.featurestore.online.client import FeatureClient
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.plan import Plan
@@ -21,7 +22,6 @@ from headrace.streams.progress import ProgressStore, counts_key
 from headrace.streams.worker.consumer_group import worker_group
 from tests.support import nursery
 from tests.support.consumer_groups import wait_until_acknowledged
-from tests.support.event_topics import make_topics
 from tests.support.expected_rows import NO_UDFS, assert_rows_equal, expected_rows, record_of, rules_of
 from tests.support.nursery import Forked
 from tests.support.ordered_producer import ordered_producer
@@ -61,7 +61,7 @@ class Scene:
         self.logs: list[list[OracleEvent]] = [[] for _ in range(PARTITIONS)]
         self.workers: list[Forked] = []
         self._producer = ordered_producer(bootstrap, {"linger.ms": 1})
-        make_topics(bootstrap, self.plan, PARTITIONS)
+        ensure_topics(bootstrap, self.plan, event_partitions=PARTITIONS)
 
     def start_worker(
         self, idle_ms: int = 3_600_000, program: str = "worker_process", **config: Any

@@ -12,12 +12,12 @@ import redis
 
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.routing.epochs import EpochKeeper
-from headrace.learners.training.closings import ClosingConsumer
-from headrace.schemas.records import Closing, Epoch
-from headrace.schemas.topics import RouterTopics
 from headrace.learners.routing.propensities import propensity_fault
+from headrace.learners.training.closings import ClosingConsumer
 from headrace.schemas.event_times import LATEST_MS
+from headrace.schemas.records import Closing, Epoch
 from headrace.schemas.router_specs import PolicySpec
+from headrace.schemas.topics import RouterTopics
 from headrace.streams.progress import EPOCHS, ProgressStore
 from tests.support.flight_learners import HOUR_MS, closings, flights
 from tests.support.messages import mark, record
