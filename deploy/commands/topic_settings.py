@@ -1,8 +1,8 @@
 """Settings of the topics that Headrace owns, and where those of existing topics differ.
 
 Logs keep everything: the broker would delete by timestamp, and replayed history would be gone within minutes.
-Records of Headrace's own topics have the time at which the broker appended them, by which it is judged what is
-from the future. In event topics the timestamps are the users'.
+Records of Headrace's own topics have the time at which the broker appended them. What is from the future
+is judged by it. In event topics the timestamps are the users'.
 
 Changelogs keep the last value of each key. A broker's defaults leave them uncompacted for a week or a GiB,
 while a restore reads all that is there. These keep them at about twice the live state and one segment.

@@ -11,6 +11,8 @@ import numpy as np
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 from numpy.typing import NDArray
 
+from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS
+
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
@@ -77,7 +79,7 @@ class LogRecords(Sequence[LogRecord]):
         """Return records that are at hand."""
         return cls(
             np.array([record.offset for record in records], np.int64),
-            np.array([record.timestamp for record in records], np.int64).clip(0),
+            np.array([record.timestamp for record in records], np.int64).clip(EARLIEST_MS, LATEST_MS),
             [record.value for record in records],
             records,
             lambda record: record,
