@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import SecretStr
 
 from headrace.deploy.commands.apply import apply_plan, compile_project
-from headrace.deploy.commands.topics import all_topics
+from headrace.deploy.commands.topic_specs import all_topics
 from headrace.deploy.local.child import Child, free_port
 from headrace.deploy.local.redis_server import RedisServer
 from headrace.deploy.local.supervisor import Supervisor

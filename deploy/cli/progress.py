@@ -67,13 +67,16 @@ def healthy(
     project: Project = HERE,
     longest: Annotated[float, typer.Option(help="Seconds without progress, with records to read.")] = 120.0,
 ) -> None:
-    """Exit with 1 when all processes of a kind stand still although there is something to do."""
+    """Exit with 1 when all processes of a kind stand still although there is something to do.
+
+    Also where partitions were added to a topic, and their records are not processed.
+    """
     from headrace.deploy.commands.status import standstill
 
     if process not in ("worker", "join", "train"):
         raise SettingsError(f"'{process}' is not one of worker, join, train")
-    _, current = _status(load_settings(project))
-    if (problem := standstill(current, process, longest)) is not None:
+    plan, current = _status(load_settings(project))
+    if (problem := standstill(plan, current, process, longest)) is not None:
         say(problem, err=True)
         raise typer.Exit(1)
 

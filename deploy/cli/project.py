@@ -27,11 +27,16 @@ def plan(project: Project = HERE) -> None:
     """Show what `apply` would change and what it costs; changes nothing."""
     settings = load_settings(project)
 
-    from headrace.deploy.commands.apply import compile_project, describe_changes, describe_left_out
+    from headrace.deploy.commands.apply import (
+        compile_project,
+        describe_changes,
+        describe_left_out,
+        describe_partitions,
+    )
 
     wanted = compile_project(settings.project_dir)
     say(describe_changes(settings, wanted.plan))
-    for line in describe_left_out(wanted):
+    for line in (*describe_left_out(wanted), *describe_partitions(settings, wanted.plan)):
         say(line)
 
 
@@ -49,7 +54,9 @@ def apply(
         compile_project,
         describe_changes,
         describe_left_out,
+        describe_partitions,
         describe_topic_settings,
+        refuse_added_partitions,
         refuse_unsafe_changes,
     )
     from headrace.deploy.secret_files import exposed_secrets
@@ -57,12 +64,14 @@ def apply(
     wanted = compile_project(settings.project_dir)
     if not allow_unsafe:
         refuse_unsafe_changes(settings, wanted)
+        refuse_added_partitions(settings, wanted.plan)
     for warning in exposed_secrets(settings):
         say(f"warning: {warning}", err=True)
     say(describe_changes(settings, wanted.plan))
     for line in describe_left_out(wanted):
         say(line)
-    apply_plan(settings, wanted.plan)
-    for line in describe_topic_settings(settings, wanted.plan):
+    added = describe_partitions(settings, wanted.plan)
+    apply_plan(settings, wanted.plan, allow_unsafe)
+    for line in (*added, *describe_topic_settings(settings, wanted.plan)):
         say(line, err=True)
     say(f"applied plan {wanted.plan.hash[:12]} of project '{wanted.plan.project}'")

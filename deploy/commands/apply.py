@@ -6,8 +6,9 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace.deploy.commands.partitions import added_partitions, refuse_moved_keys, surplus_partitions
 from headrace.deploy.commands.topic_settings import repair_commands
-from headrace.deploy.commands.topics import ensure_topics, misconfigured_topics
+from headrace.deploy.commands.topics import ensure_topics, misconfigured_topics, topic_ends
 from headrace.deploy.settings import Settings
 from headrace.featurestore.compile.definition import Definition
 from headrace.featurestore.compile.feature_parts import FeatureParts
@@ -19,9 +20,11 @@ from headrace.featurestore.plans.store import PlanStore
 from headrace.featurestore.plans.usage import NoUsage, RedisPlanUsage
 from headrace.learners.compile.plan import compile_learners
 from headrace.learners.project import load_project
-from headrace.schemas.errors import PlanError
+from headrace.schemas.errors import PlanError, ServiceUnavailable
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis import redis_client
+
+_LOOK_S = 5.0  # `plan` works without Kafka as well
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,14 @@ def compile_project(project_dir: Path) -> CompiledProject:
     return CompiledProject(parts.plan(learners, routers), parts, project.file.name)
 
 
-def apply_plan(settings: Settings, plan: Plan) -> None:
-    """Register with Feast, make the topics, and last store the plan, which the processes read."""
+def apply_plan(settings: Settings, plan: Plan, allow_unsafe: bool = False) -> None:
+    """Register with Feast, make the topics, and last store the plan, which the processes read.
+
+    Parameters
+    ----------
+    allow_unsafe
+        Also when partitions were added to topics that views read directly.
+    """
     settings.make_data_dir()
     with warnings.catch_warnings(), redis_client(settings.redis) as online:
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -73,6 +82,7 @@ def apply_plan(settings: Settings, plan: Plan) -> None:
         settings.replication,
         settings.event_partitions,
         settings.topic_partitions,
+        allow_moved_keys=allow_unsafe,
     )
     PlanStore(settings.redis, plan.project, settings.plan_signing_key()).save(plan)
 
@@ -91,6 +101,35 @@ def describe_topic_settings(settings: Settings, plan: Plan) -> list[str]:
         return []
     commands = repair_commands(kafka, differences)
     return [*map(str, differences), "To put that right:", *(f"  {command}" for command in commands)]
+
+
+def refuse_added_partitions(settings: Settings, plan: Plan) -> None:
+    """Refuse a plan with views that read topics directly to which partitions were added.
+
+    Raises
+    ------
+    PlanError
+        Names the topics, the views, what their values would be, and the remedy.
+    ServiceUnavailable
+        When Kafka does not answer.
+    """
+    refuse_moved_keys(plan, topic_ends(settings.kafka_access, plan))
+
+
+def describe_partitions(settings: Settings, plan: Plan) -> list[str]:
+    """Describe partitions that were added to topics, and what that means for the views of a plan."""
+    try:
+        ends = topic_ends(settings.kafka_access, plan, _LOOK_S)
+    except ServiceUnavailable as error:
+        return [f"whether partitions were added to topics cannot be told: {error}"]
+    lines = surplus_partitions(plan, ends)
+    for added in added_partitions(plan, ends):
+        lines += added.lines()
+        if added.moving:
+            lines.append(f"`headrace apply` refuses that without --allow-unsafe. {added.remedy}")
+        else:
+            lines.append("`headrace apply` gives its changelog as many; then start the workers anew")
+    return lines
 
 
 def describe_changes(settings: Settings, wanted: Plan) -> str:

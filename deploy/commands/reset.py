@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 
-from headrace.deploy.commands.topics import ensure_topics
+from headrace.deploy.commands.partitions import added_partitions
+from headrace.deploy.commands.topics import ensure_topics, topic_ends
 from headrace.deploy.processes import current_plan
 from headrace.deploy.settings import Settings
 from headrace.schemas.errors import HeadraceError, ServiceUnavailable
@@ -37,6 +38,8 @@ class Reset:
         Records that the topic does not have any more.
     deleted
         Topics that are deleted and made again, empty.
+    added
+        What it means that the topic has more partitions than the state; empty where it has not.
     """
 
     source: str
@@ -44,6 +47,7 @@ class Reset:
     records: int
     gone: int
     deleted: tuple[str, ...]
+    added: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """Return the cost, in words."""
@@ -52,6 +56,7 @@ class Reset:
             f"'{self.topic}': {self.records:,} records are read again. {self.gone:,} are not there any more: "
             f"windows that held them will be without them. Deleted and made again: "
             f"{', '.join(self.deleted)}. Online rows stay until their keys are reached again."
+            + "".join(f"\n{line}" for line in self.added)
         )
 
 
@@ -81,7 +86,9 @@ def plan_reset(kafka: Kafka, plan: Plan, name: str) -> Reset:
     partitions = partitions_of(admin.metadata(), source.topic)
     bounds = [log_bounds(kafka, source.topic, number) for number in partitions]
     records, gone = sum(end - begin for begin, end in bounds), sum(begin for begin, _ in bounds)
-    return Reset(name, source.topic, records, gone, tuple(_state_topics(plan, source)))
+    added = [one for one in added_partitions(plan, topic_ends(kafka, plan)) if one.source.name == name]
+    lines = [line for one in added if one.moving for line in (*one.lines(), one.remedy)]
+    return Reset(name, source.topic, records, gone, tuple(_state_topics(plan, source)), tuple(lines))
 
 
 def reset(kafka: Kafka, plan: Plan, name: str, replication: int, tell: Callable[[str], None]) -> None:
@@ -98,7 +105,7 @@ def reset(kafka: Kafka, plan: Plan, name: str, replication: int, tell: Callable[
     _forget_offsets(kafka, plan, {planned.topic, plan.topics.source(name).shuffle})
     tell(f"group {worker_group(plan)}: offsets of {planned.topic} forgotten")
     _delete(kafka, planned.deleted)
-    ensure_topics(kafka, plan, replication)
+    ensure_topics(kafka, plan, replication, allow_moved_keys=True)
     for topic in planned.deleted:
         tell(f"{topic}: deleted and made again")
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import redis
 
+from headrace.deploy.commands.partitions import unread_records
 from headrace.deploy.commands.text_table import text_table
-from headrace.deploy.commands.topics import event_topics, internal_topics
+from headrace.deploy.commands.topic_specs import event_topics, internal_topics
 from headrace.learners.training.group import TrainerMember
 from headrace.schemas.plan import Plan
 from headrace.streams.progress import (
@@ -26,6 +27,10 @@ from headrace.streams.progress import (
 )
 
 _STAGES = ("features", "outcomes", "join", "train", "serve")
+_UNREAD_REMEDY = (
+    "the topic had fewer partitions when the plan was applied. `headrace plan` says what that means and what "
+    "to do"
+)
 _OF_PROCESS = {
     "worker": ("features",),
     "join": ("outcomes", "join"),
@@ -78,6 +83,8 @@ class Status:
         Event topic to records checked, and failed by rule.
     two_partitions
         Source to rows that replaced one of another partition.
+    unread
+        "topic[partition]" to records that no process of the plan reads.
     trainers
         The trainers that run, the owner first.
     """
@@ -89,6 +96,7 @@ class Status:
     join: Mapping[str, Mapping[str, int]]
     expectations: Mapping[str, Mapping[str, int]]
     two_partitions: Mapping[str, int]
+    unread: Mapping[str, int]
     trainers: tuple[TrainerMember, ...] = ()
 
 
@@ -127,21 +135,37 @@ def read_status(
         if _text(name).startswith(begin)
     }
     stages = tuple(_stages(progress, ends))
-    return Status(stages, intake, sums, outcomes, join, expectations, two_partitions, tuple(trainers))
+    unread = {f"{topic}[{n}]": count for (topic, n), count in unread_records(plan, ends).items()}
+    return Status(stages, intake, sums, outcomes, join, expectations, two_partitions, unread, tuple(trainers))
 
 
-def standstill(status: Status, process: str, longest_s: float) -> str | None:
+def standstill(plan: Plan, status: Status, process: str, longest_s: float) -> str | None:
     """Describe the standstill of a kind of process, or return None while there is none.
 
     Processes of a kind stand still when they have records before them and none of them has reported progress
-    for `longest_s` seconds.
+    for `longest_s` seconds; and where partitions were added that the plan does not know.
     """
     stages = [s for s in status.stages if s.stage in _OF_PROCESS[process]]
     lag = sum(s.lag for s in stages)
     silent_s = min((s.age_ms for s in stages), default=0) / 1000
     if lag and silent_s > longest_s:
         return f"{process} has {lag:,} records before it and has not moved for {silent_s:.0f} s"
+    read = _topics_of(plan, process)
+    unread = {where: n for where, n in status.unread.items() if where.rpartition("[")[0] in read}
+    if unread:
+        listed = ", ".join(f"{where} ({count:,} records)" for where, count in unread.items())
+        return f"{process} does not process {listed}: {_UNREAD_REMEDY}"
     return None
+
+
+def _topics_of(plan: Plan, process: str) -> set[str]:
+    """Event topics for a worker, and topics of routers for a join."""
+    if process == "worker":
+        return {source.topic for source in plan.sources}
+    if process == "join":
+        routers = [plan.topics.router(router.name) for router in plan.routers]
+        return {topic for router in routers for topic in (router.predictions, router.outcomes)}
+    return set()
 
 
 def _stages(progress: Mapping[Where, Progress], ends: Mapping[tuple[str, int], int]) -> Iterator[StageStatus]:
@@ -198,4 +222,6 @@ def render_status(plan: Plan, status: Status) -> str:
     for source, number in status.two_partitions.items():
         lines += ["", f"ALARM source '{source}': {number:,} rows replaced one of another partition:"]
         lines += [f"one key is in two partitions. {TWO_PARTITIONS_REMEDY}"]
+    for where, number in status.unread.items():
+        lines += ["", f"ALARM {where}: {number:,} records are not processed: {_UNREAD_REMEDY}"]
     return "\n".join(line.rstrip() for line in lines)

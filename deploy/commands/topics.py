@@ -3,94 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import ClusterMetadata, NewTopic, TopicMetadata
+from confluent_kafka.admin import ClusterMetadata, NewPartitions, NewTopic, TopicMetadata
 
-from headrace.deploy.commands.topic_settings import (
-    COMPACT,
-    COMPACT_LATER,
-    FOREVER,
-    KEEP,
-    LARGE,
-    SettingDifference,
-    differing_settings,
+from headrace.deploy.commands.partitions import refuse_moved_keys
+from headrace.deploy.commands.topic_settings import FOREVER, SettingDifference, differing_settings
+from headrace.deploy.commands.topic_specs import (
+    TopicSpec,
+    all_topics,
+    declared_topics,
+    event_topics,
+    internal_topics,
 )
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
-from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
-from headrace.schemas.router_specs import RouterSpec
-from headrace.schemas.topics import RouterTopics, SourceTopics
 from headrace.streams.connections.kafka import Kafka, servers_of
 from headrace.streams.connections.kafka_admin import REQUEST_S, KafkaAdmin
-
-
-@dataclass(frozen=True)
-class TopicSpec:
-    """A topic that a plan needs."""
-
-    name: str
-    partitions: int
-    config: Mapping[str, str] = field(default_factory=dict)
-
-
-def event_topics(plan: Plan) -> tuple[str, ...]:
-    """Return the topics that a plan reads events from."""
-    return tuple(dict.fromkeys(source.topic for source in plan.sources))
-
-
-def internal_topics(plan: Plan, partitions: Mapping[str, int]) -> list[TopicSpec]:
-    """Return the topics that Headrace owns.
-
-    Parameters
-    ----------
-    partitions
-        Event topic to its partition count.
-    """
-    specs = [
-        TopicSpec(plan.topics.dead_letters, 1, KEEP | LARGE),
-        TopicSpec(plan.topics.late, 1, KEEP | LARGE),
-    ]
-    for source in plan.sources:
-        specs += _of_source(plan.topics.source(source.name), source, partitions[source.topic])
-    if plan.routers:
-        specs.append(TopicSpec(plan.topics.models, 1, KEEP))
-        specs.append(TopicSpec(plan.topics.train_changelog, 1, COMPACT | LARGE))
-    for router in plan.routers:
-        specs += _of_router(plan.topics.router(router.name), router)
-    return specs
-
-
-def _of_source(topics: SourceTopics, source: SourceSpec, partitions: int) -> Iterator[TopicSpec]:
-    state = COMPACT | LARGE
-    yield TopicSpec(topics.changelog, partitions, state)
-    if source.shards:
-        yield TopicSpec(topics.shuffle, source.shards, KEEP | LARGE)
-        yield TopicSpec(topics.shuffle_changelog, source.shards, state)
-
-
-def _of_router(topics: RouterTopics, router: RouterSpec) -> Iterator[TopicSpec]:
-    yield TopicSpec(topics.predictions, router.partitions, KEEP)
-    yield TopicSpec(topics.outcomes, router.partitions, KEEP)
-    yield TopicSpec(topics.closings, router.partitions, KEEP | LARGE)
-    yield TopicSpec(topics.join_changelog, router.partitions, COMPACT_LATER | LARGE)
-    yield TopicSpec(topics.examples, 1, KEEP | LARGE)
-    yield TopicSpec(topics.epochs, 1, KEEP)
-
-
-def _declared(plan: Plan) -> list[TopicSpec]:
-    """Return the event topics whose partition count the repository declares."""
-    return [TopicSpec(s.topic, s.partitions, FOREVER) for s in plan.sources if s.partitions is not None]
-
-
-def all_topics(plan: Plan, event_partitions: int, topic_partitions: Mapping[str, int]) -> dict[str, int]:
-    """Return every topic of the plan with its partition count, as if none existed; see `ensure_topics`."""
-    counts = {name: topic_partitions.get(name, event_partitions) for name in event_topics(plan)}
-    counts |= {spec.name: spec.partitions for spec in _declared(plan)}
-    return counts | {spec.name: spec.partitions for spec in internal_topics(plan, counts)}
+from headrace.streams.worker.known_partitions import known_counts
 
 
 def ensure_topics(
@@ -100,10 +33,13 @@ def ensure_topics(
     event_partitions: int = 4,
     topic_partitions: Mapping[str, int] | None = None,
     timeout_s: float = 60.0,
+    allow_moved_keys: bool = False,
 ) -> dict[str, int]:
     """Create what is missing, and wait until every partition has a leader.
 
-    An event topic that exists is taken as it is. librdkafka's built-in broker cannot be asked to create a
+    An event topic that exists is taken as it is. Where it has more partitions than its changelog, that gets
+    as many. Partitions of internal topics that the plan does not need are left alone: nothing writes or reads
+    them. librdkafka's built-in broker cannot be asked to create a
     topic; there they appear as they are first looked at.
 
     Parameters
@@ -118,6 +54,8 @@ def ensure_topics(
         Partition count of event topics that do not exist yet, without an entry in `topic_partitions`.
     topic_partitions
         Event topic to its partition count. A number that its source declares comes before both.
+    allow_moved_keys
+        Whether partitions may have been added to topics that views read directly.
 
     Returns
     -------
@@ -127,7 +65,10 @@ def ensure_topics(
     Raises
     ------
     SettingsError
-        When a topic exists with another partition count than the plan needs.
+        When an event topic has another partition count than its source declares, or an internal topic has
+        fewer than the plan needs and cannot get more.
+    PlanError
+        When partitions were added to a topic that views read directly.
     ServiceUnavailable
         When the brokers cannot be reached, refuse a topic, or a partition has no leader in time.
     """
@@ -137,16 +78,66 @@ def ensure_topics(
         wanted = all_topics(plan, event_partitions, topic_partitions or {})
         cluster.create([TopicSpec(name, wanted[name], FOREVER) for name in missing])
         counts = {name: len(cluster.led(name).partitions) for name in event_topics(plan)}
-        _check(_declared(plan), cluster.metadata())
-        inner = internal_topics(plan, counts)
+        _check_declared(plan, counts)
+        if not allow_moved_keys and _has_added(plan, cluster.metadata()):
+            refuse_moved_keys(plan, topic_ends(kafka, plan))
+        inner = _in_pairs(plan, internal_topics(plan, counts), cluster.metadata())
         _check(inner, cluster.metadata())
         cluster.create([spec for spec in inner if spec.name not in cluster.metadata().topics])
-        for spec in inner:
-            cluster.led(spec.name)
         _check(inner, cluster.metadata())
+        cluster.grow([spec for spec in inner if spec.grows])
+        for spec in inner:
+            counts[spec.name] = len(cluster.led(spec.name, spec.partitions).partitions)
     except KafkaException as error:
         raise cluster.unavailable(error) from error
-    return counts | {spec.name: spec.partitions for spec in inner}
+    return counts
+
+
+def _has_added(plan: Plan, existing: ClusterMetadata) -> bool:
+    sizes = {name: len(topic.partitions) for name, topic in existing.topics.items()}
+    known = known_counts(plan, sizes)
+    return any(sizes[name] > known.get(name, sizes[name]) for name in event_topics(plan))
+
+
+def topic_ends(kafka: Kafka, plan: Plan, timeout_s: float | None = None) -> dict[tuple[str, int], int]:
+    """Return the end of each partition of the plan's topics that exist, by (topic, partition).
+
+    Raises
+    ------
+    ServiceUnavailable
+        When the brokers do not answer.
+    """
+    admin = KafkaAdmin(kafka, timeout_s)
+    wanted = all_topics(plan, 1, {})
+    known = admin.metadata().topics
+    return admin.end_offsets((name, n) for name in wanted if name in known for n in known[name].partitions)
+
+
+def _in_pairs(plan: Plan, specs: list[TopicSpec], existing: ClusterMetadata) -> list[TopicSpec]:
+    """Give predictions and outcomes of a router the same number of partitions, where one has too many.
+
+    A join gets those of one number together only then. Those that are too many stay empty.
+    """
+    most: dict[str, int] = {}
+    for router in plan.routers:
+        topics = plan.topics.router(router.name)
+        pair = [name for name in (topics.predictions, topics.outcomes) if name in existing.topics]
+        count = max((len(existing.topics[name].partitions) for name in pair), default=0)
+        if count > router.partitions:
+            most |= {topics.predictions: count, topics.outcomes: count}
+    return [
+        replace(spec, partitions=most[spec.name], grows=True) if spec.name in most else spec for spec in specs
+    ]
+
+
+def _check_declared(plan: Plan, counts: Mapping[str, int]) -> None:
+    for spec in declared_topics(plan):
+        if counts[spec.name] != spec.partitions:
+            raise SettingsError(
+                f"topic '{spec.name}' has {counts[spec.name]} partitions, and the source's tag "
+                f"'headrace.partitions' says {spec.partitions}. Write the number that it has, or take the "
+                "tag out; `headrace plan` says what that changes"
+            )
 
 
 def misconfigured_topics(kafka: Kafka, plan: Plan) -> list[SettingDifference]:
@@ -170,7 +161,10 @@ def misconfigured_topics(kafka: Kafka, plan: Plan) -> list[SettingDifference]:
 
 def _check(wanted: list[TopicSpec], existing: ClusterMetadata) -> None:
     for spec in wanted:
-        if spec.name in existing.topics and len(existing.topics[spec.name].partitions) != spec.partitions:
+        too_few = (
+            spec.name in existing.topics and len(existing.topics[spec.name].partitions) < spec.partitions
+        )
+        if too_few and not spec.grows:
             raise SettingsError(
                 f"topic '{spec.name}' has {len(existing.topics[spec.name].partitions)} partitions, the plan "
                 f"needs {spec.partitions}. Stop Headrace, delete the topic and run `headrace apply` again to "
@@ -201,6 +195,19 @@ class _Cluster:
             ).items():
                 self._expect(name, created)
 
+    def grow(self, specs: list[TopicSpec]) -> None:
+        """Add partitions to topics that have fewer than they are to have."""
+        known = self.metadata().topics
+        if self._admin.is_built_in():  # it cannot be asked for that, either
+            return _check([replace(spec, grows=False) for spec in specs], self.metadata())
+        new = [
+            NewPartitions(spec.name, spec.partitions)
+            for spec in specs
+            if spec.name in known and len(known[spec.name].partitions) < spec.partitions
+        ]
+        for grown in self._admin.create_partitions(new).values() if new else ():
+            grown.result()
+
     def _expect(self, name: str, created: Future[None]) -> None:
         try:
             created.result()
@@ -212,13 +219,13 @@ class _Cluster:
                 "partitions yourself, or see HEADRACE_REPLICATION and the user's rights"
             ) from error
 
-    def led(self, name: str) -> TopicMetadata:
-        """Return the topic, once all its partitions have a leader."""
+    def led(self, name: str, partitions: int = 1) -> TopicMetadata:
+        """Return the topic, once it has so many partitions, and each of them a leader."""
         while True:
             topic = self.metadata().topics.get(name)
             if (
                 topic is not None
-                and topic.partitions
+                and len(topic.partitions) >= partitions
                 and all(p.leader >= 0 for p in topic.partitions.values())
             ):
                 return topic

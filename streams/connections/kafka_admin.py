@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from confluent_kafka import KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ClusterMetadata, OffsetSpec
 
 from headrace.schemas.errors import HeadraceError, ServiceUnavailable, UnknownNameError
@@ -14,6 +14,8 @@ from headrace.streams.connections.connection_errors import ConnectionErrors
 from headrace.streams.connections.kafka import Kafka, client_config
 
 REQUEST_S: Final = 15.0  # how long brokers may take to answer
+LEADERLESS: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+LEADER_PAUSE_S: Final = 0.05
 _BUILT_IN = "mockCluster"  # begins the id of a cluster of librdkafka
 _FIRST_WAIT_S = 0.5  # then it is known whether the brokers refuse; each of the next waits is twice as long
 
@@ -98,19 +100,24 @@ class KafkaAdmin(AdminClient):  # type: ignore[misc]
     def end_offsets(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """Return the offset behind the last record of each partition, by (topic, partition).
 
+        A partition that has just been made may have no leader yet: it is asked again.
+
         Raises
         ------
         ServiceUnavailable
             When the brokers do not answer, or there is no such partition.
         """
         wanted = {TopicPartition(*partition): OffsetSpec.latest() for partition in partitions}
-        if not wanted:
-            return {}
-        try:
-            answers = self.list_offsets(wanted, request_timeout=self.timeout_s)
-            return {(tp.topic, tp.partition): answer.result().offset for tp, answer in answers.items()}
-        except KafkaException as error:
-            raise self.unavailable(error) from error
+        deadline = time.monotonic() + self.timeout_s
+        while wanted:
+            try:
+                answers = self.list_offsets(wanted, request_timeout=self.timeout_s)
+                return {(tp.topic, tp.partition): answer.result().offset for tp, answer in answers.items()}
+            except KafkaException as error:
+                if error.args[0].code() not in LEADERLESS or time.monotonic() > deadline:
+                    raise self.unavailable(error) from error
+                time.sleep(LEADER_PAUSE_S)
+        return {}
 
     def is_built_in(self) -> bool:
         """Return whether the broker is librdkafka's own, which has no topic ids and makes no topics."""

@@ -58,12 +58,17 @@ class OutcomeIntake:
         self._touched: set[int] = set()
         self._committed: dict[int, tuple[int, str]] = {}  # next offset and counts, not published yet
 
-    def restore(self, restoring: Restoring) -> None:
+    def restore(self, restoring: Restoring, least: int = 0) -> None:
         """Read the state of all event partitions; blocks, until `restoring` is abandoned.
 
         A transaction that the last owner of one has open is waited for.
+
+        Parameters
+        ----------
+        least
+            Number of partitions at the least: a broker may not know yet of those that were added.
         """
-        count = partition_count(self._kafka, self.source.topic)
+        count = max(partition_count(self._kafka, self.source.topic), least)
         every = range(count)
         self._readers = {n: OutcomeReader(self.source, self._spec, n, self._judged) for n in every}
         by_key = {self._key(n): reader for n, reader in self._readers.items()}

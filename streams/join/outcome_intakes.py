@@ -82,7 +82,8 @@ class OutcomeIntakes:
     async def _restore(self, router: str, restoring: Restoring) -> OutcomeIntake:
         spec = next(one for one in self._plan.routers if one.name == router)
         intake = OutcomeIntake(self._plan, spec, self._kafka)
-        await asyncio.to_thread(intake.restore, restoring)
+        given = [partition for topic, partition in self.ranges if topic == intake.source.topic]
+        await asyncio.to_thread(intake.restore, restoring, max(given, default=-1) + 1)
         return intake
 
     async def take(self, message: Any) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
-from headrace.schemas.errors import HeadraceError, ServiceUnavailable, StateError
+from headrace.schemas.errors import HeadraceError, ServiceUnavailable
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.connections.kafka import Kafka
@@ -33,9 +33,10 @@ from headrace.streams.log.offset_producer import OffsetProducer
 from headrace.streams.log.transactions import PartitionsLost
 from headrace.streams.runtime.app import add_agent, die, guarded, range_app, run_app
 from headrace.streams.runtime.assignment import Assignment
-from headrace.streams.runtime.health import ProcessHealth
+from headrace.streams.runtime.health import ProcessHealth, Where
 from headrace.streams.runtime.health_server import watch_process
 from headrace.streams.runtime.restoring import Restoring
+from headrace.streams.runtime.unread_partitions import UnreadPartitions
 from headrace.streams.runtime.writer_schemas import WriterSchemas
 
 _log = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ class JoinProcess:
         self._committing: asyncio.Task[None] | None = None
         self._arrived, self._ending = asyncio.Event(), False
         self._checkpoint_s = time.monotonic()  # when the last one ended
+        self._given: set[Where] = set()
+        self._unread = UnreadPartitions(self._is_known)
         self._app = self._build_app()
         self._assignment: Assignment[tuple[str, int], OwnedPartition] = Assignment(self._app, self._restore)
         self._intakes = OutcomeIntakes(self._app, plan, kafka, self._writer_schemas)
@@ -104,6 +107,7 @@ class JoinProcess:
             time.monotonic() - self._checkpoint_s,
             "redis" if self._publisher.waiting else waiting,
             (*join_samples(joins), *label_samples(intakes)),
+            unread=self._unread.places,
         )
 
     def _archives(self) -> list[ParquetArchive]:
@@ -143,20 +147,17 @@ class JoinProcess:
             add_agent(app, "outcomes", event_topics, self._on_events)
         return app
 
-    def assigned(self, partitions: set[Any]) -> None:
-        """Begin to restore the partitions of an assignment, and to commit what they give.
+    def readable(self, partitions: set[Any]) -> set[Any]:
+        """Return those partitions whose predictions and outcomes are here together, and in the plan."""
+        self._given = {(tp.topic, tp.partition) for tp in partitions}
+        return self._unread.sort_out(partitions)
 
-        Raises
-        ------
-        StateError
-            When predictions and outcomes of one number are not together.
-        """
+    def assigned(self, partitions: set[Any]) -> None:
+        """Begin to restore the partitions of an assignment, and to commit what they give."""
         if self._committing is None:
             self._committing = asyncio.create_task(guarded(self._commit_forever()))
         inputs = {tp for tp in partitions if tp.topic in self._inputs}
         self._intakes.assign((tp.topic, tp.partition) for tp in partitions - inputs)
-        for tp in inputs:
-            self._check_pair(tp, inputs)
         self._assignment.assign(self._name(tp) for tp in inputs)
 
     def revoked(self, partitions: set[Any]) -> None:
@@ -174,15 +175,14 @@ class JoinProcess:
         router, _ = self._inputs[tp.topic]
         return router.name, tp.partition
 
-    def _check_pair(self, tp: Any, inputs: set[Any]) -> None:
-        router, source = self._inputs[tp.topic]
+    def _is_known(self, place: Where) -> bool:
+        topic, partition = place
+        if topic not in self._inputs:
+            return True
+        router, _ = self._inputs[topic]
         topics = self._plan.topics.router(router.name)
-        other = topics.outcomes if source == "predictions" else topics.predictions
-        if (other, tp.partition) not in inputs:
-            raise StateError(
-                f"{tp.topic}[{tp.partition}] was assigned to this join without {other}[{tp.partition}]; give "
-                "both topics the same number of partitions"
-            )
+        together = {(topics.input(source), partition) for source in INPUTS}
+        return partition < router.partitions and together <= self._given
 
     async def _on_shutdown(self, app: Any, **_: Any) -> None:
         """Nothing waits to be acknowledged: end what Faust would wait two seconds for."""

@@ -90,6 +90,8 @@ class ProcessHealth:
         The service that is away and waited for: ``redis`` or ``schema registry``.
     samples
         Metrics that only this kind of process has.
+    unread
+        Partitions that the group has given to this process, and that it does not know how to process.
     rows
         View to how many of its rows were ``checked`` as they were written, and how many failed each rule.
     is_standby
@@ -103,6 +105,7 @@ class ProcessHealth:
     samples: tuple[Sample, ...] = ()
     rows: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     is_standby: bool = False
+    unread: tuple[Where, ...] = ()
 
     @property
     def ready(self) -> bool:

@@ -32,6 +32,7 @@ class ProcessMetrics(Collector):
         yield from self._of_process(health)
         yield from _families(health.samples)
         yield self._records(health)
+        yield self._unread(health)
         yield from self._expectations(health)
         ranges = CounterMetricFamily("headrace_ranges", "Ranges processed", labels=_PLACE)
         gauges = {
@@ -76,6 +77,16 @@ class ProcessMetrics(Collector):
         for partition in health.partitions:
             for fate, count in partition.counts.items():
                 records.add_metric([*_place(partition), fate], count)
+        return records
+
+    def _unread(self, health: ProcessHealth) -> Metric:
+        records = GaugeMetricFamily(
+            "headrace_unread_records",
+            "Records of a partition that this process has and does not know how to process",
+            labels=_PLACE,
+        )
+        for topic, partition in health.unread:
+            records.add_metric([topic, str(partition)], self._watchdog.ends.get((topic, partition), 0))
         return records
 
     def _expectations(self, health: ProcessHealth) -> Iterator[Metric]:

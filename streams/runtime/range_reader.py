@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from faust.types import TP
 
+from headrace.schemas.errors import ServiceUnavailable
 from headrace.streams.connections.kafka_admin import REQUEST_S
 
 _log = logging.getLogger(__name__)
@@ -32,7 +33,11 @@ _RETRY_S = 0.5
 
 
 class Group(Protocol):
-    """Callbacks for the partitions of this member; run in the event loop, and waited for."""
+    """Callbacks for the partitions of this member; all but `readable` run in the event loop, and are waited
+    for."""
+
+    def readable(self, partitions: set[TP]) -> set[TP]:
+        """Return those to read, of the partitions that the group gives this member. May block."""
 
     async def revoked(self, partitions: set[TP]) -> None: ...
     async def lost(self, partitions: set[TP]) -> None: ...
@@ -241,16 +246,18 @@ class RangeReader:
         self._tell(self._group.lost(_places(partitions)))
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        readable: set[TP] = set()
         while not self._stopping:
             try:
-                self.committed = self._read_committed(partitions)
+                readable = self._group.readable(_places(partitions))
+                self.committed = self._read_committed(readable)
                 break
-            except KafkaException as error:
+            except (KafkaException, ServiceUnavailable) as error:
                 _log.warning("the group's offsets cannot be read, trying again: %s", error)
                 threading.Event().wait(_RETRY_S)
         self._assign()
         self.member = self._consumer.consumer_group_metadata()
-        self._tell(self._group.assigned(_places(partitions)))
+        self._tell(self._group.assigned(readable))
 
     def _assign(self) -> None:
         self._forget()
@@ -266,8 +273,10 @@ class RangeReader:
         self._consumer.resume([TopicPartition(*tp) for tp in self._paused])
         self._paused.clear()
 
-    def _read_committed(self, partitions: list[TopicPartition]) -> dict[TP, int | None]:
-        found = self._consumer.committed(partitions, timeout=REQUEST_S)
+    def _read_committed(self, partitions: set[TP]) -> dict[TP, int | None]:
+        if not partitions:
+            return {}
+        found = self._consumer.committed([TopicPartition(*tp) for tp in partitions], timeout=REQUEST_S)
         return {TP(one.topic, one.partition): one.offset if one.offset >= 0 else None for one in found}
 
     def _tell(self, what: Coroutine[Any, Any, None]) -> None:

@@ -41,7 +41,14 @@ _LOG_APPEND = 1
 
 
 class Owner(Protocol):
-    """A process that owns partitions. Called in the event loop, and not while the process ends."""
+    """A process that owns partitions. All but `readable` is called in the event loop, and nothing while the
+    process ends."""
+
+    def readable(self, partitions: set[TP]) -> set[TP]:
+        """Return those that this process knows how to process, of the partitions that the group gives it.
+
+        Called before `assigned`, in the thread that reads; may block.
+        """
 
     def assigned(self, partitions: set[TP]) -> None:
         """Own these and no others; none of their ranges has been delivered yet."""
@@ -120,6 +127,10 @@ class RangeConsumer(consumer.Consumer):  # type: ignore[misc]
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         await self._reader.subscribe(topics)
+
+    def readable(self, partitions: set[TP]) -> set[TP]:
+        """Return those to read of an assignment; called by the reader, in its thread."""
+        return partitions if self.app.owner is None else self.app.owner.readable(partitions)
 
     async def revoked(self, partitions: set[TP]) -> None:
         """Revoke partitions, once the ranges in hand have been finished; called by the reader."""

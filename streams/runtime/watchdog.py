@@ -85,7 +85,8 @@ class Watchdog:
 
     def _read_ends(self, health: ProcessHealth) -> dict[Where, int]:
         try:
-            return self._admin.end_offsets(partition.where for partition in health.partitions)
+            wanted = [*(partition.where for partition in health.partitions), *health.unread]
+            return self._admin.end_offsets(wanted)
         except ServiceUnavailable as error:
             _log.warning("the ends of topics are not known: %s", error)
             return {}

@@ -29,6 +29,7 @@ from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.health import ProcessHealth
 from headrace.streams.runtime.health_server import watch_process
 from headrace.streams.runtime.restoring import Restoring
+from headrace.streams.runtime.unread_partitions import UnreadPartitions
 from headrace.streams.runtime.writer_schemas import WriterSchemas
 from headrace.streams.sinks import FeatureLog, OnlineSink
 from headrace.streams.state.partition import Effects, PartitionState
@@ -38,6 +39,7 @@ from headrace.streams.worker.config import WorkerConfig
 from headrace.streams.worker.consumer_group import worker_group
 from headrace.streams.worker.health import partition_health, two_partition_samples
 from headrace.streams.worker.identity import identify, refuse_gap
+from headrace.streams.worker.known_partitions import known_partitions
 from headrace.streams.worker.owned_partition import OwnedPartition
 from headrace.streams.worker.progress import feature_progress
 from headrace.streams.worker.restore import restore
@@ -92,6 +94,8 @@ class WorkerProcess:
         self._row_expectations = RowExpectations(plan)
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
         self._checkpoints: asyncio.Task[None] | None = None
+        self._known: Mapping[str, int] = {}  # by topic
+        self._unread = UnreadPartitions(lambda place: place[1] < self._known[place[0]])
         self._app = self._build_app()
         self._assignment: Assignment[Any, OwnedPartition] = Assignment(self._app, self._restore)
 
@@ -125,6 +129,7 @@ class WorkerProcess:
             "redis" if self._sink.waiting else waiting,
             samples=two_partition_samples(self._events.values(), self._sink.two_partitions),
             rows=self._row_expectations.counts,
+            unread=self._unread.places,
         )
 
     def _topics(self) -> list[str]:
@@ -148,6 +153,11 @@ class WorkerProcess:
         for topic in self._topics_read():  # so that one is computed while another waits for Redis
             add_agent(app, topic, [topic], self._on_range)
         return app
+
+    def readable(self, partitions: set[Any]) -> set[Any]:
+        """Return those partitions that have a changelog; blocks."""
+        self._known = known_partitions(self._kafka, self._plan)
+        return self._unread.sort_out(partitions)
 
     def assigned(self, partitions: set[Any]) -> None:
         """Begin to restore the partitions of an assignment, and to make checkpoints."""

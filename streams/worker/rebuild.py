@@ -16,7 +16,6 @@ from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
-from headrace.streams.connections.kafka_admin import partition_count
 from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.log.reader import end_offset, read_log
 from headrace.streams.sinks import OnlineRows
@@ -24,6 +23,7 @@ from headrace.streams.state.partition import Entry, PartitionState
 from headrace.streams.state.shard import Shard
 from headrace.streams.state.source_partition import SourcePartition
 from headrace.streams.worker.consumer_group import workers_run
+from headrace.streams.worker.known_partitions import known_partitions
 from headrace.streams.worker.progress import feature_progress
 
 Report = Callable[[str], None]
@@ -136,7 +136,7 @@ class Rebuild:
         if not plan.views_of(source.name):
             return
         topics = plan.topics.source(source.name)
-        for number in range(partition_count(kafka, source.topic)):
+        for number in range(known_partitions(kafka, plan)[source.topic]):
             yield _Partition(kafka, source.topic, topics.changelog, SourcePartition(plan, source, number))
         for number in range(source.shards):
             yield _Partition(kafka, topics.shuffle, topics.shuffle_changelog, Shard(plan, source, number))

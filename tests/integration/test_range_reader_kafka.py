@@ -32,6 +32,9 @@ class Member:
         self.taken: dict[TP, list[int]] = defaultdict(list)
         self.commit_when_revoked = False
 
+    def readable(self, partitions: set[TP]) -> set[TP]:
+        return partitions
+
     async def assigned(self, partitions: set[TP]) -> None:
         self.partitions = partitions
 

@@ -104,6 +104,10 @@ class Scene:
             self.produce(partition, random_event(rng, partition, offset, now))
         self.flush()
 
+    def look_at_partitions_anew(self) -> None:
+        """For the producer to know partitions that were added."""
+        self._producer = ordered_producer(self.bootstrap, {"linger.ms": 1})
+
     def flush(self) -> None:
         self._producer.flush()
 

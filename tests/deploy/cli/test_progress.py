@@ -11,7 +11,7 @@ import redis
 from typer.testing import CliRunner
 
 from headrace.deploy.cli.main import app
-from headrace.deploy.commands.topics import all_topics
+from headrace.deploy.commands.topic_specs import all_topics
 from headrace.deploy.local.mock_kafka import MockKafka
 from headrace.featurestore.plans.store import PlanStore
 from headrace.schemas.errors import HeadraceError, ProgressTimeout, SettingsError

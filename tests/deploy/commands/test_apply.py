@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewPartitions
 from typer.testing import CliRunner
 
 from headrace.deploy.cli.main import app
@@ -15,6 +16,7 @@ from headrace.featurestore.plans.store import PlanStore, plan_key
 from headrace.schemas.errors import PlanError
 from headrace.streams.connections.redis import redis_client
 from tests.support.clicks_project import CLICKS
+from tests.support.waiting import PATIENCE_S
 
 Run = Callable[..., str]
 
@@ -64,6 +66,26 @@ def test_an_unsafe_change_is_told_refused_and_applied_when_asked_for(
         assert words in str(refused.value)
     assert PlanStore(redis_url, project).load() == before
     assert "applied plan" in headrace("apply", "--allow-unsafe")
+    assert headrace("plan") == "nothing would change\n"
+
+
+def test_partitions_added_to_a_topic_that_is_read_directly_are_told_and_refused_until_it_is_shuffled(
+    headrace: Run, repo: Path, kafka_bootstrap: str, project: str
+) -> None:
+    headrace("apply")
+    topic = f"{project}.clicks"
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    before = len(admin.list_topics(timeout=PATIENCE_S).topics[topic].partitions)
+    admin.create_partitions([NewPartitions(topic, before + 2)])[topic].result()
+    told = headrace("plan")
+    assert f"has {before + 2} partitions, and had {before} when its state was made" in told
+    assert "view 'user_clicks' reads the topic directly" in told
+    with pytest.raises(PlanError, match=r"partitions were added; nothing was applied(.|\n)*user_clicks"):
+        headrace("apply")
+    features = repo / "features.py"
+    features.write_text(features.read_text().replace('"headrace.key": "user"', ""))
+    assert "behind the shuffle: user_clicks" in headrace("plan")
+    assert "applied plan" in headrace("apply")
     assert headrace("plan") == "nothing would change\n"
 
 

@@ -10,6 +10,8 @@ from headrace.deploy.commands.status import read_status, render_status, standsti
 from headrace.learners.training.group import TrainerMember
 from headrace.schemas.plan import Plan
 from headrace.streams.progress import Progress, ProgressStore, counts_key
+from tests.support.audit_scene import with_router
+from tests.support.purchases import purchases_plan
 
 
 @pytest.fixture
@@ -55,12 +57,27 @@ def test_a_process_stands_still_when_it_is_silent_with_records_before_it(
 ) -> None:
     plan = Plan(project=project)
     report(client, plan, 5, at_ms=1)
-    assert standstill(read_status(client, plan, {("clicks", 0): 5}), "worker", 60) is None
+    assert standstill(plan, read_status(client, plan, {("clicks", 0): 5}), "worker", 60) is None
     behind = read_status(client, plan, {("clicks", 0): 6})
-    assert "worker has 1 records before it" in str(standstill(behind, "worker", 60))
-    assert standstill(behind, "train", 60) is None
+    assert "worker has 1 records before it" in str(standstill(plan, behind, "worker", 60))
+    assert standstill(plan, behind, "train", 60) is None
     report(client, plan, 5)
-    assert standstill(read_status(client, plan, {("clicks", 0): 6}), "worker", 60) is None
+    assert standstill(plan, read_status(client, plan, {("clicks", 0): 6}), "worker", 60) is None
+
+
+def test_partitions_that_nobody_reads_are_an_alarm_and_not_healthy(client: redis.Redis, project: str) -> None:
+    plan = with_router(purchases_plan(project))
+    topics, source = plan.topics.router("delays"), plan.sources[0]
+    changelog = plan.topics.source(source.name).changelog
+    ends = {(changelog, 0): 0, (source.topic, 0): 9, (source.topic, 1): 1200, (source.topic, 2): 0}
+    ends |= {(topics.outcomes, number): 1 for number in range(plan.routers[0].partitions + 1)}
+    status = read_status(client, plan, ends)
+    beyond = f"{topics.outcomes}[{plan.routers[0].partitions}]"
+    assert status.unread == {f"{source.topic}[1]": 1200, beyond: 1}
+    assert f"ALARM {source.topic}[1]: 1,200 records are not processed" in render_status(plan, status)
+    assert f"worker does not process {source.topic}[1]" in str(standstill(plan, status, "worker", 60))
+    assert f"join does not process {beyond}" in str(standstill(plan, status, "join", 60))
+    assert standstill(plan, status, "train", 60) is None
 
 
 def test_of_several_trainers_it_is_told_which_one_trains(client: redis.Redis, project: str) -> None:

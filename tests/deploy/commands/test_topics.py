@@ -3,16 +3,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType
 
+from headrace.deploy.commands.partitions import surplus_partitions
 from headrace.deploy.commands.topic_settings import repair_commands
-from headrace.deploy.commands.topics import all_topics, ensure_topics, misconfigured_topics
+from headrace.deploy.commands.topic_specs import all_topics
+from headrace.deploy.commands.topics import ensure_topics, misconfigured_topics, topic_ends
 from headrace.deploy.local.mock_kafka import MockKafka
-from headrace.schemas.errors import ServiceUnavailable, SettingsError
+from headrace.schemas.errors import PlanError, ServiceUnavailable, SettingsError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.schemas.topics import ProjectTopics, RouterTopics, SourceTopics
 from tests.support.join_builders import a_router
+from tests.support.purchases import purchases_plan
 from tests.support.waiting import PATIENCE_S
 
 
@@ -106,10 +109,61 @@ def test_a_single_event_topic_may_have_a_count_of_its_own(kafka_bootstrap: str, 
 def test_a_wrong_partition_count_names_topic_found_wanted_and_remedy(
     kafka_bootstrap: str, project: str
 ) -> None:
-    create(kafka_bootstrap, RouterTopics(project, "main").examples, 3)
-    with pytest.raises(SettingsError, match=r"examples\.main' has 3 partitions.*needs 1.*delete"):
+    create(kafka_bootstrap, RouterTopics(project, "main").outcomes, 1)
+    with pytest.raises(SettingsError, match=r"outcomes\.main' has 1 partitions.*needs 2.*delete"):
         ensure_topics(kafka_bootstrap, plan_of(project))
     assert RouterTopics(project, "main").predictions not in counts_of(kafka_bootstrap, project)
+
+
+def test_partitions_that_the_plan_does_not_need_are_left_alone_and_told_of(
+    kafka_bootstrap: str, project: str
+) -> None:
+    """Predictions and outcomes get equally many, or a join would not have those of one number together."""
+    router, plan = RouterTopics(project, "main"), plan_of(project)
+    create(kafka_bootstrap, router.examples, 3)
+    create(kafka_bootstrap, router.predictions, 4)
+    create(kafka_bootstrap, SourceTopics(project, "clicks").shuffle, 5)
+    made = ensure_topics(kafka_bootstrap, plan)
+    assert made == counts_of(kafka_bootstrap, project)
+    assert (made[router.examples], made[router.predictions], made[router.outcomes]) == (3, 4, 4)
+    surplus = surplus_partitions(plan, topic_ends(kafka_bootstrap, plan))
+    assert [line.split("'")[1] for line in surplus] == [
+        SourceTopics(project, "clicks").shuffle,
+        router.predictions,
+        router.outcomes,
+        router.examples,
+    ]
+    assert "has 5 partitions, the plan needs 3: Headrace neither writes nor reads" in surplus[0]
+
+
+def test_added_partitions_of_views_that_read_directly_are_refused_unless_asked_for(
+    kafka_bootstrap: str, project: str
+) -> None:
+    plan = purchases_plan(project)
+    topic, changelog = plan.sources[0].topic, plan.topics.source("purchases").changelog
+    ensure_topics(kafka_bootstrap, plan, event_partitions=2)
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    admin.create_partitions([NewPartitions(topic, 3)])[topic].result()
+    with pytest.raises(PlanError, match="view 'by_user' reads the topic directly"):
+        ensure_topics(kafka_bootstrap, plan)
+    assert counts_of(kafka_bootstrap, project)[changelog] == 2
+    assert ensure_topics(kafka_bootstrap, plan, allow_moved_keys=True)[changelog] == 3
+    assert ensure_topics(kafka_bootstrap, plan)[changelog] == 3
+
+
+def test_a_declared_number_that_the_topic_has_not_names_the_tag(kafka_bootstrap: str, project: str) -> None:
+    plan = purchases_plan(project)
+    source = plan.sources[0].model_copy(update={"partitions": 1})
+    create(kafka_bootstrap, source.topic, 2)
+    with pytest.raises(SettingsError, match=r"has 2 partitions.*'headrace.partitions' says 1.*take the tag"):
+        ensure_topics(kafka_bootstrap, plan.model_copy(update={"sources": (source,)}))
+
+
+def test_more_shards_are_more_partitions_of_the_shuffle(kafka_bootstrap: str, project: str) -> None:
+    ensure_topics(kafka_bootstrap, plan_of(project, shards=1))
+    made = ensure_topics(kafka_bootstrap, plan_of(project, shards=3))
+    assert made == counts_of(kafka_bootstrap, project)
+    assert made[SourceTopics(project, "clicks").shuffle] == 3
 
 
 def test_more_replicas_than_brokers_is_explained(kafka_bootstrap: str, project: str) -> None:
@@ -129,8 +183,9 @@ def test_on_the_built_in_broker_topics_appear_by_looking_at_them(mock: MockKafka
 
 
 def test_on_the_built_in_broker_a_count_it_cannot_make_is_an_error(mock: MockKafka, project: str) -> None:
-    with pytest.raises(SettingsError, match="has 4 partitions, the plan needs 1"):
-        ensure_topics(mock.bootstrap, plan_of(project))
+    for plan in (plan_of(project, shards=5), plan_of(project, partitions=5)):
+        with pytest.raises(SettingsError, match="has 4 partitions, the plan needs 5"):
+            ensure_topics(mock.bootstrap, plan)
 
 
 def test_no_broker_is_an_error_that_names_the_address(free_port: int, project: str) -> None:
