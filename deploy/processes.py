@@ -142,6 +142,7 @@ def _consumer_config(settings: Settings) -> ConsumerConfig:
         fetch_wait_ms=settings.fetch_wait_ms,
         metrics_host=settings.host,
         metrics_port=settings.metrics_port,
+        allowed_hosts=settings.host_names,
         stuck_s=settings.stuck_s,
         session_timeout_ms=settings.session_timeout_ms,
     )

@@ -123,7 +123,7 @@ class TrainProcess:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
         config = self._config
-        watch_process(self._kafka, self.health, config.stuck_s, config.metrics_host, config.metrics_port)
+        watch_process(self._kafka, self.health, config)
         self.work()
 
     def work(self) -> None:

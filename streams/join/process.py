@@ -89,7 +89,7 @@ class JoinProcess:
         if not self._plan.routers:
             raise HeadraceError(f"project '{self._plan.project}' has no routers; there is nothing to join")
         config = self._config
-        watch_process(self._kafka, self.health, config.stuck_s, config.metrics_host, config.metrics_port)
+        watch_process(self._kafka, self.health, config)
         archives = [archive.start() for archive in self._archives()]
         try:
             run_app(self._app, self._config.log_level)

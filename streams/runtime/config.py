@@ -20,6 +20,8 @@ class ConsumerConfig:
         has something, the broker built into librdkafka when the time is up.
     metrics_host, metrics_port
         Where the process answers ``/metrics``, ``/readyz`` and ``/healthz``; port 0: nowhere.
+    allowed_hosts
+        Public names under which it answers; see `headrace.streams.runtime.http_hosts.HttpHosts`.
     stuck_s
         A process that makes no progress for so many seconds, with records before it, ends itself.
     session_timeout_ms
@@ -29,6 +31,7 @@ class ConsumerConfig:
     fetch_wait_ms: int = 8
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
+    allowed_hosts: tuple[str, ...] = ()
     stuck_s: float = 300.0
     session_timeout_ms: int = 10_000
 

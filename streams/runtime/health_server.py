@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from headrace.schemas.errors import SettingsError
 from headrace.streams.connections.kafka import Kafka
+from headrace.streams.runtime.bounded_http import BoundedHttpServer
+from headrace.streams.runtime.config import ConsumerConfig
 from headrace.streams.runtime.health import ProcessHealth
+from headrace.streams.runtime.http_hosts import HttpHosts
 from headrace.streams.runtime.process_metrics import ProcessMetrics
 from headrace.streams.runtime.watchdog import Watchdog
 
 
-def watch_process(
-    kafka: Kafka, health: Callable[[], ProcessHealth], stuck_s: float, host: str, port: int
-) -> None:
+def watch_process(kafka: Kafka, health: Callable[[], ProcessHealth], config: ConsumerConfig) -> None:
     """End this process when it makes no progress for `stuck_s` (see `Watchdog`), and serve its health.
 
     Parameters
@@ -29,22 +30,27 @@ def watch_process(
         How to reach Kafka.
     health
         Returns the health of this process; called from other threads.
-    host, port
-        Where to listen; port 0: nowhere.
+    config
+        When the process is stuck, and where it listens; port 0: nowhere.
 
     Raises
     ------
     SettingsError
         When the port cannot be listened on.
     """
-    watchdog = Watchdog(kafka, health, stuck_s)
-    if port:
-        serve_health(host, port, watchdog)
+    watchdog = Watchdog(kafka, health, config.stuck_s)
+    if config.metrics_port:
+        hosts = HttpHosts(config.allowed_hosts)
+        serve_health(config.metrics_host, config.metrics_port, watchdog, hosts)
     watchdog.start()
 
 
-def serve_health(host: str, port: int, watchdog: Watchdog) -> ThreadingHTTPServer:
+def serve_health(
+    host: str, port: int, watchdog: Watchdog, hosts: HttpHosts | None = None
+) -> BoundedHttpServer:
     """Answer from a thread of its own until the process ends; port 0 takes a free one.
+
+    Requests under other names than those of `hosts` are refused with 421.
 
     Raises
     ------
@@ -55,8 +61,9 @@ def serve_health(host: str, port: int, watchdog: Watchdog) -> ThreadingHTTPServe
     class Handler(_Handler):
         paths = _Paths(watchdog)
 
+    Handler.hosts = hosts or HttpHosts()
     try:
-        server = ThreadingHTTPServer((host, port), Handler)
+        server = BoundedHttpServer((host, port), Handler)
     except OSError as error:
         raise SettingsError(
             f"cannot listen on {host}:{port} for metrics: {error.strerror}; give each process of a machine a "
@@ -64,6 +71,9 @@ def serve_health(host: str, port: int, watchdog: Watchdog) -> ThreadingHTTPServe
         ) from error
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server
+
+
+_TEXT = "text/plain; charset=utf-8"
 
 
 class _Paths:
@@ -95,8 +105,11 @@ class _Paths:
 
 class _Handler(BaseHTTPRequestHandler):
     paths: _Paths
+    hosts: HttpHosts
 
     def do_GET(self) -> None:
+        if not self.hosts.allows(self.headers.get("Host", "localhost")):
+            return self._answer(421, "ask by the address, or add the name to the setting allowed_hosts\n")
         answers = {
             "/metrics": self.paths.metrics,
             "/readyz": self.paths.readyz,
@@ -104,11 +117,12 @@ class _Handler(BaseHTTPRequestHandler):
         }
         path = self.path.partition("?")[0]
         status, text = answers[path]() if path in answers else (404, f"there is {', '.join(answers)}\n")
+        self._answer(status, text, CONTENT_TYPE_LATEST if path == "/metrics" else _TEXT)
+
+    def _answer(self, status: int, text: str, content_type: str = _TEXT) -> None:
         body = text.encode()
         self.send_response(status)
-        self.send_header(
-            "Content-Type", CONTENT_TYPE_LATEST if path == "/metrics" else "text/plain; charset=utf-8"
-        )
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

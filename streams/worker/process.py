@@ -113,7 +113,7 @@ class WorkerProcess:
             )
         refuse_missing_topics(self._kafka, self._topics())
         config = self._config
-        watch_process(self._kafka, self.health, config.stuck_s, config.metrics_host, config.metrics_port)
+        watch_process(self._kafka, self.health, config)
         run_app(self._app, self._config.log_level)
 
     def _topics_read(self) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from headrace.deploy.processes import join_config, serve_config, train_config, worker_config
 from headrace.deploy.settings import Settings, load_settings
-from headrace.learners.serving.config import ServeConfig
+from headrace.learners.serving.config import HttpLimits, ServeConfig
 from headrace.learners.training.config import TrainConfig
 from headrace.streams.connections.schema_registry import RegistryAccess
 from headrace.streams.join.config import JoinConfig
@@ -56,6 +56,14 @@ def test_every_setting_reaches_the_processes_that_have_it(
     chosen = {name: OTHER[setting] for name, setting in settings.items() if setting in OTHER}
     assert len(chosen) >= 3
     assert {name: config[name] for name in chosen} == chosen
+
+
+def test_the_limits_of_http_are_settings(tmp_path: Path) -> None:
+    wanted = {"max_body_bytes": 5_000, "request_timeout_s": 2.5, "max_connections": 7}
+    settings = load_settings(tmp_path, **wanted, allowed_hosts="router.example.com, *")
+    hosts = ("router.example.com", "*")
+    assert serve_config(settings).limits == HttpLimits(**wanted, allowed_hosts=hosts)
+    assert {build(settings).allowed_hosts for build in (worker_config, join_config, train_config)} == {hosts}
 
 
 @pytest.mark.parametrize("build", [worker_config, join_config])

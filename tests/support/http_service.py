@@ -64,20 +64,26 @@ class Connection:
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
         self._file = self._socket.makefile("rb")
+        self.closes = False
 
     def send(self, raw: bytes) -> None:
         self._socket.sendall(raw)
 
     def answer(self) -> tuple[int, str]:
         """Read one answer: its status, and its message or text."""
-        status = int(self._file.readline().split()[1])
-        length = 0
-        while line := self._file.readline().strip():
-            name, _, value = line.partition(b":")
-            if name.lower() == b"content-length":
-                length = int(value)
-        body = json.loads(self._file.read(length) or b"null")
+        status, raw = self.whole_answer()
+        body = json.loads(raw or b"null")
         return status, body["message"] if isinstance(body, dict) and "message" in body else str(body)
+
+    def whole_answer(self) -> tuple[int, bytes]:
+        """Read one answer: its status, and its body; note whether the connection ends behind it."""
+        status, length = int(self._file.readline().split()[1]), 0
+        while line := self._file.readline().strip():
+            name, _, value = line.lower().partition(b":")
+            if name == b"content-length":
+                length = int(value)
+            self.closes |= (name, value.strip()) == (b"connection", b"close")
+        return status, self._file.read(length)
 
     @property
     def ended(self) -> bool:
@@ -117,12 +123,19 @@ def http_service(limits: HttpLimits) -> Iterator[HttpService]:
         ws="none",
         log_config=None,
     )
-    server = uvicorn.Server(config)
+    with listening(server := uvicorn.Server(config)):
+        yield HttpService(port, server, metrics, bodies)
+
+
+@contextlib.contextmanager
+def listening(server: uvicorn.Server) -> Iterator[None]:
+    """Run a server in a thread."""
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     eventually(lambda: server.started, "a server that listens")
     try:
-        yield HttpService(port, server, metrics, bodies)
+        yield
+        assert thread.is_alive()
     finally:
         server.should_exit = True
         thread.join()

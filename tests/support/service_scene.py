@@ -65,11 +65,14 @@ class Scene:
 
     @contextlib.contextmanager
     def serving(self, plan: Plan | None = None, log_timeout_s: float = 60.0) -> Iterator[TestClient]:
-        kafka = {"bootstrap.servers": self.bootstrap, "log_level": 0}
         config = ServeConfig(log_timeout_s=log_timeout_s, replica="r1")
-        process = ServeProcess(plan or self.plan, kafka, self.redis_url, self.store, self.project, config)
-        with TestClient(process.app) as client:
+        with TestClient(self.process(config, plan).app) as client:
             yield client
+
+    def process(self, config: ServeConfig, plan: Plan | None = None) -> ServeProcess:
+        """The process that serves a plan; the project's own when None."""
+        kafka = {"bootstrap.servers": self.bootstrap, "log_level": 0}
+        return ServeProcess(plan or self.plan, kafka, self.redis_url, self.store, self.project, config)
 
     def set_epoch(self, number: int, **propensities: float) -> Epoch:
         vector = dict.fromkeys(self.plan.routers[0].arms, 0.0) | propensities

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import socket
+import threading
 import urllib.request
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from headrace.deploy.local.child import free_port
 from headrace.schemas.errors import SettingsError
+from headrace.streams.runtime.bounded_http import BoundedHttpServer
 from headrace.streams.runtime.health import PartitionHealth, ProcessHealth, Sample
 from headrace.streams.runtime.health_server import serve_health
 from headrace.streams.runtime.watchdog import Watchdog
@@ -93,3 +96,50 @@ def test_a_port_that_is_taken_is_named_with_the_setting() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=f"127.0.0.1:{port} for metrics: .*HEADRACE_METRICS_PORT"):
             serve_health("127.0.0.1", port, watchdog_of())
+
+
+def asked(port: int, raw: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
+        connection.sendall(raw)
+        return connection.makefile("rb").read()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [(b"127.0.0.1:9000", b"200"), (b"worker.prod.svc", b"200"), (b"evil.example", b"421")],
+)
+def test_a_page_of_another_host_reads_nothing(host: bytes, status: bytes) -> None:
+    server = serve_health("127.0.0.1", 0, watchdog_of())
+    try:
+        answer = asked(server.server_port, b"GET /metrics HTTP/1.1\r\nHost: %s\r\n\r\n" % host)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert answer.split()[1] == status
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /metr", b"GET /healthz HTTP/1.1\r\nA: b\r\n"])
+def test_clients_that_send_nothing_do_not_take_the_place_of_a_probe(begun: bytes) -> None:
+    server = serve_health("127.0.0.1", 0, watchdog_of())
+    slow = [socket.create_connection(server.server_address, timeout=PATIENCE_S) for _ in range(40)]
+    try:
+        for connection in slow:
+            connection.sendall(begun)
+        assert asked(server.server_port, b"GET /healthz HTTP/1.1\r\n\r\n").split()[1] == b"200"
+        assert slow[0].recv(1) == b""
+    finally:
+        server.shutdown()
+        server.server_close()
+        for connection in slow:
+            connection.close()
+
+
+def test_a_connection_ends_with_its_time() -> None:
+    server = BoundedHttpServer(("127.0.0.1", 0), BaseHTTPRequestHandler, request_s=0.0)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        with socket.create_connection(("127.0.0.1", server.server_port), timeout=PATIENCE_S) as slow:
+            assert slow.recv(1) == b""
+    finally:
+        server.shutdown()
+        server.server_close()
