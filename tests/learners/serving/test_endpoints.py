@@ -56,7 +56,7 @@ JSON = {"Content-Type": "application/json"}
         ("/v1/predict", question(key=1e300, prediction_id=""), 422, "prediction_id", "at least 1"),
         ("/v1/predict", question(note="x" * 1_500_000), 422, "note", "Extra inputs"),
         ("/v1/predict", question(flight="f", origin="E" * 1_500_000), 413, "requests[0]", "Send less"),
-        ("/v1/outcomes", {"key": "k", "label": 1e200}, 422, "outcomes[0].label", "beyond 3.4e38"),
+        ("/v1/outcomes", {"key": "k", "label": 1e200}, 422, "outcomes[0].label", "beyond 2**53"),
         ("/v1/outcomes", {"key": "k", "label": 1, "ts_ms": 4_102_444_800_000}, 422,
          "outcomes[0].ts_ms", "ahead"),
         ("/v1/outcomes", {"prediction_id": "p", "label": 1}, 422, "outcomes[0].prediction_id", "as `key`"),
