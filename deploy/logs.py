@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+import traceback
 from types import TracebackType
 
 from headrace.schemas.printable import printable, printable_lines
@@ -22,6 +24,12 @@ class OneLineFormatter(logging.Formatter):
 
     def formatStack(self, stack_info: str) -> str:
         return "  " + printable_lines(super().formatStack(stack_info))
+
+
+def print_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an error that nobody caught, as a `sys.excepthook`."""
+    text = "".join(traceback.format_exception(kind, error, trace))
+    print(printable_lines(text.rstrip("\n")), file=sys.stderr)
 
 
 def begin_log(level: str) -> None:

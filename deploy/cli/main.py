@@ -19,6 +19,7 @@ from headrace.deploy.cli import (
     project,
 )
 from headrace.deploy.cli.console import say
+from headrace.deploy.logs import print_error
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.printable import printable_lines
 
@@ -70,6 +71,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 
 def main() -> None:
     """Run the command; a known error becomes one message on stderr and exit code 2."""
+    sys.excepthook = print_error
     try:
         app()
     except HeadraceError as error:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from headrace.deploy.logs import OneLineFormatter
+import pytest
+
+from headrace.deploy.cli.console import say
+from headrace.deploy.logs import OneLineFormatter, print_error
 
 FORGED = "\x1b[2J\n2026-11-30 12:00:00,000 INFO headrace: all is well"
 
@@ -28,3 +31,14 @@ def test_the_lines_of_an_error_are_indented() -> None:
     assert first == "ERROR failed"
     assert all(line.startswith("  ") and line.isprintable() for line in more)
     assert any("INFO headrace: all is well" in line for line in more)
+
+
+def test_an_error_that_nobody_caught_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error(ValueError, ValueError(FORGED), None)
+    shown = capsys.readouterr().err
+    assert shown.startswith("ValueError: \\u001b[2J\n  2026-11-30")
+
+
+def test_the_command_says_what_others_wrote_in_letters(capsys: pytest.CaptureFixture[str]) -> None:
+    say("key  reason\nk\x1b]0;title\x07  late")
+    assert capsys.readouterr().out == "key  reason\nk\\u001b]0;title\\u0007  late\n"
