@@ -81,7 +81,7 @@ def test_settings_are_those_there_are_and_all_of_them() -> None:
     texts = [document.read_text(encoding="utf-8") for document in DOCUMENTS]
     named = {name for text in texts for name in re.findall(r"HEADRACE_[A-Z_]*[A-Z]", text)}
     assert named - fields <= {
-        f"HEADRACE_{name}" for name in ("NAME", "TEST_KAFKA", "TEST_REDIS", "TEST_REGISTRY")
+        f"HEADRACE_{name}" for name in ("NAME", "TEST_KAFKA", "TEST_REDIS", "TEST_REGISTRY", "TEST_REQUESTS")
     }
     told = (ROOT / "docs/operations/settings.md").read_text(encoding="utf-8")
     assert [name for name in Settings.model_fields if f"`{name}`" not in told] == []
