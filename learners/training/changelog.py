@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.schemas.encodings import Encoding
+from headrace.schemas.errors import StateError
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.log.reader import end_offset, read_log
 from headrace.streams.log.transactions import Place
@@ -16,6 +17,7 @@ from headrace.streams.runtime.restoring import Restoring
 _REMEDY = "run the trainer of that version"
 NEWEST = Encoding(version=1, remedy=_REMEDY)
 REPORTED = Encoding(version=1, remedy=_REMEDY)
+INPUTS = Encoding(version=1, remedy=_REMEDY)
 _SEPARATOR = "|"
 
 
@@ -90,11 +92,14 @@ class TrainState:
         By router, as `EpochKeeper.to_json` encoded it.
     reported
         By partition of a topic, the offset before which dead letters are out.
+    inputs
+        Ids of the topics that all this follows from.
     """
 
     models: dict[str, NewestVersion] = field(default_factory=dict)
     epochs: dict[str, str] = field(default_factory=dict)
     reported: dict[Place, int] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
 
     def load(self, key: bytes, value: bytes) -> None:
         """Take an entry of the changelog.
@@ -114,6 +119,26 @@ class TrainState:
             raw: Mapping[str, Any] = json.loads(value)
             REPORTED.check(raw, f"the dead letters of {topic}[{partition}] in the trainer's changelog")
             self.reported[topic, int(partition)] = raw["next"]
+        elif kind == "inputs":
+            found: dict[str, Any] = json.loads(value)
+            INPUTS.check(found, "the inputs in the trainer's changelog")
+            self.inputs = found["ids"]
+
+    def check_inputs(self, ids: Mapping[str, str], changelog: str) -> None:
+        """Refuse to go on from this with topics that were made anew.
+
+        Raises
+        ------
+        StateError
+            When a topic has another id than it had.
+        """
+        for topic, was in self.inputs.items():
+            if (now := ids.get(topic, was)) != was:
+                raise StateError(
+                    f"topic '{topic}' was deleted and made again (its id was {was}, and is {now}), so models "
+                    f"and epochs are of another log; restore it, or stop all trainers, delete {changelog} "
+                    "and run `headrace apply` to have them learned anew from what is there"
+                )
 
 
 def model_key(learner: str) -> bytes:
@@ -131,6 +156,14 @@ def reported_key(place: Place) -> bytes:
 def encode_reported(next_offset: int) -> bytes:
     """Encode the offset before which dead letters are out."""
     return json.dumps({**REPORTED.stamp(), "next": next_offset}).encode()
+
+
+INPUTS_KEY = b"inputs"
+
+
+def encode_inputs(ids: Mapping[str, str]) -> bytes:
+    """Encode the ids of the topics that models and epochs follow from."""
+    return json.dumps({**INPUTS.stamp(), "ids": dict(ids)}).encode()
 
 
 def read_state(kafka: Kafka, topic: str, restoring: Restoring) -> TrainState:

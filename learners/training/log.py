@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from confluent_kafka import Message
 
 from headrace.learners.models.versions import PublishedVersion
 from headrace.learners.training.changelog import (
+    INPUTS_KEY,
     NewestVersion,
+    encode_inputs,
     encode_reported,
     epochs_key,
     model_key,
@@ -85,6 +87,10 @@ class TrainingLog:
             Records(topic, 0, [(None, epoch.to_bytes())], timestamp_ms=epoch.ts_ms) for epoch in epochs
         ]
         self._entries[epochs_key(router)] = state.encode()
+
+    def bind(self, inputs: Mapping[str, str]) -> None:
+        """Note the ids of the topics that all of this follows from."""
+        self._entries[INPUTS_KEY] = encode_inputs(inputs)
 
     def reach(self, place: Place, offset: int) -> None:
         """Note the prefix of an input whose effects the log has; it is committed as the group's offset."""

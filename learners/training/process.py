@@ -117,7 +117,7 @@ class TrainProcess:
         ------
         SettingsError
             When the port for metrics cannot be had.
-        ServiceUnavailable, ModelError
+        ServiceUnavailable, ModelError, StateError
             As `work`.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -137,6 +137,8 @@ class TrainProcess:
             When Kafka cannot be reached, or has lost what was not yet learned.
         ModelError
             When a learner cannot go on from its newest artifact.
+        StateError
+            When the topics are not those that models and epochs follow from.
         """
         topics = self._plan.topics
         if not self._plan.routers:
@@ -187,8 +189,12 @@ class TrainProcess:
     def _restored(self, ownership: Ownership) -> OwnedTraining:
         self._restoring = Restoring()
         state = read_state(self._kafka, self._changelog, self._restoring)
+        ids = self._topic_ids()
+        state.check_inputs(ids, self._changelog)
         log = TrainingLog(self._producer, self._plan.topics, ownership, state.reported)
-        pointers = ModelPointers(self._redis, self._plan.project, _state_id(self._kafka, self._changelog))
+        if (inputs := {**state.inputs, **ids}) != state.inputs:
+            log.bind(inputs)
+        pointers = ModelPointers(self._redis, self._plan.project, self._state_id())
         return OwnedTraining(
             self._plan,
             self._kafka,
@@ -202,11 +208,19 @@ class TrainProcess:
             lambda: self._is_over(ownership),
         )
 
+    def _topic_ids(self) -> dict[str, str]:
+        """Return the ids of the topics that are read; none of librdkafka's built-in broker."""
+        admin = KafkaAdmin(self._kafka)
+        routers = [self._plan.topics.router(router.name) for router in self._plan.routers]
+        inputs = [topic for router in routers for topic in (router.examples, router.closings)]
+        return {} if admin.is_built_in() else admin.topic_ids(inputs)
 
-def _state_id(kafka: Kafka, changelog: str) -> str:
-    """Return what names the log that versions and epochs are of: another once the changelog is made anew."""
-    admin = KafkaAdmin(kafka)
-    return uuid.uuid4().hex if admin.is_built_in() else admin.topic_id(changelog)
+    def _state_id(self) -> str:
+        """Return what names the log that versions and epochs are of: another once it is made anew."""
+        admin = KafkaAdmin(self._kafka)
+        if admin.is_built_in():
+            return uuid.uuid4().hex
+        return admin.topic_ids([self._changelog])[self._changelog]
 
 
 def _refuse_silence(plan: Plan, project: Project, publish_every_s: float) -> None:

@@ -123,17 +123,18 @@ class KafkaAdmin(AdminClient):  # type: ignore[misc]
         """Return whether the broker is librdkafka's own, which has no topic ids and makes no topics."""
         return str(self.metadata().cluster_id).startswith(_BUILT_IN)
 
-    def topic_id(self, topic: str) -> str:
-        """Return the id that Kafka has given a topic: one that is deleted and made again has another.
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
+        """Return the ids that Kafka has given topics: one that is deleted and made again has another.
 
         Raises
         ------
         ServiceUnavailable
             When the brokers do not answer, or there is no such topic.
         """
+        wanted = TopicCollection(list(topics))
         try:
-            answers = self.describe_topics(TopicCollection([topic]), request_timeout=self.timeout_s)
-            return str(answers[topic].result().topic_id)
+            answers = self.describe_topics(wanted, request_timeout=self.timeout_s)
+            return {topic: str(answer.result().topic_id) for topic, answer in answers.items()}
         except KafkaException as error:
             raise self.unavailable(error) from error
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from confluent_kafka import KafkaException, TopicCollection
-
 from headrace.schemas.errors import StateError
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import KafkaAdmin
@@ -28,11 +26,8 @@ def topic_ids(kafka: Kafka, topic: str, changelog: str) -> TopicIds | None:
     admin = KafkaAdmin(kafka)
     if admin.is_built_in():
         return None
-    try:
-        answers = admin.describe_topics(TopicCollection([topic, changelog]), request_timeout=admin.timeout_s)
-        return str(answers[topic].result().topic_id), str(answers[changelog].result().topic_id)
-    except KafkaException as error:
-        raise admin.unavailable(error) from error
+    ids = admin.topic_ids([topic, changelog])
+    return ids[topic], ids[changelog]
 
 
 def identify(state: PartitionState, source: str, kafka: Kafka, changelog: str) -> None:

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from headrace.deploy.commands.topics import ensure_topics
 from headrace.deploy.local.redis_server import RedisServer
 from headrace.learners.models.state_digest import state_digest
 from headrace.learners.routing.epochs import EpochKeeper
 from headrace.learners.training.trainer import replay
 from headrace.schemas.dead_letter import DeadLetter
+from headrace.schemas.errors import StateError
 from headrace.schemas.records import Closing, Epoch
+from headrace.streams.connections.kafka_admin import KafkaAdmin
 from tests.support.flight_learners import HOUR_MS, closings, examples
 from tests.support.paths import ROOT
 from tests.support.train_scene import Scene, bodies, running
@@ -90,6 +93,17 @@ def test_a_published_version_is_seen_within_the_wall_clock_interval(scene: Scene
     assert state_digest(artifact.model) == replay(
         scene.plan, scene.project.learner("streaming"), enumerate(stream), 20
     )
+
+
+def test_examples_that_were_made_anew_are_refused(scene: Scene) -> None:
+    with running(scene.process()):
+        scene.await_trained(0)
+    admin = KafkaAdmin(scene.bootstrap)
+    admin.delete_topics([scene.examples])[scene.examples].result()
+    eventually(lambda: scene.examples not in admin.metadata().topics, "the topic to be gone")
+    ensure_topics(scene.bootstrap, scene.plan)
+    with pytest.raises(StateError, match=r"examples\.delays' was deleted and made again .* learned anew"):
+        scene.process().work()
 
 
 def test_poison_goes_to_the_dead_letters_and_holds_nobody_up(scene: Scene) -> None:

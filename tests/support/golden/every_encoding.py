@@ -39,6 +39,7 @@ GOLDEN: dict[str, Golden] = {
     "training.changelog": Golden(
         training_changelog.NEWEST.version, models.write_changelog, models.read_changelog
     ),
+    "training.inputs": Golden(training_changelog.INPUTS.version, models.write_inputs, models.read_inputs),
     "training.memory": Golden(UNWRITTEN, models.write_memory, models.read_memory, newer=None),
     "models.pointers": Golden(pointers.POINTER.version, models.write_pointer, models.read_pointer),
     "plan.signature": Golden(plans.SIGNATURE.version, store.write_signature, store.read_signature),

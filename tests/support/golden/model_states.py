@@ -14,9 +14,11 @@ from headrace.learners.models.store import Artifact, ModelHeader, ModelStore
 from headrace.learners.models.versions import PublishedVersion, decode_version
 from headrace.learners.routing.epochs import EpochKeeper
 from headrace.learners.training.changelog import (
+    INPUTS_KEY,
     NamedArtifact,
     NewestVersion,
     TrainState,
+    encode_inputs,
     encode_reported,
     model_key,
     reported_key,
@@ -122,6 +124,16 @@ def read_changelog(found: Bytes) -> Bytes:
         state.load(key, value)
     ((learner, newest),), ((place, end),) = state.models.items(), state.reported.items()
     return [model_key(learner), newest.encode(), reported_key(place), encode_reported(end)]
+
+
+def write_inputs() -> Bytes:
+    return [INPUTS_KEY, encode_inputs({"headrace.shop.examples.r": "0f"})]
+
+
+def read_inputs(found: Bytes) -> Bytes:
+    state = TrainState()
+    state.load(found[0], found[1])
+    return [found[0], encode_inputs(state.inputs)]
 
 
 def write_pointer() -> Bytes:
