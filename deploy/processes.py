@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,10 @@ from headrace.streams.connections.kafka_admin import refuse_wrong_access
 from headrace.streams.connections.redis import redis_client
 from headrace.streams.connections.redis_eviction import eviction_warning
 from headrace.streams.join.config import JoinConfig
+from headrace.streams.progress import ProcessRegistry
 from headrace.streams.runtime.config import ConsumerConfig, FaustConfig
+from headrace.streams.runtime.internal_topics import Process
+from headrace.streams.runtime.plan_watch import EXIT_REPLACED, PlanWatch
 from headrace.streams.worker.config import WorkerConfig
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from headrace.learners.project import Project
     from headrace.streams.connections.schema_registry import RegistryAccess
 
+_WATCH_S = 5.0  # how long Redis may take to tell the plan in force
 _SETTLE_S = 2.0  # how long a range in hand may hold a checkpoint up
 
 
@@ -65,7 +70,8 @@ def run_worker(settings: Settings) -> None:
     feature_log = ParquetFeatureLog(settings.feature_log_dir, plan) if settings.feature_log else None
     uvloop.install()
     config = worker_config(settings)
-    WorkerProcess(plan, settings.kafka_access, sink, feature_log, transforms, config).run()
+    with _plan_watch(settings, plan, "worker") as watch:
+        WorkerProcess(plan, settings.kafka_access, sink, feature_log, transforms, config, watch).run()
 
 
 def run_join(settings: Settings) -> None:
@@ -76,7 +82,8 @@ def run_join(settings: Settings) -> None:
 
     plan = _begin(settings)
     uvloop.install()
-    JoinProcess(plan, settings.kafka_access, settings.redis, join_config(settings)).run()
+    with _plan_watch(settings, plan, "join") as watch:
+        JoinProcess(plan, settings.kafka_access, settings.redis, join_config(settings), watch).run()
 
 
 def run_train(settings: Settings) -> None:
@@ -86,7 +93,8 @@ def run_train(settings: Settings) -> None:
     plan = _begin(settings)
     store, project = _models(settings)
     config = train_config(settings)
-    TrainProcess(plan, settings.kafka_access, settings.redis, store, project, config).run()
+    with _plan_watch(settings, plan, "train") as watch:
+        TrainProcess(plan, settings.kafka_access, settings.redis, store, project, config, watch).run()
 
 
 def run_serve(settings: Settings) -> None:
@@ -96,7 +104,8 @@ def run_serve(settings: Settings) -> None:
     plan = _begin(settings)
     store, project = _models(settings)
     config = serve_config(settings)
-    ServeProcess(plan, settings.kafka_access, settings.redis, store, project, config).run()
+    with _plan_watch(settings, plan, "serve") as watch:
+        ServeProcess(plan, settings.kafka_access, settings.redis, store, project, config, watch).run()
 
 
 def worker_config(settings: Settings) -> WorkerConfig:
@@ -208,6 +217,30 @@ def run_rebuild(settings: Settings, report: Callable[[str], None]) -> dict[str, 
     if plan.batch_views:
         written["materialized"] = sum(run_materialize(settings, None).values())
     return written
+
+
+@contextmanager
+def _plan_watch(settings: Settings, plan: Plan, kind: Process) -> Iterator[PlanWatch]:
+    """Watch the plan while a process runs in the block.
+
+    Raises
+    ------
+    SystemExit
+        With `EXIT_REPLACED`, when the process has ended because its plan is not in force any more.
+    """
+    client = redis_client(settings.redis, _WATCH_S)
+    plans = PlanStore(client, plan.project, settings.plan_signing_key())
+    registry = ProcessRegistry(client, plan.project)
+    watch = PlanWatch(kind, plan.hash, plans, registry, settings.follow_plan, takes_turns=kind == "serve")
+    try:
+        yield watch
+    except SystemExit as ended:
+        if ended.code:
+            raise
+    finally:
+        watch.stop()
+    if watch.has_ended:
+        raise SystemExit(EXIT_REPLACED)
 
 
 def _begin(settings: Settings) -> Plan:

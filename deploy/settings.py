@@ -133,6 +133,10 @@ class Settings(BaseSettings):
         le=65_535,
         description="port of `host` where a process shows its health; 0: nowhere",
     )
+    follow_plan: bool = Field(
+        False,
+        description="whether a process whose plan is replaced ends, with exit code 75, to be started anew",
+    )
     stuck_s: float = Field(
         FaustConfig.stuck_s,
         ge=60,

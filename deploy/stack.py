@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import SecretStr
 
 from headrace.deploy.commands.apply import apply_plan, compile_project
 from headrace.deploy.commands.topic_specs import all_topics
 from headrace.deploy.local.child import Child, free_port
+from headrace.deploy.local.directory_lock import LOCK_FILE, DirectoryLock
 from headrace.deploy.local.redis_server import RedisServer
 from headrace.deploy.local.supervisor import Supervisor
 from headrace.deploy.settings import SECRETS, Settings, load_settings
 from headrace.featurestore.batch.materialize import materialize
-from headrace.schemas.errors import SettingsError
+from headrace.featurestore.plans.store import PlanStore
+from headrace.schemas.errors import PlanError, ServiceUnavailable, SettingsError
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import end_offsets
 from headrace.streams.connections.redis import redis_client
 from headrace.streams.connections.url_accounts import without_account
 from headrace.streams.progress import ProgressStore
+from headrace.streams.runtime.internal_topics import PROCESSES, Process
+from headrace.streams.runtime.plan_watch import EXIT_REPLACED
 
-Process = Literal["worker", "join", "train", "serve"]
 _MOCK_FETCH_WAIT_MS = 3  # it answers no sooner, whatever arrives
+_LOOK_S = 1.0  # between two looks at the plan in force
 _OF_MOCK = "of-built-in-broker"  # the file that marks a data directory of that broker
-PROCESSES: tuple[Process, ...] = ("worker", "join", "train", "serve")
 
 
 class LocalStack:
@@ -100,7 +105,10 @@ class LocalStack:
         self._settings = load_settings(project_dir, **given, **settings)
         if self._mock and self._settings.kafka_config is not None:  # the project's, for another Kafka
             self._set(kafka_config=Path(os.devnull))
-        self._supervisor = Supervisor()
+        self._supervisor = Supervisor(self._renew)
+        self._running: dict[Process, Child] = {}
+        self._looked_s = 0.0  # when the plan in force was looked up last
+        self._lock = DirectoryLock(self._settings.data)
         self._ready: dict[Process, Callable[[], bool]] = {
             "worker": self._worker_is_ready,
             "serve": self._serve_is_ready,
@@ -148,14 +156,19 @@ class LocalStack:
     def stop(self) -> None:
         """Stop everything in the reverse order."""
         self._supervisor.stop()
+        self._running.clear()
+        self._lock.release()
 
     def check(self) -> None:
         """Check that every process runs."""
         self._supervisor.check()
 
     def watch(self, until: threading.Event | None = None) -> None:
-        """Block until `until` is set. Raises as soon as a process ends."""
-        self._supervisor.watch(until)
+        """Block until `until` is set. Raises as soon as a process ends.
+
+        A process whose plan is replaced by an `apply` is started anew. One that has work now is started, too.
+        """
+        self._supervisor.watch(until, self._follow_plan)
 
     def __enter__(self) -> LocalStack:
         return self.start()
@@ -180,17 +193,49 @@ class LocalStack:
 
     def _start(self) -> None:
         self.plan = compile_project(self._settings.project_dir).plan
+        self._settings.make_data_dir()
+        self._lock.acquire()
         self._prepare_data_dir()
         if self._mock:
             self._set(kafka=self._start_mock_kafka())
         self._set(redis=self._redis_url or self._start_redis())
         apply_plan(self._settings, self.plan)
-        started = {name: self._process(name) for name in self._processes if self._has_work(name)}
-        self._supervisor.start_together(started.values())
+        self._start_missing()
         materialize(self._settings.project_dir, self.plan, self.redis_url)
-        for name, child in started.items():
+        for name, child in self._running.items():
             if name in self._ready:
                 self._supervisor.wait_until(child, self._ready[name])
+
+    def _start_missing(self) -> None:
+        """Start the processes that have work and do not run."""
+        missing = [name for name in self._processes if self._has_work(name) and name not in self._running]
+        started = {name: self._process(name) for name in missing}
+        self._running |= started
+        self._supervisor.start_together(started.values())
+
+    def _renew(self, child: Child) -> bool:
+        """Start a process again that has ended because its plan was replaced, if it still has work."""
+        if child.exit_code != EXIT_REPLACED:
+            return False
+        self._looked_s = 0.0
+        self._follow_plan()
+        name = next(name for name, running in self._running.items() if running is child)
+        if self._has_work(name):
+            child.start()
+        else:
+            self._supervisor.leave(self._running.pop(name))
+        return True
+
+    def _follow_plan(self) -> None:
+        """Take the plan in force for that of the stack."""
+        if time.monotonic() - self._looked_s < _LOOK_S:
+            return
+        self._looked_s = time.monotonic()
+        with contextlib.suppress(PlanError, ServiceUnavailable), redis_client(self.redis_url) as client:
+            plans = PlanStore(client, self.plan.project, self._settings.plan_signing_key())
+            if plans.hash_in_force() not in (None, self.plan.hash):
+                self.plan = plans.load()
+                self._start_missing()
 
     def _has_work(self, name: Process) -> bool:
         return bool(self.plan.stream_views if name == "worker" else self.plan.routers)
@@ -210,7 +255,11 @@ class LocalStack:
         first = self._settings.metrics_port
         port = first + PROCESSES.index(name) if first else 0
         key = self._settings.plan_signing_key()
-        changed = {"metrics_port": port, "plan_key": None if key is None else SecretStr(key.decode())}
+        changed = {
+            "metrics_port": port,
+            "plan_key": None if key is None else SecretStr(key.decode()),
+            "follow_plan": True,
+        }
         reads_events = name in ("worker", "join")
         without = ("model_key",) if reads_events else ("schema_registry", "schema_registry_token")
         return self._settings.model_copy(update=changed).environment(without)
@@ -221,15 +270,16 @@ class LocalStack:
     def _prepare_data_dir(self) -> None:
         """Empty a data directory that the built-in broker left; refuse it one that another Kafka led to."""
         data, mark = self.data_dir, self.data_dir / _OF_MOCK
+        found = [path for path in data.iterdir() if path.name != LOCK_FILE]
         if mark.exists():
-            shutil.rmtree(data)
-        elif self._mock and data.exists() and any(data.iterdir()):
+            for path in found:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        elif self._mock and found:
             raise SettingsError(
                 f"the data directory {data} holds what another Kafka led to, and the built-in broker starts "
                 "from nothing: remove it, or set HEADRACE_DATA_DIR to another one"
             )
         shutil.rmtree(data / "logs", ignore_errors=True)
-        self._settings.make_data_dir()
         if self._mock:
             mark.touch()
         self._settings.make_signing_key()
@@ -259,8 +309,8 @@ class LocalStack:
         try:
             restored = {
                 (topic, n)
-                for stage, topic, n, _ in ProgressStore(client, self.plan).read()
-                if stage == "features"
+                for (stage, topic, n, _), record in ProgressStore(client, self.plan).read().items()
+                if stage == "features" and record.plan == self.plan.hash
             }
         finally:
             client.close()

@@ -65,18 +65,33 @@ def wait(
 def healthy(
     process: Annotated[str, typer.Argument(help="worker, join or train; `serve` has /healthz and /readyz.")],
     project: Project = HERE,
-    longest: Annotated[float, typer.Option(help="Seconds without progress, with records to read.")] = 120.0,
+    longest: Annotated[
+        float, typer.Option(help="Seconds that a standstill or a replaced plan may last.")
+    ] = 120.0,
 ) -> None:
-    """Exit with 1 when all processes of a kind stand still although there is something to do.
+    """Exit with 1 when all processes of a kind stand still, or run by a plan that is not in force.
 
     Also where partitions were added to a topic, and their records are not processed.
     """
-    from headrace.deploy.commands.status import standstill
+    from functools import partial
+
+    from headrace.deploy.commands.healthy import (
+        describe_plans,
+        has_records,
+        replaced,
+        stands_still,
+        unprocessed,
+    )
 
     if process not in ("worker", "join", "train"):
         raise SettingsError(f"'{process}' is not one of worker, join, train")
-    plan, current = _status(load_settings(project))
-    if (problem := standstill(plan, current, process, longest)) is not None:
+    settings = load_settings(project)
+    plan, current = _status(settings)
+    say(f"{describe_plans(current, process)}; in force is {plan.hash[:12]}")
+    records = partial(has_records, settings.kafka_access)
+    problem = stands_still(lambda: _status(settings)[1], process, longest, records)
+    problem = problem or unprocessed(plan, current, process) or replaced(plan, current, process, longest)
+    if problem is not None:
         say(problem, err=True)
         raise typer.Exit(1)
 
@@ -90,7 +105,8 @@ def _status(settings: Settings) -> tuple[Plan, Status]:
     client, plan = current_plan(settings)
     kafka = settings.kafka_access
     trainers = read_trainers(kafka, plan) if plan.routers else []
-    return plan, read_status(client, plan, end_offsets(kafka, topics_read(plan)), trainers)
+    ends = end_offsets(kafka, topics_read(plan), committed=True)
+    return plan, read_status(client, plan, ends, trainers)
 
 
 def _parse_prefix(item: str) -> tuple[int, int]:

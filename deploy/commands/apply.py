@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.deploy.commands.partitions import added_partitions, refuse_moved_keys, surplus_partitions
-from headrace.deploy.commands.topic_settings import repair_commands
 from headrace.deploy.commands.topics import ensure_topics, misconfigured_topics, topic_ends
 from headrace.deploy.settings import Settings
 from headrace.featurestore.compile.definition import Definition
@@ -23,6 +22,7 @@ from headrace.learners.project import load_project
 from headrace.schemas.errors import PlanError, ServiceUnavailable
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis import redis_client
+from headrace.streams.runtime.topic_settings import SettingsNotShown, repair_commands
 
 _LOOK_S = 5.0  # `plan` works without Kafka as well
 
@@ -96,7 +96,10 @@ def describe_left_out(compiled: CompiledProject) -> list[str]:
 def describe_topic_settings(settings: Settings, plan: Plan) -> list[str]:
     """Describe which settings of existing topics differ, and the commands that put them right."""
     kafka = settings.kafka_access
-    differences = misconfigured_topics(kafka, plan)
+    try:
+        differences = misconfigured_topics(kafka, plan)
+    except SettingsNotShown as error:
+        return [f"the settings of topics are not checked: {error}"]
     if not differences:
         return []
     commands = repair_commands(kafka, differences)

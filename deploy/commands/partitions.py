@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from headrace.deploy.commands.topic_specs import event_topics, internal_topics
 from headrace.schemas.errors import PlanError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
+from headrace.streams.runtime.internal_topics import event_topics, internal_topics
 from headrace.streams.worker.known_partitions import known_counts
 
 Ends = Mapping[tuple[str, int], int]  # end offset by topic and partition

@@ -13,30 +13,28 @@ import redis
 
 from headrace.deploy.commands.partitions import unread_records
 from headrace.deploy.commands.text_table import text_table
-from headrace.deploy.commands.topic_specs import event_topics, internal_topics
 from headrace.learners.training.group import TrainerMember
 from headrace.schemas.plan import Plan
 from headrace.streams.progress import (
+    SILENT_MS,
     TWO_PARTITIONS,
     TWO_PARTITIONS_REMEDY,
+    PlanStages,
+    ProcessRegistry,
     Progress,
     ProgressStore,
+    RunningProcess,
     Where,
     alarms_key,
     counts_key,
 )
+from headrace.streams.runtime.internal_topics import event_topics, internal_settings
 
 _STAGES = ("features", "outcomes", "join", "train", "serve")
-_UNREAD_REMEDY = (
+UNREAD_REMEDY = (
     "the topic had fewer partitions when the plan was applied. `headrace plan` says what that means and what "
     "to do"
 )
-_OF_PROCESS = {
-    "worker": ("features",),
-    "join": ("outcomes", "join"),
-    "train": ("train",),
-    "serve": ("serve",),
-}
 
 
 @dataclass(frozen=True)
@@ -50,9 +48,14 @@ class StageStatus:
     visible
         Number of records whose effects are visible downstream.
     lag
-        Number of records in the topic that are not visible yet.
+        Number of committed records in the topic that are not visible yet. Markers of transactions count too.
+    behind
+        Partition to next offset, of the partitions that have a lag.
     age_ms
         Wall-clock time since any partition last reported.
+    plans
+        Hashes of the plans that the partitions follow; empty text where a version of Headrace from before
+        there were plans in progress wrote it.
     """
 
     stage: str
@@ -60,7 +63,9 @@ class StageStatus:
     member: str
     visible: int
     lag: int
+    behind: Mapping[int, int]
     age_ms: int
+    plans: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,11 @@ class Status:
     Attributes
     ----------
     stages
-        Every stage that has reported.
+        Every stage of the plan in force that has reported.
+    left
+        Members that the plan in force does not have, and replicas that have gone.
+    processes
+        Processes, also those that were killed in the last day.
     intake
         Event topic to records applied, late, dead, and marks.
     sums
@@ -95,6 +104,8 @@ class Status:
     outcomes: Mapping[str, Mapping[str, int]]
     join: Mapping[str, Mapping[str, int]]
     expectations: Mapping[str, Mapping[str, int]]
+    left: tuple[StageStatus, ...]
+    processes: tuple[RunningProcess, ...]
     two_partitions: Mapping[str, int]
     unread: Mapping[str, int]
     trainers: tuple[TrainerMember, ...] = ()
@@ -102,8 +113,7 @@ class Status:
 
 def topics_read(plan: Plan) -> set[str]:
     """Return the topics whose ends `read_status` needs."""
-    inner = internal_topics(plan, dict.fromkeys(event_topics(plan), 1))
-    return {*event_topics(plan), *(spec.name for spec in inner)}
+    return {*event_topics(plan), *internal_settings(plan)}
 
 
 def read_status(
@@ -117,11 +127,13 @@ def read_status(
     Parameters
     ----------
     ends
-        (topic, partition) to end offset.
+        (topic, partition) to end offset of what is committed.
     trainers
         As `read_trainers` returns them.
     """
-    progress = ProgressStore(client, plan).read()
+    progress, plan_stages = ProgressStore(client, plan).read(), PlanStages(plan)
+    counted = {where: record for where, record in progress.items() if plan_stages.has(where, record)}
+    left = {where: record for where, record in progress.items() if where not in counted}
     counts: Any = client.hgetall(counts_key(plan.project))
     decoded = {_text(name): json.loads(value) for name, value in counts.items()}
     intake, sums, outcomes, join, expectations = (
@@ -134,38 +146,11 @@ def read_status(
         for name, number in alarms.items()
         if _text(name).startswith(begin)
     }
-    stages = tuple(_stages(progress, ends))
+    stages, gone = tuple(_stages(counted, ends)), tuple(_stages(left, ends))
+    processes = tuple(ProcessRegistry(client, plan.project).read())
     unread = {f"{topic}[{n}]": count for (topic, n), count in unread_records(plan, ends).items()}
-    return Status(stages, intake, sums, outcomes, join, expectations, two_partitions, unread, tuple(trainers))
-
-
-def standstill(plan: Plan, status: Status, process: str, longest_s: float) -> str | None:
-    """Describe the standstill of a kind of process, or return None while there is none.
-
-    Processes of a kind stand still when they have records before them and none of them has reported progress
-    for `longest_s` seconds; and where partitions were added that the plan does not know.
-    """
-    stages = [s for s in status.stages if s.stage in _OF_PROCESS[process]]
-    lag = sum(s.lag for s in stages)
-    silent_s = min((s.age_ms for s in stages), default=0) / 1000
-    if lag and silent_s > longest_s:
-        return f"{process} has {lag:,} records before it and has not moved for {silent_s:.0f} s"
-    read = _topics_of(plan, process)
-    unread = {where: n for where, n in status.unread.items() if where.rpartition("[")[0] in read}
-    if unread:
-        listed = ", ".join(f"{where} ({count:,} records)" for where, count in unread.items())
-        return f"{process} does not process {listed}: {_UNREAD_REMEDY}"
-    return None
-
-
-def _topics_of(plan: Plan, process: str) -> set[str]:
-    """Event topics for a worker, and topics of routers for a join."""
-    if process == "worker":
-        return {source.topic for source in plan.sources}
-    if process == "join":
-        routers = [plan.topics.router(router.name) for router in plan.routers]
-        return {topic for router in routers for topic in (router.predictions, router.outcomes)}
-    return set()
+    counts_by_kind = (intake, sums, outcomes, join, expectations)
+    return Status(stages, *counts_by_kind, gone, processes, two_partitions, unread, tuple(trainers))
 
 
 def _stages(progress: Mapping[Where, Progress], ends: Mapping[tuple[str, int], int]) -> Iterator[StageStatus]:
@@ -176,10 +161,13 @@ def _stages(progress: Mapping[Where, Progress], ends: Mapping[tuple[str, int], i
     for stage, topic, member in sorted(groups, key=lambda group: (_STAGES.index(group[0]), group)):
         partitions = groups[stage, topic, member]
         topic_ends = {partition: end for (name, partition), end in ends.items() if name == topic}
-        lag = sum(max(0, end - partitions.get(p, Progress(0)).next_offset) for p, end in topic_ends.items())
+        reached = {p: partitions.get(p, Progress(0)).next_offset for p in topic_ends}
+        behind = {p: offset for p, offset in reached.items() if offset < topic_ends[p]}
+        lag = sum(topic_ends[p] - offset for p, offset in behind.items())
         age_ms = now - max(seen.at_ms for seen in partitions.values())
         visible = sum(seen.next_offset for seen in partitions.values())
-        yield StageStatus(stage, topic, member, visible, lag, age_ms)
+        plans = tuple(sorted({seen.plan for seen in partitions.values()}))
+        yield StageStatus(stage, topic, member, visible, lag, behind, age_ms, plans)
 
 
 def _sums(counts: Mapping[str, Mapping[str, int]], kind: str) -> dict[str, dict[str, int]]:
@@ -192,6 +180,30 @@ def _sums(counts: Mapping[str, Mapping[str, int]], kind: str) -> dict[str, dict[
     return {where: dict(total) for where, total in sorted(sums.items())}
 
 
+def _describe_processes(plan: Plan, processes: Sequence[RunningProcess]) -> list[str]:
+    if not processes:
+        return []
+    rows = [("process", "name", "said", "plan")]
+    for one in processes:
+        said = _ago(one.silent_ms()) + (": gone, or paused" if one.silent_ms() > SILENT_MS else "")
+        rows.append((one.kind, one.name, said, _plan_name(plan, one.plan)))
+    lines = ["", *text_table(rows)]
+    if any(one.plan != plan.hash and one.silent_ms() <= SILENT_MS for one in processes):
+        lines.append("processes whose plan is not in force are to be started anew (setting follow_plan)")
+    return lines
+
+
+def _plan_name(in_force: Plan, plan: str) -> str:
+    """Name a plan for the reader of a line."""
+    if not plan:
+        return "unknown"
+    return plan[:12] if plan == in_force.hash else f"{plan[:12]} (not in force)"
+
+
+def _ago(age_ms: int) -> str:
+    return f"{age_ms / 1000:.1f} s ago"
+
+
 def _text(name: bytes | str) -> str:
     return name.decode() if isinstance(name, bytes) else name
 
@@ -199,13 +211,21 @@ def _text(name: bytes | str) -> str:
 def render_status(plan: Plan, status: Status) -> str:
     """Render the status as text for a terminal."""
     lines = [f"project {plan.project}, plan {plan.hash[:12]}", ""]
-    rows = [("stage", "member", "topic", "visible", "lag", "reported")]
+    rows = [("stage", "member", "topic", "visible", "lag", "reported", "plan")]
     for s in status.stages:
-        age = f"{s.age_ms / 1000:.1f} s ago"
-        rows.append((s.stage, s.member or "-", s.topic, f"{s.visible:,}", f"{s.lag:,}", age))
+        plans = ", ".join(_plan_name(plan, name) for name in s.plans)
+        lag = f"{s.lag:,}"
+        rows.append((s.stage, s.member or "-", s.topic, f"{s.visible:,}", lag, _ago(s.age_ms), plans))
     lines += text_table(rows)
     if not status.stages:
         lines.append("nothing has reported yet; do the processes run?")
+    lines += _describe_processes(plan, status.processes)
+    for s in status.left:
+        member, plans = s.member or "-", ", ".join(_plan_name(plan, name) for name in s.plans)
+        lines += [
+            "",
+            f"gone: {s.stage} {member} of {s.topic}, {s.visible:,} visible, {_ago(s.age_ms)}, {plans}",
+        ]
     for kind, counted in (
         ("records", status.intake),
         ("sums", {where: counts for where, counts in status.sums.items() if any(counts.values())}),
@@ -223,5 +243,5 @@ def render_status(plan: Plan, status: Status) -> str:
         lines += ["", f"ALARM source '{source}': {number:,} rows replaced one of another partition:"]
         lines += [f"one key is in two partitions. {TWO_PARTITIONS_REMEDY}"]
     for where, number in status.unread.items():
-        lines += ["", f"ALARM {where}: {number:,} records are not processed: {_UNREAD_REMEDY}"]
+        lines += ["", f"ALARM {where}: {number:,} records are not processed: {UNREAD_REMEDY}"]
     return "\n".join(line.rstrip() for line in lines)

@@ -11,18 +11,26 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import ClusterMetadata, NewPartitions, NewTopic, TopicMetadata
 
 from headrace.deploy.commands.partitions import refuse_moved_keys
-from headrace.deploy.commands.topic_settings import FOREVER, SettingDifference, differing_settings
 from headrace.deploy.commands.topic_specs import (
-    TopicSpec,
     all_topics,
     declared_topics,
-    event_topics,
-    internal_topics,
 )
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka, servers_of
 from headrace.streams.connections.kafka_admin import REQUEST_S, KafkaAdmin
+from headrace.streams.runtime.internal_topics import (
+    TopicSpec,
+    event_topics,
+    internal_settings,
+    internal_topics,
+)
+from headrace.streams.runtime.topic_settings import (
+    FOREVER,
+    SettingDifference,
+    differences,
+    existing_settings,
+)
 from headrace.streams.worker.known_partitions import known_counts
 
 
@@ -147,16 +155,14 @@ def misconfigured_topics(kafka: Kafka, plan: Plan) -> list[SettingDifference]:
 
     Raises
     ------
+    SettingsNotShown
+        When the account has no right to see them.
     ServiceUnavailable
         When the brokers do not answer.
     """
-    admin = KafkaAdmin(kafka)
-    if admin.is_built_in():
-        return []
-    known = admin.metadata()
-    counts = {name: 1 for name in event_topics(plan)}
-    specs = [spec for spec in internal_topics(plan, counts) if spec.name in known.topics]
-    return differing_settings(kafka, {spec.name: spec.config for spec in specs})
+    wanted = internal_settings(plan)
+    found = existing_settings(KafkaAdmin(kafka), wanted)
+    return [one for name, settings in found.items() for one in differences(name, wanted[name], settings)]
 
 
 def _check(wanted: list[TopicSpec], existing: ClusterMetadata) -> None:

@@ -12,10 +12,18 @@ _READY_S = 300.0
 
 
 class Supervisor:
-    """Keeps a set of child processes running: all of them, or none."""
+    """Keeps a set of child processes running: all of them, or none.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    renew
+        Called with a child that has ended. Returns whether it was to end, and is started again, or left out
+        with `leave`.
+    """
+
+    def __init__(self, renew: Callable[[Child], bool] = lambda child: False) -> None:
         self._groups: list[list[Child]] = []
+        self._renew = renew
 
     def start(self, child: Child, ready: Callable[[], bool] | None = None) -> None:
         """Start a child and wait until it is ready.
@@ -39,6 +47,12 @@ class Supervisor:
         """Add a child that runs already."""
         self._groups.append([child])
 
+    def leave(self, child: Child) -> None:
+        """Take out a child that has ended."""
+        for group in self._groups:
+            if child in group:
+                group.remove(child)
+
     def wait_until(self, child: Child, ready: Callable[[], bool]) -> None:
         """Wait until `ready` returns True. Raises as `start` does."""
 
@@ -56,12 +70,12 @@ class Supervisor:
         ServiceUnavailable
             When one has ended; with its name, its exit code and the end of its log.
         """
-        for group in self._groups:
-            for child in group:
+        for child in [child for group in self._groups for child in group]:
+            if child.exit_code is None or not self._renew(child):
                 child.check()
 
-    def watch(self, until: threading.Event | None = None) -> None:
-        """Block until `until` is set.
+    def watch(self, until: threading.Event | None = None, look: Callable[[], None] = lambda: None) -> None:
+        """Block until `until` is set; call `look` now and then.
 
         Raises
         ------
@@ -71,6 +85,7 @@ class Supervisor:
         until = until or threading.Event()
         while not until.wait(_WATCH_S):
             self.check()
+            look()
 
     def stop(self) -> None:
         """Stop all children, the last started first, each with time to finish its work."""

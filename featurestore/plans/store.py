@@ -112,9 +112,25 @@ class PlanStore:
         except redis.RedisError as error:
             raise ServiceUnavailable(f"the plan cannot be stored: {error}") from error
 
+    def hash_in_force(self) -> str | None:
+        """Return the hash of the plan that was applied last; None when none was.
+
+        Raises
+        ------
+        PlanError
+            When what is there is no hash.
+        ServiceUnavailable
+            When Redis cannot be reached.
+        """
+        plan_hash = self._text(plan_key(self._project))
+        if plan_hash is not None and not _HASH.fullmatch(plan_hash):
+            raise self._unfit("the plan in force", f"its hash is {plan_hash[:_SHOWN]!r}, which is none")
+        return plan_hash
+
     def in_force(self) -> Plan | None:
         """Load the plan that was applied last; None when none was. Raises as `load` does."""
-        return self.load() if self._text(plan_key(self._project)) is not None else None
+        plan_hash = self.hash_in_force()
+        return self.load(plan_hash) if plan_hash is not None else None
 
     def load(self, hash: str | None = None) -> Plan:
         """Load a plan by its hash, or the plan in force.
@@ -129,7 +145,7 @@ class PlanStore:
         """
         from headrace.schemas.plan import Plan, text_hash  # most of what the SDK takes to import
 
-        plan_hash = self._hash_in_force() if hash is None else hash
+        plan_hash = self.hash_in_force() if hash is None else hash
         text = self._text(plan_key(self._project, plan_hash)) if plan_hash else None
         if plan_hash is None or text is None:
             which = f"plan {hash}" if hash else "plan"
@@ -142,12 +158,6 @@ class PlanStore:
         if plan.project != self._project:
             raise self._unfit(what, f"it is of project '{plan.project}'")
         return plan
-
-    def _hash_in_force(self) -> str | None:
-        plan_hash = self._text(plan_key(self._project))
-        if plan_hash is not None and not _HASH.fullmatch(plan_hash):
-            raise self._unfit("the plan in force", f"its hash is {plan_hash[:_SHOWN]!r}, which is none")
-        return plan_hash
 
     def _check_signature(self, what: str, plan_hash: str) -> None:
         if self._signer is None:

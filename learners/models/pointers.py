@@ -117,19 +117,21 @@ class ModelPointers:
         Name of the project.
     state
         Names the log that versions and epochs are of. What is in Redis of another log gives way.
+    plan
+        Hash of the plan of the process that writes.
     """
 
-    def __init__(self, client: redis.Redis, project: str, state: str = "") -> None:
+    def __init__(self, client: redis.Redis, project: str, state: str = "", plan: str = "") -> None:
         self._redis = client
         self._project = project
-        self._state = state
+        self._state, self._plan = state, plan
 
     def point(self, topic: str, pointers: Mapping[str, ModelPointer]) -> None:
         """Point learners to their versions, and publish the prefixes of the examples topic as progress."""
         versions = {name: (pointer.encode(), pointer.position) for name, pointer in pointers.items()}
         progress = {
             progress_field("train", topic, 0, name): (
-                Progress(pointer.offset).encode(),
+                Progress(pointer.offset, plan=self._plan).encode(),
                 (pointer.major, pointer.offset),
             )
             for name, pointer in pointers.items()
@@ -147,7 +149,10 @@ class ModelPointers:
         """
         in_force = {epoch.router: (epoch.to_bytes().decode(), (era, epoch.epoch))}
         progress = {
-            progress_field("train", topic, partition, EPOCHS): (Progress(offset).encode(), (era, offset))
+            progress_field("train", topic, partition, EPOCHS): (
+                Progress(offset, plan=self._plan).encode(),
+                (era, offset),
+            )
             for partition, offset in offsets.items()
         }
         write_newer(self._redis, epochs_key(self._project), in_force, self._state)

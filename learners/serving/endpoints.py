@@ -22,6 +22,7 @@ from headrace.learners.serving.prediction_log import PredictionLog
 from headrace.learners.serving.refusals import Refusal
 from headrace.learners.serving.router import Prepared, RecordTooLarge, RouterService
 from headrace.schemas.errors import HeadraceError, RequestError, UnknownNameError
+from headrace.streams.runtime.health import PlanHealth
 
 _log = logging.getLogger(__name__)
 _Handler = Callable[[Request], Awaitable[Response]]
@@ -54,6 +55,8 @@ class Endpoints:
         Asked by ``/readyz``.
     log
         Where batches are appended.
+    plan
+        Returns the health of the plan that the routers are of.
     metrics
         What ``/metrics`` shows.
     """
@@ -62,10 +65,12 @@ class Endpoints:
         self,
         routers: Mapping[str, RouterService],
         readiness: Callable[[], Awaitable[Readiness]],
+        plan: Callable[[], PlanHealth],
         log: PredictionLog,
         metrics: ServiceMetrics,
     ) -> None:
-        self._routers, self._readiness, self._log, self._metrics = routers, readiness, log, metrics
+        self._routers, self._readiness, self._plan = routers, readiness, plan
+        self._log, self._metrics = log, metrics
 
     def routes(self) -> list[Route]:
         """Return the routes of a Starlette application."""
@@ -180,11 +185,12 @@ class Endpoints:
     async def _readyz(self, request: Request) -> Response:
         found = await self._readiness()
         told = dict(found.parts) | ({"faults": list(found.faults)} if found.faults else {})
+        told["plan"] = self._plan().describe()
         return JSONResponse(told, status_code=200 if all(found.parts.values()) else 503)
 
     async def _exposition(self, request: Request) -> Response:
         live = {name: router.models.live for name, router in self._routers.items()}
-        return Response(self._metrics.exposition(live), media_type=CONTENT_TYPE_LATEST)
+        return Response(self._metrics.exposition(live, self._plan()), media_type=CONTENT_TYPE_LATEST)
 
     async def _openapi(self, request: Request) -> Response:
         return JSONResponse(openapi("Headrace router", version("headrace")))

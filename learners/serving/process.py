@@ -24,6 +24,10 @@ from headrace.learners.serving.router import RouterService
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.redis import redis_client
+from headrace.streams.runtime.health import PlanHealth
+from headrace.streams.runtime.internal_topics import process_topics
+from headrace.streams.runtime.plan_watch import PlanWatch, plan_health
+from headrace.streams.runtime.topic_checks import warn_of_topic_settings
 
 
 class ServeProcess:
@@ -43,6 +47,8 @@ class ServeProcess:
         The loaded ``learners.py``; must define the plan's learners.
     config
         How to run.
+    plan_watch
+        Looks whether the plan stays in force; None where nobody looks.
 
     Attributes
     ----------
@@ -64,8 +70,11 @@ class ServeProcess:
         store: ModelStore,
         project: Project,
         config: ServeConfig | None = None,
+        plan_watch: PlanWatch | None = None,
     ) -> None:
+        self._plan_watch = plan_watch
         self._config = config or ServeConfig()
+        self._plan, self._kafka = plan, kafka
         self._metrics = ServiceMetrics()
         self._redis = redis_client(redis_url)
         self._features = AsyncFeatureClient(plan, redis_url, repo_dir=project.file.parent)
@@ -73,7 +82,9 @@ class ServeProcess:
         self._routers = {
             router.name: self._router(plan, router.name, project, store) for router in plan.routers
         }
-        routes = Endpoints(self._routers, self._readiness, self._log, self._metrics).routes()
+        routes = Endpoints(
+            self._routers, self._readiness, self._plan_health, self._log, self._metrics
+        ).routes()
         application = Starlette(
             routes=routes, lifespan=self._lifespan, exception_handlers={404: not_found, 405: not_allowed}
         )
@@ -82,7 +93,16 @@ class ServeProcess:
 
     def run(self) -> None:
         """Block until SIGTERM or SIGINT; requests in hand are answered first."""
-        self.server().run()
+        warn_of_topic_settings(self._kafka, process_topics(self._plan, "serve"))
+        server = self.server()
+
+        def end() -> bool:
+            server.should_exit = server.started
+            return server.started
+
+        if self._plan_watch is not None:
+            self._plan_watch.start(end)
+        server.run()
 
     def server(self) -> uvicorn.Server:
         """Return the server that `run` runs."""
@@ -128,6 +148,11 @@ class ServeProcess:
             await asyncio.to_thread(self._log.close)
             await self._features.close()
             self._redis.close()
+            if self._plan_watch is not None:
+                await asyncio.to_thread(self._plan_watch.stop)
+
+    def _plan_health(self) -> PlanHealth:
+        return plan_health(self._plan, self._plan_watch)
 
     async def _readiness(self) -> Readiness:
         """Tell whether the models in force are known, and Redis and Kafka answer."""

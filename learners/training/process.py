@@ -31,8 +31,11 @@ from headrace.streams.connections.redis_retry import RedisRetries
 from headrace.streams.log.transactions import PartitionsLost, TransactionalProducer
 from headrace.streams.runtime.health import PartitionHealth, ProcessHealth, Sample
 from headrace.streams.runtime.health_server import watch_process
+from headrace.streams.runtime.internal_topics import process_topics
+from headrace.streams.runtime.plan_watch import PlanWatch, plan_health
 from headrace.streams.runtime.restoring import Restoring
 from headrace.streams.runtime.sole_owner import Ownership, SoleOwner
+from headrace.streams.runtime.topic_checks import check_topic_settings
 
 _log = logging.getLogger(__name__)
 _WAIT_S = 0.2
@@ -56,6 +59,8 @@ class TrainProcess:
         The loaded ``learners.py``; must define the plan's learners.
     config
         How to run.
+    plan_watch
+        Looks whether the plan stays in force; None where nobody looks.
 
     Raises
     ------
@@ -71,7 +76,9 @@ class TrainProcess:
         store: ModelStore,
         project: Project,
         config: TrainConfig | None = None,
+        plan_watch: PlanWatch | None = None,
     ) -> None:
+        self._plan_watch = plan_watch
         self._config = config or TrainConfig()
         _refuse_silence(plan, project, self._config.publish_every_s)
         self._plan, self._kafka, self._store, self._project = plan, kafka, store, project
@@ -104,6 +111,7 @@ class TrainProcess:
             "redis" if self._retries.waiting else None,
             (role, *(() if training is None else training.samples())),
             is_standby=not is_owner and self._owner.joined,
+            plan=plan_health(self._plan, self._plan_watch),
         )
 
     def stop(self) -> None:
@@ -117,13 +125,18 @@ class TrainProcess:
         ------
         SettingsError
             When the port for metrics cannot be had.
+        StateError
+            When the settings of a topic lose what is learned from.
         ServiceUnavailable, ModelError, StateError
             As `work`.
         """
+        check_topic_settings(self._kafka, process_topics(self._plan, "train"))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
         config = self._config
         watch_process(self._kafka, self.health, config)
+        if self._plan_watch is not None:
+            self._plan_watch.start()
         self.work()
 
     def work(self) -> None:
@@ -194,7 +207,7 @@ class TrainProcess:
         log = TrainingLog(self._producer, self._plan.topics, ownership, state.reported)
         if (inputs := {**state.inputs, **ids}) != state.inputs:
             log.bind(inputs)
-        pointers = ModelPointers(self._redis, self._plan.project, self._state_id())
+        pointers = ModelPointers(self._redis, self._plan.project, self._state_id(), self._plan.hash)
         return OwnedTraining(
             self._plan,
             self._kafka,

@@ -6,7 +6,13 @@ import time
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import (
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, ClusterMetadata, OffsetSpec
 
 from headrace.schemas.errors import HeadraceError, ServiceUnavailable, UnknownNameError
@@ -77,6 +83,11 @@ def partitions_of(known: ClusterMetadata, topic: str) -> list[int]:
     return list(known.topics[topic].partitions)
 
 
+def is_built_in(known: ClusterMetadata) -> bool:
+    """Return whether a cluster is librdkafka's own, which has no settings of topics."""
+    return str(known.cluster_id).startswith(_BUILT_IN)
+
+
 class KafkaAdmin(AdminClient):  # type: ignore[misc]
     """An admin client whose errors say why it is not served.
 
@@ -97,10 +108,17 @@ class KafkaAdmin(AdminClient):  # type: ignore[misc]
         """Return the topics and brokers of the cluster; see `metadata_of`."""
         return metadata_of(self, self._kafka, self._errors, self.timeout_s, topic)
 
-    def end_offsets(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    def end_offsets(
+        self, partitions: Iterable[tuple[str, int]], committed: bool = False
+    ) -> dict[tuple[str, int], int]:
         """Return the offset behind the last record of each partition, by (topic, partition).
 
         A partition that has just been made may have no leader yet: it is asked again.
+
+        Parameters
+        ----------
+        committed
+            Whether to stop before the first transaction that is open: nobody can read further on.
 
         Raises
         ------
@@ -108,10 +126,11 @@ class KafkaAdmin(AdminClient):  # type: ignore[misc]
             When the brokers do not answer, or there is no such partition.
         """
         wanted = {TopicPartition(*partition): OffsetSpec.latest() for partition in partitions}
+        level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
         deadline = time.monotonic() + self.timeout_s
         while wanted:
             try:
-                answers = self.list_offsets(wanted, request_timeout=self.timeout_s)
+                answers = self.list_offsets(wanted, isolation_level=level, request_timeout=self.timeout_s)
                 return {(tp.topic, tp.partition): answer.result().offset for tp, answer in answers.items()}
             except KafkaException as error:
                 if error.args[0].code() not in LEADERLESS or time.monotonic() > deadline:
@@ -121,7 +140,7 @@ class KafkaAdmin(AdminClient):  # type: ignore[misc]
 
     def is_built_in(self) -> bool:
         """Return whether the broker is librdkafka's own, which has no topic ids and makes no topics."""
-        return str(self.metadata().cluster_id).startswith(_BUILT_IN)
+        return is_built_in(self.metadata())
 
     def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
         """Return the ids that Kafka has given topics: one that is deleted and made again has another.
@@ -162,8 +181,13 @@ def partition_count(kafka: Kafka, topic: str) -> int:
     return len(partitions_of(KafkaAdmin(kafka).metadata(), topic))
 
 
-def end_offsets(kafka: Kafka, topics: Iterable[str]) -> dict[tuple[str, int], int]:
+def end_offsets(kafka: Kafka, topics: Iterable[str], committed: bool = False) -> dict[tuple[str, int], int]:
     """Return the offset behind the last record of every partition of topics, by (topic, partition).
+
+    Parameters
+    ----------
+    committed
+        Whether to stop before the first transaction that is open.
 
     Raises
     ------
@@ -174,7 +198,8 @@ def end_offsets(kafka: Kafka, topics: Iterable[str]) -> dict[tuple[str, int], in
     """
     admin = KafkaAdmin(kafka)
     known = admin.metadata()
-    return admin.end_offsets((topic, number) for topic in topics for number in partitions_of(known, topic))
+    partitions = ((topic, number) for topic in topics for number in partitions_of(known, topic))
+    return admin.end_offsets(partitions, committed)
 
 
 def refuse_missing_topics(kafka: Kafka, topics: Iterable[str]) -> None:

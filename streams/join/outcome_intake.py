@@ -47,6 +47,7 @@ class OutcomeIntake:
             )
         self.router, self.source = router, plan.source(router.outcome.source)
         self._project, self._spec, self._kafka = plan.project, router.outcome, kafka
+        self._plan_hash = plan.hash
         topics = plan.topics.router(router.name)
         self._changelog, self._outcomes = topics.join_changelog, topics.outcomes
         self._dead_letters = plan.topics.dead_letters
@@ -129,7 +130,7 @@ class OutcomeIntake:
         name, topic = self.router.name, self.source.topic
         for partition, (offset, counts) in committed.items():
             log = progress_field("outcomes", topic, partition, name)
-            progress = {log: Progress(offset, out).encode()}
+            progress = {log: Progress(offset, out, plan=self._plan_hash).encode()}
             yield HashUpdate(progress_key(self._project), log, offset, progress)
             counted = {f"outcomes|{name}|{topic}|{partition}": counts}
             yield HashUpdate(counts_key(self._project), log, offset, counted)

@@ -67,6 +67,8 @@ class OwnedPartition:
 
     Attributes
     ----------
+    plan
+        Hash of the plan that the process has.
     ends
         End offsets of the outputs ``examples`` and ``closings``.
     past_gap
@@ -88,6 +90,7 @@ class OwnedPartition:
     """
 
     project: str
+    plan: str
     router: RouterSpec
     partition: int
     join: PartitionJoin
@@ -226,9 +229,10 @@ class OwnedPartition:
             "closings": end(closings, self.partition, self.ends["closings"]),
         }
         out = {f"{examples}|0": self.ends["examples"], f"{closings}|{self.partition}": self.ends["closings"]}
+        records = {source: Progress(offset, out, plan=self.plan) for source, offset in offsets.items()}
         progress = {
-            progress_field("join", self.topic(source), self.partition): Progress(offset, out).encode()
-            for source, offset in offsets.items()
+            progress_field("join", self.topic(source), self.partition): record.encode()
+            for source, record in records.items()
         }
         log, prefix = f"join|{name}|{self.partition}", sum(offsets.values())  # each of them only advances
         yield HashUpdate(progress_key(self.project), log, prefix, progress)

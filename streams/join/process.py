@@ -35,7 +35,10 @@ from headrace.streams.runtime.app import add_agent, die, guarded, range_app, run
 from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.health import ProcessHealth, Where
 from headrace.streams.runtime.health_server import watch_process
+from headrace.streams.runtime.internal_topics import process_topics
+from headrace.streams.runtime.plan_watch import PlanWatch, plan_health
 from headrace.streams.runtime.restoring import Restoring
+from headrace.streams.runtime.topic_checks import check_topic_settings
 from headrace.streams.runtime.unread_partitions import UnreadPartitions
 from headrace.streams.runtime.writer_schemas import WriterSchemas
 
@@ -57,9 +60,19 @@ class JoinProcess:
         Where progress and counts are published.
     config
         How to run.
+    plan_watch
+        Looks whether the plan stays in force; None where nobody looks.
     """
 
-    def __init__(self, plan: Plan, kafka: Kafka, redis_url: str, config: JoinConfig | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        kafka: Kafka,
+        redis_url: str,
+        config: JoinConfig | None = None,
+        plan_watch: PlanWatch | None = None,
+    ) -> None:
+        self._plan_watch = plan_watch
         self._plan, self._kafka = plan, kafka
         self._config = config or JoinConfig()
         self._publisher = HashPublisher(redis_url)
@@ -82,14 +95,18 @@ class JoinProcess:
         Raises
         ------
         HeadraceError
-            When the plan has no router, or the port for metrics cannot be had.
+            When the plan has no router, the port for metrics cannot be had, or the settings of a topic lose
+            what the join lives by.
         SystemExit
             Always, at the end: 0 after a signal.
         """
         if not self._plan.routers:
             raise HeadraceError(f"project '{self._plan.project}' has no routers; there is nothing to join")
+        check_topic_settings(self._kafka, process_topics(self._plan, "join"))
         config = self._config
         watch_process(self._kafka, self.health, config)
+        if self._plan_watch is not None:
+            self._plan_watch.start()
         archives = [archive.start() for archive in self._archives()]
         try:
             run_app(self._app, self._config.log_level)
@@ -108,6 +125,7 @@ class JoinProcess:
             "redis" if self._publisher.waiting else waiting,
             (*join_samples(joins), *label_samples(intakes)),
             unread=self._unread.places,
+            plan=plan_health(self._plan, self._plan_watch),
         )
 
     def _archives(self) -> list[ParquetArchive]:
@@ -203,7 +221,10 @@ class JoinProcess:
         ends = await asyncio.to_thread(output_ends, self._kafka, project, router.name, partition)
         _log.info("join %s[%d]: restored, positions %s", router.name, partition, join.next_offsets)
         past_gap, max_future_ms = self._app.consumer.past_gap, self._plan.max_future_ms(router)
-        return OwnedPartition(project, router, partition, join, ends, past_gap, max_future_ms, self._config)
+        plan = self._plan.hash
+        return OwnedPartition(
+            project, plan, router, partition, join, ends, past_gap, max_future_ms, self._config
+        )
 
     async def _on_input(self, message: Any) -> None:
         router, source = self._inputs[message.topic]

@@ -12,7 +12,8 @@ from headrace.schemas.encodings import UNVERSIONED
 
 Stage = Literal["features", "outcomes", "join", "train", "serve"]
 Where = tuple[str, str, int, str]  # stage, input topic, partition, member
-VERSION = 1
+VERSION = 2
+_OLDER = (UNVERSIONED, 1)  # without a plan
 
 
 def progress_key(project: str) -> str:
@@ -48,12 +49,14 @@ class Progress:
         seen all that follows from the prefix.
     at_ms
         Wall clock when the record was written, epoch milliseconds; 0: now.
+    plan
+        Hash of the plan that the effects follow from; empty where a version before this one wrote it.
 
     Examples
     --------
-    >>> record = Progress(7, {"headrace.shop.examples.offers|0": 3}, at_ms=2_250)
+    >>> record = Progress(7, {"headrace.shop.examples.offers|0": 3}, at_ms=2_250, plan="5e88")
     >>> record.encode()
-    '{"v":1,"next":7,"out":{"headrace.shop.examples.offers|0":3},"at":2250}'
+    '{"v":2,"next":7,"out":{"headrace.shop.examples.offers|0":3},"at":2250,"plan":"5e88"}'
     >>> Progress.decode(record.encode()) == record
     True
     """
@@ -61,17 +64,18 @@ class Progress:
     next_offset: int
     out: Mapping[str, int] = field(default_factory=dict)
     at_ms: int = 0
+    plan: str = ""
 
     def encode(self) -> str:
         """Return the record as JSON."""
         at_ms = self.at_ms or time.time_ns() // 1_000_000
-        raw = {"v": VERSION, "next": self.next_offset, "out": dict(self.out), "at": at_ms}
+        raw = {"v": VERSION, "next": self.next_offset, "out": dict(self.out), "at": at_ms, "plan": self.plan}
         return json.dumps(raw, separators=(",", ":"))
 
     @classmethod
     def decode(cls, text: str | bytes) -> Progress:
         """Read a record. One of an unknown version counts as none, since its next writer overwrites it."""
         raw = json.loads(text)
-        if raw.get("v", UNVERSIONED) not in (UNVERSIONED, VERSION):
+        if raw.get("v", UNVERSIONED) not in (*_OLDER, VERSION):
             return cls(0)
-        return cls(int(raw["next"]), raw["out"], int(raw["at"]))
+        return cls(int(raw["next"]), raw["out"], int(raw["at"]), raw.get("plan", ""))

@@ -28,7 +28,7 @@ class PlanStages:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+        self._plan, self._name = plan, f"plan {plan.hash[:12]}"
 
     def between(self, topic: str, until: Until) -> list[Stage]:
         """Stages that a record of a topic passes on its way to `until`, in order.
@@ -58,7 +58,7 @@ class PlanStages:
         }
         return [stage for stage, is_passed in stages.items() if is_passed]
 
-    def members(self, stage: Stage, topic: str) -> list[str]:
+    def members(self, stage: str, topic: str) -> list[str]:
         """Members of a stage that read a topic; those of ``serve`` come and go, and are not in the plan."""
         plan = self._plan
         if stage == "features":
@@ -76,19 +76,40 @@ class PlanStages:
             ]
         return [""]
 
+    def has(self, where: Where, record: Progress) -> bool:
+        """Whether a record of progress is of a member that the plan has; replicas are while they report."""
+        stage, topic, _, member = where
+        sources = {source.topic for source in self._plan.sources}
+        routers = [self._plan.topics.router(router.name) for router in self._plan.routers]
+        examples_and_closings = {topic for router in routers for topic in (router.examples, router.closings)}
+        read: Mapping[str, set[str]] = {
+            "features": sources,
+            "outcomes": sources,
+            "join": {topic for router in routers for topic in (router.predictions, router.outcomes)},
+            "train": examples_and_closings,
+            "serve": examples_and_closings,
+        }
+        if topic not in read.get(stage, ()):
+            return False
+        return is_live(record) if stage == "serve" else member in self.members(stage, topic)
+
     def behind(self, progress: Mapping[Where, Progress], stage: Stage, targets: Offsets) -> Iterator[str]:
         """Say of every member of a stage that has not reached its targets how far it is."""
         for (topic, partition), target in targets.items():
             members = self.members(stage, topic)
             if stage == "serve":
-                members = _live_replicas(progress, topic, partition)
+                members = self._live_replicas(progress, topic, partition)
                 if not members:
-                    yield f"stage serve has no live replica for {topic}[{partition}]"
+                    yield f"stage serve has no live replica of {self._name} for {topic}[{partition}]"
             for member in members:
-                reached = progress.get((stage, topic, partition, member), Progress(0)).next_offset
-                if reached < target:
-                    who = f" ({member})" if member else ""
-                    yield f"stage {stage}{who} has {topic}[{partition}] up to offset {reached} of {target}"
+                record = progress.get((stage, topic, partition, member), Progress(0, plan=self._plan.hash))
+                who = f"stage {stage}" + (f" ({member})" if member else "")
+                if record.plan != self._plan.hash:
+                    other = f"plan {record.plan[:12]}" if record.plan else "an earlier version of Headrace"
+                    yield f"{who} has {topic}[{partition}] by {other}, not yet by {self._name}: start it anew"
+                elif record.next_offset < target:
+                    reached = record.next_offset
+                    yield f"{who} has {topic}[{partition}] up to offset {reached} of {target}"
 
     def outputs(self, progress: Mapping[Where, Progress], stage: Stage, inputs: Offsets) -> Offsets:
         """What the next stage has to reach, once this one has reached its targets."""
@@ -103,11 +124,16 @@ class PlanStages:
                     ends[output] = max(end, ends.get(output, 0))
         return ends
 
+    def _live_replicas(self, progress: Mapping[Where, Progress], topic: str, partition: int) -> list[str]:
+        return [
+            member
+            for (stage, *of, member), record in progress.items()
+            if (stage, *of) == ("serve", topic, partition)
+            and record.plan == self._plan.hash
+            and is_live(record)
+        ]
 
-def _live_replicas(progress: Mapping[Where, Progress], topic: str, partition: int) -> list[str]:
-    now_ms = time.time_ns() // 1_000_000
-    return [
-        member
-        for (stage, *of, member), record in progress.items()
-        if (stage, *of) == ("serve", topic, partition) and now_ms - record.at_ms < REPLICA_TIMEOUT_MS
-    ]
+
+def is_live(record: Progress) -> bool:
+    """Whether a replica has reported lately."""
+    return time.time_ns() // 1_000_000 - record.at_ms < REPLICA_TIMEOUT_MS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -27,16 +28,18 @@ class ProgressStore:
     client
         A Redis client, with or without `decode_responses`.
     plan
-        Says which members a stage has, so that one that has not reported yet holds the others back.
+        Says which members a stage has, so that one that has not reported yet holds the others back. Progress
+        of another plan is waited for as if there were none.
     """
 
     def __init__(self, client: redis.Redis, plan: Plan) -> None:
-        self._redis, self._stages = client, PlanStages(plan)
+        self._redis, self._plan, self._stages = client, plan, PlanStages(plan)
         self._key = progress_key(plan.project)
 
     def publish(self, stage: Stage, topic: str, partition: int, progress: Progress, member: str = "") -> None:
-        """Write the progress of a member for a partition of its input."""
-        self._redis.hset(self._key, progress_field(stage, topic, partition, member), progress.encode())
+        """Write the progress of a member for a partition of its input, as of the plan of this store."""
+        of_plan = replace(progress, plan=self._plan.hash)
+        self._redis.hset(self._key, progress_field(stage, topic, partition, member), of_plan.encode())
 
     def forget(self, stage: Stage, topic: str, partition: int, member: str) -> None:
         """Remove the progress of a member that has gone for good, such as a replica that shuts down."""
@@ -76,7 +79,8 @@ class ProgressStore:
         Raises
         ------
         ProgressTimeout
-            Names the stage, the partition and the member that is behind, and by how much.
+            Names the stage, the partition and the member that is behind, and by how much, or by which other
+            plan it runs.
         UnknownNameError
             When no stage reads that topic.
         """

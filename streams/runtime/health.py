@@ -75,6 +75,36 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class PlanHealth:
+    """The plan of a process.
+
+    Attributes
+    ----------
+    plan
+        Its hash.
+    replaced_by
+        Hash of the plan in force, when that is another one.
+
+    Examples
+    --------
+    >>> PlanHealth("5e884898da28").describe()
+    'plan 5e884898da28'
+    """
+
+    plan: str
+    replaced_by: str | None = None
+
+    def describe(self) -> str:
+        """Say which plan it is, and whether it is in force."""
+        if self.replaced_by is None:
+            return f"plan {self.plan[:12]}"
+        return (
+            f"plan {self.plan[:12]} is not in force any more, {self.replaced_by[:12]} is: start this process "
+            "anew"
+        )
+
+
+@dataclass(frozen=True)
 class ProcessHealth:
     """A process at one moment.
 
@@ -96,6 +126,8 @@ class ProcessHealth:
         View to how many of its rows were ``checked`` as they were written, and how many failed each rule.
     is_standby
         Whether another process has what this one would take over.
+    plan
+        Its plan.
     """
 
     partitions: tuple[PartitionHealth, ...]
@@ -106,6 +138,7 @@ class ProcessHealth:
     rows: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     is_standby: bool = False
     unread: tuple[Where, ...] = ()
+    plan: PlanHealth = field(kw_only=True)
 
     @property
     def ready(self) -> bool:

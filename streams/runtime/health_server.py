@@ -90,7 +90,8 @@ class _Paths:
     def readyz(self) -> tuple[int, str]:
         health = self._watchdog.health()
         if health.ready:
-            return 200, "standby: another process is the owner\n" if health.is_standby else "ready\n"
+            ready = "standby: another process is the owner" if health.is_standby else "ready"
+            return 200, f"{ready}\n{health.plan.describe()}\n"
         if not health.assigned:
             return 503, "no partitions are assigned yet\n"
         restoring = [f"{one.topic}[{one.partition}]" for one in health.partitions if one.position is None]

@@ -58,6 +58,14 @@ class ProcessMetrics(Collector):
         yield from gauges.values()
 
     def _of_process(self, health: ProcessHealth) -> Iterator[Metric]:
+        plan = GaugeMetricFamily("headrace_plan", "Hash of the plan of the process", labels=["plan"])
+        plan.add_metric([health.plan.plan], 1)
+        yield plan
+        yield GaugeMetricFamily(
+            "headrace_plan_replaced",
+            "Whether another plan is in force",
+            value=float(health.plan.replaced_by is not None),
+        )
         yield GaugeMetricFamily(
             "headrace_checkpoint_age_seconds",
             "Since a checkpoint ended",

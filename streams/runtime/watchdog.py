@@ -86,7 +86,7 @@ class Watchdog:
     def _read_ends(self, health: ProcessHealth) -> dict[Where, int]:
         try:
             wanted = [*(partition.where for partition in health.partitions), *health.unread]
-            return self._admin.end_offsets(wanted)
+            return self._admin.end_offsets(wanted, committed=True)
         except ServiceUnavailable as error:
             _log.warning("the ends of topics are not known: %s", error)
             return {}

@@ -45,7 +45,8 @@ def identify(state: PartitionState, source: str, kafka: Kafka, changelog: str) -
     Raises
     ------
     StateError
-        When the state is of another topic or changelog than those that are there.
+        When the state is of another topic or changelog than those that are there, or a changelog that has
+        lost its beginning.
     ServiceUnavailable
         When Kafka does not answer.
     """
@@ -59,6 +60,8 @@ def identify(state: PartitionState, source: str, kafka: Kafka, changelog: str) -
                     f"topic '{name}' was deleted and made again (its id was {was}, and is {found}), so the "
                     f"state of {where} as of offset {state.next_offset} is of another log; {way_out}"
                 )
+    if now is not None:  # the built-in broker drops what is old, and keeps nothing when it ends
+        _refuse_cut(kafka, changelog, state.partition, way_out)
     begin, end = log_bounds(kafka, state.topic, state.partition)
     if state.next_offset > end:
         raise StateError(
@@ -77,6 +80,16 @@ def identify(state: PartitionState, source: str, kafka: Kafka, changelog: str) -
         )
         state.skip_lost(begin)
     state.bind(now)
+
+
+def _refuse_cut(kafka: Kafka, changelog: str, partition: int, way_out: str) -> None:
+    """Refuse a changelog that begins further on: compaction leaves the beginning of a log where it is."""
+    begin, _ = log_bounds(kafka, changelog, partition)
+    if begin:
+        raise StateError(
+            f"{changelog}[{partition}] begins at offset {begin}: records were deleted by age or size, so "
+            f"keys may be missing from the state; {way_out}"
+        )
 
 
 def refuse_gap(state: PartitionState, source: str, read_to: int | None) -> None:

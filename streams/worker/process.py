@@ -28,7 +28,10 @@ from headrace.streams.runtime.app import add_agent, guarded, range_app, run_app
 from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.health import ProcessHealth
 from headrace.streams.runtime.health_server import watch_process
+from headrace.streams.runtime.internal_topics import process_topics
+from headrace.streams.runtime.plan_watch import PlanWatch, plan_health
 from headrace.streams.runtime.restoring import Restoring
+from headrace.streams.runtime.topic_checks import check_topic_settings
 from headrace.streams.runtime.unread_partitions import UnreadPartitions
 from headrace.streams.runtime.writer_schemas import WriterSchemas
 from headrace.streams.sinks import FeatureLog, OnlineSink
@@ -68,6 +71,8 @@ class WorkerProcess:
         What executes the udfs of the stream views, by the view's name; `PlanError` when one is missing.
     config
         How to run.
+    plan_watch
+        Looks whether the plan stays in force; None where nobody looks.
     """
 
     def __init__(
@@ -78,7 +83,9 @@ class WorkerProcess:
         feature_log: FeatureLog | None = None,
         transforms: Mapping[str, Transform] | None = None,
         config: WorkerConfig | None = None,
+        plan_watch: PlanWatch | None = None,
     ) -> None:
+        self._plan_watch = plan_watch
         self._transforms = transforms or {}
         view_udfs(plan.stream_views, self._transforms)  # refuse now, not when a partition comes
         self._plan, self._kafka, self._sink = plan, kafka, sink
@@ -105,15 +112,20 @@ class WorkerProcess:
         Raises
         ------
         HeadraceError
-            When the plan has no stream view, or a topic is missing: Faust would ignore it for good.
+            When the plan has no stream view, or a topic is missing: Faust would ignore it for good; or the
+            settings of a topic lose what the worker lives by.
         """
         if not self._events:
             raise HeadraceError(
                 f"project '{self._plan.project}' has no stream feature views; there is nothing to compute"
             )
-        refuse_missing_topics(self._kafka, self._topics())
+        internal = process_topics(self._plan, "worker")
+        refuse_missing_topics(self._kafka, [*self._events, *internal.lives_by, *internal.writes])
+        check_topic_settings(self._kafka, internal)
         config = self._config
         watch_process(self._kafka, self.health, config)
+        if self._plan_watch is not None:
+            self._plan_watch.start()
         run_app(self._app, self._config.log_level)
 
     def _topics_read(self) -> list[str]:
@@ -130,13 +142,8 @@ class WorkerProcess:
             samples=two_partition_samples(self._events.values(), self._sink.two_partitions),
             rows=self._row_expectations.counts,
             unread=self._unread.places,
+            plan=plan_health(self._plan, self._plan_watch),
         )
-
-    def _topics(self) -> list[str]:
-        topics, sources = self._plan.topics, self._events.values()
-        changelogs = [topics.source(source.name).changelog for source in sources]
-        behind = [topics.source(s.name).shuffle_changelog for s in sources if s.shards]
-        return [*self._topics_read(), *changelogs, *behind]
 
     def _build_app(self) -> Any:
         app = range_app(
@@ -258,7 +265,7 @@ class WorkerProcess:
             self._producer.send(topics.source(owned.source.name).shuffle, shard, None, block)
 
     def _published(self, owned: OwnedPartition) -> list[HashUpdate]:
-        return feature_progress(self._plan.project, owned.source.topic, owned.state)
+        return feature_progress(self._plan, owned.source.topic, owned.state)
 
     async def _checkpoint_forever(self) -> None:
         while True:

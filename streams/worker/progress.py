@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.progress import Progress, counts_key, progress_field, progress_key
 from headrace.streams.state.partition import PartitionState
 
 
-def feature_progress(project: str, topic: str, state: PartitionState) -> list[HashUpdate]:
+def feature_progress(plan: Plan, topic: str, state: PartitionState) -> list[HashUpdate]:
     """Return progress and counts as of the state's position; `topic` is the event topic."""
-    progress = {
-        progress_field("features", topic, partition, state.member): Progress(offset).encode()
+    offsets = {
+        progress_field("features", topic, partition, state.member): offset
         for partition, offset in state.source_offsets.items()
     }
+    progress = {name: Progress(offset, plan=plan.hash).encode() for name, offset in offsets.items()}
     log = progress_field("features", topic, state.partition, state.member)
+    counts, project = _counts(topic, state), plan.project
     return [
         HashUpdate(key, log, state.next_offset, fields, state.state_id)
-        for key, fields in ((progress_key(project), progress), (counts_key(project), _counts(topic, state)))
+        for key, fields in ((progress_key(project), progress), (counts_key(project), counts))
     ]
 
 

@@ -126,9 +126,7 @@ class Rebuild:
                 "start `headrace worker`, which reads the event topics from the beginning"
             )
         for partition in partitions:
-            self._store.publish(
-                feature_progress(self._plan.project, self._source(partition).topic, partition.state)
-            )
+            self._store.publish(feature_progress(self._plan, self._source(partition).topic, partition.state))
         return dict(self.written)
 
     def _partitions(self, source: SourceSpec) -> Iterator[_Partition]:

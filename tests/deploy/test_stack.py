@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,10 +20,12 @@ from headrace import FeatureClient
 from headrace.deploy.stack import LocalStack
 from headrace.schemas.avro import encode_confluent
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
+from headrace.streams.connections.redis import redis_client
 from headrace.streams.log.reader import end_offset, read_log
+from headrace.streams.progress import ProcessRegistry
 from tests.support.clicks_project import NOON_MS, make_clicks_project, post
 from tests.support.headrace_command import run_headrace
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, eventually
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +96,15 @@ def test_the_commands_tell_what_runs(stack: LocalStack) -> None:
     assert headrace(stack, "healthy", "worker").returncode == 0
 
 
+def test_a_second_stack_on_the_same_data_directory_is_refused_and_leaves_it_alone(
+    stack: LocalStack, project_dir: Path
+) -> None:
+    with pytest.raises(SettingsError, match=r"is in use by process \d+.*HEADRACE_DATA_DIR"):
+        LocalStack(project_dir).start()
+    stack.check()
+    assert (stack.data_dir / "logs" / "worker.log").exists()
+
+
 def test_waiting_for_what_does_not_come_says_who_is_behind(stack: LocalStack) -> None:
     told = headrace(stack, "wait", "clicks", "--prefix", "0=1000000", "--timeout", "0.1")
     assert told.returncode == 2
@@ -138,3 +150,38 @@ def test_control_c_stops_the_command_and_all_it_started(project_dir: Path, tmp_p
     assert up.wait(PATIENCE_S) == 0
     up.stdout.close()
     assert not any(Path(f"/proc/{pid}").exists() for pid in started)
+
+
+@pytest.mark.usefixtures("servers")
+def test_processes_are_started_anew_by_the_plan_that_is_applied(project_dir: Path, tmp_path: Path) -> None:
+    """A project without routers, so that only a worker runs."""
+    folder = tmp_path / "clicks"
+    shutil.copytree(project_dir, folder, ignore=shutil.ignore_patterns("learners.py", ".headrace"))
+    with LocalStack(folder) as stack:
+        before, ended = stack.plan, threading.Event()
+        (worker,) = (
+            child for group in stack._supervisor._groups for child in group if child.name == "worker"
+        )
+        first = worker.pid
+        with (folder / "features.py").open("a") as file:
+            file.write('\nmore = FeatureService(name="more", features=[user_clicks])\n')
+        told = headrace(stack, "apply")
+        assert told.returncode == 0, told.stderr
+        watching = threading.Thread(target=stack.watch, args=(ended,))
+        watching.start()
+        try:
+            registry = ProcessRegistry(redis_client(stack.redis_url), before.project)
+            eventually(
+                lambda: [(one.kind, one.plan) for one in registry.read()],
+                "a worker by the new plan",
+                lambda found: len(found) == 1 and found[0][1] != before.hash,
+            )
+            click(stack, "ada", 5, NOON_MS)  # waits for progress by the new plan
+        finally:
+            ended.set()
+            watching.join()
+        assert stack.plan.hash != before.hash
+        assert worker.pid != first
+        log = worker.log.read_text()
+        assert "is not in force any more: ending, to be started anew" in log
+        assert f"plan {stack.plan.hash[:12]}" in log

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from headrace.schemas.errors import HeadraceError
-from headrace.streams.progress import Progress
+from headrace.streams.progress import Progress, RunningProcess
 from tests.support.golden.every_encoding import GOLDEN
 from tests.support.golden.golden_file import FOLDER, golden_path, load, with_version_9
 
@@ -33,6 +33,7 @@ OLDER = [
     ("state.shard", 0),
     ("state.shard", 1),
     ("progress", 0),
+    ("progress", 1),
     ("redis_codec.provenance", 1),
     ("state.shuffle", 0),
 ]
@@ -80,6 +81,12 @@ def test_progress_of_a_version_that_is_not_known_says_nothing() -> None:
     assert Progress.decode(raw) == Progress(0)
 
 
+def test_a_process_of_a_version_that_is_not_known_is_passed_over() -> None:
+    (raw,) = with_version_9(GOLDEN["progress.processes"].written())
+    assert b'"v":9' in raw
+    assert RunningProcess.decode("worker", "host-7", raw) is None
+
+
 def test_every_golden_file_is_of_an_encoding_and_a_version_of_it() -> None:
     wanted = {(name, golden.version) for name, golden in GOLDEN.items()} | set(OLDER)
     found = {re.fullmatch(r"(.+)[.](\d+)[.]json", path.name) for path in FOLDER.glob("*.json")}
@@ -88,6 +95,6 @@ def test_every_golden_file_is_of_an_encoding_and_a_version_of_it() -> None:
 
 
 def test_other_bytes_under_the_same_version_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Progress, "encode", lambda self: '{"v":1,"at":7}')
+    monkeypatch.setattr(Progress, "encode", lambda self: '{"v":2,"at":7}')
     with pytest.raises(AssertionError, match=r"raise the version .*keep the old one"):
         test_the_bytes_are_those_of_the_golden_file("progress")

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from headrace.deploy.commands.topic_settings import COMPACT
 from headrace.deploy.local.kafka_server import KafkaServer
 from headrace.streams.columnar.keys import encode_key
 from headrace.streams.log.producer import LogProducer
 from headrace.streams.log.records import LogRecords
 from headrace.streams.runtime.restoring import Restoring
+from headrace.streams.runtime.topic_settings import COMPACT
 from headrace.streams.state.partition import Entry
 from headrace.streams.state.source_partition import SourcePartition
 from headrace.streams.worker.restore import restore

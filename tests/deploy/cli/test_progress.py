@@ -107,7 +107,7 @@ def test_healthy_fails_for_processes_that_stand_still_with_records_before_them(p
     project.has_read(0, at_ms=1)
     project.run("healthy", "worker")
     project.send(2)
-    done = CliRunner().invoke(app, ["healthy", "worker", project.folder])
+    done = CliRunner().invoke(app, ["healthy", "worker", project.folder, "--longest", "0.5"])
     assert done.exit_code == 1
     assert "worker has 2 records before it and has not moved" in done.output
     project.run("healthy", "train")

@@ -1,15 +1,23 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
 import redis
 
-from headrace.deploy.commands.status import read_status, render_status, standstill
+from headrace.deploy.commands.healthy import describe_plans, replaced, standstill, unprocessed
+from headrace.deploy.commands.status import read_status, render_status
 from headrace.learners.training.group import TrainerMember
 from headrace.schemas.plan import Plan
-from headrace.streams.progress import Progress, ProgressStore, counts_key
+from headrace.streams.progress import (
+    ProcessRegistry,
+    Progress,
+    ProgressStore,
+    RunningProcess,
+    counts_key,
+)
 from tests.support.audit_scene import with_router
 from tests.support.purchases import purchases_plan
 
@@ -18,6 +26,12 @@ from tests.support.purchases import purchases_plan
 def client(redis_url: str) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(redis_url) as connected:
         yield connected
+
+
+def plan_of_clicks(project: str) -> Plan:
+    plan = purchases_plan(project, shards=0)
+    source = plan.sources[0].model_copy(update={"topic": "clicks"})
+    return plan.model_copy(update={"sources": (source,)})
 
 
 def report(client: redis.Redis, plan: Plan, *offsets: int, at_ms: int = 0) -> None:
@@ -30,7 +44,7 @@ def report(client: redis.Redis, plan: Plan, *offsets: int, at_ms: int = 0) -> No
 def test_lag_is_counted_over_all_partitions_also_those_not_heard_of(
     client: redis.Redis, project: str
 ) -> None:
-    plan = Plan(project=project)
+    plan = plan_of_clicks(project)
     report(client, plan, 5, 7)
     ends = {("clicks", 0): 5, ("clicks", 1): 10, ("clicks", 2): 4}
     (stage,) = read_status(client, plan, ends).stages
@@ -55,14 +69,15 @@ def test_counts_of_all_partitions_are_added_up(client: redis.Redis, project: str
 def test_a_process_stands_still_when_it_is_silent_with_records_before_it(
     client: redis.Redis, project: str
 ) -> None:
-    plan = Plan(project=project)
+    plan, records = plan_of_clicks(project), lambda stages: True
     report(client, plan, 5, at_ms=1)
-    assert standstill(plan, read_status(client, plan, {("clicks", 0): 5}), "worker", 60) is None
+    assert standstill(read_status(client, plan, {("clicks", 0): 5}), "worker", 60, records) is None
     behind = read_status(client, plan, {("clicks", 0): 6})
-    assert "worker has 1 records before it" in str(standstill(plan, behind, "worker", 60))
-    assert standstill(plan, behind, "train", 60) is None
+    assert "worker has 1 records before it" in str(standstill(behind, "worker", 60, records))
+    assert standstill(behind, "train", 60, records) is None
+    assert standstill(behind, "worker", 60, lambda stages: False) is None  # markers of transactions
     report(client, plan, 5)
-    assert standstill(plan, read_status(client, plan, {("clicks", 0): 6}), "worker", 60) is None
+    assert standstill(read_status(client, plan, {("clicks", 0): 6}), "worker", 60, records) is None
 
 
 def test_partitions_that_nobody_reads_are_an_alarm_and_not_healthy(client: redis.Redis, project: str) -> None:
@@ -75,9 +90,9 @@ def test_partitions_that_nobody_reads_are_an_alarm_and_not_healthy(client: redis
     beyond = f"{topics.outcomes}[{plan.routers[0].partitions}]"
     assert status.unread == {f"{source.topic}[1]": 1200, beyond: 1}
     assert f"ALARM {source.topic}[1]: 1,200 records are not processed" in render_status(plan, status)
-    assert f"worker does not process {source.topic}[1]" in str(standstill(plan, status, "worker", 60))
-    assert f"join does not process {beyond}" in str(standstill(plan, status, "join", 60))
-    assert standstill(plan, status, "train", 60) is None
+    assert f"worker does not process {source.topic}[1]" in str(unprocessed(plan, status, "worker"))
+    assert f"join does not process {beyond}" in str(unprocessed(plan, status, "join"))
+    assert unprocessed(plan, status, "train") is None
 
 
 def test_of_several_trainers_it_is_told_which_one_trains(client: redis.Redis, project: str) -> None:
@@ -92,3 +107,43 @@ def test_of_several_trainers_it_is_told_which_one_trains(client: redis.Redis, pr
 def test_a_project_nobody_works_on_says_so(client: redis.Redis, project: str) -> None:
     plan = Plan(project=project)
     assert "do the processes run?" in render_status(plan, read_status(client, plan, {}))
+
+
+def test_members_that_the_plan_does_not_have_are_shown_with_their_plan_and_do_not_count(
+    client: redis.Redis, project: str
+) -> None:
+    before = plan_of_clicks(project)
+    report(client, before, 5, at_ms=1)
+    ProgressStore(client, before).publish("features", "clicks", 0, Progress(2, at_ms=1), "shard-7")
+    ProgressStore(client, before).publish("train", "examples", 0, Progress(2, at_ms=1), "tree")
+    plan = before.model_copy(update={"services": ()})
+    status = read_status(client, plan, {("clicks", 0): 5, ("examples", 0): 9})
+    assert [(s.stage, s.member, s.lag) for s in status.stages] == [("features", "direct", 0)]
+    assert {(s.stage, s.member, s.plans) for s in status.left} == {
+        ("features", "shard-7", (before.hash,)),
+        ("train", "tree", (before.hash,)),
+    }
+    assert standstill(status, "worker", 60, lambda stages: True) is None
+    assert standstill(status, "train", 60, lambda stages: True) is None
+    assert "gone: train tree of examples, 2 visible" in render_status(plan, status)
+
+
+def test_processes_are_shown_with_their_plans_and_one_by_an_old_plan_is_unhealthy_after_a_while(
+    client: redis.Redis, project: str
+) -> None:
+    plan, registry = plan_of_clicks(project), ProcessRegistry(client, project)
+    now_ms = time.time_ns() // 1_000_000
+    registry.report(RunningProcess("worker", "host-1", "0123456789abcdef", now_ms - 100_000))
+    registry.report(RunningProcess("join", "host-2", plan.hash))
+    registry.report(RunningProcess("train", "host-3", plan.hash, at_ms=now_ms - 100_000))
+    status = read_status(client, plan, {})
+    shown = render_status(plan, status)
+    assert "0123456789ab (not in force)" in shown
+    assert "are to be started anew" in shown
+    assert "gone, or paused" in shown
+    assert describe_plans(status, "worker") == "worker: 1 by plan 0123456789ab"
+    assert describe_plans(status, "train") == "train: no process has said that it runs"
+    assert "has been in force for 10" in str(replaced(plan, status, "worker", 60))
+    assert replaced(plan, status, "worker", 200) is None
+    registry.report(RunningProcess("worker", "host-4", plan.hash))  # a rolling restart
+    assert replaced(plan, read_status(client, plan, {}), "worker", 60) is None

@@ -6,7 +6,6 @@ import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType
 
 from headrace.deploy.commands.partitions import surplus_partitions
-from headrace.deploy.commands.topic_settings import repair_commands
 from headrace.deploy.commands.topic_specs import all_topics
 from headrace.deploy.commands.topics import ensure_topics, misconfigured_topics, topic_ends
 from headrace.deploy.local.mock_kafka import MockKafka
@@ -14,6 +13,7 @@ from headrace.schemas.errors import PlanError, ServiceUnavailable, SettingsError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.schemas.topics import ProjectTopics, RouterTopics, SourceTopics
+from headrace.streams.runtime.topic_settings import repair_commands
 from tests.support.join_builders import a_router
 from tests.support.purchases import purchases_plan
 from tests.support.waiting import PATIENCE_S

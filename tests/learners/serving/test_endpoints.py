@@ -13,9 +13,11 @@ from starlette.testclient import TestClient
 from headrace.learners.serving.endpoints import Endpoints, Readiness
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.prediction_log import PredictionLog
+from headrace.streams.runtime.health import PlanHealth
 from tests.support.service_scene import Scene, question
 
 JSON = {"Content-Type": "application/json"}
+REPLACED = "plan 5e88 is not in force any more, 0123 is: start this process anew"
 
 
 @pytest.mark.parametrize(
@@ -99,14 +101,14 @@ def test_routers_metrics_and_openapi_are_told(shared: TestClient) -> None:
 async def test_a_service_is_ready_when_all_its_parts_are() -> None:
     assert await ready(Readiness({"models": False, "redis": True})) == (
         503,
-        {"models": False, "redis": True},
+        {"models": False, "redis": True, "plan": REPLACED},
     )
 
 
 async def test_a_fault_that_is_coped_with_is_told_and_takes_no_replica_away() -> None:
     assert await ready(Readiness({"redis": True}, ["epoch 7 does not serve"])) == (
         200,
-        {"redis": True, "faults": ["epoch 7 does not serve"]},
+        {"redis": True, "faults": ["epoch 7 does not serve"], "plan": REPLACED},
     )
 
 
@@ -116,10 +118,8 @@ async def ready(readiness: Readiness) -> tuple[int, Any]:
     async def ask() -> Readiness:
         return readiness
 
-    (readyz,) = (
-        r
-        for r in Endpoints({}, ask, PredictionLog("127.0.0.1:1"), ServiceMetrics()).routes()
-        if r.path == "/readyz"
-    )
+    plan = PlanHealth("5e88", "0123")
+    endpoints = Endpoints({}, ask, lambda: plan, PredictionLog("127.0.0.1:1"), ServiceMetrics())
+    (readyz,) = (route for route in endpoints.routes() if route.path == "/readyz")
     response = await readyz.endpoint(Request({"type": "http", "method": "GET", "path": "/readyz"}))
     return response.status_code, json.loads(response.body)

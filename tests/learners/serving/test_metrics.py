@@ -5,6 +5,7 @@ from __future__ import annotations
 from headrace.learners.serving.live_models import Live, LiveArm
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.schemas.records import Epoch
+from headrace.streams.runtime.health import PlanHealth
 
 
 def live(epoch: int, **offsets: int) -> Live:
@@ -27,9 +28,11 @@ def live(epoch: int, **offsets: int) -> Live:
 
 def test_epochs_propensities_and_prefixes_are_those_of_now() -> None:
     metrics = ServiceMetrics()
-    metrics.exposition({"delays": live(3, tree=10, base=20)})
-    shown = metrics.exposition({"delays": live(4, tree=15, base=20)}).decode()
+    metrics.exposition({"delays": live(3, tree=10, base=20)}, PlanHealth("h"))
+    shown = metrics.exposition({"delays": live(4, tree=15, base=20)}, PlanHealth("h", "i")).decode()
     assert 'headrace_epoch{router="delays"} 4.0' in shown
+    assert 'headrace_plan{plan="h"} 1.0' in shown
+    assert "headrace_plan_replaced 1.0" in shown
     assert 'headrace_propensity{arm="tree",router="delays"} 0.5' in shown
     assert 'headrace_model_offset{arm="tree"} 15.0' in shown
     assert 'headrace_model_offset{arm="base"} 20.0' in shown
@@ -39,5 +42,5 @@ def test_two_services_of_a_process_count_apart() -> None:
     first, second = ServiceMetrics(), ServiceMetrics()
     first.requests.labels("/v1/predict", "200").inc()
     counted = 'headrace_http_requests_total{path="/v1/predict",status="200"} 1.0'
-    assert counted in first.exposition({}).decode()
-    assert counted not in second.exposition({}).decode()
+    assert counted in first.exposition({}, PlanHealth("h")).decode()
+    assert counted not in second.exposition({}, PlanHealth("h")).decode()

@@ -8,6 +8,7 @@ from headrace.learners.serving.endpoints import Endpoints, Readiness
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.openapi import openapi
 from headrace.learners.serving.prediction_log import PredictionLog
+from headrace.streams.runtime.health import PlanHealth
 
 
 async def never_ready() -> Readiness:
@@ -15,7 +16,8 @@ async def never_ready() -> Readiness:
 
 
 def test_every_operation_that_is_served_is_described_and_no_other() -> None:
-    routes = Endpoints({}, never_ready, PredictionLog("127.0.0.1:1"), ServiceMetrics()).routes()
+    log = PredictionLog("127.0.0.1:1")
+    routes = Endpoints({}, never_ready, lambda: PlanHealth("h"), log, ServiceMetrics()).routes()
     served = {(route.path, method) for route in routes for method in route.methods or () if method != "HEAD"}
     document = openapi("router", "1")
     described = {(path, method.upper()) for path, methods in document["paths"].items() for method in methods}

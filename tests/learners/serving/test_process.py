@@ -137,7 +137,8 @@ def test_without_the_online_store_arms_without_features_answer(
         wait_until_ready(client)
         server.stop()
         answer = client.post("/v1/predict", json=question()).json()
-        assert client.get("/readyz").json() == {"models": True, "redis": False, "kafka": True}
+        parts = {"models": True, "redis": False, "kafka": True}
+        assert client.get("/readyz").json() == {**parts, "plan": f"plan {scene.plan.hash[:12]}"}
         logged = Prediction.model_validate_json(scene.logged(answer["log"])[1])
     assert (answer["arm"], answer["fallback"]) == ("base", None)
     assert logged.scores == {"base": 0.5, "static": 0.5, "streaming": None, "crossed": None, "tree": None}

@@ -24,6 +24,7 @@ from headrace.schemas.records import Outcome, Prediction
 from headrace.schemas.topics import RouterTopics
 from headrace.streams.log.partitioner import partition_for
 from headrace.streams.log.reader import read_log
+from headrace.streams.runtime.health import PlanHealth
 from tests.support.flight_learners import LEARNERS
 from tests.support.service_scene import Scene, question
 from tests.support.waiting import PATIENCE_S
@@ -147,7 +148,7 @@ async def test_for_an_arm_that_raises_answers_the_champion_else_the_default(
     assert (answer.arm, answer.fallback, answer.score) == ("crossed", fallback, answered)
     logged = Prediction.model_validate_json(at(scene, answer.log))
     assert (logged.scores["crossed"], logged.fallback) == (None, fallback)
-    exposition = metrics.exposition({"delays": router.models.live}).decode()
+    exposition = metrics.exposition({"delays": router.models.live}, PlanHealth("h")).decode()
     assert f'headrace_fallbacks_total{{fallback="{fallback}",router="delays"}} 1.0' in exposition
     assert 'headrace_arm_errors_total{arm="crossed",router="delays"} 1.0' in exposition
 

@@ -16,7 +16,7 @@ from headrace.schemas.plan import Plan
 from headrace.streams.intake.expectations import Alerts, RowExpectations
 from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.progress import counts_key
-from headrace.streams.runtime.health import ProcessHealth
+from headrace.streams.runtime.health import PlanHealth, ProcessHealth
 from headrace.streams.runtime.health_server import serve_health
 from headrace.streams.runtime.restoring import Restoring
 from headrace.streams.runtime.watchdog import Watchdog
@@ -161,9 +161,9 @@ def test_counts_are_published_beside_those_of_the_intake() -> None:
     of = plan(AMOUNT)
     one = partition(of)
     one.process(LogRecords.of([record(0, amount=-1.0)]))
-    told = {u.key: u.fields for u in feature_progress("shop", "shop.purchases", one)}[counts_key("shop")]
+    told = {u.key: u.fields for u in feature_progress(of, "shop.purchases", one)}[counts_key("shop")]
     assert json.loads(told["expectations|shop.purchases|0"]) == {"checked": 1, "amount min=0": 1}
-    plain = feature_progress("shop", "t", partition(plan()))
+    plain = feature_progress(plan(), "t", partition(plan()))
     assert not [name for update in plain for name in update.fields if "expectations" in name]
 
 
@@ -216,7 +216,9 @@ def test_the_metrics_of_a_worker_say_what_was_checked_and_what_failed() -> None:
     one.process(LogRecords.of([record(0), record(1, amount=-1.0)]))
     owned = OwnedPartition(one, of.sources[0], "changelog")
     rows = {"by_user": {"checked": 3, "spent min=0": 2}}
-    health = ProcessHealth((partition_health(("purchases", 0), Restoring(), owned),), True, 0.0, rows=rows)
+    health = ProcessHealth(
+        (partition_health(("purchases", 0), Restoring(), owned),), True, 0.0, rows=rows, plan=PlanHealth("h")
+    )
     watchdog = Watchdog("127.0.0.1:1", lambda: health, 60.0)  # nobody is asked before it is started
     server = serve_health("127.0.0.1", 0, watchdog)
     try:

@@ -11,16 +11,18 @@ from prometheus_client.parser import text_string_to_metric_families
 from headrace.deploy.local.child import free_port
 from headrace.schemas.errors import SettingsError
 from headrace.streams.runtime.bounded_http import BoundedHttpServer
-from headrace.streams.runtime.health import PartitionHealth, ProcessHealth, Sample
+from headrace.streams.runtime.health import PartitionHealth, PlanHealth, ProcessHealth, Sample
 from headrace.streams.runtime.health_server import serve_health
 from headrace.streams.runtime.watchdog import Watchdog
 from tests.support.process_health import ask
 from tests.support.waiting import PATIENCE_S
 
+PLAN = PlanHealth("5e884898da28047151d0e56f8dc62927")
+
 
 def watchdog_of(*samples: Sample) -> Watchdog:
     parts = (PartitionHealth("clicks", 0, 5, clock_ms=1000, counts={"applied": 5}),)
-    return watching(ProcessHealth(parts, True, 0.5, samples=samples))
+    return watching(ProcessHealth(parts, True, 0.5, samples=samples, plan=PLAN))
 
 
 def watching(health: ProcessHealth) -> Watchdog:
@@ -30,17 +32,30 @@ def watching(health: ProcessHealth) -> Watchdog:
 @pytest.mark.parametrize(
     ("health", "path", "answer"),
     [
-        (ProcessHealth((), False, 0.0), "/readyz", (503, "no partitions are assigned yet\n")),
+        (ProcessHealth((), False, 0.0, plan=PLAN), "/readyz", (503, "no partitions are assigned yet\n")),
         (
-            ProcessHealth((PartitionHealth("clicks", 3),), True, 0.0),
+            ProcessHealth((PartitionHealth("clicks", 3),), True, 0.0, plan=PLAN),
             "/readyz",
             (503, "restoring clicks[3]\n"),
         ),
-        (ProcessHealth((PartitionHealth("clicks", 3, 0),), True, 0.0), "/readyz", (200, "ready\n")),
-        (ProcessHealth((), True, 1.0), "/healthz", (200, "last checkpoint 1.0 s ago\n")),
-        (ProcessHealth((), True, 61.0), "/healthz", (503, "last checkpoint 61.0 s ago\n")),
         (
-            ProcessHealth((), True, 61.0, "redis"),
+            ProcessHealth((PartitionHealth("clicks", 3, 0),), True, 0.0, plan=PLAN),
+            "/readyz",
+            (200, "ready\nplan 5e884898da28\n"),
+        ),
+        (
+            ProcessHealth((), True, 0.0, plan=PlanHealth(PLAN.plan, "0123456789abcdef")),
+            "/readyz",
+            (
+                200,
+                "ready\nplan 5e884898da28 is not in force any more, 0123456789ab is: "
+                "start this process anew\n",
+            ),
+        ),
+        (ProcessHealth((), True, 1.0, plan=PLAN), "/healthz", (200, "last checkpoint 1.0 s ago\n")),
+        (ProcessHealth((), True, 61.0, plan=PLAN), "/healthz", (503, "last checkpoint 61.0 s ago\n")),
+        (
+            ProcessHealth((), True, 61.0, "redis", plan=PLAN),
             "/healthz",
             (200, "last checkpoint 61.0 s ago; waiting for redis\n"),
         ),
@@ -87,6 +102,9 @@ def test_samples_of_one_name_are_one_metric_and_what_grows_is_a_counter() -> Non
         ("orphan", 1),
     ]
     assert (found["headrace_learned"].type, found["headrace_learned"].samples[0].value) == ("counter", 7)
+    (plan,) = found["headrace_plan"].samples
+    assert (plan.labels, plan.value) == ({"plan": PLAN.plan}, 1)
+    assert found["headrace_plan_replaced"].samples[0].value == 0
     assert found["headrace_position"].samples[0].value == 5
     assert found["headrace_keys"].samples == []
 

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.streams.runtime.health import PartitionHealth, ProcessHealth
+from headrace.streams.runtime.health import PartitionHealth, PlanHealth, ProcessHealth
 from headrace.streams.runtime.restoring import Restoring
 from headrace.streams.runtime.stalls import StallDetector
 
 TOPIC = "clicks"
+
+PLAN = PlanHealth("5e88")
 
 
 def at(
@@ -17,7 +19,7 @@ def at(
     assigned: bool = True,
 ) -> ProcessHealth:
     one = PartitionHealth(TOPIC, 0, position, Restoring(read, 100))
-    return ProcessHealth((one,), assigned, age_s, waiting_for)
+    return ProcessHealth((one,), assigned, age_s, waiting_for, plan=PLAN)
 
 
 def stalled_after(*looks: tuple[float, ProcessHealth, int]) -> list[bool]:
@@ -44,7 +46,7 @@ def test_a_restore_moves_while_its_changelog_is_read() -> None:
 def test_a_partition_that_came_back_begins_anew() -> None:
     stalls, ends = StallDetector(10), {(TOPIC, 0): 9}
     assert not stalls.stalled(0, at(5), ends)
-    assert not stalls.stalled(8, ProcessHealth((), True, 0.0), ends)
+    assert not stalls.stalled(8, ProcessHealth((), True, 0.0, plan=PLAN), ends)
     assert not stalls.stalled(12, at(5), ends)
 
 
@@ -66,7 +68,7 @@ def test_ready_is_who_was_assigned_partitions_and_has_restored_all_of_them() -> 
     assert not at(None).ready
     assert not at(5, assigned=False).ready
     assert at(5).ready
-    assert ProcessHealth((), True, 0.0).ready  # more workers than partitions
+    assert ProcessHealth((), True, 0.0, plan=PLAN).ready  # more workers than partitions
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from headrace.learners.routing import epochs
 from headrace.learners.training import changelog as training_changelog
 from headrace.schemas.plan import PLAN
 from headrace.streams.join import changelog, outcome_reader
+from headrace.streams.progress import processes
 from headrace.streams.progress import record as progress
 from headrace.streams.state import partition, shuffle
 from tests.support.golden import join_states as join
@@ -27,6 +28,7 @@ GOLDEN: dict[str, Golden] = {
     "state.shuffle": Golden(shuffle.BLOCK.version, stream.write_block, stream.read_block),
     "join.outcome_reader": Golden(outcome_reader.STATE.version, stream.write_outcomes, stream.read_outcomes),
     "progress": Golden(progress.VERSION, stream.write_progress, stream.read_progress, newer=None),
+    "progress.processes": Golden(processes.VERSION, stream.write_process, stream.read_process, newer=None),
     "marks": Golden(UNWRITTEN, stream.write_marks, stream.read_marks, newer=None),
     "join.changelog.position": Golden(changelog.POSITIONS.version, join.write_position, join.read_position),
     "join.changelog.keys": Golden(changelog.KEYS.version, join.write_keys, join.read_keys),

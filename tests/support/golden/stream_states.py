@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from headrace.schemas.avro import encode_confluent
@@ -12,12 +13,13 @@ from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import OutcomeSpec
 from headrace.streams.join.outcome_reader import OutcomeReader
 from headrace.streams.log.records import LogRecord, LogRecords
-from headrace.streams.progress import Progress
+from headrace.streams.progress import Progress, RunningProcess
 from headrace.streams.state.shard import Shard
 from headrace.streams.state.shuffle import decode_block, encode_block
 from headrace.streams.state.source_partition import SourcePartition
 from tests.support.golden.golden_file import Bytes
 
+_PLAN = "5e884898da28047151d0e56f8dc62927"
 _SCHEMA = json.dumps(
     {
         "type": "record",
@@ -176,11 +178,22 @@ def read_outcomes(found: Bytes) -> Bytes:
 
 
 def write_progress() -> Bytes:
-    return [Progress(7, {"web.examples|0": 3}, at_ms=2_250).encode().encode()]
+    return [Progress(7, {"web.examples|0": 3}, at_ms=2_250, plan=_PLAN).encode().encode()]
 
 
 def read_progress(found: Bytes) -> Bytes:
-    return [Progress.decode(found[0]).encode().encode()]
+    progress = Progress.decode(found[0])
+    return [replace(progress, plan=progress.plan or _PLAN).encode().encode()]  # older ones name no plan
+
+
+def write_process() -> Bytes:
+    return [RunningProcess("worker", "host-7", _PLAN, 2_200, at_ms=2_250).encode().encode()]
+
+
+def read_process(found: Bytes) -> Bytes:
+    process = RunningProcess.decode("worker", "host-7", found[0])
+    assert process is not None
+    return [process.encode().encode()]
 
 
 def write_marks() -> Bytes:

@@ -5,21 +5,25 @@ Records of Headrace's own topics have the time at which the broker appended them
 is judged by it. In event topics the timestamps are the users'.
 
 Changelogs keep the last value of each key. A broker's defaults leave them uncompacted for a week or a GiB,
-while a restore reads all that is there. These keep them at about twice the live state and one segment.
+while a restore reads all that is there. These keep them at about twice the live state and one segment. The
+cleaner passes over records of open and aborted transactions, so that what a checkpoint has superseded may go
+as soon as it is committed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import ConfigResource, ResourceType
 
+from headrace.schemas.errors import HeadraceError
 from headrace.streams.connections.kafka import Kafka, servers_of
-from headrace.streams.connections.kafka_admin import KafkaAdmin
+from headrace.streams.connections.kafka_admin import KafkaAdmin, is_built_in
 
 _MESSAGE = "max.message.bytes"
+_NOT_SHOWN = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
 FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 # The broker's clock, not the producer's: it judges what is from the future.
 KEEP = FOREVER | {"message.timestamp.type": "LogAppendTime"}
@@ -33,9 +37,6 @@ COMPACT = {
     "max.compaction.lag.ms": "3600000",  # even below that ratio: keys that have gone are gone in an hour
     "delete.retention.ms": "3600000",  # a tombstone must outlast a restore that has read what it deletes
 }
-# The join's checkpoint is several records: a crash between them is made good from the values before it, which
-# must not be compacted away meanwhile.
-COMPACT_LATER = COMPACT | {"min.compaction.lag.ms": "600000"}
 
 
 @dataclass(frozen=True)
@@ -51,48 +52,64 @@ class SettingDifference:
         return f"topic '{self.topic}' has {self.key}={self.found}, wanted is {self.wanted}"
 
 
-def differing_settings(kafka: Kafka, wanted: Mapping[str, Mapping[str, str]]) -> list[SettingDifference]:
-    """Return what differs in existing topics; a larger message than wanted is no difference.
+class SettingsNotShown(HeadraceError):
+    """The brokers do not show the settings of topics to this account."""
 
-    Parameters
-    ----------
-    wanted
-        Settings by topic.
+
+def existing_settings(admin: KafkaAdmin, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return the settings of those of these topics that exist; none of librdkafka's built-in broker.
 
     Raises
     ------
+    SettingsNotShown
+        When the account has no right to see them.
     ServiceUnavailable
         When the brokers do not answer.
     """
-    admin = KafkaAdmin(kafka)
-    resources = [ConfigResource(ResourceType.TOPIC, name) for name in wanted]
+    known = admin.metadata()
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names if name in known.topics]
+    if not resources or is_built_in(known):
+        return {}
     try:
         answers = admin.describe_configs(resources, request_timeout=admin.timeout_s)
         found = {resource.name: answer.result() for resource, answer in answers.items()}
     except KafkaException as error:
+        if error.args[0].code() in _NOT_SHOWN:
+            raise SettingsNotShown(f"{error.args[0].str()}; it takes the right DescribeConfigs") from error
         raise admin.unavailable(error) from error
-    return [one for name, settings in wanted.items() for one in _differences(name, settings, found[name])]
+    return {
+        name: {key: entry.value for key, entry in entries.items() if entry.value is not None}
+        for name, entries in found.items()
+    }
 
 
-def _differences(
-    topic: str, wanted: Mapping[str, str], found: Mapping[str, ConfigEntry]
+def differences(
+    topic: str, wanted: Mapping[str, str], found: Mapping[str, str]
 ) -> Iterator[SettingDifference]:
+    """Yield the settings of a topic that are not as wanted.
+
+    A larger message than wanted is no difference, and neither is a setting that its broker does not have.
+
+    Examples
+    --------
+    >>> [str(one) for one in differences("late", {"max.message.bytes": "8"}, {"max.message.bytes": "2"})]
+    ["topic 'late' has max.message.bytes=2, wanted is 8"]
+    """
     for key, value in wanted.items():
-        has = str(found[key].value)
-        enough = int(has) >= int(value) if key == _MESSAGE else has == value
-        if not enough:
+        has = found.get(key, value)
+        if int(has) < int(value) if key == _MESSAGE else has != value:
             yield SettingDifference(topic, key, has, value)
 
 
-def repair_commands(kafka: Kafka, differences: Sequence[SettingDifference]) -> list[str]:
+def repair_commands(kafka: Kafka, found: Sequence[SettingDifference]) -> list[str]:
     """Return a command of Kafka for each topic that puts its settings right.
 
-    >>> differences = [SettingDifference("events", "retention.ms", "604800000", "-1")]
-    >>> repair_commands("localhost:9092", differences)[0]
+    >>> found = [SettingDifference("events", "retention.ms", "604800000", "-1")]
+    >>> repair_commands("localhost:9092", found)[0]
     'kafka-configs.sh --bootstrap-server localhost:9092 --alter --topic events --add-config retention.ms=-1'
     """
     by_topic: dict[str, list[str]] = {}
-    for one in differences:
+    for one in found:
         by_topic.setdefault(one.topic, []).append(f"{one.key}={one.wanted}")
     start = f"kafka-configs.sh --bootstrap-server {servers_of(kafka)} --alter --topic"
     return [f"{start} {topic} --add-config {','.join(settings)}" for topic, settings in by_topic.items()]
