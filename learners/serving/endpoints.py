@@ -184,7 +184,9 @@ class Endpoints:
 
     async def _readyz(self, request: Request) -> Response:
         found = await self._readiness()
-        told = dict(found.parts) | ({"faults": list(found.faults)} if found.faults else {})
+        told: dict[str, Any] = dict(found.parts)
+        if found.faults:
+            told["faults"] = list(found.faults)
         told["plan"] = self._plan().describe()
         return JSONResponse(told, status_code=200 if all(found.parts.values()) else 503)
 

@@ -106,7 +106,8 @@ class PlanStages:
                 who = f"stage {stage}" + (f" ({member})" if member else "")
                 if record.plan != self._plan.hash:
                     other = f"plan {record.plan[:12]}" if record.plan else "an earlier version of Headrace"
-                    yield f"{who} has {topic}[{partition}] by {other}, not yet by {self._name}: start it anew"
+                    wanted = f"not by {self._name}: start that process, or the client that waits, anew"
+                    yield f"{who} has {topic}[{partition}] by {other}, {wanted}"
                 elif record.next_offset < target:
                     reached = record.next_offset
                     yield f"{who} has {topic}[{partition}] up to offset {reached} of {target}"

@@ -61,7 +61,7 @@ def test_a_replica_that_has_not_reported_lately_holds_nothing_back(stages: PlanS
 
 
 def test_progress_by_another_plan_is_none_and_is_named(stages: PlanStages) -> None:
-    wanted = f"not yet by plan {PLAN.hash[:12]}: start it anew"
+    wanted = f"not by plan {PLAN.hash[:12]}: start that process, or the client that waits, anew"
     for plan, name in (("0123456789abcdef", "plan 0123456789ab"), ("", "an earlier version of Headrace")):
         other = {("join", OUTCOMES, 0, ""): Progress(9, plan=plan)}
         assert list(stages.behind(other, "join", {(OUTCOMES, 0): 3})) == [
