@@ -34,7 +34,7 @@ def dataset(
     project: Project = HERE,
     sense: Annotated[
         Literal["event-time", "served"],
-        typer.Option("--as", help="As the feature log has it of that time, or as it was served."),
+        typer.Option("--as", help="By the feature log's latest row of that event time, or what was served."),
     ] = "event-time",
     router: Annotated[
         str | None, typer.Option(help="Whose predictions.", show_default="the one that serves it")
