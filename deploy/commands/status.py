@@ -158,7 +158,7 @@ def _stages(progress: Mapping[Where, Progress], ends: Mapping[tuple[str, int], i
     groups: dict[tuple[str, str, str], dict[int, Progress]] = {}
     for (stage, topic, partition, member), seen in progress.items():
         groups.setdefault((stage, topic, member), {})[partition] = seen
-    for stage, topic, member in sorted(groups, key=lambda group: (_STAGES.index(group[0]), group)):
+    for stage, topic, member in sorted(groups, key=lambda group: (_order(group[0]), group)):
         partitions = groups[stage, topic, member]
         topic_ends = {partition: end for (name, partition), end in ends.items() if name == topic}
         reached = {p: partitions.get(p, Progress(0)).next_offset for p in topic_ends}
@@ -168,6 +168,11 @@ def _stages(progress: Mapping[Where, Progress], ends: Mapping[tuple[str, int], i
         visible = sum(seen.next_offset for seen in partitions.values())
         plans = tuple(sorted({seen.plan for seen in partitions.values()}))
         yield StageStatus(stage, topic, member, visible, lag, behind, age_ms, plans)
+
+
+def _order(stage: str) -> int:
+    """Place of a stage; one of another version of Headrace comes last."""
+    return _STAGES.index(stage) if stage in _STAGES else len(_STAGES)
 
 
 def _sums(counts: Mapping[str, Mapping[str, int]], kind: str) -> dict[str, dict[str, int]]:

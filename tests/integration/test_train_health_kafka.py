@@ -34,14 +34,15 @@ def test_a_second_trainer_stands_by_says_so_and_takes_over(
             scene.await_trained(10)
             with running(second):
                 eventually(lambda: second.health().is_standby, "a trainer that stands by")
-                assert ask(free_port, "/readyz") == (200, "standby: another process is the owner\n")
+                plan = f"plan {scene.plan.hash[:12]}\n"
+                assert ask(free_port, "/readyz") == (200, f"standby: another process is the owner\n{plan}")
                 assert metrics(free_port)["headrace_train_owner"][()] == 0
                 trainers = read_trainers(kafka_bootstrap, scene.plan)
                 assert [trainer.is_owner for trainer in trainers] == [True, False]
                 first.stop()
                 scene.write(scene.examples, *stream[10:])
                 scene.await_trained(20)
-                assert ask(free_port, "/readyz") == (200, "ready\n")
+                assert ask(free_port, "/readyz") == (200, f"ready\n{plan}")
                 assert metrics(free_port)["headrace_train_owner"][()] == 1
     finally:
         server.shutdown()
