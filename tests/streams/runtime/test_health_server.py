@@ -72,14 +72,14 @@ def test_probes_tell_the_state(health: ProcessHealth, path: str, answer: tuple[i
 
 
 def test_partitions_that_are_not_read_are_counted_and_the_process_is_ready() -> None:
-    health = ProcessHealth((PartitionHealth("clicks", 0, 5),), True, 0.5, unread=(("clicks", 4),))
+    health = ProcessHealth((PartitionHealth("clicks", 0, 5),), True, 0.5, unread=(("clicks", 4),), plan=PLAN)
     dog, port = watching(health), free_port()
     dog.ends = {("clicks", 0): 9, ("clicks", 4): 1234}
     server = serve_health("127.0.0.1", port, dog)
     try:
         _, told = ask(port, "/metrics")
         assert 'headrace_unread_records{partition="4",topic="clicks"} 1234.0' in told
-        assert ask(port, "/readyz") == (200, "ready\n")
+        assert ask(port, "/readyz") == (200, "ready\nplan 5e884898da28\n")
     finally:
         server.shutdown()
         server.server_close()
