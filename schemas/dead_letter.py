@@ -136,20 +136,12 @@ class _Parts:
     def __init__(self, record: RefusedRecord) -> None:
         self.key, self.value, self.headers = record.key, record.value, tuple(record.headers)
         self.omitted: list[str] = []
-        if self._size() > _MOST_BYTES and self.value is not None:
-            self.omitted.append(_told("value", self.value))
-            self.value = None
-        if self._size() > _MOST_BYTES and self.headers:
-            raw = b"".join(name.encode() + (value or b"") for name, value in self.headers)
-            self.omitted.append(_told("headers", raw))
-            self.headers = ()
-        if self._size() > _MOST_BYTES and self.key is not None:
-            self.omitted.append(_told("key", self.key))
-            self.key = None
-
-    def _size(self) -> int:
-        headers = sum(len(name) + len(value or b"") for name, value in self.headers)
-        return len(self.key or b"") + len(self.value or b"") + headers
+        named = b"".join(name.encode() + (value or b"") for name, value in self.headers)
+        parts = {"value": self.value or b"", "key": self.key or b"", "headers": named}
+        while sum(map(len, parts.values())) > _MOST_BYTES:
+            largest = max(parts, key=lambda name: len(parts[name]))
+            self.omitted.append(_told(largest, parts.pop(largest)))
+            setattr(self, largest, () if largest == "headers" else None)
 
 
 def _told(name: str, raw: bytes) -> str:

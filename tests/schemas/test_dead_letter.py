@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,3 +30,30 @@ def test_the_record_comes_out_of_its_bytes_as_it_went_in(record: LogRecord, kind
     assert (found.offset, found.timestamp_ms) == (record.offset, record.timestamp)
     assert (found.original_key, found.original_value) == (record.key, record.value)
     assert found.original_headers == list(record.headers)
+
+
+LARGE = b"x" * 7_000_000
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "headers", "omitted"),
+    [
+        (b"k", LARGE, [("h", b"v")], ["value"]),
+        (LARGE, LARGE, [], ["value", "key"]),
+        (b"k", b"v", [("h", LARGE)], ["headers"]),
+        (LARGE, LARGE, [("h", LARGE)], ["headers", "value", "key"]),
+        (b"k", b"v" * 5_000_000, [], []),
+    ],
+)
+def test_a_letter_fits_into_its_topic_and_says_what_it_leaves_out(
+    key: bytes, value: bytes, headers: list[tuple[str, bytes]], omitted: list[str]
+) -> None:
+    record = LogRecord(7, 1_000, key, value, headers)
+    letter = DeadLetter.of_record("t", 0, record, "late", "\x00" * 100_000)
+    raw = letter.to_bytes()
+    assert len(raw) < 8 << 20
+    assert DeadLetter.model_validate_json(raw) == letter
+    assert [one.partition(":")[0] for one in letter.omitted] == omitted
+    digest = hashlib.sha256(LARGE).hexdigest()
+    assert all("7000000 bytes" in one or one.startswith("headers") for one in letter.omitted)
+    assert [digest in one for one in letter.omitted] == [not one.startswith("h") for one in letter.omitted]

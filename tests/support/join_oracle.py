@@ -165,6 +165,7 @@ class Oracle:
             "duplicate": fates.count("duplicate") + self.copies["O"],
             "late": self.ended.count("late"),
             "orphan": self.ended.count("orphan"),
+            "over_quota": 0,
             "prediction_duplicates": self.copies["P"],
             "prediction_late": self.too_old,
             "examples": len(self.examples),
