@@ -65,7 +65,7 @@ class Encoding:
         Examples
         --------
         >>> positions = Encoding(version=2, remedy="run that version")
-        >>> with positions.reading("the position of clicks[0]"):
+        >>> with positions.reading("the position of clicks[0]"):  # doctest: +ELLIPSIS
         ...     int("seven")
         Traceback (most recent call last):
         headrace.schemas.errors.StateError: the position of clicks[0] is damaged, or another program's: ...

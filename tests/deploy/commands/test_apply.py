@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from headrace.deploy.cli.main import app
 from headrace.featurestore.plans.store import PlanStore, plan_key
 from headrace.schemas.errors import PlanError
+from headrace.schemas.plan import text_hash
 from headrace.streams.connections.redis import redis_client
 from tests.support.clicks_project import CLICKS
 from tests.support.waiting import PATIENCE_S
@@ -96,8 +97,8 @@ def test_a_plan_of_a_newer_version_is_replaced_only_when_asked_for(
     plan = PlanStore(redis_url, project).load()
     newer = json.dumps(json.loads(plan.to_json()) | {"colour": "blue"})
     with redis_client(redis_url) as client:
-        client.set(plan_key(project), "newer")
-        client.set(plan_key(project, "newer"), newer)
+        client.set(plan_key(project), text_hash(newer))
+        client.set(plan_key(project, text_hash(newer)), newer)
     assert "cannot be told: the plan has fields that this Headrace does not know: colour" in headrace("plan")
     with pytest.raises(PlanError, match=r"colour.*newer version.*--allow-unsafe"):
         headrace("apply")
