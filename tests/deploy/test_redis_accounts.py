@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
+from confluent_kafka import Producer
 
 from headrace import FeatureClient
 from headrace.deploy.local.redis_server import RedisServer
 from headrace.deploy.stack import LocalStack, Process
+from headrace.schemas.avro import encode_confluent
+from headrace.streams.log.reader import end_offset
 from tests.support.clicks_project import NOON_MS, make_clicks_project, post
+from tests.support.headrace_command import run_headrace
 from tests.support.redis_accounts import PASSWORD, documented_accounts, make_accounts, refused, url_of
-from tests.support.waiting import PATIENCE_S, eventually
+from tests.support.waiting import PATIENCE_S
+
+_FORBIDDEN = (
+    ("CONFIG", "GET", "*"),
+    ("FLUSHALL",),
+    ("KEYS", "*"),
+    ("ACL", "LIST"),
+    ("GET", "another"),
+    ("SET", "headrace:other:plan", "x"),
+    ("CLIENT", "KILL", "TYPE", "normal"),
+    ("SHUTDOWN",),
+)
 
 
 class AccountsStack(LocalStack):
@@ -28,7 +41,7 @@ class AccountsStack(LocalStack):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def server(servers: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with RedisServer(tmp_path_factory.mktemp("accounts")) as server:
         make_accounts(server, "clicks")
         yield server
@@ -42,51 +55,40 @@ def test_every_process_the_sdk_and_the_commands_run_with_these_rights_alone(
     stack.server = server
     with stack:
         assert PASSWORD not in stack.describe()
-        request = {"entities": {"user": "ada"}, "request": {"page": "home"}, "ts_ms": NOON_MS}
-        answer = post(stack, "/v1/predict", request)
-        outcome = {"prediction_id": answer["prediction_id"], "label": 1, "ts_ms": NOON_MS + 1}
-        post(stack, "/v1/outcomes", outcome)
-        with FeatureClient.connect(
-            url_of(server, "sdk"), "clicks", plan_key=stack.settings.plan_signing_key()
-        ) as client:
-            for service in client.plan.services:
-                client.get_online_features(service.name, {"user": ["ada"]})
-        eventually(
-            lambda: post_arms(stack), "a version that has learned", lambda arms: "1.0" not in arms
+        click = encode_confluent(
+            stack.plan.source("clicks").reader_schema,
+            stack.plan.source("clicks").schema_id,
+            {"user": "ada", "event_ms": NOON_MS, "price": 5},
         )
-        environment = stack.settings.environment() | {
-            "HEADRACE_REDIS": url_of(server, "status"), "HEADRACE_KAFKA": stack.bootstrap
-        }
-        told = subprocess.run(
-            [sys.executable, "-m", "headrace", "status", str(project)],
-            env=environment, capture_output=True, text=True, timeout=PATIENCE_S,
-        )  # fmt: skip
-        assert told.returncode == 0, told.stderr
-        assert refused(server) == []
-
-
-def post_arms(stack: LocalStack) -> list[str]:
-    import json
-    import urllib.request
-
-    with urllib.request.urlopen(f"{stack.serve_url}/v1/arms", timeout=PATIENCE_S) as answer:
-        routers = json.load(answer)["routers"]
-    return [arm["version"] for router in routers for arm in router["arms"]]
+        producer = Producer({"bootstrap.servers": stack.bootstrap, "log_level": 0})
+        producer.produce("clicks", click, b"ada")
+        assert producer.flush(PATIENCE_S) == 0
+        answer = post(stack, "/v1/predict", {"entities": {"user": "ada"}, "ts_ms": NOON_MS})
+        label = {"prediction_id": answer["prediction_id"], "label": 1, "ts_ms": NOON_MS + 180_000}
+        log = post(stack, "/v1/outcomes", label)["log"]
+        key = stack.settings.plan_signing_key()
+        assert key is not None
+        with FeatureClient.connect(url_of(server, "sdk"), "clicks", plan_key=key) as client:
+            ends = {n: end_offset(stack.kafka, "clicks", n) for n in range(4)}
+            client.wait("clicks", ends, timeout_s=PATIENCE_S)
+            client.wait(log["topic"], {log["partition"]: log["offset"] + 1}, "serve", PATIENCE_S)
+            read = client.get_online_features("everything", [{"user": "ada"}]).to_dict()
+        assert (read["user_clicks__spent_1h"], read["user_profile__age"]) == ([5], [36])
+        environment = {**stack.settings.environment(), "HEADRACE_REDIS": url_of(server, "status")}
+        for command in ("status", "lineage"):
+            told = run_headrace([command], project, environment)
+            assert told.returncode == 0, told.stderr
+        stack.check()
+    assert refused(server) == []
 
 
 @pytest.mark.parametrize("account", sorted(documented_accounts()))
 def test_no_account_may_do_more(server: RedisServer, account: str) -> None:
     with redis.Redis.from_url(url_of(server, account)) as client:
         assert client.ping()
-        for command in (
-            ("CONFIG", "GET", "*"), ("FLUSHALL",), ("KEYS", "*"), ("ACL", "LIST"), ("GET", "another"),
-            ("SET", "headrace:other:plan", "x"), ("CLIENT", "KILL", "TYPE", "normal"), ("DEBUG", "SLEEP", "0"),
-        ):  # fmt: skip
+        forbidden = [*_FORBIDDEN]
+        forbidden += [("SET", "headrace:clicks:plan", "x")] * (account != "apply")
+        forbidden += [("HSET", "headrace:clicks:models", "a", "x")] * (account != "train")
+        for command in forbidden:
             with pytest.raises(redis.exceptions.NoPermissionError):
                 client.execute_command(*command)
-        if account != "apply":
-            with pytest.raises(redis.exceptions.NoPermissionError):
-                client.set("headrace:clicks:plan", "x")
-        if account not in ("train",):
-            with pytest.raises(redis.exceptions.NoPermissionError):
-                client.hset("headrace:clicks:models", "a", "x")
