@@ -1,13 +1,16 @@
 """Pointers in Redis: the version of each learner and the epoch of each router that serve now.
 
-Every write is announced on a channel, so that readers need not poll.
+Where there is a key, each entry is signed for its learner or router: who can write to Redis does not choose
+among models. An entry that is not signed, or cannot be read, is a fault of its own and of no other. Every
+write is announced on a channel, so that readers need not poll.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import redis
@@ -15,17 +18,27 @@ from pydantic import ValidationError
 
 from headrace.schemas.encodings import UNVERSIONED, Encoding
 from headrace.schemas.errors import StateError
+from headrace.schemas.printable import printable
 from headrace.schemas.records import Epoch, misfit
 from headrace.schemas.router_specs import RouterSpec
+from headrace.schemas.signatures import Signer
 from headrace.schemas.topics import RouterTopics
 from headrace.streams.connections.redis_updates import PREFIX_MARK, write_newer
 from headrace.streams.progress import EPOCHS, Progress, progress_field, progress_key
 
+_REMEDY = "run this process with that version, or the trainer with this one"
 POINTER = Encoding(
-    version=2,
-    older=(UNVERSIONED, 1),  # of artifacts that have the name of their version alone
-    remedy="run this process with that version, or the trainer with this one",
+    version=3,
+    older=(UNVERSIONED, 1, 2),  # without a signature; of artifacts that have the name of their version alone
+    remedy=_REMEDY,
 )
+EPOCH = Encoding(
+    version=1,
+    older=(UNVERSIONED,),  # the record alone
+    remedy=_REMEDY,
+)
+_VERSION = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})")
+_ARTIFACT = re.compile(r"|[0-9a-f]{32}")
 
 
 def models_key(project: str) -> str:
@@ -36,6 +49,11 @@ def models_key(project: str) -> str:
 def epochs_key(project: str) -> str:
     """Return the hash of router to the epoch in force."""
     return f"headrace:{project}:epochs"
+
+
+def epoch_entry(record: str, log: str, era: int, signature: str) -> str:
+    """Encode an epoch in force, which is a JSON text of its own, with its place and its signature."""
+    return json.dumps({**EPOCH.stamp(), "epoch": record, "log": log, "era": era, "signature": signature})
 
 
 @dataclass(frozen=True)
@@ -51,28 +69,48 @@ class ModelPointer:
         version, while the topic has nothing to learn.
     artifact
         Which artifact of that version counts; see `ModelStore.write`.
+    log
+        Names the log that the version is of; positions in two logs do not compare.
     """
 
     version: str
     offset: int
     artifact: str = ""
+    log: str = field(default="", compare=False)
 
-    def encode(self) -> str:
+    def encode(self, signature: str = "") -> str:
         """Encode the pointer as JSON."""
-        return json.dumps({**POINTER.stamp(), **vars(self)})
+        return json.dumps({**POINTER.stamp(), **vars(self), "signature": signature})
 
     @classmethod
     def decode(cls, text: str | bytes) -> ModelPointer:
-        """Decode what `encode` encoded.
+        """Decode what `encode` encoded. The signature is not looked at.
 
         Raises
         ------
         StateError
-            When it has a version that is not read.
+            When it is no pointer, or has a version that is not read.
         """
-        raw = json.loads(text)
-        POINTER.check(raw, f"the pointer to model version {raw.get('version')} in Redis")
-        return cls(str(raw["version"]), int(raw["offset"]), str(raw.get("artifact", "")))
+        raw = _object(text, "the pointer to a model in Redis")
+        POINTER.check(raw, "the pointer to a model in Redis")
+        version, offset, artifact = (raw.get(name, "") for name in ("version", "offset", "artifact"))
+        log = str(raw.get("log", ""))
+        whole = isinstance(offset, int) and 0 <= offset < 1 << 63
+        if not (_VERSION.fullmatch(str(version)) and whole and _ARTIFACT.fullmatch(str(artifact))):
+            raise StateError(f"the pointer to a model in Redis is none; {_REMEDY}")
+        return cls(str(version), int(offset), str(artifact), log)
+
+    def words(self) -> tuple[str, ...]:
+        """Return what is signed of it, besides project and learner."""
+        return self.version, str(self.offset), self.artifact, self.log
+
+    def goes_back_from(self, other: ModelPointer) -> bool:
+        """Whether this is an older pointer of the same log.
+
+        >>> ModelPointer("1.9", 40).goes_back_from(ModelPointer("1.10", 30))
+        True
+        """
+        return self.log == other.log and self.position < other.position
 
     @property
     def major(self) -> int:
@@ -97,11 +135,20 @@ class InForce:
         None before the trainer put one in force.
     closings
         By partition of the closings topic, the next offset of the prefix that the epoch follows from.
+    faults
+        By learner, why its entry is not used.
+    epoch_fault
+        Why the entry of the epoch is not used; None when it is, or when there is none.
+    epoch_place
+        The log that the epoch is of, and how often epochs have begun anew in it.
     """
 
     pointers: dict[str, ModelPointer]
     epoch: Epoch | None
     closings: list[int]
+    faults: dict[str, str] = field(default_factory=dict)
+    epoch_fault: str | None = None
+    epoch_place: tuple[str, int] = ("", 0)
 
 
 class ModelPointers:
@@ -119,16 +166,31 @@ class ModelPointers:
         Names the log that versions and epochs are of. What is in Redis of another log gives way.
     plan
         Hash of the plan of the process that writes.
+    key
+        Signs what is written, and what is read must be signed with it. None: nothing is, for those who only
+        show it.
     """
 
-    def __init__(self, client: redis.Redis, project: str, state: str = "", plan: str = "") -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        project: str,
+        state: str = "",
+        plan: str = "",
+        key: bytes | None = None,
+    ) -> None:
+        self._signer = None if key is None else Signer(key, "pointer")
         self._redis = client
         self._project = project
         self._state, self._plan = state, plan
 
     def point(self, topic: str, pointers: Mapping[str, ModelPointer]) -> None:
         """Point learners to their versions, and publish the prefixes of the examples topic as progress."""
-        versions = {name: (pointer.encode(), pointer.position) for name, pointer in pointers.items()}
+        of_log = {name: replace(pointer, log=self._state) for name, pointer in pointers.items()}
+        versions = {
+            name: (pointer.encode(self._sign("model", name, *pointer.words())), pointer.position)
+            for name, pointer in of_log.items()
+        }
         progress = {
             progress_field("train", topic, 0, name): (
                 Progress(pointer.offset, plan=self._plan).encode(),
@@ -147,7 +209,10 @@ class ModelPointers:
         era
             How often epochs have begun anew, under other rules.
         """
-        in_force = {epoch.router: (epoch.to_bytes().decode(), (era, epoch.epoch))}
+        record = epoch.to_bytes().decode()
+        signature = self._sign("epoch", epoch.router, record, self._state, str(era))
+        text = epoch_entry(record, self._state, era, signature)
+        in_force = {epoch.router: (text, (era, epoch.epoch))}
         progress = {
             progress_field("train", topic, partition, EPOCHS): (
                 Progress(offset, plan=self._plan).encode(),
@@ -163,9 +228,9 @@ class ModelPointers:
         self._redis.publish(models_key(self._project), "")
 
     def serving(self) -> dict[str, ModelPointer]:
-        """Return the pointer of every learner that has one."""
+        """Return the pointer of every learner that has one that can be used."""
         raw: Any = self._redis.hgetall(models_key(self._project))
-        return _pointers(raw)
+        return self._pointers(raw)[0]
 
     def subscribe(self) -> Subscription:
         """Return a subscription to every write."""
@@ -174,12 +239,8 @@ class ModelPointers:
     def read(self, router: RouterSpec) -> InForce:
         """Return what is in force for a router, in one round trip.
 
-        Prefixes are read first, so that the epoch read after them follows from at least as much.
-
-        Raises
-        ------
-        StateError
-            When a pointer or the epoch has a version that is not read.
+        Prefixes are read first, so that the epoch read after them follows from at least as much. An entry
+        that cannot be used is among the faults.
         """
         closings = RouterTopics(self._project, router.name).closings
         fields = [progress_field("train", closings, n, EPOCHS) for n in range(router.partitions)]
@@ -188,11 +249,59 @@ class ModelPointers:
         pipeline.hgetall(models_key(self._project))
         pipeline.hget(epochs_key(self._project), router.name)
         prefixes, versions, epoch = pipeline.execute()
-        return InForce(
-            _pointers(versions),
-            None if epoch is None else _epoch(epoch),
-            [0 if raw is None else Progress.decode(raw).next_offset for raw in prefixes],
-        )
+        usable, faults = self._pointers(versions)
+        offsets = [0 if raw is None else Progress.decode(raw).next_offset for raw in prefixes]
+        if epoch is None:
+            return InForce(usable, None, offsets, faults)
+        try:
+            in_force, place = self._epoch(router.name, epoch)
+        except StateError as error:
+            return InForce(usable, None, offsets, faults, str(error))
+        return InForce(usable, in_force, offsets, faults, None, place)
+
+    def _sign(self, *words: str) -> str:
+        return "" if self._signer is None else self._signer.sign(self._project, *words)
+
+    def _check(self, what: str, signature: object, *words: str) -> None:
+        if self._signer is not None and not self._signer.fits(signature, self._project, *words):
+            raise StateError(
+                f"{what} is not signed with the key of this process (HEADRACE_MODEL_KEY); run the "
+                "trainer with that key, and see who can write to Redis"
+            )
+
+    def _pointers(
+        self, raw: Mapping[str | bytes, str | bytes]
+    ) -> tuple[dict[str, ModelPointer], dict[str, str]]:
+        """Return the pointers that can be used, by learner, and why others cannot."""
+        pointers, faults = {}, {}
+        for key, value in raw.items():
+            name = _text(key)
+            if name.startswith(PREFIX_MARK):
+                continue
+            what = f"the pointer of learner '{printable(name)}' in Redis"
+            try:
+                pointer = ModelPointer.decode(value)
+                self._check(what, _object(value, what).get("signature"), "model", name, *pointer.words())
+                pointers[name] = pointer
+            except StateError as error:
+                faults[name] = str(error)
+        return pointers, faults
+
+    def _epoch(self, router: str, text: str | bytes) -> tuple[Epoch, tuple[str, int]]:
+        """Return an epoch and its place; raises a `StateError` when it cannot be used."""
+        what = f"the epoch of router '{router}' in Redis"
+        raw = _object(text, what)
+        record = raw.get("epoch") if EPOCH.check(raw, what) else text
+        log, era = str(raw.get("log", "")), raw.get("era", 0)
+        self._check(what, raw.get("signature"), "epoch", router, str(record), log, str(era))
+        try:
+            epoch = Epoch.model_validate_json(record)  # type: ignore[arg-type]
+        except (ValidationError, TypeError) as error:
+            problem = misfit(error) if isinstance(error, ValidationError) else "it is no text"
+            raise StateError(f"{what} cannot be read: {problem}; {_REMEDY}") from error
+        if epoch.router != router or not isinstance(era, int):
+            raise StateError(f"{what} is of router '{printable(epoch.router)}'; {_REMEDY}")
+        return epoch, (log, era)
 
 
 class Subscription:
@@ -215,19 +324,15 @@ class Subscription:
         self._pubsub.close()
 
 
-def _pointers(raw: Mapping[str | bytes, str | bytes]) -> dict[str, ModelPointer]:
-    named = {_text(name): value for name, value in raw.items()}
-    return {
-        name: ModelPointer.decode(value) for name, value in named.items() if not name.startswith(PREFIX_MARK)
-    }
-
-
-def _epoch(raw: str | bytes) -> Epoch:
+def _object(text: str | bytes, what: str) -> dict[str, Any]:
     try:
-        return Epoch.model_validate_json(raw)
-    except ValidationError as error:
-        raise StateError(f"the epoch in Redis cannot be read: {misfit(error)}; {POINTER.remedy}") from error
+        raw = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise StateError(f"{what} is no JSON; {_REMEDY}") from error
+    if not isinstance(raw, dict):
+        raise StateError(f"{what} is no object of JSON; {_REMEDY}")
+    return raw
 
 
 def _text(name: str | bytes) -> str:
-    return name.decode() if isinstance(name, bytes) else name
+    return name.decode(errors="replace") if isinstance(name, bytes) else name

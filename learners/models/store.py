@@ -135,7 +135,7 @@ class ModelStore:
             raise ModelError(f"the model key has {len(key)} bytes; use at least 16 random ones")
         self.directory = directory
         self.keep = keep
-        self._key = key
+        self.key = key
 
     def write(self, artifact: Artifact) -> str:
         """Write an artifact, and return the name of its content. It is durable before it becomes visible."""
@@ -229,7 +229,7 @@ class ModelStore:
         return b"".join((head, signature, memory, self._sign(signature + memory)))
 
     def _sign(self, body: bytes) -> bytes:
-        return hmac.digest(self._key, body, "sha256")
+        return hmac.digest(self.key, body, "sha256")
 
     def _verify(self, what: str, body: bytes, signature: bytes) -> None:
         if not hmac.compare_digest(self._sign(body), signature):

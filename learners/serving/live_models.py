@@ -12,7 +12,7 @@ from typing import Any
 import redis
 
 from headrace.learners.models.inputs import Inputs
-from headrace.learners.models.pointers import ModelPointer, ModelPointers
+from headrace.learners.models.pointers import InForce, ModelPointer, ModelPointers
 from headrace.learners.models.store import ModelStore
 from headrace.learners.project import Project
 from headrace.learners.routing.epochs import initial_epoch
@@ -68,6 +68,7 @@ class LiveModels:
     Until a learner has a published version of the plan's definition, an untrained model serves. While a
     version cannot be loaded, the version before serves on, and loading is tried again every second. An epoch
     serves when its propensities are finite, not negative and sum to 1; else the last good one serves on.
+    Entries must be signed with the key of the store, and go forward: one that does not stops its arm alone.
 
     Parameters
     ----------
@@ -94,6 +95,8 @@ class LiveModels:
         Models and epoch that serve now.
     epoch_fault
         Why the epoch that Redis has does not serve; None when it serves.
+    arm_faults
+        By arm, why its entry in Redis, or the artifact that it points to, does not serve.
     followed
         Set once Redis was read for the first time.
     """
@@ -110,12 +113,14 @@ class LiveModels:
         on_epoch_fault: Callable[[], None] = lambda: None,
     ) -> None:
         self._plan, self._router, self._project, self._store = plan, router, project, store
-        self._pointers = ModelPointers(client, plan.project)
+        self._pointers = ModelPointers(client, plan.project, key=store.key)
         self._progress, self._replica = ProgressStore(client, plan), replica
         topics = plan.topics.router(router.name)
         self._inputs = [(topics.examples, 0), *((topics.closings, n) for n in range(router.partitions))]
         self._on_failure, self._on_epoch_fault = on_failure, on_epoch_fault
         self.epoch_fault: str | None = None
+        self.arm_faults: dict[str, str] = {}
+        self._epoch_place: tuple[str, int, int] | None = None  # log, era and number of the epoch that serves
         self._loaded: dict[str, ModelPointer] = {}
         self._failed: dict[str, tuple[str, float]] = {}  # version, and when it is tried again
         self._reported: tuple[list[int], float] = ([], 0.0)  # offsets, and when
@@ -142,23 +147,61 @@ class LiveModels:
     def refresh(self) -> None:
         """Read pointers and epoch once, load new versions, swap, and report progress."""
         in_force = self._pointers.read(self._router)
-        arms = tuple(self._refreshed(arm, in_force.pointers.get(arm.name)) for arm in self.live.arms)
-        self.live = Live(arms, self._judged(in_force.epoch))
+        arms = tuple(self._followed(arm, in_force) for arm in self.live.arms)
+        self.live = Live(arms, self._judged(in_force))
         self._report([min(arm.offset for arm in arms), *in_force.closings])
         self.followed.set()
 
-    def _judged(self, epoch: Epoch | None) -> Epoch:
+    @property
+    def faults(self) -> list[str]:
+        """Why entries of Redis, and artifacts they point to, do not serve; each of one arm or the epoch."""
+        return [*self.arm_faults.values(), *([self.epoch_fault] if self.epoch_fault else [])]
+
+    def _followed(self, arm: LiveArm, in_force: InForce) -> LiveArm:
+        """Return the arm as its entry in Redis wants it; as it is, where that entry has a fault."""
+        pointer, loaded = in_force.pointers.get(arm.name), self._loaded.get(arm.name)
+        fault = in_force.faults.get(arm.name)
+        if pointer is not None and loaded is not None and pointer.goes_back_from(loaded):
+            fault = (
+                f"the pointer of learner '{arm.name}' in Redis goes back from {loaded.version} to "
+                f"{pointer.version}; see who can write to Redis, or start this process anew where it is meant"
+            )
+        if fault is None:
+            followed = self._refreshed(arm, pointer)
+            if arm.name not in self._failed:
+                self.arm_faults.pop(arm.name, None)
+            return followed
+        if fault != self.arm_faults.get(arm.name):
+            _log.error("%s stays at %s: %s", arm.name, arm.version, fault)
+            self._on_failure(arm.name)
+            self.arm_faults[arm.name] = fault
+        return arm
+
+    def _judged(self, in_force: InForce) -> Epoch:
         """Return the epoch if it may serve, or the last good one."""
-        if epoch is None or set(epoch.propensities) != set(self._router.arms):
-            epoch = initial_epoch(self._router, self._plan.hash)
-        fault = propensity_fault(epoch.propensities)
-        if fault is not None:
-            fault = f"epoch {epoch.epoch} of router '{self._router.name}' does not serve: {fault}"
-            if fault != self.epoch_fault:
-                _log.error("%s; epoch %d serves on", fault, self.live.epoch.epoch)
-                self._on_epoch_fault()
+        epoch, fault = in_force.epoch, in_force.epoch_fault
+        if fault is None:
+            if epoch is None or set(epoch.propensities) != set(self._router.arms):
+                epoch = initial_epoch(self._router, self._plan.hash)
+            elif self._epoch_place is not None and self._goes_back(in_force):
+                problem = f"it goes back to epoch {epoch.epoch}; see who can write to Redis"
+                fault = f"the epoch of router '{self._router.name}' in Redis does not serve: {problem}"
+            elif (unfit := propensity_fault(epoch.propensities)) is not None:
+                fault = f"epoch {epoch.epoch} of router '{self._router.name}' does not serve: {unfit}"
+            else:
+                self._epoch_place = (*in_force.epoch_place, epoch.epoch)
+        if fault is not None and fault != self.epoch_fault:
+            _log.error("%s; epoch %d serves on", fault, self.live.epoch.epoch)
+            self._on_epoch_fault()
         self.epoch_fault = fault
-        return self.live.epoch if fault else epoch
+        return self.live.epoch if fault or epoch is None else epoch
+
+    def _goes_back(self, in_force: InForce) -> bool:
+        """Whether an epoch is older than one of the same log that served."""
+        assert in_force.epoch is not None
+        assert self._epoch_place is not None
+        log, era = in_force.epoch_place
+        return log == self._epoch_place[0] and (era, in_force.epoch.epoch) < self._epoch_place[1:]
 
     def _refreshed(self, arm: LiveArm, pointer: ModelPointer | None) -> LiveArm:
         loaded = self._loaded.get(arm.name)
@@ -182,7 +225,9 @@ class LiveModels:
             _log.error("%s stays at %s: %s", arm.name, arm.version, error)
             self._on_failure(arm.name)
             self._failed[arm.name] = (pointer.version, time.monotonic() + RETRY_S)
+            self.arm_faults[arm.name] = str(error)
             return arm
+        self._failed.pop(arm.name, None)
         self._loaded[arm.name] = pointer
         return loaded
 

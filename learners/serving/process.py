@@ -162,7 +162,7 @@ class ServeProcess:
             "redis": await asyncio.to_thread(self._redis_answers),
             "kafka": await asyncio.to_thread(self._log.reachable),
         }
-        return Readiness(parts, [each.epoch_fault for each in models if each.epoch_fault])
+        return Readiness(parts, [fault for each in models for fault in each.faults])
 
     def _redis_answers(self) -> bool:
         try:

@@ -207,7 +207,9 @@ class TrainProcess:
         log = TrainingLog(self._producer, self._plan.topics, ownership, state.reported)
         if (inputs := {**state.inputs, **ids}) != state.inputs:
             log.bind(inputs)
-        pointers = ModelPointers(self._redis, self._plan.project, self._state_id(), self._plan.hash)
+        pointers = ModelPointers(
+            self._redis, self._plan.project, self._state_id(), self._plan.hash, self._store.key
+        )
         return OwnedTraining(
             self._plan,
             self._kafka,

@@ -74,8 +74,15 @@ class Progress:
 
     @classmethod
     def decode(cls, text: str | bytes) -> Progress:
-        """Read a record. One of an unknown version counts as none, since its next writer overwrites it."""
-        raw = json.loads(text)
-        if raw.get("v", UNVERSIONED) not in (*_OLDER, VERSION):
+        """Read a record.
+
+        One of an unknown version, or that is damaged, counts as none, since its next writer overwrites it.
+        """
+        try:
+            raw = json.loads(text)
+            if raw.get("v", UNVERSIONED) not in (*_OLDER, VERSION):
+                return cls(0)
+            out = {str(place): int(end) for place, end in raw["out"].items()}
+            return cls(max(0, int(raw["next"])), out, int(raw["at"]), str(raw.get("plan", "")))
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             return cls(0)
-        return cls(int(raw["next"]), raw["out"], int(raw["at"]), raw.get("plan", ""))

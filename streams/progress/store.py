@@ -50,11 +50,11 @@ class ProgressStore:
         raw: Any = self._redis.hgetall(self._key)
         progress = {}
         for name, value in raw.items():
-            text = name.decode() if isinstance(name, bytes) else name
-            if text.startswith(PREFIX_MARK):
-                continue
-            stage, topic, partition, member = text.split("|")
-            progress[stage, topic, int(partition), member] = Progress.decode(value)
+            text = name.decode(errors="replace") if isinstance(name, bytes) else name
+            stage, *where = text.split("|")
+            if text.startswith(PREFIX_MARK) or len(where) != 3 or not where[1].isdecimal():
+                continue  # another's field says nothing
+            progress[stage, where[0], int(where[1]), where[2]] = Progress.decode(value)
         return progress
 
     def wait(

@@ -24,6 +24,7 @@ OLDER = [
     ("models.pointers", 0),
     ("models.store.artifact", 2),
     ("models.pointers", 1),
+    ("models.pointers", 2),
     ("models.versions", 0),
     ("models.versions", 1),
     ("routing.epochs", 1),

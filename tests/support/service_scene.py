@@ -40,7 +40,7 @@ class Scene:
         self.bootstrap, self.redis_url = bootstrap, redis_url
         self.plan, self.project = flights(folder, project, text)
         self.redis = redis.Redis.from_url(redis_url)
-        self.pointers = ModelPointers(self.redis, project)
+        self.pointers = ModelPointers(self.redis, project, key=KEY)
         self.store = ModelStore(folder / "models", KEY)
         self.predictions = RouterTopics(project, "delays").predictions
         self.outcomes = RouterTopics(project, "delays").outcomes

@@ -37,7 +37,7 @@ class Scene:
         self.plan, self.project = flights(folder, project)
         self.router = self.plan.routers[0]
         self.redis = redis.Redis.from_url(redis_url)
-        self.pointers = ModelPointers(self.redis, project)
+        self.pointers = ModelPointers(self.redis, project, key=KEY)
         self.store = ModelStore(folder / "models", KEY)
         self.examples = RouterTopics(project, self.router.name).examples
         self.closings = RouterTopics(project, self.router.name).closings

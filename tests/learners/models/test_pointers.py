@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from random import Random
 
 import pytest
 import redis
 
 from headrace.learners.models.pointers import ModelPointer, ModelPointers, epochs_key, models_key
-from headrace.schemas.errors import StateError
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Epoch
 from headrace.schemas.router_specs import RouterSpec
-from headrace.streams.progress import EPOCHS, ProgressStore
+from headrace.streams.progress import EPOCHS, ProgressStore, progress_field, progress_key
+from tests.support.damage import damaged
 from tests.support.flight_learners import flights
 from tests.support.waiting import PATIENCE_S
 
@@ -126,12 +127,68 @@ def test_a_subscription_wakes_up_at_a_write(client: redis.Redis, plan: Plan) -> 
     subscription.close()
 
 
-def test_what_a_newer_headrace_wrote_is_refused(client: redis.Redis, plan: Plan, router: RouterSpec) -> None:
+def test_what_a_newer_headrace_wrote_is_a_fault_of_its_own(
+    client: redis.Redis, plan: Plan, router: RouterSpec
+) -> None:
     pointers = ModelPointers(client, plan.project)
+    pointers.point("examples", {"base": ModelPointer("1.3", 40)})
     client.hset(models_key(plan.project), "tree", '{"v": 99, "version": "1.0", "offset": 3}')
-    with pytest.raises(StateError, match=r"pointer to model version 1\.0"):
-        pointers.read(router)
-    client.delete(models_key(plan.project))
-    client.hset(epochs_key(plan.project), router.name, '{"router": "delays", "season": 4}')
-    with pytest.raises(StateError, match="the epoch in Redis cannot be read"):
-        pointers.read(router)
+    client.hset(epochs_key(plan.project), router.name, '{"v": 99, "epoch": "{}"}')
+    in_force = pointers.read(router)
+    assert in_force.pointers == pointers.serving() == {"base": ModelPointer("1.3", 40)}
+    assert in_force.epoch is None
+    for fault in (in_force.faults["tree"], in_force.epoch_fault):
+        assert "has version 99, this Headrace reads" in str(fault)
+        assert "run this process with that version, or the trainer with this one" in str(fault)
+
+
+def test_with_a_key_only_what_it_has_signed_for_that_learner_and_router_is_used(
+    client: redis.Redis, plan: Plan, router: RouterSpec
+) -> None:
+    closings = plan.topics.router(router.name).closings
+    signing = ModelPointers(client, plan.project, "log", key=b"k" * 32)
+    signing.point("examples", {"tree": ModelPointer("1.3", 40), "base": ModelPointer("2.0", 40)})
+    signing.put_in_force(an_epoch(router, 3), closings, {0: 7})
+    assert signing.read(router).faults == {}
+    assert signing.read(router).epoch == an_epoch(router, 3)
+
+    key, other = models_key(plan.project), ModelPointers(client, plan.project, "log", key=b"o" * 32)
+    assert other.read(router).faults.keys() == {"tree", "base"}
+    assert "not signed with the key of this process" in str(other.read(router).epoch_fault)
+    tree = client.hget(key, "tree")
+    assert isinstance(tree, bytes)
+    client.hset(key, "base", tree)  # another learner's
+    assert signing.read(router).pointers == {"tree": ModelPointer("1.3", 40)}
+    client.hset(key, "tree", tree.replace(b"1.3", b"1.9"))
+    ModelPointers(client, plan.project, "log").put_in_force(an_epoch(router, 4), closings, {0: 7})
+    in_force = signing.read(router)
+    assert in_force.faults.keys() == {"tree", "base"}
+    assert (in_force.epoch, in_force.closings[0]) == (None, 7)
+
+
+def test_no_entry_that_is_damaged_is_more_than_a_fault_of_its_own(
+    client: redis.Redis, plan: Plan, router: RouterSpec
+) -> None:
+    closings = plan.topics.router(router.name).closings
+    for key in (None, b"k" * 32):
+        pointers = ModelPointers(client, plan.project, "log", key=key)
+        pointers.point("examples", {"tree": ModelPointer("1.3", 40), "base": ModelPointer("2.0", 40)})
+        pointers.put_in_force(an_epoch(router, 3), closings, {0: 7})
+        entries = [
+            client.hget(models_key(plan.project), "tree"),
+            client.hget(epochs_key(plan.project), router.name),
+        ]
+        progress = progress_field("train", closings, 0, EPOCHS)
+        random = Random(12)
+        for entry in entries:
+            assert isinstance(entry, bytes)
+            for text in damaged(entry, random, 150):
+                client.hset(models_key(plan.project), "tree", text)
+                client.hset(epochs_key(plan.project), router.name, text)
+                client.hset(progress_key(plan.project), progress, text)
+                in_force = pointers.read(router)
+                assert in_force.pointers["base"] == ModelPointer("2.0", 40)
+                assert ("tree" in in_force.pointers) != ("tree" in in_force.faults)
+                assert (in_force.epoch is None) == (in_force.epoch_fault is not None)
+                for fault in (*in_force.faults.values(), in_force.epoch_fault or ""):
+                    assert not fault or "run " in fault

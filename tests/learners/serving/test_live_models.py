@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from headrace.learners.models.pointers import ModelPointer
+from headrace.learners.models.pointers import ModelPointer, ModelPointers, epochs_key, models_key
 from headrace.learners.models.state_digest import state_digest
 from headrace.learners.serving import live_models
 from headrace.learners.serving.live_models import LiveArm, LiveModels
@@ -208,3 +208,63 @@ def test_what_is_written_is_followed_until_it_is_closed_which_ends_its_progress(
     assert replicas(scene) == {}
     scene.set_epoch(4, base=1.0)
     assert following.models.live.epoch.epoch == 3
+
+
+def test_an_entry_that_is_not_signed_stops_its_own_arm_and_is_told_once(
+    follow: Callable[..., Following], scene: Scene
+) -> None:
+    following = follow()
+    scene.train(10)
+    following.models.refresh()
+    before = following.arm("tree")
+    unsigned = ModelPointers(scene.redis, scene.plan.project)
+    unsigned.point(scene.examples, {"tree": ModelPointer("1.7", 90)})
+    scene.pointers.point(scene.examples, {"base": replace(scene.pointers.serving()["base"], offset=95)})
+    following.models.refresh()
+    following.models.refresh()
+    assert following.arm("tree") is before
+    assert following.arm("base").offset == 95
+    assert following.failures == ["tree"]
+    (fault,) = following.models.faults
+    assert "the pointer of learner 'tree' in Redis is not signed with the key of this process" in fault
+
+
+def test_a_pointer_that_goes_back_stops_its_arm_until_it_goes_forward(
+    follow: Callable[..., Following], scene: Scene
+) -> None:
+    following = follow()
+    scene.train(10)
+    following.models.refresh()
+    key, before = models_key(scene.plan.project), following.arm("tree")
+    older = scene.redis.hget(key, "tree")
+    assert older is not None
+    newest = replace(scene.pointers.serving()["tree"], offset=before.offset + 50)
+    scene.pointers.point(scene.examples, {"tree": newest})
+    assert following.refreshed("tree").offset == newest.offset
+    scene.redis.hset(key, "tree", older)  # signed, and replayed
+    assert following.refreshed("tree").offset == newest.offset
+    (fault,) = following.models.faults
+    assert "goes back from" in fault
+    scene.pointers.point(scene.examples, {"tree": replace(newest, offset=newest.offset + 1)})
+    assert following.refreshed("tree").offset == newest.offset + 1
+    assert following.models.faults == []
+
+
+def test_an_epoch_that_goes_back_or_is_not_signed_leaves_the_last_good_one(
+    follow: Callable[..., Following], scene: Scene
+) -> None:
+    following = follow()
+    key, router = epochs_key(scene.plan.project), scene.plan.routers[0].name
+    scene.set_epoch(4, base=1.0)
+    older = scene.redis.hget(key, router)
+    assert older is not None
+    good = scene.set_epoch(5, base=0.5, tree=0.5)
+    following.models.refresh()
+    for text in (older, good.to_bytes(), b"{}", b"\xff"):
+        scene.redis.hset(key, router, text)
+        following.models.refresh()
+        assert following.models.live.epoch == good
+        assert len(following.models.faults) == 1
+    better = scene.set_epoch(6, base=1.0)
+    following.models.refresh()
+    assert (following.models.live.epoch, following.models.faults) == (better, [])

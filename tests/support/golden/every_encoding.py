@@ -44,6 +44,9 @@ GOLDEN: dict[str, Golden] = {
     "training.inputs": Golden(training_changelog.INPUTS.version, models.write_inputs, models.read_inputs),
     "training.memory": Golden(UNWRITTEN, models.write_memory, models.read_memory, newer=None),
     "models.pointers": Golden(pointers.POINTER.version, models.write_pointer, models.read_pointer),
+    "models.pointers.epoch": Golden(
+        pointers.EPOCH.version, models.write_epoch_in_force, models.read_epoch_in_force
+    ),
     "plan.signature": Golden(plans.SIGNATURE.version, store.write_signature, store.read_signature),
     "plan": Golden(PLAN.version, store.write_plan, store.read_plan),
     "backfill.state": Golden(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from headrace.learners.models.metrics import ProgressiveValidation
-from headrace.learners.models.pointers import ModelPointer
+from headrace.learners.models.pointers import EPOCH, ModelPointer, epoch_entry
 from headrace.learners.models.store import Artifact, ModelHeader, ModelStore
 from headrace.learners.models.versions import PublishedVersion, decode_version
 from headrace.learners.routing.epochs import EpochKeeper
@@ -24,6 +25,7 @@ from headrace.learners.training.changelog import (
     reported_key,
 )
 from headrace.learners.training.seen_ids import SeenIds
+from headrace.schemas.signatures import Signer
 from tests.support.golden.golden_file import Bytes
 from tests.support.golden.join_states import a_router, closing
 
@@ -138,6 +140,17 @@ def read_inputs(found: Bytes) -> Bytes:
 
 def write_pointer() -> Bytes:
     return [ModelPointer("2.3", 10).encode().encode()]
+
+
+def write_epoch_in_force() -> Bytes:
+    signature = Signer(KEY, "pointer").sign("epoch")
+    return [epoch_entry('{"router": "r", "epoch": 3}', "log", 1, signature).encode()]
+
+
+def read_epoch_in_force(found: Bytes) -> Bytes:
+    raw = json.loads(found[0])
+    EPOCH.check(raw, "the epoch")
+    return [epoch_entry(raw["epoch"], raw["log"], raw["era"], raw["signature"]).encode()]
 
 
 def read_pointer(found: Bytes) -> Bytes:
