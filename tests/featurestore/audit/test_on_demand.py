@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from headrace.featurestore.audit.report import AuditReport
-from headrace.featurestore.on_demand.functions import OnDemandFunctions, function_digest
+from headrace.featurestore.on_demand.functions import _import, function_digest
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import (
     BatchViewSpec,
@@ -75,7 +75,7 @@ def with_spending(folder: Path) -> Plan:
         file="features.py",
         definition="0",
     )
-    module = OnDemandFunctions(folder)._module(folder, view)
+    module = _import(folder, "features.py")
     view = view.model_copy(update={"definition": function_digest(module.spending)})
     refs = tuple(FeatureRef(view="spending", feature=field.name) for field in view.features)
     return plan.model_copy(

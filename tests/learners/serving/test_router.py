@@ -215,6 +215,17 @@ async def test_an_outcome_by_id_lies_where_its_prediction_does(scene: Scene) -> 
     assert Outcome.model_validate_json(at(scene, told.log)).key == answer.key
 
 
+async def test_a_row_that_cannot_be_decoded_costs_only_the_requests_that_read_it(scene: Scene) -> None:
+    (row,) = [key for key in scene.redis.scan_iter() if b"EWR" in key]
+    for name in scene.redis.hkeys(row):
+        scene.redis.hset(row, name, b"\xff" * 9)
+    async with routing(scene) as router:
+        answers = await router.predict(requests(question("UA1"), question("UA2", origin="JFK")))
+    damaged, sound = (Prediction.model_validate_json(at(scene, answer.log)) for answer in answers)
+    assert (damaged.features, sound.features) == ({}, {"delays__mean": None, "delays__count": 9})
+    assert damaged.scores["static"] == 0.5  # it reads the request alone
+
+
 async def test_numbers_that_are_equal_are_one_key_and_one_unit(scene: Scene) -> None:
     scene.set_epoch(8, base=0.5, tree=0.5)
     flights = [number for number in range(20) for number in (number, float(number))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from headrace.deploy.commands.topics import ensure_topics
-from headrace.featurestore.on_demand.functions import OnDemandFunctions, function_digest
+from headrace.featurestore.on_demand.functions import _import, function_digest
 from headrace.learners.models.inputs import Inputs
 from headrace.learners.models.scoring import score
 from headrace.learners.training.trainer import Trainer
@@ -53,7 +54,6 @@ def ratios(df):
     return pd.DataFrame({"per_mile": df["mean"] / df["distance"], "next_day": days})
 """
 DAY_MS = 86_400_000
-PLACEHOLDER = "0" * 64
 
 
 def with_ratios(scene: Scene) -> Plan:
@@ -70,9 +70,9 @@ def with_ratios(scene: Scene) -> Plan:
             FieldSpec(name="next_day", dtype="UnixTimestamp"),
         ),
         file="features.py",
-        definition=PLACEHOLDER,
+        definition="0",
     )
-    module = OnDemandFunctions(folder)._module(folder, spec)
+    module = _import(folder, "features.py")
     spec = spec.model_copy(update={"definition": function_digest(module.ratios)})
     refs = (
         *(FeatureRef(view="ratios", feature=f.name) for f in spec.features),
@@ -120,6 +120,13 @@ def test_on_demand_features_and_what_they_are_of_are_served_and_logged(scene: Sc
         ]
     ]
     assert set(found[0].provenance) == {"delays"}
+
+
+def test_an_infinite_feature_is_logged_as_served_and_left_out_of_every_model(scene: Scene) -> None:
+    (logged,) = predictions(scene, [asked("a", "EWR", distance=0)])
+    assert logged.features["ratios__per_mile"] == math.inf
+    assert "ratios__per_mile" not in Inputs(scene.plan, scene.plan.learner("streaming")).of_prediction(logged)
+    assert set(logged.scores.values()) == {0.5}
 
 
 def test_models_learn_and_predict_with_what_was_served(scene: Scene) -> None:
