@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -41,6 +42,7 @@ OPERATIONS = (
 )
 
 
+@cache
 def openapi(title: str, version: str) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of all operations."""
     models = {m for o in OPERATIONS for m in (*o.requests, *o.responses)} | {api.ErrorResponse}
