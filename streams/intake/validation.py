@@ -25,6 +25,7 @@ from headrace.streams.aggregations.accumulator import Dtype
 from headrace.streams.columnar.batch import Batch
 from headrace.streams.intake.bisecting_decoder import BisectingDecoder
 from headrace.streams.intake.expectations import Expectations
+from headrace.streams.intake.schema_headers import with_schema_hint
 from headrace.streams.intake.udf import Derived, Reasons, Transform, view_udfs
 from headrace.streams.intake.value_checks import ValueChecks
 from headrace.streams.log.records import LogRecord, LogRecords
@@ -264,6 +265,8 @@ class Intake:
         }
 
     def _dead_letter(self, record: LogRecord, kind: Kind, reason: str) -> DeadLetter:
+        if kind == "malformed":
+            reason = with_schema_hint(reason, record.headers)
         return DeadLetter.of_record(self.source.topic, self.partition, record, kind, reason)
 
     def _count(self, applied: int, late: int, dead: int, marks: int) -> None:

@@ -28,6 +28,7 @@ from headrace.schemas.natural_keys import natural_key
 from headrace.schemas.records import Outcome, misfit
 from headrace.schemas.router_specs import OutcomeSpec
 from headrace.streams.intake.bisecting_decoder import BisectingDecoder
+from headrace.streams.intake.schema_headers import with_schema_hint
 from headrace.streams.log.records import LogRecord, LogRecords
 
 STATE = Encoding(
@@ -176,6 +177,7 @@ class OutcomeReader:
             self.counts.malformed += 1
         if not (self._judged if judged is None else judged):
             topic = self._source.topic
+            reason = with_schema_hint(reason, record.headers) if kind == "malformed" else reason
             self._dead_letters.append(DeadLetter.of_record(topic, self._partition, record, kind, reason))
 
     def _times(self, decoded: Decoded) -> list[int | None]:

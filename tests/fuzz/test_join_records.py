@@ -51,7 +51,7 @@ def test_every_prediction_and_outcome_is_counted_once(seed: int, count: int, dup
     fuzz = Fuzz(seed)
     router = a_router(1_000, duplicates=duplicates, missing="negative")
     join = PartitionJoin(router, parked=50)
-    owned = OwnedPartition("p", router, 0, join, {}, lambda *_: 0, 60_000, JoinConfig(parked=50))
+    owned = OwnedPartition("p", "h", router, 0, join, {}, lambda *_: 0, 60_000, JoinConfig(parked=50))
     marks = 0
     streams = {
         source: fuzz.ranges(count // 2, lambda n, of=source: value_of(fuzz, of, n)) for source in INPUTS

@@ -150,3 +150,37 @@ def test_a_mark_among_json_events_is_a_mark():
     )
     assert one.clock_ms == 500
     assert kinds(taken) == {1: "malformed"}
+
+
+def test_a_schema_that_is_named_in_a_header_is_named_in_the_letter():
+    headers = [("__value_schema_id", b"\x01" + bytes(16))]
+    (letter,) = intake().take(LogRecords.of([LogRecord(0, 10, None, b"\x02avro", headers)])).rejected
+    assert "PrefixSchemaIdSerializer" in letter.reason
+
+
+@pytest.mark.parametrize("time_ms", [2**63 - 1, -(2**63), 10**15])
+def test_a_time_that_no_store_holds_is_dead_and_its_neighbours_are_applied(time_ms):
+    one = intake()
+    taken = one.take(LogRecords.of([record(0, 10), record(1, time_ms), record(2, 10)]))
+    assert taken.batch.offset.tolist() == [0, 2]
+    assert kinds(taken) == {1: "invalid"}
+    assert one.clock_ms == 10
+
+
+def test_a_record_that_judging_fails_on_is_a_dead_letter_alone():
+    def record_of(source):
+        if source.offset == 1 and not failed:
+            failed.append(source.offset)
+        elif source.offset == 1 and len(failed) < 4:
+            failed.append(source.offset)
+            raise SystemError("no such header")
+        return source
+
+    failed: list[int] = []
+    records = [record(0, 10), LogRecord(1, 10, None, None), record(2, 10)]
+    of = LogRecords.of(records)
+    one = intake()
+    taken = one.take(LogRecords(of.offsets, of.appended, of.values, records, record_of))
+    assert taken.batch.offset.tolist() == [0, 2]
+    assert (one.counts.applied, one.counts.dead) == (2, 1)
+    assert [letter.offset for letter in taken.rejected] == [1]
