@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 HEADER = "__value_schema_id"
+_REMEDY = (
+    "give the producer value.schema.id.serializer="
+    "io.confluent.kafka.serializers.schema.id.PrefixSchemaIdSerializer"
+)
 
 
 def with_schema_hint(reason: str, headers: Iterable[tuple[str, bytes | None]]) -> str:
@@ -19,7 +23,4 @@ def with_schema_hint(reason: str, headers: Iterable[tuple[str, bytes | None]]) -
     """
     if all(name != HEADER for name, _ in headers):
         return reason
-    return (
-        f"{reason}; the GUID of its schema is in the header {HEADER}, where it is not read: give the "
-        "producer value.schema.id.serializer=io.confluent.kafka.serializers.schema.id.PrefixSchemaIdSerializer"
-    )
+    return f"{reason}; the GUID of its schema is in the header {HEADER}, where it is not read: {_REMEDY}"
