@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from headrace.learners.training.group import read_trainers
@@ -29,21 +30,21 @@ def test_a_second_trainer_stands_by_says_so_and_takes_over(
     first, second = scene.process(publish_every_s=0.05), scene.process(publish_every_s=0.05)
     server = serve_health("127.0.0.1", free_port, Watchdog(kafka_bootstrap, second.health, 60))
     try:
-        with running(first):
-            scene.write(scene.examples, *stream[:10])
-            scene.await_trained(10)
-            with running(second):
+        with ExitStack() as second_runs:
+            with running(first):
+                scene.write(scene.examples, *stream[:10])
+                scene.await_trained(10)
+                second_runs.enter_context(running(second))
                 eventually(lambda: second.health().is_standby, "a trainer that stands by")
                 plan = f"plan {scene.plan.hash[:12]}\n"
                 assert ask(free_port, "/readyz") == (200, f"standby: another process is the owner\n{plan}")
                 assert metrics(free_port)["headrace_train_owner"][()] == 0
                 trainers = read_trainers(kafka_bootstrap, scene.plan)
                 assert [trainer.is_owner for trainer in trainers] == [True, False]
-                first.stop()
-                scene.write(scene.examples, *stream[10:])
-                scene.await_trained(20)
-                assert ask(free_port, "/readyz") == (200, f"ready\n{plan}")
-                assert metrics(free_port)["headrace_train_owner"][()] == 1
+            scene.write(scene.examples, *stream[10:])
+            scene.await_trained(20)
+            assert ask(free_port, "/readyz") == (200, f"ready\n{plan}")
+            assert metrics(free_port)["headrace_train_owner"][()] == 1
     finally:
         server.shutdown()
         server.server_close()
