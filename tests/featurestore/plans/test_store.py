@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from random import Random
 
 import pytest
 import redis
@@ -11,6 +12,7 @@ from headrace.featurestore.plans.store import PlanStore, plan_key, signature_key
 from headrace.schemas.errors import PlanError, ServiceUnavailable
 from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec, SourceSpec
 from headrace.schemas.plan import Plan, text_hash
+from tests.support.damage import damaged
 
 
 def plan(project: str, feature: str) -> Plan:
@@ -153,3 +155,28 @@ def test_an_unreachable_store_is_told(project: str, free_port: int) -> None:
         store.load()
     with pytest.raises(ServiceUnavailable, match="cannot be stored"):
         store.save(plan(project, "a"))
+
+
+def test_a_damaged_plan_signature_or_pointer_is_a_plan_error_with_the_remedy(
+    redis_url: str, project: str
+) -> None:
+    saved, random = plan(project, "a"), Random(27)
+    with redis.Redis.from_url(redis_url) as client:
+        store = PlanStore(client, project, b"k" * 32)
+        keys = (plan_key(project, saved.hash), signature_key(project, saved.hash), plan_key(project))
+        for key in keys:
+            store.save(saved)
+            whole = client.get(key)
+            assert isinstance(whole, bytes)
+            said = [outcome(store, client, key, text) for text in damaged(whole, random, 200)]
+            assert all(each == saved or "headrace apply" in str(each) for each in said)
+            store.save(saved)
+
+
+def outcome(store: PlanStore, client: redis.Redis, key: str, text: bytes) -> Plan | str:
+    """What becomes of a load when a key has this text: a plan, as damage may leave it, or what is said."""
+    client.set(key, text)
+    try:
+        return store.load()
+    except PlanError as error:
+        return str(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from river import linear_model
 from headrace.learners.models.state_digest import state_digest
 from headrace.learners.models.store import Artifact, ModelHeader, ModelStore
 from headrace.schemas.errors import ModelError, UnknownNameError
+from tests.support.damage import damaged
 from tests.support.pickled_calls import Calls
 
 KEY = b"0123456789abcdef"
@@ -144,3 +146,14 @@ def test_a_folder_in_place_of_an_artifact_is_a_model_error(store: ModelStore) ->
     (store.directory / "static" / "1.2.model").mkdir(parents=True)
     with pytest.raises(ModelError, match=r"static@1\.2 cannot be read: .*; correct the rights of its file"):
         store.resume("static", "1.2", "")
+
+
+def test_a_damaged_artifact_is_a_model_error_before_anything_of_it_is_read(store: ModelStore) -> None:
+    content = store.write(artifact())
+    (file,) = (store.directory / "static").iterdir()
+    whole = file.read_bytes()
+    for data in damaged(whole, Random(27), 200):
+        if data != whole:
+            file.write_bytes(data)
+            with pytest.raises(ModelError, match=r"model static@1\.1|version .* this Headrace reads"):
+                store.resume("static", "1.1", content)
