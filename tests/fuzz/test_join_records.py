@@ -79,7 +79,7 @@ def test_every_prediction_and_outcome_is_counted_once(seed: int, count: int, dup
     assert counts.parked <= 50
     turned = counts.malformed + counts.prediction_late + counts.orphan + counts.late + counts.over_quota
     assert len(letters) == turned
-    assert min(counts.predictions, counts.outcomes, counts.malformed) > fed / 20
+    assert min(counts.predictions + counts.prediction_late, counts.outcomes, counts.malformed) > fed / 20
 
 
 def refused(join: PartitionJoin) -> int:
