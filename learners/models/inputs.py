@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Final
 
+from headrace.learners.models.input_kinds import Kind, kind_of, request_kind
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Prediction, Value
 from headrace.schemas.router_specs import LearnerSpec
@@ -25,16 +27,21 @@ class Inputs:
 
     def __init__(self, plan: Plan, learner: LearnerSpec) -> None:
         served = plan.service(learner.service).features if learner.service is not None else ()
-        names = [(ref.full_name, True) for ref in served] + [(name, False) for name in learner.request]
-        self._names = sorted(names)
+        inputs = [(ref.full_name, True, kind_of(plan.dtype_of(ref))) for ref in served]
+        requested = [(name, False, request_kind(plan, name)) for name in learner.request]
+        self._inputs: list[tuple[str, bool, Kind | None]] = sorted(
+            [*inputs, *requested], key=itemgetter(0, 1)
+        )
 
     def select(
         self, features: Mapping[str, Value], request: Mapping[str, Value], entities: Mapping[str, Value]
     ) -> dict[str, Value]:
-        """Return the model's dict: sorted by name, without nulls and numbers that no model survives.
+        """Return the model's dict: sorted by name, without nulls and values that no model survives.
 
         A single infinity in a running mean, or a number whose square is none, makes a model answer NaN for
-        good. Numbers that are not finite, or beyond `GREATEST` either way, are left out as nulls are.
+        good; a text among the numbers of a feature makes a tree raise for good. Numbers that are not finite,
+        or beyond `GREATEST` either way, and texts and numbers where the other is declared, are left out as
+        nulls are. What nothing declares may be either.
 
         Parameters
         ----------
@@ -44,9 +51,12 @@ class Inputs:
             Request fields and join keys of the prediction; a request field comes before a join key.
         """
         x: dict[str, Value] = {}
-        for name, served in self._names:
+        for name, served, kind in self._inputs:
             value = features.get(name) if served else request.get(name, entities.get(name))
-            if value is not None and (isinstance(value, str) or -GREATEST <= value <= GREATEST):
+            if isinstance(value, str):
+                if kind != "number":
+                    x[name] = value
+            elif value is not None and kind != "text" and -GREATEST <= value <= GREATEST:
                 x[name] = value
         return x
 

@@ -19,6 +19,7 @@ from headrace.schemas.router_specs import PolicySpec
 from tests.support.flight_learners import closings, examples, flights
 from tests.support.fuzz import NUMBERS, Fuzz
 
+TEXTS = ["", "far", "7", "\ud7ff", "x" * 300, True]
 FEW = [(1, 300)]
 MANY = [pytest.param(seed, 10_000, marks=pytest.mark.faults) for seed in range(10, 14)]
 POLICIES = [PolicySpec(), PolicySpec(posterior="normal"), PolicySpec(kind="epsilon_greedy")]
@@ -37,7 +38,7 @@ def test_no_example_ruins_a_model(tmp_path: Path, seed: int, count: int) -> None
         for part in ("features", "request"):
             for name in raw["prediction"][part]:
                 if fuzz.chance.random() < 0.1:
-                    raw["prediction"][part][name] = fuzz.chance.choice([*NUMBERS, None])
+                    raw["prediction"][part][name] = fuzz.chance.choice([*NUMBERS, None, *TEXTS])
         try:
             example = Example.model_validate_json(fuzz.bytes_of(json.dumps(raw).encode()) or b"")
         except ValidationError:

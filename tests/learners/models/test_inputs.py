@@ -43,6 +43,14 @@ def test_a_number_that_no_model_survives_is_left_out_wherever_it_comes_from(plan
     assert inputs.select(features, request, {}) == {"delays__count": 3, "origin": "JFK"}
 
 
+@pytest.mark.parametrize("arm", ["tree", "static"])
+def test_a_text_among_numbers_and_a_number_among_texts_are_left_out(plan: Plan, arm: str) -> None:
+    inputs = Inputs(plan, plan.learner(arm))
+    features, request = {"delays__mean": "late", "delays__count": True}, {"distance": "far", "origin": 7}
+    x = inputs.select(features, request, {})
+    assert x == ({"delays__count": True} if arm == "tree" else {})
+
+
 def test_the_greatest_number_of_32_bits_is_none_of_them(plan: Plan) -> None:
     inputs = Inputs(plan, plan.learner("static"))
     assert inputs.select({}, {"distance": -GREATEST}, {}) == {"distance": -GREATEST}
