@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
 
+from headrace.deploy.commands.healthy import unprocessed
 from headrace.deploy.commands.partitions import added_partitions
-from headrace.deploy.commands.status import read_status, standstill
+from headrace.deploy.commands.status import read_status
 from headrace.deploy.commands.topics import ensure_topics, topic_ends
 from headrace.schemas.errors import PlanError
 from headrace.schemas.plan import Plan
@@ -93,7 +94,7 @@ def test_a_worker_goes_on_with_what_it_knows_and_apply_leads_to_right_values(
 
     status = read_status(scene.redis, scene.plan, topic_ends(scene.bootstrap, scene.plan))
     assert status.unread == {f"{topic}[2]": len(added)}
-    assert "does not process" in str(standstill(scene.plan, status, "worker", 60))
+    assert "does not process" in str(unprocessed(scene.plan, status, "worker"))
     scene.kill(scene.workers[0])  # then the other has all partitions, and so the new one
     metric = f'headrace_unread_records{{partition="2",topic="{topic}"}}'
     eventually(lambda: metrics(free_port), metric, lambda text: f"{metric} {len(added)}.0" in text)

@@ -53,7 +53,6 @@ class Scene:
         self.udfs, self.start_ms = udfs, start_ms
         self.bootstrap, self.redis_url = bootstrap, redis_url
         self.redis = redis.Redis.from_url(redis_url)
-        self.progress = ProgressStore(self.redis, self.plan)
         self.plan_file = tmp_path / "plan.json"
         self.plan_file.write_text(self.plan.to_json())
         self.registry = ""  # URL of the one its workers know
@@ -62,6 +61,11 @@ class Scene:
         self.workers: list[Forked] = []
         self._producer = ordered_producer(bootstrap, {"linger.ms": 1})
         ensure_topics(bootstrap, self.plan, event_partitions=PARTITIONS)
+
+    @property
+    def progress(self) -> ProgressStore:
+        """Progress by the plan of the workers that are started now."""
+        return ProgressStore(self.redis, Plan.from_json(self.plan_file.read_text()))
 
     def start_worker(
         self, idle_ms: int = 3_600_000, program: str = "worker_process", **config: Any
