@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ from headrace.deploy.local.child import Child, free_port
 from tests.support.documents import Block, blocks
 from tests.support.paths import ROOT
 from tests.support.shell_text import Command, commands
+from tests.support.waiting import eventually
 
 _KAFKA, _REDIS, _SERVE = "127.0.0.1:9092", "redis://127.0.0.1:6379/0", "http://127.0.0.1:8080"
 _EXPORT = re.compile(r"export HEADRACE_KAFKA=(\S+) HEADRACE_REDIS=(\S+)")
+_APPLIED = re.compile(r"applied plan (\w+) of")
 _UP_S = 300.0
 _LONG_RUNNING = {"worker", "join", "train", "serve"}
 
@@ -130,9 +133,12 @@ class DocumentReader:
             assert command.program != "make", "say that it is parsed"
             assert command.words[:1] != ("headrace",) or command.words[1] not in _LONG_RUNNING, "say so"
         if all(command.program == "headrace" and not command.assigned for command in said):
+            serves = bool(self._ready())
             with self._as_said(where):  # not in processes of their own, whose imports take a second each
                 for command in said:
                     app(list(command.words[1:]), standalone_mode=False)
+            if serves and (applied := _APPLIED.search(self._printed)):  # `serve` starts anew by that plan
+                eventually(self._ready, f"a service with plan {applied[1]}", lambda text: applied[1] in text)
             return
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", self._addressed(block.text)],
@@ -143,6 +149,15 @@ class DocumentReader:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         self._printed = done.stdout
+
+    def _ready(self) -> str:
+        """What the service says of its readiness; nothing while it does not answer."""
+        try:
+            with urllib.request.urlopen(f"{self._environment['HEADRACE_SERVE']}/readyz", timeout=5) as answer:
+                text: str = answer.read().decode()
+                return text
+        except OSError:
+            return ""
 
     @contextlib.contextmanager
     def _as_said(self, where: Path) -> Iterator[None]:
