@@ -66,7 +66,9 @@ def is_temporary(error: BaseException) -> bool:
         return False
     if type(error) is exceptions.RedisClusterException or isinstance(error, exceptions.SlotNotCoveredError):
         return True  # no node answers, or none has the slot
-    return isinstance(error, _TEMPORARY) or _code(error) in _TEMPORARY_CODES
+    if isinstance(error, _TEMPORARY):
+        return True
+    return isinstance(error, exceptions.RedisError) and _code(error) in _TEMPORARY_CODES
 
 
 def _code(error: BaseException) -> str:

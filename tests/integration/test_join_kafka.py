@@ -38,7 +38,7 @@ def test_examples_and_closings_equal_the_oracle_and_everything_is_counted(
     run, expected = loop(missing=missing), oracles(log, "first", missing)
     for event in log:
         run.send_event(event)
-    run.wait()
+    run.settle()
     assert [[closing_row(c) for c in run.closings(p)] for p in range(PARTITIONS)] == [
         o.closings for o in expected
     ]
@@ -76,7 +76,7 @@ def test_a_join_killed_at_random_moments_neither_loses_nor_doubles(
         run.join.kill()
         run.send_slowly(part[killed_after:])
         run.join.start()
-    run.wait()
+    run.settle()
     for partition, oracle in enumerate(expected):
         assert sorted(map(closing_row, run.closings(partition))) == sorted(oracle.closings)
     examples = sorted((e.example_id, e.label, e.label_ts_ms) for e in run.examples())
@@ -128,7 +128,7 @@ def test_a_record_that_cannot_be_read_is_a_dead_letter(
     run.send_event(O("lonely", "nobody", 100, 1.0))
     for source in ("predictions", "outcomes"):
         run.send_event(M(source, 5000))
-    run.wait()
+    run.settle()
     assert sorted((dead_letter.kind, dead_letter.topic) for dead_letter in run.dead_letters()) == [
         ("malformed", run.names["outcomes"]),
         ("malformed", run.names["predictions"]),

@@ -18,7 +18,7 @@ from headrace.schemas.marks import Mark, mark_headers, read_mark
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Closing, Example
 from headrace.streams.log.partitioner import partition_for
-from headrace.streams.log.reader import read_log
+from headrace.streams.log.reader import log_bounds, read_log
 from headrace.streams.progress import ProgressStore, counts_key
 from tests.support import nursery
 from tests.support.join_builders import a_prediction, a_router, an_outcome
@@ -175,6 +175,18 @@ class Loop:
         return all(
             ("join", *w, "") in found and found["join", *w, ""].next_offset >= n for w, n in wanted.items()
         )
+
+    def settle(self) -> None:
+        """Wait as `wait` does, and until consumers see what was committed.
+
+        A commit is decided a moment before the broker has written its markers.
+        """
+        self.wait()
+        outputs = [(self.names["examples"], 0), *((self.names["closings"], p) for p in range(PARTITIONS))]
+        for topic, partition in outputs:
+            end = log_bounds(self.bootstrap, topic, partition)[1]
+            for _ in read_log(self.bootstrap, topic, partition, until=end):
+                pass
 
     def read(self, topic: str, partition: int) -> list[Any]:
         return list(read_log(self.bootstrap, topic, partition))

@@ -59,7 +59,7 @@ def rows(value: int, names: list[str], offset: int = 5) -> OnlineRows:
 
 async def write(url: str, plan: Plan, *batches: OnlineRows) -> None:
     sink = RedisOnlineSink(url, plan)
-    progress = {progress_field("features", "events", 0, "direct"): Progress(7).encode()}
+    progress = {progress_field("features", "events", 0, "direct"): Progress(7, plan=plan.hash).encode()}
     updates = [HashUpdate(progress_key(plan.project), "a", 7, progress)]
     await sink.write(batches, [*updates, HashUpdate(f"{plan.project}:other", "a", 1, {"a": "1"})])
     await sink.close()

@@ -216,7 +216,8 @@ async def test_an_outcome_by_id_lies_where_its_prediction_does(scene: Scene) -> 
 
 
 async def test_a_row_that_cannot_be_decoded_costs_only_the_requests_that_read_it(scene: Scene) -> None:
-    (row,) = [key for key in scene.redis.scan_iter() if b"EWR" in key]
+    project = scene.plan.project.encode()
+    (row,) = [key for key in scene.redis.scan_iter() if b"EWR" in key and key.endswith(project)]
     for name in scene.redis.hkeys(row):
         scene.redis.hset(row, name, b"\xff" * 9)
     async with routing(scene) as router:
