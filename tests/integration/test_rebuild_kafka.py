@@ -79,8 +79,9 @@ def test_data_lost_under_a_running_worker_come_back_beside_what_it_writes(scene:
     scene.produce_random(rng, 100)
     scene.wait()
     for _ in range(4):
+        before = scene.visible()
         scene.produce_random(rng, 1500)
-        scene.wait_for_motion(rng.randrange(1500))
+        scene.wait_for_motion(rng.randrange(1500), since=before)
         scene.redis.flushdb()
         scene.produce_random(rng, 300)
         rebuild(scene)

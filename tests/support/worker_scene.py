@@ -170,9 +170,9 @@ class Scene:
     def running(self) -> list[Forked]:
         return [worker for worker in self.workers if worker.poll() is None]
 
-    def wait_for_motion(self, records: int = 1) -> None:
-        """Wait until the workers have applied some records more."""
-        before = self.visible()
+    def wait_for_motion(self, records: int = 1, since: int | None = None) -> None:
+        """Wait until the workers have applied some records more: than `since` or, when None, than now."""
+        before = self.visible() if since is None else since
         with self._log_shown():
             eventually(self.visible, f"{before + records} records", lambda now: now >= before + records)
 
