@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,12 +10,12 @@ import redis
 
 from headrace.streams.connections.redis_updates import PREFIX_MARK
 from headrace.streams.progress import counts_key, progress_key
+from tests.support.watching import Watching
 
-_LOOK_S = 0.02
 _LEVELS = frozenset({"pending", "parked"})  # of the join: how many there are now
 
 
-class AdvanceWatch:
+class AdvanceWatch(Watching):
     """Reads progress and counts of a project, again and again, within its block.
 
     Attributes
@@ -27,35 +26,23 @@ class AdvanceWatch:
         Name, number before, and the smaller one after it.
     """
 
+    away = (redis.RedisError,)
+
     def __init__(self, redis_url: str, project: str) -> None:
+        super().__init__()
         self._redis = redis.Redis.from_url(redis_url, decode_responses=True)
         self._progress, self._counts = progress_key(project), counts_key(project)
         self._seen: dict[str, int] = {}
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
         self.samples = 0
         self.went_back: list[tuple[str, int, int]] = []
 
-    def __enter__(self) -> AdvanceWatch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stopping.wait(_LOOK_S):
-            try:
-                numbers = list(self._numbers())
-            except redis.RedisError:  # away for a moment: that is the test's doing
-                continue
-            for name, number in numbers:
-                before = self._seen.get(name, number)
-                if number < before:
-                    self.went_back.append((name, before, number))
-                self._seen[name] = number
-                self.samples += 1
+    def look(self) -> None:
+        for name, number in list(self._numbers()):
+            before = self._seen.get(name, number)
+            if number < before:
+                self.went_back.append((name, before, number))
+            self._seen[name] = number
+            self.samples += 1
 
     def _numbers(self) -> Iterator[tuple[str, int]]:
         for name, value in self._records(self._progress):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from headrace.streams.progress import ProgressStore
 from tests.support.train_scene import Scene
+from tests.support.watching import Watching
 
-_LOOK_S = 0.01
 
-
-class PointerWatch:
+class PointerWatch(Watching):
     """Samples what is in force, again and again, within its block.
 
     Attributes
@@ -22,29 +20,18 @@ class PointerWatch:
         What went back, from where, and to where.
     """
 
+    pause_s = 0.01
+    looks_last = True
+
     def __init__(self, scene: Scene) -> None:
+        super().__init__()
         self._pointers, self._router = scene.pointers, scene.router
         self._progress = ProgressStore(scene.redis, scene.plan)
         self._seen: dict[Any, Any] = {}
         self.samples = 0
         self.went_back: list[tuple[Any, ...]] = []
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> PointerWatch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join()
-        self._look()
-
-    def _watch(self) -> None:
-        while not self._stopping.wait(_LOOK_S):
-            self._look()
-
-    def _look(self) -> None:
+    def look(self) -> None:
         self.samples += 1
         in_force = self._pointers.read(self._router)
         for arm, pointer in in_force.pointers.items():

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import redis
 
 from headrace.featurestore.redis_codec import layout
 from headrace.schemas.plan import Plan
+from tests.support.watching import Watching
 
-_LOOK_S = 0.02
 
-
-class RowWatch:
+class RowWatch(Watching):
     """Samples every row within its block, again and again.
 
     Attributes
@@ -24,33 +22,19 @@ class RowWatch:
         Redis key, view, and the two prefixes of each row that went back.
     """
 
+    away = (redis.RedisError,)
+    looks_last = True
+
     def __init__(self, redis_url: str, plan: Plan) -> None:
+        super().__init__()
         self._redis = redis.Redis.from_url(redis_url)
         self._project = plan.project.encode()
         self._fields = {view.name: layout.provenance_field(view.name) for view in plan.stream_views}
         self._seen: dict[tuple[bytes, str], tuple[int, int, int, bytes]] = {}
         self.samples = 0
         self.went_back: list[tuple[Any, ...]] = []
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> RowWatch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join()
-        self._look()
-
-    def _watch(self) -> None:
-        while not self._stopping.wait(_LOOK_S):
-            try:
-                self._look()
-            except redis.RedisError:  # away for a moment: that is the test's doing
-                continue
-
-    def _look(self) -> None:
+    def look(self) -> None:
         keys = [key for key in self._redis.scan_iter(count=1000) if key.endswith(self._project)]
         pipeline = self._redis.pipeline(transaction=False)
         for key in keys:

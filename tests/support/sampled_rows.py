@@ -9,7 +9,6 @@ from __future__ import annotations
 import bisect
 import json
 import random
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,10 +17,10 @@ from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import StreamViewSpec
 from headrace.streams.log.reader import read_log
 from tests.support.expected_rows import is_empty, oracle_features, rules_of, same
+from tests.support.watching import Watching
 from tests.support.window_oracle import features_at, judge
 from tests.support.worker_scene import PARTITIONS, SHOPS, USERS, Scene
 
-_LOOK_S = 0.02
 _ENTITIES = 8  # of each view, at a look
 # No window of the scene's views reaches further back in a partition than so many accepted records.
 _REACH = 1500
@@ -40,7 +39,7 @@ class Answer(NamedTuple):
         return self.offset, self.as_of_ms
 
 
-class SampledRows:
+class SampledRows(Watching):
     """Reads rows of random keys, again and again, within its block.
 
     Attributes
@@ -56,22 +55,14 @@ class SampledRows:
     """
 
     def __init__(self, scene: Scene, seed: int, keep: int = 3000) -> None:
+        super().__init__()
+        self._client = FeatureClient(scene.plan, scene.redis_url)
         self._scene, self._rng, self._keep = scene, random.Random(seed), keep
         self._seen: dict[tuple[str, tuple[Any, ...]], Answer] = {}
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._read_forever, daemon=True)
         self.answers = 0
         self.kept: list[Answer] = []
         self.went_back: list[tuple[Answer, Answer]] = []
         self.changed: list[tuple[Answer, Answer]] = []
-
-    def __enter__(self) -> SampledRows:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join()
 
     def assert_right(self) -> None:
         """Compare what was kept with the oracle; call it when the block has ended."""
@@ -82,21 +73,21 @@ class SampledRows:
         wrong = [(answer, want) for answer in self.kept if (want := oracle.difference(answer))]
         assert wrong == [], f"{len(wrong)} of {len(self.kept)} rows that were read while it ran"
 
-    def _read_forever(self) -> None:
-        client = FeatureClient(self._scene.plan, self._scene.redis_url)
-        while not self._stopping.wait(_LOOK_S):
-            for view in self._scene.plan.stream_views:
-                try:
-                    answers = list(self._read(client, view))
-                except HeadraceError:  # Redis is away for a moment: that is the test's doing
-                    continue
-                for answer in answers:
-                    self._judge(answer)
+    def look(self) -> None:
+        for view in self._scene.plan.stream_views:
+            try:
+                answers = list(self._read(view))
+            except HeadraceError:  # Redis is away for a moment: that is the test's doing
+                continue
+            for answer in answers:
+                self._judge(answer)
 
-    def _read(self, client: FeatureClient, view: StreamViewSpec) -> Iterator[Answer]:
+    def _read(self, view: StreamViewSpec) -> Iterator[Answer]:
         names = [key.name for key in view.join_keys]
         entities = [self._entity(names) for _ in range(_ENTITIES)]
-        response = client.get_online_features([f"{view.name}:{f.name}" for f in view.features], entities)
+        response = self._client.get_online_features(
+            [f"{view.name}:{f.name}" for f in view.features], entities
+        )
         for row, provenance in enumerate(response.provenance[view.name]):
             if provenance is not None:
                 values = {f.name: response.columns[f"{view.name}__{f.name}"][row] for f in view.features}
