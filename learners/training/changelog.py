@@ -10,8 +10,8 @@ from typing import Any
 from headrace.schemas.encodings import Encoding
 from headrace.schemas.errors import StateError
 from headrace.streams.connections.kafka import Kafka
-from headrace.streams.log.reader import end_offset, read_log
 from headrace.streams.log.transactions import Place
+from headrace.streams.runtime.changelogs import changelog_messages
 from headrace.streams.runtime.restoring import Restoring
 
 _REMEDY = "run the trainer of that version"
@@ -178,12 +178,8 @@ def read_state(kafka: Kafka, topic: str, restoring: Restoring) -> TrainState:
     StateError
         When an entry has a version that is not read.
     """
-    restoring.end = end_offset(kafka, topic, 0, committed=False)
-    newest: dict[bytes, bytes] = {}
-    for message in read_log(kafka, topic, 0, until=restoring.end):
-        restoring.check()
-        newest[message.key()] = message.value()
-        restoring.next_offset = message.offset() + 1
+    messages = changelog_messages(kafka, topic, 0, restoring)
+    newest: dict[bytes, bytes] = {message.key(): message.value() for message in messages}
     state = TrainState()
     for key, value in newest.items():
         state.load(key, value)

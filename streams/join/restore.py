@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
-
 from headrace.schemas.errors import StateError
 from headrace.schemas.router_specs import RouterSpec
 from headrace.schemas.topics import RouterTopics
@@ -16,6 +13,7 @@ from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.state import Position
 from headrace.streams.log.reader import end_offset, read_log
 from headrace.streams.log.records import headers_of
+from headrace.streams.runtime.changelogs import changelog_messages
 from headrace.streams.runtime.restoring import Restoring
 
 
@@ -41,20 +39,12 @@ def restore_join(
         When a version is not read, or a Headrace from before transactions was killed and has left outputs
         that its last checkpoint does not know.
     """
-    restoring = restoring or Restoring()
     name = RouterTopics(project, router.name).join_changelog
-    restoring.end = end_offset(kafka, name, partition, committed=False)
-    snapshot = read_changelog(_entries(read_log(kafka, name, partition, until=restoring.end), restoring))
+    messages = changelog_messages(kafka, name, partition, restoring or Restoring())
+    snapshot = read_changelog((message.key(), message.value()) for message in messages)
     if snapshot.position is not None:
         _refuse_unknown_outputs(kafka, project, router.name, partition, snapshot.position)
     return PartitionJoin(router, snapshot, parked)
-
-
-def _entries(messages: Iterable[Any], restoring: Restoring) -> Iterator[tuple[bytes | None, bytes | None]]:
-    for message in messages:
-        restoring.check()
-        yield message.key(), message.value()
-        restoring.next_offset = message.offset() + 1
 
 
 def output_ends(kafka: Kafka, project: str, router: str, partition: int) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headrace.streams.connections.kafka import Kafka
-from headrace.streams.log.reader import end_offset, read_log
+from headrace.streams.runtime.changelogs import changelog_messages
 from headrace.streams.runtime.restoring import Restoring
 from headrace.streams.state.partition import Entry, PartitionState
 
@@ -22,15 +22,12 @@ def restore(state: PartitionState, kafka: Kafka, changelog: str, partition: int,
     ServiceUnavailable
         When the broker stops answering.
     """
-    restoring.end = end_offset(kafka, changelog, partition, committed=False)
     count = 0
 
     def entries() -> Iterator[Entry]:
         nonlocal count
-        for message in read_log(kafka, changelog, partition, until=restoring.end):
-            restoring.check()
+        for message in changelog_messages(kafka, changelog, partition, restoring):
             yield message.key(), message.value()
-            restoring.next_offset = message.offset() + 1
             count += 1
 
     state.restore(entries())
