@@ -37,6 +37,7 @@ EPOCH = Encoding(
     older=(UNVERSIONED,),  # the record alone
     remedy=_REMEDY,
 )
+_POINTER = "the pointer to a model in Redis"
 _VERSION = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})")
 _ARTIFACT = re.compile(r"|[0-9a-f]{32}")
 
@@ -91,13 +92,17 @@ class ModelPointer:
         StateError
             When it is no pointer, or has a version that is not read.
         """
-        raw = _object(text, "the pointer to a model in Redis")
-        POINTER.check(raw, "the pointer to a model in Redis")
+        return cls.of(_object(text, _POINTER))
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> ModelPointer:
+        """Return the pointer that an object of JSON is; raises as `decode` does."""
+        POINTER.check(raw, _POINTER)
         version, offset, artifact = (raw.get(name, "") for name in ("version", "offset", "artifact"))
         log = str(raw.get("log", ""))
         whole = isinstance(offset, int) and 0 <= offset < 1 << 63
         if not (_VERSION.fullmatch(str(version)) and whole and _ARTIFACT.fullmatch(str(artifact))):
-            raise StateError(f"the pointer to a model in Redis is none; {_REMEDY}")
+            raise StateError(f"{_POINTER} is none; {_REMEDY}")
         return cls(str(version), int(offset), str(artifact), log)
 
     def words(self) -> tuple[str, ...]:
@@ -280,8 +285,9 @@ class ModelPointers:
                 continue
             what = f"the pointer of learner '{printable(name)}' in Redis"
             try:
-                pointer = ModelPointer.decode(value)
-                self._check(what, _object(value, what).get("signature"), "model", name, *pointer.words())
+                raw_pointer = _object(value, _POINTER)
+                pointer = ModelPointer.of(raw_pointer)
+                self._check(what, raw_pointer.get("signature"), "model", name, *pointer.words())
                 pointers[name] = pointer
             except StateError as error:
                 faults[name] = str(error)

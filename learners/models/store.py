@@ -17,7 +17,7 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -40,7 +40,7 @@ _PREFIX = len(_MAGIC) + _LENGTHS.size
 _SIGNATURE = hashlib.sha256().digest_size
 _DIGEST = 32  # characters of the SHA-256 of an artifact that name it
 _SUFFIX = ".model"
-_BEFORE = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.model")  # before the log named artifacts
+# Without the name of its content: from before the log named artifacts.
 _NAME = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(-[0-9a-f]{32})?\.model")
 
 
@@ -154,13 +154,12 @@ class ModelStore:
         Files of other names are nobody's.
         """
         named = {self._path(name, version, artifact) for version, artifact in kept}
-        paths = (self.directory / name).glob(f"*{_SUFFIX}")
-        return [path for path in paths if _NAME.fullmatch(path.name) and path not in named]
+        return [path for path, _ in self._artifacts(name) if path not in named]
 
     def written_before(self, name: str) -> list[str]:
         """Return the versions of artifacts from before artifacts were named by the log, oldest first."""
-        paths = (path for path in (self.directory / name).glob(f"*{_SUFFIX}") if _BEFORE.fullmatch(path.name))
-        return sorted((path.stem for path in paths), key=lambda stem: tuple(map(int, stem.split("."))))
+        before = (path.stem for path, content in self._artifacts(name) if content is None)
+        return sorted(before, key=lambda stem: tuple(map(int, stem.split("."))))
 
     def load(self, name: str, version: str, artifact: str) -> Artifact:
         """Load a version of a learner to serve it, without its memory.
@@ -184,6 +183,12 @@ class ModelStore:
         memory, second = memory[:-_SIGNATURE], memory[-_SIGNATURE:]
         self._verify(f"the memory of model {name}@{version}", signature + memory, second)
         return replace(found, memory=memory)
+
+    def _artifacts(self, name: str) -> Iterator[tuple[Path, str | None]]:
+        """Yield the files of a learner's artifacts, with the part of the name that is of the content."""
+        for path in (self.directory / name).glob(f"*{_SUFFIX}"):
+            if match := _NAME.fullmatch(path.name):
+                yield path, match[3]
 
     def _path(self, name: str, version: str, artifact: str) -> Path:
         content = f"-{artifact}" if artifact else ""

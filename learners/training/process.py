@@ -203,13 +203,13 @@ class TrainProcess:
         self._restoring = Restoring()
         state = read_state(self._kafka, self._changelog, self._restoring)
         ids = self._topic_ids()
+        # Names the log that versions and epochs are of: another once it is made anew.
+        state_id = ids.pop(self._changelog, None) or uuid.uuid4().hex
         state.check_inputs(ids, self._changelog)
         log = TrainingLog(self._producer, self._plan.topics, ownership, state.reported)
         if (inputs := {**state.inputs, **ids}) != state.inputs:
             log.bind(inputs)
-        pointers = ModelPointers(
-            self._redis, self._plan.project, self._state_id(), self._plan.hash, self._store.key
-        )
+        pointers = ModelPointers(self._redis, self._plan.project, state_id, self._plan.hash, self._store.key)
         return OwnedTraining(
             self._plan,
             self._kafka,
@@ -224,18 +224,11 @@ class TrainProcess:
         )
 
     def _topic_ids(self) -> dict[str, str]:
-        """Return the ids of the topics that are read; none of librdkafka's built-in broker."""
+        """Return the ids of changelog, examples and closings; none of librdkafka's built-in broker."""
         admin = KafkaAdmin(self._kafka)
         routers = [self._plan.topics.router(router.name) for router in self._plan.routers]
         inputs = [topic for router in routers for topic in (router.examples, router.closings)]
-        return {} if admin.is_built_in() else admin.topic_ids(inputs)
-
-    def _state_id(self) -> str:
-        """Return what names the log that versions and epochs are of: another once it is made anew."""
-        admin = KafkaAdmin(self._kafka)
-        if admin.is_built_in():
-            return uuid.uuid4().hex
-        return admin.topic_ids([self._changelog])[self._changelog]
+        return {} if admin.is_built_in() else admin.topic_ids([self._changelog, *inputs])
 
 
 def _refuse_silence(plan: Plan, project: Project, publish_every_s: float) -> None:
