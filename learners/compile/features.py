@@ -6,13 +6,13 @@ import json
 from typing import Any, Protocol
 
 from headrace.learners.definitions import Learner
+from headrace.learners.models.input_kinds import Declarations, declared_type, event_type
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import (
     BatchViewSpec,
     FeatureRef,
     FeatureServiceSpec,
     FieldSpec,
-    OnDemandViewSpec,
     SourceSpec,
     StreamViewSpec,
 )
@@ -21,17 +21,9 @@ from headrace.schemas.feature_types import ValueType
 _AVRO: dict[str, ValueType] = {"string": "String", "boolean": "Bool", "int": "Int64", "long": "Int64"}
 
 
-class FeatureParts(Protocol):
+class FeatureParts(Declarations, Protocol):
     """The parts of a compiled feature repository that are read here."""
 
-    @property
-    def sources(self) -> tuple[SourceSpec, ...]: ...
-    @property
-    def stream_views(self) -> tuple[StreamViewSpec, ...]: ...
-    @property
-    def batch_views(self) -> tuple[BatchViewSpec, ...]: ...
-    @property
-    def on_demand_views(self) -> tuple[OnDemandViewSpec, ...]: ...
     @property
     def services(self) -> tuple[FeatureServiceSpec, ...]: ...
     @property
@@ -54,6 +46,7 @@ class Features:
 
     def __init__(self, parts: FeatureParts) -> None:
         views: tuple[StreamViewSpec | BatchViewSpec, ...] = (*parts.stream_views, *parts.batch_views)
+        self._parts = parts
         self.services = {service.name: service for service in parts.services}
         self.sources = {source.name: source for source in parts.sources}
         self._views = {view.name: view for view in views}
@@ -83,18 +76,10 @@ class Features:
 
     def request_type(self, name: str) -> ValueType:
         """Return the type of a request field: of the join key, on-demand field or event field of its name."""
-        for view in self._views.values():
-            for key in view.join_keys:
-                if key.name == name:
-                    return key.dtype
-        for on_demand in self._on_demand.values():
-            for field in on_demand.request:
-                if field.name == name:
-                    return field.dtype
-        for source in self.sources.values():
-            if name in (fields := avro_fields(source)):
-                return fields[name]
-        return "Float64"
+        if (dtype := declared_type(self._parts, name)) is not None:
+            return dtype
+        declared = event_type(self._parts, name)
+        return "Float64" if declared is None else _avro_type(declared)
 
     def _refs(self, learner: Learner) -> tuple[FeatureRef, ...]:
         service = self.services.get(learner.service or "")

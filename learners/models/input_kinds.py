@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
+from headrace.schemas.feature_specs import BatchViewSpec, OnDemandViewSpec, SourceSpec, StreamViewSpec
 from headrace.schemas.feature_types import ValueType
 from headrace.schemas.plan import Plan
 
@@ -18,6 +19,19 @@ _AVRO: dict[str, Kind] = {
 }
 
 
+class Declarations(Protocol):
+    """What declares the types of request fields: a `Plan`, or the parts that become one."""
+
+    @property
+    def sources(self) -> tuple[SourceSpec, ...]: ...
+    @property
+    def stream_views(self) -> tuple[StreamViewSpec, ...]: ...
+    @property
+    def batch_views(self) -> tuple[BatchViewSpec, ...]: ...
+    @property
+    def on_demand_views(self) -> tuple[OnDemandViewSpec, ...]: ...
+
+
 def kind_of(dtype: ValueType) -> Kind:
     """Return the kind of a feature or field of a declared type, as the prediction log has it.
 
@@ -28,21 +42,26 @@ def kind_of(dtype: ValueType) -> Kind:
 
 
 def request_kind(plan: Plan, name: str) -> Kind | None:
-    """Return the kind of a request field: of the join key, on-demand field or event field of its name.
+    """Return the kind of a request field, by `declared_type` or `event_type`.
 
-    None where there is no such one, or an event field that may be either.
+    None where there is neither, or an event field that may be either kind.
     """
-    keys = [key for view in plan.stream_views for key in view.join_keys]
-    keys += [key for view in plan.batch_views for key in view.join_keys]
-    asked = [field for view in plan.on_demand_views for field in view.request]
-    for field in (*keys, *asked):
-        if field.name == name:
-            return kind_of(field.dtype)
-    for source in plan.sources:
-        for event_field in json.loads(source.reader_schema)["fields"]:
-            if event_field["name"] == name:
-                return _avro_kind(event_field["type"])
-    return None
+    dtype = declared_type(plan, name)
+    return kind_of(dtype) if dtype is not None else _avro_kind(event_type(plan, name))
+
+
+def declared_type(parts: Declarations, name: str) -> ValueType | None:
+    """Return the type of the join key, or field that an on-demand view takes, of this name."""
+    keys = [key for view in parts.stream_views for key in view.join_keys]
+    keys += [key for view in parts.batch_views for key in view.join_keys]
+    asked = [field for view in parts.on_demand_views for field in view.request]
+    return next((field.dtype for field in (*keys, *asked) if field.name == name), None)
+
+
+def event_type(parts: Declarations, name: str) -> Any:
+    """Return the Avro type, as JSON, of the event field of this name; None when no source has one."""
+    fields = (field for source in parts.sources for field in json.loads(source.reader_schema)["fields"])
+    return next((field["type"] for field in fields if field["name"] == name), None)
 
 
 def _avro_kind(declared: Any) -> Kind | None:
