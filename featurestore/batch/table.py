@@ -82,32 +82,35 @@ class BatchTable:
         return BatchRows(
             [self._key(table, key) for key in self._spec.join_keys],
             [self._column(table, feature) for feature in self._spec.features],
-            self._times_us(table),
+            np.asarray(table.column(MOMENT).cast(pa.int64())),
         )
 
     def _latest(self, end: datetime, start: datetime | None) -> pa.Table:
-        """The columns of the latest rows by their names in the table."""
+        """The columns of the latest rows by their names in the table, and `MOMENT`."""
+        is_here = is_local(self._source)
         try:
-            if not is_local(self._source):
-                return self._pull_latest(end, start)
-            rows = source_rows(self._spec.name, self._source, self._repository.path)
-            table = rows.batches({name: name for name in self._needed()}).read_all()
+            table = self._read_all() if is_here else self._pull_latest(end, start)
         except Exception as error:  # whatever the offline store in use raises
             raise self._definition.error(
                 f"its table cannot be read ({type(error).__name__}: {error})",
                 f"See source '{self._source.name}': path, columns and timestamp_field",
             ) from error
+        table = table.append_column(MOMENT, pa.array(self._times_us(table), _UTC))
+        if not is_here:
+            return table
         return latest_rows(
-            table.append_column(MOMENT, pa.array(self._times_us(table), _UTC)),
+            table,
             keys=[self._column_name(key.name) for key in self._spec.join_keys],
             created=self._created,
             between=(start, end),
         )
 
-    def _needed(self) -> list[str]:
+    def _read_all(self) -> pa.Table:
         fields = (*self._spec.join_keys, *self._spec.features)
         names = [self._column_name(field.name) for field in fields] + [self._time]
-        return list(dict.fromkeys(names + ([self._created] if self._created else [])))
+        names += [self._created] if self._created else []
+        rows = source_rows(self._spec.name, self._source, self._repository.path)
+        return rows.batches({name: name for name in names}).read_all()
 
     def _pull_latest(self, end: datetime, start: datetime | None) -> pa.Table:
         """Read by Feast's offline store."""
