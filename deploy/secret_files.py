@@ -6,7 +6,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from headrace.deploy.settings import FILE, Settings
+from headrace.deploy.settings import Settings
+from headrace.deploy.settings_file import FILE
 
 _SECRET_WORDS = ("password", "secret", "token", "model_key", "plan_key", "://")
 _FILES_OF_KEYS = ("ssl.key.location", "ssl.keystore.location")

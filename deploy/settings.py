@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
-import tomllib
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from headrace.deploy.key_file import KEY_BYTES, make_key, read_key
+from headrace.deploy.settings_file import FILE, SettingsFile
 from headrace.learners.serving.config import HttpLimits, ServeConfig
 from headrace.learners.training.config import TrainConfig
 from headrace.schemas.errors import SettingsError
@@ -31,12 +31,9 @@ from headrace.streams.worker.config import WorkerConfig
 if TYPE_CHECKING:
     from headrace.streams.connections.kafka import Kafka
 
-FILE = "headrace.toml"
 _PREFIX = "HEADRACE_"
 SECRETS = ("model_key", "plan_key", "schema_registry_token")
 _WITH_ACCOUNT = ("kafka", "redis", "schema_registry")
-_KEY_BYTES = 32
-_FILE_BYTES = 16  # as of the first versions
 _PROJECT_LINE = re.compile(r"^project:\s*[\"']?([\w-]+)", re.MULTILINE)
 
 
@@ -183,9 +180,9 @@ class Settings(BaseSettings):
     @field_validator("model_key", "plan_key")
     @classmethod
     def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < _KEY_BYTES:
+        if value is not None and len(value.get_secret_value()) < KEY_BYTES:
             raise ValueError(
-                f"wanted {_KEY_BYTES} characters or more; `openssl rand -hex 32` makes a good one"
+                f"wanted {KEY_BYTES} characters or more; `openssl rand -hex 32` makes a good one"
             )
         return value
 
@@ -198,7 +195,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, _File(settings_cls, init_settings)
+        return init_settings, env_settings, SettingsFile(settings_cls, init_settings)
 
     @property
     def project_name(self) -> str:
@@ -296,27 +293,13 @@ class Settings(BaseSettings):
     def _model_key(self) -> bytes | None:
         if self.model_key is not None:
             return self.model_key.get_secret_value().encode()
-        try:
-            key = self._key_file.read_bytes().strip()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            problem = f"{self._key_file} cannot be read: {error.strerror}; correct its rights"
-            raise SettingsError(problem) from error
-        if len(key) < _FILE_BYTES:
-            raise SettingsError(
-                f"{self._key_file} has {len(key)} bytes, wanted {_FILE_BYTES} or more; remove it, and "
-                "`headrace up` makes another (models that were signed with it are then trained again)"
-            )
-        return key
+        return read_key(self._key_file)
 
     def make_signing_key(self) -> None:
         """Write a new key into the data directory, readable by its owner alone, unless there is one."""
         if self.model_key is None and not self._key_file.exists():
             self.make_data_dir()
-            descriptor = os.open(self._key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_hex(_KEY_BYTES))
+            make_key(self._key_file)
 
     def make_data_dir(self) -> None:
         """Make the data directory, for its owner alone. One that `data_dir` names keeps its rights."""
@@ -344,25 +327,6 @@ class Settings(BaseSettings):
             if value is not None:
                 variables[_PREFIX + name.upper()] = str(value)
         return variables
-
-
-class _File(PydanticBaseSettingsSource):
-    """Reads `headrace.toml` of the project directory that is among the constructor's arguments."""
-
-    def __init__(self, settings_cls: type[BaseSettings], arguments: PydanticBaseSettingsSource) -> None:
-        super().__init__(settings_cls)
-        self._path = Path(arguments().get("project_dir", ".")) / FILE
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        return self().get(field_name), field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        if not self._path.exists():
-            return {}
-        try:
-            return tomllib.loads(self._path.read_text())
-        except tomllib.TOMLDecodeError as error:
-            raise SettingsError(f"{self._path} is not TOML: {error}") from error
 
 
 def load_settings(project_dir: Path, **given: Any) -> Settings:
