@@ -18,13 +18,13 @@ from headrace.schemas.marks import PartitionClocks, mark_headers, read_mark
 from headrace.schemas.records import Outcome, Prediction
 from headrace.streams.log.partitioner import partition_for
 from headrace.streams.progress import ProgressStore
+from tests.support.forked_child import ForkedChild
 from tests.support.join_oracle import M, O, Oracle, P
 from tests.support.join_scene import (
     PARTITIONS,
     PUBLISH,
     SCHEMA,
     WAIT,
-    ForkedJoin,
     Loop,
     a_log,
     a_plan,
@@ -34,7 +34,7 @@ from tests.support.pausing_join import INTAKE_SEAMS, SEAMS
 from tests.support.waiting import eventually, until_some_moment
 
 SESSION = {"instance_id": "", "session_timeout_ms": 1500}
-Started = Callable[..., ForkedJoin]
+Started = Callable[..., ForkedChild]
 
 
 @pytest.fixture
@@ -45,9 +45,9 @@ def run(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) -> L
 @pytest.fixture
 def start(run: Loop) -> Iterator[Started]:
     """Starts a further join of the group."""
-    started: list[ForkedJoin] = []
+    started: list[ForkedChild] = []
 
-    def start_join(program: str = "join_process", **config: Any) -> ForkedJoin:
+    def start_join(program: str = "join_process", **config: Any) -> ForkedChild:
         join = run.make_join(f"join-{len(started)}", program, **SESSION, **config)
         started.append(join)
         join.start()

@@ -1,7 +1,7 @@
-"""Everything at once, under load: workers and joins killed and paused, servers that go and come back.
+"""Everything at once, under load: workers, joins and trainers killed and paused, servers that come and go.
 
 What holds at the end holds while it runs: each row that a reader is given is the oracle's of the prefix that
-it names, and no number and no row ever goes back. A hundred rounds: `make test-faults`.
+it names, and no number, row, pointer or epoch ever goes back. A hundred rounds: `make test-faults`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,28 +26,38 @@ from tests.support.join_scene import Loop, a_log, a_plan, assert_joined_like_the
 from tests.support.nursery import Forked
 from tests.support.output_watch import OutputWatch
 from tests.support.paths import ROOT
+from tests.support.pointer_watch import PointerWatch
 from tests.support.sampled_rows import SampledRows
+from tests.support.train_scene import Scene as TrainScene
+from tests.support.trainers import Trainers
+from tests.support.training_course import Course, assert_equals_an_undisturbed_trainer
 from tests.support.waiting import eventually, until_some_moment
 from tests.support.worker_scene import Load, Scene
 
 LONGEST_PAUSE_S = 20
 EVENTS_A_SECOND = 300  # of the workers' topic
 PREDICTIONS_A_ROUND = 60
+TRAINED_HOURS_A_ROUND = 2
 SESSION = {"instance_id": "", "session_timeout_ms": 1500, "archive": None}
 
 
 class Stage:
-    """A project of workers and one of joins on servers of their own, and what can be done to them."""
+    """Projects of workers, of joins and of trainers on servers of their own, and what can be done to them."""
 
-    def __init__(self, project: str, folder: Path, kafka: KafkaServer, redis: RedisServer) -> None:
+    def __init__(
+        self, project: str, folder: Path, kafka: KafkaServer, redis: RedisServer, trained_hours: int
+    ) -> None:
         self.kafka, self.redis = kafka, redis
         # A broker that starts forgets idempotent producers whose records are old: the events are of today.
         self.scene = Scene(kafka.bootstrap, redis.url, project, folder, start_ms=time.time_ns() // 1_000_000)
         plan = a_plan(f"{project}-join", "first", "negative")
         self.run = Loop(plan, kafka.bootstrap, redis.url, folder / "join")
+        training = TrainScene(kafka.bootstrap, redis.url, f"{project}-train", folder / "train")
+        self.course, self.trainers = Course(training, trained_hours), Trainers(training)
         self.crews = [
             Crew("worker", 3, self.scene.start_worker),
             Crew("join", 2, self._start_join),
+            Crew("trainer", 2, lambda: self.trainers.start().forked),
         ]
         self._joins = 0
 
@@ -79,11 +90,11 @@ class Stage:
         for crew in self.crews:
             crew.wake_all()
         self.run.producer.flush()
-        eventually(self._is_settled, "all that was sent to be in rows, examples and closings")
+        eventually(self._is_settled, "all that was sent to be in rows, examples, closings and models")
 
     def _is_settled(self) -> bool:
         self.keep()
-        return self._is_visible() and self.run.is_joined()
+        return self._is_visible() and self.run.is_joined() and self.course.is_trained()
 
     def _is_visible(self) -> bool:
         prefix = {partition: len(log) for partition, log in enumerate(self.scene.logs)}
@@ -100,13 +111,14 @@ class Stage:
 
 
 @pytest.fixture
-def stage(servers: None, project: str, tmp_path: Path) -> Iterator[Stage]:
-    (tmp_path / "join").mkdir()
+def stage(servers: None, project: str, tmp_path: Path, rounds: int) -> Iterator[Stage]:
+    for name in ("join", "train"):
+        (tmp_path / name).mkdir()
     with (
         KafkaServer(tmp_path / "kafka", cache=ROOT / ".cache" / "kafka") as kafka,
         RedisServer(tmp_path / "redis", persistent=True) as redis,
     ):
-        made = Stage(project, tmp_path, kafka, redis)
+        made = Stage(project, tmp_path, kafka, redis, TRAINED_HOURS_A_ROUND * rounds)
         try:
             yield made
         finally:
@@ -114,17 +126,16 @@ def stage(servers: None, project: str, tmp_path: Path) -> Iterator[Stage]:
 
 
 @contextlib.contextmanager
-def load(run: Loop, events: Sequence[P | O | M], within_s: float) -> Iterator[None]:
-    """Send events one by one, spread over a time; the rest at once when the block ends."""
+def load(items: Sequence[Any], send: Callable[[Any], None], within_s: float) -> Iterator[None]:
+    """Send items one by one, spread over a time; the rest at once when the block ends."""
     ending = threading.Event()
 
-    def send() -> None:
-        for event in events:
-            ending.wait(within_s / len(events))
-            run.send_event(event)
-        run.producer.flush()
+    def send_all() -> None:
+        for item in items:
+            ending.wait(within_s / len(items))
+            send(item)
 
-    thread = threading.Thread(target=send)
+    thread = threading.Thread(target=send_all)
     thread.start()
     try:
         yield
@@ -137,18 +148,24 @@ def assert_equal_to_the_oracles(stage: Stage, log: list[P | O | M]) -> None:
     stage.scene.assert_equals_oracle()
     stage.scene.assert_counts_equal_oracle()
     assert_joined_like_the_oracle(stage.run, log)
+    assert_equals_an_undisturbed_trainer(stage.course)
 
 
 @pytest.mark.parametrize("rounds", [3, pytest.param(100, marks=pytest.mark.faults)])
 def test_everything_fails_under_load(stage: Stage, rounds: int) -> None:
-    rng, scene, run = random.Random(31), stage.scene, stage.run
+    rng, scene, run, course = random.Random(31), stage.scene, stage.run, stage.course
     log = a_log(PREDICTIONS_A_ROUND * rounds, seed=32)
     rows = SampledRows(scene, seed=33)
     numbers = [AdvanceWatch(scene.redis_url, plan.project) for plan in (scene.plan, run.plan)]
-    outputs = OutputWatch(run)
+    outputs, pointers = OutputWatch(run), PointerWatch(course.scene)
+    hours, within_s = range(course.hours), 7.0 * rounds
     stage.keep()
-    with rows, numbers[0], numbers[1], outputs:
-        with Load(scene, rng, EVENTS_A_SECOND), load(run, log, within_s=7.0 * rounds):
+    with rows, numbers[0], numbers[1], outputs, pointers:
+        with (
+            Load(scene, rng, EVENTS_A_SECOND),
+            load(log, run.send_event, within_s),
+            load(hours, lambda _: course.write_hour(), within_s),
+        ):
             scene.wait_for_motion()
             for _ in range(rounds):
                 stage.keep()
@@ -157,8 +174,8 @@ def test_everything_fails_under_load(stage: Stage, rounds: int) -> None:
         stage.settle()
     assert_equal_to_the_oracles(stage, log)
     rows.assert_right()
-    assert [watch.went_back for watch in numbers] == [[], []]
-    assert all(watch.samples for watch in numbers)
+    assert [watch.went_back for watch in (*numbers, pointers)] == [[], [], []]
+    assert all(watch.samples for watch in (*numbers, pointers))
     print(f"{rounds} rounds; {rows.answers:,} rows read, {sum(watch.samples for watch in numbers):,} numbers")
     print(
         "ended by themselves:",

@@ -1,4 +1,4 @@
-"""With `pytest -n`: the files that took longest the last time come first, so that none is left at the end."""
+"""With `pytest -n`: the files that take longest come first, so that none is left at the end."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ _CACHED = "headrace/seconds of files"
 
 
 def longest_first(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Order files by what they took; a file that is new comes first. Within a file nothing moves."""
+    """Order files by what they took the last time. Files that are new come before them, those with servers first.
+
+    Within a file nothing moves.
+    """
     assert config.cache is not None
     seconds: Mapping[str, float] = config.cache.get(_CACHED, {})
-    items.sort(key=lambda item: -seconds.get(_file(item.nodeid), float("inf")))
+    with_servers = {_file(item.nodeid) for item in items if item.get_closest_marker("server")}
+
+    def place(item: pytest.Item) -> tuple[float, bool]:
+        file = _file(item.nodeid)
+        return -seconds.get(file, float("inf")), file not in with_servers
+
+    items.sort(key=place)
 
 
 def _file(nodeid: str) -> str:

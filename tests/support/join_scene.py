@@ -12,7 +12,6 @@ from typing import Any
 import redis
 
 from headrace.deploy.commands.topics import ensure_topics
-from headrace.deploy.local.child import Child
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.marks import Mark, mark_headers, read_mark
 from headrace.schemas.plan import Plan
@@ -20,10 +19,9 @@ from headrace.schemas.records import Closing, Example
 from headrace.streams.log.partitioner import partition_for
 from headrace.streams.log.reader import log_bounds, read_log
 from headrace.streams.progress import ProgressStore, counts_key
-from tests.support import nursery
+from tests.support.forked_child import ForkedChild
 from tests.support.join_builders import a_prediction, a_router, an_outcome
 from tests.support.join_oracle import M, O, Oracle, P
-from tests.support.nursery import Forked
 from tests.support.ordered_producer import ordered_producer
 from tests.support.waiting import PATIENCE_S
 
@@ -63,31 +61,6 @@ def a_plan(project: str, duplicates: str, missing: str) -> Plan:
     return Plan.model_validate({"project": project, "sources": [source], "routers": [router]})
 
 
-class ForkedJoin(Child):
-    """A child that is forked, and can be paused."""
-
-    def start(self) -> Child:
-        module, *arguments = self._command
-        self._process = nursery.start(module, arguments, self.log)  # type: ignore[assignment]
-        return self
-
-    @property
-    def forked(self) -> Forked:
-        """The process, once it was started."""
-        assert isinstance(self._process, Forked)
-        return self._process
-
-    def pause(self) -> None:
-        self.forked.pause()
-
-    def wake(self) -> None:
-        self.forked.wake()
-
-    @property
-    def is_paused(self) -> bool:
-        return self.forked.is_paused
-
-
 class Loop:
     """A plan's topics, a producer for its inputs, and the join as a child process: a module of this folder,
     with what else its configuration has."""
@@ -116,7 +89,7 @@ class Loop:
         self.store = ProgressStore(self.redis, plan)
         self.seen = self.store.read()
 
-    def make_join(self, name: str, program: str = "join_process", **config: Any) -> ForkedJoin:
+    def make_join(self, name: str, program: str = "join_process", **config: Any) -> ForkedChild:
         """A join that is not started yet, with an archive of its own."""
         command = [
             f"tests.support.{program}",
@@ -126,7 +99,7 @@ class Loop:
         ]
         archive = "archive" if name == "join" else f"archive-{name}"
         arguments = [str(self.folder / archive), json.dumps(config)]
-        return ForkedJoin(name, [*command, *arguments], self.folder / f"{name}.log")
+        return ForkedChild(name, [*command, *arguments], self.folder / f"{name}.log")
 
     def send(self, topic: str, partition: int, value: bytes | None, headers: Any = (), **more: Any) -> None:
         self.producer.produce(
