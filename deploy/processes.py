@@ -119,6 +119,7 @@ def join_config(settings: Settings) -> JoinConfig:
         **vars(_faust_config(settings)),
         idle_ms=settings.idle_ms,
         parked=settings.join_parked,
+        per_key=settings.join_per_key,
         orphan_letters=settings.orphan_letters,
         archive=settings.examples_dir,
     )

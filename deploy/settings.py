@@ -88,6 +88,11 @@ class Settings(BaseSettings):
         ge=1,
         description="the most outcomes of a partition that wait for a prediction; more are turned away",
     )
+    join_per_key: int = Field(
+        JoinConfig.per_key,
+        ge=1,
+        description="most predictions, and most outcomes, of one key that a join holds; more are turned away",
+    )
     orphan_letters: bool = Field(
         JoinConfig.orphan_letters,
         description="whether outcomes out of an event topic that match no prediction are dead letters",

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from headrace.schemas.records import Record
 
-Kind = Literal["malformed", "invalid", "udf", "future", "late", "orphan", "overflow"]
+Kind = Literal["malformed", "invalid", "udf", "future", "late", "orphan", "over_quota", "overflow"]
 Headers = Iterable[tuple[str, bytes | None]]
 _MOST_BYTES = 5_900_000  # of key, value and headers: in base64, with the rest, a letter is below 8 MiB
 _MOST_REASON = 4_000  # characters

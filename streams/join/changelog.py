@@ -26,7 +26,7 @@ from headrace.streams.join.state import (
 from headrace.streams.join.wire_format import compact, prediction_json
 
 _REMEDY = "finish with the version that wrote it, or start a new project"
-POSITIONS = Encoding(version=4, older=(1, 2, 3), remedy=_REMEDY)
+POSITIONS = Encoding(version=5, older=(1, 2, 3, 4), remedy=_REMEDY)
 KEYS = Encoding(version=1, remedy=_REMEDY)
 POSITION_KEY = b"p"
 _STATE_PREFIX = b"k"

@@ -24,6 +24,9 @@ class JoinConfig(FaustConfig):
         While an input has no record for so long, its event time goes on by the clock of the machine.
     parked
         The most outcomes of a partition that wait for a prediction; more are turned away, and counted.
+    per_key
+        The most predictions of one key that are held, and the most outcomes; more are turned away, and
+        counted.
     orphan_letters
         Whether outcomes without a prediction are dead letters where they come out of an event topic. Those
         that were sent to the router always are.
@@ -36,5 +39,6 @@ class JoinConfig(FaustConfig):
     instance_id: str = ""
     idle_ms: int = 10_000
     parked: int = 20_000
+    per_key: int = 1_000
     orphan_letters: bool = False
     archive: Path | None = None

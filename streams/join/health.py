@@ -16,7 +16,12 @@ from headrace.streams.runtime.restoring import Restoring
 
 _PREDICTIONS = ("matched", "pending", "negative", "censored")
 _OUTCOMES = ("applied", "duplicate", "parked", "orphan", "late", "over_quota")
-_REFUSED = {"prediction_duplicates": "duplicate", "prediction_late": "late", "malformed": "malformed"}
+_REFUSED = {
+    "prediction_duplicates": "duplicate",
+    "prediction_late": "late",
+    "prediction_over_quota": "over_quota",
+    "malformed": "malformed",
+}
 
 Joins = Iterable[tuple[Where, Assigned[OwnedPartition]]]  # router and partition
 
@@ -70,7 +75,7 @@ def _of_join(router: str, partition: int, counts: Counts) -> Iterator[Sample]:
         labels = {**place, "fate": status}
         yield Sample("join_outcomes", "What became of outcomes", labels, values[status])
     for name, reason in _REFUSED.items():
-        meaning = "Copies of predictions, predictions too late, records that could not be read"
+        meaning = "Predictions that are copies, late or above a quota, and records that could not be read"
         yield Sample("join_refused", meaning, {**place, "reason": reason}, values[name], grows=True)
     meaning = "Examples given out, corrections too"
     yield Sample("join_examples", meaning, place, values["examples"], grows=True)

@@ -15,6 +15,7 @@ REASONS = {
 }
 OVER_QUOTA = "the partition holds its quota of outcomes without a prediction, {} (setting `join_parked`)"
 _REACHED = "headrace.reached"
+RejectedKind = Literal["late", "orphan", "over_quota"]
 TOO_OLD = "its clock is further ahead than twice the wait: a copy could no longer be told from it"
 
 
@@ -25,7 +26,7 @@ class Rejected:
     input: Input
     offset: int
     record: Prediction | Outcome
-    kind: Literal["late", "orphan"]
+    kind: RejectedKind
     reason: str
 
 

@@ -25,7 +25,7 @@ from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.join.changelog import POSITION_KEY, changelog_key, encode_key, encode_position
 from headrace.streams.join.config import JoinConfig
 from headrace.streams.join.input import feed_record, rejected_dead_letter
-from headrace.streams.join.outputs import OVER_QUOTA, Released
+from headrace.streams.join.outputs import Released
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.silence import Silence
 from headrace.streams.join.state import INPUTS, Input, Position
@@ -106,12 +106,11 @@ class OwnedPartition:
     ranges: Counter[Input] = field(default_factory=Counter)
     _published: Mapping[Input, int] | None = None
     _told: Mapping[Input, int] = field(default_factory=dict)  # marks to write, of inputs that are silent
-    _over_quota: int = field(init=False)
+    _reported: set[str] = field(default_factory=set)  # quotas
 
     def __post_init__(self) -> None:
         self.committed, self.marked_ms = self.join.position(), self.join.released_ms
         self.silence = Silence(self.join, self.config.idle_ms, self.router.wait_ms, time.monotonic())
-        self._over_quota = self.join.counts.over_quota
 
     @cached_property
     def topics(self) -> RouterTopics:
@@ -147,7 +146,7 @@ class OwnedPartition:
         told, self._told = self._told, {}
         messages, self.messages = self.messages, []
         position, released = self.join.position(), self.join.take_released()
-        self._report_quota()
+        self._report_quotas(released)
         records = [self._dead_letters(released), *self._outputs(released), *self._marks(position)]
         records += [
             Records(self.topic(source), self.partition, _MARK, mark_headers(ms))
@@ -178,16 +177,13 @@ class OwnedPartition:
         """Whether outcomes without a prediction are dead letters. In a topic of all cases most have none."""
         return self.router.outcome is None or self.config.orphan_letters
 
-    def _report_quota(self) -> None:
-        if self.join.counts.over_quota > self._over_quota:
-            if not self._over_quota:
-                _log.warning(
-                    "join %s[%d]: %s; more are turned away, and counted",
-                    self.router.name,
-                    self.partition,
-                    OVER_QUOTA.format(self.config.parked),
-                )
-            self._over_quota = self.join.counts.over_quota
+    def _report_quotas(self, released: Released) -> None:
+        """Log each quota that is reached, once."""
+        reasons = {one.reason for one in released.rejected} & self.join.quotas
+        for reason in sorted(reasons - self._reported):
+            name, partition = self.router.name, self.partition
+            _log.warning("join %s[%d]: %s; more are turned away, and counted", name, partition, reason)
+        self._reported |= reasons
 
     def _outputs(self, released: Released) -> Iterator[Records]:
         examples = [(e.prediction.key.encode(), example_json(e)) for e in released.examples]

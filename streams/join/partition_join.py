@@ -23,8 +23,9 @@ from headrace.schemas.marks import Mark, PartitionClocks
 from headrace.schemas.records import Closing, Example, Outcome, Prediction
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.join.config import JoinConfig
+from headrace.streams.join.key_quota import KeyQuota
 from headrace.streams.join.labels import label_of
-from headrace.streams.join.outputs import OVER_QUOTA, REASONS, TOO_OLD, Rejected, Released
+from headrace.streams.join.outputs import OVER_QUOTA, REASONS, TOO_OLD, Rejected, RejectedKind, Released
 from headrace.streams.join.state import (
     INPUTS,
     Counts,
@@ -50,15 +51,16 @@ class PartitionJoin:
         Its wait, and what it does with missing and repeated outcomes.
     snapshot
         State to continue from.
-    parked
-        The most outcomes that wait for a prediction; more are turned away.
+    config
+        How many outcomes may wait for a prediction, and how much of one key is held.
     """
 
     def __init__(
-        self, router: RouterSpec, snapshot: Snapshot | None = None, parked: int = JoinConfig.parked
+        self, router: RouterSpec, snapshot: Snapshot | None = None, config: JoinConfig | None = None
     ) -> None:
-        snapshot = snapshot or Snapshot()
-        self._parked = parked
+        snapshot, config = snapshot or Snapshot(), config or JoinConfig()
+        self._parked, self._quota = config.parked, KeyQuota(config.per_key)
+        self._over_parked = OVER_QUOTA.format(config.parked)
         self._router, self._wait_ms, position = router, router.wait_ms, snapshot.position
         self.next_offsets: dict[Input, int] = dict(
             position.next_offsets if position else dict.fromkeys(INPUTS, 0)
@@ -87,6 +89,11 @@ class PartitionJoin:
     def next_due_ms(self) -> int | None:
         """When the clock next ends something, epoch milliseconds; None when nothing waits for it."""
         return self._timers.next_due_ms
+
+    @property
+    def quotas(self) -> frozenset[str]:
+        """The reasons for which records are turned away that are no fault of theirs."""
+        return frozenset((self._over_parked, self._quota.reason))
 
     def position(self) -> Position:
         """Return how far the partition is."""
@@ -120,7 +127,7 @@ class PartitionJoin:
             self.counts.prediction_late += 1
             self._reject("predictions", offset, prediction, "late", TOO_OLD)
         else:
-            self._accept_prediction(prediction, _later(before, prediction.ts_ms))
+            self._accept_prediction(prediction, offset, _later(before, prediction.ts_ms))
         self._read("predictions", offset, prediction.ts_ms)
 
     def outcome(self, outcome: Outcome, offset: int) -> None:
@@ -135,12 +142,15 @@ class PartitionJoin:
             self._accept_outcome(arrived)
         self._read("outcomes", offset, outcome.ts_ms)
 
-    def _accept_prediction(self, prediction: Prediction, arrival_clock_ms: int) -> None:
+    def _accept_prediction(self, prediction: Prediction, offset: int, arrival_clock_ms: int) -> None:
         state = self._keys.setdefault(prediction.key, KeyState())
         if prediction.prediction_id in state.predictions:
             self.counts.prediction_duplicates += 1
             return
         waiting = PredictionState(prediction.prediction_id, prediction.ts_ms, arrival_clock_ms, prediction)
+        if not self._quota.takes_prediction(state, waiting):
+            self.counts.prediction_over_quota += 1
+            return self._reject("predictions", offset, prediction, "over_quota", self._quota.reason)
         state.predictions[waiting.prediction_id] = waiting
         self.counts.predictions += 1
         self.counts.pending += 1
@@ -154,11 +164,14 @@ class PartitionJoin:
         outcome = arrived.outcome
         if outcome.key not in self._keys and self.counts.parked >= self._parked:
             self.counts.over_quota += 1
-            reason = OVER_QUOTA.format(self._parked)
-            return self._reject("outcomes", arrived.offset, outcome, "orphan", reason)
+            return self._reject("outcomes", arrived.offset, outcome, "orphan", self._over_parked)
         state = self._keys.setdefault(outcome.key, KeyState())
         if outcome.outcome_id in state.outcomes:
             return self.counts.add("duplicate")
+        if not self._quota.takes_outcome(state, arrived):
+            self.counts.over_quota += 1
+            kind: RejectedKind = "over_quota" if state.predictions else "orphan"
+            return self._reject("outcomes", arrived.offset, outcome, kind, self._quota.reason)
         state.outcomes[outcome.outcome_id] = arrived
         self.counts.parked += 1
         self._touched.add(outcome.key)
@@ -249,7 +262,7 @@ class PartitionJoin:
             prediction=prediction, status=status, label=value, label_ts_ms=ts_ms
         )
         self._released.closings.append(closing)
-        waiting.prediction = None
+        waiting.prediction = state.prediction_bytes = None
 
     def _expire(self, arrived: OutcomeState) -> None:
         if arrived.status == "parked":
@@ -267,7 +280,7 @@ class PartitionJoin:
         source: Input,
         offset: int,
         record: Prediction | Outcome,
-        kind: Literal["late", "orphan"],
+        kind: RejectedKind,
         reason: str,
     ) -> None:
         self._released.rejected.append(Rejected(source, offset, record, kind, reason))
@@ -278,6 +291,7 @@ class PartitionJoin:
             del state.predictions[name]
         for name in [n for n, arrived in state.outcomes.items() if arrived.outcome.ts_ms <= until_ms]:
             del state.outcomes[name]
+        state.prediction_bytes = state.outcome_bytes = None
         if not state:
             del self._keys[key]
 

@@ -214,9 +214,8 @@ class JoinProcess:
     async def _restore(self, name: tuple[str, int], restoring: Restoring) -> OwnedPartition:
         project, partition = self._plan.project, name[1]
         router = next(one for one in self._plan.routers if one.name == name[0])
-        parked = self._config.parked
         join = await asyncio.to_thread(
-            restore_join, self._kafka, project, router, partition, restoring, parked
+            restore_join, self._kafka, project, router, partition, restoring, self._config
         )
         ends = await asyncio.to_thread(output_ends, self._kafka, project, router.name, partition)
         _log.info("join %s[%d]: restored, positions %s", router.name, partition, join.next_offsets)

@@ -23,9 +23,9 @@ def restore_join(
     router: RouterSpec,
     partition: int,
     restoring: Restoring | None = None,
-    parked: int = JoinConfig.parked,
+    config: JoinConfig | None = None,
 ) -> PartitionJoin:
-    """Read the join of a partition as of its last checkpoint; blocks. See `JoinConfig` for `parked`.
+    """Read the join of a partition as of its last checkpoint; blocks.
 
     A transaction that the last owner has open is waited for: what it commits belongs to the state.
 
@@ -44,7 +44,7 @@ def restore_join(
     snapshot = read_changelog((message.key(), message.value()) for message in messages)
     if snapshot.position is not None:
         _refuse_unknown_outputs(kafka, project, router.name, partition, snapshot.position)
-    return PartitionJoin(router, snapshot, parked)
+    return PartitionJoin(router, snapshot, config)
 
 
 def output_ends(kafka: Kafka, project: str, router: str, partition: int) -> dict[str, int]:

@@ -60,10 +60,15 @@ class OutcomeState:
 
 @dataclass(slots=True)
 class KeyState:
-    """Predictions and outcomes of one key, by id, in order of arrival."""
+    """Predictions and outcomes of one key, by id, in order of arrival.
+
+    `prediction_bytes` and `outcome_bytes` are as `KeyQuota` counts them; None where it has to count anew.
+    """
 
     predictions: dict[str, PredictionState] = field(default_factory=dict)
     outcomes: dict[str, OutcomeState] = field(default_factory=dict)
+    prediction_bytes: int | None = field(default=None, compare=False)
+    outcome_bytes: int | None = field(default=None, compare=False)
 
     def __bool__(self) -> bool:
         return bool(self.predictions or self.outcomes)
@@ -75,7 +80,8 @@ class Counts:
 
     ``predictions = matched + pending + negative + censored`` and
     ``outcomes = applied + duplicate + parked + orphan + late + over_quota``. Besides: copies of predictions,
-    predictions too old to be told from copies, and records that were refused.
+    predictions too old to be told from copies, those above the quota of their key, and records that were
+    refused.
     """
 
     predictions: int = 0
@@ -92,6 +98,7 @@ class Counts:
     over_quota: int = 0
     prediction_duplicates: int = 0
     prediction_late: int = 0
+    prediction_over_quota: int = 0
     malformed: int = 0
     examples: int = 0
 

@@ -50,8 +50,9 @@ def value_of(fuzz: Fuzz, source: Input, n: int) -> bytes | None:
 def test_every_prediction_and_outcome_is_counted_once(seed: int, count: int, duplicates: str) -> None:
     fuzz = Fuzz(seed)
     router = a_router(1_000, duplicates=duplicates, missing="negative")
-    join = PartitionJoin(router, parked=50)
-    owned = OwnedPartition("p", "h", router, 0, join, {}, lambda *_: 0, 60_000, JoinConfig(parked=50))
+    config = JoinConfig(parked=50, per_key=2)
+    join = PartitionJoin(router, config=config)
+    owned = OwnedPartition("p", "h", router, 0, join, {}, lambda *_: 0, 60_000, config)
     marks = 0
     streams = {
         source: fuzz.ranges(count // 2, lambda n, of=source: value_of(fuzz, of, n)) for source in INPUTS
@@ -77,13 +78,16 @@ def test_every_prediction_and_outcome_is_counted_once(seed: int, count: int, dup
     assert fed == counts.predictions + counts.outcomes + refused(join) + marks
     assert 0 <= marks < fed / 4
     assert counts.parked <= 50
-    turned = counts.malformed + counts.prediction_late + counts.orphan + counts.late + counts.over_quota
-    assert len(letters) == turned
+    above = counts.prediction_over_quota + counts.over_quota
+    assert len(letters) == counts.malformed + counts.prediction_late + counts.orphan + counts.late + above
+    assert min(counts.prediction_over_quota, counts.over_quota) > 0
     assert min(counts.predictions + counts.prediction_late, counts.outcomes, counts.malformed) > fed / 20
 
 
 def refused(join: PartitionJoin) -> int:
-    return join.counts.malformed + join.counts.prediction_duplicates + join.counts.prediction_late
+    counts = join.counts
+    turned = counts.prediction_duplicates + counts.prediction_late + counts.prediction_over_quota
+    return counts.malformed + turned
 
 
 def readable(topic: str, key: bytes | None, value: bytes | None) -> list[DeadLetter]:

@@ -21,6 +21,7 @@ OLDER = [
     ("join.changelog.position", 1),
     ("join.changelog.position", 2),
     ("join.changelog.position", 3),
+    ("join.changelog.position", 4),
     ("models.pointers", 0),
     ("models.store.artifact", 2),
     ("models.pointers", 1),

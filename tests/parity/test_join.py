@@ -21,6 +21,7 @@ from headrace.streams.join.changelog import (
     encode_position,
     read_changelog,
 )
+from headrace.streams.join.config import JoinConfig
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.state import INPUTS, Input
 from tests.support.join_builders import a_prediction, a_router, an_outcome
@@ -101,12 +102,13 @@ MISSING = pytest.mark.parametrize("missing", ["drop", "negative"])
 
 @POLICIES
 @MISSING
-@given(predictions_logs(), outcomes_logs(), st.integers(0, 1000))
+@given(predictions_logs(), outcomes_logs(), st.integers(0, 1000), st.sampled_from([1, 2, 1000]))
 @tries(150)
 def test_every_output_and_count_equals_the_oracle(
-    missing: str, duplicates: str, predictions: list[Event], outcomes: list[Event], seed: int
+    missing: str, duplicates: str, predictions: list[Event], outcomes: list[Event], seed: int, per_key: int
 ) -> None:
-    join, oracle = PartitionJoin(router(missing, duplicates)), Oracle(WAIT, missing, duplicates)
+    join = PartitionJoin(router(missing, duplicates), config=JoinConfig(per_key=per_key))
+    oracle = Oracle(WAIT, missing, duplicates, per_key)
     for event, offset in interleaved(predictions, outcomes, seed):
         feed(join, event, offset)
         oracle.step(event)

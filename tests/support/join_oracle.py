@@ -35,8 +35,8 @@ class M:
 class Oracle:
     """Feed events one by one with `step`, then look at the lists."""
 
-    def __init__(self, wait: int, missing: str, duplicates: str) -> None:
-        self.wait, self.missing, self.duplicates = wait, missing, duplicates
+    def __init__(self, wait: int, missing: str, duplicates: str, per_key: int = 1_000) -> None:
+        self.wait, self.missing, self.duplicates, self.per_key = wait, missing, duplicates, per_key
         self.ps: list[P] = []
         self.os: list[O] = []
         self.clocks: dict[str, int] = {}
@@ -45,6 +45,7 @@ class Oracle:
         self.refused: list[tuple[str, str]] = []
         self.copies = {"P": 0, "O": 0}
         self.too_old = 0
+        self.turned_away = {"P": 0, "O": 0}
         self.ended: list[str] = []
 
     def step(self, event: P | O | M) -> None:
@@ -67,6 +68,9 @@ class Oracle:
             self.refused.append(("late", event.id))
         elif any(p.id == event.id for p in self.ps):
             self.copies["P"] += 1
+        elif len(self.held(self.ps, event.key)) >= self.per_key:
+            self.turned_away["P"] += 1
+            self.refused.append(("over_quota", event.id))
         else:
             event.clock = max(seen, event.ts)
             self.ps.append(event)
@@ -82,12 +86,19 @@ class Oracle:
             self.end(event)
         elif any(o.id == event.id for o in self.os):
             self.copies["O"] += 1
+        elif len(self.held(self.os, event.key)) >= self.per_key:
+            self.turned_away["O"] += 1
+            self.refused.append(("over_quota" if self.held(self.ps, event.key) else "orphan", event.id))
         else:
             event.missed = any(self.missed(p, event) for p in self.ps)
             self.os.append(event)
             for p in self.ps:
                 if not p.closed and event in self.matching(p):
                     self.relabel(p)
+
+    def held(self, records: list[P] | list[O], key: str) -> list[P | O]:
+        """Those of a key that the join remembers: nothing that belongs to the others can come any more."""
+        return [one for one in records if one.key == key and one.ts + 2 * self.wait > self.clock()]
 
     def matching(self, p: P) -> list[O]:
         return [
@@ -159,14 +170,16 @@ class Oracle:
             **{s: statuses.count(s) for s in ("matched", "negative", "censored")},
             "outcomes": sum(o in ("applied", "parked", "duplicate") for o in fates)
             + self.copies["O"]
-            + len(self.ended),
+            + len(self.ended)
+            + self.turned_away["O"],
             "applied": fates.count("applied"),
             "parked": fates.count("parked"),
             "duplicate": fates.count("duplicate") + self.copies["O"],
             "late": self.ended.count("late"),
             "orphan": self.ended.count("orphan"),
-            "over_quota": 0,
+            "over_quota": self.turned_away["O"],
             "prediction_duplicates": self.copies["P"],
             "prediction_late": self.too_old,
+            "prediction_over_quota": self.turned_away["P"],
             "examples": len(self.examples),
         }

@@ -19,7 +19,7 @@ ROUTER = a_router(WAIT, missing="negative")
 
 def owned(**config: Any) -> OwnedPartition:
     made = JoinConfig(**config)
-    join = PartitionJoin(ROUTER, parked=made.parked)
+    join = PartitionJoin(ROUTER, config=made)
     return OwnedPartition("p", "h", ROUTER, 0, join, {}, lambda *_: 0, config=made)
 
 
