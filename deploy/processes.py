@@ -143,7 +143,7 @@ def _faust_config(settings: Settings) -> FaustConfig:
     return FaustConfig(
         **vars(_consumer_config(settings)),
         log_level=settings.log_level,
-        schema_registry=_registry(settings),
+        schema_registry=registry_access(settings),
     )
 
 
@@ -269,7 +269,8 @@ def _collect_rarely() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-def _registry(settings: Settings) -> RegistryAccess | None:
+def registry_access(settings: Settings) -> RegistryAccess | None:
+    """Return how to ask the schema registry; None where there is none."""
     from headrace.streams.connections.schema_registry import RegistryAccess
 
     if settings.schema_registry is None:

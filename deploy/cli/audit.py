@@ -22,13 +22,13 @@ def audit(
     """Recompute served features from the raw log in SQL. Exits with 1 when a value differs or is missing."""
     from headrace.deploy.commands.audit import audit as run_audit
     from headrace.deploy.commands.audit import render
-    from headrace.deploy.processes import current_plan
+    from headrace.deploy.processes import current_plan, registry_access
 
     settings = load_settings(project)
     _, plan = current_plan(settings)
     names = [router] if router is not None else [spec.name for spec in plan.routers]
-    folder = settings.project_dir
-    reports = [run_audit(settings.kafka_access, plan, name, sample, seed, folder) for name in names]
+    folder, registry = settings.project_dir, registry_access(settings)
+    reports = [run_audit(settings.kafka_access, plan, name, sample, seed, folder, registry) for name in names]
     for name, report in zip(names, reports, strict=True):
         say(f"router '{name}'\n{render(report)}")
     if not reports or not all(report.ok for report in reports):

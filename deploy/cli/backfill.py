@@ -37,7 +37,7 @@ def backfill(
 ) -> None:
     """Run the window code over past events into the feature log; run it again to go on where it stopped."""
     from headrace.deploy.commands.backfill import Backfill
-    from headrace.deploy.processes import current_plan, run_rebuild
+    from headrace.deploy.processes import current_plan, registry_access, run_rebuild
     from headrace.featurestore.backfill.span import Span
 
     settings = load_settings(project)
@@ -51,6 +51,7 @@ def backfill(
         Span(epoch_ms(start), epoch_ms(end)),
         events,
         settings.project_dir,
+        registry_access(settings),
     )
     work.run(processes or os.cpu_count() or 1, say)
     if hand_over and work.hand_over(say):

@@ -21,10 +21,12 @@ from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import end_offsets
+from headrace.streams.connections.schema_registry import RegistryAccess
 from headrace.streams.intake.udf import Transform
 from headrace.streams.log.producer import LogProducer
 from headrace.streams.log.reader import read_log
 from headrace.streams.log.records import LogRecord
+from headrace.streams.runtime.registry_lookup import RegistryLookup
 from headrace.streams.state.fingerprint import definition_of
 from headrace.streams.worker.consumer_group import workers_run
 
@@ -43,6 +45,7 @@ class _Job:
     span: Span
     events: Path | None
     repo_dir: Path | None
+    registry: RegistryAccess | None
 
     @property
     def source(self) -> SourceSpec:
@@ -87,6 +90,8 @@ class Backfill:
         File or folder of past events; None for those in Kafka.
     repo_dir
         The Feast repository, for the udfs of stream views; None where there are none.
+    registry
+        Where workers find writer schemas that the plan lacks.
 
     Raises
     ------
@@ -104,8 +109,9 @@ class Backfill:
         span: Span,
         events: Path | None = None,
         repo_dir: Path | None = None,
+        registry: RegistryAccess | None = None,
     ) -> None:
-        self._job = _Job(plan, view, kafka, feature_log, work, span, events, repo_dir)
+        self._job = _Job(plan, view, kafka, feature_log, work, span, events, repo_dir, registry)
         self._plan, self._kafka, self._source = plan, kafka, self._job.source
         self._files = None if events is None else EventFiles(events, self._source)
         self._ends: dict[int, int | None]  # of the partitions; None: events of files
@@ -213,7 +219,8 @@ class Backfill:
 def _run_partition(job: _Job, number: int, end: int | None, progress: Any) -> None:
     work = job.partition(number, job.transforms())
     name, of = f"{job.source.name}[{number}]", "" if end is None else f" of {end:,}"
-    for position in work.run(appended_before(job.records(number, work.position, end), job.span.to_ms)):
+    records = appended_before(job.records(number, work.position, end), job.span.to_ms)
+    for position in work.run(records, supply=RegistryLookup(job.registry).supply):
         progress.put(f"{name}: {position:,}{of}")
     progress.put(f"{name}: done at {work.position:,}")
 

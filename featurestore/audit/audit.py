@@ -20,7 +20,7 @@ from headrace.featurestore.audit.log_prefixes import (
     served_vector,
 )
 from headrace.featurestore.audit.on_demand import OnDemandAudit
-from headrace.featurestore.audit.recomputation import RecomputedVector, recompute
+from headrace.featurestore.audit.recomputation import RecomputedVector, event_counts, recompute
 from headrace.featurestore.audit.report import AuditReport
 from headrace.featurestore.on_demand.functions import OnDemandFunctions
 from headrace.schemas.feature_specs import SourceSpec, StreamViewSpec
@@ -110,6 +110,7 @@ class Audit:
         log = self._logs[source.name]
         database = self._database(source)
         complete_from_ms = _complete_from_ms(database, source)
+        report.records[source.name] = event_counts(database)
         for view in views:
             is_direct = self._plan.is_direct(view)
             vectors = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -54,6 +55,14 @@ def recompute(
     clocks = dict(database.execute("SELECT sid, clock FROM clocks").fetchall())
     rows = database.execute(vectors(view)).fetchall()
     return {sid: RecomputedVector(clocks[sid], tuple(values), elsewhere) for sid, elsewhere, *values in rows}
+
+
+def event_counts(database: duckdb.DuckDBPyConnection) -> Counter[str]:
+    """Count the records of a source that were applied, late, dead, or time marks, as workers count them."""
+    kinds = dict(database.execute("SELECT kind, count(*) FROM judged GROUP BY kind").fetchall())
+    (applied,) = database.execute("SELECT count(*) FROM accepted").fetchall()[0]
+    late = kinds.get("event", 0) - applied
+    return Counter(applied=applied, late=late, dead=kinds.get("dead", 0), marks=kinds.get("mark", 0))
 
 
 def _asked(view: StreamViewSpec, served: Sequence[ServedVector]) -> pa.Table:

@@ -37,12 +37,15 @@ class AuditReport:
         How many were sampled.
     elsewhere
         By source, the number of rows whose key has events in partitions that the row does not follow from.
+    records
+        By source, the number of records that were ``applied``, ``late``, ``dead`` and ``marks``.
     """
 
     counts: dict[str, Counter[Outcome]] = field(default_factory=lambda: defaultdict(Counter))
     examples: list[Difference] = field(default_factory=list)
     predictions: int = 0
     elsewhere: Counter[str] = field(default_factory=Counter)
+    records: dict[str, Counter[str]] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

@@ -7,7 +7,7 @@ behind a shuffle follow in `headrace.featurestore.backfill.shard`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from headrace.featurestore.backfill.span_rows import SpanRows
 from headrace.featurestore.backfill.state import BackfillState
 from headrace.featurestore.backfill.tile_ranges import tile_ranges
 from headrace.featurestore.offline.feature_log import ViewLog
+from headrace.schemas.event_decoder import EventDecoder
 from headrace.schemas.plan import Plan
 from headrace.streams.intake.udf import Transform
 from headrace.streams.log.records import LogRecord, LogRecords
@@ -84,7 +85,12 @@ class PartitionBackfill:
         """The state as changelog records. The position is last: it says that the others are there."""
         return self._saved.entries()
 
-    def run(self, records: Iterable[LogRecord], chunk: int = 100_000) -> Iterator[int]:
+    def run(
+        self,
+        records: Iterable[LogRecord],
+        chunk: int = 100_000,
+        supply: Callable[[EventDecoder, LogRecords], None] = lambda decoder, records: None,
+    ) -> Iterator[int]:
         """Process records from `position` on.
 
         Parameters
@@ -93,6 +99,8 @@ class PartitionBackfill:
             In the order of their offsets.
         chunk
             Records between two states. A run after a crash must have the same, so that it cuts alike.
+        supply
+            Gives the decoder what it lacks for records that it is going to decode.
 
         Yields
         ------
@@ -105,7 +113,9 @@ class PartitionBackfill:
             for cut in tile_ranges(
                 chunk_records, lambda record: record.timestamp, self._tile_ms, _RANGE_RECORDS
             ):
-                effects = self.state.process(LogRecords.of(cut))
+                of_range = LogRecords.of(cut)
+                supply(self.state.decoder, of_range)
+                effects = self.state.process(of_range)
                 self._rows.append(effects.rows)
                 blocks += [(cut[-1].timestamp, shard, block) for shard, block in enumerate(effects.blocks)]
             self._rows.flush(f"{self.partition:05d}-{first:015d}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,20 +19,20 @@ from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.log.reader import read_log
-from headrace.streams.log.records import LogRecord
+from headrace.streams.log.records import LogRecord, appended_ms
 
 _RECORD_COLUMNS = ("_partition", "_offset", "_timestamp")
 _BATCH_ROWS = 4096
 
 
 def from_kafka(kafka: Kafka, topic: str, partition: int, start: int, end: int) -> Iterator[LogRecord]:
-    """Read the records ``[start, end)`` of a partition."""
+    """Read the records ``[start, end)`` of a partition, with append times as workers take them."""
     if start >= end:
         return
     for message in read_log(kafka, topic, partition, start):
         if message.offset() >= end:
             return
-        yield LogRecord.of_message(message)
+        yield replace(LogRecord.of_message(message), timestamp=appended_ms(message))
 
 
 def appended_before(records: Iterable[LogRecord], to_ms: int | None) -> Iterator[LogRecord]:

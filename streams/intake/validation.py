@@ -15,16 +15,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.schemas.avro import Column, Decoded
+from headrace.schemas.avro import Column
 from headrace.schemas.dead_letter import DeadLetter, Kind
-from headrace.schemas.event_decoder import event_decoder
 from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS, time_fault
 from headrace.schemas.feature_specs import SourceSpec, StreamViewSpec
-from headrace.schemas.marks import mark_time_ms
 from headrace.streams.aggregations.accumulator import Dtype
 from headrace.streams.columnar.batch import Batch
-from headrace.streams.intake.bisecting_decoder import BisectingDecoder
 from headrace.streams.intake.expectations import Expectations
+from headrace.streams.intake.range_decoder import DecodedRange, RangeDecoder
 from headrace.streams.intake.schema_headers import with_schema_hint
 from headrace.streams.intake.udf import Derived, Reasons, Transform, view_udfs
 from headrace.streams.intake.value_checks import ValueChecks
@@ -130,12 +128,9 @@ class Intake:
         self.clock_ms: int | None = None
         self.counts = Counts()
         self._join_keys = sorted({key.name for view in views for key in view.join_keys})
-        expected = [spec.field for spec in source.expectations]
-        read = {name for view in views for name in view.reads}
-        fields = sorted({source.timestamp_field, *read, *expected})
         self.expectations = Expectations(source.expectations)
-        self.decoder = event_decoder(source, fields)
-        self._bisecting = BisectingDecoder(self.decoder, fields, source.topic)
+        self._ranges = RangeDecoder(source, views)
+        self.decoder = self._ranges.decoder
         self._udfs = view_udfs(views, transforms)
         self._checks = ValueChecks.of([view for view in views if view.udf is None])
 
@@ -171,14 +166,13 @@ class Intake:
         return replace(nothing, rejected=[letter])
 
     def _judge(self, records: LogRecords) -> Judged:
-        offsets, appended, values = records.offsets, records.appended, records.values
-        decoded = self._bisecting.decode(values)
-        marks = _marks(records) if None in values else {}
-        dead: Reasons = {row: ("malformed", why) for row, why in decoded.errors.items() if row not in marks}
-        times = self._times(decoded, marks, dead)
-        self._find_unexpected(decoded, marks, dead)
-        self._find_invalid(decoded, marks, dead)
-        self._find_misplaced(times, appended, dead)
+        offsets, decoded = records.offsets, self._ranges.decode(records)
+        times, marks = decoded.times, decoded.marks
+        dead: Reasons = {row: ("malformed", why) for row, why in decoded.malformed.items()}
+        self._find_untimed(decoded, dead)
+        self._find_unexpected(decoded, dead)
+        self._find_invalid(decoded, dead)
+        self._find_misplaced(times, records.appended, dead)
         derived = self._derive(decoded, offsets, marks, dead) if self._udfs else {}
         late = self._find_late(times, marks, dead)
         kept = np.ones(len(records), np.bool_)
@@ -191,32 +185,25 @@ class Intake:
         of_views = {view: made.batch(kept, times, offsets) for view, made in derived.items()}
         return Judged(accepted, self.clock_ms, rejected, of_views)
 
-    def _times(self, decoded: Decoded, marks: Mapping[int, int], dead: Reasons) -> NDArray[np.int64]:
-        """Return event times and times of marks, shape (n,), epoch milliseconds; 0 where there is none."""
-        name = self.source.timestamp_field
-        column = decoded.columns[name]
-        scale = 1000 if self.source.timestamp_unit == "us" else 1
-        times = np.where(column.valid, column.values.astype(np.int64) // scale, 0)
-        for row in _rows(~column.valid):
-            if row not in marks:
-                dead.setdefault(row, ("invalid", f"{name} is null"))
-        for row, time_ms in marks.items():
-            times[row] = time_ms
-        return times
+    def _find_untimed(self, decoded: DecodedRange, dead: Reasons) -> None:
+        """Find records without an event time."""
+        for row in _rows(~decoded.timed):
+            if row not in decoded.marks:
+                dead.setdefault(row, ("invalid", f"{self.source.timestamp_field} is null"))
 
-    def _find_unexpected(self, decoded: Decoded, marks: Mapping[int, int], dead: Reasons) -> None:
+    def _find_unexpected(self, decoded: DecodedRange, dead: Reasons) -> None:
         """Find records that fail an expectation which refuses them."""
         if self.source.expectations:
-            judged = np.ones(len(decoded.columns[self.source.timestamp_field].values), np.bool_)
-            judged[[*marks, *decoded.errors]] = False
+            judged = np.ones(len(decoded.times), np.bool_)
+            judged[[*decoded.marks, *decoded.malformed]] = False
             for row, why in self.expectations.check(decoded.columns, judged).items():
                 dead.setdefault(row, ("invalid", why))
 
-    def _find_invalid(self, decoded: Decoded, marks: Mapping[int, int], dead: Reasons) -> None:
+    def _find_invalid(self, decoded: DecodedRange, dead: Reasons) -> None:
         """Find null join keys, numbers that sums cannot hold, and long texts. NaN becomes null."""
         for name in self._join_keys:
             for row in _rows(~decoded.columns[name].valid):
-                if row not in marks:
+                if row not in decoded.marks:
                     dead.setdefault(row, ("invalid", f"join key {name} is null"))
         for name, column in list(decoded.columns.items()):
             if column.values.dtype == np.float64:
@@ -233,7 +220,7 @@ class Intake:
             dead.setdefault(row, ("future", str(time_fault(int(times[row]), int(appended[row]), allowed))))
 
     def _derive(
-        self, decoded: Decoded, offsets: NDArray[np.int64], marks: Mapping[int, int], dead: Reasons
+        self, decoded: DecodedRange, offsets: NDArray[np.int64], marks: Mapping[int, int], dead: Reasons
     ) -> dict[str, Derived]:
         """Run the udfs on records that are not dead.
 
@@ -280,10 +267,3 @@ def _rows(mask: NDArray[np.bool_]) -> list[int]:
     """Return the rows where a mask is True."""
     rows: list[int] = mask.nonzero()[0].tolist()
     return rows
-
-
-def _marks(records: LogRecords) -> dict[int, int]:
-    """Return the times of time marks by row."""
-    tombstones = [row for row, value in enumerate(records.values) if value is None]
-    times = {row: mark_time_ms(records[row].headers) for row in tombstones}
-    return {row: time_ms for row, time_ms in times.items() if time_ms is not None}

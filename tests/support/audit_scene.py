@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from headrace.featurestore.audit.audit import Audit
 from headrace.featurestore.audit.log_prefixes import SourceLog, block_offsets
-from headrace.featurestore.audit.raw_events import raw_table
+from headrace.featurestore.audit.raw_events import Supply, raw_table
 from headrace.featurestore.audit.report import AuditReport
 from headrace.schemas.feature_specs import FeatureRef, FeatureServiceSpec
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Prediction, Provenance
 from headrace.schemas.router_specs import LearnerSpec
+from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.sinks import OnlineRows
 from headrace.streams.state.fingerprint import definition_of
+from headrace.testing.stream_driver import LogReader
 from tests.support.expected_rows import record_of
 from tests.support.join_builders import a_prediction, a_router
 from tests.support.purchases import purchases_plan
 from tests.support.stream_driver import StreamDriver, plain_value
 from tests.support.window_oracle import OracleEvent
+
+_RANGE = 30  # records that the audit decodes at once
 
 
 def audited_plan(**more: Any) -> Plan:
@@ -43,13 +49,36 @@ def with_router(plan: Plan) -> Plan:
 
 
 class Scene(StreamDriver):
-    """A stream and the predictions that were served from it."""
+    """A stream and the predictions that were served from it.
 
-    def __init__(self, plan: Plan, partitions: list[list[OracleEvent]], **more: Any) -> None:
-        self.records = [[record_of(event) for event in log] for log in partitions]
+    `supply` gives the decoders of worker and audit what they lack for records that they are going to decode.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        partitions: Sequence[Sequence[OracleEvent | LogRecord]],
+        supply: Supply = lambda decoder, records: None,
+        **more: Any,
+    ) -> None:
+        self.supply = supply
+        self.records = [[_record(each) for each in log] for log in partitions]
         self.provenance: dict[tuple, Provenance] = {}
         self.predictions: list[Prediction] = []
         super().__init__(plan, plan.sources[0], self.records, **more)
+
+    def step(self, reader: LogReader, most: int) -> bool:
+        if reader.state.decoder is not None:
+            ahead = reader.log[reader.position : reader.position + most]
+            self.supply(reader.state.decoder, LogRecords.of(ahead))
+        return super().step(reader, most)
+
+    def counts(self) -> Counter[str]:
+        """Counts of the worker, over all partitions."""
+        counts = Counter(applied=0, late=0, dead=0, marks=0)
+        for reader in self.partitions:
+            counts.update(reader.state.record_counts)
+        return counts
 
     def store(self, rows: OnlineRows) -> None:
         super().store(rows)
@@ -91,8 +120,10 @@ class Scene(StreamDriver):
 
     def source_log(self) -> SourceLog:
         """The raw log as the audit reads it."""
-        raw = [
-            (p, r.offset, r.timestamp, r.value, r.headers) for p, log in enumerate(self.records) for r in log
+        ranges = [
+            (partition, LogRecords.of(log[first : first + _RANGE]))
+            for partition, log in enumerate(self.records)
+            for first in range(0, len(log), _RANGE)
         ]
         definition = definition_of(self.plan, self.source)
         blocks = [
@@ -101,7 +132,11 @@ class Scene(StreamDriver):
             for block in reader.log
             if (offsets := block_offsets(shard, block.offset, block.value or b"", definition)) is not None
         ]
-        return SourceLog(raw_table(self.plan, self.source, raw), blocks)
+        return SourceLog(raw_table(self.plan, self.source, ranges, self.supply), blocks)
+
+
+def _record(each: OracleEvent | LogRecord) -> LogRecord:
+    return each if isinstance(each, LogRecord) else record_of(each)
 
 
 def purchase(offset: int, user: int, event_ms: int, amount: float = 2.5, shop: str = "a") -> OracleEvent:
@@ -120,6 +155,8 @@ def assert_all_equal(report: AuditReport, scene: Scene) -> None:
     assert report.predictions == predictions
     assert report.counts == {name: {"equal": predictions} for name in names if predictions}
     assert report.ok == (predictions > 0)
+    if all(reader.position == len(reader.log) for reader in scene.partitions):
+        assert report.records == {"purchases": scene.counts()}
 
 
 def served_features(plan: Plan) -> set[str]:

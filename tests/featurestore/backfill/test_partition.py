@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,10 +18,13 @@ from headrace.featurestore.offline.feature_log import ParquetFeatureLog
 from headrace.schemas.errors import StateError
 from headrace.schemas.plan import Plan
 from headrace.streams.log.records import LogRecords
+from headrace.streams.runtime.registry_lookup import RegistryLookup
 from headrace.streams.state.source_partition import SourcePartition
+from headrace.testing import SchemaRegistryStandIn
 from tests.support.backfill_logs import direct_plan, logged, past, purchase
 from tests.support.expected_rows import is_empty, oracle_features, rules_of
 from tests.support.properties import tries
+from tests.support.purchases import EVENT_SCHEMA
 from tests.support.random_logs import kept, logs
 from tests.support.window_oracle import OracleEvent, features_at, judge
 
@@ -98,3 +103,16 @@ def test_only_rows_of_the_span_are_written_and_nothing_appended_after_it_is_read
     assert times == pytest.approx([1030, 1040, 1050])
     with pytest.raises(StateError, match="another span"):
         PartitionBackfill(plan, "by_user", 0, tmp_path / "log", tmp_path / "work", Span())
+
+
+def test_records_whose_schema_is_in_the_registry_are_backfilled(tmp_path):
+    plan = direct_plan()
+    records = past([purchase(n, 1000 + 7 * n) for n in range(6)])
+    written = [
+        replace(record, value=b"\0\0\0\0\x0c" + record.value[5:]) for record in records if record.value
+    ]
+    with SchemaRegistryStandIn({12: json.loads(EVENT_SCHEMA)}) as registry:
+        one = PartitionBackfill(plan, "by_both", 0, tmp_path / "log", tmp_path / "work", Span())
+        assert [*one.run(written, supply=RegistryLookup(registry.url).supply)] == [6]
+    assert one.state.record_counts == {"applied": 6, "late": 0, "dead": 0, "marks": 0}
+    assert logged(tmp_path / "log", plan, "by_both")[-1]["count_amount_200_50"] == 6
