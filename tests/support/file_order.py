@@ -11,7 +11,7 @@ _CACHED = "headrace/seconds of files"
 
 
 def longest_first(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Order files by what they took the last time. Files that are new come before them, those with servers first.
+    """Order files by what they took the last time; before them those that are new, first those with servers.
 
     Within a file nothing moves.
     """
