@@ -12,11 +12,16 @@ ValueError: 2.5 is not whole
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+from headrace.schemas.errors import RequestError
 from headrace.schemas.feature_types import ValueType, element_type
+
+_TEXTS = (str, bytes, bytearray)
 
 
 def data_frame(inputs: Mapping[str, Sequence[Any]], dtypes: Mapping[str, ValueType]) -> Any:
@@ -28,10 +33,23 @@ def data_frame(inputs: Mapping[str, Sequence[Any]], dtypes: Mapping[str, ValueTy
         Columns of n values each; a missing value is None.
     dtypes
         Types of the columns, where they are known.
+
+    Raises
+    ------
+    RequestError
+        When a column has values of another type.
     """
     import pandas as pd
 
-    return pd.DataFrame({name: _series(dtypes.get(name), values) for name, values in inputs.items()})
+    columns = {}
+    for name, values in inputs.items():
+        try:
+            columns[name] = _series(dtypes.get(name), values)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise RequestError(
+                name, f"a value is no {dtypes.get(name)} ({error})", "Give values of that type, or None"
+            ) from error
+    return pd.DataFrame(columns)
 
 
 def _series(dtype: ValueType | None, values: Sequence[Any]) -> Any:
@@ -63,20 +81,39 @@ def cast_value(dtype: ValueType, value: Any) -> Any:
         When it is of another type.
     """
     element = element_type(dtype)
-    return _CASTS[dtype](value) if element is None else [_CASTS[element](item) for item in value]
+    if element is None:
+        return _CASTS[dtype](value)
+    if isinstance(value, (*_TEXTS, Mapping, AbstractSet)) or not isinstance(value, Collection):
+        raise TypeError(f"{value!r} is no list")
+    return [_CASTS[element](item) for item in value]
 
 
-def _whole(value: Any) -> int:
+def _whole(value: Any, bits: int) -> int:
     number = int(value)
     if number != value:
         raise ValueError(f"{value!r} is not whole")
+    if not -(1 << bits) <= number < 1 << bits:
+        raise ValueError(f"{value!r} is beyond {bits + 1} bits")
     return number
+
+
+def _floating(value: Any) -> float:
+    if isinstance(value, _TEXTS):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
+
+
+def _boolean(value: Any) -> bool:
+    if value not in (0, 1):
+        raise TypeError(f"{value!r} is no boolean")
+    return bool(value)
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
-    return value
+    value.encode()  # not every text has a form in UTF-8
+    return str(value)
 
 
 def _time(value: Any) -> datetime:
@@ -87,11 +124,11 @@ def _time(value: Any) -> datetime:
 
 
 _CASTS: Mapping[ValueType, Callable[[Any], Any]] = {
-    "Int32": _whole,
-    "Int64": _whole,
-    "Float32": float,
-    "Float64": float,
-    "Bool": bool,
+    "Int32": partial(_whole, bits=31),
+    "Int64": partial(_whole, bits=63),
+    "Float32": _floating,
+    "Float64": _floating,
+    "Bool": _boolean,
     "String": _text,
     "UnixTimestamp": _time,
 }

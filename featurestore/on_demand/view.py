@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from headrace.featurestore.on_demand.outputs import OutputError, columns_of, row_of, shown
 from headrace.featurestore.on_demand.values import cast_value, data_frame, is_null
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_types import ValueType
@@ -48,49 +49,45 @@ class OnDemandView:
         ------
         DefinitionError
             When the function fails, or its output is not what the view declares.
+        RequestError
+            When a field of the request has values of another type.
         """
         if not rows:
             return {feature.name: [] for feature in self._spec.features}
+        arguments = data_frame(inputs, self._dtypes) if self._spec.mode == "pandas" else inputs
         try:
-            outputs = self._call(inputs, rows)
-        except Exception as error:  # whatever the user's function raises
-            raise self._error(
-                f"its function raises {type(error).__name__}: {error}", "Let it cope with missing values"
-            ) from error
-        return {feature.name: self._column(outputs, feature, rows) for feature in self._spec.features}
+            columns = self._columns(arguments, rows)
+            return {feature.name: _cast(feature, columns[feature.name]) for feature in self._spec.features}
+        except OutputError as error:
+            raise self._error(f"its function {error.problem}", error.remedy) from error
+        except (Exception, SystemExit) as error:  # whatever the user's function raises, or what it returns
+            problem = f"its function raises {type(error).__name__}: {shown(error)}"
+            raise self._error(problem, "Let it cope with missing values") from error
 
-    def _call(self, inputs: Mapping[str, Sequence[Any]], rows: int) -> Any:
+    def _columns(self, inputs: Any, rows: int) -> dict[str, list[Any]]:
+        names, view = [feature.name for feature in self._spec.features], self._spec.name
         if self._spec.mode == "pandas":
-            return self._function(data_frame(inputs, self._dtypes))
+            return columns_of(self._function(inputs), names, view, rows)
         if not self._spec.singleton:
-            return self._function({name: list(values) for name, values in inputs.items()})
-        outputs = [
-            self._function(dict(zip(inputs, values, strict=True)))
+            outputs = self._function({name: list(values) for name, values in inputs.items()})
+            return columns_of(outputs, names, view, rows)
+        by_row = [
+            row_of(self._function(dict(zip(inputs, values, strict=True))), names, view)
             for values in zip(*inputs.values(), strict=True)
         ]
-        return {name: [row.get(name) for row in outputs] for name in outputs[0]}
-
-    def _column(self, outputs: Any, feature: FieldSpec, rows: int) -> list[Any]:
-        names = (feature.name, f"{self._spec.name}__{feature.name}")
-        name = next((name for name in names if name in outputs), None)
-        if name is None:
-            raise self._error(f"its function gives no '{feature.name}'", f"Known: {', '.join(outputs)}")
-        values = outputs[name]
-        values = values.tolist() if hasattr(values, "tolist") else list(values)
-        if len(values) != rows:
-            raise self._error(
-                f"its function gives {len(values)} values of '{feature.name}' for {rows} rows",
-                "Give one per row",
-            )
-        try:
-            return [None if is_null(value) else cast_value(feature.dtype, value) for value in values]
-        except (TypeError, ValueError, OverflowError, OSError) as error:  # a time that no datetime holds
-            raise self._error(
-                f"its function gives no {feature.dtype} for '{feature.name}' ({error})",
-                "Correct the function or the type of the Field",
-            ) from error
+        return {name: [row[name] for row in by_row] for name in names}
 
     def _error(self, problem: str, remedy: str) -> DefinitionError:
         return DefinitionError(
             self._spec.file, f"on demand feature view '{self._spec.name}'", problem, remedy
         )
+
+
+def _cast(feature: FieldSpec, values: Sequence[Any]) -> list[Any]:
+    try:
+        return [None if is_null(value) else cast_value(feature.dtype, value) for value in values]
+    except Exception as error:  # of a value that may be anything
+        raise OutputError(
+            f"gives no {feature.dtype} for '{feature.name}' ({shown(error)})",
+            "Correct the function or the type of the Field",
+        ) from error

@@ -22,6 +22,8 @@ from headrace.schemas.records import Example, Prediction
 from tests.support.service_scene import AS_OF_MS, Scene, wait_until_ready
 
 FEATURES = """
+import sys
+
 from feast import Entity, FeatureView, Field, FileSource, RequestSource
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, Int64, String, UnixTimestamp
@@ -50,6 +52,10 @@ def ratios(df):
 
     if (df["distance"] == 13).any():
         raise ValueError("thirteen")
+    if (df["distance"] == 14).any():
+        sys.exit(3)
+    if (df["distance"] == 15).any():
+        return None
     days = df["day"] + pd.Timedelta(days=1)
     return pd.DataFrame({"per_mile": df["mean"] / df["distance"], "next_day": days})
 """
@@ -147,11 +153,14 @@ def test_models_learn_and_predict_with_what_was_served(scene: Scene) -> None:
 
 
 def test_a_row_that_the_function_fails_on_leaves_the_others_alone(scene: Scene) -> None:
-    found = predictions(scene, [asked("a", "EWR"), asked("b", "EWR", 13), asked("c", "EWR", 10)])
-    assert [one.features.get("ratios__per_mile") for one in found] == [12.5 / 700, None, 1.25]
-    assert found[1].features == {}
-    assert found[1].scores["streaming"] is None
-    assert found[1].scores["static"] == 0.5
+    distances = (700, 13, 10, 14, 15)  # it raises, leaves the process, and gives no frame
+    found = predictions(scene, [asked(f"f{distance}", "EWR", distance) for distance in distances])
+    per_mile = [one.features.get("ratios__per_mile") for one in found]
+    assert per_mile == [12.5 / 700, None, 1.25, None, None]
+    for number in (1, 3, 4):
+        assert found[number].features == {}
+        assert found[number].scores["streaming"] is None
+        assert found[number].scores["static"] == 0.5
 
 
 def test_a_request_field_of_another_type_is_refused(scene: Scene) -> None:
