@@ -21,13 +21,25 @@ from headrace.featurestore.compile.event_source import read_sources
 from headrace.featurestore.compile.expectations import compile_view_expectations
 from headrace.featurestore.compile.feature_parts import FeatureParts
 from headrace.featurestore.compile.gathering import Gathering, raise_errors
+from headrace.featurestore.compile.name_checks import (
+    check_apart,
+    check_columns_apart,
+    check_inputs_apart,
+)
 from headrace.featurestore.compile.on_demand_views import compile_on_demand_view
 from headrace.featurestore.compile.services import Views, compile_service
 from headrace.featurestore.compile.sources import compile_source
 from headrace.featurestore.compile.stream_views import compile_stream_view
 from headrace.featurestore.compile.table_checks import check_table
 from headrace.featurestore.feast_repo.repository import FeastRepository, read_repository
-from headrace.schemas.feature_specs import BatchViewSpec, StreamViewSpec, ViewExpectationsSpec
+from headrace.schemas.feature_specs import (
+    BatchViewSpec,
+    FeatureServiceSpec,
+    OnDemandViewSpec,
+    StreamViewSpec,
+    ViewExpectationsSpec,
+)
+from headrace.schemas.plan import Plan
 
 _KINDS = {
     "StreamFeatureView": "stream feature view",
@@ -72,15 +84,17 @@ class _RepositoryCompiler:
         batch_views = self._views.each(contents.feature_views, self._batch_view)
         stored: dict[str, StreamViewSpec | BatchViewSpec] = {view.name: view for view in stream_views}
         stored |= {view.name: view for view in batch_views}
+        plan = Plan(project=self._repository.project, stream_views=stream_views, batch_views=batch_views)
         readable = Views(stored, self._views.left_out)
         on_demand_views = self._views.each(
             contents.on_demand_feature_views,
-            lambda view: compile_on_demand_view(self._definition(view), view, readable),
+            lambda view: self._on_demand_view(view, readable, plan),
         )
+        plan = plan.model_copy(update={"on_demand_views": on_demand_views})
         views = Views({**stored, **{view.name: view for view in on_demand_views}}, self._views.left_out)
         services = self._services.each(
             contents.feature_services,
-            lambda service: compile_service(self._definition(service), service, views),
+            lambda service: self._service(service, views, plan),
         )
         sources = self._others.each(
             self._sources.values(),
@@ -125,14 +139,29 @@ class _RepositoryCompiler:
                 )
 
     def _stream_view(self, view: Any) -> StreamViewSpec:
-        return compile_stream_view(
-            self._definition(view), view, self._sources, self._repository.path, self._join_keys
+        definition = self._definition(view)
+        compiled = compile_stream_view(
+            definition, view, self._sources, self._repository.path, self._join_keys
         )
+        check_columns_apart(definition, compiled)
+        return compiled
 
     def _batch_view(self, view: Any) -> BatchViewSpec:
         self._repository.infer(view)
         compiled = compile_batch_view(self._definition(view), view, self._join_keys)
         check_table(self._definition(view), view, self._repository.path)
+        return compiled
+
+    def _on_demand_view(self, view: Any, views: Views, plan: Plan) -> OnDemandViewSpec:
+        definition = self._definition(view)
+        compiled = compile_on_demand_view(definition, view, views)
+        check_inputs_apart(definition, plan, compiled)
+        return compiled
+
+    def _service(self, service: Any, views: Views, plan: Plan) -> FeatureServiceSpec:
+        definition = self._definition(service)
+        compiled = compile_service(definition, service, views)
+        check_apart(definition, plan, compiled.features)
         return compiled
 
     def _expectations(self, view: StreamViewSpec | BatchViewSpec, defined: Any) -> ViewExpectationsSpec:

@@ -38,6 +38,10 @@ def read_entities(file: Path, fields: Sequence[FieldSpec]) -> pa.Table:
     types = {f.name: arrow_type(f.dtype) for f in fields if f.dtype in LOGGED_TYPES}
     try:
         table = _read_csv(file, types) if file.suffix == ".csv" else pq.read_table(file)
+        if len({*table.column_names}) < len(table.column_names):
+            raise HeadraceError(
+                f"{file}: a column is there twice ({', '.join(table.column_names)}); take one out"
+            )
         for name in [*(field.name for field in fields), TIME]:
             if name not in table.column_names:
                 raise HeadraceError(

@@ -12,6 +12,7 @@ from headrace.featurestore.batch.as_served import served_values
 from headrace.featurestore.offline.arrow_rows import arrow_type
 from headrace.featurestore.on_demand.functions import OnDemandFunctions
 from headrace.featurestore.on_demand.step import OnDemandStep
+from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import FeatureRef, FieldSpec
 from headrace.schemas.feature_types import LOGGED_TYPES
 from headrace.schemas.plan import Plan
@@ -37,6 +38,8 @@ def add_on_demand(plan: Plan, refs: Sequence[FeatureRef], table: pa.Table, repo_
     ------
     DefinitionError
         When a function cannot be had, or fails.
+    HeadraceError
+        When the table has a column already that a feature is called as.
     """
     functions = OnDemandFunctions(repo_dir)
     for view in plan.on_demand_of(refs):
@@ -46,6 +49,11 @@ def add_on_demand(plan: Plan, refs: Sequence[FeatureRef], table: pa.Table, repo_
         step.add(given, columns, {})
         for field in view.features:
             name = f"{view.name}__{field.name}"
+            if name in table.column_names:
+                raise HeadraceError(
+                    f"column '{name}' would come from the entities and from view '{view.name}'; rename "
+                    "that of the entities"
+                )
             table = table.append_column(name, pa.array(columns[name], arrow_type(field.dtype)))
     return table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -104,6 +105,9 @@ def _check_names(asked: pa.Table, timestamp: str, histories: Sequence[History]) 
             raise HeadraceError(
                 f"column '{name}' is not among those asked for ({', '.join(asked.column_names)}); add it"
             )
+    twice = next((n for n, count in Counter(asked.column_names).items() if count > 1), None)
+    if twice is not None:
+        raise HeadraceError(f"the entities have column '{twice}' twice; take one out")
     origins = dict.fromkeys(asked.column_names, "the entities")
     for history in histories:
         for name in history.features:

@@ -16,6 +16,7 @@ from headrace.featurestore.online.view_replies import Reply, ViewFields, hash_fi
 from headrace.featurestore.redis_codec import layout
 from headrace.featurestore.redis_codec.decoder import Provenance
 from headrace.schemas.errors import HeadraceError, UnknownNameError
+from headrace.schemas.feature_names import name_clash
 
 if TYPE_CHECKING:
     from headrace.schemas.feature_specs import (
@@ -93,7 +94,8 @@ class Retrieval:
     UnknownNameError
         When the service, a view or a feature is not in the plan.
     HeadraceError
-        When two features would have one name, or on-demand views are asked for without a repository.
+        When two features, or a feature and a join key, would have one name, or on-demand views are asked for
+        without a repository.
     DefinitionError
         When the function of an on-demand view cannot be loaded.
     """
@@ -106,12 +108,18 @@ class Retrieval:
         functions: OnDemandFunctions | None = None,
     ) -> None:
         refs = plan.service(features).features if isinstance(features, str) else _refs(plan, features)
+        if (clash := name_clash(plan, refs)) is not None:
+            raise HeadraceError(f"{clash}; rename one of the two, or do not ask for both")
         self._names = _response_names(refs, full_feature_names)
         refs_by_keys: dict[tuple[FieldSpec, ...], list[FeatureRef]] = {}
         for ref in plan.stored(refs):
             refs_by_keys.setdefault(plan.view(ref.view).join_keys, []).append(ref)
         self._groups = [_EntityGroup(plan, keys, stored) for keys, stored in refs_by_keys.items()]
         self.join_keys = list(dict.fromkeys(key.name for keys in refs_by_keys for key in keys))
+        if taken := [name for name in self.join_keys if name in self._names]:
+            raise HeadraceError(
+                f"feature '{taken[0]}' is called as a join key is; ask with full_feature_names=True"
+            )
         on_demand = plan.on_demand_of(refs)
         self._on_demand = [
             OnDemandStep(plan, view, functions or OnDemandFunctions(None)) for view in on_demand

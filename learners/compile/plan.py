@@ -12,7 +12,9 @@ from headrace.learners.compile.routers import RouterCompiler
 from headrace.learners.definitions import Learner, Router
 from headrace.learners.models.definition_hash import definition_hash
 from headrace.learners.project import Project
+from headrace.schemas.feature_names import name_clash
 from headrace.schemas.feature_types import LOGGED_TYPES, ValueType
+from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import LearnerSpec, RouterSpec
 
 
@@ -34,6 +36,7 @@ def compile_learners(
     router_compiler = RouterCompiler(requirements, features, by_name)
     routers = tuple(router_compiler.compile(router) for router in project.routers)
     _check_one_router_each(requirements, project.routers)
+    _check_names(requirements, parts, learners, routers)
     return learners, routers
 
 
@@ -68,6 +71,27 @@ def _inputs(requirements: Requirements, features: Features, learner: Learner) ->
         remedy = "Read a service without it; requests bring numbers, booleans, text and times"
         requirements.require(field.dtype in LOGGED_TYPES, where, problem, remedy)
     return served | {name: features.request_type(name) for name in learner.request}
+
+
+def _check_names(
+    requirements: Requirements,
+    parts: FeatureParts,
+    learners: tuple[LearnerSpec, ...],
+    routers: tuple[RouterSpec, ...],
+) -> None:
+    """Require that all that a router reads and is sent has names of its own."""
+    plan = Plan(
+        project="",
+        stream_views=parts.stream_views,
+        batch_views=parts.batch_views,
+        on_demand_views=parts.on_demand_views,
+        services=parts.services,
+        learners=learners,
+        routers=routers,
+    )
+    for router in routers:
+        clash = name_clash(plan, plan.logged_features(router), (*router.entities, *router.request))
+        requirements.require(clash is None, f"router '{router.name}'", clash or "", "Rename one of the two")
 
 
 def _check_one_router_each(requirements: Requirements, routers: Sequence[Router]) -> None:

@@ -58,6 +58,9 @@ def test_what_is_no_entity_is_refused_with_its_file(tmp_path: Path) -> None:
     file.write_text("user,event_timestamp\nUA,2013-01-01T12:00:00Z\n")
     with pytest.raises(HeadraceError, match=r"e\.csv cannot be read: .*; give entities as CSV or Parquet"):
         read_entities(file, [USER])
+    file.write_text("user,user,event_timestamp\n1,2,2013-01-01T12:00:00Z\n")
+    with pytest.raises(HeadraceError, match=r"e\.csv: a column is there twice \(user, user, event_time"):
+        read_entities(file, [USER])
     pq.write_table(pa.table({"user": [1]}), tmp_path / "e.parquet")
     with pytest.raises(HeadraceError, match="no column 'event_timestamp'"):
         read_entities(tmp_path / "e.parquet", [USER])

@@ -109,6 +109,11 @@ def test_request_fields_are_columns_of_what_is_asked(repo: Path, computed: Plan,
         as_of_event_time(computed, "computed", asked.drop_columns("row"), folder, repo)
     with pytest.raises(HeadraceError, match="name the repository"):
         as_of_event_time(computed, "computed", asked, folder)
+    for name in ("shares__per_plane", "airlines__fleet"):
+        with pytest.raises(
+            HeadraceError, match=f"column '{name}' would come from the entities and from view"
+        ):
+            as_of_event_time(computed, "computed", asked.append_column(name, pa.array([1])), folder, repo)
 
 
 def test_without_rows_or_a_repository_the_view_is_named(repo: Path, plan: Plan, tmp_path: Path) -> None:

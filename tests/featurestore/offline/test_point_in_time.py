@@ -99,6 +99,10 @@ def test_files_that_stay_away_are_told_with_their_view(tmp_path: Path) -> None:
         (asked((1, 10)).rename_columns(["customer", "time"]), r"column 'user' .* \(customer, time\); add it"),
         (pa.table({"user": [1], "time": ["2013"]}), "column 'time' is string, not a timestamp"),
         (
+            asked((1, 10)).append_column("user", pa.array([1])),
+            "the entities have column 'user' twice; take one out",
+        ),
+        (
             pa.table({"user": [1, 2], "time": pa.array([None, 1], MOMENT)}),
             "column 'time': 1 rows have no time; take them out",
         ),

@@ -17,6 +17,7 @@ from headrace.featurestore.redis_codec import layout
 from headrace.featurestore.redis_codec.decoder import Provenance
 from headrace.featurestore.redis_codec.protobuf import encode_timestamp
 from headrace.schemas.errors import HeadraceError, UnknownNameError
+from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec
 from headrace.streams.sinks import OnlineRows
 from headrace.testing.online_rows import OnlineStoreInMemory
 from tests.support.online_plan import TTL_MS, plan_of
@@ -181,3 +182,39 @@ def test_features_are_prepared_once() -> None:
     assert retrievals.get(("fresh:n",), True) is retrievals.cached(["fresh:n"], True) is prepared
     assert retrievals.get(["fresh:n"], False) is not prepared
     assert retrievals.get("svc", True) is retrievals.get("svc", True)
+
+
+# Names.
+
+
+def batch_view(name: str, key: str, feature: str) -> BatchViewSpec:
+    fields = (FieldSpec(name=key, dtype="Int64"), FieldSpec(name=feature, dtype="Int64"))
+    return BatchViewSpec(name=name, join_keys=fields[:1], features=fields[1:])
+
+
+CLASHING = PLAN.model_copy(
+    update={
+        "batch_views": (
+            batch_view("a", "user", "b__c"),
+            batch_view("a__b", "user", "c"),
+            batch_view("owners", "item", "user"),
+        )
+    }
+)
+
+
+def test_two_features_of_one_full_name_are_not_read_together_and_each_is_alone() -> None:
+    for full_feature_names in (True, False):
+        with pytest.raises(HeadraceError, match="'a:b__c' and feature 'a__b:c' are both called 'a__b__c'"):
+            Retrieval(CLASHING, ["a:b__c", "a__b:c"], full_feature_names)
+    for name, own in (("a:b__c", "b__c"), ("a__b:c", "c")):
+        request = Retrieval(CLASHING, [name]).request({"user": [5]})
+        assert words(request.commands[0])[2] == hash_fields(*name.split(":")[:1], [own])[0]
+
+
+def test_a_feature_that_is_called_as_a_join_key_needs_its_full_name() -> None:
+    names = ["owners:user", "a:b__c"]
+    assert Retrieval(CLASHING, names).join_keys == ["item", "user"]
+    with pytest.raises(HeadraceError, match="'user' is called as a join key is; ask with full_feature_names"):
+        Retrieval(CLASHING, names, full_feature_names=False)
+    assert Retrieval(CLASHING, names[:1], full_feature_names=False).join_keys == ["item"]

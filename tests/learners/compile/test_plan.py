@@ -93,6 +93,30 @@ def test_requests_bring_no_times_and_no_bytes_as_join_keys(tmp_path: Path) -> No
         compile_learners(load_project(tmp_path), replace(definitions, stream_views=(view,)))
 
 
+@pytest.mark.parametrize("sent", ['request=["distance", "flight", "delays__mean"]', None])
+def test_a_router_that_reads_two_things_of_one_name_is_refused(tmp_path: Path, sent: str | None) -> None:
+    """Of two views, or of a view and the request: the prediction log has each under its name."""
+    text = LEARNERS if sent is None else LEARNERS.replace('request=["distance", "flight"]', sent)
+    (tmp_path / "learners.py").write_text(text)
+    definitions = feature_definitions()
+    if sent is None:
+        (view,) = definitions.stream_views
+        mean, count = view.aggregations
+        twin = view.model_copy(
+            update={"name": "delays_", "aggregations": (mean.model_copy(update={"feature": "_n"}),)}
+        )
+        other = twin.model_copy(
+            update={"name": "delays__", "aggregations": (count.model_copy(update={"feature": "n"}),)}
+        )
+        refs = (FeatureRef(view="delays_", feature="_n"), FeatureRef(view="delays__", feature="n"))
+        service = definitions.services[0].model_copy(update={"features": refs})
+        definitions = replace(definitions, stream_views=(view, twin, other), services=(service,))
+    with pytest.raises(
+        DefinitionError, match=r"router 'delays': .* are both called 'delays__.*Rename one of"
+    ):
+        compile_learners(load_project(tmp_path), definitions)
+
+
 def test_a_learner_of_two_routers_is_refused(tmp_path: Path) -> None:
     text = LEARNERS + '\nfrom dataclasses import replace\nother = replace(delays, name="other")\n'
     with pytest.raises(DefinitionError, match="an arm of 2 routers"):

@@ -1,0 +1,59 @@
+"""Names that have to be apart: of what is read together, and of the columns of the feature log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from headrace.featurestore.compile.definition import Definition
+from headrace.schemas.feature_names import LOG_COLUMNS, name_clash
+from headrace.schemas.feature_specs import FeatureRef, OnDemandViewSpec, StreamViewSpec
+from headrace.schemas.plan import Plan
+
+_REMEDY = "Rename one of the two"
+
+
+def check_apart(definition: Definition, plan: Plan, refs: Iterable[FeatureRef]) -> None:
+    """Refuse two features, join keys or request fields of one name; see `name_clash`.
+
+    Parameters
+    ----------
+    definition
+        What reads the features, for its errors.
+    plan
+        Has the views.
+
+    Raises
+    ------
+    CannotRun
+        Names the two.
+    """
+    if (clash := name_clash(plan, refs)) is not None:
+        raise definition.cannot_run(clash, _REMEDY)
+
+
+def check_inputs_apart(definition: Definition, plan: Plan, view: OnDemandViewSpec) -> None:
+    """Refuse two inputs of an on-demand view that its function would have under one name.
+
+    Raises
+    ------
+    CannotRun
+        Names the two.
+    """
+    with_view = plan.model_copy(update={"on_demand_views": (view,)})
+    check_apart(definition, with_view, [FeatureRef(view=view.name, feature=f.name) for f in view.features])
+
+
+def check_columns_apart(definition: Definition, view: StreamViewSpec) -> None:
+    """Refuse a join key or feature of a stream view that has the name of another column of the feature log.
+
+    Raises
+    ------
+    CannotRun
+        Names it.
+    """
+    for kind, names in (("join key", view.join_keys), ("feature", view.features)):
+        for field in names:
+            if field.name in LOG_COLUMNS:
+                raise definition.part(f"{kind} '{field.name}'").cannot_run(
+                    "it is called as a column of the feature log is", "Give it another name"
+                )

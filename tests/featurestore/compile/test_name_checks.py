@@ -1,0 +1,104 @@
+"""Names that cannot be told apart: what reads them is left out with the two, and the rest goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headrace.featurestore.compile.features import compile_features
+from tests.support.edits import Append, Replace, objection, refusal
+
+ON_DEMAND = """
+from feast import RequestSource
+from feast.on_demand_feature_view import on_demand_feature_view
+
+
+@on_demand_feature_view(
+    sources=[{sources}], schema=[Field(name="y", dtype=Float64)], mode="python"
+)
+def computed(inputs):
+    return inputs
+"""
+BOOKS = """
+booked = FeatureView(
+    name="booked",
+    entities=[origin],
+    schema=[Field(name="origin", dtype=String), Field(name="{feature}", dtype={dtype})],
+    source=FileSource(name="booked_table", path="data/airlines.parquet", timestamp_field="valid_from"),
+)
+"""
+TWINS = """
+carrier_ = FeatureView(
+    name="airlines_",
+    entities=[carrier],
+    schema=[Field(name="carrier", dtype=String), Field(name="_n", dtype=Int64)],
+    source=FileSource(name="one_table", path="data/airlines.parquet", timestamp_field="valid_from"),
+)
+other = FeatureView(
+    name="airlines__",
+    entities=[carrier],
+    schema=[Field(name="carrier", dtype=String), Field(name="n", dtype=Int64)],
+    source=FileSource(name="two_table", path="data/airlines.parquet", timestamp_field="valid_from"),
+)
+"""
+
+
+def test_a_service_of_two_features_of_one_name_is_left_out_and_others_are_not(
+    repo: Path, append: Append
+) -> None:
+    append(TWINS)
+    append("both = FeatureService(name='both', features=[carrier_, other])\n")
+    append("one = FeatureService(name='one', features=[carrier_])\n")
+    error = objection(repo)
+    assert error.name == "feature service 'both'"
+    assert "feature 'airlines_:_n' and feature 'airlines__:n' are both called 'airlines____n'" in str(error)
+    assert "Rename one of the two" in error.remedy
+    assert [service.name for service in compile_features(repo).services] == ["delays", "one"]
+
+
+def test_an_on_demand_view_with_two_inputs_of_one_full_name_is_left_out(repo: Path, append: Append) -> None:
+    append(TWINS + ON_DEMAND.format(sources="carrier_, other"))
+    assert "are both called 'airlines____n'" in str(objection(repo))
+
+
+@pytest.mark.parametrize(
+    ("feature", "asked", "said"),
+    [
+        ("carrier", "Field(name='z', dtype=Int64)", "a join key under the name 'carrier'"),
+        ("x", "Field(name='booked__x', dtype=Int64)", "both called 'booked__x'"),
+        ("x", "Field(name='carrier', dtype=Int64)", "'carrier' of the request is both Int64 and String"),
+    ],
+)
+def test_an_input_that_is_called_as_a_join_key_or_a_field_of_the_request_is_told(
+    repo: Path, append: Append, feature: str, asked: str, said: str
+) -> None:
+    append(BOOKS.format(feature=feature, dtype="Int64"))
+    sources = f"airlines, booked, RequestSource(name='asked', schema=[{asked}])"
+    append(ON_DEMAND.format(sources=sources))
+    assert said in str(objection(repo))
+
+
+def test_a_field_of_the_request_may_be_a_join_key(repo: Path, append: Append) -> None:
+    sources = "airlines, RequestSource(name='asked', schema=[Field(name='carrier', dtype=String)])"
+    append(ON_DEMAND.format(sources=sources))
+    parts = compile_features(repo)
+    assert [view.name for view in parts.on_demand_views] == ["computed"]
+    assert parts.left_out == ()
+
+
+@pytest.mark.parametrize("name", ["event_timestamp", "created", "_partition", "_offset", "event_day"])
+def test_a_stream_feature_that_is_called_as_a_column_of_the_log_is_left_out(
+    repo: Path, replace: Replace, name: str
+) -> None:
+    replace('            name="n_1h",', f'            name="{name}",')
+    replace('Field(name="n_1h", dtype=Int64)', f'Field(name="{name}", dtype=Int64)')
+    error = objection(repo)
+    assert error.name == f"stream feature view 'carrier_delays', feature '{name}'"
+    assert "it is called as a column of the feature log is" in str(error)
+
+
+def test_a_stream_feature_that_is_called_as_its_join_key_is_refused(repo: Path, replace: Replace) -> None:
+    replace('            name="n_1h",', '            name="carrier",')
+    replace('        Field(name="n_1h", dtype=Int64),\n', "")
+    assert refusal(repo).name == "stream feature view 'carrier_delays', feature 'carrier'"
