@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from pydantic import ValidationError
+
 from headrace.schemas.errors import HeadraceError, StateError
+from headrace.schemas.records import misfit
 
 UNVERSIONED = 0  # bytes of before there were versions
 
@@ -75,7 +78,9 @@ class Encoding:
         except HeadraceError:
             raise
         except Exception as error:
-            cause = f"{type(error).__name__}: {error}"
+            cause = (
+                misfit(error) if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"
+            )
             raise self.error(f"{what} is damaged, or another program's: {cause}; {self.remedy}") from error
 
     def metadata(self) -> dict[str, str]:

@@ -12,7 +12,6 @@ prediction was made, and what earlier predictions had read. A key in one partiti
 from __future__ import annotations
 
 import heapq
-import json
 import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -24,12 +23,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.schemas.errors import RecordError
 from headrace.schemas.feature_specs import StreamViewSpec
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Prediction
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.log.partitioner import partition_for
-from headrace.streams.state.shuffle import check_header
+from headrace.streams.state.shuffle import block_range
 
 
 class BlockOffsets(NamedTuple):
@@ -41,13 +41,22 @@ class BlockOffsets(NamedTuple):
     next_offset: int  # behind the last event of the block, in the event topic
 
 
-def block_offsets(shard: int, offset: int, block: bytes, definition: str) -> BlockOffsets | None:
-    """Read the source offsets of a block; None for a block that was made for views of another definition."""
-    header = json.loads(block[4 : 4 + int.from_bytes(block[:4], "little")])
-    check_header(header)
-    if header["definition"] != definition:
+def block_offsets(shard: int, offset: int, block: bytes | None, definition: str) -> BlockOffsets | None:
+    """Read the source offsets of a block.
+
+    None for a block that was made for views of another definition, and for what is none, which its shard
+    turns away.
+
+    Raises
+    ------
+    StateError
+        When the block has a version that is not read.
+    """
+    try:
+        made_for, partition, next_offset = block_range(block)
+    except RecordError:
         return None
-    return BlockOffsets(shard, offset, header["partition"], header["next"])
+    return BlockOffsets(shard, offset, partition, next_offset) if made_for == definition else None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ write is announced on a channel, so that readers need not poll.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import redis
 from pydantic import ValidationError
 
+from headrace.learners.models.store import names_artifact
 from headrace.schemas.encodings import UNVERSIONED, Encoding
 from headrace.schemas.errors import StateError
 from headrace.schemas.printable import printable
@@ -38,8 +38,6 @@ EPOCH = Encoding(
     remedy=_REMEDY,
 )
 _POINTER = "the pointer to a model in Redis"
-_VERSION = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})")
-_ARTIFACT = re.compile(r"|[0-9a-f]{32}")
 
 
 def models_key(project: str) -> str:
@@ -101,7 +99,7 @@ class ModelPointer:
         version, offset, artifact = (raw.get(name, "") for name in ("version", "offset", "artifact"))
         log = str(raw.get("log", ""))
         whole = isinstance(offset, int) and 0 <= offset < 1 << 63
-        if not (_VERSION.fullmatch(str(version)) and whole and _ARTIFACT.fullmatch(str(artifact))):
+        if not (whole and names_artifact(str(version), str(artifact))):
             raise StateError(f"{_POINTER} is none; {_REMEDY}")
         return cls(str(version), int(offset), str(artifact), log)
 

@@ -44,6 +44,19 @@ _SUFFIX = ".model"
 _NAME = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(-[0-9a-f]{32})?\.model")
 
 
+def names_artifact(version: str, artifact: str) -> bool:
+    """Whether an artifact may have this version and name of its content, which make the name of its file.
+
+    >>> names_artifact("1.10", ""), names_artifact("1.10", "../../other"), names_artifact("01.1", "")
+    (True, False, False)
+    """
+    return _NAME.fullmatch(_file_name(version, artifact)) is not None
+
+
+def _file_name(version: str, artifact: str) -> str:
+    return f"{version}{artifact and '-'}{artifact}{_SUFFIX}"
+
+
 @dataclass(frozen=True)
 class ModelHeader:
     """The origin of a version.
@@ -191,8 +204,7 @@ class ModelStore:
                 yield path, match[3]
 
     def _path(self, name: str, version: str, artifact: str) -> Path:
-        content = f"-{artifact}" if artifact else ""
-        return self.directory / name / f"{version}{content}{_SUFFIX}"
+        return self.directory / name / _file_name(version, artifact)
 
     def _open(self, name: str, version: str, artifact: str) -> BinaryIO:
         path = self._path(name, version, artifact)

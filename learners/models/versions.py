@@ -64,7 +64,8 @@ def decode_version(raw: bytes | str, learner: str | None = None) -> PublishedVer
         When it is no such record.
     """
     found = json.loads(raw)
-    if not isinstance(found, dict) or not all(isinstance(found.get(n), int) for n in ("major", "minor")):
+    numbers = isinstance(found, dict) and all(isinstance(found.get(n), int) for n in ("major", "minor"))
+    if not numbers or not isinstance(found.get("name"), str):
         raise ValueError("no published version")
     what = f"version {found.get('major')}.{found.get('minor')}"
     VERSION.check(found, f"the record of {what} of learner '{learner or found.get('name')}'")
@@ -77,14 +78,15 @@ def read_versions(kafka: Kafka, project: str) -> list[PublishedVersion]:
     Raises
     ------
     ModelError
-        When a record has a version that is not read.
+        When a record has a version that is not read. What is no record of a version is passed over.
     ServiceUnavailable
         When Kafka does not answer.
     """
     topic = ProjectTopics(project).models
     if topic not in KafkaAdmin(kafka).metadata().topics:
         return []
-    return _in_order(decode_version(message.value()) for message in read_log(kafka, topic, 0))
+    messages = read_log(kafka, topic, 0)
+    return _in_order(version for message in messages for version in _parse(message.value()))
 
 
 def read_lineage_file(directory: Path, learner: str) -> list[PublishedVersion]:
@@ -100,10 +102,10 @@ def read_lineage_file(directory: Path, learner: str) -> list[PublishedVersion]:
     return _in_order(version for line in lines for version in _parse(line, learner))
 
 
-def _parse(line: str, learner: str) -> Iterator[PublishedVersion]:
-    """Yield the version in a line; none when a crash has torn the line, or it is another's."""
+def _parse(raw: bytes | str | None, learner: str | None = None) -> Iterator[PublishedVersion]:
+    """Yield the version in a record or line; none when a crash has torn the line, or it is another's."""
     try:
-        yield decode_version(line, learner)
+        yield decode_version(raw or b"", learner)
     except (ValueError, TypeError, RecursionError):
         return
 

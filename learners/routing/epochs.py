@@ -12,6 +12,7 @@ from headrace.learners.routing.policies import policy_of
 from headrace.learners.routing.posteriors import Evidence
 from headrace.learners.routing.propensities import propensity_fault
 from headrace.learners.routing.rewards import rewards
+from headrace.learners.routing.stored_epochs import StoredEpochs
 from headrace.schemas.encodings import UNVERSIONED, Encoding
 from headrace.schemas.records import Closing, Epoch
 from headrace.schemas.router_specs import PolicySpec, RouterSpec
@@ -22,7 +23,8 @@ Gathered = dict[str, Evidence]
 STATE = Encoding(
     version=2,
     older=(UNVERSIONED, 1),  # without an era
-    remedy="run the trainer of that version",
+    remedy="run the trainer of that version, or stop all trainers, delete the topic train-changelog of the "
+    "project and run `headrace apply`, to have models and epochs learned anew",
 )
 
 
@@ -242,26 +244,28 @@ class EpochKeeper:
         Raises
         ------
         StateError
-            When the state has a version that is not read.
+            When the state is damaged or has a version that is not read; nothing is taken over then.
         """
-        raw = json.loads(text)
-        STATE.check(raw, f"the state of the epochs of router '{self._router.name}'")
-        self.era = raw.get("era", 0)
-        if raw["rules"] != _rules(self._router) or len(raw["partitions"]) != len(self._partitions):
-            self.era += 1
-            return False
-        self._refresh = raw["refresh"]
-        self.current = Epoch(**raw["epoch"])
-        self._evidence = _load(raw["evidence"])
+        what = f"the state of the epochs of router '{self._router.name}'"
+        with STATE.reading(what):
+            raw = json.loads(text)
+            STATE.check(raw, what)
+            stored = StoredEpochs.model_validate_json(text)
+            if stored.rules != _rules(self._router) or len(stored.partitions) != len(self._partitions):
+                self.era = stored.era + 1
+                return False
+            stored.check(self._router)
+        self.era, self._refresh, self.current = stored.era, stored.refresh, stored.epoch
+        self._evidence = _load(stored.evidence)
         self._partitions = [
             _Partition(
-                partition["offset"],
-                partition["refresh"],
-                partition["ended"],
-                _load(partition["gathered"]),
-                {refresh: (end, _load(gathered)) for refresh, end, gathered in partition["closed"]},
+                partition.offset,
+                partition.refresh,
+                partition.ended,
+                _load(partition.gathered),
+                {refresh: (end, _load(gathered)) for refresh, end, gathered in partition.closed},
             )
-            for partition in raw["partitions"]
+            for partition in stored.partitions
         ]
         return True
 
@@ -301,5 +305,5 @@ def _dump(evidence: Mapping[str, Evidence]) -> dict[str, Any]:
     return {arm: astuple(statistics) for arm, statistics in evidence.items()}
 
 
-def _load(raw: Mapping[str, Any]) -> Gathered:
+def _load(raw: Mapping[str, tuple[float, float, float]]) -> Gathered:
     return {arm: Evidence(*statistics) for arm, statistics in raw.items()}

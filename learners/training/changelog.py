@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from headrace.learners.models.store import names_artifact
 from headrace.schemas.encodings import Encoding
 from headrace.schemas.errors import StateError
 from headrace.streams.connections.kafka import Kafka
@@ -14,7 +15,10 @@ from headrace.streams.log.transactions import Place
 from headrace.streams.runtime.changelogs import changelog_messages
 from headrace.streams.runtime.restoring import Restoring
 
-_REMEDY = "run the trainer of that version"
+_REMEDY = (
+    "run the trainer of that version, or stop all trainers, delete that changelog and run `headrace apply`, "
+    "to have models and epochs learned anew"
+)
 NEWEST = Encoding(version=1, remedy=_REMEDY)
 REPORTED = Encoding(version=1, remedy=_REMEDY)
 INPUTS = Encoding(version=1, remedy=_REMEDY)
@@ -73,11 +77,16 @@ class NewestVersion:
         Raises
         ------
         StateError
-            When it has a version that is not read.
+            When it is damaged or has a version that is not read.
         """
-        found = json.loads(raw)
-        NEWEST.check(found, f"the newest version of learner '{learner}' in the trainer's changelog")
-        return cls(found["offset"], found["recorded"], tuple(NamedArtifact(*one) for one in found["kept"]))
+        what = f"the newest version of learner '{learner}' in the trainer's changelog"
+        with NEWEST.reading(what):
+            found = json.loads(raw)
+            NEWEST.check(found, what)
+            kept = tuple(NamedArtifact(str(version), str(artifact)) for version, artifact in found["kept"])
+            if not kept or not all(names_artifact(one.version, one.artifact) for one in kept):
+                raise ValueError("it names no artifact")
+            return cls(_offset(found["offset"]), bool(found["recorded"]), kept)
 
 
 @dataclass
@@ -107,22 +116,29 @@ class TrainState:
         Raises
         ------
         StateError
-            When it has a version that is not read.
+            When it is damaged or has a version that is not read.
         """
-        kind, _, name = key.decode().partition(_SEPARATOR)
+        kind, _, name = key.decode(errors="replace").partition(_SEPARATOR)
         if kind == "model":
             self.models[name] = NewestVersion.decode(value, name)
         elif kind == "epochs":
-            self.epochs[name] = value.decode()
+            self.epochs[name] = value.decode(errors="replace")
         elif kind == "dead-letters":
-            topic, _, partition = name.rpartition(_SEPARATOR)
-            raw: Mapping[str, Any] = json.loads(value)
-            REPORTED.check(raw, f"the dead letters of {topic}[{partition}] in the trainer's changelog")
-            self.reported[topic, int(partition)] = raw["next"]
+            self._load_reported(name, value)
         elif kind == "inputs":
-            found: dict[str, Any] = json.loads(value)
-            INPUTS.check(found, "the inputs in the trainer's changelog")
-            self.inputs = found["ids"]
+            what = "the inputs in the trainer's changelog"
+            with INPUTS.reading(what):
+                found: dict[str, Any] = json.loads(value)
+                INPUTS.check(found, what)
+                self.inputs = {str(topic): str(topic_id) for topic, topic_id in found["ids"].items()}
+
+    def _load_reported(self, name: str, value: bytes) -> None:
+        topic, _, partition = name.rpartition(_SEPARATOR)
+        what = f"the dead letters of {topic}[{partition}] in the trainer's changelog"
+        with REPORTED.reading(what):
+            raw: Mapping[str, Any] = json.loads(value)
+            REPORTED.check(raw, what)
+            self.reported[topic, int(partition)] = _offset(raw["next"])
 
     def check_inputs(self, ids: Mapping[str, str], changelog: str) -> None:
         """Refuse to go on from this with topics that were made anew.
@@ -139,6 +155,12 @@ class TrainState:
                     f"and epochs are of another log; restore it, or stop all trainers, delete {changelog} "
                     "and run `headrace apply` to have them learned anew from what is there"
                 )
+
+
+def _offset(raw: Any) -> int:
+    if type(raw) is not int or not 0 <= raw < 1 << 63:
+        raise ValueError(f"{raw!r} is no offset")
+    return raw
 
 
 def model_key(learner: str) -> bytes:
@@ -176,11 +198,12 @@ def read_state(kafka: Kafka, topic: str, restoring: Restoring) -> TrainState:
     ServiceUnavailable
         When the broker stops answering.
     StateError
-        When an entry has a version that is not read.
+        When an entry is damaged or has a version that is not read.
     """
     messages = changelog_messages(kafka, topic, 0, restoring)
-    newest: dict[bytes, bytes] = {message.key(): message.value() for message in messages}
+    newest: dict[bytes | None, bytes | None] = {message.key(): message.value() for message in messages}
     state = TrainState()
     for key, value in newest.items():
-        state.load(key, value)
+        if key is not None and value is not None:  # the trainer writes no others
+            state.load(key, value)
     return state

@@ -10,12 +10,14 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.encodings import UNVERSIONED, Encoding
+from headrace.schemas.errors import HeadraceError, StateError
 from headrace.schemas.event_decoder import EventDecoder
 from headrace.schemas.feature_specs import StreamViewSpec
 from headrace.schemas.marks import MOST_PARTITIONS
@@ -207,14 +209,16 @@ class PartitionState(ABC):
         with POSITION.reading(f"the position of {self.topic}[{self.partition}] in its changelog"):
             clock_ms = None if raw is None else self._take_position(self._decoded_position(raw))
         self._position_clock_ms = clock_ms
-        for group in self.groups.values():
-            group.restored(clock_ms)
+        with self._computing():
+            for group in self.groups.values():
+                group.restored(clock_ms)
 
     def emit_all(self) -> Iterator[OnlineRows]:
         """Return rows of every key, also of those that are ahead of the position."""
-        for group in self.groups.values():
-            for rows in group.emit_all(self.partition, self.next_offset):
-                yield replace(rows, state=self.state_id)
+        with self._computing():
+            for group in self.groups.values():
+                for rows in group.emit_all(self.partition, self.next_offset):
+                    yield replace(rows, state=self.state_id)
 
     @abstractmethod
     def _position(self) -> dict[str, Any]: ...
@@ -236,14 +240,30 @@ class PartitionState(ABC):
         return raw
 
     def _apply(self, batches: dict[str, Batch], clock_ms: int | None) -> None:
-        for name, group in self.groups.items():
-            if clock_ms is not None:
-                group.advance(clock_ms)
-            if name in batches:
-                group.add(batches[name])
+        with self._computing():
+            for name, group in self.groups.items():
+                if clock_ms is not None:
+                    group.advance(clock_ms)
+                if name in batches:
+                    group.add(batches[name])
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Name what fails. Records were judged before, so it is the state that is not as it was written."""
+        try:
+            yield
+        except (HeadraceError, MemoryError):
+            raise
+        except Exception as error:
+            raise StateError(
+                f"the state of {self.topic}[{self.partition}] at offset {self.next_offset} cannot be "
+                f"computed with: {type(error).__name__}: {error}. See who may write to its changelog; "
+                "`headrace reset` begins the state of a source anew. If it comes again, report it"
+            ) from error
 
     def _emit(self) -> list[OnlineRows]:
-        found = [group.emit(self.partition, self.next_offset) for group in self.groups.values()]
+        with self._computing():
+            found = [group.emit(self.partition, self.next_offset) for group in self.groups.values()]
         return [replace(rows, state=self.state_id) for part in found for rows in part]
 
     def _overflow_dead_letters(self) -> list[DeadLetter]:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from headrace.schemas.dead_letter import DeadLetter
-from headrace.schemas.errors import RecordError
-from headrace.schemas.event_times import DEFAULT_MAX_FUTURE_MS, EARLIEST_MS, time_fault
+from headrace.schemas.errors import RecordError, StateError
+from headrace.schemas.event_times import DEFAULT_MAX_FUTURE_MS
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.columnar.batch import Batch
 from headrace.streams.intake.validation import Intake
 from headrace.streams.log.records import LogRecords
+from headrace.streams.state.block_checks import BlockChecks
 from headrace.streams.state.fingerprint import definition_of
 from headrace.streams.state.partition import MAX_PARTITIONS, Effects, PartitionState, groups_of
 from headrace.streams.state.shuffle import Block, decode_block
@@ -32,11 +33,11 @@ class Shard(PartitionState):
         topic = plan.topics.source(source.name).shuffle
         super().__init__(definition_of(plan, source), topic, partition, states)
         self._source_offsets: dict[int, int] = {}
-        self._columns = {
-            state.name: {column: intake.dtype(state.views[0])(column) for column in state.columns}
-            for state in states
-        }
-        self._max_future_ms = max(source.max_future_ms, DEFAULT_MAX_FUTURE_MS)
+        self._source = source.name
+        # A worker takes the time by another machine's clock, and may have gone on through a silence.
+        most_ms = 2 * max(source.max_future_ms, DEFAULT_MAX_FUTURE_MS)
+        dtypes = {state.name: intake.dtype(state.views[0]) for state in states}
+        self._checks = BlockChecks(states, dtypes, most_ms)
 
     @property
     def member(self) -> str:
@@ -54,7 +55,8 @@ class Shard(PartitionState):
         Raises
         ------
         StateError
-            When a block has a version that is not read; nothing has been applied then.
+            When a block has a version that is not read: it may be of a worker that is newer, and then records
+            would be left out. Nothing has been applied then.
         """
         fresh = records.since(self.next_offset)
         parts: dict[str, list[Batch]] = {name: [] for name in self.groups}
@@ -78,29 +80,20 @@ class Shard(PartitionState):
             try:
                 block = decode_block(value, offset)
                 if block.definition == self.definition:
-                    self._check(block, appended_ms)
+                    self._checks.check(block, appended_ms)
                     blocks.append(block)
             except RecordError as error:
                 letter = DeadLetter.of_record(
                     self.topic, self.partition, records[row], "malformed", str(error)
                 )
                 rejected.append(letter)
+            except StateError as error:
+                raise StateError(
+                    f"{self.topic}[{self.partition}], offset {offset}: {error}. If no worker of yours wrote "
+                    "it, see who may write to the topic, stop the workers and run "
+                    f"`headrace reset {self._source}`, which begins the topic anew"
+                ) from error
         return blocks, rejected
-
-    def _check(self, block: Block, appended_ms: int) -> None:
-        """Raise `RecordError` unless a block has the columns of its groups, and a clock that may be."""
-        # Its worker took the time by another machine's clock, and may have gone on through a silence.
-        most_ms = 2 * self._max_future_ms
-        clock_ms = EARLIEST_MS if block.clock_ms is None else block.clock_ms
-        if why := time_fault(clock_ms, appended_ms, most_ms):
-            raise RecordError(f"a shuffle block whose clock may not be: {why}")
-        for name, batch in block.groups.items():
-            wanted, found = self._columns.get(name, {}), batch.columns
-            fits = all(np.issubdtype(found[n].values.dtype, kind) for n, kind in wanted.items() if n in found)
-            if not fits or found.keys() != wanted.keys():
-                raise RecordError(f"a shuffle block with other columns than {name} has")
-            if len(batch) and int(batch.event_ms.max()) > clock_ms:
-                raise RecordError("a shuffle block whose events are ahead of its clock")
 
     def move(self, next_offset: int) -> None:
         """Move the position, for blocks that were applied before they were in their topic."""

@@ -9,7 +9,8 @@ blocks may come twice, of other ranges: a shard skips what it has by the offsets
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,11 +102,9 @@ def decode_block(raw: bytes | None, offset: int) -> Block:
     StateError
         When the block has a version that is not read.
     """
-    try:
+    with _reading():
         view = memoryview(raw or b"")
-        body = 4 + int.from_bytes(view[:4], "little")
-        header = json.loads(bytes(view[4:body]))
-        check_header(header)
+        header, body = _header(view)
         groups = {}
         for name, columns, dtypes, rows in header["groups"]:
             groups[str(name)] = _decode_batch(columns, dtypes, rows, view[body:], offset)
@@ -113,6 +112,20 @@ def decode_block(raw: bytes | None, offset: int) -> Block:
         if body != len(view):
             raise ValueError(f"{len(view)} bytes where {body} are announced")
         return Block(str(header["definition"]), *_range_of(header), _clock_of(header), groups)
+
+
+def block_range(raw: bytes | None) -> tuple[str, int, int]:
+    """Return definition, source partition and next offset there of a block; raises as `decode_block` does."""
+    with _reading():
+        header, _ = _header(memoryview(raw or b""))
+        partition, _, next_offset = _range_of(header)
+        return str(header["definition"]), partition, next_offset
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
     except StateError:
         raise
     except Exception as error:  # whatever numpy and the header make of foreign bytes
@@ -120,6 +133,18 @@ def decode_block(raw: bytes | None, offset: int) -> Block:
             f"not a shuffle block: {type(error).__name__}: {error}; see who writes to the topic: if it was "
             "a worker's, read the event topic again from its beginning"
         ) from error
+
+
+def _header(view: memoryview) -> tuple[Mapping[str, Any], int]:
+    """Return the header of a block, and where its arrays begin."""
+    body = 4 + int.from_bytes(view[:4], "little")
+    header: Mapping[str, Any] = json.loads(bytes(view[4:body]))
+    version = header.get("v", UNVERSIONED)
+    if type(version) is not int or version < UNVERSIONED:
+        raise ValueError(f"{version!r} is no version")
+    where = f"partition {header.get('partition')}, offset {header.get('first')}"
+    BLOCK.check(header, f"the shuffle block that begins at the source's {where},")
+    return header, body
 
 
 def _range_of(header: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -134,12 +159,6 @@ def _clock_of(header: Mapping[str, Any]) -> int | None:
     if clock_ms is not None and not EARLIEST_MS <= clock_ms <= LATEST_MS:
         raise ValueError(f"no clock: {clock_ms}")
     return None if clock_ms is None else int(clock_ms)
-
-
-def check_header(header: Mapping[str, Any]) -> None:
-    """Raise StateError for the header of a block whose version is not read."""
-    where = f"partition {header.get('partition')}, offset {header.get('first')}"
-    BLOCK.check(header, f"the shuffle block that begins at the source's {where},")
 
 
 def _arrays(batch: Batch) -> list[NDArray[Any]]:

@@ -157,13 +157,13 @@ class ViewGroup:
         StateError
             When a state has another size than the views need.
         """
-        deleted = [key for key, state in items.items() if state is None]
-        if deleted:
-            self._free(self._slots.deleted(deleted))
-        kept = {key: state for key, state in items.items() if state is not None}
-        if not kept:
-            return
         try:
+            deleted = [key for key, state in items.items() if state is None]
+            if deleted:
+                self._free(self._slots.deleted(deleted))
+            kept = {key: state for key, state in items.items() if state is not None}
+            if not kept:
+                return
             slots = self._slots.restore([*kept])
             self._reserve()
             decode_states(self._slots.applied, self._rings, slots, [*kept.values()])

@@ -45,6 +45,15 @@ def test_versions_come_back_in_the_order_of_their_numbers_the_last_of_each(
     assert read_versions(broker.bootstrap, project) == [written[2], written[3], written[0]]
 
 
+def test_records_of_others_in_the_topic_are_passed_over(broker: MockKafka, project: str) -> None:
+    producer = LogProducer(broker.bootstrap)
+    nameless = b'{"name": 7, "major": 1, "minor": 1}'
+    for value in (b"", b"{", b"[]", b"\xff", nameless, version(1).encode()):
+        producer.send(ProjectTopics(project).models, 0, None, value)
+    producer.flush_blocking()
+    assert read_versions(broker.bootstrap, project) == [version(1)]
+
+
 def test_a_project_without_the_topic_has_none(broker: MockKafka) -> None:
     assert read_versions(broker.bootstrap, "another") == []
 
