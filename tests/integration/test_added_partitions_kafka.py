@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewPartitions
 
 from headrace.deploy.commands.healthy import unprocessed
 from headrace.deploy.commands.partitions import added_partitions
@@ -19,19 +18,10 @@ from headrace.schemas.plan import Plan
 from tests.support.expected_rows import assert_rows_equal, expected_rows, oracle_features, rules_of
 from tests.support.join_scene import PARTITIONS as JOIN_PARTITIONS
 from tests.support.join_scene import Loop, a_log, oracles
+from tests.support.kafka_topics import add_partitions
 from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.window_oracle import features_at, judge
 from tests.support.worker_scene import Scene, random_event
-
-
-def add_partitions(bootstrap: str, topic: str, count: int) -> None:
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.create_partitions([NewPartitions(topic, count)])[topic].result()
-    eventually(
-        lambda: len(admin.list_topics(timeout=PATIENCE_S).topics[topic].partitions),
-        f"{count} partitions",
-        lambda found: found == count,
-    )
 
 
 def behind_the_shuffle(plan: Plan) -> Plan:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from headrace.deploy.local.kafka_server import KafkaServer
 from headrace.streams.columnar.keys import encode_key
@@ -18,6 +17,7 @@ from headrace.streams.runtime.topic_settings import COMPACT
 from headrace.streams.state.partition import Entry
 from headrace.streams.state.source_partition import SourcePartition
 from headrace.streams.worker.restore import restore
+from tests.support.kafka_topics import make_topic
 from tests.support.one_user import a_log, a_plan
 from tests.support.paths import ROOT
 from tests.support.waiting import PATIENCE_S
@@ -52,8 +52,7 @@ def test_after_many_rewrites_the_log_is_near_the_live_state_and_restores_the_sam
     kafka: KafkaServer, tmp_path: Path
 ) -> None:
     config = COMPACT | {"segment.bytes": str(SEGMENT), "compression.type": "uncompressed"}
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    admin.create_topics([NewTopic(TOPIC, 1, 1, config=config)])[TOPIC].result()
+    make_topic(kafka.bootstrap, TOPIC, 1, config)
     entries = checkpoint()
     live = sum(len(key) + len(value or b"") for key, value in entries)
     producer = LogProducer(kafka.bootstrap)

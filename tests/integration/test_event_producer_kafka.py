@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Message
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
 from headrace.deploy.local.mock_kafka import MockKafka
 from headrace.schemas.avro import AvroDecoder, schema_fingerprint
@@ -28,6 +28,7 @@ from headrace.streams.log.partitioner import partition_for
 from headrace.streams.log.reader import read_log
 from headrace.streams.producers.event_format import EventFormat
 from headrace.streams.producers.outbox import Deliveries, Outbox
+from tests.support.kafka_topics import make_topic
 from tests.support.purchases import purchases_plan
 from tests.support.waiting import PATIENCE_S, eventually
 
@@ -52,22 +53,12 @@ def click(number: int, user: str | None = None, page: str = "home") -> dict[str,
 
 @pytest.fixture
 def topic(kafka_bootstrap: str, project: str) -> Iterator[str]:
-    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
     config = {"retention.ms": "-1", "max.message.bytes": "20000"}
     name = f"{project}.clicks"
-    admin.create_topics([NewTopic(name, PARTITIONS, 1, config=config)])[name].result()
-    eventually(
-        lambda: [p.leader for p in partitions_of(admin, name)],
-        "a leader of every partition",
-        lambda leaders: len(leaders) == PARTITIONS and min(leaders) >= 0,
-    )
+    make_topic(kafka_bootstrap, name, PARTITIONS, config)
     yield name
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
     admin.delete_topics([name])[name].result()
-
-
-def partitions_of(admin: AdminClient, name: str) -> list[Any]:
-    found = admin.list_topics(timeout=PATIENCE_S).topics.get(name)
-    return list(found.partitions.values()) if found else []
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from headrace.streams.log.reader import read_log
 from tests.support.expected_rows import record_of
+from tests.support.kafka_topics import make_topic
 from tests.support.ordered_producer import ordered_producer
 from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.window_oracle import OracleEvent
@@ -28,9 +28,7 @@ _COMPACTED = {
 
 @pytest.fixture
 def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) -> Iterator[Scene]:
-    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
-    topic = NewTopic(f"{project}.purchases", PARTITIONS, 1, config=_COMPACTED)
-    admin.create_topics([topic])[topic.topic].result(PATIENCE_S)
+    make_topic(kafka_bootstrap, f"{project}.purchases", PARTITIONS, _COMPACTED)
     made = Scene(kafka_bootstrap, redis_url, project, tmp_path)
     yield made
     made.stop()

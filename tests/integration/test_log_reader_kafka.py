@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
 from headrace.streams.log.reader import read_log
+from tests.support.kafka_topics import make_topic
 from tests.support.ordered_producer import ordered_producer
 
 
 def test_a_log_is_read_from_an_offset_or_from_where_it_begins(kafka_bootstrap: str, project: str) -> None:
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
-    admin.create_topics([NewTopic(project, 1, 1)])[project].result()
+    make_topic(kafka_bootstrap, project, 1)
     producer = ordered_producer(kafka_bootstrap)
 
     def offsets(start: int = 0) -> list[int]:

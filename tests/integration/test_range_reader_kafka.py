@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
 from faust.types import TP
 
 from headrace.streams.runtime import range_reader
 from headrace.streams.runtime.app import range_app
 from headrace.streams.runtime.range_reader import RangeReader
+from tests.support.kafka_topics import make_topic
 from tests.support.ordered_producer import ordered_producer
 from tests.support.waiting import PATIENCE_S, eventually_in_loop
 
@@ -75,8 +75,7 @@ async def member(bootstrap: str, topic: str, **settings: Any) -> AsyncIterator[M
 
 @pytest.fixture
 def topic(kafka_bootstrap: str, project: str) -> str:
-    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
-    admin.create_topics([NewTopic(project, 2, 1)])[project].result(PATIENCE_S)
+    make_topic(kafka_bootstrap, project, 2)
     return project
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from headrace.streams.runtime import range_reader
 from headrace.streams.runtime.app import range_app
+from tests.support.kafka_topics import make_topic
 from tests.support.ordered_producer import ordered_producer
 from tests.support.waiting import PATIENCE_S
 
@@ -70,8 +70,7 @@ async def running(monkeypatch: Any, bootstrap: str, topic: str, most: int) -> As
 
 @pytest.fixture
 def topic(kafka_bootstrap: str, project: str) -> str:
-    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
-    admin.create_topics([NewTopic(project, 1, 1)])[project].result(PATIENCE_S)
+    make_topic(kafka_bootstrap, project, 1)
     return project
 
 

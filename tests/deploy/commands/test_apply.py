@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewPartitions
 from typer.testing import CliRunner
 
 from headrace.deploy.cli.main import app
@@ -17,7 +16,7 @@ from headrace.schemas.errors import PlanError
 from headrace.schemas.plan import text_hash
 from headrace.streams.connections.redis import redis_client
 from tests.support.clicks_project import CLICKS
-from tests.support.waiting import PATIENCE_S
+from tests.support.kafka_topics import add_partitions, partition_count
 
 Run = Callable[..., str]
 
@@ -75,9 +74,8 @@ def test_partitions_added_to_a_topic_that_is_read_directly_are_told_and_refused_
 ) -> None:
     headrace("apply")
     topic = f"{project}.clicks"
-    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
-    before = len(admin.list_topics(timeout=PATIENCE_S).topics[topic].partitions)
-    admin.create_partitions([NewPartitions(topic, before + 2)])[topic].result()
+    before = partition_count(kafka_bootstrap, topic)
+    add_partitions(kafka_bootstrap, topic, before + 2)
     told = headrace("plan")
     assert f"has {before + 2} partitions, and had {before} when its state was made" in told
     assert "view 'user_clicks' reads the topic directly" in told

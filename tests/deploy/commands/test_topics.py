@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from headrace.deploy.commands.partitions import surplus_partitions
 from headrace.deploy.commands.topic_specs import all_topics
@@ -15,6 +15,7 @@ from headrace.schemas.plan import Plan
 from headrace.schemas.topics import ProjectTopics, RouterTopics, SourceTopics
 from headrace.streams.runtime.topic_settings import repair_commands
 from tests.support.join_builders import a_router
+from tests.support.kafka_topics import add_partitions, make_topic
 from tests.support.purchases import purchases_plan
 from tests.support.waiting import PATIENCE_S
 
@@ -38,11 +39,6 @@ def plan_of(project: str, shards: int = 3, partitions: int = 2) -> Plan:
 def counts_of(bootstrap: str, project: str) -> dict[str, int]:
     found = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=PATIENCE_S).topics
     return {name: len(topic.partitions) for name, topic in found.items() if project in name}
-
-
-def create(bootstrap: str, name: str, partitions: int) -> None:
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.create_topics([NewTopic(name, partitions, 1)])[name].result()
 
 
 def config_of(bootstrap: str, name: str) -> dict[str, str]:
@@ -95,7 +91,7 @@ def test_logs_keep_old_event_times_and_changelogs_are_compacted(kafka_bootstrap:
 def test_an_event_topic_is_taken_as_it_is_and_its_changelog_follows(
     kafka_bootstrap: str, project: str
 ) -> None:
-    create(kafka_bootstrap, f"{project}-clicks", 7)
+    make_topic(kafka_bootstrap, f"{project}-clicks", 7)
     made = ensure_topics(kafka_bootstrap, plan_of(project), event_partitions=2)
     assert made[f"{project}-clicks"] == made[SourceTopics(project, "clicks").changelog] == 7
 
@@ -109,7 +105,7 @@ def test_a_single_event_topic_may_have_a_count_of_its_own(kafka_bootstrap: str, 
 def test_a_wrong_partition_count_names_topic_found_wanted_and_remedy(
     kafka_bootstrap: str, project: str
 ) -> None:
-    create(kafka_bootstrap, RouterTopics(project, "main").outcomes, 1)
+    make_topic(kafka_bootstrap, RouterTopics(project, "main").outcomes, 1)
     with pytest.raises(SettingsError, match=r"outcomes\.main' has 1 partitions.*needs 2.*delete"):
         ensure_topics(kafka_bootstrap, plan_of(project))
     assert RouterTopics(project, "main").predictions not in counts_of(kafka_bootstrap, project)
@@ -120,9 +116,9 @@ def test_partitions_that_the_plan_does_not_need_are_left_alone_and_told_of(
 ) -> None:
     """Predictions and outcomes get equally many, or a join would not have those of one number together."""
     router, plan = RouterTopics(project, "main"), plan_of(project)
-    create(kafka_bootstrap, router.examples, 3)
-    create(kafka_bootstrap, router.predictions, 4)
-    create(kafka_bootstrap, SourceTopics(project, "clicks").shuffle, 5)
+    make_topic(kafka_bootstrap, router.examples, 3)
+    make_topic(kafka_bootstrap, router.predictions, 4)
+    make_topic(kafka_bootstrap, SourceTopics(project, "clicks").shuffle, 5)
     made = ensure_topics(kafka_bootstrap, plan)
     assert made == counts_of(kafka_bootstrap, project)
     assert (made[router.examples], made[router.predictions], made[router.outcomes]) == (3, 4, 4)
@@ -142,8 +138,7 @@ def test_added_partitions_of_views_that_read_directly_are_refused_unless_asked_f
     plan = purchases_plan(project)
     topic, changelog = plan.sources[0].topic, plan.topics.source("purchases").changelog
     ensure_topics(kafka_bootstrap, plan, event_partitions=2)
-    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
-    admin.create_partitions([NewPartitions(topic, 3)])[topic].result()
+    add_partitions(kafka_bootstrap, topic, 3)
     with pytest.raises(PlanError, match="view 'by_user' reads the topic directly"):
         ensure_topics(kafka_bootstrap, plan)
     assert counts_of(kafka_bootstrap, project)[changelog] == 2
@@ -154,7 +149,7 @@ def test_added_partitions_of_views_that_read_directly_are_refused_unless_asked_f
 def test_a_declared_number_that_the_topic_has_not_names_the_tag(kafka_bootstrap: str, project: str) -> None:
     plan = purchases_plan(project)
     source = plan.sources[0].model_copy(update={"partitions": 1})
-    create(kafka_bootstrap, source.topic, 2)
+    make_topic(kafka_bootstrap, source.topic, 2)
     with pytest.raises(SettingsError, match=r"has 2 partitions.*'headrace.partitions' says 1.*take the tag"):
         ensure_topics(kafka_bootstrap, plan.model_copy(update={"sources": (source,)}))
 
@@ -198,8 +193,8 @@ def test_an_existing_topic_with_other_settings_is_told_of_with_a_command(
 ) -> None:
     plan = plan_of(project)
     changelog = plan.topics.source("clicks").changelog
-    create(kafka_bootstrap, f"{project}-clicks", 4)
-    create(kafka_bootstrap, changelog, 4)
+    make_topic(kafka_bootstrap, f"{project}-clicks", 4)
+    make_topic(kafka_bootstrap, changelog, 4)
     ensure_topics(kafka_bootstrap, plan)
     found = misconfigured_topics(kafka_bootstrap, plan)
     assert {one.topic for one in found} == {changelog}

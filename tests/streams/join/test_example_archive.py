@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from headrace.schemas.marks import mark_headers
 from headrace.schemas.records import Example
 from headrace.streams.join.example_archive import ParquetArchive, next_offset, read_examples, to_table
 from tests.support.join_builders import a_prediction
+from tests.support.kafka_topics import make_topic
 from tests.support.ordered_producer import ordered_producer
 
 
@@ -26,9 +26,7 @@ def fail(error: BaseException) -> None:
 
 @pytest.fixture
 def topic(kafka_bootstrap: str, project: str) -> str:
-    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
-    created = admin.create_topics([NewTopic(project, 1, 1, config={"retention.ms": "-1"})])
-    created[project].result()
+    make_topic(kafka_bootstrap, project, 1, {"retention.ms": "-1"})
     return project
 
 
