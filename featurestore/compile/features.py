@@ -13,6 +13,8 @@ from typing import Any
 import headrace.featurestore.feast_repo.fast_import  # noqa: F401  (before anything of Feast)
 
 # isort: split
+from feast.version_utils import LATEST_VERSION, normalize_version_string
+
 from headrace.featurestore.compile.batch_views import compile_batch_view
 from headrace.featurestore.compile.definition import Definition
 from headrace.featurestore.compile.descriptions import compile_descriptions
@@ -173,7 +175,7 @@ class _RepositoryCompiler:
         return Definition(self._repository.file_of(item), f"{kind} '{item.name}'")
 
     def _check_names(self, gathering: Gathering, items: Iterable[Any]) -> None:
-        """Leave out two objects of one name, which is an error, and versions of views."""
+        """Leave out two objects of one name, which is an error, versions of views, and disabled ones."""
         seen: dict[str, Any] = {}
         for item in items:
             definition = self._definition(item)
@@ -182,8 +184,12 @@ class _RepositoryCompiler:
                 gathering.left_out[item.name] = definition.error(
                     f"there is another of this name in {other}", "Rename one of the two"
                 )
-            elif getattr(item, "version", "latest") != "latest":
+            elif normalize_version_string(getattr(item, "version", LATEST_VERSION)) != LATEST_VERSION:
                 gathering.left_out[item.name] = definition.cannot_run(
                     f"it has version='{item.version}', which is not served", "Take it out"
+                )
+            elif not getattr(item, "enabled", True):
+                gathering.left_out[item.name] = definition.cannot_run(
+                    "it has enabled=False, and Feast answers nothing of it", "Take that out"
                 )
             seen[item.name] = item

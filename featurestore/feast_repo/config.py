@@ -39,6 +39,7 @@ def read_config(path: Path) -> RepoConfig:
             "See https://docs.feast.dev/reference/feature-store-yaml",
         ) from error
     _check_config(config)
+    _check_registry(config)
     return config
 
 
@@ -65,4 +66,26 @@ def _check_config(config: RepoConfig) -> None:
             name,
             f"entity_key_serialization_version is {config.entity_key_serialization_version}",
             "Set it to 3",
+        )
+
+
+def _check_registry(config: RepoConfig) -> None:
+    name = f"project '{config.project}'"
+    try:
+        registry = config.registry
+    except Exception as error:  # of a registry that Feast does not know, or has no libraries for
+        text = " ".join(str(error).split())
+        raise DefinitionError(
+            CONFIG_FILE,
+            name,
+            f"its registry cannot be used ({type(error).__name__}: {text})",
+            "Install what Feast needs for it, such as feast[grpcio] for the type remote, or name another",
+        ) from error
+    if registry.enable_online_feature_view_versioning:
+        raise DefinitionError(
+            CONFIG_FILE,
+            name,
+            "enable_online_feature_view_versioning is true, so that Feast reads the rows of a changed view "
+            "under the name of its version, which Headrace does not write",
+            "Set it to false; a feature that changes its meaning gets a name of its own",
         )

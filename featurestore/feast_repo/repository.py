@@ -86,6 +86,9 @@ def read_repository(path: Path) -> FeastRepository:
                 contents = parse_repo(path)
             except (Exception, SystemExit) as error:
                 raise _import_error(path, error) from error
+            for service in contents.feature_services:
+                # Feast would read vectors that only its own materialisation renews.
+                service.precompute_online = False
             files = dict(_definitions(path, names, contents))
     return FeastRepository(path, config, contents, files)
 
