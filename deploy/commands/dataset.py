@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,13 +14,17 @@ from headrace.featurestore.offline.entities import join_keys_of, read_entities, 
 from headrace.featurestore.offline.event_time_dataset import as_of_event_time
 from headrace.featurestore.offline.parquet_files import write_durably
 from headrace.featurestore.offline.served_dataset import as_served, router_of
+from headrace.schemas.errors import RecordError
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Prediction
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import partition_count
 from headrace.streams.join.example_archive import predictions_table, read_examples
+from headrace.streams.join.input import read_prediction
 from headrace.streams.log.reader import read_log
+
+_log = logging.getLogger(__name__)
 
 
 def write_dataset(
@@ -77,14 +82,22 @@ def _predictions(settings: Settings, plan: Plan, router: RouterSpec, where: str)
 
 
 def read_predictions(kafka: Kafka, plan: Plan, router: RouterSpec) -> list[Prediction]:
-    """Return all predictions in the topic of a router, partition by partition."""
-    topic = plan.topics.router(router.name).predictions
-    return [
-        Prediction.model_validate_json(message.value())
-        for partition in range(partition_count(kafka, topic))
-        for message in read_log(kafka, topic, partition)
-        if message.value() is not None
-    ]
+    """Return all predictions in the topic of a router, partition by partition.
+
+    Records that are no predictions are left out, as the join turns them away.
+    """
+    topic, left_out = plan.topics.router(router.name).predictions, 0
+    predictions: list[Prediction] = []
+    for partition in range(partition_count(kafka, topic)):
+        for message in read_log(kafka, topic, partition):
+            try:
+                if message.value() is not None:
+                    predictions.append(read_prediction(message.value()))
+            except RecordError:
+                left_out += 1
+    if left_out:
+        _log.warning("%s: %d records are no predictions, and are left out", topic, left_out)
+    return predictions
 
 
 def _rows_with_a_value(table: pa.Table, names: list[str]) -> int:

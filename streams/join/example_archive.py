@@ -6,6 +6,7 @@ next, and a part written twice after a crash is the same file: no example is los
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
@@ -19,11 +20,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from confluent_kafka import TopicPartition
+from pydantic import ValidationError
 
-from headrace.schemas.records import Example, Prediction, Value
+from headrace.schemas.records import Example, Prediction, Value, misfit
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.durable_files import finished_as
 from headrace.streams.log.reader import is_end, open_consumer, read_log
+
+_log = logging.getLogger(__name__)
 
 _PART = re.compile(r"examples-p0-(\d+)-(\d+)\.parquet")
 _UNFINISHED = ".unfinished"
@@ -119,11 +123,20 @@ class ParquetArchive:
         for message in messages:
             self._next = message.offset() + 1
             if message.value() is not None:
-                if not self._examples:
-                    self._since_s = time.monotonic()
-                self._examples.append(Example.model_validate_json(message.value()))
+                self._keep(message)
         if self._is_due():
             self._flush()
+
+    def _keep(self, message: Any) -> None:
+        try:
+            example = Example.model_validate_json(message.value())
+        except ValidationError as error:  # the trainer's dead letter has the record
+            where = f"{self._topic}[0], offset {message.offset()}"
+            _log.error("%s: no training example, not archived: %s", where, misfit(error))
+            return
+        if not self._examples:
+            self._since_s = time.monotonic()
+        self._examples.append(example)
 
     def _is_due(self) -> bool:
         waited = bool(self._examples) and time.monotonic() - self._since_s >= self._part_s

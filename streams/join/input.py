@@ -60,6 +60,17 @@ def feed_record(
     return None
 
 
+def read_prediction(value: bytes) -> LoggedPrediction:
+    """Read a prediction.
+
+    Raises
+    ------
+    RecordError
+        When the bytes are none, or more than a prediction has.
+    """
+    return _parsed(LoggedPrediction.read, value)
+
+
 def rejected_dead_letter(rejected: Rejected, topic: str, partition: int) -> DeadLetter:
     """Return the dead letter of a record that leads to no output."""
     key, value = rejected.record.key.encode(), rejected.record.to_bytes()
@@ -73,14 +84,14 @@ def _read(source: Input, record: LogRecord) -> Mark | Prediction | Outcome:
         if mark is None:
             raise RecordError("a record without a value that is no time mark")
         return mark
-    if len(record.value) > MOST_BYTES:
-        raise RecordError(f"{len(record.value)} bytes are more than the {MOST_BYTES} of a prediction")
     if source == "predictions":
-        return _parsed(LoggedPrediction.read, record.value)
+        return read_prediction(record.value)
     return _parsed(Outcome.model_validate_json, record.value)
 
 
 def _parsed(read: Callable[[bytes], _R], value: bytes) -> _R:
+    if len(value) > MOST_BYTES:
+        raise RecordError(f"{len(value)} bytes are more than the {MOST_BYTES} of a prediction")
     try:
         return read(value)
     except ValidationError as error:

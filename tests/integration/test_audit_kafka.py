@@ -46,6 +46,7 @@ def published(bootstrap: str, project: str, name: str, registry: SchemaRegistryS
     for user in range(3):
         scene.predict(user, "a")
     served = [LogRecord(n, 0, b"k", _json(each)) for n, each in enumerate(scene.predictions)]
+    served += [LogRecord(3, 0, b"k", b"{}"), LogRecord(4, 0, b"k", b"\xff"), LogRecord(5, 0, b"k", None)]
     router = scene.plan.topics.router("delays")
     for topic, log in ((scene.source.topic, records), (router.predictions, served)):
         make_topic(bootstrap, topic, 1, FOREVER)
@@ -59,12 +60,17 @@ def _json(prediction: Prediction) -> bytes:
 
 @pytest.mark.parametrize("name", ["json, times as text", "avro, schema of the registry"])
 def test_what_the_worker_read_is_audited(
-    kafka_bootstrap: str, project: str, registry: SchemaRegistryStandIn, name: str
+    kafka_bootstrap: str,
+    project: str,
+    registry: SchemaRegistryStandIn,
+    name: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     scene = published(kafka_bootstrap, project, name, registry)
     report = audit(kafka_bootstrap, scene.plan, "delays", 100, registry=RegistryAccess(registry.url))
     assert_all_equal(report, scene)
     assert "records of source 'purchases': 60 applied, 0 late, 3 dead, 0 marks" in render(report)
+    assert "2 records are no predictions, and are left out" in caplog.text
 
 
 def test_without_an_answer_of_the_registry_there_is_no_audit(

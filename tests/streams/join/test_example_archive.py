@@ -55,6 +55,20 @@ def test_the_archive_holds_every_example_once_over_restarts(
     assert next_offset(tmp_path) == 14 + 3
 
 
+def test_what_is_no_example_is_left_out_and_ends_nothing(
+    kafka_bootstrap: str, topic: str, send: Callable[[range], None], tmp_path: Path
+) -> None:
+    producer = ordered_producer(kafka_bootstrap)
+    send(range(0, 2))
+    for value in (b"{}", b"\xff", b"", an_example(7).to_bytes()[:-1]):
+        producer.produce(topic, value, partition=0)
+    producer.flush()
+    send(range(2, 4))
+    ParquetArchive(tmp_path, kafka_bootstrap, topic, fail).start().stop()
+    assert read_examples(tmp_path)["example_id"].to_pylist() == ["p0", "p1", "p2", "p3"]
+    assert next_offset(tmp_path) == 2 + 1 + 4 + 2 + 1
+
+
 def test_a_part_left_unfinished_by_a_crash_is_not_read(
     kafka_bootstrap: str, topic: str, send: Callable[[range], None], tmp_path: Path
 ) -> None:
