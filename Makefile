@@ -48,7 +48,7 @@ test: check ## lint, then every test, on real Kafka and Redis
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --durations=40
 
 test-fast: setup ## the tests that need no server: no Kafka, Redis or registry (two minutes)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not server and not faults" --hypothesis-profile=fast
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not server and not faults"
 
 test-faults: setup ## many rounds: kill, stop, add and remove processes; all random examples (minutes)
 	@$(BIN)/python -m pytest -m faults

@@ -1,22 +1,21 @@
-"""How many examples property tests try: all for faults, half in `make test`, fewer in `make test-fast`.
+"""How many examples property tests try: all of them in `make test-faults`, else a quarter.
 
-`tests/conftest.py` loads the profile `half`; ``--hypothesis-profile=full`` or ``=fast`` another one.
+`tests/conftest.py` loads the profile `quarter`; ``--hypothesis-profile=full`` the other one.
 """
 
 from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-_FULL, _HALF, _FAST, _LEAST = 100, 50, 25, 3
+_FULL, _QUARTER, _LEAST = 100, 25, 3
 # Nothing depends on how quick the machine is.
 _ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def register_profiles() -> None:
     settings.register_profile("full", _ANY_SPEED, max_examples=_FULL)
-    settings.register_profile("half", _ANY_SPEED, max_examples=_HALF)
-    settings.register_profile("fast", _ANY_SPEED, max_examples=_FAST)
-    settings.load_profile("half")
+    settings.register_profile("quarter", _ANY_SPEED, max_examples=_QUARTER)
+    settings.load_profile("quarter")
 
 
 def tries(count: int, *suppressed: HealthCheck) -> settings:
