@@ -9,6 +9,7 @@ from pydantic import AfterValidator
 
 from headrace.schemas.errors import PlanError
 from headrace.schemas.feature_types import FLAT_TYPES, ValueType
+from headrace.schemas.names import FieldName, FolderName, PartName, TopicName
 from headrace.schemas.nested_types import parse_type
 from headrace.schemas.spec import Spec
 
@@ -29,7 +30,7 @@ ColumnKind = Literal["long", "double", "boolean", "string"]
 class FieldSpec(Spec):
     """Name and type of a join key, a feature or a field of a request."""
 
-    name: str
+    name: FieldName
     dtype: DeclaredType
 
 
@@ -49,7 +50,7 @@ class ExpectationSpec(Spec):
         `null_share` is 0. Otherwise failures are only counted.
     """
 
-    field: str
+    field: FieldName
     least: float | None = None
     most: float | None = None
     categories: tuple[str, ...] = ()
@@ -104,14 +105,14 @@ class SourceSpec(Spec):
         Number of partitions of the shuffle topic; 0 when no view needs a shuffle.
     """
 
-    name: str
-    topic: str
+    name: PartName
+    topic: TopicName
     format: Literal["avro", "json"] = "avro"
     reader_schema: str
     writer_schemas: dict[int, str]
-    timestamp_field: str
+    timestamp_field: FieldName
     timestamp_unit: Literal["ms", "us"] = "ms"
-    key_field: str | None = None
+    key_field: FieldName | None = None
     tile_ms: int
     late_tiles: int
     max_future_ms: int
@@ -147,9 +148,9 @@ class AggregationSpec(Spec):
         Of distinct counts: 2^precision registers, a standard error of 1.04 / 2^(precision/2).
     """
 
-    feature: str
+    feature: FieldName
     function: str
-    column: str
+    column: FieldName
     window_ms: int
     hop_ms: int
     dtype: DeclaredType
@@ -160,7 +161,7 @@ class AggregationSpec(Spec):
 class ColumnSpec(Spec):
     """A column that the udf of a view takes or returns."""
 
-    name: str
+    name: FieldName
     kind: ColumnKind
     nullable: bool = True
 
@@ -191,7 +192,7 @@ class UdfSpec(Spec):
 class StreamViewSpec(Spec):
     """A stream feature view. `join_keys` are sorted by name, as Feast sorts them."""
 
-    name: str
+    name: FolderName
     source: str
     join_keys: tuple[FieldSpec, ...]
     aggregations: tuple[AggregationSpec, ...]
@@ -218,7 +219,7 @@ class StreamViewSpec(Spec):
 class BatchViewSpec(Spec):
     """A batch feature view, materialised from its table by way of Feast. `table` is Feast's name of it."""
 
-    name: str
+    name: FolderName
     join_keys: tuple[FieldSpec, ...]
     features: tuple[FieldSpec, ...]
     ttl_ms: int = 0
@@ -254,7 +255,7 @@ class OnDemandViewSpec(Spec):
         SHA-256 of its source text.
     """
 
-    name: str
+    name: FolderName
     mode: Literal["pandas", "python"]
     singleton: bool = False
     inputs: tuple[FeatureRef, ...]
@@ -267,7 +268,7 @@ class OnDemandViewSpec(Spec):
 class FeatureServiceSpec(Spec):
     """A feature service: features that are read together."""
 
-    name: str
+    name: FolderName
     features: tuple[FeatureRef, ...]
 
 

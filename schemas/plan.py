@@ -27,6 +27,7 @@ from headrace.schemas.feature_specs import (
     ViewExpectationsSpec,
 )
 from headrace.schemas.feature_types import LOGGED_TYPES, ValueType
+from headrace.schemas.names import PartName
 from headrace.schemas.router_specs import LearnerSpec, RouterSpec
 from headrace.schemas.spec import Spec
 from headrace.schemas.topics import ProjectTopics
@@ -62,7 +63,7 @@ class Plan(Spec):
     model_config = ConfigDict(populate_by_name=True)
 
     version: int = PLAN.version
-    project: str
+    project: PartName
     sources: tuple[SourceSpec, ...] = ()
     stream_views: tuple[StreamViewSpec, ...] = ()
     batch_views: tuple[BatchViewSpec, ...] = ()

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from headrace.schemas.names import FieldName, PartName
 from headrace.schemas.spec import Spec
 
 
@@ -24,10 +25,10 @@ class LearnerSpec(Spec):
         Hash of its model's class paths and parameters.
     """
 
-    name: str
+    name: PartName
     service: str | None
-    request: tuple[str, ...] = ()
-    target: str
+    request: tuple[FieldName, ...] = ()
+    target: FieldName
     definition: str
 
 
@@ -46,9 +47,9 @@ class OutcomeSpec(Spec):
     """
 
     source: str
-    key_field: str
-    label_field: str
-    id_field: str | None = None
+    key_field: FieldName
+    label_field: FieldName
+    id_field: FieldName | None = None
 
 
 class PolicySpec(Spec):
@@ -65,13 +66,13 @@ class PolicySpec(Spec):
 class RouterSpec(Spec):
     """A router: arms, the policy that chooses among them, and the source of labels."""
 
-    name: str
-    arms: tuple[str, ...]
-    champion: str
-    target: str
-    unit: str  # entity or request field whose value is hashed for sticky assignment
-    entities: tuple[str, ...]  # join keys a request must bring
-    request: tuple[str, ...]  # request features a request must bring
+    name: PartName
+    arms: tuple[PartName, ...]
+    champion: PartName
+    target: FieldName
+    unit: FieldName  # entity or request field whose value is hashed for sticky assignment
+    entities: tuple[FieldName, ...]  # join keys a request must bring
+    request: tuple[FieldName, ...]  # request features a request must bring
     outcome: OutcomeSpec | None
     wait_ms: int
     missing: Literal["drop", "negative", "censor"] = "drop"

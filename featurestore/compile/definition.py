@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
+
+from pydantic import ValidationError
 
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import FieldSpec
 from headrace.schemas.feature_types import FLAT_TYPES, ValueType, is_composite
 from headrace.schemas.name_hint import name_hint
+from headrace.schemas.records import misfit
 
 TAG_PREFIX = "headrace."
 VALUE_TYPES: tuple[ValueType, ...] = tuple(name for name in FLAT_TYPES if not is_composite(name))
@@ -51,6 +55,21 @@ class Definition:
     def cannot_run(self, problem: str, remedy: str) -> CannotRun:
         """Make the error of a definition that is left out of the plan. The caller raises it."""
         return CannotRun(self.file, self.name, problem, remedy)
+
+    @contextmanager
+    def checking_names(self, leave_out: bool = True) -> Iterator[None]:
+        """Leave the definition out, or refuse it, where a part of the plan has a name that none may have.
+
+        Raises
+        ------
+        DefinitionError
+            Says which, and why; a `CannotRun` to leave it out.
+        """
+        try:
+            yield
+        except ValidationError as error:
+            make = self.cannot_run if leave_out else self.error
+            raise make(misfit(error, most=1), "Rename it") from error
 
     def milliseconds(self, argument: str, duration: timedelta) -> int:
         """Convert the duration of an argument to whole milliseconds; refuse a negative one."""

@@ -15,6 +15,7 @@ from headrace.featurestore.compile.message_format import Format, read_message_fo
 from headrace.featurestore.compile.writer_schemas import WriterSchema, read_writer_schemas
 from headrace.featurestore.feast_repo.repository import FeastRepository
 from headrace.schemas.errors import DefinitionError
+from headrace.schemas.names import PART_REMEDY, part_fault
 
 TimeUnit = Literal["ms", "us"]
 _TAGS = ("key", "schema_id", "partitions", "shards", "max_future")
@@ -118,6 +119,8 @@ def _file_of(repository: FeastRepository, source: Any) -> str:
 
 
 def _read_source(definition: Definition, source: Any) -> EventSource:
+    if fault := part_fault(source.name):
+        raise definition.error(f"the name is not taken: {fault}", PART_REMEDY)
     if not source.kafka_options.topic:
         raise definition.error("it has no topic", "Write topic=...")
     if source.batch_source is None:

@@ -19,7 +19,7 @@ from headrace.featurestore.compile.batch_views import compile_batch_view
 from headrace.featurestore.compile.definition import Definition
 from headrace.featurestore.compile.descriptions import compile_descriptions
 from headrace.featurestore.compile.entities import JoinKeys
-from headrace.featurestore.compile.event_source import read_sources
+from headrace.featurestore.compile.event_source import EventSource, read_sources
 from headrace.featurestore.compile.expectations import compile_view_expectations
 from headrace.featurestore.compile.feature_parts import FeatureParts
 from headrace.featurestore.compile.gathering import Gathering, raise_errors
@@ -38,9 +38,11 @@ from headrace.schemas.feature_specs import (
     BatchViewSpec,
     FeatureServiceSpec,
     OnDemandViewSpec,
+    SourceSpec,
     StreamViewSpec,
     ViewExpectationsSpec,
 )
+from headrace.schemas.names import folder_fault
 from headrace.schemas.plan import Plan
 
 _KINDS = {
@@ -100,9 +102,7 @@ class _RepositoryCompiler:
         )
         sources = self._others.each(
             self._sources.values(),
-            lambda source: compile_source(
-                source, [view for view in stream_views if view.source == source.name]
-            ),
+            lambda source: self._source(source, stream_views),
         )
         expected = [
             view for view in contents.stream_feature_views + contents.feature_views if view.name in stored
@@ -142,23 +142,30 @@ class _RepositoryCompiler:
 
     def _stream_view(self, view: Any) -> StreamViewSpec:
         definition = self._definition(view)
-        compiled = compile_stream_view(
-            definition, view, self._sources, self._repository.path, self._join_keys
-        )
+        with definition.checking_names():
+            compiled = compile_stream_view(
+                definition, view, self._sources, self._repository.path, self._join_keys
+            )
         check_columns_apart(definition, compiled)
         return compiled
 
     def _batch_view(self, view: Any) -> BatchViewSpec:
         self._repository.infer(view)
-        compiled = compile_batch_view(self._definition(view), view, self._join_keys)
+        with self._definition(view).checking_names():
+            compiled = compile_batch_view(self._definition(view), view, self._join_keys)
         check_table(self._definition(view), view, self._repository.path)
         return compiled
 
     def _on_demand_view(self, view: Any, views: Views, plan: Plan) -> OnDemandViewSpec:
         definition = self._definition(view)
-        compiled = compile_on_demand_view(definition, view, views)
+        with definition.checking_names():
+            compiled = compile_on_demand_view(definition, view, views)
         check_inputs_apart(definition, plan, compiled)
         return compiled
+
+    def _source(self, source: EventSource, views: Iterable[StreamViewSpec]) -> SourceSpec:
+        with source.definition.checking_names(leave_out=False):
+            return compile_source(source, [view for view in views if view.source == source.name])
 
     def _service(self, service: Any, views: Views, plan: Plan) -> FeatureServiceSpec:
         definition = self._definition(service)
@@ -191,5 +198,9 @@ class _RepositoryCompiler:
             elif not getattr(item, "enabled", True):
                 gathering.left_out[item.name] = definition.cannot_run(
                     "it has enabled=False, and Feast answers nothing of it", "Take that out"
+                )
+            elif fault := folder_fault(item.name):
+                gathering.left_out[item.name] = definition.cannot_run(
+                    f"the name is not taken: {fault}", "Rename it"
                 )
             seen[item.name] = item

@@ -11,6 +11,7 @@ from feast.repo_config import RepoConfig, load_repo_config
 from feast.repo_operations import is_valid_name
 
 from headrace.schemas.errors import DefinitionError
+from headrace.schemas.names import MOST_CHARACTERS, part_fault
 
 CONFIG_FILE = "feature_store.yaml"
 
@@ -48,9 +49,12 @@ def _check_config(config: RepoConfig) -> None:
     kind = online.get("type") if isinstance(online, dict) else online
     deployment = online.get("redis_type", "redis") if isinstance(online, dict) else "redis"
     name = f"project '{config.project}'"
-    if not (is_valid_name(config.project) and config.project.isascii()):
+    if not is_valid_name(config.project) or part_fault(config.project) is not None:
         raise DefinitionError(
-            CONFIG_FILE, name, "the name is not valid", "Use ASCII letters, digits, hyphens and underscores"
+            CONFIG_FILE,
+            name,
+            "the name is not valid",
+            f"Use ASCII letters, digits, hyphens and underscores, {MOST_CHARACTERS} at most",
         )
     if kind != "redis" or deployment not in ("redis", "redis_cluster", "redis_sentinel"):
         found = f"online store '{kind}'" if kind != "redis" else f"redis_type '{deployment}'"

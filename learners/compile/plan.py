@@ -47,6 +47,7 @@ def _compile_learner(requirements: Requirements, features: Features, learner: Le
             problem = f"feature service '{learner.service}' does not run: {reason.problem}"
             requirements.require(False, where, problem, reason.remedy)
         requirements.known(where, "feature service", learner.service, features.services)
+    requirements.fields(f"learner '{learner.name}'", (learner.target, *learner.request))
     model = fresh_model(requirements.file, learner)
     inputs = _inputs(requirements, features, learner)
     check_deterministic(requirements.file, learner, inputs)
@@ -81,7 +82,7 @@ def _check_names(
 ) -> None:
     """Require that all that a router reads and is sent has names of its own."""
     plan = Plan(
-        project="",
+        project="any",
         stream_views=parts.stream_views,
         batch_views=parts.batch_views,
         on_demand_views=parts.on_demand_views,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from headrace.schemas.errors import DefinitionError
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+from headrace.schemas.names import PART_REMEDY, field_fault, part_fault
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,11 @@ class Requirements:
         for name, count in Counter(names).items():
             where = f"{kind} '{name}'"
             self.require(count == 1, where, f"{count} {kind}s have this name", "Give each its own name")
-            problem = "the name becomes part of topic and file names"
-            remedy = "Use letters, digits, '.', '_' and '-' only"
-            self.require(bool(_NAME.fullmatch(name)), where, problem, remedy)
+            fault = part_fault(name)
+            self.require(fault is None, where, f"the name is not taken: {fault}", PART_REMEDY)
+
+    def fields(self, where: str, names: Iterable[str]) -> None:
+        """Require that names can be those of features, join keys and fields of requests."""
+        for name in names:
+            fault = field_fault(name)
+            self.require(fault is None, where, f"the name {name!r} is not taken: {fault}", "Rename it")

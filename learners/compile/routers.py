@@ -80,6 +80,7 @@ class RouterCompiler:
         require(len(set(targets.values())) == 1, where, problem, "Route among learners of one target")
 
     def _check_inputs(self, where: str, router: Router) -> None:
+        self._requirements.fields(where, (*router.entities, *router.request))
         self._requirements.known(where, "unit", router.unit, {*router.entities, *router.request})
         for arm in router.arms:
             self._check_request_fields(where, router, arm)
