@@ -233,7 +233,11 @@ class Lineage:
             tags=described.tags,
             sources=tuple(dict.fromkeys(self._sources(view, number))),
             transformations=tuple(self._transformations(view, number)),
-            on_demand=tuple(each.name for each in self._plan.on_demand_views if ref in each.inputs),
+            on_demand=tuple(
+                each.name
+                for each in self._plan.on_demand_views
+                if ref in with_inputs(self._plan, each.inputs)
+            ),
             services=readers.services,
             learners=tuple(self._uses(ref, readers.learners)),
         )

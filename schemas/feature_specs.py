@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from headrace.schemas.errors import PlanError
 from headrace.schemas.feature_types import FLAT_TYPES, ValueType
@@ -21,6 +22,11 @@ def _check_type(name: ValueType) -> ValueType:
         if tree.name != "Struct" and not (tree.parts and tree.element.parts):
             raise ValueError(f"'{name}' is no type")
     return name
+
+
+def _is_empty(value: Any) -> bool:
+    """Whether a field is left out of the JSON of a plan, which is then that of before there was the field."""
+    return not value
 
 
 DeclaredType = Annotated[ValueType, AfterValidator(_check_type)]
@@ -227,15 +233,64 @@ class BatchViewSpec(Spec):
 
 
 class FeatureRef(Spec):
-    """A feature of a view, by name."""
+    """A feature of a view, as it is read: perhaps under another name of the view, and by other columns.
+
+    Attributes
+    ----------
+    alias
+        Name of the view where it is read; empty for its own.
+    join_key_map
+        Join keys of the view that requests have under another name, each with that name, sorted.
+
+    Examples
+    --------
+    >>> goals = FeatureRef(view="teams", feature="goals", alias="home", join_key_map=(("team", "home_team"),))
+    >>> goals.full_name, goals.request_keys([FieldSpec(name="team", dtype="String")])
+    ('home__goals', (FieldSpec(name='home_team', dtype='String'),))
+    """
 
     view: str
     feature: str
+    alias: FolderName | Literal[""] = Field(default="", exclude_if=_is_empty)
+    join_key_map: tuple[tuple[FieldName, FieldName], ...] = Field(default=(), exclude_if=_is_empty)
+
+    @property
+    def view_name(self) -> str:
+        """The name of the view where it is read."""
+        return self.alias or self.view
 
     @property
     def full_name(self) -> str:
         """``view__feature``, as Feast writes it with `full_feature_names=True`."""
-        return f"{self.view}__{self.feature}"
+        return f"{self.view_name}__{self.feature}"
+
+    @property
+    def text(self) -> str:
+        """``view:feature``, and what is renamed, for people.
+
+        Examples
+        --------
+        >>> FeatureRef(view="teams", feature="goals", join_key_map=(("team", "home_team"),)).text
+        'teams:goals by team=home_team'
+        """
+        renamed = f" of {self.view}" if self.alias else ""
+        mapped = ", ".join(f"{key}={column}" for key, column in self.join_key_map)
+        return f"{self.view_name}:{self.feature}{renamed}{f' by {mapped}' if mapped else ''}"
+
+    @property
+    def definition(self) -> FeatureRef:
+        """The feature as its view defines it."""
+        return FeatureRef(view=self.view, feature=self.feature)
+
+    @property
+    def projection(self) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+        """What features of one view that are read in one way have in common."""
+        return (self.view, self.alias, self.join_key_map)
+
+    def request_keys(self, join_keys: Iterable[FieldSpec]) -> tuple[FieldSpec, ...]:
+        """Return join keys of the view by the names that requests have them under, in their order."""
+        names = dict(self.join_key_map)
+        return tuple(FieldSpec(name=names.get(key.name, key.name), dtype=key.dtype) for key in join_keys)
 
 
 class OnDemandViewSpec(Spec):

@@ -21,6 +21,7 @@ from headrace.schemas.feature_specs import (
     BatchViewSpec,
     FeatureRef,
     FeatureServiceSpec,
+    FieldSpec,
     OnDemandViewSpec,
     SourceSpec,
     StreamViewSpec,
@@ -148,10 +149,23 @@ class Plan(Spec):
         on_demand = {view.name: view.inputs for view in self.on_demand_views}
         return tuple(dict.fromkeys(read for ref in refs for read in on_demand.get(ref.view, (ref,))))
 
+    def request_keys(self, refs: Iterable[FeatureRef]) -> tuple[FieldSpec, ...]:
+        """Return the join keys that a request for features brings, by its names for them, each once.
+
+        These are those of the views behind on-demand views as well.
+        """
+        keys = (key for ref in self.stored(refs) for key in ref.request_keys(self.view(ref.view).join_keys))
+        return tuple(dict.fromkeys(keys))
+
     def on_demand_of(self, refs: Iterable[FeatureRef]) -> tuple[OnDemandViewSpec, ...]:
         """Return the on-demand views of features."""
         views = {ref.view for ref in refs}
         return tuple(view for view in self.on_demand_views if view.name in views)
+
+    def on_demand_named(self, refs: Iterable[FeatureRef]) -> tuple[tuple[OnDemandViewSpec, str], ...]:
+        """Return the on-demand views of features, each with the name that it is read by."""
+        named = dict.fromkeys((ref.view, ref.view_name) for ref in refs)
+        return tuple((view, name) for view in self.on_demand_views for own, name in named if own == view.name)
 
     def dtype_of(self, ref: FeatureRef) -> ValueType:
         """Return the type of a feature, stored or computed on demand."""

@@ -20,6 +20,7 @@ from headrace.featurestore.audit.log_prefixes import (
     served_vector,
 )
 from headrace.featurestore.audit.on_demand import OnDemandAudit
+from headrace.featurestore.audit.read_views import ReadView, read_views
 from headrace.featurestore.audit.recomputation import RecomputedVector, event_counts, recompute
 from headrace.featurestore.audit.report import AuditReport
 from headrace.featurestore.on_demand.functions import OnDemandFunctions
@@ -62,11 +63,8 @@ class Audit:
         self._settle_ms = settle_ms
         spec = plan.router(router)
         refs = plan.router_features(spec)
-        stream = {view.name: view for view in plan.stream_views}
         self._served = {ref.full_name for ref in refs}
-        self._views = [
-            stream[name] for name in dict.fromkeys(ref.view for ref in plan.stored(refs)) if name in stream
-        ]
+        self._views = read_views(plan, refs)
         self._least = LeastOffsets(plan, spec, self._views, settle_ms)
         self._on_demand = (plan, refs, OnDemandFunctions(repo_dir))
 
@@ -91,7 +89,7 @@ class Audit:
         drawn = [(served[number], least[number]) for number in chosen]
         report, on_demand = AuditReport(predictions=len(drawn)), OnDemandAudit(*self._on_demand)
         for source in self._plan.sources:
-            views = [view for view in self._views if view.source == source.name]
+            views = [view for view in self._views if view.spec.source == source.name]
             if views and source.name in self._logs:
                 self._audit_source(source, views, drawn, report, on_demand)
         for result in on_demand.results([prediction for prediction, _ in drawn]):
@@ -102,7 +100,7 @@ class Audit:
     def _audit_source(
         self,
         source: SourceSpec,
-        views: Iterable[StreamViewSpec],
+        views: Iterable[ReadView],
         drawn: Sequence[tuple[Prediction, Mapping[Place, int]]],
         report: AuditReport,
         on_demand: OnDemandAudit,
@@ -112,7 +110,7 @@ class Audit:
         complete_from_ms = _complete_from_ms(database, source)
         report.records[source.name] = event_counts(database)
         for view in views:
-            is_direct = self._plan.is_direct(view)
+            is_direct = self._plan.is_direct(view.spec)
             vectors = [
                 served_vector(view, is_direct, log, prediction, least, self._settle_ms)
                 for prediction, least in drawn
@@ -144,15 +142,15 @@ class Audit:
 
     def _compare(
         self,
-        view: StreamViewSpec,
+        view: ReadView,
         vector: ServedVector,
         recomputed: RecomputedVector,
         complete_from_ms: float,
     ) -> Iterator[tuple[str, Comparison]]:
         """Compare each feature of a view, by full name."""
         served, has_row = vector.prediction.features, vector.as_of_ms is not None
-        expired = _is_expired(view, vector)
-        for aggregation, value in zip(view.aggregations, recomputed.values, strict=True):
+        expired = _is_expired(view.spec, vector)
+        for aggregation, value in zip(view.spec.aggregations, recomputed.values, strict=True):
             name = f"{view.name}__{aggregation.feature}"
             expected = None if expired else value
             start_ms = -math.inf

@@ -23,8 +23,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.featurestore.audit.read_views import ReadView
 from headrace.schemas.errors import RecordError
-from headrace.schemas.feature_specs import StreamViewSpec
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Prediction
 from headrace.schemas.router_specs import RouterSpec
@@ -136,7 +136,7 @@ class ServedVector:
 
 
 def served_vector(
-    view: StreamViewSpec,
+    view: ReadView,
     is_direct: bool,
     log: SourceLog,
     prediction: Prediction,
@@ -154,7 +154,8 @@ def served_vector(
     settle_ms
         How long before the prediction a record of another partition must have been appended to count.
     """
-    read = {p.number: n for p, n in least.items() if (p.source, p.is_shard) == (view.source, not is_direct)}
+    places = (view.spec.source, not is_direct)
+    read = {place.number: n for place, n in least.items() if (place.source, place.is_shard) == places}
     row = prediction.provenance.get(view.name)
     if row is None:
         return ServedVector(prediction, read if is_direct else _read_by_all_shards(log, read), None)
@@ -190,11 +191,9 @@ class LeastOffsets:
         In ``ts_ms`` of predictions.
     """
 
-    def __init__(
-        self, plan: Plan, router: RouterSpec, views: Sequence[StreamViewSpec], settle_ms: int
-    ) -> None:
+    def __init__(self, plan: Plan, router: RouterSpec, views: Sequence[ReadView], settle_ms: int) -> None:
         self._router, self._settle_ms = router, settle_ms
-        self._views = [(view.name, view.source, not plan.is_direct(view)) for view in views]
+        self._views = [(view.name, view.spec.source, not plan.is_direct(view.spec)) for view in views]
 
     def of_chosen(
         self, predictions: Sequence[Prediction], chosen: Collection[int]

@@ -52,11 +52,11 @@ class OnDemandAudit:
 
     def __init__(self, plan: Plan, refs: Sequence[FeatureRef], functions: OnDemandFunctions) -> None:
         self._plan, self._refs = plan, refs
-        self._views = plan.on_demand_of(refs)
-        self._steps = {view.name: OnDemandStep(plan, view, functions) for view in self._views}
+        self._views = plan.on_demand_named(refs)
+        self._steps = {name: OnDemandStep(plan, view, functions, name) for view, name in self._views}
         self._inputs: dict[int, dict[str, Comparison]] = defaultdict(dict)
-        self._needed = {ref.full_name for view in self._views for ref in view.inputs}
-        self._request = {field.name: field.dtype for view in self._views for field in view.request}
+        self._needed = {ref.full_name for view, _ in self._views for ref in view.inputs}
+        self._request = {field.name: field.dtype for view, _ in self._views for field in view.request}
 
     def add_input(self, number: int, name: str, comparison: Comparison) -> None:
         """Keep the outcome for a stored feature, if an on-demand view takes it."""
@@ -65,17 +65,19 @@ class OnDemandAudit:
 
     def results(self, predictions: Sequence[Prediction]) -> Iterator[OnDemandResult]:
         """Compare all on-demand features of predictions, numbered as they were in `add_input`."""
-        for view in self._views:
+        for view, name in self._views:
             inputs = {
                 number: known
                 for number, prediction in enumerate(predictions)
                 if (known := self._inputs_of(view, number, prediction)) is not None
             }
-            outputs = self._compute(view, [(predictions[number], known) for number, known in inputs.items()])
+            outputs = self._compute(
+                view, name, [(predictions[number], known) for number, known in inputs.items()]
+            )
             by_number = dict(zip(inputs, outputs, strict=True))
             for number, prediction in enumerate(predictions):
                 for ref in self._refs:
-                    if ref.view == view.name:
+                    if (ref.view, ref.view_name) == (view.name, name):
                         served = prediction.features.get(ref.full_name)
                         outcome, recomputed = _judge(
                             ref.full_name, served, inputs.get(number), by_number.get(number)
@@ -101,10 +103,12 @@ class OnDemandAudit:
         return inputs
 
     def _compute(
-        self, view: OnDemandViewSpec, rows: Sequence[tuple[Prediction, Inputs]]
+        self, view: OnDemandViewSpec, name: str, rows: Sequence[tuple[Prediction, Inputs]]
     ) -> Iterator[dict[str, Any] | Exception]:
         """For each row the features by full name, or the error that the function raises on it."""
-        for _, columns in bisected(len(rows), lambda part: self._call(view, rows[part]), DefinitionError):
+        for _, columns in bisected(
+            len(rows), lambda part: self._call(view, name, rows[part]), DefinitionError
+        ):
             if isinstance(columns, Exception):
                 yield columns
             else:
@@ -112,17 +116,17 @@ class OnDemandAudit:
                     yield dict(zip(columns, values, strict=True))
 
     def _call(
-        self, view: OnDemandViewSpec, rows: Sequence[tuple[Prediction, Inputs]]
+        self, view: OnDemandViewSpec, name: str, rows: Sequence[tuple[Prediction, Inputs]]
     ) -> dict[str, list[Any]]:
-        step = self._steps[view.name]
+        step = self._steps[name]
         columns: dict[str, list[Any]] = {}
         for ref in view.inputs:
             dtype = self._plan.dtype_of(ref)
             columns[ref.full_name] = [from_logged(dtype, inputs[ref.full_name].value) for _, inputs in rows]
-        given = {name: [self._given(name, prediction) for prediction, _ in rows] for name in step.inputs}
+        given = {field: [self._given(field, prediction) for prediction, _ in rows] for field in step.inputs}
         step.add(given, columns, {})
-        names = [f"{view.name}__{field.name}" for field in view.features]
-        return {name: [to_logged(value) for value in columns[name]] for name in names}
+        full_names = [f"{name}__{field.name}" for field in view.features]
+        return {full: [to_logged(value) for value in columns[full]] for full in full_names}
 
     def _given(self, name: str, prediction: Prediction) -> Any:
         """The value of a join key or of a field of the request."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from headrace.featurestore.audit.feature_sql import CLOCKS, vectors
 from headrace.featurestore.audit.log_prefixes import ServedVector
-from headrace.schemas.feature_specs import StreamViewSpec
+from headrace.featurestore.audit.read_views import ReadView
 
 _ARROW_KEYS = {"Int32": pa.int64(), "Int64": pa.int64(), "String": pa.string()}
 
@@ -35,7 +35,7 @@ class RecomputedVector(NamedTuple):
 
 
 def recompute(
-    database: duckdb.DuckDBPyConnection, view: StreamViewSpec, served: Sequence[ServedVector]
+    database: duckdb.DuckDBPyConnection, view: ReadView, served: Sequence[ServedVector]
 ) -> dict[int, RecomputedVector]:
     """Recompute vectors of a view from their prefixes of the log.
 
@@ -53,7 +53,7 @@ def recompute(
     database.register("prefixes", _prefixes(served))
     database.execute(CLOCKS)
     clocks = dict(database.execute("SELECT sid, clock FROM clocks").fetchall())
-    rows = database.execute(vectors(view)).fetchall()
+    rows = database.execute(vectors(view.spec)).fetchall()
     return {sid: RecomputedVector(clocks[sid], tuple(values), elsewhere) for sid, elsewhere, *values in rows}
 
 
@@ -65,14 +65,14 @@ def event_counts(database: duckdb.DuckDBPyConnection) -> Counter[str]:
     return Counter(applied=applied, late=late, dead=kinds.get("dead", 0), marks=kinds.get("mark", 0))
 
 
-def _asked(view: StreamViewSpec, served: Sequence[ServedVector]) -> pa.Table:
+def _asked(view: ReadView, served: Sequence[ServedVector]) -> pa.Table:
     """One row per vector: its number, its as-of time and its join keys."""
     columns = {
         "sid": pa.array(range(len(served)), pa.int64()),
         "as_of": pa.array([vector.as_of_ms for vector in served], pa.int64()),
     }
-    for key in view.join_keys:
-        values = [vector.prediction.entities.get(key.name) for vector in served]
+    for key, field in zip(view.spec.join_keys, view.keys, strict=True):
+        values = [vector.prediction.entities.get(field) for vector in served]
         columns[f"k_{key.name}"] = pa.array(values, _ARROW_KEYS[key.dtype])
     return pa.table(columns)
 

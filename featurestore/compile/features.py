@@ -29,7 +29,7 @@ from headrace.featurestore.compile.name_checks import (
     check_inputs_apart,
 )
 from headrace.featurestore.compile.on_demand_views import compile_on_demand_view
-from headrace.featurestore.compile.services import Views, compile_service
+from headrace.featurestore.compile.services import StoredView, View, Views, compile_service
 from headrace.featurestore.compile.sources import compile_source
 from headrace.featurestore.compile.stream_views import compile_stream_view
 from headrace.featurestore.compile.table_checks import check_table
@@ -156,7 +156,7 @@ class _RepositoryCompiler:
         check_table(self._definition(view), view, self._repository.path)
         return compiled
 
-    def _on_demand_view(self, view: Any, views: Views, plan: Plan) -> OnDemandViewSpec:
+    def _on_demand_view(self, view: Any, views: Views[StoredView], plan: Plan) -> OnDemandViewSpec:
         definition = self._definition(view)
         with definition.checking_names():
             compiled = compile_on_demand_view(definition, view, views)
@@ -167,9 +167,10 @@ class _RepositoryCompiler:
         with source.definition.checking_names(leave_out=False):
             return compile_source(source, [view for view in views if view.source == source.name])
 
-    def _service(self, service: Any, views: Views, plan: Plan) -> FeatureServiceSpec:
+    def _service(self, service: Any, views: Views[View], plan: Plan) -> FeatureServiceSpec:
         definition = self._definition(service)
-        compiled = compile_service(definition, service, views)
+        with definition.checking_names():
+            compiled = compile_service(definition, service, views)
         check_apart(definition, plan, compiled.features)
         return compiled
 

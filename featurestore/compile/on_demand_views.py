@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from headrace.featurestore.compile.definition import Definition, field_specs
-from headrace.featurestore.compile.services import Views
+from headrace.featurestore.compile.services import StoredView, Views, stored_ref
 from headrace.featurestore.on_demand.functions import function_digest
 from headrace.featurestore.on_demand.values import COMPUTED_TYPES
 from headrace.schemas.feature_specs import FeatureRef, FieldSpec, OnDemandViewSpec
@@ -14,7 +14,7 @@ from headrace.schemas.feature_specs import FeatureRef, FieldSpec, OnDemandViewSp
 _MODES = ("pandas", "python")
 
 
-def compile_on_demand_view(definition: Definition, view: Any, views: Views) -> OnDemandViewSpec:
+def compile_on_demand_view(definition: Definition, view: Any, views: Views[StoredView]) -> OnDemandViewSpec:
     """Compile an `OnDemandFeatureView`.
 
     Parameters
@@ -35,8 +35,7 @@ def compile_on_demand_view(definition: Definition, view: Any, views: Views) -> O
     """
     _check_view(definition, view)
     inputs = tuple(_inputs(definition, view, views))
-    request = tuple(_request(definition, view))
-    _check_names(definition, [*(ref.feature for ref in inputs), *(field.name for field in request)])
+    request = tuple(dict.fromkeys(_request(definition, view)))
     return OnDemandViewSpec(
         name=view.name,
         mode=view.mode,
@@ -74,15 +73,16 @@ def _features(definition: Definition, view: Any) -> tuple[FieldSpec, ...]:
     return features
 
 
-def _inputs(definition: Definition, view: Any, views: Views) -> Iterator[FeatureRef]:
+def _inputs(definition: Definition, view: Any, views: Views[StoredView]) -> Iterator[FeatureRef]:
     for projection in view.source_feature_view_projections.values():
-        views.get(definition, projection.name)
-        if projection.name_alias or projection.join_key_map:
+        source = views.get(definition, projection.name)
+        if projection.name_alias:
             raise definition.cannot_run(
-                f"it renames view '{projection.name}' or its join keys", "Take the view as it is"
+                f"it reads view '{projection.name}' as '{projection.name_alias}', which Feast cannot read",
+                "Take with_name(...) out of its sources",
             )
         for feature in projection.features:
-            yield FeatureRef(view=projection.name, feature=feature.name)
+            yield stored_ref(definition, projection, source, feature.name)
 
 
 def _request(definition: Definition, view: Any) -> Iterator[FieldSpec]:
@@ -90,10 +90,3 @@ def _request(definition: Definition, view: Any) -> Iterator[FieldSpec]:
         for field in source.schema:
             dtype = definition.part(f"source '{source.name}'").value_type(field.name, field.dtype)
             yield FieldSpec(name=field.name, dtype=dtype)
-
-
-def _check_names(definition: Definition, names: list[str]) -> None:
-    """Refuse two inputs of one short name: the function gets them by it."""
-    for name in names:
-        if names.count(name) > 1:
-            raise definition.error(f"two of its inputs are called '{name}'", "Rename one")

@@ -57,9 +57,8 @@ def read_entities(file: Path, fields: Sequence[FieldSpec]) -> pa.Table:
 
 
 def join_keys_of(plan: Plan, service: str) -> list[FieldSpec]:
-    """List the join keys of a service's views, and of the views that its on-demand views read, each once."""
-    views = (plan.view(ref.view) for ref in plan.stored(plan.service(service).features))
-    return list({key.name: key for view in views for key in view.join_keys}.values())
+    """List the join keys of a service, as it maps them, and of what its on-demand views read, each once."""
+    return list(plan.request_keys(plan.service(service).features))
 
 
 def request_fields_of(plan: Plan, service: str) -> list[FieldSpec]:

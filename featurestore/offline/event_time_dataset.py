@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,7 +17,7 @@ from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef
 from headrace.schemas.plan import Plan
 
-_RefsByView = Mapping[str, Sequence[FeatureRef]]
+_Projections = Sequence[Sequence[FeatureRef]]  # each the features of one view, read by the same columns
 
 
 def as_of_event_time(
@@ -51,13 +52,11 @@ def as_of_event_time(
         When the function of an on-demand view cannot be had, or fails.
     """
     refs = plan.service(service).features
-    stored = _by_view(plan.stored(refs))
-    batch = {name: refs for name, refs in stored.items() if isinstance(plan.view(name), BatchViewSpec)}
+    projections = _projections(plan.stored(refs))
+    batch = [own for own in projections if isinstance(plan.view(own[0].view), BatchViewSpec)]
     if repo_dir is None:
-        _refuse_without_repository(plan, service, batch)
-    histories = [
-        _log_history(plan, view_refs, feature_log) for name, view_refs in stored.items() if name not in batch
-    ]
+        _refuse_without_repository(plan, service, dict.fromkeys(own[0].view for own in batch))
+    histories = [_log_history(plan, own, feature_log) for own in projections if own not in batch]
     if batch and repo_dir is not None:
         histories += _table_histories(plan, batch, repo_dir)
     _require(asked, [field.name for field in request_fields(plan, refs)])
@@ -67,11 +66,17 @@ def as_of_event_time(
     return joined.select([*asked.column_names, *(ref.full_name for ref in refs)])
 
 
-def _by_view(refs: Iterable[FeatureRef]) -> dict[str, list[FeatureRef]]:
-    by_view: dict[str, list[FeatureRef]] = {}
+def _projections(refs: Iterable[FeatureRef]) -> list[list[FeatureRef]]:
+    projections: dict[object, list[FeatureRef]] = {}
     for ref in refs:
-        by_view.setdefault(ref.view, []).append(ref)
-    return by_view
+        projections.setdefault(ref.projection, []).append(ref)
+    return list(projections.values())
+
+
+def _asked_keys(plan: Plan, ref: FeatureRef) -> dict[str, str]:
+    """Join keys of the view of a feature by the columns that they are asked for in."""
+    keys = plan.view(ref.view).join_keys
+    return {asked.name: key.name for asked, key in zip(ref.request_keys(keys), keys, strict=True)}
 
 
 def _refuse_without_repository(plan: Plan, service: str, batch: Iterable[str]) -> None:
@@ -98,7 +103,7 @@ def _log_history(plan: Plan, refs: Sequence[FeatureRef], feature_log: Path) -> H
     return History(
         name=log.view.name,
         rows=TableRows(log.view.name, lambda: _log_files(log), log.folder),
-        join_keys={key.name: key.name for key in log.view.join_keys},
+        join_keys=_asked_keys(plan, refs[0]),
         features={ref.full_name: ref.feature for ref in refs},
         ttl_ms=log.view.ttl_ms,
     )
@@ -114,27 +119,31 @@ def _log_files(log: ViewLog) -> list[Path]:
     return files
 
 
-def _table_histories(plan: Plan, batch: _RefsByView, repo_dir: Path) -> list[History]:
+def _table_histories(plan: Plan, batch: _Projections, repo_dir: Path) -> list[History]:
     """The histories of batch views: their tables, which only Feast knows the places of."""
     from headrace.featurestore.feast_repo.repository import read_repository
-    from headrace.featurestore.offline.table_history import table_history
 
     repository = read_repository(repo_dir)
-    defined = {view.name: view for view in repository.contents.feature_views if view.name in batch}
+    names = {own[0].view for own in batch}
+    defined = {view.name: view for view in repository.contents.feature_views if view.name in names}
     for view in defined.values():
         if view.batch_source is None:
             raise HeadraceError(
                 f"view '{view.name}' has only pushed rows, and no table with its past; give it one"
             )
         repository.infer(view)
-    return [
-        table_history(
-            name,
-            defined[name].batch_source,
-            repository.path,
-            join_keys={key.name: key.name for key in plan.view(name).join_keys},
-            features={ref.full_name: ref.feature for ref in refs},
-            ttl_ms=plan.view(name).ttl_ms,
-        )
-        for name, refs in batch.items()
-    ]
+    return [_table_history(plan, own, defined[own[0].view].batch_source, repository.path) for own in batch]
+
+
+def _table_history(plan: Plan, refs: Sequence[FeatureRef], source: Any, repo_path: Path) -> History:
+    from headrace.featurestore.offline.table_history import table_history
+
+    view = plan.view(refs[0].view)
+    return table_history(
+        view.name,
+        source,
+        repo_path,
+        join_keys=_asked_keys(plan, refs[0]),
+        features={ref.full_name: ref.feature for ref in refs},
+        ttl_ms=view.ttl_ms,
+    )

@@ -42,16 +42,16 @@ def add_on_demand(plan: Plan, refs: Sequence[FeatureRef], table: pa.Table, repo_
         When the table has a column already that a feature is called as.
     """
     functions = OnDemandFunctions(repo_dir)
-    for view in plan.on_demand_of(refs):
-        step = OnDemandStep(plan, view, functions)
+    for view, view_name in plan.on_demand_named(refs):
+        step = OnDemandStep(plan, view, functions, view_name)
         given = {name: table[name].to_pylist() for name in step.inputs}
         columns = {ref.full_name: _values(plan, ref, table[ref.full_name]) for ref in view.inputs}
         step.add(given, columns, {})
         for field in view.features:
-            name = f"{view.name}__{field.name}"
+            name = f"{view_name}__{field.name}"
             if name in table.column_names:
                 raise HeadraceError(
-                    f"column '{name}' would come from the entities and from view '{view.name}'; rename "
+                    f"column '{name}' would come from the entities and from view '{view_name}'; rename "
                     "that of the entities"
                 )
             table = table.append_column(name, pa.array(columns[name], arrow_type(field.dtype)))

@@ -93,8 +93,7 @@ def router_of(plan: Plan, service: str, name: str | None = None) -> RouterSpec:
 
 def _entities(plan: Plan, router: RouterSpec) -> list[FieldSpec]:
     """The join keys of what a router serves, in the order of its entities."""
-    stored = plan.stored(plan.router_features(router))
-    keys = {key.name: key for ref in stored for key in plan.view(ref.view).join_keys}
+    keys = {key.name: key for key in plan.request_keys(plan.router_features(router))}
     return [keys[name] for name in router.entities if name in keys]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.featurestore.field_status import FieldStatus
@@ -11,7 +11,7 @@ from headrace.featurestore.on_demand.view import OnDemandView
 from headrace.schemas.feature_types import ValueType
 
 if TYPE_CHECKING:
-    from headrace.schemas.feature_specs import OnDemandViewSpec
+    from headrace.schemas.feature_specs import FeatureRef, OnDemandViewSpec
     from headrace.schemas.plan import Plan
 
 
@@ -26,6 +26,8 @@ class OnDemandStep:
         The view to compute.
     functions
         The functions of the repository.
+    name
+        The name that the view is read by; its own when empty.
 
     Attributes
     ----------
@@ -40,10 +42,12 @@ class OnDemandStep:
         When the function of the view cannot be loaded, or is another one than that of the plan.
     """
 
-    def __init__(self, plan: Plan, view: OnDemandViewSpec, functions: OnDemandFunctions) -> None:
-        self._outputs = [(field.name, f"{view.name}__{field.name}") for field in view.features]
-        self._stored = [(ref.feature, ref.full_name) for ref in view.inputs]
-        fields = [key for ref in view.inputs for key in plan.view(ref.view).join_keys] + [*view.request]
+    def __init__(
+        self, plan: Plan, view: OnDemandViewSpec, functions: OnDemandFunctions, name: str = ""
+    ) -> None:
+        self._outputs = [(field.name, f"{name or view.name}__{field.name}") for field in view.features]
+        self._stored = list(_argument_names(view.inputs))
+        fields = [*plan.request_keys(view.inputs), *view.request]
         self.inputs = list(dict.fromkeys(field.name for field in fields))
         dtypes: dict[str, ValueType] = {field.name: field.dtype for field in fields}
         for ref in view.inputs:
@@ -71,8 +75,8 @@ class OnDemandStep:
             When the function fails, or its output is not what the view declares.
         """
         arguments = {name: inputs[name] for name in self.inputs}
-        for short, full in self._stored:
-            arguments[short] = arguments[full] = columns[full]
+        for argument, full in self._stored:
+            arguments[argument] = columns[full]
         rows = len(next(iter(arguments.values())))
         computed = self._view.compute(arguments, rows)
         for name, full in self._outputs:
@@ -80,3 +84,15 @@ class OnDemandStep:
             statuses[full] = [
                 FieldStatus.NULL_VALUE if value is None else FieldStatus.PRESENT for value in computed[name]
             ]
+
+
+def _argument_names(inputs: Sequence[FeatureRef]) -> Iterator[tuple[str, str]]:
+    """Yield the names that a function has its inputs under, each with the full name of the input.
+
+    Inputs of one name have only their full names.
+    """
+    short = [ref.feature for ref in inputs]
+    for ref in inputs:
+        if short.count(ref.feature) == 1:
+            yield ref.feature, ref.full_name
+        yield ref.full_name, ref.full_name

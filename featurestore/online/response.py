@@ -50,7 +50,8 @@ class FeatureResponse:
     statuses
         Feature to `n` statuses.
     provenance
-        View to `n` log prefixes that its rows follow from; None where there is no row, and for batch views.
+        View, by its name in the service, to `n` log prefixes that its rows follow from; None where there is
+        no row, and for batch views.
 
     Examples
     --------

@@ -35,23 +35,34 @@ class NamedService(Protocol):
     name: str
 
 
-Features = str | Sequence[str] | NamedService
+Features = str | Sequence[str] | Sequence["FeatureRef"] | NamedService
 EntityRows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
-_FeatureNames = str | tuple[str, ...]  # of a service, or ``view:feature``
+_FeatureNames = str | tuple["str | FeatureRef", ...]  # of a service, or ``view:feature``
+_Fields = tuple["FieldSpec", ...]
 _CACHED = 1000  # retrievals
 
 
 class _EntityGroup:
-    """The views that share their join keys, and so their hashes: each entity is read once for all of them."""
+    """The views that share their join keys and the columns of these, and so their hashes.
 
-    def __init__(self, plan: Plan, join_keys: tuple[FieldSpec, ...], refs: Sequence[FeatureRef]) -> None:
-        self.join_keys = join_keys
+    Each entity is read once for all of them.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        join_keys: _Fields,
+        columns: _Fields,
+        refs: Sequence[FeatureRef],
+    ) -> None:
+        self._columns = columns
         self.views: list[ViewFields] = []
         fields: list[bytes] = []
-        for view in dict.fromkeys(ref.view for ref in refs):
-            own = [ref for ref in refs if ref.view == view]
-            columns = tuple(ref.full_name for ref in own)
-            self.views.append(ViewFields(view, plan.view(view).ttl_ms, len(fields), columns))
+        for projection in dict.fromkeys(ref.projection for ref in refs):
+            own = [ref for ref in refs if ref.projection == projection]
+            view, full_names = own[0].view, tuple(ref.full_name for ref in own)
+            ttl_ms = plan.view(view).ttl_ms
+            self.views.append(ViewFields(own[0].view_name, ttl_ms, len(fields), full_names))
             fields += hash_fields(view, (ref.feature for ref in own))
         self._prefix = layout.key_prefix([key.name for key in join_keys])
         self._project = plan.project.encode()
@@ -60,7 +71,7 @@ class _EntityGroup:
 
     def redis_keys(self, entities: Mapping[str, Sequence[Any]]) -> list[bytes]:
         """Encode the Redis key of each entity row."""
-        encoded = [encode_join_key(key, entities[key.name]) for key in self.join_keys]
+        encoded = [encode_join_key(column, entities[column.name]) for column in self._columns]
         if len(encoded) == 1:
             return [self._prefix + value + self._project for value in encoded[0]]
         return [self._prefix + b"".join(row) + self._project for row in zip(*encoded, strict=True)]
@@ -78,7 +89,7 @@ class Retrieval:
     plan
         The plan that defines the names.
     features
-        The name of a feature service, or names ``view:feature``.
+        The name of a feature service, names ``view:feature``, or features of the plan.
     full_feature_names
         Whether columns are called ``view__feature``; else ``feature``.
     functions
@@ -87,7 +98,7 @@ class Retrieval:
     Attributes
     ----------
     join_keys
-        Names of the join keys that requests must have.
+        Names of the join keys that requests must have, as the features map them.
 
     Raises
     ------
@@ -103,7 +114,7 @@ class Retrieval:
     def __init__(
         self,
         plan: Plan,
-        features: str | Sequence[str],
+        features: str | Sequence[str | FeatureRef],
         full_feature_names: bool = True,
         functions: OnDemandFunctions | None = None,
     ) -> None:
@@ -111,18 +122,20 @@ class Retrieval:
         if (clash := name_clash(plan, refs)) is not None:
             raise HeadraceError(f"{clash}; rename one of the two, or do not ask for both")
         self._names = _response_names(refs, full_feature_names)
-        refs_by_keys: dict[tuple[FieldSpec, ...], list[FeatureRef]] = {}
+        groups: dict[tuple[_Fields, _Fields], list[FeatureRef]] = {}
         for ref in plan.stored(refs):
-            refs_by_keys.setdefault(plan.view(ref.view).join_keys, []).append(ref)
-        self._groups = [_EntityGroup(plan, keys, stored) for keys, stored in refs_by_keys.items()]
-        self.join_keys = list(dict.fromkeys(key.name for keys in refs_by_keys for key in keys))
+            keys = plan.view(ref.view).join_keys
+            groups.setdefault((keys, ref.request_keys(keys)), []).append(ref)
+        self._groups = [_EntityGroup(plan, *keys, stored) for keys, stored in groups.items()]
+        self.join_keys = list(dict.fromkeys(key.name for key in plan.request_keys(refs)))
         if taken := [name for name in self.join_keys if name in self._names]:
             raise HeadraceError(
                 f"feature '{taken[0]}' is called as a join key is; ask with full_feature_names=True"
             )
         on_demand = plan.on_demand_of(refs)
+        functions = functions or OnDemandFunctions(None)
         self._on_demand = [
-            OnDemandStep(plan, view, functions or OnDemandFunctions(None)) for view in on_demand
+            OnDemandStep(plan, view, functions, name) for view, name in plan.on_demand_named(refs)
         ]
         self._request_fields = list(dict.fromkeys(field.name for view in on_demand for field in view.request))
 
@@ -160,7 +173,7 @@ class Retrieval:
                 by_row = [by_key[key] for key in keys]
             for view in group.views:
                 view.read_features(by_row, now_ms, columns, statuses)
-                provenance[view.view] = view.read_provenance(by_row)
+                provenance[view.name] = view.read_provenance(by_row)
         for step in self._on_demand:
             step.add(request.inputs, columns, statuses)
         return FeatureResponse(
@@ -267,13 +280,16 @@ def _response_names(refs: Sequence[FeatureRef], full_feature_names: bool) -> dic
     return dict(zip(names, (ref.full_name for ref in refs), strict=True))
 
 
-def _refs(plan: Plan, features: Sequence[str]) -> list[FeatureRef]:
+def _refs(plan: Plan, features: Sequence[str | FeatureRef]) -> list[FeatureRef]:
     from headrace.schemas.feature_specs import FeatureRef  # comes with the plan; `import` of the SDK is light
 
     stored: list[StreamViewSpec | BatchViewSpec | OnDemandViewSpec] = [*plan.stream_views, *plan.batch_views]
     views = {view.name: view for view in [*stored, *plan.on_demand_views]}
     refs = []
     for name in features:
+        if isinstance(name, FeatureRef):
+            refs.append(name)
+            continue
         view, _, feature = name.partition(":")
         if view not in views:
             raise UnknownNameError("feature view", view, [*views])

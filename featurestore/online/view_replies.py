@@ -26,8 +26,8 @@ class ViewFields:
 
     Attributes
     ----------
-    view
-        Its name.
+    name
+        Its name in the response.
     ttl_ms
         How long a row is valid, in milliseconds; 0 for ever.
     start
@@ -36,7 +36,7 @@ class ViewFields:
         Full names of the features.
     """
 
-    view: str
+    name: str
     ttl_ms: int
     start: int
     columns: tuple[str, ...]

@@ -38,8 +38,8 @@ def consumers_of(plan: Plan, refs: Collection[FeatureRef]) -> Consumers:
 
 
 def with_inputs(plan: Plan, refs: Collection[FeatureRef]) -> tuple[FeatureRef, ...]:
-    """These features, and the stored features that those computed on demand take."""
-    return tuple(dict.fromkeys((*refs, *plan.stored(refs))))
+    """These features and the stored ones that those computed on demand take, as their views define them."""
+    return tuple(dict.fromkeys(ref.definition for ref in (*refs, *plan.stored(refs))))
 
 
 def consumers_of_services(plan: Plan, services: Collection[str]) -> Consumers:

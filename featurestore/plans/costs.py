@@ -140,7 +140,7 @@ class PlanCosts:
                 if ref not in served and self._reads(name, ref)
             ]
             if lacking:
-                names = ", ".join(f"{ref.view}:{ref.feature}" for ref in lacking)
+                names = ", ".join(ref.text for ref in lacking)
                 yield f"the examples so far were served without {names}"
 
     def _reads(self, learner: str, ref: FeatureRef) -> bool:

@@ -157,7 +157,7 @@ def _part_texts(spec: Spec) -> dict[str, str]:
 
 def _on_demand_part_texts(spec: OnDemandViewSpec) -> dict[str, str]:
     return {
-        **{f"input.{ref.full_name}": f"input {ref.view}:{ref.feature}" for ref in spec.inputs},
+        **{f"input.{ref.full_name}": f"input {ref.text}" for ref in spec.inputs},
         **{f"request.{f.name}": f"request field {f.name}: {f.dtype}" for f in spec.request},
         **{f.name: f"feature {f.name}: {f.dtype}" for f in spec.features},
     }
@@ -169,7 +169,7 @@ def _part_text(part: Any) -> tuple[str, str]:
         unit = f", quantum {part.quantum:g}" if part.quantum != 1 else ""
         return part.feature, f"feature {part.feature}: {aggregation_text(part)}, {part.dtype}{unit}"
     if isinstance(part, FeatureRef):
-        return part.full_name, f"feature {part.view}:{part.feature}"
+        return part.full_name, f"feature {part.text}"
     if isinstance(part, FieldSpec):
         return part.name, f"field {part.name}: {part.dtype}"
     if isinstance(part, ExpectationSpec):

@@ -192,7 +192,7 @@ def _services(old: Plan, new: Plan) -> Iterator[UnsafeChange]:
         elif consumers.learners:
             for ref in service.features:
                 if ref not in after[service.name].features:
-                    part = f"feature '{ref.view}:{ref.feature}'"
+                    part = f"feature '{ref.text}'"
                     problem = f"it is taken out, and in force {_read_by(consumers, services=False)}"
                     remedy = "Define a second service without it, and a learner that reads that"
                     yield UnsafeChange("feature service", service.name, part, problem, remedy)

@@ -11,7 +11,6 @@ from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import (
     BatchViewSpec,
     FeatureRef,
-    FeatureServiceSpec,
     FieldSpec,
     SourceSpec,
     StreamViewSpec,
@@ -24,8 +23,6 @@ _AVRO: dict[str, ValueType] = {"string": "String", "boolean": "Bool", "int": "In
 class FeatureParts(Declarations, Protocol):
     """The parts of a compiled feature repository that are read here."""
 
-    @property
-    def services(self) -> tuple[FeatureServiceSpec, ...]: ...
     @property
     def left_out(self) -> tuple[DefinitionError, ...]: ...
 
@@ -61,18 +58,26 @@ class Features:
         """Return the features of its service, ``view__feature``, with their types."""
         views = (*self._views.values(), *self._on_demand.values())
         types = {(view.name, feature.name): feature.dtype for view in views for feature in view.features}
-        return {ref.full_name: types[ref.view, ref.feature] for ref in self._refs(learner)}
+        return {ref.full_name: types[ref.view, ref.feature] for ref in self.refs(learner)}
 
     def on_demand_fields(self, learner: Learner) -> list[tuple[str, FieldSpec]]:
         """Return the request fields that on-demand views of its service take, each with the view's name."""
-        views = dict.fromkeys(ref.view for ref in self._refs(learner) if ref.view in self._on_demand)
+        views = dict.fromkeys(ref.view for ref in self.refs(learner) if ref.view in self._on_demand)
         return [(view, field) for view in views for field in self._on_demand[view].request]
 
+    def stored(self, learner: Learner) -> list[FeatureRef]:
+        """Return the stored features of its service, or behind it."""
+        inputs = {name: view.inputs for name, view in self._on_demand.items()}
+        return [stored for ref in self.refs(learner) for stored in inputs.get(ref.view, (ref,))]
+
     def join_keys(self, learner: Learner) -> list[tuple[str, FieldSpec]]:
-        """Return the join keys of the stored views behind its service, each with the view's name."""
-        inputs = {name: [ref.view for ref in view.inputs] for name, view in self._on_demand.items()}
-        stored = [name for ref in self._refs(learner) for name in inputs.get(ref.view, [ref.view])]
-        return [(view, key) for view in dict.fromkeys(stored) for key in self._views[view].join_keys]
+        """Return the join keys behind its service as requests have them, each with the view's name."""
+        stored = {ref.projection: ref for ref in self.stored(learner)}.values()
+        return [
+            (ref.view_name, key)
+            for ref in stored
+            for key in ref.request_keys(self._views[ref.view].join_keys)
+        ]
 
     def request_type(self, name: str) -> ValueType:
         """Return the type of a request field: of the join key, on-demand field or event field of its name."""
@@ -81,7 +86,8 @@ class Features:
         declared = event_type(self._parts, name)
         return "Float64" if declared is None else _avro_type(declared)
 
-    def _refs(self, learner: Learner) -> tuple[FeatureRef, ...]:
+    def refs(self, learner: Learner) -> tuple[FeatureRef, ...]:
+        """Return the features of its service."""
         service = self.services.get(learner.service or "")
         return service.features if service else ()
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, Literal, Protocol
 
-from headrace.schemas.feature_specs import BatchViewSpec, OnDemandViewSpec, SourceSpec, StreamViewSpec
+from headrace.schemas.feature_specs import (
+    BatchViewSpec,
+    FeatureServiceSpec,
+    OnDemandViewSpec,
+    SourceSpec,
+    StreamViewSpec,
+)
 from headrace.schemas.feature_types import ValueType
 from headrace.schemas.plan import Plan
 
@@ -30,6 +36,8 @@ class Declarations(Protocol):
     def batch_views(self) -> tuple[BatchViewSpec, ...]: ...
     @property
     def on_demand_views(self) -> tuple[OnDemandViewSpec, ...]: ...
+    @property
+    def services(self) -> tuple[FeatureServiceSpec, ...]: ...
 
 
 def kind_of(dtype: ValueType) -> Kind:
@@ -51,11 +59,18 @@ def request_kind(plan: Plan, name: str) -> Kind | None:
 
 
 def declared_type(parts: Declarations, name: str) -> ValueType | None:
-    """Return the type of the join key, or field that an on-demand view takes, of this name."""
-    keys = [key for view in parts.stream_views for key in view.join_keys]
-    keys += [key for view in parts.batch_views for key in view.join_keys]
+    """Return the type of the join key, or field that an on-demand view takes, of this name.
+
+    A join key may have the name that a service maps it to.
+    """
+    views = {view.name: view.join_keys for view in parts.stream_views}
+    views |= {view.name: view.join_keys for view in parts.batch_views}
+    keys = [key for join_keys in views.values() for key in join_keys]
     asked = [field for view in parts.on_demand_views for field in view.request]
-    return next((field.dtype for field in (*keys, *asked) if field.name == name), None)
+    refs = [ref for service in parts.services for ref in service.features]
+    refs += [ref for view in parts.on_demand_views for ref in view.inputs]
+    mapped = [key for ref in refs if ref.join_key_map for key in ref.request_keys(views[ref.view])]
+    return next((field.dtype for field in (*keys, *asked, *mapped) if field.name == name), None)
 
 
 def event_type(parts: Declarations, name: str) -> Any:

@@ -132,7 +132,7 @@ class ServeProcess:
             on_epoch_fault=self._metrics.epoch_errors.labels(name).inc,
         )
         router = RouterService(plan, name, self._features, models, self._log, self._metrics)
-        self._features.prepare(router.feature_names)
+        self._features.prepare(router.features)
         return router
 
     @contextlib.asynccontextmanager

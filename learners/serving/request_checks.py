@@ -45,7 +45,7 @@ class RequestChecks:
     def __init__(self, plan: Plan, router: RouterSpec) -> None:
         self._router = router
         refs = plan.logged_features(router)
-        keys = [key for ref in plan.stored(refs) for key in plan.view(ref.view).join_keys]
+        keys = plan.request_keys(refs)
         fields = [field for view in plan.on_demand_of(refs) for field in view.request]
         self.types = {field.name: field.dtype for field in (*fields, *keys)}
         self._keys = dict.fromkeys(key.name for key in keys)

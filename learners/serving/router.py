@@ -28,6 +28,7 @@ from headrace.learners.serving.prediction_log import LogEntry, PredictionLog
 from headrace.learners.serving.request_checks import RequestChecks
 from headrace.learners.serving.served_features import Served, ServedFeatures
 from headrace.schemas.errors import RequestError
+from headrace.schemas.feature_specs import FeatureRef
 from headrace.schemas.natural_keys import natural_key
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Outcome, Prediction, Value
@@ -110,9 +111,9 @@ class RouterService:
         self._predictions, self._outcomes = topics.predictions, topics.outcomes
 
     @property
-    def feature_names(self) -> list[str]:
-        """Features that are read for a prediction, ``view:feature``."""
-        return self._features.names
+    def features(self) -> tuple[FeatureRef, ...]:
+        """Features that are read for a prediction."""
+        return self._features.refs
 
     async def predict(self, requests: Sequence[PredictRequest]) -> list[PredictResponse]:
         """Answer a batch in its order, once all of it is logged or the log's time-out is over.

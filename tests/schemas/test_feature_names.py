@@ -87,6 +87,13 @@ def test_a_clash_is_told_where_two_of_what_is_read_have_one_full_name(plan, data
         (["a:b__c", "a__b:c"], (), "feature 'a:b__c' and feature 'a__b:c' are both called 'a__b__c'"),
         (["a:b__c"], ("a__b__c",), "a field of the request and feature 'a:b__c' are both called 'a__b__c'"),
         (["a:key"], (), None),
+        (
+            ["a:b__c", "a:key2 by x"],
+            (),
+            "feature 'a:b__c' and feature 'a:key2 by key=x' are of two views by one name",
+        ),
+        (["b:c as a", "a:key"], (), "feature 'a:c of b' and feature 'a:key' are of two views by one name"),
+        (["b:c by x", "a:key by x as d"], (), None),
         (["a:b__c"], ("key",), None),
     ],
 )
@@ -95,7 +102,15 @@ def test_the_two_are_named(refs: list[str], fields: Any, said: str | None) -> No
 
 
 def of(names: list[str]) -> list[FeatureRef]:
-    return [FeatureRef(view=view, feature=feature) for view, feature in (n.split(":") for n in names)]
+    """Of ``view:feature``, `` by`` the column of its join key, `` as`` another name."""
+    refs = []
+    for name in names:
+        read, _, alias = name.partition(" as ")
+        feature, _, column = read.partition(" by ")
+        view, feature = feature.split(":")
+        keys = ((CLASHING.view(view).join_keys[0].name, column),) if column else ()
+        refs.append(FeatureRef(view=view, feature=feature, alias=alias, join_key_map=keys))
+    return refs
 
 
 CLASHING = Plan(

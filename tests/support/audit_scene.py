@@ -86,9 +86,9 @@ class Scene(StreamDriver):
         for row in range(len(rows)):
             self.provenance[rows.view, tuple(plain_value(column, row) for column in rows.keys)] = at
 
-    def predict(self, user: int, shop: str, ts_ms: int | None = None) -> None:
-        """Log a prediction; by default the first was made at 0 ms, the next at 1 ms."""
-        entities = {"user": user, "shop": shop}
+    def predict(self, user: int, shop: str, ts_ms: int | None = None, **more: Any) -> None:
+        """Log a prediction, with more entities; by default the first was made at 0 ms, the next at 1 ms."""
+        entities = {"user": user, "shop": shop, **more}
         features: dict[str, Any] = {}
         provenance = {}
         for view in self.plan.stream_views:
@@ -101,6 +101,13 @@ class Scene(StreamDriver):
             }
             if (view.name, key) in self.provenance:
                 provenance[view.name] = self.provenance[view.name, key]
+        for ref in self.plan.router_features(self.plan.routers[0]):
+            if ref.projection != ref.definition.projection:
+                keys = ref.request_keys(self.plan.stream_view(ref.view).join_keys)
+                key = tuple(entities[k.name] for k in keys)
+                features[ref.full_name] = self.online.get((ref.view, key), {}).get(ref.feature)
+                if (ref.view, key) in self.provenance:
+                    provenance[ref.view_name] = self.provenance[ref.view, key]
         number = len(self.predictions)
         self.predictions.append(
             a_prediction(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.schemas.feature_specs import ExpectationSpec
+from headrace.schemas.feature_specs import ExpectationSpec, FeatureRef, FeatureServiceSpec
 from tests.support.audit_scene import (
     Scene,
     assert_all_equal,
@@ -147,3 +147,26 @@ def test_a_question_about_the_past_says_nothing_about_those_asked_in_time(scene)
     update = {"ts_ms": early.ts_ms - 1, "prediction_id": "again"}
     late.predictions = [*scene.predictions, late.predictions[0].model_copy(update=update)]
     assert_all_equal(late.audit(), late)
+
+
+def test_a_view_is_recomputed_under_each_of_its_names_by_the_entities_of_that_name():
+    plan = audited_plan(shards=1)
+    names = ("count_amount_60_10", "mean_amount_60_10")
+    keys = (("user", "giver"),)
+    given = tuple(
+        FeatureRef(view="by_user", feature=name, alias="by_giver", join_key_map=keys) for name in names
+    )
+    both = FeatureServiceSpec(name="all", features=(*plan.services[0].features, *given))
+    scene = Scene(
+        plan.model_copy(update={"services": (both,)}), [[purchase(n, n % 3, 1000 + n) for n in range(20)]]
+    )
+    scene.drain(4)
+    for user, giver in ((0, 2), (2, 0), (1, 77)):
+        scene.predict(user, "a", giver=giver)
+    assert_all_equal(scene.audit(), scene)
+    first, second, _ = scene.predictions
+    assert first.features["by_giver__mean_amount_60_10"] == second.features["by_user__mean_amount_60_10"]
+    wrong = {"by_giver__count_amount_60_10": first.features["by_user__count_amount_60_10"]}
+    assert wrong != {"by_giver__count_amount_60_10": first.features["by_giver__count_amount_60_10"]}
+    scene.predictions[0] = first.model_copy(update={"features": first.features | wrong})
+    assert counts_of(scene.audit(), "different") == {"by_giver__count_amount_60_10": 1}

@@ -15,6 +15,7 @@ from headrace.featurestore.audit.log_prefixes import (
     block_offsets,
     served_vector,
 )
+from headrace.featurestore.audit.read_views import ReadView
 from headrace.schemas.errors import StateError
 from headrace.schemas.records import Prediction, Provenance
 from headrace.streams.state.shuffle import Block, encode_block
@@ -58,7 +59,7 @@ def prediction(number: int, ts_ms: int, key: str = "k", **offsets: tuple[int, in
 
 def least_of_last(*predictions: Prediction, settle_ms: int = 0, partitions: int = 1) -> dict[Place, int]:
     router = PLAN.routers[0].model_copy(update={"partitions": partitions})
-    least = LeastOffsets(PLAN, router, [BY_USER, BY_SHOP], settle_ms)
+    least = LeastOffsets(PLAN, router, [ReadView.of(BY_USER), ReadView.of(BY_SHOP)], settle_ms)
     last = len(predictions) - 1
     return least.of_chosen(predictions, {last})[last]
 
@@ -101,7 +102,7 @@ def test_the_prefix_is_that_of_the_row_or_a_longer_one_that_was_read(
     view: Any, row: tuple[int, int] | None, least: dict[Place, int], prefixes: dict[int, int]
 ) -> None:
     asked = prediction(0, 50, **({} if row is None else {view.name: row}))
-    vector = served_vector(view, PLAN.is_direct(view), LOG, asked, least)
+    vector = served_vector(ReadView.of(view), PLAN.is_direct(view), LOG, asked, least)
     assert vector.prefixes == prefixes
     assert vector.as_of_ms == (None if row is None else 50)
 
@@ -119,11 +120,11 @@ def test_a_row_read_directly_is_held_to_what_the_other_partitions_had_by_then(
     settle_ms: int, least: dict[Place, int], others: dict[int, int]
 ) -> None:
     asked = prediction(0, 50, by_user=(3, 8), by_shop=(0, 2))
-    assert served_vector(BY_USER, True, LOG, asked, least, settle_ms).others == {
+    assert served_vector(ReadView.of(BY_USER), True, LOG, asked, least, settle_ms).others == {
         part: offset for part, offset in others.items() if part != 3
     }
-    assert served_vector(BY_SHOP, False, LOG, asked, least, settle_ms).others == {}
-    assert served_vector(BY_USER, True, LOG, prediction(0, 50), least, settle_ms).others == {}
+    assert served_vector(ReadView.of(BY_SHOP), False, LOG, asked, least, settle_ms).others == {}
+    assert served_vector(ReadView.of(BY_USER), True, LOG, prediction(0, 50), least, settle_ms).others == {}
 
 
 def test_a_partition_was_read_up_to_the_greatest_offset_of_its_rows() -> None:
@@ -132,7 +133,7 @@ def test_a_partition_was_read_up_to_the_greatest_offset_of_its_rows() -> None:
     for offsets in ((8, 5), (5, 8)):
         rows = {view.name: (3, offset) for view, offset in zip(both, offsets, strict=True)}
         predictions = [prediction(0, 10, **rows), prediction(1, 12)]
-        least = LeastOffsets(PLAN, PLAN.routers[0], both, 0).of_chosen(predictions, {1})
+        least = LeastOffsets(PLAN, PLAN.routers[0], [*map(ReadView.of, both)], 0).of_chosen(predictions, {1})
         assert least[1] == {Place("purchases", False, 3): 8}
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from headrace.featurestore.audit.event_sql import accepted_events
 from headrace.featurestore.audit.log_prefixes import ServedVector
+from headrace.featurestore.audit.read_views import ReadView
 from headrace.featurestore.audit.recomputation import RecomputedVector, recompute
 from headrace.schemas.feature_specs import AggregationSpec, StreamViewSpec
 from tests.support.audit_scene import audited_plan
@@ -58,7 +59,7 @@ def recomputed(view: StreamViewSpec, *asked: tuple[int, int, int | None]) -> lis
     with duckdb.connect() as database:
         database.register("log", log)
         database.execute(accepted_events(PLAN, source))
-        found = recompute(database, view, vectors)
+        found = recompute(database, ReadView.of(view), vectors)
     return [found[number] for number in range(len(vectors))]
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from headrace.featurestore.audit.comparison import compare
 from headrace.featurestore.audit.event_sql import accepted_events
 from headrace.featurestore.audit.log_prefixes import LeastOffsets, Place, ServedVector, served_vector
+from headrace.featurestore.audit.read_views import ReadView
 from headrace.featurestore.audit.recomputation import RecomputedVector, recompute
 from tests.support.audit_scene import Scene, assert_all_equal, audited_plan, counts_of, purchase
 from tests.support.expected_rows import oracle_features, rules_of
@@ -132,7 +133,7 @@ def value_over_all(
 
 
 def vectors_of(scene: Scene) -> list[ServedVector]:
-    view, log = scene.plan.stream_view("by_user"), scene.source_log()
+    view, log = ReadView.of(scene.plan.stream_view("by_user")), scene.source_log()
     least = LeastOffsets(scene.plan, scene.plan.routers[0], [view], 0)
     places: dict[int, dict[Place, int]] = least.of_chosen(
         scene.predictions, set(range(len(scene.predictions)))
@@ -148,5 +149,5 @@ def recomputed(scene: Scene) -> list[RecomputedVector]:
     with duckdb.connect() as database:
         database.register("log", scene.source_log().events)
         database.execute(accepted_events(scene.plan, scene.source))
-        found = recompute(database, scene.plan.stream_view("by_user"), vectors)
+        found = recompute(database, ReadView.of(scene.plan.stream_view("by_user")), vectors)
     return [found[number] for number in range(len(vectors))]

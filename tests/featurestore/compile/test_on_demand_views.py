@@ -49,11 +49,6 @@ def test_another_function_is_another_definition(repo: Path, append: Append, repl
     [
         ("sources=[airlines], schema=[]", "no features"),
         (
-            "sources=[airlines, RequestSource(name='r', schema=[Field(name='fleet', dtype=Int32)])], "
-            "schema=[Field(name='d', dtype=Float64)]",
-            "two of its inputs are called 'fleet'",
-        ),
-        (
             "sources=[airlines], schema=[Field(name='d', dtype=Float64)], tags={'headrace.key': 'd'}",
             "tag 'headrace.key' means nothing",
         ),
@@ -82,7 +77,17 @@ def test_refuses_on_demand_views_it_cannot_compute(
         ),
         (
             "sources=[airlines.with_name('carriers')], schema=[Field(name='d', dtype=Float64)]",
-            "it renames view 'airlines' or its join keys",
+            "it reads view 'airlines' as 'carriers', which Feast cannot read",
+        ),
+        (
+            "sources=[airlines, RequestSource(name='r', schema=[Field(name='fleet', dtype=Int32)])], "
+            "schema=[Field(name='d', dtype=Float64)]",
+            "feature 'airlines:fleet' and a field of its request under the name 'fleet'",
+        ),
+        (
+            "sources=[asked, RequestSource(name='r', schema=[Field(name='seats_wanted', dtype=Int32)])], "
+            "schema=[Field(name='d', dtype=Float64)]",
+            "'seats_wanted' of the request is both Int64 and Int32",
         ),
     ],
 )
@@ -90,4 +95,32 @@ def test_leaves_out_what_feast_computes_and_it_does_not(
     repo: Path, append: Append, options: str, said: str
 ) -> None:
     append(ON_DEMAND.format(options=options))
+    assert said in str(objection(repo))
+
+
+def test_inputs_of_one_name_and_by_other_columns_are_kept_apart(repo: Path, append: Append) -> None:
+    append("""
+        fleets = FeatureView(
+            name="fleets", entities=[carrier], schema=[Field(name="fleet", dtype=Int64)],
+            source=FileSource(name="fleets_table", path="f.parquet", timestamp_field="at"),
+        )
+        """)
+    sources = "[airlines[['fleet']], fleets.with_join_key_map({'carrier': 'other'}), asked, asked]"
+    append(ON_DEMAND.format(options=f"sources={sources}, schema=[Field(name='d', dtype=Float64)]"))
+    plan = compile_features(repo).plan()
+    (view,) = plan.on_demand_views
+    assert view.inputs == (
+        FeatureRef(view="airlines", feature="fleet"),
+        FeatureRef(view="fleets", feature="fleet", join_key_map=(("carrier", "other"),)),
+    )
+    assert [key.name for key in plan.request_keys(plan.service("more").features)] == ["carrier", "other"]
+
+
+def test_a_service_that_reads_a_view_otherwise_than_its_on_demand_view_is_left_out(
+    repo: Path, append: Append
+) -> None:
+    """Feast reads both by the columns of the one that comes first."""
+    sources = "sources=[airlines.with_join_key_map({'carrier': 'other'})]"
+    append(ON_DEMAND.format(options=f"{sources}, schema=[Field(name='d', dtype=Float64)]"))
+    said = "'airlines:fleet' and feature 'airlines:fleet by carrier=other' are both called 'airlines__fleet'"
     assert said in str(objection(repo))

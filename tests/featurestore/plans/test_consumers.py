@@ -53,3 +53,10 @@ def test_services_come_with_what_reads_them() -> None:
 
 def test_inputs_follow_the_features_once() -> None:
     assert with_inputs(PLAN, [RATIO, AGE, SPENT_REF]) == (RATIO, AGE, SPENT_REF, VISITS_REF)
+
+
+def test_a_feature_is_consumed_under_another_name_and_by_other_columns() -> None:
+    spent = SPENT_REF.model_copy(update={"alias": "giver", "join_key_map": (("user", "giver"),)})
+    renamed = plan(SPENT, services=(FeatureServiceSpec(name="gifts", features=(spent,)),))
+    assert consumers_of(renamed, [SPENT_REF]) == Consumers(("gifts",))
+    assert with_inputs(renamed, [spent]) == (SPENT_REF,)

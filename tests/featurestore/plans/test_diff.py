@@ -157,3 +157,20 @@ def test_a_changed_udf_is_told_by_its_text_and_columns(repo: Path) -> None:
         "takes amount: long -> amount: long, hours: double or null",
     ]
     assert lines(plan, having(one))[1] == f"~ udf: none -> {one.digest} of amount"
+
+
+def test_a_feature_that_is_read_by_another_column_is_told_with_it(
+    repo: Path, append: Append, replace: Replace
+) -> None:
+    append("""
+        FIRST = airlines.with_name("first").with_join_key_map({"carrier": "by"})[["fleet"]]
+        legs = FeatureService(name="legs", features=[FIRST])
+        del FIRST
+        """)
+    old = compile_features(repo).plan()
+    replace('{"carrier": "by"}', '{"carrier": "flown_by"}')
+    assert lines(old, compile_features(repo).plan()) == [
+        "~ feature service legs",
+        "~ feature first:fleet of airlines by carrier=by -> "
+        "feature first:fleet of airlines by carrier=flown_by",
+    ]

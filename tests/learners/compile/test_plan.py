@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from headrace.learners.compile.plan import compile_learners
+from headrace.learners.models.input_kinds import request_kind
 from headrace.learners.project import load_project
 from headrace.schemas.errors import DefinitionError
-from headrace.schemas.feature_specs import FeatureRef, FieldSpec, OnDemandViewSpec
+from headrace.schemas.feature_specs import FeatureRef, FeatureServiceSpec, FieldSpec, OnDemandViewSpec
+from headrace.schemas.plan import Plan
 from tests.support.flight_learners import LEARNERS, FeatureDefinitions, feature_definitions, flights
 
 
@@ -176,3 +178,83 @@ def test_the_join_keys_of_what_an_on_demand_view_takes_are_entities(tmp_path: Pa
     (tmp_path / "learners.py").write_text(LEARNERS.replace('entities=["origin"]', 'entities=["flight"]'))
     with pytest.raises(DefinitionError, match="reads view 'delays', but its join key 'origin'"):
         compile_learners(load_project(tmp_path), with_ratios())
+
+
+def projected(*services: tuple[tuple[str, str], ...]) -> FeatureDefinitions:
+    """A service per argument, with the mean delay under each alias, read by each field of the entities."""
+    return replace(
+        feature_definitions(),
+        services=tuple(
+            FeatureServiceSpec(
+                name=f"s{number}",
+                features=tuple(
+                    FeatureRef(view="delays", feature="mean", alias=alias, join_key_map=(("origin", field),))
+                    for alias, field in aliases
+                ),
+            )
+            for number, aliases in enumerate(services)
+        ),
+    )
+
+
+PROJECTED = """
+from datetime import timedelta
+from river import linear_model
+from headrace import Learner, Router
+LEARNERS = [
+    Learner(name, linear_model.LogisticRegression, service, "late", request=["distance"])
+    for name, service in (("a", "s0"), ("b", "s1"))
+]
+delays = Router(
+    name="delays", arms=["a", "b"], champion="a", unit="distance", entities=["start", "end"],
+    request=["distance"], wait=timedelta(hours=1),
+)
+"""
+
+
+def test_a_view_that_is_read_under_two_names_is_two_inputs(tmp_path: Path) -> None:
+    (tmp_path / "learners.py").write_text(PROJECTED)
+    definitions = projected((("first", "start"), ("last", "end")), (("last", "end"),))
+    learners, (router,) = compile_learners(load_project(tmp_path), definitions)
+    parts = {name: getattr(definitions, name) for name in ("sources", "stream_views", "services")}
+    plan = Plan(project="p", learners=learners, routers=(router,), **parts)
+    assert [ref.full_name for ref in plan.router_features(router)] == ["first__mean", "last__mean"]
+    assert [key.name for key in plan.request_keys(plan.router_features(router))] == ["start", "end"]
+    text = PROJECTED.replace('"start", "end"', '"start"')
+    (tmp_path / "learners.py").write_text(text)
+    with pytest.raises(DefinitionError, match="view 'last', but its join key 'end' is not in `entities`"):
+        compile_learners(load_project(tmp_path), definitions)
+
+
+def test_arms_may_not_call_two_views_by_one_name(tmp_path: Path) -> None:
+    (tmp_path / "learners.py").write_text(PROJECTED)
+    with pytest.raises(
+        DefinitionError,
+        match="'end:mean of delays by origin=start' and feature 'end:mean of delays by origin=end' are both",
+    ):
+        compile_learners(load_project(tmp_path), projected((("end", "start"),), (("end", "end"),)))
+
+
+def test_a_join_key_has_one_type_for_all_arms(tmp_path: Path) -> None:
+    (tmp_path / "learners.py").write_text(PROJECTED)
+    definitions = projected((("first", "start"),), (("last", "end"),))
+    number = definitions.stream_views[0].model_copy(
+        update={"name": "numbers", "join_keys": (FieldSpec(name="number", dtype="Int64"),)}
+    )
+    other = FeatureServiceSpec(
+        name="s1",
+        features=(FeatureRef(view="numbers", feature="mean", join_key_map=(("number", "start"),)),),
+    )
+    definitions = replace(
+        definitions,
+        stream_views=(*definitions.stream_views, number),
+        services=(definitions.services[0], other),
+    )
+    with pytest.raises(DefinitionError, match="'start' of the request is both String and Int64"):
+        compile_learners(load_project(tmp_path), definitions)
+
+
+def test_a_request_field_has_the_type_of_the_join_key_that_is_mapped_to_it() -> None:
+    definitions = projected((("first", "start"),), (("last", "end"),))
+    parts = {name: getattr(definitions, name) for name in ("sources", "stream_views", "services")}
+    assert request_kind(Plan(project="p", **parts), "start") == "text"

@@ -1,0 +1,105 @@
+"""A Feast repository about matches: one view of teams is read for the home team and for the away team."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.support.feast_online import connection_string
+
+DEFINITIONS = """
+from datetime import timedelta
+
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, RequestSource
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import Float64, Int64, String
+from feast.value_type import ValueType
+
+team = Entity(name="club", join_keys=["team"], value_type=ValueType.STRING)
+rival = Entity(name="rival", join_keys=["rival"], value_type=ValueType.STRING)
+HOME, AWAY = {"team": "home_team"}, {"team": "away_team"}
+
+
+def table(name):
+    return FileSource(name=f"{name}_table", path=f"data/{name}.parquet", timestamp_field="at")
+
+
+teams = FeatureView(
+    name="teams",
+    entities=[team],
+    schema=[
+        Field(name="team", dtype=String),
+        Field(name="goals", dtype=Int64),
+        Field(name="form", dtype=Float64),
+    ],
+    ttl=timedelta(days=10),
+    source=table("teams"),
+)
+squads = FeatureView(
+    name="squads",
+    entities=[team],
+    schema=[Field(name="team", dtype=String), Field(name="goals", dtype=Int64)],
+    source=table("squads"),
+)
+duels = FeatureView(
+    name="duels",
+    entities=[team, rival],
+    schema=[
+        Field(name="team", dtype=String),
+        Field(name="rival", dtype=String),
+        Field(name="won", dtype=Int64),
+    ],
+    source=table("duels"),
+)
+match = FeatureService(
+    name="match",
+    features=[
+        teams.with_name("home").with_join_key_map(HOME),
+        teams.with_name("away").with_join_key_map(AWAY)[["form"]],
+        squads[["goals"]],
+        duels.with_join_key_map({"team": "home_team", "rival": "away_team"}),
+    ],
+)
+mapped = FeatureService(name="mapped", features=[teams.with_join_key_map(HOME)])
+renamed = FeatureService(name="renamed", features=[teams.with_name("clubs")])
+swapped = FeatureService(
+    name="swapped", features=[duels.with_name("back").with_join_key_map({"team": "rival", "rival": "team"})]
+)
+"""
+CONFIG = """
+project: {project}
+registry: data/registry.db
+provider: local
+online_store:
+  type: redis
+  connection_string: "{connection}"
+offline_store:
+  type: {store}
+entity_key_serialization_version: 3
+"""
+DAY = datetime(2024, 1, 1, tzinfo=UTC)
+TABLES: dict[str, dict[str, list[object]]] = {
+    "teams": {
+        "team": ["a", "b", "c", "a"],
+        "goals": [1, 2, None, 4],
+        "form": [0.1, 0.2, 0.3, 0.4],
+        "at": [DAY, DAY, DAY, DAY + timedelta(days=2)],
+    },
+    "squads": {"team": ["a", "b"], "goals": [30, 40], "at": [DAY, DAY]},
+    "duels": {"team": ["a", "b"], "rival": ["b", "a"], "won": [5, 6], "at": [DAY, DAY]},
+}
+
+
+def write_matches(folder: Path, project: str, redis_url: str, store: str = "dask", more: str = "") -> Path:
+    """Write the repository with its tables, and with more definitions."""
+    (folder / "data").mkdir(parents=True)
+    (folder / "features.py").write_text(DEFINITIONS + more)
+    (folder / "feature_store.yaml").write_text(
+        CONFIG.format(project=project, connection=connection_string(redis_url), store=store)
+    )
+    for name, columns in TABLES.items():
+        pq.write_table(pa.table(columns), folder / "data" / f"{name}.parquet")
+    return folder
