@@ -97,7 +97,8 @@ class Raw:
 
     def __init__(self, workload: Workload, url: str) -> None:
         self._workload = workload
-        self._client, self._async = redis.Redis.from_url(url), redis.asyncio.Redis.from_url(url)
+        self._client: Any = redis.Redis.from_url(url)  # its types know no keys of bytes
+        self._async: Any = redis.asyncio.Redis.from_url(url)
         names = [layout.feature_field(VIEW, field.name) for field in FIELDS]
         self._fields = [*names, layout.timestamp_field(VIEW), layout.provenance_field(VIEW)]
         start, end = layout.key_prefix(["account"]), workload.project.encode()

@@ -13,7 +13,7 @@ from types import TracebackType
 from benchmarks.streams.measure import wait_until
 from benchmarks.streams.servers import CACHE
 from headrace import load_settings
-from headrace.deploy.commands.apply import apply_plan, compile_plan
+from headrace.deploy.commands.apply import apply_plan, compile_project
 from headrace.deploy.commands.init import write_project
 from headrace.deploy.local.child import Child, free_port
 from headrace.deploy.local.kafka_server import KafkaServer
@@ -57,7 +57,7 @@ class SoakProject:
             repository, kafka=kafka.bootstrap, redis=redis.url, port=free_port(), idle_ms=3_600_000
         )
         self.settings.make_signing_key()
-        self.plan = compile_plan(repository)
+        self.plan = compile_project(repository).plan
         apply_plan(self.settings, self.plan)
         materialize(repository, self.plan, self.settings.redis)
         for name in PROCESSES:

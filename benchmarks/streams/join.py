@@ -21,11 +21,12 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from benchmarks.streams.measure import usage_of
 from benchmarks.streams.report import machine
 from benchmarks.streams.servers import Servers, servers
-from benchmarks.streams.topic_log import Record, delete_topics, produce
+from benchmarks.streams.topic_log import delete_topics, produce
+from benchmarks.streams.workload import Record
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.deploy.local.child import Child
 from headrace.schemas.plan import Plan
-from headrace.schemas.records import Example, Outcome, Prediction
+from headrace.schemas.records import Example, Outcome, Prediction, Value
 from headrace.schemas.router_specs import PolicySpec, RouterSpec
 from headrace.streams.join.config import JoinConfig
 from headrace.streams.join.process import JoinProcess
@@ -123,7 +124,7 @@ def _consumer(kafka: str, topic: str) -> Consumer:
 
 
 def _predictions(first: int, end: int) -> Iterator[Record]:
-    features = {f"view__feature_{n}": n / 7 for n in range(_FEATURES)}
+    features: dict[str, Value] = {f"view__feature_{n}": n / 7 for n in range(_FEATURES)}
     for number in range(first, end):
         key = f"k{number}"
         prediction = Prediction(

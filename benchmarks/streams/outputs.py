@@ -96,7 +96,8 @@ class HeadraceRows:
 
 def online_totals(plan: Plan, redis_url: str, keys: int) -> Totals:
     """What a client reads of accounts ``0 .. keys``; those without payments in the window are left out."""
-    client, found = FeatureClient(plan, redis_url, timeout_s=60), {}
+    client = FeatureClient(plan, redis_url, timeout_s=60)
+    found: Totals = {}
     for start in range(0, keys, _CHUNK):
         accounts = range(start, min(start + _CHUNK, keys))
         rows = [{"account": account} for account in accounts]

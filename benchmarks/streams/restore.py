@@ -11,6 +11,7 @@ import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import redis
@@ -62,7 +63,7 @@ def main() -> None:
 
 def _restore(both: Servers, keys: int) -> _Run:
     payments = _one_each(keys)
-    store = redis.Redis.from_url(both.redis)
+    store: Any = redis.Redis.from_url(both.redis)  # its types know async clients as well
     empty = store.info("memory")["used_memory"]
     with OwnRun(both, "avro") as run:
         produce(both.kafka, run.topic, _records(payments))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
@@ -10,6 +10,7 @@ import uvloop
 from benchmarks.streams.peers.job import Clock, Job, main
 from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.schemas.plan import Plan
+from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.sinks import OnlineRows
 from headrace.streams.worker.config import WorkerConfig
 from headrace.streams.worker.process import WorkerProcess
@@ -22,9 +23,9 @@ class _MarkingSink(RedisOnlineSink):
         super().__init__(job.redis, plan)
         self._clock = Clock(job)
 
-    async def write(self, rows: Sequence[OnlineRows], hashes: Mapping[str, Mapping[str, str]]) -> None:
+    async def write(self, rows: Sequence[OnlineRows], updates: Sequence[HashUpdate]) -> None:
         self._clock.first()
-        await super().write(rows, hashes)
+        await super().write(rows, updates)
         self._clock.last()
 
 
