@@ -185,6 +185,11 @@ class Plan(Spec):
         """Return the router of that name, or raise an `UnknownNameError`."""
         return _find("router", self.routers, name)
 
+    @property
+    def needs_kafka(self) -> bool:
+        """Whether there are stream feature views or routers. All else is in tables and in Redis."""
+        return bool(self.stream_views or self.routers)
+
     def views_of(self, source: str) -> tuple[StreamViewSpec, ...]:
         """Return the stream feature views on a source."""
         return tuple(v for v in self.stream_views if v.source == source)

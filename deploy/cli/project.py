@@ -27,16 +27,17 @@ def plan(project: Project = HERE) -> None:
     """Show what `apply` would change and what it costs; changes nothing."""
     settings = load_settings(project)
 
-    from headrace.deploy.commands.apply import (
-        compile_project,
+    from headrace.deploy.commands.apply import compile_project, rehearse
+    from headrace.deploy.commands.plan_report import (
         describe_changes,
         describe_left_out,
-        describe_partitions,
+        describe_topics,
     )
 
     wanted = compile_project(settings.project_dir)
+    rehearse(settings)
     say(describe_changes(settings, wanted.plan))
-    for line in (*describe_left_out(wanted), *describe_partitions(settings, wanted.plan)):
+    for line in (*describe_left_out(wanted), *describe_topics(settings, wanted.plan)):
         say(line)
 
 
@@ -49,29 +50,24 @@ def apply(
     """Check the definitions, register them with Feast, make the topics and store the plan."""
     settings = load_settings(project)
 
-    from headrace.deploy.commands.apply import (
-        apply_plan,
-        compile_project,
+    from headrace.deploy.commands.apply import compile_project, prepare
+    from headrace.deploy.commands.plan_report import (
         describe_changes,
         describe_left_out,
         describe_partitions,
         describe_topic_settings,
-        refuse_added_partitions,
-        refuse_unsafe_changes,
     )
     from headrace.deploy.secret_files import exposed_secrets
 
     wanted = compile_project(settings.project_dir)
-    if not allow_unsafe:
-        refuse_unsafe_changes(settings, wanted)
-        refuse_added_partitions(settings, wanted.plan)
+    prepared = prepare(settings, wanted.plan, allow_unsafe, wanted.file_of)
     for warning in exposed_secrets(settings):
         say(f"warning: {warning}", err=True)
     say(describe_changes(settings, wanted.plan))
     for line in describe_left_out(wanted):
         say(line)
     added = describe_partitions(settings, wanted.plan)
-    apply_plan(settings, wanted.plan, allow_unsafe)
+    prepared.apply()
     for line in (*added, *describe_topic_settings(settings, wanted.plan)):
         say(line, err=True)
     say(f"applied plan {wanted.plan.hash[:12]} of project '{wanted.plan.project}'")

@@ -1,30 +1,27 @@
-"""`headrace plan` and `headrace apply`: compile, register, make topics, store the plan."""
+"""`headrace apply`: compile, find what refuses it, make topics, and in one moment put the plan in force."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from headrace.deploy.commands.partitions import added_partitions, refuse_moved_keys, surplus_partitions
-from headrace.deploy.commands.topics import ensure_topics, misconfigured_topics, topic_ends
+import redis
+
+from headrace.deploy.commands.refusals import FileOf, refuse, refuse_topics, refuse_unsafe_changes
+from headrace.deploy.commands.topics import ensure_topics
 from headrace.deploy.settings import Settings
-from headrace.featurestore.compile.definition import Definition
 from headrace.featurestore.compile.feature_parts import FeatureParts
 from headrace.featurestore.compile.features import compile_features
-from headrace.featurestore.feast_repo.registration import register
-from headrace.featurestore.plans.report import report
-from headrace.featurestore.plans.safety import unsafe_changes
+from headrace.featurestore.feast_repo.registration import Registration
+from headrace.featurestore.online.removal import remove_rows
 from headrace.featurestore.plans.store import PlanStore
-from headrace.featurestore.plans.usage import NoUsage, RedisPlanUsage
 from headrace.learners.compile.plan import compile_learners
 from headrace.learners.project import load_project
-from headrace.schemas.errors import PlanError, ServiceUnavailable
+from headrace.schemas.errors import HeadraceError, ServiceUnavailable
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis import redis_client
-from headrace.streams.runtime.topic_settings import SettingsNotShown, repair_commands
-
-_LOOK_S = 5.0  # `plan` works without Kafka as well
 
 
 @dataclass(frozen=True)
@@ -64,114 +61,98 @@ def compile_project(project_dir: Path) -> CompiledProject:
     return CompiledProject(parts.plan(learners, routers), parts, project.file.name)
 
 
-def apply_plan(settings: Settings, plan: Plan, allow_unsafe: bool = False) -> None:
-    """Register with Feast, make the topics, and last store the plan, which the processes read.
+@dataclass(frozen=True)
+class PreparedPlan:
+    """A plan that nothing refuses."""
+
+    settings: Settings
+    plan: Plan
+    registration: Registration
+    allow_unsafe: bool
+
+    def apply(self) -> None:
+        """Put the plan in force, with Feast's registry and the topics that it needs: all of it or nothing.
+
+        Whatever may fail comes before the moment that puts the plan in force. Then the rows and registrations
+        of what is gone are deleted. Where that fails, another `apply` goes on with it.
+
+        Raises
+        ------
+        HeadraceError
+            When something is refused or away. The plan in force is the one before, and so is the registry,
+            unless the message says that the plan is in force.
+        """
+        settings, plan = self.settings, self.plan
+        settings.make_data_dir()
+        with warnings.catch_warnings(), redis_client(settings.redis) as online:
+            warnings.simplefilter("ignore", DeprecationWarning)
+            if plan.needs_kafka:
+                self._ensure_topics()
+            plans = PlanStore(online, plan.project, settings.plan_signing_key())
+            plans.keep(plan)
+            with self.registration.added():
+                plans.put_in_force(plan)
+            try:
+                self._delete_what_is_gone(online)
+            except HeadraceError as error:
+                raise ServiceUnavailable(
+                    f"plan {plan.hash[:12]} is in force, and what it does not define any more is not deleted "
+                    f"yet: {error}. Run `headrace apply` again"
+                ) from error
+
+    def _ensure_topics(self) -> None:
+        settings = self.settings
+        ensure_topics(
+            settings.kafka_access,
+            self.plan,
+            settings.replication,
+            settings.event_partitions,
+            settings.topic_partitions,
+            allow_moved_keys=self.allow_unsafe,
+        )
+
+    def _delete_what_is_gone(self, online: redis.Redis) -> None:
+        """Delete the rows of views that are gone, and last their registrations, by which they are known."""
+        if self.registration.deletes_rows:
+            for view in self.registration.removed_views():
+                remove_rows(online, self.plan.project, view.name, view.join_keys, view.features)
+        self.registration.remove()
+
+
+def prepare(
+    settings: Settings, plan: Plan, allow_unsafe: bool = False, file_of: FileOf | None = None
+) -> PreparedPlan:
+    """Find whatever refuses a plan. Nothing is written.
 
     Parameters
     ----------
     allow_unsafe
-        Also when partitions were added to topics that views read directly.
+        Also when partitions were added to topics that views read directly, or consumers would break.
+    file_of
+        Names the files of definitions; None does not ask what breaks consumers.
+
+    Raises
+    ------
+    HeadraceError
+        With all refusals.
     """
-    settings.make_data_dir()
-    with warnings.catch_warnings(), redis_client(settings.redis) as online:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        register(settings.project_dir, settings.feature_log_dir, online)
-    ensure_topics(
-        settings.kafka_access,
-        plan,
-        settings.replication,
-        settings.event_partitions,
-        settings.topic_partitions,
-        allow_moved_keys=allow_unsafe,
-    )
-    PlanStore(settings.redis, plan.project, settings.plan_signing_key()).save(plan)
+        registration = Registration(settings.project_dir, settings.feature_log_dir)
+        checks = [registration.rehearse, lambda: refuse_topics(settings, plan, allow_unsafe)]
+        if file_of is not None and not allow_unsafe:
+            checks.insert(0, partial(refuse_unsafe_changes, settings, plan, file_of))
+        refuse(checks)
+    return PreparedPlan(settings, plan, registration, allow_unsafe)
 
 
-def describe_left_out(compiled: CompiledProject) -> list[str]:
-    """Describe the objects of the repository that Feast takes and Headrace does not run."""
-    reasons = compiled.parts.left_out
-    return ["Left out, the rest runs:", *(f"  {reason}" for reason in reasons)] if reasons else []
+def rehearse(settings: Settings) -> None:
+    """Let Feast refuse what it would refuse of a repository; see `Registration.rehearse`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        Registration(settings.project_dir, settings.feature_log_dir).rehearse()
 
 
-def describe_topic_settings(settings: Settings, plan: Plan) -> list[str]:
-    """Describe which settings of existing topics differ, and the commands that put them right."""
-    kafka = settings.kafka_access
-    try:
-        differences = misconfigured_topics(kafka, plan)
-    except SettingsNotShown as error:
-        return [f"the settings of topics are not checked: {error}"]
-    if not differences:
-        return []
-    commands = repair_commands(kafka, differences)
-    return [*map(str, differences), "To put that right:", *(f"  {command}" for command in commands)]
-
-
-def refuse_added_partitions(settings: Settings, plan: Plan) -> None:
-    """Refuse a plan with views that read topics directly to which partitions were added.
-
-    Raises
-    ------
-    PlanError
-        Names the topics, the views, what their values would be, and the remedy.
-    ServiceUnavailable
-        When Kafka does not answer.
-    """
-    refuse_moved_keys(plan, topic_ends(settings.kafka_access, plan))
-
-
-def describe_partitions(settings: Settings, plan: Plan) -> list[str]:
-    """Describe partitions that were added to topics, and what that means for the views of a plan."""
-    try:
-        ends = topic_ends(settings.kafka_access, plan, _LOOK_S)
-    except ServiceUnavailable as error:
-        return [f"whether partitions were added to topics cannot be told: {error}"]
-    lines = surplus_partitions(plan, ends)
-    for added in added_partitions(plan, ends):
-        lines += added.lines()
-        if added.moving:
-            lines.append(f"`headrace apply` refuses that without --allow-unsafe. {added.remedy}")
-        else:
-            lines.append("`headrace apply` gives its changelog as many; then start the workers anew")
-    return lines
-
-
-def describe_changes(settings: Settings, wanted: Plan) -> str:
-    """Describe the changes against the plan in force, and their cost."""
-    client = redis_client(settings.redis)
-    try:
-        current = PlanStore(client, wanted.project).in_force()
-    except PlanError as error:
-        return f"what would change cannot be told: {error}"
-    return report(current, wanted, RedisPlanUsage(client, current) if current else NoUsage())
-
-
-def refuse_unsafe_changes(settings: Settings, wanted: CompiledProject) -> None:
-    """Refuse changes that break consumers of the plan in force.
-
-    Raises
-    ------
-    PlanError
-        Names file, object, value and remedy of each unsafe change; or says that the plan in force cannot be
-        read.
-    """
-    try:
-        current = PlanStore(settings.redis, wanted.plan.project).in_force()
-    except PlanError as error:
-        raise PlanError(
-            f"{error}. What of it is in use cannot be told; to replace it all the same: "
-            "headrace apply --allow-unsafe"
-        ) from error
-    unsafe = unsafe_changes(current, wanted.plan)
-    if not unsafe:
-        return
-    lines = []
-    for change in unsafe:
-        where = Definition(wanted.file_of(change.kind, change.name), f"{change.kind} '{change.name}'")
-        where = where.part(change.part) if change.part else where
-        lines.append(f"  {where.error(change.problem, change.remedy)}")
-    many = "an unsafe change" if len(unsafe) == 1 else f"{len(unsafe)} unsafe changes"
-    raise PlanError(
-        "\n".join(
-            [f"{many}; nothing was applied:", *lines, "To do it all the same: headrace apply --allow-unsafe"]
-        )
-    )
+def apply_plan(settings: Settings, plan: Plan) -> None:
+    """Prepare a plan and apply it, whatever is in force."""
+    prepare(settings, plan).apply()

@@ -113,7 +113,7 @@ class Status:
 
 def topics_read(plan: Plan) -> set[str]:
     """Return the topics whose ends `read_status` needs."""
-    return {*event_topics(plan), *internal_settings(plan)}
+    return {*event_topics(plan), *internal_settings(plan)} if plan.needs_kafka else set()
 
 
 def read_status(

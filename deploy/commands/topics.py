@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -14,6 +14,7 @@ from headrace.deploy.commands.partitions import refuse_moved_keys
 from headrace.deploy.commands.topic_specs import (
     all_topics,
     declared_topics,
+    event_specs,
 )
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
 from headrace.schemas.plan import Plan
@@ -26,7 +27,6 @@ from headrace.streams.runtime.internal_topics import (
     internal_topics,
 )
 from headrace.streams.runtime.topic_settings import (
-    FOREVER,
     SettingDifference,
     differences,
     existing_settings,
@@ -80,18 +80,13 @@ def ensure_topics(
     ServiceUnavailable
         When the brokers cannot be reached, refuse a topic, or a partition has no leader in time.
     """
+    check_topics(kafka, plan, replication, event_partitions, topic_partitions, timeout_s, allow_moved_keys)
     cluster = _Cluster(kafka, replication, timeout_s)
     try:
-        missing = set(event_topics(plan)) - cluster.metadata().topics.keys()
-        wanted = all_topics(plan, event_partitions, topic_partitions or {})
-        cluster.create([TopicSpec(name, wanted[name], FOREVER) for name in missing])
+        cluster.create(_missing(event_specs(plan, event_partitions, topic_partitions), cluster.metadata()))
         counts = {name: len(cluster.led(name).partitions) for name in event_topics(plan)}
-        _check_declared(plan, counts)
-        if not allow_moved_keys and _has_added(plan, cluster.metadata()):
-            refuse_moved_keys(plan, topic_ends(kafka, plan))
         inner = _in_pairs(plan, internal_topics(plan, counts), cluster.metadata())
-        _check(inner, cluster.metadata())
-        cluster.create([spec for spec in inner if spec.name not in cluster.metadata().topics])
+        cluster.create(_missing(inner, cluster.metadata()))
         _check(inner, cluster.metadata())
         cluster.grow([spec for spec in inner if spec.grows])
         for spec in inner:
@@ -101,10 +96,54 @@ def ensure_topics(
     return counts
 
 
+def check_topics(
+    kafka: Kafka,
+    plan: Plan,
+    replication: int = 1,
+    event_partitions: int = 4,
+    topic_partitions: Mapping[str, int] | None = None,
+    timeout_s: float = 60.0,
+    allow_moved_keys: bool = False,
+) -> None:
+    """Refuse what `ensure_topics` would refuse. Nothing is created; brokers are asked whether they would.
+
+    Parameters and errors are those of `ensure_topics`.
+    """
+    cluster = _Cluster(kafka, replication, timeout_s)
+    try:
+        existing = cluster.metadata()
+        events = event_specs(plan, event_partitions, topic_partitions)
+        counts = {
+            spec.name: len(existing.topics[spec.name].partitions) if spec.name in existing.topics
+            else spec.partitions
+            for spec in events
+        }  # fmt: skip
+        _check_declared(plan, counts)
+        if not allow_moved_keys and _has_added(plan, existing):
+            refuse_moved_keys(plan, topic_ends(kafka, plan))
+        inner = _in_pairs(plan, internal_topics(plan, counts), existing)
+        _check(inner, existing)
+        unseen = cluster.create(_missing([*events, *inner], existing), only_ask=True)
+        for name in unseen:  # they have just been made, by another
+            cluster.led(name)
+        cluster.grow([spec for spec in inner if spec.grows], only_ask=True)
+    except KafkaException as error:
+        raise cluster.unavailable(error) from error
+    if unseen:
+        check_topics(
+            kafka, plan, replication, event_partitions, topic_partitions, timeout_s, allow_moved_keys
+        )
+
+
+def _missing(specs: Iterable[TopicSpec], existing: ClusterMetadata) -> list[TopicSpec]:
+    return [spec for spec in specs if spec.name not in existing.topics]
+
+
 def _has_added(plan: Plan, existing: ClusterMetadata) -> bool:
     sizes = {name: len(topic.partitions) for name, topic in existing.topics.items()}
     known = known_counts(plan, sizes)
-    return any(sizes[name] > known.get(name, sizes[name]) for name in event_topics(plan))
+    read = [name for name in event_topics(plan) if name in sizes]
+    return any(sizes[name] > known.get(name, sizes[name]) for name in read)
 
 
 def topic_ends(kafka: Kafka, plan: Plan, timeout_s: float | None = None) -> dict[tuple[str, int], int]:
@@ -190,19 +229,23 @@ class _Cluster:
     def metadata(self) -> ClusterMetadata:
         return self._admin.metadata()
 
-    def create(self, specs: list[TopicSpec]) -> None:
+    def create(self, specs: list[TopicSpec], only_ask: bool = False) -> list[str]:
+        """Create topics, or ask the brokers whether they would. Return those that exist already."""
+        existing = []
         if self._admin.is_built_in():
             for spec in specs:
-                self._admin.metadata(spec.name)
+                if not only_ask:
+                    self._admin.metadata(spec.name)
         elif specs:
             new = [NewTopic(s.name, s.partitions, self._replication, config=dict(s.config)) for s in specs]
-            for name, created in self._admin.create_topics(
-                new, operation_timeout=self._admin.timeout_s
-            ).items():
-                self._expect(name, created)
+            answers = self._admin.create_topics(
+                new, operation_timeout=self._admin.timeout_s, validate_only=only_ask
+            )
+            existing = [name for name, created in answers.items() if not self._is_new(name, created)]
+        return existing
 
-    def grow(self, specs: list[TopicSpec]) -> None:
-        """Add partitions to topics that have fewer than they are to have."""
+    def grow(self, specs: list[TopicSpec], only_ask: bool = False) -> None:
+        """Add partitions to topics that have fewer than they are to have, or ask whether that would do."""
         known = self.metadata().topics
         if self._admin.is_built_in():  # it cannot be asked for that, either
             return _check([replace(spec, grows=False) for spec in specs], self.metadata())
@@ -211,19 +254,21 @@ class _Cluster:
             for spec in specs
             if spec.name in known and len(known[spec.name].partitions) < spec.partitions
         ]
-        for grown in self._admin.create_partitions(new).values() if new else ():
+        answers = self._admin.create_partitions(new, validate_only=only_ask) if new else {}
+        for grown in answers.values():
             grown.result()
 
-    def _expect(self, name: str, created: Future[None]) -> None:
+    def _is_new(self, name: str, created: Future[None]) -> bool:
         try:
             created.result()
         except KafkaException as error:
             if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
-                return  # another process was quicker
+                return False  # another process was quicker
             raise ServiceUnavailable(
                 f"Kafka refused to create topic '{name}': {error.args[0].str()}; create it with these "
                 "partitions yourself, or see HEADRACE_REPLICATION and the user's rights"
             ) from error
+        return True
 
     def led(self, name: str, partitions: int = 1) -> TopicMetadata:
         """Return the topic, once it has so many partitions, and each of them a leader."""

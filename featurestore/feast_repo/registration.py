@@ -1,25 +1,43 @@
-"""Registers a repository with Feast: registry and online store."""
+"""Registers a repository with Feast, in steps of which only the last takes anything away."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import headrace.featurestore.feast_repo.fast_import  # noqa: F401  (before anything of Feast)
 
 # isort: split
-import redis
-from feast import FileSource
+from feast import FileSource, Project
+from feast.feature_store import FeatureStore
+from feast.feature_view import FeatureView
 from feast.repo_operations import extract_objects_for_apply_delete
 
+from headrace.featurestore.feast_repo.config import CONFIG_FILE
+from headrace.featurestore.feast_repo.registry import Registry, rehearsal_config, without_online_store
 from headrace.featurestore.feast_repo.repository import FeastRepository, as_feast_runs, read_repository
-from headrace.schemas.errors import DefinitionError
+from headrace.schemas.errors import DefinitionError, ServiceUnavailable
 
 
-def register(path: Path, feature_log: Path | None = None, online: redis.Redis | None = None) -> None:
-    """Apply a repository to Feast, as ``feast apply`` does but without its checks of data sources.
+@dataclass(frozen=True)
+class RemovedView:
+    """A feature view that Feast's registry holds and the repository does not define any more."""
 
-    The tables of batch views may come later.
+    name: str
+    join_keys: tuple[str, ...]
+    features: tuple[str, ...]
+
+
+class Registration:
+    """Brings Feast's registry to what a repository defines.
+
+    Nothing is done to online rows: Feast's own `apply` deletes those of a removed view before it writes its
+    registry. Sources of data are not asked: the tables of batch views may come later.
 
     Parameters
     ----------
@@ -29,34 +47,147 @@ def register(path: Path, feature_log: Path | None = None, online: redis.Redis | 
         Folder of the feature log. Each stream view is registered with its own part of it as batch source,
         where the repository has a `FileSource`: views may share a Kafka source, and a Kafka source has one
         batch source for all of them. None keeps the batch sources of the repository.
-    online
-        The Redis from which Feast deletes the rows of views that are gone; the one of
-        ``feature_store.yaml`` when None.
+
+    Raises
+    ------
+    DefinitionError
+        When the repository cannot be read.
+    """
+
+    def __init__(self, path: Path, feature_log: Path | None = None) -> None:
+        self._repository = read_repository(path)
+        if feature_log is not None:
+            read_from_feature_log(self._repository, feature_log)
+        self._config = without_online_store(self._repository.config)
+
+    def rehearse(self) -> None:
+        """Let Feast apply everything to a copy of its registry, which is thrown away.
+
+        Raises
+        ------
+        DefinitionError
+            When Feast does not take the definitions.
+        ServiceUnavailable
+            When its registry cannot be read.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            with self._asking_the_registry():
+                config = rehearsal_config(self._config, Path(folder) / "registry.db")
+            try:
+                with as_feast_runs(self._repository.path):
+                    store = FeatureStore(config=config)
+                    wanted, gone = self._objects(store)
+                    store.apply(wanted, objects_to_delete=[], partial=True)
+                    store.apply([], objects_to_delete=gone, partial=False)
+            except Exception as error:  # whatever Feast, or what it calls of the user's, raises
+                raise DefinitionError(
+                    str(self._repository.path),
+                    f"project '{self._repository.project}'",
+                    f"Feast does not accept it ({type(error).__name__}: {' '.join(str(error).split())})",
+                    "Correct the definition that the message speaks of",
+                ) from error
+
+    @contextlib.contextmanager
+    def added(self) -> Iterator[None]:
+        """Add and change what the repository defines; when this or the block fails, put it back.
+
+        Raises
+        ------
+        ServiceUnavailable
+            When the registry cannot be read or written.
+        """
+        with self._asking_the_registry():
+            registry = Registry(self._config)
+            before = registry.content()
+        try:
+            with self._asking_the_registry():
+                wanted, _ = self._objects(registry.store)
+                registry.store.apply(wanted, objects_to_delete=[], partial=True)
+            yield
+        except BaseException as cause:
+            try:
+                with self._asking_the_registry():
+                    registry.put_back(before)
+            except ServiceUnavailable as error:
+                raise ServiceUnavailable(
+                    f"{cause}. Nor could the registry be put back, so that it may have the new definitions "
+                    f"while the plan before is in force: {error}. Run `headrace apply` again"
+                ) from cause
+            raise
+
+    @property
+    def deletes_rows(self) -> bool:
+        """Whether rows of removed views are deleted: not with Feast's ``full_scan_for_deletion: false``."""
+        online = self._repository.config.online_store
+        return bool(getattr(online, "full_scan_for_deletion", True))
+
+    def removed_views(self) -> list[RemovedView]:
+        """Return the feature views that are registered and not defined any more.
+
+        Raises
+        ------
+        ServiceUnavailable
+            When the registry cannot be read.
+        """
+        contents = self._repository.contents
+        views = [*contents.feature_views, *contents.stream_feature_views, *contents.on_demand_feature_views]
+        defined = {view.name for view in views}
+        with self._asking_the_registry():
+            _, gone = self._objects(Registry(self._config).store)
+        return [
+            RemovedView(view.name, tuple(view.join_keys), tuple(field.name for field in view.features))
+            for view in gone
+            if isinstance(view, FeatureView) and view.name not in defined
+        ]
+
+    def remove(self) -> None:
+        """Take out of the registry what the repository does not define any more.
+
+        Raises
+        ------
+        ServiceUnavailable
+            When the registry cannot be read or written.
+        """
+        with self._asking_the_registry():
+            registry = Registry(self._config)
+            _, gone = self._objects(registry.store)
+            if gone:
+                registry.store.apply([], objects_to_delete=gone, partial=False)
+
+    def _objects(self, store: FeatureStore) -> tuple[list[Any], list[Any]]:
+        """Feast's objects to apply, and those to delete."""
+        wanted, gone, _, _ = extract_objects_for_apply_delete(
+            self._repository.project, store.registry, self._repository.contents
+        )
+        return wanted, [item for item in gone if not isinstance(item, Project)]
+
+    @contextlib.contextmanager
+    def _asking_the_registry(self) -> Iterator[None]:
+        try:
+            with as_feast_runs(self._repository.path):
+                yield
+        except Exception as error:  # of a database whatever its driver raises
+            raise ServiceUnavailable(
+                f"Feast's registry of project '{self._repository.project}' cannot be read or written "
+                f"({type(error).__name__}: {' '.join(str(error).split())}); see `registry` in {CONFIG_FILE}"
+            ) from error
+
+
+def register(path: Path, feature_log: Path | None = None) -> None:
+    """Apply a repository to Feast's registry, as ``feast apply`` does; see `Registration`.
 
     Raises
     ------
     DefinitionError
         When the repository cannot be read, or Feast does not take it.
+    ServiceUnavailable
+        When the registry cannot be read or written.
     """
-    repository = read_repository(path)
-    if feature_log is not None:
-        read_from_feature_log(repository, feature_log)
-    with as_feast_runs(repository.path):
-        store = repository.store()
-        if online is not None:
-            store._get_provider().online_store._client = online
-        try:
-            wanted, unwanted, _, _ = extract_objects_for_apply_delete(
-                repository.project, store.registry, repository.contents
-            )
-            store.apply(wanted, objects_to_delete=unwanted, partial=False)
-        except (ValueError, TypeError, AssertionError, KeyError, OSError) as error:
-            raise DefinitionError(
-                str(path),
-                f"project '{repository.project}'",
-                f"Feast does not accept it ({type(error).__name__}: {error})",
-                "Correct the definition that the message speaks of",
-            ) from error
+    registration = Registration(path, feature_log)
+    registration.rehearse()
+    with registration.added():
+        pass
+    registration.remove()
 
 
 def read_from_feature_log(repository: FeastRepository, feature_log: Path) -> None:

@@ -5,6 +5,7 @@ A plan is read when its text has the hash that its key names. Where the reader h
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -88,7 +89,12 @@ class PlanStore:
         self._signer = None if key is None else Signer(key, "plan")
 
     def save(self, plan: Plan) -> None:
-        """Store a plan and put it in force.
+        """Store a plan and put it in force; see `keep` and `put_in_force`."""
+        self.keep(plan)
+        self.put_in_force(plan)
+
+    def keep(self, plan: Plan) -> None:
+        """Store a plan under its hash, with its signature. The plan in force stays.
 
         Raises
         ------
@@ -108,9 +114,24 @@ class PlanStore:
                     signature_key(self._project, plan.hash),
                     signature_text(self._signer.sign(self._project, plan.hash)),
                 )
-            self._redis.set(plan_key(self._project), plan.hash)
         except redis.RedisError as error:
             raise ServiceUnavailable(f"the plan cannot be stored: {error}") from error
+
+    def put_in_force(self, plan: Plan) -> None:
+        """Put a plan that is stored in force. When the answer of Redis is lost, Redis is asked.
+
+        Raises
+        ------
+        ServiceUnavailable
+            When it is not in force, or Redis does not say so.
+        """
+        try:
+            self._redis.set(plan_key(self._project), plan.hash)
+        except redis.RedisError as error:
+            with contextlib.suppress(PlanError, ServiceUnavailable):
+                if self.hash_in_force() == plan.hash:
+                    return
+            raise ServiceUnavailable(f"the plan cannot be put in force: {error}") from error
 
     def hash_in_force(self) -> str | None:
         """Return the hash of the plan that was applied last; None when none was.

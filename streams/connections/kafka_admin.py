@@ -196,9 +196,12 @@ def end_offsets(kafka: Kafka, topics: Iterable[str], committed: bool = False) ->
     ServiceUnavailable
         When the brokers do not answer.
     """
+    wanted = list(topics)
+    if not wanted:
+        return {}
     admin = KafkaAdmin(kafka)
     known = admin.metadata()
-    partitions = ((topic, number) for topic in topics for number in partitions_of(known, topic))
+    partitions = ((topic, number) for topic in wanted for number in partitions_of(known, topic))
     return admin.end_offsets(partitions, committed)
 
 

@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 
 from headrace import FeatureClient
 from headrace.deploy.cli.main import app
-from headrace.deploy.commands.apply import compile_project, describe_changes
+from headrace.deploy.commands.apply import compile_project
 from headrace.deploy.commands.init import write_project
+from headrace.deploy.commands.plan_report import describe_changes
 from headrace.deploy.commands.status import read_status, topics_read
 from headrace.deploy.stack import LocalStack
 from headrace.learners.lineage import Lineage, ModelVersions

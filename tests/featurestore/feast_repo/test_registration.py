@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from feast import FeatureStore
 
 from headrace.featurestore.compile.features import compile_features
-from headrace.featurestore.feast_repo.registration import register
-from headrace.schemas.errors import DefinitionError
-from headrace.streams.connections.redis import redis_client
-from tests.support.feast_online import connection_string, point_to
+from headrace.featurestore.feast_repo.registration import Registration, RemovedView, register
+from headrace.schemas.errors import DefinitionError, ServiceUnavailable
+from tests.support.feast_online import point_to
 
 
 @pytest.fixture
@@ -49,7 +46,7 @@ def test_what_is_gone_from_the_files_is_gone_from_the_registry(
     assert [service.name for service in store.list_feature_services()] == ["others"]
 
 
-EXTRA = """
+FLEETS = """
 fleets = FeatureView(
     name="fleets",
     entities=[carrier],
@@ -57,23 +54,86 @@ fleets = FeatureView(
     source=FileSource(name="fleets_table", path="data/fleets.parquet", timestamp_field="valid_from"),
 )
 """
+SQL = "registry: {registry_type: sql, path: 'sqlite:///%s/registry.sqlite'}"
 
 
-def test_rows_of_a_view_that_is_gone_are_deleted_in_the_redis_in_use(
-    repo: Path, append: Callable[[str], None], redis_url: str
+def registered(repo: Path) -> list[str]:
+    return sorted(view.name for view in FeatureStore(repo_path=str(repo)).list_batch_feature_views())
+
+
+@pytest.fixture(params=["file", "sql"])
+def any_registry(request: pytest.FixtureRequest, reachable: Path) -> Path:
+    if request.param == "sql":
+        config = reachable / "feature_store.yaml"
+        config.write_text(config.read_text().replace("registry: data/registry.db", SQL % reachable))
+    return reachable
+
+
+def test_a_rehearsal_changes_nothing(any_registry: Path, append: Callable[[str], None]) -> None:
+    register(any_registry)
+    append(FLEETS)
+    Registration(any_registry).rehearse()
+    assert registered(any_registry) == ["airlines"]
+
+
+def test_a_rehearsal_makes_no_file(reachable: Path) -> None:
+    Registration(reachable).rehearse()
+    assert not (reachable / "data" / "registry.db").exists()
+
+
+def test_what_was_added_is_put_back_when_what_follows_fails(
+    any_registry: Path, append: Callable[[str], None]
 ) -> None:
-    before = (repo / "features.py").read_text()
-    append(EXTRA)
-    with redis_client(redis_url) as online:  # the one that `feature_store.yaml` names is not there
-        register(repo, online=online)
-        store = FeatureStore(repo_path=str(repo))
-        store.config.online_store.connection_string = connection_string(redis_url)
-        row = {"carrier": ["UA"], "planes": [7], "valid_from": [datetime(2026, 1, 1, tzinfo=UTC)]}
-        store.write_to_online_store("fleets", pd.DataFrame(row))
-        (key,) = online.scan_iter(b"*" + store.project.encode())
-        (repo / "features.py").write_text(before)
-        register(repo, online=online)
-        assert not online.exists(key)
+    register(any_registry)
+    append(FLEETS)
+    registration = Registration(any_registry)
+    seen = []
+
+    def fail_behind() -> None:
+        with registration.added():
+            seen.extend(registered(any_registry))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_behind()
+    assert seen == ["airlines", "fleets"]
+    assert registered(any_registry) == ["airlines"]
+    with registration.added():
+        pass
+    assert registered(any_registry) == ["airlines", "fleets"]
+
+
+def test_a_registry_that_was_not_there_is_not_there_when_what_follows_fails(reachable: Path) -> None:
+    registration = Registration(reachable)
+    with pytest.raises(KeyError), registration.added():
+        raise KeyError
+    assert not (reachable / "data" / "registry.db").exists()
+
+
+def test_a_registry_that_cannot_be_written_is_what_it_was(
+    reachable: Path, append: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(reachable)
+    before = (reachable / "data" / "registry.db").read_bytes()
+    append(FLEETS)
+    registration = Registration(reachable)
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("no space left")))
+    with pytest.raises(ServiceUnavailable, match=r"registry.*no space left"), registration.added():
+        pass
+    assert (reachable / "data" / "registry.db").read_bytes() == before
+
+
+def test_what_is_gone_is_named_until_it_is_removed(any_registry: Path, append: Callable[[str], None]) -> None:
+    before = (any_registry / "features.py").read_text()
+    append(FLEETS)
+    register(any_registry)
+    (any_registry / "features.py").write_text(before)
+    registration = Registration(any_registry)
+    assert registration.removed_views() == [RemovedView("fleets", ("carrier",), ("planes",))]
+    assert registered(any_registry) == ["airlines", "fleets"]
+    registration.remove()
+    assert registration.removed_views() == []
+    assert registered(any_registry) == ["airlines"]
 
 
 def test_registration_does_not_change_the_plan(reachable: Path) -> None:

@@ -1,0 +1,79 @@
+"""What `headrace plan` and `apply` tell of a project, before and besides what changes."""
+
+from __future__ import annotations
+
+from headrace.deploy.commands.apply import CompiledProject
+from headrace.deploy.commands.partitions import added_partitions, surplus_partitions
+from headrace.deploy.commands.refusals import refuse_topics
+from headrace.deploy.commands.topics import misconfigured_topics, topic_ends
+from headrace.deploy.settings import Settings
+from headrace.featurestore.plans.report import report
+from headrace.featurestore.plans.store import PlanStore
+from headrace.featurestore.plans.usage import NoUsage, RedisPlanUsage
+from headrace.schemas.errors import PlanError, ServiceUnavailable, SettingsError
+from headrace.schemas.plan import Plan
+from headrace.streams.connections.redis import redis_client
+from headrace.streams.runtime.topic_settings import SettingsNotShown, repair_commands
+
+_LOOK_S = 5.0  # `plan` works without Kafka as well
+_CANNOT_BE_TOLD = "whether partitions were added to topics cannot be told"
+
+
+def describe_changes(settings: Settings, wanted: Plan) -> str:
+    """Describe the changes against the plan in force, and their cost."""
+    client = redis_client(settings.redis)
+    try:
+        current = PlanStore(client, wanted.project).in_force()
+    except PlanError as error:
+        return f"what would change cannot be told: {error}"
+    return report(current, wanted, RedisPlanUsage(client, current) if current else NoUsage())
+
+
+def describe_left_out(compiled: CompiledProject) -> list[str]:
+    """Describe the objects of the repository that Feast takes and Headrace does not run."""
+    reasons = compiled.parts.left_out
+    return ["Left out, the rest runs:", *(f"  {reason}" for reason in reasons)] if reasons else []
+
+
+def describe_topic_settings(settings: Settings, plan: Plan) -> list[str]:
+    """Describe which settings of existing topics differ, and the commands that put them right."""
+    if not plan.needs_kafka:
+        return []
+    kafka = settings.kafka_access
+    try:
+        differences = misconfigured_topics(kafka, plan)
+    except SettingsNotShown as error:
+        return [f"the settings of topics are not checked: {error}"]
+    if not differences:
+        return []
+    commands = repair_commands(kafka, differences)
+    return [*map(str, differences), "To put that right:", *(f"  {command}" for command in commands)]
+
+
+def describe_topics(settings: Settings, plan: Plan) -> list[str]:
+    """Describe what `apply` would refuse because of topics, and what partitions that were added mean."""
+    lines = describe_partitions(settings, plan)
+    if not any(line.startswith(_CANNOT_BE_TOLD) for line in lines):
+        try:
+            refuse_topics(settings, plan, allow_unsafe=True, timeout_s=_LOOK_S)
+        except (PlanError, SettingsError, ServiceUnavailable) as error:
+            lines.append(f"`headrace apply` would refuse this: {error}")
+    return lines
+
+
+def describe_partitions(settings: Settings, plan: Plan) -> list[str]:
+    """Describe partitions that were added to topics, and what that means for the views of a plan."""
+    if not plan.needs_kafka:
+        return []
+    try:
+        ends = topic_ends(settings.kafka_access, plan, _LOOK_S)
+    except ServiceUnavailable as error:
+        return [f"{_CANNOT_BE_TOLD}: {error}"]
+    lines = surplus_partitions(plan, ends)
+    for added in added_partitions(plan, ends):
+        lines += added.lines()
+        if added.moving:
+            lines.append(f"`headrace apply` refuses that without --allow-unsafe. {added.remedy}")
+        else:
+            lines.append("`headrace apply` gives its changelog as many; then start the workers anew")
+    return lines
