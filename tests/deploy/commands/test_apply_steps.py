@@ -30,6 +30,24 @@ fleets = FeatureView(
 )
 """
 NEW = """
+arrivals = KafkaSource(
+    name="arrivals",
+    topic="TOPIC",
+    timestamp_field="departed_at",
+    message_format=AvroFormat(json.dumps(EVENT)),
+    batch_source=FileSource(name="arrivals_log", path="data/log/arrivals", timestamp_field="event_timestamp"),
+    tags={"headrace.key": "carrier"},
+)
+carrier_arrivals = StreamFeatureView(
+    name="carrier_arrivals",
+    entities=[carrier],
+    source=arrivals,
+    timestamp_field="departed_at",
+    schema=[Field(name="carrier", dtype=String), Field(name="arrivals_1h", dtype=Int64)],
+    aggregations=[
+        Aggregation(column="flight", function="count", time_window=timedelta(hours=1), name="arrivals_1h")
+    ],
+)
 seats = FeatureService(name="seats", features=[carrier_delays[["seats_max_1d"]]])
 """
 ASKED = ["airlines:fleet", "fleets:fleet"]
@@ -51,7 +69,7 @@ class Scene:
 
     def write(self, more: str) -> Plan:
         text = DEFINITIONS.replace('topic="flights.departures"', f'topic="{self.project}.departures"')
-        (self.folder / "features.py").write_text(text + more)
+        (self.folder / "features.py").write_text(text + more.replace("TOPIC", f"{self.project}.arrivals"))
         return compile_features(self.folder).plan()
 
     def begin(self) -> None:
