@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
@@ -194,12 +197,29 @@ def test_a_hook_whose_library_is_not_there_changes_nothing(repo: Path, configure
     assert {view.name for view in feast(repo).list_all_feature_views()} == {"airlines", "carrier_delays"}
 
 
-def test_what_is_registered_is_told_to_mlflow(
-    repo: Path, configure: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("hook", "maker"),
+    [
+        ("mlflow:\n  enabled: true\n  log_operations: true\n", "_init_mlflow"),
+        ("openlineage:\n  enabled: true\n", "_init_openlineage_emitter"),
+    ],
+    ids=["MLflow", "OpenLineage"],
+)
+def test_what_is_registered_is_told_to_the_hook(
+    repo: Path, configure: Any, monkeypatch: pytest.MonkeyPatch, hook: str, maker: str
 ) -> None:
-    """Feast calls its hook; the recorder stands where the library would be, which is not installed."""
-    configure("mlflow:\n  enabled: true\n  log_operations: true\n")
+    """Feast calls it; the recorder stands where the libraries would be, which are not installed."""
+    configure(hook)
     recorder = Recorder()
-    monkeypatch.setattr(FeatureStore, "_init_mlflow", lambda store: recorder)
+    remote = ModuleType("feast.infra.registry.remote")
+    remote.RemoteRegistry = type("RemoteRegistry", (), {})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, remote.__name__, remote)
+    monkeypatch.setattr(FeatureStore, maker, lambda store: recorder)
     register(repo)
     assert {"airlines", "carrier_delays", "delays"} <= recorder.named
+
+
+def test_the_page_is_of_the_feast_that_is_installed() -> None:
+    major, minor, *_ = version("feast").split(".")
+    page = Path(__file__).parents[3] / "docs" / "reference" / "feast.md"
+    assert f"with Feast {major}.{minor}." in page.read_text()
