@@ -222,6 +222,9 @@ def _run_partition(job: _Job, number: int, end: int | None, progress: Any) -> No
     records = appended_before(job.records(number, work.position, end), job.span.to_ms)
     for position in work.run(records, supply=RegistryLookup(job.registry).supply):
         progress.put(f"{name}: {position:,}{of}")
+    counts = work.state.record_counts
+    if left_out := [f"{counts[kind]:,} {kind}" for kind in ("dead", "late") if counts[kind]]:
+        progress.put(f"{name}: {' and '.join(left_out)} records are in no row")
     progress.put(f"{name}: done at {work.position:,}")
 
 

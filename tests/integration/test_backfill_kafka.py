@@ -75,6 +75,9 @@ def test_a_worker_goes_on_where_the_backfill_ended(scene: Scene, tmp_path: Path)
     work = backfill_twice(scene, "by_user", tmp_path, (1500, 700), rng, told)
     ends = [len(log) for log in scene.logs]
     assert {f"purchases[{n}]: done at {end:,}" for n, end in enumerate(ends)} <= {*told}
+    counts = [judge(log, rules_of(scene.plan)).counts for log in scene.logs]
+    left_out = [f"{each['dead']:,} dead and {each['late']:,} late records are in no row" for each in counts]
+    assert {f"purchases[{n}]: {text}" for n, text in enumerate(left_out)} <= {*told}
     assert sum(1 for _ in ViewLog(tmp_path / "log", scene.plan, "by_user").files()) >= 4
     hand_over(scene, work, told)
     assert_online_is_right(scene)
