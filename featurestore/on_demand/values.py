@@ -11,6 +11,7 @@ ValueError: 2.5 is not whole
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -19,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from headrace.schemas.errors import RequestError
-from headrace.schemas.feature_types import ValueType, element_type
+from headrace.schemas.feature_types import ValueType, element_type, is_composite
 
 _TEXTS = (str, bytes, bytearray)
 
@@ -63,6 +64,21 @@ def _series(dtype: ValueType | None, values: Sequence[Any]) -> Any:
     if dtype == "UnixTimestamp":
         return pd.to_datetime(pd.Series(values, dtype="object"), utc=True)
     return pd.Series(values, dtype="bool" if dtype == "Bool" and not has_missing else "object")
+
+
+def copied(dtype: ValueType | None, values: Sequence[Any]) -> list[Any]:
+    """Copy a column with its lists, sets, maps and structs.
+
+    >>> column = [[1, 2], None]
+    >>> copied("Array(Int64)", column)[0].append(3)
+    >>> column
+    [[1, 2], None]
+    """
+    if dtype is not None and is_composite(dtype):
+        return copy.deepcopy([*values])
+    if dtype is not None and element_type(dtype) is not None:
+        return [copy.copy(value) for value in values]
+    return [*values]
 
 
 def is_null(value: Any) -> bool:

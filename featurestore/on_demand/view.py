@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.featurestore.on_demand.outputs import OutputError, columns_of, row_of, shown
-from headrace.featurestore.on_demand.values import cast_value, data_frame, is_null
+from headrace.featurestore.on_demand.values import cast_value, copied, data_frame, is_null
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_types import ValueType
 
@@ -54,7 +54,9 @@ class OnDemandView:
         """
         if not rows:
             return {feature.name: [] for feature in self._spec.features}
-        arguments = data_frame(inputs, self._dtypes) if self._spec.mode == "pandas" else inputs
+        # Copies: what a function does to its inputs must not change what is served of them.
+        own = {name: copied(self._dtypes.get(name), values) for name, values in inputs.items()}
+        arguments = data_frame(own, self._dtypes) if self._spec.mode == "pandas" else own
         try:
             columns = self._columns(arguments, rows)
             return {feature.name: _cast(feature, columns[feature.name]) for feature in self._spec.features}
@@ -66,11 +68,8 @@ class OnDemandView:
 
     def _columns(self, inputs: Any, rows: int) -> dict[str, list[Any]]:
         names, view = [feature.name for feature in self._spec.features], self._spec.name
-        if self._spec.mode == "pandas":
-            return columns_of(self._function(inputs), names, view, rows)
         if not self._spec.singleton:
-            outputs = self._function({name: list(values) for name, values in inputs.items()})
-            return columns_of(outputs, names, view, rows)
+            return columns_of(self._function(inputs), names, view, rows)
         by_row = [
             row_of(self._function(dict(zip(inputs, values, strict=True))), names, view)
             for values in zip(*inputs.values(), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -67,7 +68,9 @@ class HostileMapping(Mapping[str, Any]):
         return 2
 
 
-def on_demand_view(function: Any, mode: Any, dtype: Any, singleton: bool = False) -> OnDemandView:
+def on_demand_view(
+    function: Any, mode: Any, dtype: Any, singleton: bool = False, inputs: Any = None
+) -> OnDemandView:
     spec = OnDemandViewSpec(
         name="v",
         mode=mode,
@@ -78,7 +81,7 @@ def on_demand_view(function: Any, mode: Any, dtype: Any, singleton: bool = False
         file="views.py",
         definition="",
     )
-    return OnDemandView(spec, {"n": "Int64"}, function)
+    return OnDemandView(spec, inputs or {"n": "Int64"}, function)
 
 
 def raised(error: BaseException) -> Any:
@@ -231,3 +234,25 @@ def test_a_request_of_another_type_is_an_error_of_the_request(value: Any) -> Non
     with pytest.raises(RequestError, match="n: a value is no Int64") as said:
         view.compute({"n": [1, value, 3]}, ROWS)
     assert said.value.field == "n"
+
+
+@pytest.mark.parametrize(("mode", "singleton"), [("pandas", False), ("python", False), ("python", True)])
+def test_a_function_that_changes_its_inputs_changes_nothing_else(mode: str, singleton: bool) -> None:
+    def spoil(inputs: Any) -> Any:
+        lists, maps = (inputs["lists"], inputs["maps"])
+        for each in [lists] if singleton else lists:
+            each.append(9)
+        for each in [maps] if singleton else maps:
+            each["inner"].append(9)
+        if mode == "python":
+            inputs.clear()
+        else:
+            inputs["n"] = 7
+        return {"y": 1, "z": 1} if singleton else {"y": [1, 1], "z": [1, 1]}
+
+    inputs = {"n": [1, 2], "lists": [[1], [2]], "maps": [{"inner": [1]}, {"inner": [2]}]}
+    before = copy.deepcopy(inputs)
+    dtypes = {"n": "Int64", "lists": "Array(Int64)", "maps": "Map"}
+    view = on_demand_view(spoil, mode, "Int64", singleton, dtypes)
+    assert view.compute(inputs, 2) == {"y": [1, 1], "z": [1, 1]}
+    assert inputs == before
