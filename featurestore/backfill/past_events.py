@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from headrace.streams.log.records import LogRecord, appended_ms
 
 _RECORD_COLUMNS = ("_partition", "_offset", "_timestamp")
 _BATCH_ROWS = 4096
+_UTC = pa.timestamp("us", "UTC")
 
 
 def from_kafka(kafka: Kafka, topic: str, partition: int, start: int, end: int) -> Iterator[LogRecord]:
@@ -65,7 +67,7 @@ class EventFiles:
     Raises
     ------
     HeadraceError
-        When there is no such file, or it has no event times.
+        When there is no such file, or an event has no time.
     """
 
     def __init__(self, path: Path, source: SourceSpec) -> None:
@@ -76,6 +78,7 @@ class EventFiles:
                 f"the events in {path} have no column '{source.timestamp_field}', the event time "
                 f"(found: {', '.join(table.column_names)}); add it"
             )
+        table = _with_times(table, path, source)
         self.has_offsets = "_offset" in table.column_names
         self._table = table.sort_by("_offset" if self.has_offsets else source.timestamp_field)
 
@@ -102,16 +105,50 @@ class EventFiles:
     def _record(self, row: dict[str, Any], offset: int) -> LogRecord:
         event = {name: value for name, value in row.items() if name not in _RECORD_COLUMNS}
         source = self._source
-        per_ms = 1000 if source.timestamp_unit == "us" else 1
-        moment = event[source.timestamp_field]
-        if isinstance(moment, datetime):
-            moment = round(moment.timestamp() * 1000 * per_ms)
-            event[source.timestamp_field] = moment
+        time_ms = event[source.timestamp_field] // (1000 if source.timestamp_unit == "us" else 1)
         if source.format == "json":
-            value = json.dumps(event, default=str).encode()
+            value = json.dumps({n: _as_json(value) for n, value in event.items()}, default=str).encode()
         else:
             value = encode_confluent(source.reader_schema, source.schema_id, event)
-        return LogRecord(offset, row.get("_timestamp", moment // per_ms), None, value)
+        return LogRecord(offset, row.get("_timestamp", time_ms), None, value)
+
+
+def _with_times(table: pa.Table, path: Path, source: SourceSpec) -> pa.Table:
+    """Make event times the numbers that the topic has: of its unit, rounded down.
+
+    Timestamps without a zone are UTC.
+
+    Raises
+    ------
+    HeadraceError
+        When the column holds no times, or a row has none.
+    """
+    name = source.timestamp_field
+    times = table[name]
+    if times.null_count:
+        raise HeadraceError(f"{times.null_count} events in {path} have no time in column '{name}'; drop them")
+    try:
+        if pa.types.is_string(times.type) or pa.types.is_large_string(times.type):
+            times = times.cast(_UTC)  # text with a zone
+        if pa.types.is_date(times.type) or pa.types.is_timestamp(times.type):
+            instants = times.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_numpy()
+            times = pa.array(instants // (1 if source.timestamp_unit == "us" else 1000))
+        times = times.cast(pa.int64())
+    except pa.ArrowException as error:
+        raise HeadraceError(
+            f"the events in {path} have {times.type} in column '{name}', which are no event times ({error}); "
+            "give timestamps, text with a zone, or whole numbers of the unit of the topic"
+        ) from error
+    return table.set_column(table.column_names.index(name), name, times)
+
+
+def _as_json(value: Any) -> Any:
+    """A value that JSON has: null for NaN, and a time as text with its zone."""
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
+    return value
 
 
 def _read_files(path: Path) -> pa.Table:

@@ -17,9 +17,12 @@ from headrace.featurestore.backfill.past_events import EventFiles
 from headrace.featurestore.backfill.span import Span
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import SourceSpec
+from headrace.streams.intake.range_decoder import RangeDecoder
+from headrace.streams.log.records import LogRecords
 from tests.support.backfill_logs import direct_plan, logged, past, purchase
 
 SOURCE = direct_plan().sources[0]
+MOMENT_NS = 1_357_041_600 * 10**9  # 2013-01-01 12:00 UTC
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
@@ -71,6 +74,56 @@ def test_times_are_written_in_the_unit_of_the_topic(
     (record,) = files.records(0, 0)
     assert json.loads(record.value or b"") == {"event_ms": written, "user": 1}
     assert record.timestamp == written // per_ms
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(["2013-01-01T12:00:00.0005Z", "2013-01-01T14:00:00+02:00"]),
+        pa.array([MOMENT_NS + 500_000, MOMENT_NS], pa.timestamp("ns")),
+        pa.array([MOMENT_NS + 500_000, MOMENT_NS], pa.timestamp("ns", "Asia/Tokyo")),
+        pa.array([MOMENT_NS // 1_000_000] * 2, pa.int64()),
+        pa.array([MOMENT_NS / 1_000_000] * 2, pa.float64()),
+    ],
+    ids=["text", "without a zone", "of another zone", "whole numbers", "whole numbers as floats"],
+)
+@pytest.mark.parametrize("form", ["json", "avro"])
+def test_event_times_may_be_written_as_events_have_them(tmp_path: Path, column: pa.Array, form: str) -> None:
+    """Text with a zone, as JSON events have it, timestamps and numbers; rounded down."""
+    pq.write_table(pa.table({"event_ms": column, "user": [1, 2], "note": ["n", "n"]}), tmp_path / "e.parquet")
+    plan = direct_plan()
+    of = plan.sources[0].model_copy(update={"format": form})
+    plan = plan.model_copy(update={"sources": (of,)})
+    records = [*EventFiles(tmp_path, of).records(0, 0)]
+    assert [record.timestamp for record in records] == [MOMENT_NS // 1_000_000] * 2
+    decoded = RangeDecoder(of, plan.views_of(of.name)).decode(LogRecords.of(records))
+    assert decoded.malformed == {}
+    assert decoded.times.tolist() == [MOMENT_NS // 1_000_000] * 2
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (pa.array(["yesterday"]), "have string in column 'event_ms', which are no event times"),
+        (pa.array([1.5]), "have double in column 'event_ms'"),
+        (pa.array([None], pa.int64()), "1 events in .* have no time in column 'event_ms'"),
+        (pa.array([[1]]), "in column 'event_ms', which are no event times"),
+    ],
+)
+def test_what_is_no_event_time_is_refused(tmp_path: Path, column: pa.Array, said: str) -> None:
+    pq.write_table(pa.table({"event_ms": column}), tmp_path / "e.parquet")
+    with pytest.raises(HeadraceError, match=said):
+        EventFiles(tmp_path, SOURCE)
+
+
+def test_values_that_json_has_no_form_for_are_written_as_it_can(tmp_path: Path) -> None:
+    """What pandas writes as NaN is null, and the topic would not have it otherwise."""
+    seen = pa.array([MOMENT_NS], pa.timestamp("ns"))
+    table = pa.table({"event_ms": [5], "amount": pa.array([float("nan")]), "seen": seen})
+    pq.write_table(table, tmp_path / "e.parquet")
+    (record,) = EventFiles(tmp_path, source(format="json")).records(0, 0)
+    event = json.loads(record.value or b"")
+    assert event == {"event_ms": 5, "amount": None, "seen": "2013-01-01T12:00:00+00:00"}
 
 
 def test_an_append_time_may_be_given(tmp_path: Path) -> None:
