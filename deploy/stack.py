@@ -24,7 +24,7 @@ from headrace.deploy.local.child import Child, free_port
 from headrace.deploy.local.directory_lock import LOCK_FILE, DirectoryLock
 from headrace.deploy.local.redis_server import RedisServer
 from headrace.deploy.local.supervisor import Supervisor
-from headrace.deploy.settings import SECRETS, Settings, load_settings
+from headrace.deploy.settings import Settings, load_settings
 from headrace.featurestore.batch.materialize import materialize
 from headrace.featurestore.plans.store import PlanStore
 from headrace.schemas.errors import PlanError, ServiceUnavailable, SettingsError
@@ -293,7 +293,7 @@ class LocalStack:
         topics = [word for name, count in counts.items() for word in ("--topic", f"{name}={count}")]
         log = self._log("kafka")
         command = [sys.executable, "-m", "headrace.deploy.local.mock_kafka", *topics]
-        child = Child("kafka", command, log, env=self._settings.environment(SECRETS))
+        child = Child("kafka", command, log)
         self._supervisor.start(child, lambda: log.read_text().endswith("\n"))
         return log.read_text().split()[-1]
 

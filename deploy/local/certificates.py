@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace.deploy.local.environment import bare_environment
 from headrace.schemas.errors import ServiceUnavailable
 
 _DAYS = "30"
@@ -57,7 +58,8 @@ class Authority:
 
 def _openssl(*words: str | Path) -> None:
     try:
-        done = subprocess.run(["openssl", *map(str, words)], capture_output=True, text=True)
+        command = ["openssl", *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, env=bare_environment())
     except FileNotFoundError as error:
         raise ServiceUnavailable("'openssl' is not on the PATH; install it to make certificates") from error
     if done.returncode != 0:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from headrace.deploy.local.environment import bare_environment
 from headrace.schemas.errors import ServiceUnavailable
 
 _PR_SET_PDEATHSIG = 1
@@ -62,7 +63,7 @@ class Child:
     cwd
         Working directory; None for the parent's.
     env
-        Environment; None for the parent's.
+        Environment; None for what any program needs of the parent's, without its secrets.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self._cwd,
-                env=self._env,
+                env=bare_environment() if self._env is None else self._env,
                 process_group=0,
                 preexec_fn=_die_with(os.getpid()),
             )

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from headrace.deploy.local.child import Child, free_port
+from headrace.deploy.local.environment import bare_environment
 from headrace.deploy.local.maven import becoming, java_program, run_maven
 from headrace.deploy.local.server import LocalServer
 from headrace.deploy.local.tls_listener import SecureListener
@@ -131,7 +132,7 @@ class KafkaServer(LocalServer):
         command = [java, *_QUICK_START, "-cp", classpath, "kafka.tools.StorageTool", "format", "--standalone"]
         command += [f"--cluster-id={cluster}", "-c", str(draft)]  # one word: the id may begin with a dash
         command += self._secure.format_options() if self._secure else []
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, env=bare_environment())
         if done.returncode != 0:
             raise ServiceUnavailable(f"Apache Kafka could not format {self._directory}:\n{done.stderr}")
         draft.rename(properties)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from headrace.deploy.local.environment import environment_without_settings
 from headrace.schemas.errors import ServiceUnavailable
 
 
@@ -50,7 +51,14 @@ def run_maven(folder: Path, name: str, version: str, *goal: str) -> None:
         When Maven is not installed, or could not fetch it.
     """
     maven = program("mvn", "Maven (Debian: apt-get install maven)", name)
-    done = subprocess.run([maven, "-B", "-q", *goal], cwd=folder, capture_output=True, text=True)
+    # Maven's settings may name variables of the user's, so it gets these; but it runs what it fetches.
+    done = subprocess.run(
+        [maven, "-B", "-q", *goal],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=environment_without_settings(),
+    )
     if done.returncode != 0:
         raise ServiceUnavailable(
             f"Maven could not fetch {name} {version}:\n{(done.stdout + done.stderr)[-2000:]}\n"

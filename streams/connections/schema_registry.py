@@ -28,6 +28,7 @@ _ACCEPTED = "application/vnd.schemaregistry.v1+json, application/json"
 _TIMEOUT_S = 10.0
 _NO_SUCH_SCHEMA = (40401, 40402, 40403)  # no such subject, version, schema
 _MOST_REFERENCES = 500
+_MOST_ID = 2**31 - 1
 _LONGEST_ANSWER = 4 * 1024**2
 
 
@@ -85,6 +86,8 @@ class SchemaRegistry:
             When the registry is away or overloaded, refuses the account, or is not a registry.
         """
         what = f"schema id {schema_id}"
+        if schema_id > _MOST_ID:  # which some registries answer as if they were out of order
+            raise SchemaError(f"{what} is none that a registry gives: those are at most {_MOST_ID}")
         answer = self._get(f"/schemas/ids/{schema_id}", what)
         text = self._text(answer, what)
         references = answer.get("references")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from headrace.schemas.avro import AvroDecoder
@@ -31,10 +32,21 @@ class WriterSchemas:
         Where to look; None leaves every decoder as it is.
     missing_s
         For how long an id that the registry does not have is not asked for again, seconds.
+    now, sleep
+        A monotonic clock, and what waits by it, both in seconds.
     """
 
-    def __init__(self, registry: SchemaRegistry | None, missing_s: float = MISSING_S) -> None:
+    def __init__(
+        self,
+        registry: SchemaRegistry | None,
+        missing_s: float = MISSING_S,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._registry, self._missing_s = registry, missing_s
+        self._now, self._sleep = now, sleep
+        # Threads of its own: a registry that does not answer must not keep checkpoints waiting for one.
+        self._threads = ThreadPoolExecutor(_TOGETHER, thread_name_prefix="schema-registry")
         self._known: dict[int, str] = {}
         self._missing: dict[int, tuple[str, float]] = {}  # reason, and until when it counts
         self._waiting = 0
@@ -63,7 +75,7 @@ class WriterSchemas:
         if self._registry is None or not isinstance(decoder, AvroDecoder):
             return True
         lacking = decoder.unknown_ids(records.values)
-        now = time.monotonic()
+        now = self._now()
         unasked = [n for n in lacking if n not in self._known and self._missing.get(n, ("", 0.0))[1] <= now]
         self._waiting += 1
         try:
@@ -91,22 +103,26 @@ class WriterSchemas:
     async def _ask(
         self, registry: SchemaRegistry, schema_ids: Sequence[int], wanted: Callable[[], bool]
     ) -> bool:
-        """Ask for schemas, some at a time, until each is known or known to be missing."""
+        """Ask for schemas, some at a time, until each is known or known to be missing.
+
+        A registry that is away is asked for one of them, ever more seldom, until it answers.
+        """
         self._forget_missing()
-        left, pause_s = list(schema_ids), _FIRST_PAUSE_S
+        left, pause_s, together = list(schema_ids), _FIRST_PAUSE_S, _TOGETHER
         while left:
-            asked = left[:_TOGETHER]
+            asked = left[:together]
             away = await self._ask_together(registry, asked)
-            left = [*(n for n in asked if n in away), *left[_TOGETHER:]]
+            left = [*(n for n in asked if n in away), *left[together:]]
             if not away:
-                pause_s = _FIRST_PAUSE_S
+                pause_s, together = _FIRST_PAUSE_S, _TOGETHER
                 continue
+            together = 1
             schema_id, error = next(iter(away.items()))
             others = f" and {len(left) - 1} more" if len(left) > 1 else ""
             _log.warning(
                 "records of schema id %d%s wait, next try in %.1f s: %s", schema_id, others, pause_s, error
             )
-            if not await _paused(pause_s, wanted):
+            if not await self._paused(pause_s, wanted):
                 return False
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         return True
@@ -115,7 +131,8 @@ class WriterSchemas:
         self, registry: SchemaRegistry, schema_ids: Sequence[int]
     ) -> dict[int, ServiceUnavailable]:
         """Ask for some schemas at the same time; return those about which the registry could not be asked."""
-        tasks = [asyncio.to_thread(registry.schema, schema_id) for schema_id in schema_ids]
+        loop = asyncio.get_running_loop()
+        tasks = [loop.run_in_executor(self._threads, registry.schema, schema_id) for schema_id in schema_ids]
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         away = {}
         for schema_id, answer in zip(schema_ids, answers, strict=True):
@@ -124,7 +141,7 @@ class WriterSchemas:
                 self._known[schema_id] = answer
                 self._missing.pop(schema_id, None)
             elif isinstance(answer, SchemaError):
-                self._missing[schema_id] = str(answer), time.monotonic() + self._missing_s
+                self._missing[schema_id] = str(answer), self._now() + self._missing_s
             elif isinstance(answer, ServiceUnavailable):
                 away[schema_id] = answer
             else:
@@ -134,16 +151,15 @@ class WriterSchemas:
     def _forget_missing(self) -> None:
         """Keep what is remembered bounded: ids are made up as fast as records are written."""
         if len(self._missing) > _MOST_MISSING:
-            now = time.monotonic()
+            now = self._now()
             self._missing = {n: entry for n, entry in self._missing.items() if entry[1] > now}
         while len(self._missing) > _MOST_MISSING:
             del self._missing[next(iter(self._missing))]
 
-
-async def _paused(seconds: float, wanted: Callable[[], bool]) -> bool:
-    """Sleep in small steps; False as soon as the records are not wanted any more."""
-    for _ in range(round(seconds / _STEP_S)):
-        if not wanted():
-            return False
-        await asyncio.sleep(_STEP_S)
-    return wanted()
+    async def _paused(self, seconds: float, wanted: Callable[[], bool]) -> bool:
+        """Sleep in small steps; False as soon as the records are not wanted any more."""
+        for _ in range(round(seconds / _STEP_S)):
+            if not wanted():
+                return False
+            await self._sleep(_STEP_S)
+        return wanted()

@@ -17,6 +17,7 @@ import pytest
 from confluent_kafka import Producer
 
 from headrace import FeatureClient
+from headrace.deploy.local.child import Child
 from headrace.deploy.stack import LocalStack
 from headrace.schemas.avro import encode_confluent
 from headrace.schemas.errors import ServiceUnavailable, SettingsError
@@ -35,8 +36,11 @@ def project_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stack(servers: None, project_dir: Path) -> Iterator[LocalStack]:
-    with LocalStack(project_dir, publish_every_s=0.1) as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNRELATED_PASSWORD", "s3cret")
+        patch.setenv("HEADRACE_MODEL_KEY", "a key of thirty-two characters..")
+        with LocalStack(project_dir, publish_every_s=0.1) as running:
+            yield running
 
 
 def click(stack: LocalStack, user: str, price: int, time_ms: int) -> None:
@@ -94,6 +98,26 @@ def test_the_commands_tell_what_runs(stack: LocalStack) -> None:
     listed = headrace(stack, "dead-letters", "list")
     assert "malformed" in listed.stdout
     assert headrace(stack, "healthy", "worker").returncode == 0
+
+
+def test_brokers_and_stores_have_none_of_the_secrets_of_the_stack(stack: LocalStack) -> None:
+    names = {child.name: environment_of(child) for group in stack._supervisor._groups for child in group}
+    assert {"kafka", "Redis", "worker", "join", "train", "serve"} <= names.keys()
+    assert "PATH" in names["kafka"]
+    for name in ("kafka", "Redis"):  # Redis writes its title over what it had
+        assert "UNRELATED_PASSWORD" not in names[name]
+        assert not [variable for variable in names[name] if variable.startswith("HEADRACE_")]
+    for name in ("worker", "join"):
+        assert "HEADRACE_PLAN_KEY" in names[name]
+        assert "HEADRACE_MODEL_KEY" not in names[name]
+    for name in ("worker", "serve"):  # they run users' code
+        assert "UNRELATED_PASSWORD" in names[name]
+
+
+def environment_of(child: Child) -> set[str]:
+    """The names of the variables that a process was started with."""
+    raw = Path(f"/proc/{child.pid}/environ").read_bytes()
+    return {variable.partition(b"=")[0].decode() for variable in raw.split(b"\0") if variable}
 
 
 def test_a_second_stack_on_the_same_data_directory_is_refused_and_leaves_it_alone(

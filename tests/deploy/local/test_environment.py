@@ -1,0 +1,46 @@
+"""Children have what they need to run, and none of the secrets of their parent."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from headrace.deploy.local.child import Child
+
+SECRETS = {
+    "HEADRACE_MODEL_KEY": "s3cret",
+    "HEADRACE_REDIS": "redis://:s3cret@redis",
+    "AWS_SECRET_ACCESS_KEY": "s3cret",
+    "DATABASE_URL": "postgres://u:s3cret@db",
+    "PATH_TO_SECRET": "s3cret",
+    "JAVA_TOOL_OPTIONS": "-Dpassword=s3cret",
+}
+PRINT = "import os; print(dict(os.environ), flush=True)"
+
+
+def printed(tmp_path: Path, env: dict[str, str] | None = None) -> str:
+    child = Child("sample", [sys.executable, "-c", PRINT], tmp_path / "log", env=env).start()
+    assert child._process is not None
+    assert child._process.wait() == 0
+    return child.last_lines()
+
+
+def test_a_child_has_what_it_needs_of_the_environment_and_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LC_TIME", "C")
+    found = printed(tmp_path)
+    assert "s3cret" not in found
+    assert repr(os.environ["PATH"]) in found
+    assert "'LC_TIME': 'C'" in found
+
+
+def test_a_child_has_the_environment_that_it_is_given(tmp_path: Path) -> None:
+    found = printed(tmp_path, {"HEADRACE_REDIS": "redis://here"})
+    assert "'HEADRACE_REDIS': 'redis://here'" in found
+    assert "'PATH'" not in found
