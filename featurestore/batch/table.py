@@ -17,6 +17,7 @@ from headrace.featurestore.compile.definition import Definition
 from headrace.featurestore.feast_repo.repository import FeastRepository
 from headrace.featurestore.tables.file_source import is_local, source_rows, table_columns
 from headrace.featurestore.tables.latest_rows import MOMENT, latest_rows
+from headrace.featurestore.tables.table_rows import ROW
 from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec
 from headrace.schemas.feature_types import is_composite
 
@@ -97,7 +98,9 @@ class BatchTable:
             ) from error
         table = table.append_column(MOMENT, pa.array(self._times_us(table), _UTC))
         if not is_here:
-            return table
+            if self._spec.join_keys:
+                return table
+            table = table.append_column(ROW, pa.array(range(len(table)), pa.int64()))  # Feast gives every row
         return latest_rows(
             table,
             keys=[self._column_name(key.name) for key in self._spec.join_keys],

@@ -28,17 +28,15 @@ class JoinKeys:
         self._types: dict[str, tuple[ValueType, str]] = {}
 
     def compile(self, definition: Definition, view: Any) -> tuple[FieldSpec, ...]:
-        """Return the join keys of a view, sorted by name.
+        """Return the join keys of a view, sorted by name; none of a view without entities.
 
         Raises
         ------
-        CannotRun
-            When the view has no entities.
         DefinitionError
             When an entity is unknown, or its join key has no type or one that Headrace cannot use.
         """
         if list(view.entities) == [DUMMY_ENTITY_NAME]:
-            raise definition.cannot_run("it has no entities", "Write entities=[...], with at least one")
+            return ()
         declared = {field.name: field.dtype for field in view.entity_columns}
         keys = [self._join_key(definition, name, declared) for name in view.entities]
         return field_specs(sorted(keys))

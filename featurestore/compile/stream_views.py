@@ -85,6 +85,8 @@ def compile_stream_view(
     """
     source = _check_view(definition, view, sources)
     keys = join_keys.compile(definition, view)
+    if not keys:
+        raise definition.cannot_run("it has no entities", "Write entities=[...], with at least one")
     for key in keys:
         _check_join_key(definition, source, key)
     tags = definition.tags(view.tags, (*TAGS, COLUMNS_TAG), EXPECT)

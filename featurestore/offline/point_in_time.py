@@ -184,8 +184,8 @@ def _reported(
 
 def _join_sql(history: History, keys: Sequence[int]) -> str:
     """Select the features of a history, whose rows are in `given`, in columns named by `_batches`."""
-    own_keys = ", ".join(f"key_{n}" for n in range(len(keys)))
-    same_keys = " AND ".join(f"asked.asked_{key} = history.key_{n}" for n, key in enumerate(keys))
+    own_keys = "".join(f"key_{n}, " for n in range(len(keys)))
+    same_keys = "".join(f"asked.asked_{key} = history.key_{n} AND " for n, key in enumerate(keys))
     created = "" if history.created else ", NULL AS created"
     fresh = "true"
     if history.ttl_ms:
@@ -197,10 +197,10 @@ def _join_sql(history: History, keys: Sequence[int]) -> str:
         WITH history AS (
             SELECT * REPLACE (moment::TIMESTAMPTZ AS moment){created} FROM given
             WHERE moment::TIMESTAMPTZ <= (SELECT max(_time) FROM asked)
-            QUALIFY row_number() OVER (PARTITION BY {own_keys}, moment ORDER BY {LATEST_FIRST}) = 1
+            QUALIFY row_number() OVER (PARTITION BY {own_keys}moment ORDER BY {LATEST_FIRST}) = 1
         )
         SELECT {results} FROM asked
-        ASOF LEFT JOIN history ON {same_keys} AND asked._time >= history.moment
+        ASOF LEFT JOIN history ON {same_keys}asked._time >= history.moment
         ORDER BY asked.{ROW}"""
 
 

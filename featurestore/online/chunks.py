@@ -61,7 +61,7 @@ class RowChunk:
     provenance: RowProvenance | None
 
     def __len__(self) -> int:
-        return len(self.keys[0])
+        return len(self.features[0][1])
 
     def take(self, rows: slice | NDArray[np.int64]) -> RowChunk:
         """Select rows, in their order."""
@@ -84,14 +84,14 @@ class RowChunk:
     def commands_by_row(self) -> tuple[list[bytes], list[bytes]]:
         """Encode the key and the command of each row."""
         rows = (self.take(slice(row, row + 1)) for row in range(len(self)))
-        return self.encoder.redis_keys(self.keys), [row.commands() for row in rows]
+        return self.encoder.redis_keys(self.keys, len(self)), [row.commands() for row in rows]
 
     def by_server(self, nodes: RedisNodes) -> Iterator[ServerCommands]:
         if not nodes.clustered:
             yield ServerCommands("", self.commands(), len(self))
             return
         rows_by_server: dict[str, list[int]] = {}
-        for row, key in enumerate(self.encoder.redis_keys(self.keys)):
+        for row, key in enumerate(self.encoder.redis_keys(self.keys, len(self))):
             rows_by_server.setdefault(nodes.owner(key), []).append(row)
         for server, rows in rows_by_server.items():
             yield ServerCommands(server, self.take(np.array(rows)).commands(), len(rows))

@@ -133,7 +133,8 @@ class FeatureClient:
             ``view:feature``.
         entity_rows
             A list of dicts, one per row, or a dict of columns, with the join keys of the features and the
-            request fields of on-demand views. Additional keys are ignored.
+            request fields of on-demand views. Additional keys are ignored. Where no join key is needed, as
+            for views without entities, the rows still count.
         full_feature_names
             Whether features are called ``view__feature`` in the response; else ``feature``.
         now_ms

@@ -69,8 +69,10 @@ class _EntityGroup:
         self._head = b"*%d\r\n$5\r\nHMGET\r\n" % (2 + len(fields))
         self._tail = b"".join(b"\r\n$%d\r\n%s" % (len(field), field) for field in fields) + b"\r\n"
 
-    def redis_keys(self, entities: Mapping[str, Sequence[Any]]) -> list[bytes]:
+    def redis_keys(self, entities: Mapping[str, Sequence[Any]], rows: int) -> list[bytes]:
         """Encode the Redis key of each entity row."""
+        if not self._columns:
+            return [self._prefix + self._project] * rows
         encoded = [encode_join_key(column, entities[column.name]) for column in self._columns]
         if len(encoded) == 1:
             return [self._prefix + value + self._project for value in encoded[0]]
@@ -150,7 +152,8 @@ class Retrieval:
             When a join key has a value of another type, or columns differ in length.
         """
         inputs = _as_columns(entity_rows, [*self.join_keys, *self._request_fields])
-        keys = [group.redis_keys(inputs) for group in self._groups]
+        rows = _row_count(entity_rows, inputs)
+        keys = [group.redis_keys(inputs, rows) for group in self._groups]
         distinct = [list(dict.fromkeys(group_keys)) for group_keys in keys]
         commands = [
             group.command(key)
@@ -298,6 +301,13 @@ def _refs(plan: Plan, features: Sequence[str | FeatureRef]) -> list[FeatureRef]:
             raise UnknownNameError(f"feature of view '{view}'", feature, defined)
         refs.append(FeatureRef(view=view, feature=feature))
     return refs
+
+
+def _row_count(rows: EntityRows, columns: Mapping[str, list[Any]]) -> int:
+    """Count entity rows, also where features need no column of them."""
+    if not isinstance(rows, Mapping):
+        return len(rows)
+    return len(next(iter((columns or rows).values()), ()))
 
 
 def _as_columns(rows: EntityRows, names: Sequence[str]) -> dict[str, list[Any]]:

@@ -101,7 +101,7 @@ class ViewEncoder:
             Partition, offset, as-of time (epoch milliseconds) and state of all rows; None leaves the field
             out.
         """
-        rows = len(keys[0])
+        rows = len(features[0][1])
         last = (
             b"" if provenance is None else _pair(self._provenance_field, layout.PROVENANCE.pack(*provenance))
         )
@@ -123,9 +123,9 @@ class ViewEncoder:
             ]
         ).tobytes()
 
-    def redis_keys(self, columns: Sequence[Any]) -> list[bytes]:
-        """Encode the Redis keys of rows, from columns as `commands` takes them."""
-        return split_rows(encode_keys(self._project, self._join_keys, columns), len(columns[0]))
+    def redis_keys(self, columns: Sequence[Any], rows: int) -> list[bytes]:
+        """Encode the Redis keys of `rows` rows, from columns as `commands` takes them."""
+        return split_rows(encode_keys(self._project, self._join_keys, columns), rows)
 
     def _times(self, times_us: NDArray[np.int64]) -> list[ByteColumn]:
         if len(times_us) == 1:

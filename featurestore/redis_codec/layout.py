@@ -10,6 +10,8 @@ Feast never reads it.
 (b'_ts:carrier_delays', 'dcead73b')
 >>> key_prefix(["carrier"])
 b'\x01\x00\x00\x00\x02\x00\x00\x00\x07\x00\x00\x00carrier'
+>>> key_prefix([])
+b'\x01\x00\x00\x00\x02\x00\x00\x00\n\x00\x00\x00__dummy_id\x02\x00\x00\x00\x00\x00\x00\x00'
 >>> value_tag("Float64") + struct.pack("<d", 12.5)
 b')\x00\x00\x00\x00\x00\x00)@'
 
@@ -87,6 +89,7 @@ _WIRES: Final[dict[str, Wire]] = {
 _WIRE_TYPES: Final[dict[Wire, int]] = {"text": 2, "double": 1, "float": 5}  # of protobuf; 0, varint, else
 NULL_SECONDS: Final = -(2**63)  # what Feast writes for a missing time
 ELEMENT_TAG: Final = b"\x0a"  # of each element of a list or set, and of each entry of a map: field 1, bytes
+_NO_JOIN_KEY: Final = "__dummy_id"  # name of the join key of a view without entities
 PROVENANCE: Final = struct.Struct("<iqq8s")  # partition, offset, as_of_ms, state
 PROVENANCE_VERSION: Final = 2
 PREFIX: Final = struct.Struct("<iqq")  # what is read of it, and all that version 1 had
@@ -120,10 +123,15 @@ def provenance_field(view: str) -> bytes:
 
 
 def key_prefix(join_keys: Sequence[str]) -> bytes:
-    """The bytes of an entity key before its values; `join_keys` are sorted by name."""
-    names = [name.encode() for name in join_keys]
-    parts = [struct.pack("<II", FIELD_NUMBERS["String"], len(name)) + name for name in names]
-    return struct.pack("<I", len(names)) + b"".join(parts)
+    """The bytes of an entity key before its values; `join_keys` are sorted by name.
+
+    Without join keys these are all of it: Feast has one entity then, with an empty text for its key.
+    """
+    names = [name.encode() for name in join_keys or [_NO_JOIN_KEY]]
+    kind = FIELD_NUMBERS["String"]
+    parts = [struct.pack("<II", kind, len(name)) + name for name in names]
+    value = b"" if join_keys else struct.pack("<II", kind, 0)
+    return struct.pack("<I", len(names)) + b"".join(parts) + value
 
 
 def murmur3_32(data: bytes) -> int:

@@ -71,10 +71,17 @@ class RowEncoder:
         """
         columns = [_with_nulls(encode(features[n][0]), features[n][1]) for n, encode in self._values]
         row = head + self._row
-        return b"".join([row % cells for cells in zip(self._bulk_keys(keys), *columns, tails, strict=True)])
+        return b"".join(
+            [
+                row % cells
+                for cells in zip(self._bulk_keys(keys, len(columns[0])), *columns, tails, strict=True)
+            ]
+        )
 
-    def _bulk_keys(self, columns: Sequence[Any]) -> list[bytes]:
+    def _bulk_keys(self, columns: Sequence[Any], rows: int) -> list[bytes]:
         encoded = [encode(column) for encode, column in zip(self._keys, columns, strict=True)]
+        if not encoded:
+            return [bulk(self._prefix + self._project)] * rows
         return [bulk(b"".join((self._prefix, *key, self._project))) for key in zip(*encoded, strict=True)]
 
 

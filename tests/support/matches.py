@@ -54,6 +54,13 @@ duels = FeatureView(
     ],
     source=table("duels"),
 )
+league = FeatureView(
+    name="league",
+    entities=[],
+    schema=[Field(name="mean_goals", dtype=Float64), Field(name="season", dtype=String)],
+    ttl=timedelta(days=10),
+    source=table("league"),
+)
 match = FeatureService(
     name="match",
     features=[
@@ -62,6 +69,10 @@ match = FeatureService(
         squads[["goals"]],
         duels.with_join_key_map({"team": "home_team", "rival": "away_team"}),
     ],
+)
+seasons = FeatureService(name="seasons", features=[league])
+context = FeatureService(
+    name="context", features=[league[["mean_goals"]], teams.with_name("home").with_join_key_map(HOME)]
 )
 mapped = FeatureService(name="mapped", features=[teams.with_join_key_map(HOME)])
 renamed = FeatureService(name="renamed", features=[teams.with_name("clubs")])
@@ -89,6 +100,11 @@ TABLES: dict[str, dict[str, list[object]]] = {
         "at": [DAY, DAY, DAY, DAY + timedelta(days=2)],
     },
     "squads": {"team": ["a", "b"], "goals": [30, 40], "at": [DAY, DAY]},
+    "league": {
+        "mean_goals": [2.5, 2.75, 3.0],
+        "season": ["2023", None, "2024"],
+        "at": [DAY - timedelta(days=1), DAY, DAY + timedelta(days=2)],
+    },
     "duels": {"team": ["a", "b"], "rival": ["b", "a"], "won": [5, 6], "at": [DAY, DAY]},
 }
 

@@ -34,10 +34,13 @@ def test_keys_are_sorted_and_typed_by_the_schema_or_the_entity() -> None:
     assert keys == (FieldSpec(name="carrier", dtype="String"), FieldSpec(name="origin", dtype="Int64"))
 
 
+def test_a_view_without_entities_has_no_keys() -> None:
+    assert JoinKeys(ENTITIES).compile(*view("v", DUMMY_ENTITY_NAME)) == ()
+
+
 @pytest.mark.parametrize(
     ("views", "said"),
     [
-        ([view("v", DUMMY_ENTITY_NAME)], "'v': it has no entities"),
         (
             [view("v", "carier")],
             "entity 'carier' stands at the top level of no file. Did you mean 'carrier'?",

@@ -31,7 +31,7 @@ ASKED: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("store", ["dask", STORE])
-@pytest.mark.parametrize("service", ["match", "mapped", "renamed", "swapped"])
+@pytest.mark.parametrize("service", ["match", "mapped", "renamed", "swapped", "seasons", "context"])
 def test_a_training_set_has_the_columns_of_feast(
     tmp_path: Path, project: str, service: str, store: str
 ) -> None:

@@ -29,6 +29,8 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         {"home_team": "c", "away_team": "nobody", "team": "c"},
         {"home_team": "a", "away_team": "b", "team": "b"},
     ],
+    "seasons": [{"team": "a"}, {"team": "b"}],
+    "context": [{"home_team": "a"}, {"home_team": "nobody"}],
     "mapped": [{"home_team": "a"}, {"home_team": "nobody"}],
     "renamed": [{"team": "b"}],
     "swapped": [{"team": "a", "rival": "b"}, {"team": "b", "rival": "a"}],
@@ -46,7 +48,7 @@ def repo(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Path:
 @pytest.fixture(scope="module")
 def plan(repo: Path, redis_url: str) -> Plan:
     plan = compile_features(repo).plan()
-    assert materialize(repo, plan, redis_url) == {"duels": 2, "squads": 2, "teams": 3}
+    assert materialize(repo, plan, redis_url) == {"duels": 2, "league": 1, "squads": 2, "teams": 3}
     return Plan.from_json(plan.to_json())
 
 
@@ -61,7 +63,9 @@ async def test_both_clients_give_the_columns_of_feast(
     feasts = store.get_online_features(asked, rows, full_feature_names=True).to_dict()
     with FeatureClient(plan, redis_url) as client:
         ours = client.get_online_features(asked, rows, now_ms=NOW_MS)
-    assert ours.to_dict() == feasts
+    passed_on = feasts.keys() - ours.to_dict().keys()  # Feast's answer has every join key of the project
+    assert passed_on == ({"team"} if service == "seasons" else set())
+    assert ours.to_dict() == {name: feasts[name] for name in feasts if name not in passed_on}
     async with AsyncFeatureClient(plan, redis_url) as other:
         assert await other.get_online_features(service, rows, now_ms=NOW_MS) == ours
 
