@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from pydantic import ValidationError
-
 from headrace.schemas.errors import HeadraceError, StateError
-from headrace.schemas.records import misfit
 
 UNVERSIONED = 0  # bytes of before there were versions
 
@@ -78,10 +75,8 @@ class Encoding:
         except HeadraceError:
             raise
         except Exception as error:
-            cause = (
-                misfit(error) if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"
-            )
-            raise self.error(f"{what} is damaged, or another program's: {cause}; {self.remedy}") from error
+            damage = f"{what} is damaged, or another program's: {_cause(error)}"
+            raise self.error(f"{damage}; {self.remedy}") from error
 
     def metadata(self) -> dict[str, str]:
         """Return version and writing Headrace, for the metadata of a Parquet file."""
@@ -119,3 +114,11 @@ class Encoding:
             f"{what} has version {version!r}, this Headrace reads {' and '.join(map(str, reads))}; "
             f"it was written by {f'Headrace {by}' if by else 'another Headrace'}: {self.remedy}"
         )
+
+
+def _cause(error: Exception) -> str:
+    from pydantic import ValidationError  # the SDK reads versions, and its import is light
+
+    from headrace.schemas.records import misfit
+
+    return misfit(error) if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"
