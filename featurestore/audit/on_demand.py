@@ -13,7 +13,7 @@ from headrace.featurestore.audit.comparison import Comparison, Outcome
 from headrace.featurestore.logged_values import from_logged, to_logged
 from headrace.featurestore.on_demand.functions import OnDemandFunctions
 from headrace.featurestore.on_demand.step import OnDemandStep
-from headrace.schemas.errors import DefinitionError
+from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import FeatureRef, OnDemandViewSpec
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Prediction
@@ -106,9 +106,7 @@ class OnDemandAudit:
         self, view: OnDemandViewSpec, name: str, rows: Sequence[tuple[Prediction, Inputs]]
     ) -> Iterator[dict[str, Any] | Exception]:
         """For each row the features by full name, or the error that the function raises on it."""
-        for _, columns in bisected(
-            len(rows), lambda part: self._call(view, name, rows[part]), DefinitionError
-        ):
+        for _, columns in bisected(len(rows), lambda part: self._call(view, name, rows[part]), HeadraceError):
             if isinstance(columns, Exception):
                 yield columns
             else:
