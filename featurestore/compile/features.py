@@ -24,6 +24,7 @@ from headrace.featurestore.compile.expectations import compile_view_expectations
 from headrace.featurestore.compile.feature_parts import FeatureParts
 from headrace.featurestore.compile.gathering import Gathering, raise_errors
 from headrace.featurestore.compile.name_checks import (
+    HashFields,
     check_apart,
     check_columns_apart,
     check_inputs_apart,
@@ -79,6 +80,7 @@ class _RepositoryCompiler:
         self._repository, self._contents = repository, repository.contents
         self._sources, self._unread = read_sources(repository)
         self._join_keys = JoinKeys(self._contents.entities)
+        self._hash_fields = HashFields()
         self._views, self._services, self._others = Gathering(), Gathering(), Gathering()
 
     def compile(self) -> FeatureParts:
@@ -147,13 +149,16 @@ class _RepositoryCompiler:
                 definition, view, self._sources, self._repository.path, self._join_keys
             )
         check_columns_apart(definition, compiled)
+        self._hash_fields.check(definition, compiled)
         return compiled
 
     def _batch_view(self, view: Any) -> BatchViewSpec:
         self._repository.infer(view)
-        with self._definition(view).checking_names():
-            compiled = compile_batch_view(self._definition(view), view, self._join_keys)
-        check_table(self._definition(view), view, self._repository.path)
+        definition = self._definition(view)
+        with definition.checking_names():
+            compiled = compile_batch_view(definition, view, self._join_keys)
+        check_table(definition, view, self._repository.path)
+        self._hash_fields.check(definition, compiled)
         return compiled
 
     def _on_demand_view(self, view: Any, views: Views[StoredView], plan: Plan) -> OnDemandViewSpec:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace.featurestore.compile.features import compile_features
+from headrace.featurestore.redis_codec.layout import feature_field
 from tests.support.edits import Append, Replace, objection, refusal
 
 ON_DEMAND = """
@@ -85,6 +86,29 @@ def test_a_field_of_the_request_may_be_a_join_key(repo: Path, append: Append) ->
     parts = compile_features(repo)
     assert [view.name for view in parts.on_demand_views] == ["computed"]
     assert parts.left_out == ()
+
+
+ROUTES = """
+routes = FeatureView(
+    name="routes",
+    entities=[{entity}],
+    schema=[Field(name="{entity}", dtype=String), Field(name="f7714", dtype=Int64)],
+    source=FileSource(name="routes_table", path="data/airlines.parquet", timestamp_field="valid_from"),
+)
+"""
+
+
+@pytest.mark.parametrize(("entity", "is_told"), [("carrier", True), ("origin", False)])
+def test_two_features_of_an_entity_that_have_one_field_in_redis_are_told(
+    repo: Path, replace: Replace, append: Append, entity: str, is_told: bool
+) -> None:
+    """The field is a hash, of 32 bits, of the names of view and feature. Another entity has other fields."""
+    assert feature_field("airlines", "f95923") == feature_field("routes", "f7714")
+    replace('Field(name="share", dtype=Float32)', 'Field(name="f95923", dtype=Float32)')
+    append(ROUTES.format(entity=entity))
+    said = [f"{reason.name}: {reason.problem}" for reason in compile_features(repo).left_out]
+    problem = "Feast keeps it and feature 'airlines:f95923' in one field of Redis"
+    assert said == ([f"feature view 'routes', feature 'f7714': {problem}"] if is_told else [])
 
 
 @pytest.mark.parametrize("name", ["event_timestamp", "created", "_partition", "_offset", "event_day"])
