@@ -132,10 +132,11 @@ def _of_projections(definition: Definition, service: Any, views: Views[View]) ->
 
 
 def _of_texts(definition: Definition, service: Any, views: Views[View]) -> Iterator[FeatureRef]:
-    """Features that are given as text, ``view`` or ``view:feature``."""
+    """Features that are given as text, ``view`` or ``view:feature``; ``view@latest`` is the view."""
     for text in service._pending_feature_refs:
-        view, _, feature = text.partition(":")
-        if "@" in view:
+        versioned, _, feature = text.partition(":")
+        view, _, version = versioned.partition("@")
+        if version.lower() not in ("", "latest"):
             raise definition.cannot_run(f"it pins a version in '{text}'", "Take the version out")
         names = [feature] if feature else [f.name for f in views.get(definition, view).features]
         for name in names:

@@ -293,7 +293,13 @@ def _refs(plan: Plan, features: Sequence[str | FeatureRef]) -> list[FeatureRef]:
         if isinstance(name, FeatureRef):
             refs.append(name)
             continue
-        view, _, feature = name.partition(":")
+        versioned, _, feature = name.partition(":")
+        view, _, version = versioned.partition("@")
+        if version.lower() not in ("", "latest"):
+            raise HeadraceError(
+                f"'{name}' asks for version '{version}' of view '{view}', and a plan has one of each: take "
+                f"'@{version}' out"
+            )
         if view not in views:
             raise UnknownNameError("feature view", view, [*views])
         defined = [field.name for field in views[view].features]

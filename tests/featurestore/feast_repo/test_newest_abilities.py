@@ -16,6 +16,8 @@ from feast import FeatureStore
 from headrace.featurestore.batch.materialize import materialize
 from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.feast_repo.registration import register
+from headrace.featurestore.online.retrieval import Retrieval
+from headrace.schemas.errors import HeadraceError
 from tests.support.carrier_repository import AIRLINES
 from tests.support.edits import Append, Replace, objection, refusal
 from tests.support.feast_online import point_to
@@ -66,6 +68,19 @@ def test_a_version_of_a_view_is_left_out_with_what_reads_it(repo: Path, append: 
 def test_the_latest_version_runs_however_it_is_written(repo: Path, append: Append, version: str) -> None:
     append(f"airlines.version = '{version}'\n")
     assert compile_features(repo).left_out == ()
+
+
+def test_the_latest_version_in_a_text_is_the_view(repo: Path, append: Append) -> None:
+    append("new = FeatureService(name='new', features=['airlines@latest:fleet', 'carrier_delays@Latest'])\n")
+    plan = compile_features(repo).plan()
+    names = [
+        "airlines__fleet",
+        *(f"carrier_delays__{f.name}" for f in plan.stream_view("carrier_delays").features),
+    ]
+    assert [ref.full_name for ref in plan.service("new").features] == names
+    assert Retrieval(plan, ["airlines@latest:fleet"]).join_keys == ["carrier"]
+    with pytest.raises(HeadraceError, match="asks for version 'v2' of view 'airlines', and a plan has one"):
+        Retrieval(plan, ["airlines@v2:fleet"])
 
 
 @pytest.mark.parametrize(
