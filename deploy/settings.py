@@ -214,7 +214,7 @@ class Settings(BaseSettings):
         file = self.project_dir / "feature_store.yaml"
         if self.project is not None:
             return self.project
-        line = _PROJECT_LINE.search(file.read_text()) if file.exists() else None
+        line = _PROJECT_LINE.search(os.path.expandvars(file.read_text())) if file.exists() else None
         if line is None:
             raise SettingsError(
                 f"which project? {file} does not say; name the Feast repository's folder, or set "

@@ -58,6 +58,26 @@ class DescriptionSpec(Spec):
     tags: dict[str, str] = Field(default={})
 
 
+class OnlineStoreSpec(Spec):
+    """How Feast keeps rows in Redis, as ``feature_store.yaml`` says.
+
+    Attributes
+    ----------
+    key_ttl_s
+        Seconds from the last write of an entity until Redis forgets it: ``key_ttl_seconds``. 0: never.
+    key_version
+        Layout of the keys of entities: ``entity_key_serialization_version``.
+    """
+
+    key_ttl_s: int = 0
+    key_version: Literal[2, 3] = 3
+
+
+def _is_default(online: OnlineStoreSpec) -> bool:
+    """Whether it is left out of the JSON of a plan, which is then that of before there was the field."""
+    return online == OnlineStoreSpec()
+
+
 class Plan(Spec):
     """Everything the processes need to know, compiled from the repository."""
 
@@ -76,6 +96,7 @@ class Plan(Spec):
     descriptions: tuple[DescriptionSpec, ...] = Field(
         default=(), validation_alias="about", serialization_alias="about"
     )
+    online: OnlineStoreSpec = Field(default=OnlineStoreSpec(), exclude_if=_is_default)
 
     @cached_property
     def topics(self) -> ProjectTopics:

@@ -30,6 +30,7 @@ def plan(project: Project = HERE) -> None:
     from headrace.deploy.commands.apply import compile_project, rehearse
     from headrace.deploy.commands.plan_report import (
         describe_changes,
+        describe_configuration,
         describe_left_out,
         describe_topics,
     )
@@ -37,7 +38,12 @@ def plan(project: Project = HERE) -> None:
     wanted = compile_project(settings.project_dir)
     rehearse(settings)
     say(describe_changes(settings, wanted.plan))
-    for line in (*describe_left_out(wanted), *describe_topics(settings, wanted.plan)):
+    told = (
+        describe_configuration(settings, wanted),
+        describe_left_out(wanted),
+        describe_topics(settings, wanted.plan),
+    )
+    for line in (line for lines in told for line in lines):
         say(line)
 
 
@@ -53,6 +59,7 @@ def apply(
     from headrace.deploy.commands.apply import compile_project, prepare
     from headrace.deploy.commands.plan_report import (
         describe_changes,
+        describe_configuration,
         describe_left_out,
         describe_partitions,
         describe_topic_settings,
@@ -61,7 +68,7 @@ def apply(
 
     wanted = compile_project(settings.project_dir)
     prepared = prepare(settings, wanted.plan, allow_unsafe, wanted.file_of)
-    for warning in exposed_secrets(settings):
+    for warning in (*exposed_secrets(settings), *describe_configuration(settings, wanted)):
         say(f"warning: {warning}", err=True)
     say(describe_changes(settings, wanted.plan))
     for line in describe_left_out(wanted):

@@ -14,8 +14,10 @@ from headrace.deploy.commands.topics import ensure_topics
 from headrace.deploy.settings import Settings
 from headrace.featurestore.compile.feature_parts import FeatureParts
 from headrace.featurestore.compile.features import compile_features
+from headrace.featurestore.feast_repo.config import CONFIG_FILE
 from headrace.featurestore.feast_repo.registration import Registration
 from headrace.featurestore.online.removal import remove_rows
+from headrace.featurestore.plans.diff import ONLINE_STORE
 from headrace.featurestore.plans.store import PlanStore
 from headrace.learners.compile.plan import compile_learners
 from headrace.learners.project import load_project
@@ -42,6 +44,8 @@ class CompiledProject:
 
     def file_of(self, kind: str, name: str) -> str:
         """Return the file that defines an object; the repository's folder for one that is gone."""
+        if kind == ONLINE_STORE:
+            return CONFIG_FILE
         return self.learners_file if kind in ("learner", "router") else self.parts.file_of(kind, name)
 
 
@@ -115,7 +119,14 @@ class PreparedPlan:
         """Delete the rows of views that are gone, and last their registrations, by which they are known."""
         if self.registration.deletes_rows:
             for view in self.registration.removed_views():
-                remove_rows(online, self.plan.project, view.name, view.join_keys, view.features)
+                remove_rows(
+                    online,
+                    self.plan.project,
+                    view.name,
+                    view.join_keys,
+                    view.features,
+                    self.plan.online.key_version,
+                )
         self.registration.remove()
 
 

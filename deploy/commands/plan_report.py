@@ -7,6 +7,7 @@ from headrace.deploy.commands.partitions import added_partitions, surplus_partit
 from headrace.deploy.commands.refusals import refuse_topics
 from headrace.deploy.commands.topics import misconfigured_topics, topic_ends
 from headrace.deploy.settings import Settings
+from headrace.featurestore.feast_repo.config_notes import config_notes
 from headrace.featurestore.plans.report import report
 from headrace.featurestore.plans.store import PlanStore
 from headrace.featurestore.plans.usage import NoUsage, RedisPlanUsage
@@ -33,6 +34,11 @@ def describe_left_out(compiled: CompiledProject) -> list[str]:
     """Describe the objects of the repository that Feast takes and Headrace does not run."""
     reasons = compiled.parts.left_out
     return ["Left out, the rest runs:", *(f"  {reason}" for reason in reasons)] if reasons else []
+
+
+def describe_configuration(settings: Settings, compiled: CompiledProject) -> list[str]:
+    """Describe what ``feature_store.yaml`` says and Headrace does not do, and where Feast would read rows."""
+    return config_notes(compiled.parts.repository.config, settings.redis)
 
 
 def describe_topic_settings(settings: Settings, plan: Plan) -> list[str]:

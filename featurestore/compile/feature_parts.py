@@ -56,6 +56,7 @@ class FeatureParts:
             routers=tuple(routers),
             expectations=self.expectations,
             descriptions=self.descriptions,
+            online=self.repository.online,
         )
 
     def file_of(self, kind: str, name: str) -> str:

@@ -10,7 +10,8 @@ import headrace.featurestore.feast_repo.fast_import  # noqa: F401  (before anyth
 from feast.repo_config import RepoConfig, load_repo_config
 from feast.repo_operations import is_valid_name
 
-from headrace.schemas.errors import DefinitionError
+from headrace.featurestore.feast_repo.online_store import Fault, online_faults
+from headrace.schemas.errors import DefinitionError, DefinitionErrors
 from headrace.schemas.names import MOST_CHARACTERS, part_fault
 
 CONFIG_FILE = "feature_store.yaml"
@@ -22,8 +23,7 @@ def read_config(path: Path) -> RepoConfig:
     Raises
     ------
     DefinitionError
-        When there is none, Feast cannot read it, or its online store or keys are not those that Headrace
-        writes.
+        When there is none, Feast cannot read it, or something in it cannot be obeyed.
     """
     file = path / CONFIG_FILE
     try:
@@ -40,56 +40,46 @@ def read_config(path: Path) -> RepoConfig:
             "See https://docs.feast.dev/reference/feature-store-yaml",
         ) from error
     _check_config(config)
-    _check_registry(config)
     return config
 
 
 def _check_config(config: RepoConfig) -> None:
-    online = config.online_config
-    kind = online.get("type") if isinstance(online, dict) else online
-    deployment = online.get("redis_type", "redis") if isinstance(online, dict) else "redis"
+    """Refuse what cannot be obeyed, all of it."""
+    faults = [*_name_faults(config), *online_faults(config), *_registry_faults(config)]
     name = f"project '{config.project}'"
-    if not is_valid_name(config.project) or part_fault(config.project) is not None:
-        raise DefinitionError(
-            CONFIG_FILE,
-            name,
+    errors = [DefinitionError(CONFIG_FILE, name, problem, remedy) for problem, remedy in faults]
+    if errors:
+        raise errors[0] if len(errors) == 1 else DefinitionErrors(errors)
+
+
+def _name_faults(config: RepoConfig) -> list[Fault]:
+    if is_valid_name(config.project) and part_fault(config.project) is None:
+        return []
+    return [
+        (
             "the name is not valid",
             f"Use ASCII letters, digits, hyphens and underscores, {MOST_CHARACTERS} at most",
         )
-    if kind != "redis" or deployment not in ("redis", "redis_cluster", "redis_sentinel"):
-        found = f"online store '{kind}'" if kind != "redis" else f"redis_type '{deployment}'"
-        raise DefinitionError(
-            CONFIG_FILE,
-            name,
-            f"{found} is not written by Headrace",
-            "Set online_store to type redis, redis_type to redis, redis_cluster or redis_sentinel",
-        )
-    if config.entity_key_serialization_version != 3:
-        raise DefinitionError(
-            CONFIG_FILE,
-            name,
-            f"entity_key_serialization_version is {config.entity_key_serialization_version}",
-            "Set it to 3",
-        )
+    ]
 
 
-def _check_registry(config: RepoConfig) -> None:
-    name = f"project '{config.project}'"
+def _registry_faults(config: RepoConfig) -> list[Fault]:
     try:
         registry = config.registry
     except Exception as error:  # of a registry that Feast does not know, or has no libraries for
         text = " ".join(str(error).split())
-        raise DefinitionError(
-            CONFIG_FILE,
-            name,
-            f"its registry cannot be used ({type(error).__name__}: {text})",
-            "Install what Feast needs for it, such as feast[grpcio] for the type remote, or name another",
-        ) from error
+        return [
+            (
+                f"its registry cannot be used ({type(error).__name__}: {text})",
+                "Install what Feast needs for it, such as feast[grpcio] for the type remote, or name another",
+            )
+        ]
     if registry.enable_online_feature_view_versioning:
-        raise DefinitionError(
-            CONFIG_FILE,
-            name,
-            "enable_online_feature_view_versioning is true, so that Feast reads the rows of a changed view "
-            "under the name of its version, which Headrace does not write",
-            "Set it to false; a feature that changes its meaning gets a name of its own",
-        )
+        return [
+            (
+                "enable_online_feature_view_versioning is true, so that Feast reads the rows of a changed "
+                "view under the name of its version, which Headrace does not write",
+                "Set it to false; a feature that changes its meaning gets a name of its own",
+            )
+        ]
+    return []

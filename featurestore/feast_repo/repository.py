@@ -22,7 +22,9 @@ from feast.repo_operations import get_repo_files, parse_repo
 
 from headrace.featurestore.feast_repo.config import read_config
 from headrace.featurestore.feast_repo.inference import infer
+from headrace.featurestore.feast_repo.online_store import online_spec
 from headrace.schemas.errors import DefinitionError
+from headrace.schemas.plan import OnlineStoreSpec
 
 LEARNERS_FILE = "learners.py"  # read by the learners package, not by Feast
 
@@ -52,6 +54,11 @@ class FeastRepository:
     def project(self) -> str:
         """The name of the Feast project."""
         return str(self.config.project)
+
+    @property
+    def online(self) -> OnlineStoreSpec:
+        """How rows are kept in Redis."""
+        return online_spec(self.config)
 
     def file_of(self, *candidates: object) -> str:
         """The file that defines the first of the objects that one defines; the folder when none does."""

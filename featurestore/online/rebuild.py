@@ -22,9 +22,9 @@ from headrace.streams.connections.redis_updates import (
     MISSING,
     NEWER,
     OLDER,
-    RESTORE_ROW,
     SAME,
     HashUpdate,
+    restore_script,
     write_fields,
 )
 from headrace.streams.sinks import OnlineRows
@@ -52,8 +52,11 @@ class RedisRebuildStore:
     def __init__(self, redis_url: str, plan: Plan) -> None:
         self._exchange = Exchange(redis_url)
         self._client = redis_client(redis_url)
-        verb = (b"EVAL", RESTORE_ROW.text.encode(), b"1")
-        self._encoders = {view.name: ViewEncoder(plan.project, view, verb) for view in plan.stream_views}
+        verb = (b"EVAL", restore_script(plan.online.key_ttl_s).text.encode(), b"1")
+        version = plan.online.key_version
+        self._encoders = {
+            view.name: ViewEncoder(plan.project, view, verb, version) for view in plan.stream_views
+        }
 
     def write(self, rows: OnlineRows) -> Mapping[str, int]:
         """Store the rows that are missing, or there as of an earlier prefix of the same partition.

@@ -24,7 +24,12 @@ _GLOB = re.compile(rb"[*?\[\]\\]")
 
 
 def remove_rows(
-    client: redis.Redis, project: str, view: str, join_keys: Sequence[str], features: Iterable[str]
+    client: redis.Redis,
+    project: str,
+    view: str,
+    join_keys: Sequence[str],
+    features: Iterable[str],
+    key_version: int = 3,
 ) -> int:
     """Delete the rows of a view; those of other views of the entity stay. May be repeated.
 
@@ -36,6 +41,8 @@ def remove_rows(
         Whose rows.
     join_keys, features
         Of the view.
+    key_version
+        Feast's ``entity_key_serialization_version``.
 
     Returns
     -------
@@ -51,7 +58,7 @@ def remove_rows(
     fields = [time_field, provenance_field(view), *(feature_field(view, name) for name in features)]
     removed = 0
     try:
-        found = entity_keys(client, project, join_keys)
+        found = entity_keys(client, project, join_keys, key_version)
         while keys := list(islice(found, _SCAN_STEP)):
             asked = client.pipeline(transaction=False)
             for key in keys:
@@ -66,9 +73,11 @@ def remove_rows(
     return removed
 
 
-def entity_keys(client: redis.Redis, project: str, join_keys: Sequence[str]) -> Iterator[bytes]:
+def entity_keys(
+    client: redis.Redis, project: str, join_keys: Sequence[str], key_version: int = 3
+) -> Iterator[bytes]:
     """Yield the keys of entities of one project; one may come twice, as Redis scans."""
-    prefix, suffix = key_prefix(sorted(join_keys)), project.encode()
+    prefix, suffix = key_prefix(sorted(join_keys), key_version), project.encode()
     pattern = _GLOB.sub(rb"\\\g<0>", prefix) + b"*" + _GLOB.sub(rb"\\\g<0>", suffix)
     for key in client.scan_iter(match=pattern, count=_SCAN_STEP):
         if _project_of(key, len(prefix), len(join_keys)) == suffix:

@@ -64,7 +64,7 @@ class _EntityGroup:
             ttl_ms = plan.view(view).ttl_ms
             self.views.append(ViewFields(own[0].view_name, ttl_ms, len(fields), full_names))
             fields += hash_fields(view, (ref.feature for ref in own))
-        self._prefix = layout.key_prefix([key.name for key in join_keys])
+        self._prefix = layout.key_prefix([key.name for key in join_keys], plan.online.key_version)
         self._project = plan.project.encode()
         self._head = b"*%d\r\n$5\r\nHMGET\r\n" % (2 + len(fields))
         self._tail = b"".join(b"\r\n$%d\r\n%s" % (len(field), field) for field in fields) + b"\r\n"

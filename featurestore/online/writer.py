@@ -30,8 +30,10 @@ from headrace.streams.connections.redis_updates import (
     COUNT_ONCE,
     ELSEWHERE,
     WRITE_FIELDS,
-    WRITE_ROW,
     HashUpdate,
+    Script,
+    batch_row_script,
+    row_script,
 )
 from headrace.streams.progress import TWO_PARTITIONS, TWO_PARTITIONS_REMEDY, alarms_key
 from headrace.streams.sinks import OnlineRows
@@ -71,9 +73,16 @@ class RedisOnlineSink:
         self._two_partitions: Counter[str] = Counter()
         self._process, self._alarms = secrets.token_hex(6), 0
         views: list[StreamViewSpec | BatchViewSpec] = [*plan.stream_views, *plan.batch_views]
-        verb = (b"EVALSHA", WRITE_ROW.digest.encode(), b"1")
-        self._stream_encoders = {v.name: ViewEncoder(plan.project, v, verb) for v in plan.stream_views}
-        self._batch_encoders = {view.name: ViewEncoder(plan.project, view) for view in views}
+        ttl_s, version = plan.online.key_ttl_s, plan.online.key_version
+        rows, batch_rows = row_script(ttl_s), batch_row_script(ttl_s)
+        self._scripts = (rows, WRITE_FIELDS, COUNT_ONCE, *((batch_rows,) if ttl_s else ()))
+        verb, batch_verb = _calling(rows), _calling(batch_rows) if ttl_s else (b"HSET",)
+        self._stream_encoders = {
+            view.name: ViewEncoder(plan.project, view, verb, version) for view in plan.stream_views
+        }
+        self._batch_encoders = {
+            view.name: ViewEncoder(plan.project, view, batch_verb, version) for view in views
+        }
 
     async def write(self, rows: Sequence[OnlineRows], updates: Sequence[HashUpdate]) -> None:
         """Store rows of stream views, then the updates that follow from the same prefixes.
@@ -221,10 +230,14 @@ class RedisOnlineSink:
             connection = self._connections[server] = self._nodes.async_connection(server)
         if not connection.is_connected:
             await connection.connect()  # finds the master, where sentinels know it; sending alone does not
-            for script in (WRITE_ROW, WRITE_FIELDS, COUNT_ONCE):
+            for script in self._scripts:
                 await connection.send_command("SCRIPT", "LOAD", script.text)
                 await connection.read_response()
         return connection
+
+
+def _calling(script: Script) -> tuple[bytes, ...]:
+    return (b"EVALSHA", script.digest.encode(), b"1")
 
 
 def _groups(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:

@@ -31,6 +31,7 @@ KINDS = {
     "learner": "learners",
     "router": "routers",
 }
+ONLINE_STORE = "online store"
 _COMPARED_BY_PARTS = ("reader_schema", "writer_schemas")  # field by field, schema by schema
 
 
@@ -43,7 +44,7 @@ class Change:
     sign
         Added, removed or changed.
     kind
-        A key of `KINDS`, or ``entity``.
+        A key of `KINDS`, ``entity`` or ``online store``.
     name
         The name of the object.
     lines
@@ -71,7 +72,7 @@ def plan_changes(old: Plan | None, new: Plan) -> list[Change]:
     new
         The plan that would be applied.
     """
-    changes = list(_entity_changes(old, new))
+    changes = [*_online_changes(old, new), *_entity_changes(old, new)]
     for kind, field in KINDS.items():
         before = {spec.name: spec for spec in getattr(old, field, ())}
         after = {spec.name: spec for spec in getattr(new, field)}
@@ -79,6 +80,12 @@ def plan_changes(old: Plan | None, new: Plan) -> list[Change]:
             described = description_changes(old, new, kind, name) if name in after else []
             changes += _object_changes(kind, name, before.get(name), after.get(name), described)
     return changes
+
+
+def _online_changes(old: Plan | None, new: Plan) -> Iterator[Change]:
+    lines = list(_field_changes(old.online, new.online)) if old is not None else []
+    if lines:
+        yield Change("~", ONLINE_STORE, new.project, tuple(lines))
 
 
 def _entity_changes(old: Plan | None, new: Plan) -> Iterator[Change]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headrace.featurestore.plans.consumers import Consumers, consumers_of, consumers_of_services
+from headrace.featurestore.plans.diff import ONLINE_STORE
 from headrace.featurestore.plans.spec_text import field_change
 from headrace.schemas.feature_specs import (
     BatchViewSpec,
@@ -63,12 +64,22 @@ def unsafe_changes(old: Plan | None, new: Plan) -> list[UnsafeChange]:
     if old is None:
         return []
     return [
+        *_online_store(old, new),
         *_sources(old, new),
         *_views(old, new),
         *_services(old, new),
         *_learners(old, new),
         *_routers(old, new),
     ]
+
+
+def _online_store(old: Plan, new: Plan) -> Iterator[UnsafeChange]:
+    """Rows under other keys are not found; with another time to live they are."""
+    if old.batch_views or old.stream_views:
+        for change in _field_changes(old.online, new.online, ("key_version",)):
+            problem = f"{change}; the rows that are there are not found any more"
+            remedy = "Keep entity_key_serialization_version, or run `headrace rebuild` after the change"
+            yield UnsafeChange(ONLINE_STORE, new.project, "", problem, remedy)
 
 
 def _sources(old: Plan, new: Plan) -> Iterator[UnsafeChange]:

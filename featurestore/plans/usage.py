@@ -68,7 +68,7 @@ class RedisPlanUsage:
         self._size = 0
 
     def rows(self, view: StreamViewSpec | BatchViewSpec) -> Amount:
-        prefix = key_prefix([key.name for key in view.join_keys])
+        prefix = key_prefix([key.name for key in view.join_keys], self._plan.online.key_version)
         suffix = self._plan.project.encode()
         sample = self._sampled_keys()
         pipeline = self._redis.pipeline(transaction=False)

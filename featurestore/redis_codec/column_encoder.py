@@ -30,7 +30,9 @@ _CRLF = ByteColumn.constant(b"\r\n")
 RowProvenance = tuple[int, int, int, bytes]  # partition, offset, as_of_ms, state
 
 
-def encode_keys(project: str, join_keys: Sequence[FieldSpec], columns: Sequence[Any]) -> list[ByteColumn]:
+def encode_keys(
+    project: str, join_keys: Sequence[FieldSpec], columns: Sequence[Any], version: int = 3
+) -> list[ByteColumn]:
     """Encode the Redis keys of `n` entities, in pieces.
 
     Parameters
@@ -40,8 +42,10 @@ def encode_keys(project: str, join_keys: Sequence[FieldSpec], columns: Sequence[
     columns
         One per join key, shape (n,): integers; times in epoch milliseconds; text as UTF-8, and bytes, in
         dtype S or as a list of bytes.
+    version
+        Feast's ``entity_key_serialization_version``.
     """
-    pieces = [ByteColumn.constant(layout.key_prefix([key.name for key in join_keys]))]
+    pieces = [ByteColumn.constant(layout.key_prefix([key.name for key in join_keys], version))]
     for key, column in zip(join_keys, columns, strict=True):
         number = layout.FIELD_NUMBERS[key.dtype]
         if layout.wire_of(key.dtype) == "text":
@@ -67,17 +71,24 @@ class ViewEncoder:
         Names and types of join keys and features.
     verb
         The words of the command before the key.
+    key_version
+        Feast's ``entity_key_serialization_version``.
     """
 
     def __init__(
-        self, project: str, view: StreamViewSpec | BatchViewSpec, verb: Sequence[bytes] = (b"HSET",)
+        self,
+        project: str,
+        view: StreamViewSpec | BatchViewSpec,
+        verb: Sequence[bytes] = (b"HSET",),
+        key_version: int = 3,
     ) -> None:
-        self._project = project
+        self._project, self._key_version = project, key_version
         self._verb, self._words = b"".join(map(bulk, verb)), len(verb) + 1
         self._join_keys = view.join_keys
         groups = _by_type(view.features)
         self._blocks = [_FieldBlock(view, positions) for positions in groups]
-        self._rows = RowEncoder(project, view, [position for positions in groups for position in positions])
+        order = [position for positions in groups for position in positions]
+        self._rows = RowEncoder(project, view, order, key_version)
         self._time_field = layout.timestamp_field(view.name)
         self._provenance_field = layout.provenance_field(view.name)
         self._fields = len(view.features) + 1
@@ -113,7 +124,7 @@ class ViewEncoder:
             return self._rows.commands(head, keys, features, tails * (rows if len(tails) == 1 else 1))
         first = [
             ByteColumn.constant(head),
-            *_bulk_of(encode_keys(self._project, self._join_keys, keys)),
+            *_bulk_of(encode_keys(self._project, self._join_keys, keys, self._key_version)),
         ]
         return PaddedRows.beside(
             [
@@ -125,7 +136,7 @@ class ViewEncoder:
 
     def redis_keys(self, columns: Sequence[Any], rows: int) -> list[bytes]:
         """Encode the Redis keys of `rows` rows, from columns as `commands` takes them."""
-        return split_rows(encode_keys(self._project, self._join_keys, columns), rows)
+        return split_rows(encode_keys(self._project, self._join_keys, columns, self._key_version), rows)
 
     def _times(self, times_us: NDArray[np.int64]) -> list[ByteColumn]:
         if len(times_us) == 1:

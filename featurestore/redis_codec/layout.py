@@ -1,4 +1,4 @@
-r"""Names and constants of Feast's Redis layout (Feast 0.60 to 0.67, entity key serialization version 3).
+r"""Names and constants of Feast's Redis layout: Feast 0.60 to 0.67, keys of entities in versions 2 and 3.
 
 An entity is one hash. Its key is the number of join keys, their names and their values, each with a type
 and a length (little-endian u32), and then the bytes of the project's name. A feature is the hash field
@@ -12,6 +12,8 @@ Feast never reads it.
 b'\x01\x00\x00\x00\x02\x00\x00\x00\x07\x00\x00\x00carrier'
 >>> key_prefix([])
 b'\x01\x00\x00\x00\x02\x00\x00\x00\n\x00\x00\x00__dummy_id\x02\x00\x00\x00\x00\x00\x00\x00'
+>>> key_prefix(["carrier"], version=2)
+b'\x02\x00\x00\x00carrier'
 >>> value_tag("Float64") + struct.pack("<d", 12.5)
 b')\x00\x00\x00\x00\x00\x00)@'
 
@@ -122,16 +124,19 @@ def provenance_field(view: str) -> bytes:
     return f"_headrace:{view}".encode()
 
 
-def key_prefix(join_keys: Sequence[str]) -> bytes:
+def key_prefix(join_keys: Sequence[str], version: int = 3) -> bytes:
     """The bytes of an entity key before its values; `join_keys` are sorted by name.
 
-    Without join keys these are all of it: Feast has one entity then, with an empty text for its key.
+    Without join keys these are all of it: Feast has one entity then, with an empty text for its key. `version` is
+    Feast's ``entity_key_serialization_version``: 2 has neither the number of the join keys nor the lengths of
+    their names.
     """
     names = [name.encode() for name in join_keys or [_NO_JOIN_KEY]]
-    kind = FIELD_NUMBERS["String"]
-    parts = [struct.pack("<II", kind, len(name)) + name for name in names]
+    kind, is_long = FIELD_NUMBERS["String"], version > 2
     value = b"" if join_keys else struct.pack("<II", kind, 0)
-    return struct.pack("<I", len(names)) + b"".join(parts) + value
+    parts = [struct.pack("<II", kind, len(n)) if is_long else struct.pack("<I", kind) for n in names]
+    head = struct.pack("<I", len(names)) if is_long else b""
+    return head + b"".join(part + name for part, name in zip(parts, names, strict=True)) + value
 
 
 def murmur3_32(data: bytes) -> int:

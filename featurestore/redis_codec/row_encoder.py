@@ -44,11 +44,19 @@ class RowEncoder:
         Names and types of join keys and features.
     order
         Positions of the features, in the order in which they are written.
+    key_version
+        Feast's ``entity_key_serialization_version``.
     """
 
-    def __init__(self, project: str, view: StreamViewSpec | BatchViewSpec, order: Sequence[int]) -> None:
+    def __init__(
+        self,
+        project: str,
+        view: StreamViewSpec | BatchViewSpec,
+        order: Sequence[int],
+        key_version: int = 3,
+    ) -> None:
         self._keys = [_key_encoder(key) for key in view.join_keys]
-        self._prefix = layout.key_prefix([key.name for key in view.join_keys])
+        self._prefix = layout.key_prefix([key.name for key in view.join_keys], key_version)
         self._project = project.encode()
         features = [view.features[position] for position in order]
         self._values = list(zip(order, map(_value_encoder, features), strict=True))

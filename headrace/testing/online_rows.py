@@ -28,7 +28,9 @@ class OnlineStoreInMemory:
 
     def __init__(self, plan: Plan) -> None:
         views: list[StreamViewSpec | BatchViewSpec] = [*plan.stream_views, *plan.batch_views]
-        self._encoders = {view.name: ViewEncoder(plan.project, view) for view in views}
+        self._encoders = {
+            view.name: ViewEncoder(plan.project, view, key_version=plan.online.key_version) for view in views
+        }
         self._hashes: dict[bytes, dict[bytes, bytes]] = {}
         self.latest_ms = 0
 

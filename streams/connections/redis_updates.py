@@ -44,11 +44,29 @@ if has and #has == 28 then
     end
   end
 end
-if %s then redis.call('HSET', KEYS[1], unpack(ARGV)) end
+if %s then
+  redis.call('HSET', KEYS[1], unpack(ARGV))%s
+end
 return is
 """
-WRITE_ROW = Script(_ROW % "is ~= 4")
-RESTORE_ROW = Script(_ROW % "is == 1 or is == 2")  # leaves what another partition wrote
+_EXPIRE = "\n  redis.call('EXPIRE', KEYS[1], {})"
+
+
+def row_script(ttl_s: int = 0) -> Script:
+    """Return the script that writes a row of a stream view; 0: for ever."""
+    return Script(_ROW % ("is ~= 4", _EXPIRE.format(ttl_s) if ttl_s else ""))
+
+
+def restore_script(ttl_s: int = 0) -> Script:
+    """Return the script that writes a row that is lost or older, and leaves what another partition wrote."""
+    return Script(_ROW % ("is == 1 or is == 2", _EXPIRE.format(ttl_s) if ttl_s else ""))
+
+
+def batch_row_script(ttl_s: int) -> Script:
+    """Return the script that writes a row of a batch view, which Redis forgets after a time."""
+    return Script(f"redis.call('HSET', KEYS[1], unpack(ARGV))\nreturn redis.call('EXPIRE', KEYS[1], {ttl_s})")
+
+
 SAME, OLDER, MISSING, ELSEWHERE, NEWER = range(5)  # the row that was there: the reply of both
 
 # KEYS[1] is a hash. ARGV: the field that holds the prefix which the others stand for, its value, then fields

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import redis
 from confluent_kafka import Producer
@@ -12,7 +13,11 @@ from confluent_kafka import Producer
 from headrace import FeatureClient
 from headrace.deploy.local.redis_server import RedisServer
 from headrace.deploy.stack import LocalStack, Process
+from headrace.featurestore.online.removal import remove_rows
+from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.schemas.avro import encode_confluent
+from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec
+from headrace.schemas.plan import OnlineStoreSpec, Plan
 from headrace.streams.log.reader import end_offset
 from tests.support.clicks_project import NOON_MS, make_clicks_project, post
 from tests.support.headrace_command import run_headrace
@@ -79,6 +84,20 @@ def test_every_process_the_sdk_and_the_commands_run_with_these_rights_alone(
             told = run_headrace([command], project, environment)
             assert told.returncode == 0, told.stderr
         stack.check()
+    assert refused(server) == []
+
+
+async def test_rows_that_redis_forgets_are_written_with_these_rights(server: RedisServer) -> None:
+    keys = (FieldSpec(name="user", dtype="Int64"),)
+    view = BatchViewSpec(name="ages", join_keys=keys, features=(FieldSpec(name="age", dtype="Int64"),))
+    plan = Plan(project="clicks", batch_views=(view,), online=OnlineStoreSpec(key_ttl_s=3600))
+    ones = (np.ones(1, np.int64), np.ones(1, np.bool_))
+    for account in ("apply", "worker"):
+        sink = RedisOnlineSink(url_of(server, account), plan)
+        await sink.write_batch_view("ages", [np.ones(1, np.int64)], [ones], np.array([1_700_000_000_000_000]))
+        await sink.close()
+    with redis.Redis.from_url(url_of(server, "apply")) as client:
+        assert remove_rows(client, "clicks", "ages", ["user"], ["age"]) == 1
     assert refused(server) == []
 
 

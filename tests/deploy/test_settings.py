@@ -193,6 +193,14 @@ def test_the_project_name_is_that_of_feast_unless_set(tmp_path: Path) -> None:
     assert load_settings(tmp_path, project="other").project_name == "other"
 
 
+def test_variables_in_the_name_of_the_project_are_those_of_feast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAGE", "blue")
+    (tmp_path / "feature_store.yaml").write_text("project: flights_${STAGE}\n")
+    assert load_settings(tmp_path).project_name == "flights_blue"
+
+
 def test_a_child_process_gets_the_same_settings(tmp_path: Path) -> None:
     settings = load_settings(
         tmp_path, port=1234, feature_log=False, model_key=KEY, topic_partitions={"a.b": 1}

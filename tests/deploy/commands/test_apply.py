@@ -16,17 +16,19 @@ from headrace.schemas.errors import PlanError
 from headrace.schemas.plan import text_hash
 from headrace.streams.connections.redis import redis_client
 from tests.support.clicks_project import CLICKS
+from tests.support.feast_online import point_to
 from tests.support.kafka_topics import add_partitions, partition_count
 
 Run = Callable[..., str]
 
 
 @pytest.fixture
-def repo(tmp_path: Path, project: str) -> Path:
+def repo(tmp_path: Path, project: str, redis_url: str) -> Path:
     folder = tmp_path / "clicks"
     shutil.copytree(CLICKS, folder)
     config = folder / "feature_store.yaml"
     config.write_text(config.read_text().replace("project: clicks", f"project: {project}"))
+    point_to(redis_url, folder)
     features = folder / "features.py"
     features.write_text(features.read_text().replace('topic="clicks"', f'topic="{project}.clicks"'))
     return folder

@@ -74,9 +74,9 @@ def test_the_learners_file_is_not_run(repo: Path) -> None:
     ("old", "new", "said"),
     [
         ("project: ", "project: é", "the name is not valid. Use ASCII letters"),
-        (REDIS, "type: sqlite\n  path: x.db", "online store 'sqlite' is not written by Headrace"),
         (REDIS, f"{REDIS}\n  redis_type: redis_enterprise", "cannot be read.*redis_enterprise"),
-        ("version: 3", "version: 2", "entity_key_serialization_version is 2. Set it to 3"),
+        ("version: 3", "version: 1", "entity_key_serialization_version is 1. Set it to 3"),
+        (REDIS, f"{REDIS}\n  key_ttl_seconds: -1", "key_ttl_seconds is -1, .* Give whole seconds from 1"),
         ("provider: local", "provider: [", "cannot be read"),
     ],
 )

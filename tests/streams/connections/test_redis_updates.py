@@ -16,16 +16,17 @@ from headrace.streams.connections.redis_updates import (
     MISSING,
     NEWER,
     OLDER,
-    RESTORE_ROW,
     SAME,
-    WRITE_ROW,
     HashUpdate,
     Script,
+    restore_script,
+    row_script,
     write_fields,
 )
 from tests.support.properties import tries
 
 A, B = b"a" * 8, b"b" * 8
+WRITE_ROW, RESTORE_ROW = row_script(), restore_script()
 
 
 @pytest.fixture
@@ -39,7 +40,13 @@ class Row:
         self._client, self._key = client, key
 
     def write(
-        self, value: str, partition: int, offset: int, as_of_ms: int, state: bytes = A, by: Script = WRITE_ROW
+        self,
+        value: str,
+        partition: int,
+        offset: int,
+        as_of_ms: int,
+        state: bytes = A,
+        by: Script = WRITE_ROW,
     ) -> int:
         provenance = layout.PROVENANCE.pack(partition, offset, as_of_ms, state)
         return int(self._client.eval(by.text, 1, self._key, "value", value, "p", provenance))
