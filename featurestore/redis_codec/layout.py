@@ -127,9 +127,9 @@ def provenance_field(view: str) -> bytes:
 def key_prefix(join_keys: Sequence[str], version: int = 3) -> bytes:
     """The bytes of an entity key before its values; `join_keys` are sorted by name.
 
-    Without join keys these are all of it: Feast has one entity then, with an empty text for its key. `version` is
-    Feast's ``entity_key_serialization_version``: 2 has neither the number of the join keys nor the lengths of
-    their names.
+    Without join keys these are all of it: Feast has one entity then, with an empty text for its key.
+    `version` is Feast's ``entity_key_serialization_version``: 2 has neither the number of the join keys nor
+    the lengths of their names.
     """
     names = [name.encode() for name in join_keys or [_NO_JOIN_KEY]]
     kind, is_long = FIELD_NUMBERS["String"], version > 2
