@@ -68,6 +68,11 @@ def row_of(output: Any, features: Sequence[str], view: str) -> dict[str, Any]:
     OutputError
         When it is no mapping, or has some of the features.
     """
+    if type(output) is dict:
+        try:
+            return {feature: output[feature] for feature in features}
+        except KeyError:
+            pass
     if not isinstance(output, Mapping):
         raise OutputError(f"gives {_kind(output)}", "Return a dict of one value per feature")
     names = [*output]

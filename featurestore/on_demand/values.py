@@ -105,8 +105,8 @@ def cast_value(dtype: ValueType, value: Any) -> Any:
 
 
 def _whole(value: Any, bits: int) -> int:
-    number = int(value)
-    if number != value:
+    number = value if type(value) is int else int(value)
+    if number is not value and number != value:
         raise ValueError(f"{value!r} is not whole")
     if not -(1 << bits) <= number < 1 << bits:
         raise ValueError(f"{value!r} is beyond {bits + 1} bits")
@@ -114,6 +114,8 @@ def _whole(value: Any, bits: int) -> int:
 
 
 def _floating(value: Any) -> float:
+    if type(value) is float:
+        return value
     if isinstance(value, _TEXTS):
         raise TypeError(f"{value!r} is no number")
     return float(value)
