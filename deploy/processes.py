@@ -16,6 +16,7 @@ from headrace.deploy.secret_files import exposed_secrets
 from headrace.deploy.settings import Settings
 from headrace.deploy.udfs import transforms_of
 from headrace.featurestore.plans.store import PlanStore
+from headrace.learners.feature_server.config import FeatureServerConfig
 from headrace.learners.serving.config import HttpLimits, ServeConfig
 from headrace.learners.training.config import TrainConfig
 from headrace.schemas.errors import ServiceUnavailable
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from headrace.streams.connections.schema_registry import RegistryAccess
 
 _WATCH_S = 5.0  # how long Redis may take to tell the plan in force
+_ANSWERING = ("serve", "features")  # of which some are always to be there
 _SETTLE_S = 2.0  # how long a range in hand may hold a checkpoint up
 
 
@@ -108,6 +110,16 @@ def run_serve(settings: Settings) -> None:
         ServeProcess(plan, settings.kafka_access, settings.redis, store, project, config, watch).run()
 
 
+def run_features(settings: Settings) -> None:
+    """Answer feature requests over HTTP, until SIGTERM. Kafka is not needed."""
+    from headrace.learners.feature_server.process import FeatureServer
+
+    plan = _begin(settings, reads_rows_alone=True)
+    config = features_config(settings)
+    with _plan_watch(settings, plan, "features") as watch:
+        FeatureServer(plan, settings.redis, settings.project_dir, config, watch).run()
+
+
 def worker_config(settings: Settings) -> WorkerConfig:
     return WorkerConfig(
         **vars(_faust_config(settings)), checkpoint_ms=settings.checkpoint_ms, idle_ms=settings.idle_ms
@@ -130,13 +142,28 @@ def train_config(settings: Settings) -> TrainConfig:
 
 
 def serve_config(settings: Settings) -> ServeConfig:
-    limits = HttpLimits(
+    return ServeConfig(
+        host=settings.host, port=settings.port, log_level=settings.log_level, limits=_http_limits(settings)
+    )
+
+
+def features_config(settings: Settings) -> FeatureServerConfig:
+    return FeatureServerConfig(
+        host=settings.host,
+        port=settings.features_port,
+        log_level=settings.log_level,
+        limits=_http_limits(settings),
+        tokens=settings.tokens_of_features,
+    )
+
+
+def _http_limits(settings: Settings) -> HttpLimits:
+    return HttpLimits(
         max_body_bytes=settings.max_body_bytes,
         request_timeout_s=settings.request_timeout_s,
         max_connections=settings.max_connections,
         allowed_hosts=settings.host_names,
     )
-    return ServeConfig(host=settings.host, port=settings.port, log_level=settings.log_level, limits=limits)
 
 
 def _faust_config(settings: Settings) -> FaustConfig:
@@ -232,7 +259,7 @@ def _plan_watch(settings: Settings, plan: Plan, kind: Process) -> Iterator[PlanW
     client = redis_client(settings.redis, _WATCH_S)
     plans = PlanStore(client, plan.project, settings.plan_signing_key())
     registry = ProcessRegistry(client, plan.project)
-    watch = PlanWatch(kind, plan.hash, plans, registry, settings.follow_plan, takes_turns=kind == "serve")
+    watch = PlanWatch(kind, plan.hash, plans, registry, settings.follow_plan, takes_turns=kind in _ANSWERING)
     try:
         yield watch
     except SystemExit as ended:
@@ -244,16 +271,17 @@ def _plan_watch(settings: Settings, plan: Plan, kind: Process) -> Iterator[PlanW
         raise SystemExit(EXIT_REPLACED)
 
 
-def _begin(settings: Settings) -> Plan:
+def _begin(settings: Settings, reads_rows_alone: bool = False) -> Plan:
     _collect_rarely()
     begin_log(settings.log_level)
     for warning in exposed_secrets(settings):
         logging.getLogger(__name__).warning(warning)
     if (evicts := eviction_warning(settings.redis)) is not None:
         logging.getLogger(__name__).warning(evicts)
-    settings.make_data_dir()
+    if not reads_rows_alone:
+        settings.make_data_dir()
+        refuse_wrong_access(settings.kafka_access)
     _, plan = current_plan(settings)
-    refuse_wrong_access(settings.kafka_access)
     logging.getLogger(__name__).info("project '%s', plan %s", plan.project, plan.hash[:12])
     return plan
 

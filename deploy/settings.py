@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from headrace.deploy.key_file import KEY_BYTES, make_key, read_key
 from headrace.deploy.settings_file import FILE, SettingsFile
+from headrace.learners.feature_server.config import FeatureServerConfig
 from headrace.learners.serving.config import HttpLimits, ServeConfig
 from headrace.learners.training.config import TrainConfig
 from headrace.schemas.errors import SettingsError
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from headrace.streams.connections.kafka import Kafka
 
 _PREFIX = "HEADRACE_"
-SECRETS = ("model_key", "plan_key", "schema_registry_token")
+SECRETS = ("model_key", "plan_key", "schema_registry_token", "feature_tokens")
 _WITH_ACCOUNT = ("kafka", "redis", "schema_registry")
 _PROJECT_LINE = re.compile(r"^project:\s*[\"']?([\w-]+)", re.MULTILINE)
 
@@ -115,6 +116,14 @@ class Settings(BaseSettings):
     replication: int = Field(1, ge=1, description="replicas of the topics that `apply` creates")
     host: str = Field(ServeConfig.host, description="address `headrace serve` listens on")
     port: int = Field(ServeConfig.port, ge=1, le=65_535, description="port `headrace serve` listens on")
+    features_port: int = Field(
+        FeatureServerConfig.port, ge=1, le=65_535, description="port `headrace features` listens on"
+    )
+    feature_tokens: SecretStr | None = Field(
+        None,
+        description="tokens, comma separated, one of which requests to `headrace features` bear; "
+        "none when not set",
+    )
     max_body_bytes: int = Field(
         HttpLimits.max_body_bytes, ge=1024, description="most bytes of a request's body; above: 413"
     )
@@ -182,6 +191,13 @@ class Settings(BaseSettings):
             raise ValueError(str(error)) from error
         return value
 
+    @field_validator("feature_tokens")
+    @classmethod
+    def _are_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not all(len(token) >= KEY_BYTES for token in _listed(value)):
+            raise ValueError(f"wanted tokens of {KEY_BYTES} characters or more, separated by commas")
+        return value
+
     @field_validator("model_key", "plan_key")
     @classmethod
     def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
@@ -226,6 +242,11 @@ class Settings(BaseSettings):
     def host_names(self) -> tuple[str, ...]:
         """The names of the setting `allowed_hosts`."""
         return tuple(name.strip() for name in self.allowed_hosts.split(",") if name.strip())
+
+    @property
+    def tokens_of_features(self) -> tuple[str, ...]:
+        """The tokens of the setting `feature_tokens`."""
+        return () if self.feature_tokens is None else _listed(self.feature_tokens)
 
     @property
     def data(self) -> Path:
@@ -358,6 +379,10 @@ def load_settings(project_dir: Path, **given: Any) -> Settings:
         return Settings(project_dir=project_dir.resolve(), **chosen)
     except ValidationError as error:
         raise SettingsError("; ".join(_explain(e, project_dir) for e in error.errors())) from error
+
+
+def _listed(secret: SecretStr) -> tuple[str, ...]:
+    return tuple(part.strip() for part in secret.get_secret_value().split(","))
 
 
 def _shown(name: str, value: Any) -> str:

@@ -52,6 +52,7 @@ for command in (
     processes.join,
     processes.train,
     processes.serve,
+    processes.features,
     progress.status,
     progress.wait,
     progress.healthy,

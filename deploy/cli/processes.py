@@ -1,4 +1,4 @@
-"""`headrace worker`, `join`, `train` and `serve`, and `up`, which runs them all."""
+"""`headrace worker`, `join`, `train` and `serve`, `up`, which runs them all, and `features`."""
 
 from __future__ import annotations
 
@@ -63,3 +63,14 @@ def serve(
     from headrace.deploy.processes import run_serve
 
     run_serve(load_settings(project, host=host, port=port))
+
+
+def features(
+    project: Project = HERE,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Answer feature requests over HTTP, in the format of Feast's feature server."""
+    from headrace.deploy.processes import run_features
+
+    run_features(load_settings(project, host=host, features_port=port))

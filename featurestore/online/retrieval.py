@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.on_demand.functions import OnDemandFunctions
@@ -39,7 +39,6 @@ Features = str | Sequence[str] | Sequence["FeatureRef"] | NamedService
 EntityRows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
 _FeatureNames = str | tuple["str | FeatureRef", ...]  # of a service, or ``view:feature``
 _Fields = tuple["FieldSpec", ...]
-_CACHED = 1000  # retrievals
 
 
 class _EntityGroup:
@@ -99,6 +98,8 @@ class Retrieval:
 
     Attributes
     ----------
+    features
+        The features by their names in a response, in the order in which they were asked for.
     join_keys
         Names of the join keys that requests must have, as the features map them.
 
@@ -123,14 +124,14 @@ class Retrieval:
         refs = plan.service(features).features if isinstance(features, str) else _refs(plan, features)
         if (clash := name_clash(plan, refs)) is not None:
             raise HeadraceError(f"{clash}; rename one of the two, or do not ask for both")
-        self._names = _response_names(refs, full_feature_names)
+        self.features = _response_names(refs, full_feature_names)
         groups: dict[tuple[_Fields, _Fields], list[FeatureRef]] = {}
         for ref in plan.stored(refs):
             keys = plan.view(ref.view).join_keys
             groups.setdefault((keys, ref.request_keys(keys)), []).append(ref)
         self._groups = [_EntityGroup(plan, *keys, stored) for keys, stored in groups.items()]
         self.join_keys = list(dict.fromkeys(key.name for key in plan.request_keys(refs)))
-        if taken := [name for name in self.join_keys if name in self._names]:
+        if taken := [name for name in self.join_keys if name in self.features]:
             raise HeadraceError(
                 f"feature '{taken[0]}' is called as a join key is; ask with full_feature_names=True"
             )
@@ -167,6 +168,26 @@ class Retrieval:
         columns: dict[str, list[Any]] = {}
         statuses: dict[str, list[FieldStatus]] = {}
         provenance: dict[str, list[Provenance | None]] = {}
+        for view, rows in self._rows(request, replies):
+            view.read_features(rows, now_ms, columns, statuses)
+            provenance[view.name] = view.read_provenance(rows)
+        for step in self._on_demand:
+            step.add(request.inputs, columns, statuses)
+        return FeatureResponse(
+            {name: request.inputs[name] for name in self.join_keys},
+            {name: columns[ref.full_name] for name, ref in self.features.items()},
+            {name: statuses[ref.full_name] for name, ref in self.features.items()},
+            provenance,
+        )
+
+    def event_times(self, request: Request, replies: Sequence[Reply]) -> dict[str, list[int | None]]:
+        """Read event times from the same replies; see `Request.event_times`."""
+        return {view.name: view.read_times(rows) for view, rows in self._rows(request, replies)}
+
+    def _rows(
+        self, request: Request, replies: Sequence[Reply]
+    ) -> Iterator[tuple[ViewFields, Sequence[Reply]]]:
+        """Yield each view with the reply of each entity row."""
         start = 0
         for group, keys, distinct in zip(self._groups, request.keys_by_group, request.distinct, strict=True):
             by_row = replies[start : start + len(distinct)]
@@ -175,16 +196,7 @@ class Retrieval:
                 by_key = dict(zip(distinct, by_row, strict=True))
                 by_row = [by_key[key] for key in keys]
             for view in group.views:
-                view.read_features(by_row, now_ms, columns, statuses)
-                provenance[view.name] = view.read_provenance(by_row)
-        for step in self._on_demand:
-            step.add(request.inputs, columns, statuses)
-        return FeatureResponse(
-            {name: request.inputs[name] for name in self.join_keys},
-            {name: columns[full] for name, full in self._names.items()},
-            {name: statuses[full] for name, full in self._names.items()},
-            provenance,
-        )
+                yield view, by_row
 
 
 class Retrievals:
@@ -197,6 +209,8 @@ class Retrievals:
     repo_dir
         The Feast repository, with the functions of on-demand views; None when there is none at hand.
     """
+
+    MOST: Final = 1000  # that are kept
 
     def __init__(self, plan: Plan, repo_dir: Path | str | None) -> None:
         self._plan = plan
@@ -213,7 +227,7 @@ class Retrievals:
         retrieval = self._cached.get((names, full_feature_names))
         if retrieval is None:
             retrieval = Retrieval(self._plan, names, full_feature_names, self._functions)
-            if len(self._cached) >= _CACHED:
+            if len(self._cached) >= self.MOST:
                 self._cached = {}
             self._cached[names, full_feature_names] = retrieval
         return retrieval
@@ -263,6 +277,13 @@ class Request:
         """
         return self.retrieval.respond(self, replies, now_ms)
 
+    def event_times(self, replies: Sequence[Reply]) -> dict[str, list[int | None]]:
+        """Read the event time of each row from the same replies, by the name that its view is read by.
+
+        Epoch milliseconds; None where there is no row.
+        """
+        return self.retrieval.event_times(self, replies)
+
 
 def _names_of(features: Features) -> _FeatureNames:
     if isinstance(features, str):
@@ -271,8 +292,8 @@ def _names_of(features: Features) -> _FeatureNames:
     return name if isinstance(name, str) else tuple(features)  # type: ignore[arg-type]
 
 
-def _response_names(refs: Sequence[FeatureRef], full_feature_names: bool) -> dict[str, str]:
-    """Full names of features by the names they have in a response."""
+def _response_names(refs: Sequence[FeatureRef], full_feature_names: bool) -> dict[str, FeatureRef]:
+    """Features by the names they have in a response."""
     names = [ref.full_name if full_feature_names else ref.feature for ref in refs]
     if len(set(names)) < len(names):
         repeated = next(name for name in names if names.count(name) > 1)
@@ -280,7 +301,7 @@ def _response_names(refs: Sequence[FeatureRef], full_feature_names: bool) -> dic
             f"feature '{repeated}' is asked for twice; ask once, and with full_feature_names=True "
             "where two views have a feature of that name"
         )
-    return dict(zip(names, (ref.full_name for ref in refs), strict=True))
+    return dict(zip(names, refs, strict=True))
 
 
 def _refs(plan: Plan, features: Sequence[str | FeatureRef]) -> list[FeatureRef]:

@@ -73,6 +73,12 @@ class ViewFields:
         position = self.start + len(self.columns) + 1
         return [decode_provenance(reply[position]) for reply in replies]
 
+    def read_times(self, replies: Sequence[Reply]) -> list[int | None]:
+        """The event time of each row, epoch milliseconds; None where there is no row."""
+        position = self.start + len(self.columns)
+        times = (reply[position] for reply in replies)
+        return [None if time is None else decode_timestamp_ms(time) for time in times]
+
     def _expired_rows(self, replies: Sequence[Reply], now_ms: int) -> set[int]:
         if not self.ttl_ms:
             return set()

@@ -8,10 +8,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
+from prometheus_client import Counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace.learners.serving.config import HttpLimits
-from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.refusals import Refusal
 from headrace.streams.runtime.http_hosts import HttpHosts
 
@@ -44,14 +44,12 @@ class Admission:
         Its paths, by which answers are counted; all others are counted together.
     limits
         What is taken of clients.
-    metrics
-        Counts every answer.
+    requests
+        Counts every answer, by path and status.
     """
 
-    def __init__(
-        self, app: ASGIApp, paths: Collection[str], limits: HttpLimits, metrics: ServiceMetrics
-    ) -> None:
-        self._app, self._paths, self._limits, self._metrics = app, frozenset(paths), limits, metrics
+    def __init__(self, app: ASGIApp, paths: Collection[str], limits: HttpLimits, requests: Counter) -> None:
+        self._app, self._paths, self._limits, self._requests = app, frozenset(paths), limits, requests
         self._hosts = HttpHosts(limits.allowed_hosts)
         self._large_bytes = 0  # of bodies in hand that are not small
 
@@ -63,7 +61,7 @@ class Admission:
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._metrics.requests.labels(path, str(message["status"])).inc()
+                self._requests.labels(path, str(message["status"])).inc()
             await send(message)
 
         with contextlib.suppress(ClientGone):

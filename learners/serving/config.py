@@ -1,4 +1,4 @@
-"""How a service of routers runs."""
+"""How services run."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class HttpLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServeConfig:
-    """How a service of routers runs.
+class HttpConfig:
+    """How a service listens.
 
     Attributes
     ----------
@@ -46,10 +46,6 @@ class ServeConfig:
         Where it listens.
     log_level
         Least level logged: ``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``.
-    log_timeout_s
-        How long an answer waits for the acknowledgement of the prediction log.
-    replica
-        Name of the process in the progress of the stage ``serve``, unique among the replicas.
     limits
         What it takes of its clients.
     """
@@ -57,6 +53,20 @@ class ServeConfig:
     host: str = "127.0.0.1"
     port: int = 8080
     log_level: str = "INFO"
+    limits: HttpLimits = HttpLimits()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeConfig(HttpConfig):
+    """How a service of routers runs.
+
+    Attributes
+    ----------
+    log_timeout_s
+        How long an answer waits for the acknowledgement of the prediction log.
+    replica
+        Name of the process in the progress of the stage ``serve``, unique among the replicas.
+    """
+
     log_timeout_s: float = 5.0
     replica: str = field(default_factory=_host_and_pid)
-    limits: HttpLimits = HttpLimits()

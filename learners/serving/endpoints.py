@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -15,17 +14,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from headrace.learners.serving import api
+from headrace.learners.serving.guard import Handler, guarded
 from headrace.learners.serving.json_body import parse, validate
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.openapi import openapi
 from headrace.learners.serving.prediction_log import PredictionLog
 from headrace.learners.serving.refusals import Refusal
-from headrace.learners.serving.router import Prepared, RecordTooLarge, RouterService
-from headrace.schemas.errors import HeadraceError, RequestError, UnknownNameError
+from headrace.learners.serving.router import Prepared, RouterService
+from headrace.schemas.errors import RequestError, UnknownNameError
 from headrace.streams.runtime.health import PlanHealth
-
-_log = logging.getLogger(__name__)
-_Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class Endpoints:
 
     def routes(self) -> list[Route]:
         """Return the routes of a Starlette application."""
-        endpoints: list[tuple[str, str, _Handler]] = [
+        endpoints: list[tuple[str, str, Handler]] = [
             ("POST", "/v1/predict", self._predict),
             ("POST", "/v1/predict:batch", self._predict_batch),
             ("POST", "/v1/outcomes", self._outcomes),
@@ -85,30 +82,7 @@ class Endpoints:
             ("GET", "/metrics", self._exposition),
             ("GET", "/openapi.json", self._openapi),
         ]
-        return [Route(path, self._guarded(path, run), methods=[method]) for method, path, run in endpoints]
-
-    def _guarded(self, path: str, run: _Handler) -> _Handler:
-        """Turn errors into answers that name the field and the way out."""
-
-        async def handle(request: Request) -> Response:
-            try:
-                return await run(request)
-            except Refusal as refusal:
-                return _refused(refusal)
-            except RecordTooLarge as error:
-                return _refused(Refusal(413, error.field, str(error)))
-            except RequestError as error:
-                return _refused(Refusal(422, error.field, str(error)))
-            except UnknownNameError as error:
-                return _refused(Refusal(422, "router", str(error)))
-            except HeadraceError as error:
-                _log.exception("%s failed", path)
-                return _refused(Refusal(503, None, str(error)))
-            except Exception:
-                _log.exception("%s failed", path)
-                return _refused(Refusal(500, None, "an error of the service; its log has it"))
-
-        return handle
+        return [Route(path, guarded(path, run), methods=[method]) for method, path, run in endpoints]
 
     async def _predict(self, request: Request) -> Response:
         question = validate(parse(await request.body()), api.PredictRequest)
@@ -168,7 +142,8 @@ class Endpoints:
             problem = f"the project has {len(self._routers)} routers"
             raise RequestError("router", problem, f"Name one of: {', '.join(self._routers)}")
         if name not in self._routers:
-            raise UnknownNameError("router", name, list(self._routers))
+            unknown = UnknownNameError("router", name, list(self._routers))
+            raise Refusal(422, "router", str(unknown))
         return self._routers[name]
 
     async def _list_routers(self, request: Request) -> Response:
@@ -200,21 +175,3 @@ class Endpoints:
 
 def _answer(model: BaseModel) -> Response:
     return Response(model.model_dump_json(), media_type="application/json")
-
-
-def _refused(refusal: Refusal) -> Response:
-    return Response(refusal.body(), refusal.status, dict(_texts(refusal.headers())))
-
-
-def _texts(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
-    return ((name.decode(), value.decode()) for name, value in headers)
-
-
-async def not_found(request: Request, error: Exception) -> Response:
-    """Answer a path that is not there."""
-    return _refused(Refusal(404, None, "there is no such path; /openapi.json has those there are"))
-
-
-async def not_allowed(request: Request, error: Exception) -> Response:
-    """Answer a method that a path does not have."""
-    return _refused(Refusal(405, None, f"{request.method} is not for this path; see /openapi.json"))

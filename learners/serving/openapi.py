@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -45,11 +46,16 @@ OPERATIONS = (
 @cache
 def openapi(title: str, version: str) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of all operations."""
-    models = {m for o in OPERATIONS for m in (*o.requests, *o.responses)} | {api.ErrorResponse}
+    return describe(title, version, OPERATIONS)
+
+
+def describe(title: str, version: str, operations: Sequence[Operation]) -> dict[str, Any]:
+    """Return an OpenAPI 3.1 document."""
+    models = {m for o in operations for m in (*o.requests, *o.responses)} | {api.ErrorResponse}
     inputs = [(m, "validation") for m in sorted(models, key=lambda m: m.__name__)]
     _, schemas = models_json_schema(inputs, ref_template=_REF)  # type: ignore[arg-type]
     paths: dict[str, Any] = {}
-    for operation in OPERATIONS:
+    for operation in operations:
         paths.setdefault(operation.path, {})[operation.method] = _describe(operation)
     return {
         "openapi": "3.1.0",

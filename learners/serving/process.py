@@ -15,11 +15,12 @@ from headrace.learners.models.store import ModelStore
 from headrace.learners.project import Project
 from headrace.learners.serving.admission import Admission
 from headrace.learners.serving.config import ServeConfig
-from headrace.learners.serving.endpoints import Endpoints, Readiness, not_allowed, not_found
+from headrace.learners.serving.endpoints import Endpoints, Readiness
+from headrace.learners.serving.guard import not_allowed, not_found
+from headrace.learners.serving.http_server import http_server
 from headrace.learners.serving.live_models import LiveModels
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.prediction_log import PredictionLog
-from headrace.learners.serving.protocol import bounded_protocol
 from headrace.learners.serving.router import RouterService
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
@@ -89,7 +90,7 @@ class ServeProcess:
             routes=routes, lifespan=self._lifespan, exception_handlers={404: not_found, 405: not_allowed}
         )
         paths = [route.path for route in routes]
-        self.app = Admission(application, paths, self._config.limits, self._metrics)
+        self.app = Admission(application, paths, self._config.limits, self._metrics.requests)
 
     def run(self) -> None:
         """Block until SIGTERM or SIGINT; requests in hand are answered first."""
@@ -106,18 +107,7 @@ class ServeProcess:
 
     def server(self) -> uvicorn.Server:
         """Return the server that `run` runs."""
-        config, count = self._config, self._metrics.requests
-        settings = uvicorn.Config(
-            self.app,
-            host=config.host,
-            port=config.port,
-            http=bounded_protocol(config.limits, lambda status: count.labels("none", str(status)).inc()),
-            ws="none",
-            log_config=None,
-            log_level=config.log_level.lower(),
-            access_log=False,
-        )
-        return uvicorn.Server(settings)
+        return http_server(self.app, self._config, self._metrics.requests)
 
     def _router(self, plan: Plan, name: str, project: Project, store: ModelStore) -> RouterService:
         failed = self._metrics.load_errors

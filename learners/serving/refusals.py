@@ -40,6 +40,8 @@ class Refusal(Exception):
         found = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.body()))]
         if self.closes:
             found.append((b"connection", b"close"))
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            found.append((b"www-authenticate", b"Bearer"))
         if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
             found.append((b"retry-after", b"1"))
         return found

@@ -22,12 +22,12 @@ from headrace.learners.serving.api import (
     RouterArms,
     RouterInfo,
 )
+from headrace.learners.serving.guard import RecordTooLarge
 from headrace.learners.serving.live_models import Live, LiveArm, LiveModels
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.prediction_log import LogEntry, PredictionLog
 from headrace.learners.serving.request_checks import RequestChecks
 from headrace.learners.serving.served_features import Served, ServedFeatures
-from headrace.schemas.errors import RequestError
 from headrace.schemas.feature_specs import FeatureRef
 from headrace.schemas.natural_keys import natural_key
 from headrace.schemas.plan import Plan
@@ -45,10 +45,6 @@ class Answer:
 
     prediction: Prediction
     score: float
-
-
-class RecordTooLarge(RequestError):
-    """What is to be logged of a request is larger than a record may be."""
 
 
 @dataclass(frozen=True)

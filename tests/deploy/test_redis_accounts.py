@@ -19,7 +19,8 @@ from headrace.schemas.avro import encode_confluent
 from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec
 from headrace.schemas.plan import OnlineStoreSpec, Plan
 from headrace.streams.log.reader import end_offset
-from tests.support.clicks_project import NOON_MS, make_clicks_project, post
+from tests.support.clicks_project import NOON_MS, make_clicks_project, post, post_to
+from tests.support.feature_server import feature_server
 from tests.support.headrace_command import run_headrace
 from tests.support.redis_accounts import PASSWORD, documented_accounts, make_accounts, refused, url_of
 from tests.support.waiting import PATIENCE_S
@@ -79,6 +80,12 @@ def test_every_process_the_sdk_and_the_commands_run_with_these_rights_alone(
             client.wait(log["topic"], {log["partition"]: log["offset"] + 1}, "serve", PATIENCE_S)
             read = client.get_online_features("everything", [{"user": "ada"}]).to_dict()
         assert (read["user_clicks__spent_1h"], read["user_profile__age"]) == ([5], [36])
+        environment = {**stack.settings.environment(), "HEADRACE_REDIS": url_of(server, "features")}
+        with feature_server(project, environment, tmp_path / "features.log") as url:
+            asked = {"feature_service": "everything", "entities": {"user": ["ada"]}}
+            assert [5] in [
+                found["values"] for found in post_to(url, "/get-online-features", asked)["results"]
+            ]
         environment = {**stack.settings.environment(), "HEADRACE_REDIS": url_of(server, "status")}
         for command in ("status", "lineage"):
             told = run_headrace([command], project, environment)

@@ -90,11 +90,17 @@ class Stage:
         for crew in self.crews:
             crew.wake_all()
         self.run.producer.flush()
-        eventually(self._is_settled, "all that was sent to be in rows, examples, closings and models")
+        eventually(self._unsettled, "all that was sent to have come out", lambda behind: not behind)
 
-    def _is_settled(self) -> bool:
+    def _unsettled(self) -> list[str]:
+        """What has not come out yet."""
         self.keep()
-        return self._is_visible() and self.run.is_joined() and self.course.is_trained()
+        out = {
+            "rows": self._is_visible(),
+            "examples and closings": self.run.is_joined(),
+            "models": self.course.is_trained(),
+        }
+        return [name for name, is_out in out.items() if not is_out]
 
     def _is_visible(self) -> bool:
         prefix = {partition: len(log) for partition, log in enumerate(self.scene.logs)}

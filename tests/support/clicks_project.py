@@ -29,8 +29,12 @@ def make_clicks_project(parent: Path) -> Path:
 
 
 def post(stack: LocalStack, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    return post_to(stack.serve_url, path, body)
+
+
+def post_to(url: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
     request = urllib.request.Request(
-        stack.serve_url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+        url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         return dict(json.load(answer))

@@ -117,7 +117,7 @@ def http_service(limits: HttpLimits) -> Iterator[HttpService]:
     app = Starlette(routes=[Route("/size", size, methods=["POST"]), Route("/much", much)])
     protocol = bounded_protocol(limits, lambda status: metrics.requests.labels("none", str(status)).inc())
     config = uvicorn.Config(
-        Admission(app, ["/size", "/much"], limits, metrics),
+        Admission(app, ["/size", "/much"], limits, metrics.requests),
         port=port,
         http=protocol,
         ws="none",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import redis
+
 from headrace.streams.progress import ProgressStore
 from tests.support.train_scene import Scene
 from tests.support.watching import Watching
@@ -20,6 +22,7 @@ class PointerWatch(Watching):
         What went back, from where, and to where.
     """
 
+    away = (redis.RedisError,)
     pause_s = 0.01
     looks_last = True
 

@@ -1,0 +1,93 @@
+"""The feature server: online features over HTTP, in the format of Feast's own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+
+from headrace.learners.feature_server.config import FeatureServerConfig
+from headrace.learners.feature_server.endpoints import FeatureEndpoints
+from headrace.learners.feature_server.metrics import FeatureMetrics
+from headrace.learners.feature_server.reader import FeatureReader
+from headrace.learners.serving.admission import Admission
+from headrace.learners.serving.guard import not_allowed, not_found
+from headrace.learners.serving.http_server import http_server
+from headrace.schemas.plan import Plan
+from headrace.streams.runtime.health import PlanHealth
+from headrace.streams.runtime.plan_watch import PlanWatch, plan_health
+
+
+class FeatureServer:
+    """Answers feature requests over HTTP until it is told to stop. It needs Redis alone.
+
+    Parameters
+    ----------
+    plan
+        The plan in force.
+    redis_url
+        The online store.
+    repo_dir
+        The Feast repository, which has the functions of on-demand views.
+    config
+        How to run.
+    plan_watch
+        Looks whether the plan stays in force; None where nobody looks.
+
+    Attributes
+    ----------
+    app
+        The ASGI application, for a server or a test client.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        redis_url: str,
+        repo_dir: Path,
+        config: FeatureServerConfig | None = None,
+        plan_watch: PlanWatch | None = None,
+    ) -> None:
+        self._plan, self._plan_watch = plan, plan_watch
+        self._config = config or FeatureServerConfig()
+        self._metrics = FeatureMetrics()
+        self._reader = FeatureReader(plan, redis_url, repo_dir)
+        endpoints = FeatureEndpoints(self._reader, self._config.tokens, self._plan_health, self._metrics)
+        routes = endpoints.routes()
+        application = Starlette(
+            routes=routes, lifespan=self._lifespan, exception_handlers={404: not_found, 405: not_allowed}
+        )
+        paths = [route.path for route in routes]
+        self.app = Admission(application, paths, self._config.limits, self._metrics.requests)
+
+    def run(self) -> None:
+        """Block until SIGTERM or SIGINT; requests in hand are answered first."""
+        server = self.server()
+
+        def end() -> bool:
+            server.should_exit = server.started
+            return server.started
+
+        if self._plan_watch is not None:
+            self._plan_watch.start(end)
+        server.run()
+
+    def server(self) -> uvicorn.Server:
+        """Return the server that `run` runs."""
+        return http_server(self.app, self._config, self._metrics.requests)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await self._reader.close()
+            if self._plan_watch is not None:
+                await asyncio.to_thread(self._plan_watch.stop)
+
+    def _plan_health(self) -> PlanHealth:
+        return plan_health(self._plan, self._plan_watch)
