@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from redis.cluster import RedisCluster
+
+from headrace.schemas.errors import ServiceUnavailable
 from headrace.streams.connections.redis import redis_client
 from headrace.streams.connections.redis_retry import REDIS_ERRORS
 
@@ -17,9 +20,10 @@ def eviction_warning(redis_url: str) -> str | None:
     None of a server that keeps everything, and of one that does not say.
     """
     try:
-        client = redis_client(redis_url, _TIMEOUT_S, retries=0)
-        answer: Any = client.info("memory")
-    except REDIS_ERRORS:
+        with redis_client(redis_url, _TIMEOUT_S, retries=0) as client:
+            nodes = {"target_nodes": RedisCluster.ALL_NODES} if isinstance(client, RedisCluster) else {}
+            answer: Any = client.info("memory", **nodes)
+    except (*REDIS_ERRORS, ServiceUnavailable):
         return None
     servers = [answer] if "maxmemory_policy" in answer else list(answer.values())
     policies = sorted({policy for server in servers if (policy := _evicting(server)) is not None})

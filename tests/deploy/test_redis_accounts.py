@@ -22,7 +22,15 @@ from headrace.streams.log.reader import end_offset
 from tests.support.clicks_project import NOON_MS, make_clicks_project, post, post_to
 from tests.support.feature_server import feature_server
 from tests.support.headrace_command import run_headrace
-from tests.support.redis_accounts import PASSWORD, documented_accounts, make_accounts, refused, url_of
+from tests.support.redis_accounts import (
+    ADMIN,
+    PASSWORD,
+    close,
+    documented_accounts,
+    make_accounts,
+    refused,
+    url_of,
+)
 from tests.support.waiting import PATIENCE_S
 
 _FORBIDDEN = (
@@ -43,13 +51,14 @@ class AccountsStack(LocalStack):
     server: RedisServer
 
     def _environment(self, name: Process) -> dict[str, str]:
-        return {**super()._environment(name), "HEADRACE_REDIS": url_of(self.server, name)}
+        return {**super()._environment(name), "HEADRACE_REDIS": url_of(self.server.url, name)}
 
 
 @pytest.fixture(scope="module")
 def server(servers: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with RedisServer(tmp_path_factory.mktemp("accounts")) as server:
-        make_accounts(server, "clicks")
+        make_accounts(server.url, "clicks")
+        close(server.url)
         yield server
 
 
@@ -57,7 +66,7 @@ def test_every_process_the_sdk_and_the_commands_run_with_these_rights_alone(
     server: RedisServer, tmp_path: Path
 ) -> None:
     project = make_clicks_project(tmp_path)
-    stack = AccountsStack(project, redis_url=url_of(server, "apply"), publish_every_s=0.05)
+    stack = AccountsStack(project, redis_url=url_of(server.url, "apply"), publish_every_s=0.05)
     stack.server = server
     with stack:
         assert PASSWORD not in stack.describe()
@@ -74,24 +83,27 @@ def test_every_process_the_sdk_and_the_commands_run_with_these_rights_alone(
         log = post(stack, "/v1/outcomes", label)["log"]
         key = stack.settings.plan_signing_key()
         assert key is not None
-        with FeatureClient.connect(url_of(server, "sdk"), "clicks", plan_key=key) as client:
+        with FeatureClient.connect(url_of(server.url, "sdk"), "clicks", plan_key=key) as client:
             ends = {n: end_offset(stack.kafka, "clicks", n) for n in range(4)}
             client.wait("clicks", ends, timeout_s=PATIENCE_S)
             client.wait(log["topic"], {log["partition"]: log["offset"] + 1}, "serve", PATIENCE_S)
             read = client.get_online_features("everything", [{"user": "ada"}]).to_dict()
         assert (read["user_clicks__spent_1h"], read["user_profile__age"]) == ([5], [36])
-        environment = {**stack.settings.environment(), "HEADRACE_REDIS": url_of(server, "features")}
+        environment = {**stack.settings.environment(), "HEADRACE_REDIS": url_of(server.url, "features")}
         with feature_server(project, environment, tmp_path / "features.log") as url:
             asked = {"feature_service": "everything", "entities": {"user": ["ada"]}}
             assert [5] in [
                 found["values"] for found in post_to(url, "/get-online-features", asked)["results"]
             ]
-        environment = {**stack.settings.environment(), "HEADRACE_REDIS": url_of(server, "status")}
+        environment = {**stack.settings.environment(), "HEADRACE_REDIS": url_of(server.url, "status")}
         for command in ("status", "lineage"):
             told = run_headrace([command], project, environment)
             assert told.returncode == 0, told.stderr
+        environment["HEADRACE_REDIS"] = url_of(server.url, "rebuild")
+        told = run_headrace(["materialize"], project, environment)
+        assert told.returncode == 0, told.stderr
         stack.check()
-    assert refused(server) == []
+    assert refused(server.url.replace("//", f"//:{ADMIN}@")) == []
 
 
 async def test_rows_that_redis_forgets_are_written_with_these_rights(server: RedisServer) -> None:
@@ -99,18 +111,18 @@ async def test_rows_that_redis_forgets_are_written_with_these_rights(server: Red
     view = BatchViewSpec(name="ages", join_keys=keys, features=(FieldSpec(name="age", dtype="Int64"),))
     plan = Plan(project="clicks", batch_views=(view,), online=OnlineStoreSpec(key_ttl_s=3600))
     ones = (np.ones(1, np.int64), np.ones(1, np.bool_))
-    for account in ("apply", "worker"):
-        sink = RedisOnlineSink(url_of(server, account), plan)
+    for account in ("apply", "worker", "rebuild"):
+        sink = RedisOnlineSink(url_of(server.url, account), plan)
         await sink.write_batch_view("ages", [np.ones(1, np.int64)], [ones], np.array([1_700_000_000_000_000]))
         await sink.close()
-    with redis.Redis.from_url(url_of(server, "apply")) as client:
+    with redis.Redis.from_url(url_of(server.url, "apply")) as client:
         assert remove_rows(client, "clicks", "ages", ["user"], ["age"]) == 1
-    assert refused(server) == []
+    assert refused(server.url.replace("//", f"//:{ADMIN}@")) == []
 
 
 @pytest.mark.parametrize("account", sorted(documented_accounts()))
 def test_no_account_may_do_more(server: RedisServer, account: str) -> None:
-    with redis.Redis.from_url(url_of(server, account)) as client:
+    with redis.Redis.from_url(url_of(server.url, account)) as client:
         assert client.ping()
         forbidden = [*_FORBIDDEN]
         forbidden += [("SET", "headrace:clicks:plan", "x")] * (account != "apply")

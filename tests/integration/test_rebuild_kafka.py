@@ -18,6 +18,7 @@ from headrace.streams.sinks import OnlineRows
 from headrace.streams.worker.rebuild import Rebuild
 from tests.support.expected_rows import is_empty
 from tests.support.purchases import purchases_plan
+from tests.support.redis_accounts import make_accounts, refused, url_of
 from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.window_oracle import OracleEvent
 from tests.support.worker_scene import Scene
@@ -36,8 +37,9 @@ def redis_url(own_redis: RedisServer) -> str:
     return own_redis.url
 
 
-def rebuild(scene: Scene, idle_ms: int = 3_600_000) -> Mapping[str, int]:
-    store = RedisRebuildStore(scene.redis_url, scene.plan)
+def rebuild(scene: Scene, idle_ms: int = 3_600_000, account: str | None = None) -> Mapping[str, int]:
+    url = scene.redis_url if account is None else url_of(scene.redis_url, account)
+    store = RedisRebuildStore(url, scene.plan)
     return Rebuild(scene.plan, scene.bootstrap, store, 2.0, idle_ms, print).run()
 
 
@@ -70,6 +72,10 @@ def test_all_rows_and_counts_come_back_when_no_worker_runs(scene: Scene) -> None
     assert scene.redis.hgetall(counts_key(scene.plan.project)) == counts
     scene.wait()
     scene.assert_equals_oracle()
+    scene.redis.flushdb()
+    make_accounts(scene.redis_url, scene.plan.project)
+    assert rebuild(scene, account="rebuild") == written
+    assert refused(scene.redis_url) == []
     assert rebuild(scene).keys() == {"current"}
 
 

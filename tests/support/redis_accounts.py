@@ -6,7 +6,6 @@ import re
 
 import redis
 
-from headrace.deploy.local.redis_server import RedisServer
 from tests.support.paths import ROOT
 
 DOCUMENT = ROOT / "docs" / "operations" / "security.md"
@@ -20,22 +19,34 @@ def documented_accounts() -> dict[str, str]:
     return dict(lines)
 
 
-def make_accounts(server: RedisServer, project: str) -> None:
-    """Make the accounts; the default one keeps its rights and gets a password."""
-    with redis.Redis.from_url(server.url) as client:
+def documented_besides(what: str) -> list[str]:
+    """The rights that all accounts need besides for something, such as ``In a cluster``."""
+    text = " ".join(DOCUMENT.read_text().split())
+    (rights,) = re.findall(rf"{what} all need `([^`]*)` besides", text)
+    return str(rights).split()
+
+
+def make_accounts(url: str, project: str, *besides: str) -> None:
+    """Make the accounts on a server; the default one keeps its rights."""
+    with redis.Redis.from_url(url) as client:
         for name, rule in documented_accounts().items():
             words = rule.replace("PROJECT", project).replace("PASSWORD", PASSWORD).split()
-            client.execute_command("ACL", "SETUSER", name, *words)
+            client.execute_command("ACL", "SETUSER", name, *words, *besides)
+
+
+def close(url: str) -> None:
+    """Give the default account of a server a password, so that the others are not passed by."""
+    with redis.Redis.from_url(url) as client:
         client.execute_command("CONFIG", "SET", "requirepass", ADMIN)
 
 
-def url_of(server: RedisServer, account: str) -> str:
-    """The URL with which an account reaches the server."""
-    return server.url.replace("//", f"//{account}:{PASSWORD}@")
+def url_of(url: str, account: str) -> str:
+    """The URL with which an account reaches a server or cluster."""
+    return url.replace("//", f"//{account}:{PASSWORD}@")
 
 
-def refused(server: RedisServer) -> list[str]:
+def refused(url: str) -> list[str]:
     """What any account was refused, from the server's own log."""
-    with redis.Redis.from_url(server.url.replace("//", f"//:{ADMIN}@")) as client:
+    with redis.Redis.from_url(url) as client:
         entries = client.acl_log(count=200)
     return [f"{entry['username']}: {entry['reason']} {entry['object']}" for entry in entries]

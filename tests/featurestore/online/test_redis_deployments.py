@@ -20,9 +20,11 @@ from headrace.schemas.errors import ServiceUnavailable
 from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, SourceSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis import redis_client
+from headrace.streams.connections.redis_eviction import eviction_warning
 from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.progress import Progress, ProgressStore, progress_field, progress_key
 from headrace.streams.sinks import OnlineRows
+from tests.support.redis_accounts import documented_besides, make_accounts, refused, url_of
 from tests.support.redis_servers import Cluster, Server, certificates, running, tls_before
 from tests.support.waiting import PATIENCE_S, eventually_in_loop
 
@@ -55,6 +57,13 @@ def rows(value: int, names: list[str], offset: int = 5) -> OnlineRows:
     keys = np.array([name.encode() for name in names])
     column = np.full(len(names), value), np.ones(len(names), np.bool_)
     return OnlineRows("v", (keys,), (column,), 2, offset, 1_700_000_000_123)
+
+
+async def write_rows(url: str, plan: Plan, *batches: OnlineRows) -> None:
+    sink = RedisOnlineSink(url, plan)
+    progress = {progress_field("features", "events", 0, "direct"): Progress(7, plan=plan.hash).encode()}
+    await sink.write(batches, [HashUpdate(progress_key(plan.project), "a", 7, progress)])
+    await sink.close()
 
 
 async def write(url: str, plan: Plan, *batches: OnlineRows) -> None:
@@ -93,14 +102,16 @@ def check_everything(url: str) -> Plan:
     return plan
 
 
-def check_rebuild(url: str, plan: Plan) -> None:
+def check_rebuild(url: str, plan: Plan, reader: str | None = None) -> None:
+    """Rebuild, and read what was rebuilt, with another account where one is given."""
+    reader = reader or url
     store = RedisRebuildStore(url, plan)
     assert store.write(rows(3, [*NAMES[:20], "new"], offset=6)) == {"missing": 1, "older": 20}
     assert store.write(rows(4, NAMES[:20], offset=5)) == {"current": 20}
-    assert read(url, plan, [*NAMES[:21], "new"]) == [3] * 20 + [1, 3]
+    assert read(reader, plan, [*NAMES[:21], "new"]) == [3] * 20 + [1, 3]
     field = progress_field("features", "events", 0, "direct")
     store.publish([HashUpdate(progress_key(plan.project), "a", 3, {field: Progress(3).encode()})])
-    with redis_client(url) as client:
+    with redis_client(reader) as client:
         assert ProgressStore(client, plan).read()["features", "events", 0, "direct"].next_offset == 7
 
 
@@ -128,6 +139,47 @@ def test_a_cluster_serves_all_processes(cluster: Cluster) -> None:
     shares = [rows_on(node, plan.project) for node in cluster.nodes]
     assert sum(shares) == len(NAMES) + 1  # and the row that was rebuilt
     assert min(shares) > 0
+
+
+def test_in_a_cluster_the_documented_accounts_are_enough(cluster: Cluster) -> None:
+    plan = make_plan()
+    nodes = [f"redis://{node.address}/0" for node in cluster.nodes]
+    for node in nodes:
+        make_accounts(node, plan.project, *documented_besides("In a cluster"))
+
+    def url(account: str) -> str:
+        return url_of(cluster.url, account)
+
+    PlanStore(url("apply"), plan.project).save(plan)
+    assert PlanStore(url("status"), plan.project).load() == plan
+    asyncio.run(write_rows(url("worker"), plan, rows(1, NAMES)))
+    assert read(url("sdk"), plan, NAMES) == [1] * len(NAMES)
+    assert RedisPlanUsage(redis_client(url("apply")), plan).rows(plan.stream_views[0]) == Amount(len(NAMES))
+    asyncio.run(write_rows(url("worker"), plan, rows(2, NAMES[:10])))
+    check_rebuild(url("rebuild"), plan, url("sdk"))
+    with redis_client(url("train")) as train, redis_client(url("serve")) as serve:
+        subscription = ModelPointers(serve, plan.project).subscribe()
+        subscription.wait(0)
+        ModelPointers(train, plan.project).point("examples", {"learner": ModelPointer("1.2", 30)})
+        subscription.wait(5)
+        subscription.close()
+    for account in ("worker", "join", "train", "serve"):
+        assert eviction_warning(url(account)) is None
+    with redis_client(url("status")) as status:
+        assert ("train", "examples", 0, "learner") in ProgressStore(status, plan).read()
+    assert [refused(node) for node in nodes] == [[], [], []]
+
+
+def test_one_node_that_may_evict_rows_is_warned_of(cluster: Cluster) -> None:
+    assert eviction_warning(cluster.url) is None
+    with cluster.nodes[2].client() as client:
+        client.config_set("maxmemory", 10**9)
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            assert "maxmemory-policy allkeys-lru" in str(eviction_warning(cluster.url))
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("maxmemory", 0)
 
 
 def rows_on(node: Server, project: str) -> int:

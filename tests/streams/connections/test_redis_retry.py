@@ -269,6 +269,12 @@ def test_a_policy_that_may_evict_rows_is_warned_of(
 
 def test_of_a_redis_that_is_away_nothing_is_said() -> None:
     assert eviction_warning("redis://127.0.0.1:1/0") is None
+    assert eviction_warning("redis+cluster://127.0.0.1:1") is None
+
+
+def test_of_a_redis_whose_account_may_not_ask_nothing_is_said(scene: Scene) -> None:
+    scene.run("ACL", "SETUSER", "narrow", "on", ">p", "-@all", "+@connection", "+get", "~*")
+    assert eviction_warning(scene.url.replace(f":{PASSWORD}@", "narrow:p@")) is None
 
 
 def test_a_script_that_runs_is_waited_out(scene: Scene, user: type[User]) -> None:
