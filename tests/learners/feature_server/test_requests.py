@@ -90,6 +90,7 @@ def test_an_on_demand_view_is_computed(client: TestClient) -> None:
         ({**GOALS, "features": ["team:goals"]}, 404, "features", "did you mean 'teams'"),
         ({**GOALS, "features": ["teams:goal"]}, 404, "features", "did you mean 'goals'"),
         ({**GOALS, "feature_service": "matches"}, 404, "feature_service", "did you mean 'match'"),
+        ({**GOALS, "features": ["teams@v2:goals"]}, 422, "features", "take '@v2' out"),
         ({**GOALS, "features": ["teams:goals"] * 2}, 422, "features", "asked for twice"),
         ({**GOALS, "entities": {"club": ["a"]}}, 422, "entities", "'team'"),
         ({**GOALS, "entities": {"team": [7]}}, 422, "entities", "takes text; row 0 has 7"),
