@@ -11,7 +11,7 @@ from headrace.featurestore.compile.definition import Definition, suggestion
 from headrace.featurestore.compile.event_schema import EventColumn
 from headrace.featurestore.compile.event_source import EventSource
 from headrace.featurestore.compile.udfs import derived_columns
-from headrace.featurestore.compile.windows import check_state, read_window
+from headrace.featurestore.compile.windows import check_state, read_window, tiling_hop
 from headrace.schemas.feature_specs import AggregationSpec, UdfSpec
 from headrace.schemas.feature_types import ValueType
 from headrace.streams.aggregations import AGGREGATIONS, DEFAULT_PRECISION, LAST_K, PRECISIONS
@@ -61,7 +61,7 @@ class _AggregationCompiler:
         tags: Mapping[str, str],
     ) -> None:
         self._definition, self._source = definition, source
-        self._derived = derived_columns(udf)
+        self._derived, self._tiling = derived_columns(udf), tiling_hop(definition, view)
         self._dtypes = {field.name: field.dtype for field in view.features}
         self._quanta = self._read_quanta(tags.get("quantum", ""))
         self._precision = _read_precision(definition, tags)
@@ -76,7 +76,7 @@ class _AggregationCompiler:
             raise definition.error(
                 f"{function} of column '{column.name}', which is {column.kind}", "Choose a numeric column"
             )
-        window_ms, hop_ms = read_window(definition, aggregation)
+        window_ms, hop_ms = read_window(definition, aggregation, self._tiling)
         spec = AggregationSpec(
             feature=feature,
             function=function,

@@ -13,17 +13,42 @@ from headrace.featurestore.compile.definition import Definition
 from headrace.schemas.feature_specs import AggregationSpec
 from headrace.streams.aggregations import AGGREGATIONS
 
+FEAST_TILING_HOP = timedelta(minutes=5)  # where a view has tiles and says no size
 MAX_TILES = 1_441  # of a key: a day by the minute
 MAX_BYTES = 1 << 18  # of a key and feature
 
 
-def read_window(definition: Definition, aggregation: Any) -> tuple[int, int]:
-    """Return window and hop of Feast's `Aggregation` in milliseconds; both 0 for a lifetime.
+def tiling_hop(definition: Definition, view: Any) -> timedelta | None:
+    """Return the hop of windows that have none of their own; None where the view has no tiles.
 
     Raises
     ------
     DefinitionError
-        When the window is no multiple of the hop; the message gives the nearest that are.
+        When the view has a `tiling_hop_size` that Feast passes over.
+    """
+    if view.enable_tiling:
+        return view.tiling_hop_size or FEAST_TILING_HOP
+    if view.tiling_hop_size is not None:
+        raise definition.error(
+            f"its tiling_hop_size is {view.tiling_hop_size}, which has no effect without enable_tiling",
+            "Write enable_tiling=True, or a slide_interval for each aggregation, or take it out",
+        )
+    return None
+
+
+def read_window(definition: Definition, aggregation: Any, tiling: timedelta | None = None) -> tuple[int, int]:
+    """Return window and hop of Feast's `Aggregation` in milliseconds; both 0 for a lifetime.
+
+    Parameters
+    ----------
+    tiling
+        The hop of a window without `slide_interval`; None: such a window tumbles.
+
+    Raises
+    ------
+    DefinitionError
+        When the window is no multiple of the hop; the message gives the nearest that are. When its hop is no
+        multiple of `tiling`.
 
     Examples
     --------
@@ -34,6 +59,8 @@ def read_window(definition: Definition, aggregation: Any) -> tuple[int, int]:
     (3600000, 300000)
     >>> read_window(feature, SimpleNamespace(time_window=hour, slide_interval=None))
     (3600000, 3600000)
+    >>> read_window(feature, SimpleNamespace(time_window=hour, slide_interval=None), tiling=five_minutes)
+    (3600000, 300000)
     """
     if aggregation.time_window is None:
         if aggregation.slide_interval is not None:
@@ -43,7 +70,7 @@ def read_window(definition: Definition, aggregation: Any) -> tuple[int, int]:
             )
         return 0, 0
     window_ms = definition.milliseconds("time_window", aggregation.time_window)
-    hop_ms = definition.milliseconds("slide_interval", aggregation.slide_interval or aggregation.time_window)
+    argument, hop_ms = _hop(definition, aggregation, tiling)
     if window_ms == 0 or hop_ms == 0:
         raise definition.error(
             "its window is empty",
@@ -52,11 +79,31 @@ def read_window(definition: Definition, aggregation: Any) -> tuple[int, int]:
     if window_ms % hop_ms:
         windows = " or ".join(map(_text, nearest_windows(window_ms, hop_ms)))
         raise definition.error(
-            f"its window {_text(window_ms)} is not a multiple of its slide_interval {_text(hop_ms)}",
-            f"The nearest windows are {windows}; the nearest slide_interval is "
+            f"its window {_text(window_ms)} is not a multiple of its {argument} {_text(hop_ms)}",
+            f"The nearest windows are {windows}; the nearest {argument} is "
             f"{_text(nearest_hop(window_ms, hop_ms))}",
         )
     return window_ms, hop_ms
+
+
+def _hop(definition: Definition, aggregation: Any, tiling: timedelta | None) -> tuple[str, int]:
+    """Return the hop in milliseconds, and the argument that gives it.
+
+    Feast's `Aggregation` has its window for a `slide_interval` that is not given.
+    """
+    slide = aggregation.slide_interval or aggregation.time_window
+    if tiling is None:
+        return "slide_interval", definition.milliseconds("slide_interval", slide)
+    tile_ms = definition.milliseconds("tiling_hop_size", tiling)
+    if slide == aggregation.time_window:
+        return "tiling_hop_size", tile_ms
+    slide_ms = definition.milliseconds("slide_interval", slide)
+    if not tile_ms or slide_ms % tile_ms:
+        raise definition.error(
+            f"its slide_interval {_text(slide_ms)} is not a multiple of the tiling_hop_size {_text(tile_ms)}",
+            "Write one of the two",
+        )
+    return "slide_interval", slide_ms
 
 
 def nearest_windows(window_ms: int, hop_ms: int) -> list[int]:

@@ -20,6 +20,24 @@ def test_a_stream_view_takes_keys_ttl_and_source(repo: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("tiling", "hop_ms"), [("", 300_000), (", tiling_hop_size=timedelta(minutes=15)", 900_000)]
+)
+def test_windows_without_a_hop_of_their_own_have_that_of_feasts_tiles(
+    repo: Path, replace: Replace, tiling: str, hop_ms: int
+) -> None:
+    replace("ttl=timedelta(days=1)", f"enable_tiling=True{tiling}")
+    replace(
+        """            time_window=timedelta(hours=1),
+            slide_interval=timedelta(minutes=5),
+""",
+        "            time_window=timedelta(hours=1),\n",
+    )
+    (view,) = compile_features(repo).stream_views
+    hops = {aggregation.feature: aggregation.hop_ms for aggregation in view.aggregations}
+    assert hops == {"n_1h": hop_ms, "mean_1h": 900_000, "seats_max_1d": hop_ms}
+
+
+@pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         (
@@ -29,6 +47,11 @@ def test_a_stream_view_takes_keys_ttl_and_source(repo: Path) -> None:
         ),
         ("ttl=timedelta(days=1)", "ttl=timedelta(days=-1)", "ttl is -1 day"),
         ('"headrace.quantum"', '"headrace.quanta"', "Did you mean 'headrace.quantum'?"),
+        (
+            "ttl=timedelta(days=1)",
+            "tiling_hop_size=timedelta(minutes=5)",
+            "its tiling_hop_size is 0:05:00, which has no effect without enable_tiling. Write",
+        ),
     ],
 )
 def test_a_view_that_cannot_be_executed_is_refused(

@@ -62,6 +62,32 @@ def test_a_window_is_sliding_tumbling_or_a_lifetime(window: Any, hop: Any, read:
     assert read_window(FEATURE, aggregation(window, hop)) == read
 
 
+HOUR, FIVE, TEN = timedelta(hours=1), timedelta(minutes=5), timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(
+    ("hop", "tiling", "hop_ms"),
+    [(None, FIVE, 300_000), (HOUR, FIVE, 300_000), (TEN, FIVE, 600_000), (None, TEN, 600_000)],
+)
+def test_a_window_without_a_hop_of_its_own_has_that_of_the_tiles(
+    hop: timedelta | None, tiling: timedelta, hop_ms: int
+) -> None:
+    assert read_window(FEATURE, aggregation(HOUR, hop), tiling) == (3_600_000, hop_ms)
+
+
+@pytest.mark.parametrize(
+    ("hop", "tiling", "said"),
+    [
+        (FIVE, TEN, "its slide_interval 0:05:00 is not a multiple of the tiling_hop_size 0:10:00"),
+        (None, timedelta(minutes=7), "is not a multiple of its tiling_hop_size 0:07:00"),
+    ],
+)
+def test_tiles_that_do_not_fit_are_refused(hop: timedelta | None, tiling: timedelta, said: str) -> None:
+    with pytest.raises(DefinitionError) as refused:
+        read_window(FEATURE, aggregation(HOUR, hop), tiling)
+    assert said in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("window", "hop", "said"),
     [
