@@ -37,23 +37,31 @@ class AnswerWriter:
         times
             Event times of the rows of each view, epoch milliseconds.
         """
+        # What is the same in many vectors is written once: all values there, and the times of a view.
+        rows = len(next(iter({**response.entities, **response.columns}.values()), []))
+        present, no_times = _json([FieldStatus.PRESENT] * rows), _json([_NO_TIME] * rows)
+        times_of = {view: _json([_time_or_none(at) for at in of_rows]) for view, of_rows in times.items()}
         vectors = []
         for name, keys in response.entities.items():
-            vectors.append(self._vector(name, keys, [FieldStatus.PRESENT] * len(keys), [None] * len(keys)))
+            vectors.append(_vector(self._values(name, keys), present, no_times))
         for name, values in response.columns.items():
-            at = times.get(self._views.get(name, ""), [None] * len(values))
-            vectors.append(self._vector(name, values, response.statuses[name], at))
-        names = [*response.entities, *response.columns]
-        return _json({"metadata": {"feature_names": names}, "results": vectors})
+            statuses = response.statuses[name]
+            told = present if statuses.count(FieldStatus.PRESENT) == rows else _json(statuses)
+            at = times_of.get(self._views.get(name, ""), no_times)
+            vectors.append(_vector(self._values(name, values), told, at))
+        names = _json([*response.entities, *response.columns])
+        return f'{{"metadata":{{"feature_names":{names}}},"results":[{",".join(vectors)}]}}'.encode()
 
-    def _vector(
-        self, name: str, values: Sequence[Any], statuses: Sequence[FieldStatus], times: Sequence[int | None]
-    ) -> dict[str, list[Any]]:
-        return {
-            "values": json_values(self._dtypes[name], values),
-            "statuses": list(statuses),
-            "event_timestamps": [_NO_TIME if at is None else time_text(at) for at in times],
-        }
+    def _values(self, name: str, values: Sequence[Any]) -> str:
+        return _json(json_values(self._dtypes[name], values))
+
+
+def _vector(values: str, statuses: str, times: str) -> str:
+    return f'{{"values":{values},"statuses":{statuses},"event_timestamps":{times}}}'
+
+
+def _time_or_none(at_ms: int | None) -> str:
+    return _NO_TIME if at_ms is None else time_text(at_ms)
 
 
 def time_text(at_ms: int) -> str:
@@ -63,9 +71,8 @@ def time_text(at_ms: int) -> str:
     ('2023-11-14T22:13:20Z', '2023-11-14T22:13:20.250Z')
     """
     seconds, ms = divmod(at_ms, 1000)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = datetime.fromtimestamp(seconds, UTC).isoformat()[:-6]  # without its zone
     return f"{text}.{ms:03}Z" if ms else f"{text}Z"
 
 
-def _json(body: Any) -> bytes:
-    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

@@ -20,6 +20,7 @@ from uuid import UUID
 from headrace.schemas.feature_types import ValueType, element_type, outer_type
 
 _AS_THEY_ARE = frozenset(["Int32", "Int64", "String", "Bool"])
+_FLOATS = frozenset(["Float32", "Float64"])
 
 
 def json_values(dtype: ValueType, values: Sequence[Any]) -> list[Any]:
@@ -33,6 +34,8 @@ def json_values(dtype: ValueType, values: Sequence[Any]) -> list[Any]:
         As the SDK gives them.
     """
     if dtype in _AS_THEY_ARE or (element_type(dtype) in _AS_THEY_ARE and dtype.startswith("Array")):
+        return list(values)
+    if dtype in _FLOATS and all(value is None or math.isfinite(value) for value in values):
         return list(values)
     write = _WRITERS.get(outer_type(dtype), _native)
     return [None if value is None else write(value) for value in values]

@@ -120,7 +120,8 @@ class TransactionalProducer(LogProducer):
                     self.send(topic, partition, key, value, headers, timestamp_ms)
             else:
                 self.send_all(topic, partition, entries)
-        if self._producer.flush() or self._undelivered is not None:
+        # Bounded: a producer that is stuck, as after a broker that came back, is replaced by another.
+        if self._producer.flush(REQUEST_S) or self._undelivered is not None:
             raise KafkaException(self._undelivered or KafkaError(KafkaError._TIMED_OUT))
         self._send_offsets(places, member)
         self._end()
@@ -150,7 +151,7 @@ class TransactionalProducer(LogProducer):
             self._renew()
         else:
             try:
-                self._retrying(lambda: self._producer.abort_transaction(REQUEST_S))
+                self._producer.abort_transaction(REQUEST_S)
             except KafkaException as error:
                 _log.warning("a transaction was not aborted: %s", error)
                 self._renew()

@@ -90,7 +90,12 @@ class Stage:
         for crew in self.crews:
             crew.wake_all()
         self.run.producer.flush()
-        eventually(self._unsettled, "all that was sent to have come out", lambda behind: not behind)
+        try:
+            eventually(self._unsettled, "all that was sent to have come out", lambda behind: not behind)
+        except AssertionError:
+            for crew in self.crews:
+                crew.tell()
+            raise
 
     def _unsettled(self) -> list[str]:
         """What has not come out yet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import threading
 from collections.abc import Callable
 from typing import NamedTuple
@@ -66,6 +67,11 @@ class Crew:
         for waker in self._wakers:
             waker.join()
         self._wakers.clear()
+
+    def tell(self) -> None:
+        """Have each write into its log what it is doing."""
+        for process in self._running:
+            process.send_signal(signal.SIGUSR1)
 
     def stop(self) -> None:
         for waker in self._wakers:
