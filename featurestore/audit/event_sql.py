@@ -13,7 +13,7 @@ from headrace.schemas.feature_specs import AggregationSpec, ExpectationSpec, Sou
 from headrace.schemas.plan import Plan
 
 _SUM_LIMIT = "2::DOUBLE ** 47"  # quanta of one value in a sum
-_LISTED_BYTES = 64  # of a text in a list
+_HELD_BYTES = 64  # of a text that is a feature, or in a list
 
 
 def accepted_events(plan: Plan, source: SourceSpec) -> str:
@@ -127,8 +127,8 @@ def _overflow(a: AggregationSpec) -> str:
     """Empty where the feature holds every value."""
     if a.function in ("sum", "mean") or a.function.startswith(("var", "std")):
         return f"abs({in_quanta(f'{field_column(a.column)}::DOUBLE', a.quantum)}) >= {_SUM_LIMIT}"
-    if a.function.startswith("last_") and a.dtype == "Array(String)":
-        return f"octet_length(encode({field_column(a.column)})) > {_LISTED_BYTES}"
+    if a.function.startswith(("first", "last")) and a.dtype in ("String", "Array(String)"):
+        return f"octet_length(encode({field_column(a.column)})) > {_HELD_BYTES}"
     return ""
 
 

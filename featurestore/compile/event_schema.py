@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -22,15 +23,18 @@ class EventColumn:
     Attributes
     ----------
     kind
-        Its Avro type, without the ``null`` of a union. A decimal is a double.
+        Its Avro type, without the ``null`` of a union. A decimal is a double, an enum a string.
     nullable
         Whether the union has ``null``.
+    symbols
+        Of an enum.
     """
 
     name: str
     kind: Kind
     logical_type: str | None = None
     nullable: bool = False
+    symbols: tuple[str, ...] = ()
 
     @property
     def is_floating(self) -> bool:
@@ -65,17 +69,34 @@ def event_columns(schema: str) -> dict[str, EventColumn]:
         fastavro.parse_schema(raw)
     except (SchemaParseException, UnknownType) as error:
         raise ValueError(str(error)) from error
-    return {field["name"]: _column(field["name"], field["type"]) for field in raw["fields"]}
+    enums = dict(_enums(raw))
+    return {field["name"]: _column(field["name"], field["type"], enums) for field in raw["fields"]}
 
 
-def _column(name: str, avro: Any) -> EventColumn:
+def _enums(avro: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the name, without its namespace, and the symbols of each enum that a schema defines."""
+    for part in avro if isinstance(avro, list) else avro.values() if isinstance(avro, dict) else ():
+        yield from _enums(part)
+    if isinstance(avro, dict) and avro.get("type") == "enum":
+        yield _local(avro["name"]), tuple(avro["symbols"])
+
+
+def _local(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _column(name: str, avro: Any, enums: Mapping[str, tuple[str, ...]]) -> EventColumn:
     if isinstance(avro, list):
         branches = [branch for branch in avro if branch != "null"]
-        column = _column(name, branches[0]) if len(branches) == 1 else EventColumn(name, "other")
+        column = _column(name, branches[0], enums) if len(branches) == 1 else EventColumn(name, "other")
         return replace(column, nullable="null" in avro)
     if isinstance(avro, dict):
         if decimal_scale(next(iter(logical_types(avro)), None), [str(avro["type"])]) is not None:
             return EventColumn(name, "double", "decimal")
-        inner = _column(name, avro["type"])
+        if avro["type"] == "enum":
+            return EventColumn(name, "string", symbols=tuple(avro["symbols"]))
+        inner = _column(name, avro["type"], enums)
         return EventColumn(name, inner.kind, avro.get("logicalType"))
+    if _local(avro) in enums and avro not in _KINDS:
+        return EventColumn(name, "string", symbols=enums[_local(avro)])
     return EventColumn(name, avro if avro in _KINDS else "other")

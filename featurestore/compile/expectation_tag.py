@@ -113,6 +113,12 @@ class _ExpectationReader:
     def _categories(self) -> tuple[str, ...]:
         categories = tuple(filter(None, self._words.get("in", "").split("|")))
         kind = self._column.kind
+        for category in categories if self._column.symbols else ():
+            if category not in self._column.symbols:
+                raise self._definition.error(
+                    f"'in={self._words['in']}' of an enum that has no '{category}'",
+                    suggestion(category, self._column.symbols),
+                )
         if "in" not in self._words or kind == "string":
             return categories
         fits = {"int": _is_whole, "long": _is_whole, "boolean": ("true", "false").__contains__}.get(kind)

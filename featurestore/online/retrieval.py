@@ -35,7 +35,7 @@ class NamedService(Protocol):
     name: str
 
 
-Features = str | Sequence[str] | Sequence["FeatureRef"] | NamedService
+Features = str | Sequence[str] | Sequence["str | FeatureRef"] | NamedService
 EntityRows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
 _FeatureNames = str | tuple["str | FeatureRef", ...]  # of a service, or ``view:feature``
 _Fields = tuple["FieldSpec", ...]

@@ -17,7 +17,13 @@ from headrace.schemas.feature_specs import (
 )
 from headrace.schemas.feature_types import ValueType
 
-_AVRO: dict[str, ValueType] = {"string": "String", "boolean": "Bool", "int": "Int64", "long": "Int64"}
+_AVRO: dict[str, ValueType] = {
+    "string": "String",
+    "enum": "String",
+    "boolean": "Bool",
+    "int": "Int64",
+    "long": "Int64",
+}
 
 
 class FeatureParts(Declarations, Protocol):

@@ -107,9 +107,9 @@ class RouterService:
         self._predictions, self._outcomes = topics.predictions, topics.outcomes
 
     @property
-    def features(self) -> tuple[FeatureRef, ...]:
-        """Features that are read for a prediction."""
-        return self._features.refs
+    def features(self) -> tuple[str | FeatureRef, ...]:
+        """Features that are read for a prediction, as the client takes them."""
+        return self._features.features
 
     async def predict(self, requests: Sequence[PredictRequest]) -> list[PredictResponse]:
         """Answer a batch in its order, once all of it is logged or the log's time-out is over.

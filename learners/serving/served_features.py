@@ -51,8 +51,8 @@ class ServedFeatures:
 
     Attributes
     ----------
-    refs
-        Features that are read.
+    features
+        What is read, as the client takes it.
     request_types
         Request fields that on-demand views take, with their types.
     """
@@ -62,7 +62,8 @@ class ServedFeatures:
     ) -> None:
         self._router, self._client, self._metrics = router.name, client, metrics
         refs = plan.logged_features(router)
-        self.refs = refs
+        # Texts where they say all: their hashes are kept, and features are looked up at every request.
+        self.features = tuple(ref.text if ref == ref.definition else ref for ref in refs)
         fields = [field for view in plan.on_demand_of(refs) for field in view.request]
         self.request_types = {field.name: field.dtype for field in fields}
         self._expires = any(plan.view(ref.view).ttl_ms for ref in plan.stored(refs))
@@ -75,7 +76,7 @@ class ServedFeatures:
         list of Served
             In the order of the requests.
         """
-        if not self.refs:
+        if not self.features:
             return [Served({}, {})] * len(requests)
         served: list[Served] = [Served(None, {})] * len(requests)
         try:
@@ -91,7 +92,7 @@ class ServedFeatures:
         """Read features; the requests were checked, so that all errors are of functions and stored rows."""
         try:
             rows = [self._entity_row(request) for request in requests]
-            response = await self._client.get_online_features(self.refs, rows, now_ms=as_of_ms)
+            response = await self._client.get_online_features(self.features, rows, now_ms=as_of_ms)
             return [_served(response.columns, response.provenance, row) for row in range(len(requests))]
         except ServiceUnavailable:
             raise

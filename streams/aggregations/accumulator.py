@@ -19,6 +19,8 @@ from headrace.streams.columnar.batch import Batch
 from headrace.streams.columnar.growth import extend
 from headrace.streams.columnar.ragged_rows import RaggedRows
 
+TEXT_BYTES = 64  # of the longest text that is held
+
 Indices = NDArray[np.int64]
 Dtype = Callable[[str], type]  # numpy type of a column by its name
 
@@ -154,6 +156,11 @@ def accumulators_of(specs: Sequence[AccumulatorSpec], dtype: Dtype) -> list[Accu
     for spec in specs:
         together.setdefault((spec.kind, spec.kind.shared_by(spec, dtype(spec.column))), []).append(spec)
     return [kind(shared, dtype(shared[0].column)) for (kind, _), shared in together.items()]
+
+
+def held_type(dtype: type) -> Any:
+    """Return the numpy type in which values of a column are held."""
+    return f"S{TEXT_BYTES}" if dtype is np.bytes_ else dtype
 
 
 def grow(array: NDArray[Any], slots: int, depth: int, fill: Any) -> NDArray[Any]:

@@ -27,6 +27,16 @@ LOSSLESS: dict[str, tuple[ValueType, ...]] = {
 }
 
 
+def kept_types(kind: str) -> tuple[ValueType, ...]:
+    """Return the types that hold the very values of a column of an Avro type, the best first.
+
+    >>> kept_types("string"), kept_types("long")
+    (('String',), ('Int64', 'Float64'))
+    """
+    texts: dict[str, tuple[ValueType, ...]] = {"string": ("String",), "boolean": ("Bool",)}
+    return texts.get(kind) or LOSSLESS.get(kind, ())
+
+
 class Aggregation:
     """One function of one column.
 

@@ -9,14 +9,19 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.schemas.feature_specs import AggregationSpec
+from headrace.schemas.feature_types import ValueType
 from headrace.streams.aggregations.accumulator import (
+    TEXT_BYTES,
     Accumulator,
     AccumulatorSpec,
     Indices,
     grow,
+    held_type,
     stacked,
     tiles_of,
 )
+from headrace.streams.aggregations.aggregation import kept_types
 from headrace.streams.aggregations.extreme import Chosen
 from headrace.streams.columnar.batch import Batch
 
@@ -31,12 +36,12 @@ class Edge(Accumulator):
         super().__init__(specs, dtype)
         shape = (0, 0, len(specs))
         self.event_ms, self.order = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        self.value: NDArray[Any] = np.zeros(shape, dtype)
+        self.value: NDArray[Any] = np.zeros(shape, held_type(dtype))
 
     def reserve(self, slots: int, depth: int) -> None:
         self.event_ms = grow(self.event_ms, slots, depth, self.never)
         self.order = grow(self.order, slots, depth, self.no_order)
-        self.value = grow(self.value, slots, depth, 0)
+        self.value = grow(self.value, slots, depth, self.value.dtype.type())
 
     def reset(self, places: Indices) -> None:
         tiles_of(self.event_ms)[places] = self.never
@@ -114,13 +119,27 @@ class Earliest(Edge):
         return furthest
 
 
-class First(Chosen):
+class EdgeValue(Chosen):
+    """The value of the event at one end, of any plain type."""
+
+    most_text = TEXT_BYTES
+
+    @staticmethod
+    def types(kind: str) -> tuple[ValueType, ...]:
+        return kept_types(kind)
+
+    @classmethod
+    def tile_bytes(cls, spec: AggregationSpec) -> int:
+        return 24 + (TEXT_BYTES if spec.dtype == "String" else 8)
+
+
+class First(EdgeValue):
     """The value of the earliest event."""
 
     kind = Earliest
 
 
-class Last(Chosen):
+class Last(EdgeValue):
     """The value of the latest event."""
 
     kind = Latest

@@ -14,13 +14,20 @@ from numpy.typing import NDArray
 
 from headrace.schemas.feature_specs import AggregationSpec
 from headrace.schemas.feature_types import ValueType
-from headrace.streams.aggregations.accumulator import Accumulator, AccumulatorSpec, Indices, grow, tiles_of
-from headrace.streams.aggregations.aggregation import LOSSLESS, Aggregation, ListValues, Reading
+from headrace.streams.aggregations.accumulator import (
+    TEXT_BYTES,
+    Accumulator,
+    AccumulatorSpec,
+    Indices,
+    grow,
+    held_type,
+    tiles_of,
+)
+from headrace.streams.aggregations.aggregation import Aggregation, ListValues, Reading, kept_types
 from headrace.streams.columnar.batch import Batch
 from headrace.streams.columnar.lists import Lists
 
 MOST = 100  # the greatest k
-TEXT_BYTES = 64  # of the longest text that is kept
 _NEVER = np.iinfo(np.int64).min
 _PORTION_EVENTS = 1 << 20
 
@@ -38,7 +45,7 @@ class Recent(Accumulator):
     def __init__(self, specs: Sequence[AccumulatorSpec], dtype: type) -> None:
         super().__init__(specs, dtype)
         self._k: int = specs[0].parameter
-        shape, kind = (0, 0, self._k), f"S{TEXT_BYTES}" if dtype is np.bytes_ else dtype
+        shape, kind = (0, 0, self._k), held_type(dtype)
         self.event_ms = [np.zeros(shape, np.int64) for _ in specs]
         self.order = [np.zeros(shape, np.int64) for _ in specs]
         self.value: list[NDArray[Any]] = [np.zeros(shape, kind) for _ in specs]
@@ -150,8 +157,7 @@ class LastK(Aggregation):
 
     @staticmethod
     def types(kind: str) -> tuple[ValueType, ...]:
-        elements = {"string": ("String",), "boolean": ("Bool",)}.get(kind) or LOSSLESS.get(kind, ())
-        return tuple(cast(ValueType, f"Array({element})") for element in elements)
+        return tuple(cast(ValueType, f"Array({element})") for element in kept_types(kind))
 
     @classmethod
     def tile_bytes(cls, spec: AggregationSpec) -> int:

@@ -19,6 +19,8 @@ from tests.support.aggregation_states import (
     INTEGERS,
     QUANTUM,
     REALS,
+    TEXTS,
+    TRUTHS,
     WINDOWS,
     batch_of,
     over,
@@ -32,9 +34,12 @@ from tests.support.window_oracle import OracleFeature, value_of
 
 FUNCTIONS = [name for name in AGGREGATIONS if name not in LAST_K or name in ("last_1", "last_3", "last_100")]
 OFFERED = [(name, kind) for name in FUNCTIONS for kind in (INTEGERS, REALS)]
+OFFERED += [(name, kind) for name in ("first", "last", "last_3") for kind in (TEXTS, TRUTHS)]
 limit = 2**47 - 1
 values = {
     INTEGERS: st.none() | st.integers(-limit, limit) | st.integers(-5, 5),
+    TEXTS: st.none() | st.text("aé", max_size=32),  # 64 bytes at most
+    TRUTHS: st.none() | st.booleans(),
     REALS: st.none() | st.floats(-1.4e12, 1.4e12) | st.integers(-500, 500).map(lambda q: q / 100),
 }
 thorough = tries(60)
@@ -51,7 +56,8 @@ def same(one: object, other: object) -> bool:
         return one is other
     if isinstance(one, list):
         return len(one) == len(other) and all(map(same, one, other))
-    return one == other and math.copysign(1, one) == math.copysign(1, other)
+    signed = isinstance(one, float) and isinstance(other, float)
+    return one == other and (not signed or math.copysign(1, one) == math.copysign(1, other))
 
 
 @pytest.mark.parametrize(("function", "kind"), OFFERED)

@@ -10,9 +10,10 @@ from headrace.streams.aggregations import AGGREGATIONS
 from headrace.streams.columnar.batch import Batch
 from headrace.streams.state.view_group import ViewGroup
 
-INTEGERS, REALS = "long", "double"
+INTEGERS, REALS, TEXTS, TRUTHS = "long", "double", "string", "boolean"
 WINDOWS = [(60, 10), (30, 30), (0, 0)]
-QUANTUM = {INTEGERS: 1.0, REALS: 0.01}
+QUANTUM = {INTEGERS: 1.0, REALS: 0.01, TEXTS: 1.0, TRUTHS: 1.0}
+DTYPES = {INTEGERS: np.int64, REALS: np.float64, TEXTS: np.bytes_, TRUTHS: np.bool_}
 
 
 def specs(function: str, kind: str, precision: int = 6, dtype: str | None = None) -> list[AggregationSpec]:
@@ -31,14 +32,15 @@ def state_of(function: str, kind: str, precision: int = 6, dtype: str | None = N
     view = StreamViewSpec(
         name="v", source="s", join_keys=(key,), aggregations=tuple(specs(function, kind, precision, dtype))
     )
-    return ViewGroup([view], lambda _: np.int64 if kind == INTEGERS else np.float64)
+    return ViewGroup([view], lambda _: DTYPES[kind])
 
 
 def batch_of(events: list[tuple[int, int, object]], kind: str, first: int = 0) -> Batch:
     """Events of one key: (event time, order, value)."""
     known = np.array([value is not None for _, _, value in events], np.bool_)
-    dtype = np.int64 if kind == INTEGERS else np.float64
-    cells = np.array([0 if value is None else value for _, _, value in events], dtype)
+    missing = b"" if kind == TEXTS else 0
+    given = [value.encode() if isinstance(value, str) else value for _, _, value in events]
+    cells = np.array([missing if value is None else value for value in given], DTYPES[kind])
     times, order = np.array([event[:2] for event in events], np.int64).reshape(-1, 2).T
     key = Column(np.zeros(len(events), np.int64), np.ones(len(events), np.bool_))
     offset = np.arange(first, first + len(events))
@@ -47,7 +49,13 @@ def batch_of(events: list[tuple[int, int, object]], kind: str, first: int = 0) -
 
 def result(state: ViewGroup) -> list[object]:
     (rows,) = state.emit(0, 10**9)
-    return [v[:1].tolist()[0] if ok[0] else None for v, ok in rows.features]
+    return [_plain(v[:1].tolist()[0]) if ok[0] else None for v, ok in rows.features]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def over(function: str, numbers: np.ndarray, precision: int = 10) -> float:

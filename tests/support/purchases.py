@@ -39,6 +39,8 @@ EVERY = [
     *COMMON,
     ("first", "amount", "Float64", 1.0),
     ("first", "items", "Int64", 1.0),
+    ("first", "shop", "String", 1.0),
+    ("last", "shop", "String", 1.0),
     ("var", "amount", "Float64", 0.01),
     ("std", "items", "Float64", 1.0),
     ("var_pop", "items", "Float64", 1.0),

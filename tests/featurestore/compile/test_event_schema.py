@@ -32,12 +32,23 @@ def column(avro: Any) -> EventColumn:
         (["null", DECIMAL], EventColumn("x", "double", "decimal", nullable=True)),
         ("bytes", EventColumn("x", "other")),
         ({"type": "array", "items": "int"}, EventColumn("x", "other")),
-        ({"type": "enum", "name": "N", "symbols": ["A"]}, EventColumn("x", "other")),
+        ({"type": "enum", "name": "N", "symbols": ["A"]}, EventColumn("x", "string", symbols=("A",))),
+        (
+            ["null", {"type": "enum", "name": "N", "symbols": ["A", "B"]}],
+            EventColumn("x", "string", nullable=True, symbols=("A", "B")),
+        ),
         ({"type": "string"}, EventColumn("x", "string")),
     ],
 )
 def test_a_column_is_the_type_without_null(avro: Any, expected: EventColumn) -> None:
     assert column(avro) == expected
+
+
+def test_an_enum_may_be_named_again() -> None:
+    enum = {"type": "enum", "name": "shops.Kind", "symbols": ["A", "B"]}
+    fields = [{"name": "x", "type": enum}, {"name": "y", "type": ["null", "shops.Kind"]}]
+    columns = event_columns(json.dumps({"type": "record", "name": "E", "fields": fields}))
+    assert columns["y"] == EventColumn("y", "string", nullable=True, symbols=("A", "B"))
 
 
 def test_numbers_are_whole_or_floating() -> None:

@@ -19,6 +19,7 @@ COLUMNS = {
         EventColumn("paid", "boolean"),
         EventColumn("lines", "other"),
         EventColumn("at", "long"),
+        EventColumn("kind", "string", symbols=("VIEW", "BUY")),
     )
 }
 
@@ -34,6 +35,7 @@ def test_all_that_can_be_expected() -> None:
     assert read("shop", "in='a|New York'") == ExpectationSpec(field="shop", categories=("a", "New York"))
     assert read("items", "in=1|2|-3").categories == ("1", "2", "-3")
     assert read("paid", "in=true").categories == ("true",)
+    assert read("kind", "in=BUY|VIEW quarantine").categories == ("BUY", "VIEW")
     assert read("at", "fresh=300").fresh_ms == 300_000
 
 
@@ -49,6 +51,7 @@ REFUSED = {
     "a range upside down": ("amount", "min=2 max=1", ("min=2 is above max=1",)),
     "categories of a floating number": ("amount", "in=1.5", ("that is double", "min= and max=")),
     "categories of another type": ("items", "in=a", ("that is int",)),
+    "what is no symbol of an enum": ("kind", "in=VIEW|BYU", ("that has no 'BYU'", "Did you mean 'BUY'?")),
     "a field that is no plain one": ("lines", "nulls=0", ("plain field",)),
     "a share above one": ("amount", "nulls=5", ("no share", "below 1")),
     "a share quarantined": ("amount", "nulls=0.1 quarantine", ("no property of one record", "nulls=0")),

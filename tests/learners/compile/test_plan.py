@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from headrace.learners.compile.features import Features
 from headrace.learners.compile.plan import compile_learners
 from headrace.learners.models.input_kinds import request_kind
+from headrace.learners.models.inputs import Inputs
 from headrace.learners.project import load_project
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import FeatureRef, FeatureServiceSpec, FieldSpec, OnDemandViewSpec
@@ -258,3 +261,37 @@ def test_a_request_field_has_the_type_of_the_join_key_that_is_mapped_to_it() -> 
     definitions = projected((("first", "start"),), (("last", "end"),))
     parts = {name: getattr(definitions, name) for name in ("sources", "stream_views", "services")}
     assert request_kind(Plan(project="p", **parts), "start") == "text"
+
+
+def test_a_learner_may_read_the_last_text(tmp_path: Path) -> None:
+    only = 'LEARNERS = [one for one in LEARNERS if one.name == "crossed"]\n'
+    text = LEARNERS.replace("delays = Router(", f"{only}delays = Router(").replace(
+        'champion="streaming"', 'champion="crossed"'
+    )
+    (tmp_path / "learners.py").write_text(text)
+    definitions = feature_definitions()
+    (view,) = definitions.stream_views
+    mean, count = view.aggregations
+    texts = count.model_copy(update={"function": "last", "column": "flight", "dtype": "String"})
+    definitions = replace(
+        definitions, stream_views=(view.model_copy(update={"aggregations": (mean, texts)}),)
+    )
+    learners, routers = compile_learners(load_project(tmp_path), definitions)
+    parts = {name: getattr(definitions, name) for name in ("sources", "stream_views", "services")}
+    plan = Plan(project="p", learners=learners, routers=routers, **parts)
+    x = Inputs(plan, plan.learner("crossed")).select(
+        {"delays__mean": 1.0, "delays__count": "UA1"}, {"distance": 2}, {}
+    )
+    assert x == {"delays__count": "UA1", "delays__mean": 1.0, "distance": 2}
+
+
+def test_a_request_field_is_text_where_it_is_an_enum_of_events() -> None:
+    kind = {"name": "kind", "type": ["null", {"type": "enum", "name": "K", "symbols": ["A"]}]}
+    (source,) = feature_definitions().sources
+    schema = json.loads(source.reader_schema)
+    schema["fields"].append(kind)
+    definitions = replace(
+        feature_definitions(),
+        sources=(source.model_copy(update={"reader_schema": json.dumps(schema)}),),
+    )
+    assert Features(definitions).request_type("kind") == "String"
