@@ -9,7 +9,7 @@ import pytest
 from headrace.deploy.local.kafka_server import KafkaServer, broker_jars
 from headrace.deploy.local.registry_server import registry_jars
 from headrace.schemas.errors import ServiceUnavailable
-from headrace.streams.connections.kafka_admin import end_offsets
+from headrace.streams.connections.kafka_admin import KafkaAdmin, end_offsets
 from headrace.streams.log.reader import read_log
 from tests.support.ordered_producer import produce
 from tests.support.paths import ROOT
@@ -22,11 +22,15 @@ def test_kafka_keeps_its_records_over_a_kill_for_another_in_its_directory(
     with KafkaServer(tmp_path, cache=ROOT / ".cache" / "kafka") as first:
         address = first.bootstrap
         produce(address, "events", [b"a", b"b"])
+        admin = KafkaAdmin(address)
+        assert admin.end_offsets([("events", 0)]) == {("events", 0): 2}
         first.kill()
     with KafkaServer(tmp_path, cache=ROOT / ".cache" / "kafka") as second:
         assert second.bootstrap == address
         produce(address, "events", [b"c"])
         assert end_offsets(address, ["events"]) == {("events", 0): 3}
+        # What it knew of the leader is of before.
+        assert admin.end_offsets([("events", 0)]) == {("events", 0): 3}
         assert [message.value() for message in read_log(address, "events", 0)] == [b"a", b"b", b"c"]
 
 
