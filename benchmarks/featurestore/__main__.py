@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import redis
 
+from benchmarks.featurestore.latencies import print_latencies
 from benchmarks.featurestore.peers import Feast, Headrace, Peer, Raw
 from benchmarks.featurestore.workload import FIELDS, Workload
 from benchmarks.streams.report import machine
@@ -86,7 +87,7 @@ async def _run(options: argparse.Namespace, workload: Workload, url: str, folder
     _table("bulk write", await _writes(writes, options.rounds))
     writes = [(peer, peer.prepare(range(1))) for peer in peers]
     _table("write of one row", await _writes(writes, options.rounds, times=200))
-    await _load(peers, workload, options.rate, options.seconds)
+    print_latencies(workload, url, options.rate, options.seconds)
 
 
 def _share(peer: Peer, rows: int) -> int:
@@ -149,36 +150,6 @@ async def _writes(writes: Sequence[tuple[Peer, Any]], rounds: int, times: int = 
 
 def _best(costs: Sequence[Cost]) -> Cost:
     return Cost(min(cost.wall_s for cost in costs), min(cost.cpu_s for cost in costs))
-
-
-async def _load(peers: Sequence[Peer], workload: Workload, rate: int, seconds: float) -> None:
-    print(f"## {rate} requests/s of 10 entities, from the moment each is due, ms\n")
-    print("| peer | p50 | p99 | p99.9 |\n|---|---|---|---|")
-    for peer in peers:
-        late = await _latencies(peer.read_async, workload, rate, seconds)
-        print(
-            f"| {peer.name} | " + " | ".join(f"{ms:.2f}" for ms in np.percentile(late, [50, 99, 99.9])) + " |"
-        )
-    print()
-
-
-async def _latencies(
-    read: Callable[[list[int]], Awaitable[Any]], workload: Workload, rate: int, seconds: float
-) -> list[float]:
-    random, late = np.random.default_rng(3), []
-    asked = random.integers(0, workload.rows, (int(rate * seconds), 10)).tolist()
-    began = time.perf_counter() + 0.1
-
-    async def one(number: int, accounts: list[int]) -> None:
-        await read(accounts)
-        late.append((time.perf_counter() - began - number / rate) * 1000)
-
-    tasks = []
-    for number, accounts in enumerate(asked):
-        await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
-        tasks.append(asyncio.create_task(one(number, accounts)))
-    await asyncio.gather(*tasks)
-    return late
 
 
 def _table(title: str, costs: dict[str, Cost]) -> None:
