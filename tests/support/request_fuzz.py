@@ -14,6 +14,7 @@ from tests.support.http_service import Connection
 
 POSTS = ("/v1/predict", "/v1/predict:batch", "/v1/outcomes")
 GETS = ("/v1/routers", "/v1/arms", "/healthz", "/readyz", "/metrics", "/openapi.json", "/nowhere")
+FEATURES = "/get-online-features"
 _TOGETHER = 8  # connections
 
 # What stands in the place of a value, as it stands in JSON.
@@ -58,7 +59,7 @@ class RequestFuzz:
     def requests(self, count: int) -> Iterator[bytes]:
         """Yield bytes of requests."""
         for _ in range(count):
-            yield self._post() if self._path in POSTS else self._get()
+            yield self._post() if self._path in (*POSTS, FEATURES) else self._get()
 
     def _get(self) -> bytes:
         chosen = self._random
@@ -119,6 +120,8 @@ class RequestFuzz:
             return self._one()
         if self._path == "/v1/predict:batch":
             return {"requests": [self._one() for _ in range(count)]}
+        if self._path == FEATURES:
+            return self._asked(count)
         if self._random.random() < 0.5:
             return self._outcome()
         return {"outcomes": [self._outcome() for _ in range(count)]}
@@ -131,6 +134,13 @@ class RequestFuzz:
             "request": request,
         }
         return body | chosen.choice([{}, {"ts_ms": 5_000}, {"key": "k"}, {"key": 7}, {"prediction_id": "p"}])
+
+    def _asked(self, rows: int) -> dict[str, Any]:
+        chosen = self._random
+        entities: dict[str, Any] = {"team": chosen.choices(["a", "ü", "nobody"], k=rows)}
+        body = {"entities": entities | {"odds": chosen.choices([1.5, None], k=rows)}}
+        named = chosen.choice([{"features": ["squads:goals"]}, {"feature_service": "valued"}])
+        return body | named | chosen.choice([{}, {"full_feature_names": True}])
 
     def _outcome(self) -> dict[str, Any]:
         named = self._random.choice([{"key": "UA1"}, {"key": 7.0}, {"prediction_id": "p"}])

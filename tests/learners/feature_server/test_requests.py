@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from headrace.deploy.local.child import free_port
 from headrace.featurestore.batch.materialize import materialize
 from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.feast_repo.registration import register
 from headrace.learners.feature_server.config import FeatureServerConfig
 from headrace.learners.feature_server.process import FeatureServer
 from headrace.schemas.plan import Plan
+from tests.support.http_service import Connection, listening
 from tests.support.matches import write_matches
+from tests.support.request_fuzz import FEATURES, RequestFuzz, send
 
 PATH = "/get-online-features"
 GOALS = {"entities": {"team": ["a", "nobody"]}, "features": ["squads:goals"]}
@@ -151,3 +154,16 @@ def test_readiness_metrics_and_openapi(client: TestClient, repo: Path, plan: Pla
         assert client.get("/readyz").status_code == 503
         answer = client.post(PATH, json=GOALS)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+@pytest.mark.parametrize("count", [500, pytest.param(100_000, marks=pytest.mark.faults)])
+def test_no_request_is_answered_with_an_error_of_the_service(
+    repo: Path, plan: Plan, redis_url: str, count: int
+) -> None:
+    port = free_port()
+    server = FeatureServer(plan, redis_url, repo, FeatureServerConfig(port=port))
+    with listening(server.server()):
+        answers = send(RequestFuzz(FEATURES, 13).requests(count), lambda: Connection(port))
+    assert answers.statuses.total() == count
+    assert {200, 400, 404, 415, 421, 422, 431} <= set(answers.statuses)
+    assert max(answers.statuses) < 500, answers.statuses
