@@ -47,6 +47,12 @@ class DefinitionErrors(DefinitionError):
         self.errors = tuple(errors)
 
 
+def raise_all(errors: Sequence[DefinitionError]) -> None:
+    """Raise the error that there is, or several as `DefinitionErrors`; none where there is none."""
+    if errors:
+        raise errors[0] if len(errors) == 1 else DefinitionErrors(errors)
+
+
 class SettingsError(HeadraceError):
     """A setting is missing or has a value that cannot be used."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import redis
 
@@ -21,9 +23,18 @@ from headrace.featurestore.plans.diff import ONLINE_STORE
 from headrace.featurestore.plans.store import PlanStore
 from headrace.learners.compile.plan import compile_learners
 from headrace.learners.project import load_project
-from headrace.schemas.errors import HeadraceError, ServiceUnavailable
+from headrace.schemas.errors import (
+    DefinitionError,
+    DefinitionErrors,
+    HeadraceError,
+    ServiceUnavailable,
+    raise_all,
+)
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis import redis_client
+
+One = TypeVar("One")
+Other = TypeVar("Other")
 
 
 @dataclass(frozen=True)
@@ -59,10 +70,27 @@ def compile_project(project_dir: Path) -> CompiledProject:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Feast's, about what the user may write
-        parts = compile_features(project_dir)
-        project = load_project(project_dir)
+        parts, project = _both(lambda: compile_features(project_dir), lambda: load_project(project_dir))
         learners, routers = compile_learners(project, parts)
     return CompiledProject(parts.plan(learners, routers), parts, project.file.name)
+
+
+def _both(compile_one: Callable[[], One], load_other: Callable[[], Other]) -> tuple[One, Other]:
+    """Run two functions; raise what either refuses, and of both all."""
+    errors: list[DefinitionError] = []
+    one = other = None
+    try:
+        one = compile_one()
+    except DefinitionError as error:
+        errors += error.errors if isinstance(error, DefinitionErrors) else [error]
+    try:
+        other = load_other()
+    except DefinitionError as error:
+        errors.append(error)
+    raise_all(errors)
+    assert one is not None
+    assert other is not None
+    return one, other
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ feature views in `headrace.featurestore.compile.stream_views`. Everything else i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -130,9 +130,12 @@ class _RepositoryCompiler:
         """Note what need not be compiled to be known as left out."""
         contents = self._contents
         views = [*contents.stream_feature_views, *contents.feature_views, *contents.on_demand_feature_views]
-        self._check_names(self._views, [*views, *contents.label_views])
+        self._check_names(self._views, [*views, *contents.label_views], by=str.lower)
         self._check_names(self._services, contents.feature_services)
+        self._check_sources()
         for view in contents.label_views:
+            if view.name in self._views.left_out:
+                continue
             self._views.left_out[view.name] = self._definition(view).cannot_run(
                 "label views are Feast's alone", "Read it with Feast"
             )
@@ -187,15 +190,38 @@ class _RepositoryCompiler:
         kind = _KINDS.get(type(item).__name__, "feature view")
         return Definition(self._repository.file_of(item), f"{kind} '{item.name}'")
 
-    def _check_names(self, gathering: Gathering, items: Iterable[Any]) -> None:
+    def _check_sources(self) -> None:
+        """Refuse two sources of one name: Feast's registry would have one of them. A path may be a name."""
+        seen: dict[str, Any] = {}
+        for source in self._contents.data_sources:
+            other = seen.setdefault(source.name, source)
+            if other != source and source.name != getattr(source, "path", None):
+                definition = Definition(self._file_of_source(source), f"data source '{source.name}'")
+                self._others.left_out[source.name] = definition.error(
+                    f"there is another of this name in {self._file_of_source(other)}, which differs",
+                    "Rename one of the two",
+                )
+
+    def _file_of_source(self, source: Any) -> str:
+        """A source that is written inside its view is in that view's file."""
+        contents = self._contents
+        views = [*contents.feature_views, *contents.stream_feature_views]
+        readers = [v for v in views if source in (v.batch_source, v.stream_source)]
+        return self._repository.file_of(source, *readers)
+
+    def _check_names(
+        self, gathering: Gathering, items: Iterable[Any], by: Callable[[str], str] = str
+    ) -> None:
         """Leave out two objects of one name, which is an error, versions of views, and disabled ones."""
         seen: dict[str, Any] = {}
         for item in items:
             definition = self._definition(item)
-            if item.name in seen:
-                other = self._repository.file_of(seen[item.name])
+            if by(item.name) in seen:
+                other = seen[by(item.name)]
+                but = "" if other.name == item.name else " but for case, which Feast tells no views apart by"
                 gathering.left_out[item.name] = definition.error(
-                    f"there is another of this name in {other}", "Rename one of the two"
+                    f"{self._definition(other).name} in {self._repository.file_of(other)} has this name{but}",
+                    "Rename one of the two",
                 )
             elif normalize_version_string(getattr(item, "version", LATEST_VERSION)) != LATEST_VERSION:
                 gathering.left_out[item.name] = definition.cannot_run(
@@ -209,4 +235,4 @@ class _RepositoryCompiler:
                 gathering.left_out[item.name] = definition.cannot_run(
                     f"the name is not taken: {fault}", "Rename it"
                 )
-            seen[item.name] = item
+            seen[by(item.name)] = item

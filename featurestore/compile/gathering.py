@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from headrace.featurestore.compile.definition import CannotRun
-from headrace.schemas.errors import DefinitionError, DefinitionErrors
+from headrace.schemas.errors import DefinitionError, raise_all
 
 Compiled = TypeVar("Compiled")
 
@@ -53,6 +53,4 @@ def raise_errors(left_out: Iterable[DefinitionError]) -> None:
     DefinitionErrors
         When there are several.
     """
-    errors = [error for error in left_out if not isinstance(error, CannotRun)]
-    if errors:
-        raise errors[0] if len(errors) == 1 else DefinitionErrors(errors)
+    raise_all([error for error in left_out if not isinstance(error, CannotRun)])

@@ -11,7 +11,7 @@ from feast.repo_config import RepoConfig, load_repo_config
 from feast.repo_operations import is_valid_name
 
 from headrace.featurestore.feast_repo.online_store import Fault, online_faults
-from headrace.schemas.errors import DefinitionError, DefinitionErrors
+from headrace.schemas.errors import DefinitionError, raise_all
 from headrace.schemas.names import MOST_CHARACTERS, part_fault
 
 CONFIG_FILE = "feature_store.yaml"
@@ -47,9 +47,7 @@ def _check_config(config: RepoConfig) -> None:
     """Refuse what cannot be obeyed, all of it."""
     faults = [*_name_faults(config), *online_faults(config), *_registry_faults(config)]
     name = f"project '{config.project}'"
-    errors = [DefinitionError(CONFIG_FILE, name, problem, remedy) for problem, remedy in faults]
-    if errors:
-        raise errors[0] if len(errors) == 1 else DefinitionErrors(errors)
+    raise_all([DefinitionError(CONFIG_FILE, name, problem, remedy) for problem, remedy in faults])
 
 
 def _name_faults(config: RepoConfig) -> list[Fault]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from headrace.learners.compile.features import FeatureParts, Features
 from headrace.learners.compile.model_checks import check_deterministic, fresh_model
@@ -12,10 +14,14 @@ from headrace.learners.compile.routers import RouterCompiler
 from headrace.learners.definitions import Learner, Router
 from headrace.learners.models.definition_hash import definition_hash
 from headrace.learners.project import Project
+from headrace.schemas.errors import DefinitionError, raise_all
 from headrace.schemas.feature_names import name_clash
 from headrace.schemas.feature_types import LOGGED_TYPES, ValueType
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import LearnerSpec, RouterSpec
+
+Item = TypeVar("Item")
+Compiled = TypeVar("Compiled")
 
 
 def compile_learners(
@@ -26,18 +32,33 @@ def compile_learners(
     Raises
     ------
     DefinitionError
-        For the first definition that cannot be executed as written; names file, object, value and remedy.
+        Names file, object, value and remedy; of several definitions that cannot be executed as written, all.
     """
     requirements, features = Requirements(str(project.file)), Features(parts)
     requirements.names("learner", [learner.name for learner in project.learners])
     requirements.names("router", [router.name for router in project.routers])
-    learners = tuple(_compile_learner(requirements, features, learner) for learner in project.learners)
+    errors: list[DefinitionError] = []
     by_name = {learner.name: learner for learner in project.learners}
     router_compiler = RouterCompiler(requirements, features, by_name)
-    routers = tuple(router_compiler.compile(router) for router in project.routers)
+    learners = _each(project.learners, partial(_compile_learner, requirements, features), errors)
+    routers = _each(project.routers, router_compiler.compile, errors)
+    raise_all(errors)
     _check_one_router_each(requirements, project.routers)
     _check_names(requirements, parts, learners, routers)
     return learners, routers
+
+
+def _each(
+    items: Iterable[Item], compile_one: Callable[[Item], Compiled], errors: list[DefinitionError]
+) -> tuple[Compiled, ...]:
+    """Compile each item; those that cannot be compiled leave their errors."""
+    compiled = []
+    for item in items:
+        try:
+            compiled.append(compile_one(item))
+        except DefinitionError as error:
+            errors.append(error)
+    return tuple(compiled)
 
 
 def _compile_learner(requirements: Requirements, features: Features, learner: Learner) -> LearnerSpec:

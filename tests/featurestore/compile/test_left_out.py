@@ -91,3 +91,23 @@ def test_feasts_own_template_runs_but_for_its_label_view(repo: Path) -> None:
     assert [service.name for service in parts.services] == [f"driver_activity_v{n}" for n in (1, 2, 3)]
     assert {reason.name.split()[0] for reason in parts.left_out} <= {"label", "feature"}
     assert all("label" in str(reason) for reason in parts.left_out)
+
+
+def test_names_that_are_equal_but_for_case_are_refused_with_both_files(repo: Path, append: Append) -> None:
+    append(
+        """
+        twin = FeatureView(
+            name="Airlines", entities=[carrier], schema=airlines.schema, source=airlines.batch_source
+        )
+        """
+    )
+    error = str(refusal(repo))
+    assert error.startswith("features.py: feature view '")
+    assert "' in features.py has this name but for case, which Feast tells no views apart by. Rename" in error
+
+
+def test_two_sources_of_one_name_that_differ_are_refused(repo: Path, append: Append) -> None:
+    append('other = FileSource(name="airlines_table", path="data/b.parquet", timestamp_field="at")\n')
+    error = refusal(repo)
+    assert "data source 'airlines_table'" in str(error)
+    assert "there is another of this name in features.py, which differs. Rename one" in str(error)

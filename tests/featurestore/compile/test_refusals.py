@@ -181,16 +181,7 @@ def test_refuses_last_values_that_take_too_much_memory(repo: Path, replace: Repl
 
 def test_refuses_two_views_of_one_name(repo: Path, append: Append) -> None:
     append("again = FeatureView(name='airlines', entities=[carrier], source=airlines.batch_source)\n")
-    assert "another of this name in features.py" in str(refusal(repo))
-
-
-def test_refuses_an_online_store_other_than_redis(repo: Path) -> None:
-    config = repo / "feature_store.yaml"
-    lines = config.read_text().replace("type: redis", "type: sqlite").splitlines()
-    config.write_text("\n".join(line for line in lines if "connection_string" not in line))
-    error = refusal(repo)
-    assert "'sqlite'" in str(error)
-    assert error.file == "feature_store.yaml"
+    assert "feature view 'airlines' in features.py has this name. Rename one" in str(refusal(repo))
 
 
 def test_refuses_a_folder_without_configuration(tmp_path: Path) -> None:
