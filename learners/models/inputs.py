@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from operator import itemgetter
 from typing import Final
 
@@ -23,15 +24,48 @@ class Inputs:
         Has the learner's feature service.
     learner
         Whose inputs.
+
+    Attributes
+    ----------
+    kinds
+        By name, the kinds of request fields that nothing declares, as far as they are bound; see `bound`.
     """
 
     def __init__(self, plan: Plan, learner: LearnerSpec) -> None:
+        self.kinds: Mapping[str, Kind] = {}
         served = plan.service(learner.service).features if learner.service is not None else ()
         inputs = [(ref.full_name, True, kind_of(plan.dtype_of(ref))) for ref in served]
         requested = [(name, False, request_kind(plan, name)) for name in learner.request]
-        self._inputs: list[tuple[str, bool, Kind | None]] = sorted(
+        self._declared: list[tuple[str, bool, Kind | None]] = sorted(
             [*inputs, *requested], key=itemgetter(0, 1)
         )
+        self._inputs = self._declared
+
+    def bound(self, kinds: Mapping[str, Kind]) -> Inputs:
+        """Return the inputs with these kinds, by name, for the request fields that nothing declares.
+
+        They are those that the model has learned first: a model that has learned a field as numbers, and is
+        given a text, or the other way round, may raise for good.
+        """
+        bound = copy(self)
+        bound.kinds = kinds
+        bound._inputs = [
+            (name, served, kind or (None if served else kinds.get(name)))
+            for name, served, kind in self._declared
+        ]
+        return bound
+
+    def unbound(self, x: Mapping[str, Value]) -> dict[str, Kind]:
+        """Return the kinds, by name, of values of a model's dict that are neither declared nor bound."""
+        return {
+            name: "text" if isinstance(x[name], str) else "number"
+            for name, served, kind in self._inputs
+            if kind is None and not served and name in x
+        }
+
+    def left_out(self, request: Mapping[str, Value], x: Mapping[str, Value]) -> list[str]:
+        """Return the request fields of a bound kind that a model's dict lacks: their value is another."""
+        return [name for name in self.kinds if name not in x and request.get(name) is not None]
 
     def select(
         self, features: Mapping[str, Value], request: Mapping[str, Value], entities: Mapping[str, Value]
@@ -41,7 +75,7 @@ class Inputs:
         A single infinity in a running mean, or a number whose square is none, makes a model answer NaN for
         good; a text among the numbers of a feature makes a tree raise for good. Numbers that are not finite,
         or beyond `GREATEST` either way, and texts and numbers where the other is declared, are left out as
-        nulls are. What nothing declares may be either.
+        nulls are. What nothing declares may be either until it is `bound`.
 
         Parameters
         ----------

@@ -22,14 +22,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from headrace.learners.models.input_kinds import Kind
 from headrace.learners.models.safe_pickle import dump_model, load_model
 from headrace.schemas.encodings import Encoding
 from headrace.schemas.errors import ModelError, UnknownNameError
 from headrace.streams.durable_files import write_atomically
 
 ARTIFACT = Encoding(
-    version=3,
-    older=(2,),  # without the marks of its partitions
+    version=4,
+    older=(2, 3),  # without the marks of its partitions; without kinds
     remedy="load it with that version, or remove the file to train again",
     error=ModelError,
 )
@@ -122,12 +123,15 @@ class Artifact:
         What its trainer needs to go on, besides the model; see `headrace.learners.training.trainer`.
     marks
         State of the `PartitionClocks` of the examples; None of an artifact from before marks had partitions.
+    kinds
+        Of the request fields that nothing declares, the kinds that the model has learned; see `Inputs.bound`.
     """
 
     header: ModelHeader
     model: Any
     memory: bytes = field(default=b"", repr=False)
     marks: Mapping[str, Any] | None = None
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
 
 
 class ModelStore:
@@ -231,14 +235,15 @@ class ModelStore:
         signature = file.read(_SIGNATURE)
         self._verify(what, prefix + body, signature)
         raw = json.loads(body[: lengths[0]])
-        marks = raw.pop("marks", None)
+        marks, kinds = raw.pop("marks", None), raw.pop("kinds", {})
         header = ModelHeader(**raw)
         if (header.name, header.version) != (name, version):
             raise ModelError(f"the file of {name}@{version} holds {header.name}@{header.version}; restore it")
-        return Artifact(header, load_model(body[lengths[0] :]), marks=marks), signature
+        return Artifact(header, load_model(body[lengths[0] :]), marks=marks, kinds=kinds), signature
 
     def _encode(self, artifact: Artifact) -> bytes:
-        header = json.dumps(vars(artifact.header) | {"marks": artifact.marks}).encode()
+        more = {"marks": artifact.marks, "kinds": artifact.kinds}
+        header = json.dumps(vars(artifact.header) | more).encode()
         model = dump_model(artifact.model)
         memory = artifact.memory
         head = _MAGIC + _LENGTHS.pack(len(header), len(model), len(memory)) + header + model

@@ -236,7 +236,8 @@ class LiveModels:
         artifact = self._store.load(arm.name, pointer.version, pointer.artifact)
         if artifact.header.definition != spec.definition:
             return self._untrained(spec, artifact.header.major + 1)
-        return LiveArm(arm.name, artifact.model, pointer.version, pointer.offset, arm.inputs)
+        inputs = arm.inputs.bound(artifact.kinds)
+        return LiveArm(arm.name, artifact.model, pointer.version, pointer.offset, inputs)
 
     def _untrained(self, spec: LearnerSpec, major: int) -> LiveArm:
         model = self._project.learner(spec.name).model()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import platform
 import struct
 import time
@@ -13,6 +14,7 @@ from typing import Any
 from headrace.learners.definitions import Learner
 from headrace.learners.models.inputs import Inputs
 from headrace.learners.models.metrics import ProgressiveValidation
+from headrace.learners.models.scoring import Features
 from headrace.learners.models.state_digest import state_digest
 from headrace.learners.models.store import Artifact, ModelHeader
 from headrace.learners.models.versions import PublishedVersion
@@ -21,6 +23,8 @@ from headrace.learners.training.undo import UndoableModel
 from headrace.schemas.marks import Mark, PartitionClocks, crosses
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example
+
+_log = logging.getLogger(__name__)
 
 _LENGTH = struct.Struct("<Q")
 
@@ -62,6 +66,7 @@ class Trainer:
         self._spec = plan.learner(learner.name)
         self._plan_hash = plan.hash
         self._inputs = Inputs(plan, self._spec)
+        self._warned_of: set[str] = set()  # request fields
         self.unpublished = 0
         newest = newest or (latest.header.version if latest is not None else None)
         if latest is not None and latest.header.definition == self._spec.definition:
@@ -89,6 +94,7 @@ class Trainer:
         self.poisoned, self.duplicates = header.poisoned, header.duplicates
         self.first_ms, self.last_ms, self.mark_ms = header.first_ms, header.last_ms, header.mark_ms
         self._marks = PartitionClocks(latest.marks or {"all": header.mark_ms})
+        self._inputs = self._inputs.bound(latest.kinds)
         self._parent = header.version
         self._validation, self._seen = _memory(latest)
 
@@ -133,11 +139,25 @@ class Trainer:
     def _learn(self, example: Example) -> None:
         x = self._inputs.of_prediction(example.prediction)
         self._validation.update(self._undoable.learn(x, example.label), example.label)
+        self._bind(example, x)
         self.examples += 1
         self.unpublished += 1
         ts_ms = example.prediction.ts_ms
         self.first_ms = ts_ms if self.first_ms is None else min(self.first_ms, ts_ms)
         self.last_ms = ts_ms if self.last_ms is None else max(self.last_ms, ts_ms)
+
+    def _bind(self, example: Example, x: Features) -> None:
+        """Bind request fields that nothing declares to the kinds that the model has now learned."""
+        if kinds := self._inputs.unbound(x):
+            self._inputs = self._inputs.bound({**self._inputs.kinds, **kinds})
+        for name in self._inputs.left_out(example.prediction.request, x):
+            if name not in self._warned_of:
+                self._warned_of.add(name)
+                _log.warning(
+                    "learner '%s': request field '%s' was a %s when it was learned first, and is none in %s: "
+                    "such values are left out. Have one kind sent, or declare the field in a RequestSource",
+                    *(self.name, name, self._inputs.kinds[name], example.example_id),
+                )
 
     def mark(self, offset: int, mark: Mark, every_ms: int) -> bool:
         """Advance to a time mark. True when `mark_ms` crosses a multiple of `every_ms`; 0: never."""
@@ -174,7 +194,7 @@ class Trainer:
         self._parent, self.unpublished = header.version, 0
         validation = self._validation.to_bytes()
         memory = _LENGTH.pack(len(validation)) + validation + self._seen.to_bytes()
-        return Artifact(header, self.model, memory, self._marks.encode())
+        return Artifact(header, self.model, memory, self._marks.encode(), self._inputs.kinds)
 
     def describe(self, header: ModelHeader, artifact: str = "") -> PublishedVersion:
         """Return the version of a checkpoint for the lineage. Nothing may have been learned since."""

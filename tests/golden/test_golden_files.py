@@ -24,6 +24,7 @@ OLDER = [
     ("join.changelog.position", 4),
     ("models.pointers", 0),
     ("models.store.artifact", 2),
+    ("models.store.artifact", 3),
     ("models.pointers", 1),
     ("models.pointers", 2),
     ("models.versions", 0),

@@ -51,6 +51,18 @@ def test_a_text_among_numbers_and_a_number_among_texts_are_left_out(plan: Plan, 
     assert x == ({"delays__count": True} if arm == "tree" else {})
 
 
+def test_a_field_that_nothing_declares_may_be_either_kind_until_it_is_bound(plan: Plan) -> None:
+    spec = plan.learner("static").model_copy(update={"request": ("distance", "gate")})
+    inputs = Inputs(plan, spec)
+    assert [inputs.select({}, {"gate": gate}, {}) for gate in ("B12", 7)] == [{"gate": "B12"}, {"gate": 7}]
+    assert inputs.unbound({"gate": "B12", "distance": 3}) == {"gate": "text"}
+    bound = inputs.bound({"gate": "number", "distance": "text", "else": "text"})
+    assert [bound.select({}, {"gate": gate}, {}) for gate in ("B12", True)] == [{}, {"gate": True}]
+    assert bound.select({}, {"distance": 5}, {}) == {"distance": 5}  # declared
+    assert bound.unbound({"gate": "B12", "distance": 3}) == {}
+    assert bound.bound({}).select({}, {"gate": "B12"}, {}) == {"gate": "B12"}
+
+
 def test_the_greatest_number_of_32_bits_is_none_of_them(plan: Plan) -> None:
     inputs = Inputs(plan, plan.learner("static"))
     assert inputs.select({}, {"distance": -GREATEST}, {}) == {"distance": -GREATEST}

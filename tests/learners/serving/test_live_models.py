@@ -86,6 +86,17 @@ def test_a_published_version_serves_with_the_state_it_was_published_with(
         assert state_digest(following.arm(name).model) == state_digest(trainer.model)
 
 
+def test_a_version_serves_with_the_kinds_that_its_model_has_learned(
+    follow: Callable[..., Following], scene: Scene
+) -> None:
+    following = follow()
+    artifact = replace(scene.train(10)["tree"].checkpoint(), kinds={"gate": "number"})
+    version, content = artifact.header.version, scene.store.write(artifact)
+    scene.pointers.point(scene.examples, {"tree": ModelPointer(version, 10, content)})
+    assert following.refreshed("tree").version == version
+    assert following.arm("tree").inputs.kinds == {"gate": "number"}
+
+
 def test_a_prefix_without_anything_to_learn_moves_on_with_the_same_model(
     follow: Callable[..., Following], scene: Scene
 ) -> None:

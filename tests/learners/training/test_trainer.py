@@ -162,3 +162,47 @@ def test_marks_of_partitions_publish_alike_whenever_a_trainer_was_started_again(
         mark = Mark(time_ms, partition, 3)
         assert stopped.mark(offset, mark, 60) == through.mark(offset, mark, 60)
         assert stopped.mark_ms == through.mark_ms
+
+
+GATED = (
+    LEARNERS.replace('request=["distance", "origin"]', 'request=["gate"]')
+    .replace('None, "late", request=["distance"]', 'None, "late", request=["gate"]')
+    .replace('request=["distance", "flight"]', 'request=["distance", "flight", "gate"]')
+)
+
+
+def at_gate(example: Example, gate: str | int) -> Example:
+    prediction = example.prediction
+    sent = prediction.model_copy(update={"request": {**prediction.request, "gate": gate}})
+    return example.model_copy(update={"prediction": sent})
+
+
+def test_a_request_field_that_nothing_declares_is_of_the_kind_that_was_learned_first(
+    tmp_path: Path, stream: list[Example], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A tree that has learned numbers of a field and is given a text may raise for good."""
+    plan, project = flights(tmp_path, text=GATED)
+    store = ModelStore(tmp_path / "store", b"0123456789abcdef")
+    numbers = [at_gate(example, n % 7) for n, example in enumerate(stream)]
+    mixed = [at_gate(example, "B12" if n % 5 == 4 else n % 7) for n, example in enumerate(stream)]
+    trainer = Trainer(plan, project.learner("tree"))
+    for offset, example in enumerate(mixed):
+        if offset == 200:
+            trainer = Trainer(plan, project.learner("tree"), saved(store, trainer))
+        trainer.take(offset, example)
+    assert (trainer.examples, trainer.poisoned) == (400, 0)
+    assert trainer.checkpoint().kinds == {"gate": "number"}
+    assert caplog.text.count("request field 'gate' was a number when it was learned first") == 2  # and again
+    digest = published(trainer).digest
+    assert replay(plan, project.learner("tree"), enumerate(mixed), len(mixed)) == digest
+    assert trained(plan, project, "tree", numbers).checkpoint().kinds == {"gate": "number"}
+
+
+def test_what_a_model_did_not_learn_binds_nothing(tmp_path: Path, stream: list[Example]) -> None:
+    """A scaler raises on a text: the example is poisoned, and numbers are learned as before."""
+    plan, project = flights(tmp_path, text=GATED)
+    trainer = Trainer(plan, project.learner("static"))
+    for offset, gate in enumerate(("B12", 1, 2)):
+        trainer.take(offset, at_gate(stream[offset], gate))
+    assert (trainer.poisoned, trainer.examples) == (1, 2)
+    assert trainer.checkpoint().kinds == {"gate": "number"}
