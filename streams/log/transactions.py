@@ -6,7 +6,7 @@ import logging
 import threading
 import uuid
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
@@ -21,6 +21,7 @@ _log = logging.getLogger(__name__)
 
 Place = tuple[str, int]
 _PAUSE_S = 0.5
+_STUCK_S = int(2 * REQUEST_S)  # of a request whose time-out is half of that
 _LOST = (
     KafkaError.UNKNOWN_MEMBER_ID,
     KafkaError.ILLEGAL_GENERATION,
@@ -37,6 +38,10 @@ class Records(NamedTuple):
     entries: Sequence[tuple[bytes | None, bytes | None]]
     headers: Sequence[tuple[str, bytes]] = ()
     timestamp_ms: int = NOW
+
+
+class _StuckRequest(Exception):
+    """A request to librdkafka that does not return."""
 
 
 class PartitionsLost(HeadraceError):
@@ -96,7 +101,8 @@ class TransactionalProducer(LogProducer):
         PartitionsLost
             When the group has given the member up. Nothing of the transaction is seen by anyone.
         ServiceUnavailable
-            When Kafka refuses for good, for example for want of rights.
+            When Kafka refuses for good, for example for want of rights, or whether it has committed cannot
+            be known: go on from the log.
         """
         batches, places = list(records), [TopicPartition(*place, at) for place, at in offsets.items()]
         self._others.append(self._producer)
@@ -107,6 +113,9 @@ class TransactionalProducer(LogProducer):
                 return
             except KafkaException as error:
                 self._give_up(error.args[0])
+            except _StuckRequest as error:
+                _log.warning("%s; another producer takes over", error)
+                self._renew()
 
     def _try(self, batches: Sequence[Records], places: Sequence[TopicPartition], member: Any) -> None:
         if self._producer not in self._initialized:
@@ -131,13 +140,16 @@ class TransactionalProducer(LogProducer):
         self._retrying(lambda: self._producer.send_offsets_to_transaction(list(places), member, REQUEST_S))
 
     def _end(self) -> None:
-        self._retrying(lambda: self._producer.commit_transaction(REQUEST_S))
+        try:
+            self._retrying(lambda: self._producer.commit_transaction(REQUEST_S))
+        except _StuckRequest as error:
+            raise ServiceUnavailable(f"nobody knows whether a checkpoint was committed: {error}") from error
 
-    def _retrying(self, request: Any) -> None:
+    def _retrying(self, request: Callable[[], None]) -> None:
         """Make a request again for as long as librdkafka says that it may be."""
         while True:
             try:
-                request()
+                _bounded(request)
                 return
             except KafkaException as error:
                 cause: KafkaError = error.args[0]
@@ -151,8 +163,8 @@ class TransactionalProducer(LogProducer):
             self._renew()
         else:
             try:
-                self._producer.abort_transaction(REQUEST_S)
-            except KafkaException as error:
+                _bounded(lambda: self._producer.abort_transaction(REQUEST_S))
+            except (KafkaException, _StuckRequest) as error:
                 _log.warning("a transaction was not aborted: %s", error)
                 self._renew()
         if cause.code() in _LOST:
@@ -172,6 +184,38 @@ class TransactionalProducer(LogProducer):
 
     def _another(self) -> Producer:
         return Producer({**self._settings, "transactional.id": self._identity()})
+
+
+def _bounded(request: Callable[[], None]) -> None:
+    """Make a request in a thread of its own.
+
+    librdkafka may pass over the time-out: while the coordinator of a group moves, it asks without end for
+    offsets to be taken, and the call stands still with it.
+
+    Raises
+    ------
+    _StuckRequest
+        When it has not returned long after its time-out. Its thread is left.
+    """
+    ended: list[BaseException | None] = []
+
+    def run() -> None:
+        try:
+            request()
+            ended.append(None)
+        except BaseException as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=run, name="kafka-transaction", daemon=True)
+    thread.start()
+    for _ in range(_STUCK_S):  # second by second: time in which this process is paused does not count
+        thread.join(1.0)
+        if not thread.is_alive():
+            break
+    if not ended:
+        raise _StuckRequest(f"librdkafka has not answered for {_STUCK_S} s")
+    if ended[0] is not None:
+        raise ended[0]
 
 
 _REFUSED = (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -10,10 +12,11 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from benchmarks.streams.topic_log import create, delete_topics
 from headrace.schemas.errors import ServiceUnavailable
 from headrace.streams.log import producer as output
+from headrace.streams.log import transactions
 from headrace.streams.log.offset_producer import OffsetProducer
 from headrace.streams.log.producer import LogProducer
 from headrace.streams.log.reader import end_offset, open_consumer, read_log
-from headrace.streams.log.transactions import Records
+from headrace.streams.log.transactions import Records, TransactionalProducer
 from tests.support.waiting import PATIENCE_S, eventually
 
 RECORDS = [(b"%d" % n, b"value %d" % n if n % 3 else None) for n in range(2000)]
@@ -91,3 +94,46 @@ def test_it_asks_where_a_partition_ends_when_kafka_did_not_tell(kafka_bootstrap:
     untold = SimpleNamespace(topic=lambda: topic, partition=lambda: 0, offset=lambda: None)
     producer._delivered(None, untold)
     assert producer.end(topic, 0, 0) == len(RECORDS)
+
+
+class Standing:
+    """A producer of which one request never returns."""
+
+    def __init__(self, producer: Any, request: str) -> None:
+        self._producer, self._request = producer, request
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._producer, name)
+        return (lambda *_: threading.Event().wait()) if name == self._request else found
+
+    def __len__(self) -> int:
+        return len(self._producer)
+
+
+@pytest.mark.parametrize("request_", ["init_transactions", "send_offsets_to_transaction"])
+def test_a_request_that_never_returns_is_made_by_another_producer(
+    kafka_bootstrap: str, topic: str, monkeypatch: pytest.MonkeyPatch, request_: str
+) -> None:
+    """As librdkafka's do after the coordinator of a group went away and came back, now and then."""
+    monkeypatch.setattr(transactions, "_STUCK_S", 1)
+    producer = TransactionalProducer(kafka_bootstrap, "stuck", 1_500)
+    producer._producer = Standing(producer._producer, request_)
+    consumer = Consumer({"bootstrap.servers": kafka_bootstrap, "group.id": f"{topic}-group"})
+    member = consumer.consumer_group_metadata()
+    producer.commit([Records(topic, 0, RECORDS)], {(topic, 1): 7}, member)
+    log = read_log(kafka_bootstrap, topic, 0, until=end_offset(kafka_bootstrap, topic, 0, committed=False))
+    assert [(message.key(), message.value()) for message in log] == RECORDS
+    (committed,) = consumer.committed([TopicPartition(topic, 1)], PATIENCE_S)
+    assert committed.offset == 7
+    consumer.close()
+
+
+def test_a_commit_that_never_returns_is_not_made_twice(
+    kafka_bootstrap: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "_STUCK_S", 1)
+    producer = TransactionalProducer(kafka_bootstrap, "stuck", 1_500)
+    producer._producer = Standing(producer._producer, "commit_transaction")
+    member = open_consumer(kafka_bootstrap).consumer_group_metadata()
+    with pytest.raises(ServiceUnavailable, match="nobody knows whether a checkpoint was committed"):
+        producer.commit([Records(topic, 0, RECORDS)], {}, member)
