@@ -16,7 +16,7 @@ from headrace.learners.feature_server.metrics import FeatureMetrics
 from headrace.learners.feature_server.reader import FeatureReader
 from headrace.learners.serving.admission import Admission
 from headrace.learners.serving.guard import not_allowed, not_found
-from headrace.learners.serving.http_server import http_server
+from headrace.learners.serving.http_server import http_server, run_server
 from headrace.schemas.plan import Plan
 from headrace.streams.runtime.health import PlanHealth
 from headrace.streams.runtime.plan_watch import PlanWatch, plan_health
@@ -66,15 +66,7 @@ class FeatureServer:
 
     def run(self) -> None:
         """Block until SIGTERM or SIGINT; requests in hand are answered first."""
-        server = self.server()
-
-        def end() -> bool:
-            server.should_exit = server.started
-            return server.started
-
-        if self._plan_watch is not None:
-            self._plan_watch.start(end)
-        server.run()
+        run_server(self.server(), self._plan_watch)
 
     def server(self) -> uvicorn.Server:
         """Return the server that `run` runs."""

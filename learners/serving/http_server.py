@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 
 from headrace.learners.serving.config import HttpConfig
 from headrace.learners.serving.protocol import bounded_protocol
+from headrace.streams.runtime.plan_watch import PlanWatch
 
 
 def http_server(app: ASGIApp, config: HttpConfig, requests: Counter) -> uvicorn.Server:
@@ -29,3 +30,15 @@ def http_server(app: ASGIApp, config: HttpConfig, requests: Counter) -> uvicorn.
         access_log=False,
     )
     return uvicorn.Server(settings)
+
+
+def run_server(server: uvicorn.Server, plan_watch: PlanWatch | None) -> None:
+    """Block until a signal or the plan watch ends the process; requests in hand are answered first."""
+
+    def end() -> bool:
+        server.should_exit = server.started
+        return server.started
+
+    if plan_watch is not None:
+        plan_watch.start(end)
+    server.run()

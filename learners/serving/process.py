@@ -17,7 +17,7 @@ from headrace.learners.serving.admission import Admission
 from headrace.learners.serving.config import ServeConfig
 from headrace.learners.serving.endpoints import Endpoints, Readiness
 from headrace.learners.serving.guard import not_allowed, not_found
-from headrace.learners.serving.http_server import http_server
+from headrace.learners.serving.http_server import http_server, run_server
 from headrace.learners.serving.live_models import LiveModels
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.prediction_log import PredictionLog
@@ -95,15 +95,7 @@ class ServeProcess:
     def run(self) -> None:
         """Block until SIGTERM or SIGINT; requests in hand are answered first."""
         warn_of_topic_settings(self._kafka, process_topics(self._plan, "serve"))
-        server = self.server()
-
-        def end() -> bool:
-            server.should_exit = server.started
-            return server.started
-
-        if self._plan_watch is not None:
-            self._plan_watch.start(end)
-        server.run()
+        run_server(self.server(), self._plan_watch)
 
     def server(self) -> uvicorn.Server:
         """Return the server that `run` runs."""
