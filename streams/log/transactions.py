@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import uuid
 from collections import deque
@@ -21,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 Place = tuple[str, int]
 _PAUSE_S = 0.5
-_STUCK_S = int(2 * REQUEST_S)  # of a request whose time-out is half of that
+_GRACE_S = 10  # a request that is not answered so long after the broker has aborted its transaction is stuck
 _LOST = (
     KafkaError.UNKNOWN_MEMBER_ID,
     KafkaError.ILLEGAL_GENERATION,
@@ -71,7 +72,7 @@ class TransactionalProducer(LogProducer):
     """
 
     def __init__(self, kafka: Kafka, name: str, timeout_ms: int, turns: int = 1) -> None:
-        self._name = name
+        self._name, self._stuck_s = name, math.ceil(timeout_ms / 1000) + _GRACE_S
         super().__init__(kafka, {"transactional.id": self._identity(), "transaction.timeout.ms": timeout_ms})
         self._others = deque(self._another() for _ in range(turns - 1))
         self._initialized: set[Producer] = set()
@@ -119,7 +120,7 @@ class TransactionalProducer(LogProducer):
 
     def _try(self, batches: Sequence[Records], places: Sequence[TopicPartition], member: Any) -> None:
         if self._producer not in self._initialized:
-            self._retrying(lambda: self._producer.init_transactions(REQUEST_S))
+            self._retrying(self._producer.init_transactions, REQUEST_S)
             self._initialized.add(self._producer)
         self._failure = self._undelivered = None
         self._producer.begin_transaction()
@@ -137,19 +138,19 @@ class TransactionalProducer(LogProducer):
 
     def _send_offsets(self, places: Sequence[TopicPartition], member: Any) -> None:
         """Have the group check the member, and take its offsets once the transaction is committed."""
-        self._retrying(lambda: self._producer.send_offsets_to_transaction(list(places), member, REQUEST_S))
+        self._retrying(self._producer.send_offsets_to_transaction, list(places), member, REQUEST_S)
 
     def _end(self) -> None:
         try:
-            self._retrying(lambda: self._producer.commit_transaction(REQUEST_S))
+            self._retrying(self._producer.commit_transaction, REQUEST_S)
         except _StuckRequest as error:
             raise ServiceUnavailable(f"nobody knows whether a checkpoint was committed: {error}") from error
 
-    def _retrying(self, request: Callable[[], None]) -> None:
+    def _retrying(self, request: Callable[..., None], *arguments: Any) -> None:
         """Make a request again for as long as librdkafka says that it may be."""
         while True:
             try:
-                _bounded(request)
+                _bounded(self._stuck_s, request, *arguments)
                 return
             except KafkaException as error:
                 cause: KafkaError = error.args[0]
@@ -163,7 +164,7 @@ class TransactionalProducer(LogProducer):
             self._renew()
         else:
             try:
-                _bounded(lambda: self._producer.abort_transaction(REQUEST_S))
+                _bounded(self._stuck_s, self._producer.abort_transaction, REQUEST_S)
             except (KafkaException, _StuckRequest) as error:
                 _log.warning("a transaction was not aborted: %s", error)
                 self._renew()
@@ -186,7 +187,7 @@ class TransactionalProducer(LogProducer):
         return Producer({**self._settings, "transactional.id": self._identity()})
 
 
-def _bounded(request: Callable[[], None]) -> None:
+def _bounded(most_s: int, request: Callable[..., None], *arguments: Any) -> None:
     """Make a request in a thread of its own.
 
     librdkafka may pass over the time-out: while the coordinator of a group moves, it asks without end for
@@ -195,25 +196,25 @@ def _bounded(request: Callable[[], None]) -> None:
     Raises
     ------
     _StuckRequest
-        When it has not returned long after its time-out. Its thread is left.
+        When it has not returned after so many seconds. Its thread is left.
     """
     ended: list[BaseException | None] = []
 
     def run() -> None:
         try:
-            request()
+            request(*arguments)
             ended.append(None)
         except BaseException as error:
             ended.append(error)
 
     thread = threading.Thread(target=run, name="kafka-transaction", daemon=True)
     thread.start()
-    for _ in range(_STUCK_S):  # second by second: time in which this process is paused does not count
+    for _ in range(most_s):  # second by second: time in which this process is paused does not count
         thread.join(1.0)
         if not thread.is_alive():
             break
     if not ended:
-        raise _StuckRequest(f"librdkafka has not answered for {_STUCK_S} s")
+        raise _StuckRequest(f"librdkafka has not answered '{request.__name__}' for {most_s} s")
     if ended[0] is not None:
         raise ended[0]
 

@@ -96,6 +96,10 @@ def test_it_asks_where_a_partition_ends_when_kafka_did_not_tell(kafka_bootstrap:
     assert producer.end(topic, 0, 0) == len(RECORDS)
 
 
+def _never_returns(*_: Any) -> None:
+    threading.Event().wait()
+
+
 class Standing:
     """A producer of which one request never returns."""
 
@@ -104,7 +108,7 @@ class Standing:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._producer, name)
-        return (lambda *_: threading.Event().wait()) if name == self._request else found
+        return _never_returns if name == self._request else found
 
     def __len__(self) -> int:
         return len(self._producer)
@@ -115,7 +119,7 @@ def test_a_request_that_never_returns_is_made_by_another_producer(
     kafka_bootstrap: str, topic: str, monkeypatch: pytest.MonkeyPatch, request_: str
 ) -> None:
     """As librdkafka's do after the coordinator of a group went away and came back, now and then."""
-    monkeypatch.setattr(transactions, "_STUCK_S", 1)
+    monkeypatch.setattr(transactions, "_GRACE_S", 0)
     producer = TransactionalProducer(kafka_bootstrap, "stuck", 1_500)
     producer._producer = Standing(producer._producer, request_)
     consumer = Consumer({"bootstrap.servers": kafka_bootstrap, "group.id": f"{topic}-group"})
@@ -131,7 +135,7 @@ def test_a_request_that_never_returns_is_made_by_another_producer(
 def test_a_commit_that_never_returns_is_not_made_twice(
     kafka_bootstrap: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transactions, "_STUCK_S", 1)
+    monkeypatch.setattr(transactions, "_GRACE_S", 0)
     producer = TransactionalProducer(kafka_bootstrap, "stuck", 1_500)
     producer._producer = Standing(producer._producer, "commit_transaction")
     member = open_consumer(kafka_bootstrap).consumer_group_metadata()
