@@ -58,7 +58,7 @@ def event_columns(schema: str) -> dict[str, EventColumn]:
     >>> fields = [{"name": "carrier", "type": "string"}, {"name": "delay", "type": ["null", "double"]}]
     >>> columns = event_columns(json.dumps({"type": "record", "name": "Departure", "fields": fields}))
     >>> columns["delay"]
-    EventColumn(name='delay', kind='double', logical_type=None, nullable=True)
+    EventColumn(name='delay', kind='double', logical_type=None, nullable=True, symbols=())
     """
     raw = json.loads(schema)
     if not isinstance(raw, dict) or raw.get("type") != "record":

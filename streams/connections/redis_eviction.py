@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from redis.cluster import RedisCluster
-
 from headrace.schemas.errors import ServiceUnavailable
 from headrace.streams.connections.redis import redis_client
 from headrace.streams.connections.redis_retry import REDIS_ERRORS
+from headrace.streams.connections.redis_url import RedisUrl
 
 _TIMEOUT_S = 2.0
 
@@ -21,7 +20,7 @@ def eviction_warning(redis_url: str) -> str | None:
     """
     try:
         with redis_client(redis_url, _TIMEOUT_S, retries=0) as client:
-            nodes = {"target_nodes": RedisCluster.ALL_NODES} if isinstance(client, RedisCluster) else {}
+            nodes = {"target_nodes": "all"} if RedisUrl.parse(redis_url).kind == "cluster" else {}
             answer: Any = client.info("memory", **nodes)
     except (*REDIS_ERRORS, ServiceUnavailable):
         return None

@@ -127,8 +127,12 @@ def test_a_row_is_written_when_it_is_missing_or_older_and_never_when_it_is_newer
     def write(value: int, partition: int, offset: int, as_of_ms: int) -> Mapping[str, int]:
         whole, real = np.full(count, value), np.full(count, float(value))
         one, texts = np.ones(count, np.int64), [b"%d" % value] * count
-        of_type = {"Int64": whole, "Array(String)": Lists(texts, one), "Array(Float64)": Lists(real, one)}
-        of_type["Array(Int64)"] = Lists(whole, one)
+        of_type: dict[str, Any] = {
+            "Int64": whole,
+            "Array(String)": Lists(texts, one),
+            "Array(Float64)": Lists(real, one),
+        }
+        of_type |= {"Array(Int64)": Lists(whole, one), "String": texts}
         columns = [of_type.get(f.dtype, real) for f in plan.stream_view("by_user").features]
         features = tuple((column, np.ones(count, np.bool_)) for column in columns[:width])
         keys = (np.arange(count),)
