@@ -73,6 +73,7 @@ bench: setup ## run the benchmarks of Headrace alone (docs/benchmarks.md: and of
 	@$(BIN)/python -m benchmarks.streams.restore
 	@$(BIN)/python -m benchmarks.streams.changelog
 	@$(BIN)/python -m benchmarks.featurestore
+	@$(BIN)/python -m benchmarks.featurestore.http
 
 soak: setup ## an hour at constant load with restarts: nothing may grow (SOAK_MINUTES=8: shorter)
 	@$(BIN)/python -m benchmarks.soak
