@@ -22,7 +22,9 @@ _log = logging.getLogger(__name__)
 
 Place = tuple[str, int]
 _PAUSE_S = 0.5
-_GRACE_S = 10  # a request that is not answered so long after the broker has aborted its transaction is stuck
+# A request that is not answered so long after its own time-out, and after the broker has aborted its
+# transaction, is stuck.
+_GRACE_S = 10
 _LOST = (
     KafkaError.UNKNOWN_MEMBER_ID,
     KafkaError.ILLEGAL_GENERATION,
@@ -72,7 +74,7 @@ class TransactionalProducer(LogProducer):
     """
 
     def __init__(self, kafka: Kafka, name: str, timeout_ms: int, turns: int = 1) -> None:
-        self._name, self._stuck_s = name, math.ceil(timeout_ms / 1000) + _GRACE_S
+        self._name, self._stuck_s = name, math.ceil(max(timeout_ms / 1000, REQUEST_S)) + _GRACE_S
         super().__init__(kafka, {"transactional.id": self._identity(), "transaction.timeout.ms": timeout_ms})
         self._others = deque(self._another() for _ in range(turns - 1))
         self._initialized: set[Producer] = set()

@@ -119,7 +119,8 @@ def test_a_request_that_never_returns_is_made_by_another_producer(
     kafka_bootstrap: str, topic: str, monkeypatch: pytest.MonkeyPatch, request_: str
 ) -> None:
     """As librdkafka's do after the coordinator of a group went away and came back, now and then."""
-    monkeypatch.setattr(transactions, "_GRACE_S", 0)
+    monkeypatch.setattr(transactions, "_GRACE_S", 1)
+    monkeypatch.setattr(transactions, "REQUEST_S", 1)
     producer = TransactionalProducer(kafka_bootstrap, "stuck", 1_500)
     producer._producer = Standing(producer._producer, request_)
     consumer = Consumer({"bootstrap.servers": kafka_bootstrap, "group.id": f"{topic}-group"})
@@ -135,7 +136,8 @@ def test_a_request_that_never_returns_is_made_by_another_producer(
 def test_a_commit_that_never_returns_is_not_made_twice(
     kafka_bootstrap: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transactions, "_GRACE_S", 0)
+    monkeypatch.setattr(transactions, "_GRACE_S", 1)
+    monkeypatch.setattr(transactions, "REQUEST_S", 1)
     producer = TransactionalProducer(kafka_bootstrap, "stuck", 1_500)
     producer._producer = Standing(producer._producer, "commit_transaction")
     member = open_consumer(kafka_bootstrap).consumer_group_metadata()
