@@ -11,6 +11,9 @@ import os
 # would only wait for one another's cores. Both read this when they are imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Feast sets these as it is imported, also in who hands out the tests: counters would be shared by name.
+os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+os.environ.pop("PROMETHEUS_MULTIPROCESS_DIR", None)
 
 import signal
 import uuid
