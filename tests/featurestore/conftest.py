@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.carrier_repository import CONFIG, DEFINITIONS
+from tests.support.carrier_repository import DEFINITIONS
+from tests.support.repository_config import repository_config
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def repo(tmp_path: Path, project: str) -> Path:
     folder = tmp_path / "repo"
     (folder / "data").mkdir(parents=True)
     (folder / "features.py").write_text(DEFINITIONS)
-    (folder / "feature_store.yaml").write_text(CONFIG.format(project=project, connection="127.0.0.1:1"))
+    (folder / "feature_store.yaml").write_text(repository_config(project))
     return folder
 
 

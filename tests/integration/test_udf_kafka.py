@@ -14,9 +14,9 @@ from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.online.rebuild import RedisRebuildStore
 from headrace.streams.progress import counts_key
 from headrace.streams.worker.rebuild import Rebuild
-from tests.support.carrier_repository import CONFIG
 from tests.support.expected_rows import rules_of
 from tests.support.purchases import EVENT_SCHEMA
+from tests.support.repository_config import repository_config
 from tests.support.window_oracle import OracleEvent, judge
 from tests.support.worker_scene import PARTITIONS, Scene, dead_letters_of
 
@@ -114,7 +114,7 @@ def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) ->
     (repo / "data").mkdir(parents=True)
     (repo / "features.py").write_text(FEATURES.format(project=project, schema=EVENT_SCHEMA))
     (repo / "prices.py").write_text(PRICES)
-    (repo / "feature_store.yaml").write_text(CONFIG.format(project=project, connection="127.0.0.1:1"))
+    (repo / "feature_store.yaml").write_text(repository_config(project))
     plan = compile_features(repo).plan()
     made = Scene(kafka_bootstrap, redis_url, project, tmp_path, plan, ROWS)
     yield made

@@ -115,17 +115,6 @@ def shares(df):
 computed = FeatureService(name="computed", features=[shares])
 """
 
-CONFIG = """
-project: {project}
-registry: data/registry.db
-provider: local
-online_store:
-  type: redis
-  connection_string: "{connection}"
-offline_store:
-  type: dask
-entity_key_serialization_version: 3
-"""
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
 # The table of the batch view.

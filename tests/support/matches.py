@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from headrace.featurestore.batch.materialize import materialize
+from headrace.featurestore.compile.features import compile_features
+from headrace.featurestore.feast_repo.registration import register
+from headrace.schemas.plan import Plan
 from tests.support.feast_online import connection_string
+from tests.support.repository_config import repository_config
 
 DEFINITIONS = """
 from datetime import timedelta
@@ -80,17 +86,6 @@ swapped = FeatureService(
     name="swapped", features=[duels.with_name("back").with_join_key_map({"team": "rival", "rival": "team"})]
 )
 """
-CONFIG = """
-project: {project}
-registry: data/registry.db
-provider: local
-online_store:
-  type: redis
-  connection_string: "{connection}"
-offline_store:
-  type: {store}
-entity_key_serialization_version: 3
-"""
 DAY = datetime(2024, 1, 1, tzinfo=UTC)
 TABLES: dict[str, dict[str, list[object]]] = {
     "teams": {
@@ -114,8 +109,22 @@ def write_matches(folder: Path, project: str, redis_url: str, store: str = "dask
     (folder / "data").mkdir(parents=True)
     (folder / "features.py").write_text(DEFINITIONS + more)
     (folder / "feature_store.yaml").write_text(
-        CONFIG.format(project=project, connection=connection_string(redis_url), store=store)
+        repository_config(project, connection_string(redis_url), store)
     )
     for name, columns in TABLES.items():
         pq.write_table(pa.table(columns), folder / "data" / f"{name}.parquet")
     return folder
+
+
+def registered_matches(folder: Path, redis_url: str, more: str = "") -> Path:
+    """Write the repository of a project of its own, with more definitions, and register it with Feast."""
+    write_matches(folder, f"t{uuid.uuid4().hex[:12]}", redis_url, more=more)
+    register(folder)
+    return folder
+
+
+def materialized(repo: Path, redis_url: str) -> Plan:
+    """The plan of a repository, whose tables are in Redis."""
+    plan = compile_features(repo).plan()
+    materialize(repo, plan, redis_url)
+    return plan

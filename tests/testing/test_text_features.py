@@ -8,6 +8,7 @@ import pytest
 
 from headrace.testing import RepositoryDriver
 from tests.support.clicks_project import NOON_MS
+from tests.support.repository_config import repository_config
 
 FEATURES = """
 import json
@@ -80,21 +81,12 @@ by_user = view(
 by_kind = view("by_kind", kind, n=("count", "user", Int64), user=("last", "user", String))
 """
 FORMATS = {"avro": "AvroFormat(json.dumps(STEP))", "json": "JsonFormat(schema_json=json.dumps(STEP))"}
-CONFIG = """
-project: steps
-provider: local
-registry: data/registry.db
-online_store:
-  type: redis
-  connection_string: 127.0.0.1:1
-entity_key_serialization_version: 3
-"""
 
 
 @pytest.fixture(params=FORMATS)
 def driver(request: pytest.FixtureRequest, tmp_path: Path) -> RepositoryDriver:
     (tmp_path / "features.py").write_text(FEATURES.replace("FORMAT,", f"{FORMATS[request.param]},"))
-    (tmp_path / "feature_store.yaml").write_text(CONFIG)
+    (tmp_path / "feature_store.yaml").write_text(repository_config("steps"))
     return RepositoryDriver(tmp_path)
 
 

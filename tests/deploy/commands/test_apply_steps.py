@@ -17,8 +17,9 @@ from headrace.featurestore.online.client import FeatureClient
 from headrace.featurestore.plans.store import PlanStore
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.plan import Plan
-from tests.support.carrier_repository import AIRLINES, CONFIG, DEFINITIONS
+from tests.support.carrier_repository import AIRLINES, DEFINITIONS
 from tests.support.failing_steps import FailingSteps
+from tests.support.repository_config import repository_config
 
 # What the second plan takes away, and what it adds.
 GONE = """
@@ -60,7 +61,7 @@ class Scene:
     def __init__(self, folder: Path, project: str, kafka: str, redis_url: str) -> None:
         (folder / "data").mkdir()
         pq.write_table(pa.table(AIRLINES), folder / "data" / "airlines.parquet")
-        (folder / "feature_store.yaml").write_text(CONFIG.format(project=project, connection="127.0.0.1:1"))
+        (folder / "feature_store.yaml").write_text(repository_config(project))
         self.folder, self.project, self.redis_url = folder, project, redis_url
         self.settings: Settings = load_settings(folder, kafka=kafka, redis=redis_url)
         self.after = self.write(NEW)

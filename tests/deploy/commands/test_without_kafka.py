@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from headrace.deploy.cli.main import app
 from headrace.featurestore.online.client import FeatureClient
-from tests.support.carrier_repository import AIRLINES, CONFIG, DEFINITIONS
+from tests.support.carrier_repository import AIRLINES, DEFINITIONS
 from tests.support.feast_online import connection_string
+from tests.support.repository_config import repository_config
 
 
 def test_batch_views_are_planned_applied_written_and_read_without_kafka(
@@ -20,9 +21,7 @@ def test_batch_views_are_planned_applied_written_and_read_without_kafka(
 ) -> None:
     (tmp_path / "data").mkdir()
     pq.write_table(pa.table(AIRLINES), tmp_path / "data" / "airlines.parquet")
-    (tmp_path / "feature_store.yaml").write_text(
-        CONFIG.format(project=project, connection=connection_string(redis_url))
-    )
+    (tmp_path / "feature_store.yaml").write_text(repository_config(project, connection_string(redis_url)))
     stream, batch = DEFINITIONS.index("departures = "), DEFINITIONS.index("airlines = ")
     text = DEFINITIONS[:stream] + DEFINITIONS[batch:]
     (tmp_path / "features.py").write_text(text.replace("[carrier_delays, airlines", "[airlines"))

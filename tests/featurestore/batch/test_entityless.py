@@ -19,6 +19,7 @@ from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClien
 from headrace.featurestore.plans.usage import RedisPlanUsage
 from headrace.featurestore.redis_codec.column_encoder import ViewEncoder
 from tests.support.feast_online import connection_string, taken_from_both
+from tests.support.repository_config import repository_config
 
 DEFINITIONS = """
 from datetime import timedelta
@@ -39,17 +40,6 @@ SCHEMA = (
     'schema=[Field(name="usd", dtype=Float64), Field(name="day", dtype=Int64), '
     'Field(name="source", dtype=String), Field(name="curve", dtype=Array(Float64))],'
 )
-CONFIG = """
-project: {project}
-registry: data/registry.db
-provider: local
-online_store:
-  type: redis
-  connection_string: "{connection}"
-offline_store:
-  type: dask
-entity_key_serialization_version: 3
-"""
 DAY = datetime(2024, 1, 1, tzinfo=UTC)
 TABLE = {
     "usd": [1.1, 1.2, None, 1.4],
@@ -67,7 +57,7 @@ def repo(tmp_path: Path, project: str, redis_url: str) -> Path:
     folder = tmp_path / "repo"
     (folder / "data").mkdir(parents=True)
     (folder / "features.py").write_text(DEFINITIONS.format(schema=SCHEMA))
-    config = CONFIG.format(project=project, connection=connection_string(redis_url))
+    config = repository_config(project, connection_string(redis_url))
     (folder / "feature_store.yaml").write_text(config)
     pq.write_table(pa.table(TABLE), folder / "data" / "rates.parquet")
     return folder

@@ -24,6 +24,7 @@ from headrace.schemas.errors import DefinitionError, HeadraceError, UnknownNameE
 from headrace.schemas.feature_specs import OnDemandViewSpec
 from headrace.schemas.plan import Plan
 from tests.support.feast_online import connection_string
+from tests.support.repository_config import repository_config
 
 NEIGHBOUR = "FACTOR = 10.0\n"
 DEFINITIONS = """
@@ -107,17 +108,6 @@ def by_row(inputs):
 everything = FeatureService(name="everything", features=[by_frame, by_columns, other])
 stored_alone = FeatureService(name="stored_alone", features=[spending])
 """
-CONFIG = """
-project: {project}
-registry: registry.db
-provider: local
-online_store:
-  type: redis
-  connection_string: "{connection}"
-offline_store:
-  type: dask
-entity_key_serialization_version: 3
-"""
 TYPES = {"spending": ("total", "n", "city", "since", "vip")}
 COMPLETE = {"user": [1, 2], "price": [20.0, 80.0]}
 HOLES = {"user": [3, 1, 99], "price": [20.0, 60.0, 70.0]}  # 3 has nulls, 99 has no row
@@ -129,7 +119,7 @@ def repo(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Path:
     (folder / "features.py").write_text(DEFINITIONS)
     (folder / "factors.py").write_text(NEIGHBOUR)
     project = f"t{uuid.uuid4().hex[:12]}"
-    config = CONFIG.format(project=project, connection=connection_string(redis_url))
+    config = repository_config(project, connection_string(redis_url))
     (folder / "feature_store.yaml").write_text(config)
     register(folder)
     return folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,11 @@ import pyarrow as pa
 import pytest
 from feast import FeatureStore
 
-from headrace.featurestore.batch.materialize import materialize
-from headrace.featurestore.compile.features import compile_features
-from headrace.featurestore.feast_repo.registration import register
 from headrace.featurestore.offline.event_time_dataset import as_of_event_time
 from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
 from headrace.schemas.errors import DefinitionError, HeadraceError
 from headrace.schemas.plan import Plan
-from tests.support.matches import DAY, write_matches
+from tests.support.matches import DAY, materialized, registered_matches
 
 ON_DEMAND = """
 import pandas as pd
@@ -80,17 +76,12 @@ ROWS: dict[str, dict[str, list[Any]]] = {
 
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Path:
-    folder = tmp_path_factory.mktemp("projected") / "repo"
-    write_matches(folder, f"t{uuid.uuid4().hex[:12]}", redis_url, more=ON_DEMAND)
-    register(folder)
-    return folder
+    return registered_matches(tmp_path_factory.mktemp("projected") / "repo", redis_url, ON_DEMAND)
 
 
 @pytest.fixture(scope="module")
 def plan(repo: Path, redis_url: str) -> Plan:
-    plan = compile_features(repo).plan()
-    materialize(repo, plan, redis_url)
-    return plan
+    return materialized(repo, redis_url)
 
 
 @pytest.mark.parametrize("service", list(ROWS))

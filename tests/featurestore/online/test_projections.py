@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,11 @@ from feast import FeatureStore
 
 from headrace.featurestore.batch.materialize import materialize
 from headrace.featurestore.compile.features import compile_features
-from headrace.featurestore.feast_repo.registration import register
 from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
 from headrace.schemas.errors import HeadraceError, UnknownNameError
 from headrace.schemas.plan import Plan
-from tests.support.matches import DAY, write_matches
+from tests.support.matches import DAY, registered_matches
 
 NOW_MS = int(DAY.timestamp() * 1000) + 86_400_000
 BOTH = """
@@ -39,10 +37,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
 
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Path:
-    folder = tmp_path_factory.mktemp("matches") / "repo"
-    write_matches(folder, f"t{uuid.uuid4().hex[:12]}", redis_url, more=BOTH)
-    register(folder)
-    return folder
+    return registered_matches(tmp_path_factory.mktemp("matches") / "repo", redis_url, BOTH)
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,10 @@ from headrace.featurestore.plans.safety import UnsafeChange, unsafe_changes
 from headrace.schemas.feature_specs import ColumnSpec, UdfSpec
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import LearnerSpec, OutcomeSpec, PolicySpec
-from tests.support.carrier_repository import CONFIG, DEFINITIONS, ON_DEMAND
+from tests.support.carrier_repository import DEFINITIONS, ON_DEMAND
 from tests.support.edits import Append, Replace
 from tests.support.join_builders import a_router
+from tests.support.repository_config import repository_config
 
 LEARNER = LearnerSpec(name="logistic", service="delays", target="late", definition="abc")
 ROUTER = a_router(
@@ -38,7 +39,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     """The plan in force: that of the repository as it is."""
     folder = tmp_path_factory.mktemp("repo")
     (folder / "features.py").write_text(DEFINITIONS)
-    (folder / "feature_store.yaml").write_text(CONFIG.format(project="safety", connection="127.0.0.1:1"))
+    (folder / "feature_store.yaml").write_text(repository_config("safety"))
     return compiled(folder)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from headrace.deploy.local.child import free_port
-from headrace.featurestore.batch.materialize import materialize
-from headrace.featurestore.compile.features import compile_features
-from headrace.featurestore.feast_repo.registration import register
 from headrace.learners.feature_server.config import FeatureServerConfig
 from headrace.learners.feature_server.process import FeatureServer
 from headrace.schemas.plan import Plan
 from tests.support.http_service import Connection, listening
-from tests.support.matches import write_matches
+from tests.support.matches import materialized, registered_matches
 from tests.support.request_fuzz import FEATURES, RequestFuzz, send
 
 PATH = "/get-online-features"
@@ -41,17 +37,12 @@ valued = FeatureService(name="valued", features=[squads, worth])
 
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Path:
-    folder = tmp_path_factory.mktemp("matches") / "repo"
-    write_matches(folder, f"t{uuid.uuid4().hex[:12]}", redis_url, more=ON_DEMAND)
-    register(folder)
-    return folder
+    return registered_matches(tmp_path_factory.mktemp("matches") / "repo", redis_url, ON_DEMAND)
 
 
 @pytest.fixture(scope="module")
 def plan(repo: Path, redis_url: str) -> Plan:
-    plan = compile_features(repo).plan()
-    materialize(repo, plan, redis_url)
-    return plan
+    return materialized(repo, redis_url)
 
 
 @pytest.fixture(scope="module")
