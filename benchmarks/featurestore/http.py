@@ -33,16 +33,6 @@ from headrace.featurestore.plans.store import PlanStore
 
 _CONNECTIONS = 8
 _READY_S = 120.0
-_CONFIG = """project: {project}
-registry: {folder}/registry.db
-provider: local
-online_store:
-  type: redis
-  connection_string: "{connection}"
-offline_store:
-  type: dask
-entity_key_serialization_version: 3
-"""
 
 
 @dataclass(frozen=True)
@@ -77,12 +67,9 @@ def _options() -> argparse.Namespace:
 
 def _write(workload: Workload, url: str, folder: Path) -> None:
     peer = Headrace(workload, url)
-    workload.feast_store(folder, url)
+    workload.feast_store(folder, url).config.write_to_path(folder)
     asyncio.run(peer.write(peer.prepare(range(workload.rows))))
     PlanStore(url, workload.project).save(workload.plan)
-    connection = url.removeprefix("redis://").replace("/", ",db=")
-    config = _CONFIG.format(project=workload.project, folder=folder, connection=connection)
-    (folder / "feature_store.yaml").write_text(config)
 
 
 def _servers(folder: Path, url: str) -> Iterator[AbstractContextManager[Server]]:
