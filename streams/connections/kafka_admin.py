@@ -20,9 +20,13 @@ from headrace.streams.connections.connection_errors import ConnectionErrors
 from headrace.streams.connections.kafka import Kafka, client_config
 
 REQUEST_S: Final = 15.0  # how long brokers may take to answer
-LEADERLESS: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
-# What a client knows of a leader is older, or newer, than the broker: it is to ask for metadata.
-STALE_LEADER: Final = (KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH)
+# There is no leader yet, or what the client knows of it is of another time than the broker.
+LEADERLESS: Final = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+)
 LEADER_PAUSE_S: Final = 0.05
 _BUILT_IN = "mockCluster"  # begins the id of a cluster of librdkafka
 _FIRST_WAIT_S = 0.5  # then it is known whether the brokers refuse; each of the next waits is twice as long
@@ -135,12 +139,10 @@ class KafkaAdmin(AdminClient):  # type: ignore[misc]
                 answers = self.list_offsets(wanted, isolation_level=level, request_timeout=self.timeout_s)
                 return {(tp.topic, tp.partition): answer.result().offset for tp, answer in answers.items()}
             except KafkaException as error:
-                code = error.args[0].code()
-                if code not in (*LEADERLESS, *STALE_LEADER) or time.monotonic() > deadline:
+                if error.args[0].code() not in LEADERLESS or time.monotonic() > deadline:
                     raise self.unavailable(error) from error
                 time.sleep(LEADER_PAUSE_S)
-                if code in STALE_LEADER:
-                    self.metadata()
+                self.metadata()  # else the client goes by what it knows
         return {}
 
     def is_built_in(self) -> bool:

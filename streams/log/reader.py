@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from headrace.schemas.errors import ServiceUnavailable
 from headrace.streams.connections.connection_errors import ConnectionErrors
 from headrace.streams.connections.kafka import Kafka, client_config
-from headrace.streams.connections.kafka_admin import LEADER_PAUSE_S, LEADERLESS, STALE_LEADER
+from headrace.streams.connections.kafka_admin import LEADER_PAUSE_S, LEADERLESS
 
 _FETCH_BYTES = 4 * 1024**2  # of a partition at once: few round trips while a changelog is read
 _QUEUE_KIB = 8192  # read ahead: a changelog is folded as fast as it comes, and may be one of many at once
@@ -101,7 +101,7 @@ def log_bounds(kafka: Kafka, topic: str, partition: int, committed: bool = False
                 return int(begin), int(end)
             except KafkaException as error:
                 consumer.poll(0)  # calls `errors`
-                if error.args[0].code() not in (*LEADERLESS, *STALE_LEADER) or time.monotonic() > deadline:
+                if error.args[0].code() not in LEADERLESS or time.monotonic() > deadline:
                     raise ServiceUnavailable(
                         f"Kafka does not tell the end of {topic}[{partition}]: {errors.text() or error}"
                     ) from error
