@@ -17,7 +17,6 @@ from headrace.streams.connections.redis import redis_client
 from headrace.streams.runtime.topic_settings import SettingsNotShown, repair_commands
 
 _LOOK_S = 5.0  # `plan` works without Kafka as well
-_CANNOT_BE_TOLD = "whether partitions were added to topics cannot be told"
 
 
 def describe_changes(settings: Settings, wanted: Plan) -> str:
@@ -58,23 +57,33 @@ def describe_topic_settings(settings: Settings, plan: Plan) -> list[str]:
 
 def describe_topics(settings: Settings, plan: Plan) -> list[str]:
     """Describe what `apply` would refuse because of topics, and what partitions that were added mean."""
-    lines = describe_partitions(settings, plan)
-    if not any(line.startswith(_CANNOT_BE_TOLD) for line in lines):
-        try:
-            refuse_topics(settings, plan, allow_unsafe=True, timeout_s=_LOOK_S)
-        except (PlanError, SettingsError, ServiceUnavailable) as error:
-            lines.append(f"`headrace apply` would refuse this: {error}")
+    try:
+        lines = _partitions(settings, plan)
+    except ServiceUnavailable as error:
+        return [_untold(error)]
+    try:
+        refuse_topics(settings, plan, allow_unsafe=True, timeout_s=_LOOK_S)
+    except (PlanError, SettingsError, ServiceUnavailable) as error:
+        lines.append(f"`headrace apply` would refuse this: {error}")
     return lines
 
 
 def describe_partitions(settings: Settings, plan: Plan) -> list[str]:
     """Describe partitions that were added to topics, and what that means for the views of a plan."""
+    try:
+        return _partitions(settings, plan)
+    except ServiceUnavailable as error:
+        return [_untold(error)]
+
+
+def _untold(error: ServiceUnavailable) -> str:
+    return f"whether partitions were added to topics cannot be told: {error}"
+
+
+def _partitions(settings: Settings, plan: Plan) -> list[str]:
     if not plan.needs_kafka:
         return []
-    try:
-        ends = topic_ends(settings.kafka_access, plan, _LOOK_S)
-    except ServiceUnavailable as error:
-        return [f"{_CANNOT_BE_TOLD}: {error}"]
+    ends = topic_ends(settings.kafka_access, plan, _LOOK_S)
     lines = surplus_partitions(plan, ends)
     for added in added_partitions(plan, ends):
         lines += added.lines()
