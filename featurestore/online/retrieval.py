@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.on_demand.functions import OnDemandFunctions
@@ -39,6 +39,7 @@ Features = str | Sequence[str] | Sequence["str | FeatureRef"] | NamedService
 EntityRows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
 _FeatureNames = str | tuple["str | FeatureRef", ...]  # of a service, or ``view:feature``
 _Fields = tuple["FieldSpec", ...]
+_CACHED = 1000  # retrievals
 
 
 class _EntityGroup:
@@ -210,8 +211,6 @@ class Retrievals:
         The Feast repository, with the functions of on-demand views; None when there is none at hand.
     """
 
-    MOST: Final = 1000  # that are kept
-
     def __init__(self, plan: Plan, repo_dir: Path | str | None) -> None:
         self._plan = plan
         self._functions = OnDemandFunctions(repo_dir)
@@ -227,7 +226,7 @@ class Retrievals:
         retrieval = self._cached.get((names, full_feature_names))
         if retrieval is None:
             retrieval = Retrieval(self._plan, names, full_feature_names, self._functions)
-            if len(self._cached) >= self.MOST:
+            if len(self._cached) >= _CACHED:
                 self._cached = {}
             self._cached[names, full_feature_names] = retrieval
         return retrieval

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from headrace.featurestore.online.async_exchange import AsyncExchange
 from headrace.featurestore.online.retrieval import Request, Retrieval, Retrievals
@@ -32,7 +33,7 @@ class FeatureReader:
         self._plan = plan
         self._exchange = AsyncExchange(redis_url)
         self._retrievals = Retrievals(plan, repo_dir)
-        self._writers: dict[Retrieval, AnswerWriter] = {}
+        self._writers: WeakKeyDictionary[Retrieval, AnswerWriter] = WeakKeyDictionary()
 
     async def answer(self, asked: FeatureRequest) -> bytes:
         """Return the body of the answer, as Feast's feature server writes it.
@@ -88,8 +89,6 @@ class FeatureReader:
     def _writer(self, retrieval: Retrieval) -> AnswerWriter:
         writer = self._writers.get(retrieval)
         if writer is None:
-            if len(self._writers) >= self._retrievals.MOST:
-                self._writers.clear()
             writer = self._writers[retrieval] = self._new_writer(retrieval)
         return writer
 
