@@ -86,7 +86,7 @@ class FeatureEndpoints:
         return JSONResponse(told, status_code=200 if there else 503)
 
     async def _exposition(self, request: Request) -> Response:
-        return Response(self._metrics.exposition(self._plan()), media_type=CONTENT_TYPE_LATEST)
+        return Response(self._metrics.rendered(self._plan()), media_type=CONTENT_TYPE_LATEST)
 
     async def _openapi(self, request: Request) -> Response:
         return JSONResponse(feature_openapi(version("headrace")))

@@ -14,9 +14,7 @@ from headrace.learners.feature_server.config import FeatureServerConfig
 from headrace.learners.feature_server.endpoints import FeatureEndpoints
 from headrace.learners.feature_server.metrics import FeatureMetrics
 from headrace.learners.feature_server.reader import FeatureReader
-from headrace.learners.serving.admission import Admission
-from headrace.learners.serving.guard import not_allowed, not_found
-from headrace.learners.serving.http_server import http_server, run_server
+from headrace.learners.serving.http_server import admitted, http_server, run_server
 from headrace.schemas.plan import Plan
 from headrace.streams.runtime.health import PlanHealth
 from headrace.streams.runtime.plan_watch import PlanWatch, plan_health
@@ -58,11 +56,7 @@ class FeatureServer:
         self._reader = FeatureReader(plan, redis_url, repo_dir)
         endpoints = FeatureEndpoints(self._reader, self._config.tokens, self._plan_health, self._metrics)
         routes = endpoints.routes()
-        application = Starlette(
-            routes=routes, lifespan=self._lifespan, exception_handlers={404: not_found, 405: not_allowed}
-        )
-        paths = [route.path for route in routes]
-        self.app = Admission(application, paths, self._config.limits, self._metrics.requests)
+        self.app = admitted(routes, self._lifespan, self._config.limits, self._metrics.requests)
 
     def run(self) -> None:
         """Block until SIGTERM or SIGINT; requests in hand are answered first."""

@@ -1,14 +1,38 @@
-"""The HTTP server of a service: uvicorn with bounded connections."""
+"""A service over HTTP: its application behind a door, and uvicorn with bounded connections."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import uvicorn
 from prometheus_client import Counter
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.types import ASGIApp, Lifespan
 
-from headrace.learners.serving.config import HttpConfig
+from headrace.learners.serving.admission import Admission
+from headrace.learners.serving.config import HttpConfig, HttpLimits
+from headrace.learners.serving.guard import not_allowed, not_found
 from headrace.learners.serving.protocol import bounded_protocol
 from headrace.streams.runtime.plan_watch import PlanWatch
+
+
+def admitted(
+    routes: Sequence[Route], lifespan: Lifespan[Starlette], limits: HttpLimits, requests: Counter
+) -> Admission:
+    """Return the application of a service, behind its door.
+
+    Parameters
+    ----------
+    lifespan
+        Of the application: what it starts and stops.
+    requests
+        Counts answers, by path and status.
+    """
+    application = Starlette(
+        routes=routes, lifespan=lifespan, exception_handlers={404: not_found, 405: not_allowed}
+    )
+    return Admission(application, [route.path for route in routes], limits, requests)
 
 
 def http_server(app: ASGIApp, config: HttpConfig, requests: Counter) -> uvicorn.Server:

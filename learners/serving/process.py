@@ -13,11 +13,9 @@ from starlette.applications import Starlette
 from headrace.featurestore.online.client import AsyncFeatureClient
 from headrace.learners.models.store import ModelStore
 from headrace.learners.project import Project
-from headrace.learners.serving.admission import Admission
 from headrace.learners.serving.config import ServeConfig
 from headrace.learners.serving.endpoints import Endpoints, Readiness
-from headrace.learners.serving.guard import not_allowed, not_found
-from headrace.learners.serving.http_server import http_server, run_server
+from headrace.learners.serving.http_server import admitted, http_server, run_server
 from headrace.learners.serving.live_models import LiveModels
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.prediction_log import PredictionLog
@@ -86,11 +84,7 @@ class ServeProcess:
         routes = Endpoints(
             self._routers, self._readiness, self._plan_health, self._log, self._metrics
         ).routes()
-        application = Starlette(
-            routes=routes, lifespan=self._lifespan, exception_handlers={404: not_found, 405: not_allowed}
-        )
-        paths = [route.path for route in routes]
-        self.app = Admission(application, paths, self._config.limits, self._metrics.requests)
+        self.app = admitted(routes, self._lifespan, self._config.limits, self._metrics.requests)
 
     def run(self) -> None:
         """Block until SIGTERM or SIGINT; requests in hand are answered first."""
