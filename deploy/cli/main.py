@@ -45,6 +45,7 @@ app = typer.Typer(
 )
 for command in (
     project.init,
+    project.check,
     project.plan,
     project.apply,
     processes.up,

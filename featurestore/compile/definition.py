@@ -20,6 +20,23 @@ VALUE_TYPES: tuple[ValueType, ...] = tuple(name for name in FLAT_TYPES if not is
 _MS = timedelta(milliseconds=1)
 
 
+_KINDS = {
+    "Entity": "entity",
+    "StreamFeatureView": "stream feature view",
+    "OnDemandFeatureView": "on demand feature view",
+    "LabelView": "label view",
+    "FeatureService": "feature service",
+    "Permission": "permission",
+    "Learner": "learner",
+    "Router": "router",
+}
+
+
+def object_name(item: Any) -> str:
+    """Return kind and name of an object of Feast or of learners, for errors."""
+    return f"{_KINDS.get(type(item).__name__, 'feature view')} '{item.name}'"
+
+
 class CannotRun(DefinitionError):
     """A definition that Feast takes and Headrace does not run. The rest of the repository goes on without."""
 

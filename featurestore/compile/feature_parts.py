@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from headrace.featurestore.compile.differences import Differences
 from headrace.featurestore.feast_repo.repository import FeastRepository
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import (
@@ -30,6 +31,8 @@ class FeatureParts:
     ----------
     left_out
         What Feast takes and Headrace does not run, with the reasons.
+    differences
+        What runs in another way than in Feast, by the `id` of Feast's object.
     """
 
     project: str
@@ -42,6 +45,7 @@ class FeatureParts:
     descriptions: tuple[DescriptionSpec, ...]
     repository: FeastRepository
     left_out: tuple[DefinitionError, ...] = ()
+    differences: Differences = field(default_factory=dict)
 
     def plan(self, learners: Iterable[LearnerSpec] = (), routers: Iterable[RouterSpec] = ()) -> Plan:
         """Make the plan, with learners and routers."""

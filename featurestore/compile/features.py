@@ -16,8 +16,9 @@ import headrace.featurestore.feast_repo.fast_import  # noqa: F401  (before anyth
 from feast.version_utils import LATEST_VERSION, normalize_version_string
 
 from headrace.featurestore.compile.batch_views import compile_batch_view
-from headrace.featurestore.compile.definition import Definition
+from headrace.featurestore.compile.definition import Definition, object_name
 from headrace.featurestore.compile.descriptions import compile_descriptions
+from headrace.featurestore.compile.differences import find_differences
 from headrace.featurestore.compile.entities import JoinKeys
 from headrace.featurestore.compile.event_source import EventSource, read_sources
 from headrace.featurestore.compile.expectations import compile_view_expectations
@@ -46,13 +47,6 @@ from headrace.schemas.feature_specs import (
 from headrace.schemas.names import folder_fault
 from headrace.schemas.plan import Plan
 
-_KINDS = {
-    "StreamFeatureView": "stream feature view",
-    "OnDemandFeatureView": "on demand feature view",
-    "LabelView": "label view",
-    "FeatureService": "feature service",
-}
-
 
 def compile_features(repo_dir: Path) -> FeatureParts:
     """Read and validate a Feast repository. Nothing is registered or written; udfs run on samples.
@@ -67,13 +61,26 @@ def compile_features(repo_dir: Path) -> FeatureParts:
     DefinitionError
         Names the file, the object, what is wrong and what to write instead; of several errors all.
     """
+    parts = survey_features(repo_dir)
+    raise_errors(parts.left_out)
+    return parts
+
+
+def survey_features(repo_dir: Path) -> FeatureParts:
+    """Read a Feast repository as `compile_features` does; what is wrong is left out, with the error.
+
+    Raises
+    ------
+    DefinitionError
+        When the repository cannot be read.
+    """
     return _RepositoryCompiler(read_repository(repo_dir)).compile()
 
 
 class _RepositoryCompiler:
     """Compiles the objects of one repository, kind by kind.
 
-    An object that Headrace does not run is left out, and so is what reads it. Errors are raised together.
+    An object that Headrace does not run is left out, and so is what reads it. So is one with an error.
     """
 
     def __init__(self, repository: FeastRepository) -> None:
@@ -112,7 +119,6 @@ class _RepositoryCompiler:
         expectations = self._others.each(expected, lambda view: self._expectations(stored[view.name], view))
         gatherings = (self._views, self._services, self._others)
         left_out = [*self._unread.values(), *(e for each in gatherings for e in each.left_out.values())]
-        raise_errors(left_out)
         return FeatureParts(
             project=self._repository.project,
             services=services,
@@ -124,6 +130,7 @@ class _RepositoryCompiler:
             descriptions=tuple(compile_descriptions(contents, views.served)),
             repository=self._repository,
             left_out=tuple(left_out),
+            differences=find_differences(self._repository, on_demand_views),
         )
 
     def _leave_out(self) -> None:
@@ -187,8 +194,7 @@ class _RepositoryCompiler:
         return ViewExpectationsSpec(view=view.name, features=features)
 
     def _definition(self, item: Any) -> Definition:
-        kind = _KINDS.get(type(item).__name__, "feature view")
-        return Definition(self._repository.file_of(item), f"{kind} '{item.name}'")
+        return Definition(self._repository.file_of(item), object_name(item))
 
     def _check_sources(self) -> None:
         """Refuse two sources of one name: Feast's registry would have one of them. A path may be a name."""

@@ -43,12 +43,15 @@ class FeastRepository:
         Feast's `RepoContents`: every object that is defined at the top level of a file.
     files
         The file (relative to `path`) that defines an object, by the `id` of the object.
+    precomputed
+        Names of the services that were written with ``precompute_online=True``, which is taken out.
     """
 
     path: Path
     config: Any
     contents: Any
     files: dict[int, str]
+    precomputed: frozenset[str] = frozenset()
 
     @property
     def project(self) -> str:
@@ -93,23 +96,25 @@ def read_repository(path: Path) -> FeastRepository:
                 contents = parse_repo(path)
             except (Exception, SystemExit) as error:
                 raise _import_error(path, error) from error
-            for service in contents.feature_services:
+            precomputed = [service for service in contents.feature_services if service.precompute_online]
+            for service in precomputed:
                 # Feast would read vectors that only its own materialisation renews.
                 service.precompute_online = False
             files = dict(_definitions(path, names, contents))
-    return FeastRepository(path, config, contents, files)
+    names_of_services = frozenset(service.name for service in precomputed)
+    return FeastRepository(path, config, contents, files, names_of_services)
 
 
 @contextlib.contextmanager
 def as_feast_runs(path: Path) -> Iterator[None]:
-    """Run in the folder, with its files first on the module path, without Feast's notice of experiments."""
+    """Run in the folder, with its files first on the module path, without Feast's notices of experiments."""
     before, import_path, bytecode = os.getcwd(), list(sys.path), sys.dont_write_bytecode
     os.chdir(path)
     sys.path.insert(0, str(path))
     sys.dont_write_bytecode = True
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Stream feature views are experimental", RuntimeWarning)
+            warnings.filterwarnings("ignore", r"[\w ]+ (is an|are) experimental feature", RuntimeWarning)
             yield
     finally:
         os.chdir(before)
