@@ -22,7 +22,9 @@ LOG_COLUMNS = (
 )  # besides keys and features
 
 
-def name_clash(plan: Plan, refs: Iterable[FeatureRef], fields: Iterable[str] = ()) -> str | None:
+def name_clash(
+    plan: Plan, refs: Iterable[FeatureRef], fields: Iterable[str] = (), logged: bool = False
+) -> str | None:
     """Say which two of the names that are read for some features are one name; None where all are apart.
 
     These are the features, the inputs of their on-demand views, the join keys, and the fields of the request.
@@ -33,6 +35,8 @@ def name_clash(plan: Plan, refs: Iterable[FeatureRef], fields: Iterable[str] = (
         Features of the plan.
     fields
         Further fields of the request.
+    logged
+        Whether the lists among the features stand by their elements, as in predictions.
     """
     read = list(dict.fromkeys((*(refs := tuple(refs)), *plan.stored(refs))))
     on_demand = plan.on_demand_of(refs)
@@ -40,10 +44,12 @@ def name_clash(plan: Plan, refs: Iterable[FeatureRef], fields: Iterable[str] = (
     owners |= {field.name: "a field of the request" for view in on_demand for field in view.request}
     owners |= {key.name: "a join key" for key in plan.request_keys(refs)}
     for ref in read:
-        name, feature = ref.full_name, f"feature '{ref.text}'"
-        if name in owners:
-            return f"{owners[name]} and {feature} are both called '{name}'"
-        owners[name] = feature
+        feature = f"feature '{ref.text}'"
+        elements = [each.name for each in plan.logged_names(ref)] if logged and ref in refs else []
+        for name in dict.fromkeys((ref.full_name, *elements)):
+            if name in owners:
+                return f"{owners[name]} and {feature} are both called '{name}'"
+            owners[name] = feature
     clashes = (_input_clash(plan, view) for view in on_demand)
     given = next((clash for clash in clashes if clash is not None), None)
     return given or _view_clash(read) or _type_clash(plan, refs)

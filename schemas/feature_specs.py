@@ -31,13 +31,22 @@ def _is_empty(value: Any) -> bool:
 
 DeclaredType = Annotated[ValueType, AfterValidator(_check_type)]
 ColumnKind = Literal["long", "double", "boolean", "string"]
+LONGEST = 2**31 - 1  # of a list, as Feast's registry holds its length
+_LAST = "last_"
 
 
 class FieldSpec(Spec):
-    """Name and type of a join key, a feature or a field of a request."""
+    """Name and type of a join key, a feature or a field of a request.
+
+    Attributes
+    ----------
+    length
+        Of a list, how many of its first elements predictions hold and models take; 0: not declared.
+    """
 
     name: FieldName
     dtype: DeclaredType
+    length: int = Field(default=0, ge=0, le=LONGEST, exclude_if=_is_empty)
 
 
 class ExpectationSpec(Spec):
@@ -163,6 +172,11 @@ class AggregationSpec(Spec):
     quantum: float = 1.0
     precision: int = 10
 
+    @property
+    def length(self) -> int:
+        """The k of `last_k`; 0 of other functions."""
+        return int(self.function.removeprefix(_LAST)) if self.dtype.startswith("Array(") else 0
+
 
 class ColumnSpec(Spec):
     """A column that the udf of a view takes or returns."""
@@ -219,7 +233,7 @@ class StreamViewSpec(Spec):
     @property
     def features(self) -> tuple[FieldSpec, ...]:
         """Names and types of the features, in the order of the aggregations."""
-        return tuple(FieldSpec(name=a.feature, dtype=a.dtype) for a in self.aggregations)
+        return tuple(FieldSpec(name=a.feature, dtype=a.dtype, length=a.length) for a in self.aggregations)
 
 
 class BatchViewSpec(Spec):
@@ -245,8 +259,9 @@ class FeatureRef(Spec):
     Examples
     --------
     >>> goals = FeatureRef(view="teams", feature="goals", alias="home", join_key_map=(("team", "home_team"),))
-    >>> goals.full_name, goals.request_keys([FieldSpec(name="team", dtype="String")])
-    ('home__goals', (FieldSpec(name='home_team', dtype='String'),))
+    >>> (key,) = goals.request_keys([FieldSpec(name="team", dtype="String")])
+    >>> goals.full_name, key.name
+    ('home__goals', 'home_team')
     """
 
     view: str

@@ -28,6 +28,7 @@ from headrace.schemas.feature_specs import (
     ViewExpectationsSpec,
 )
 from headrace.schemas.feature_types import LOGGED_TYPES, ValueType
+from headrace.schemas.logged_names import LoggedName, logged_names
 from headrace.schemas.names import PartName
 from headrace.schemas.router_specs import LearnerSpec, RouterSpec
 from headrace.schemas.spec import Spec
@@ -190,9 +191,16 @@ class Plan(Spec):
 
     def dtype_of(self, ref: FeatureRef) -> ValueType:
         """Return the type of a feature, stored or computed on demand."""
+        return self._field(ref).dtype
+
+    def logged_names(self, ref: FeatureRef) -> tuple[LoggedName, ...]:
+        """Return what stands for a feature in predictions; see `headrace.schemas.logged_names`."""
+        return logged_names(ref.full_name, self._field(ref))
+
+    def _field(self, ref: FeatureRef) -> FieldSpec:
         views = {view.name: view for view in self.on_demand_views}
         features = (views.get(ref.view) or self.view(ref.view)).features
-        return _find(f"feature of view '{ref.view}'", features, ref.feature).dtype
+        return _find(f"feature of view '{ref.view}'", features, ref.feature)
 
     def service(self, name: str) -> FeatureServiceSpec:
         """Return the feature service of that name, or raise an `UnknownNameError`."""
@@ -240,8 +248,8 @@ class Plan(Spec):
     def logged_features(self, router: RouterSpec) -> tuple[FeatureRef, ...]:
         """Return the features that the router reads and logs.
 
-        These are the features of its arms, then the inputs of their on-demand views, without lists and other
-        values that a prediction cannot hold.
+        These are the features of its arms, then the inputs of their on-demand views, of these without lists
+        and other values that a prediction does not hold as they are.
         """
         refs = self.router_features(router)
         inputs = (ref for ref in self.stored(refs) if self.dtype_of(ref) in LOGGED_TYPES)

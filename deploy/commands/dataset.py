@@ -13,7 +13,7 @@ from headrace.deploy.settings import Settings
 from headrace.featurestore.offline.entities import join_keys_of, read_entities, request_fields_of
 from headrace.featurestore.offline.event_time_dataset import as_of_event_time
 from headrace.featurestore.offline.parquet_files import write_durably
-from headrace.featurestore.offline.served_dataset import as_served, router_of
+from headrace.featurestore.offline.served_dataset import as_served, router_of, served_names
 from headrace.schemas.errors import RecordError
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Prediction
@@ -68,11 +68,13 @@ def write_dataset(
     if sense == "served":
         spec = router_of(plan, service, router)
         table = as_served(plan, service, entity_rows, spec, _predictions(settings, plan, spec, predictions))
+        features = [each.name for each in served_names(plan, service)]
     else:
         table = as_of_event_time(plan, service, entity_rows, settings.feature_log_dir, settings.project_dir)
+        features = [ref.full_name for ref in plan.service(service).features]
     output.parent.mkdir(parents=True, exist_ok=True)
     write_durably(output, table)
-    return len(table), _rows_with_a_value(table, [ref.full_name for ref in plan.service(service).features])
+    return len(table), _rows_with_a_value(table, features)
 
 
 def _predictions(settings: Settings, plan: Plan, router: RouterSpec, where: str) -> pa.Table:

@@ -25,6 +25,7 @@ from headrace.featurestore.audit.recomputation import RecomputedVector, event_co
 from headrace.featurestore.audit.report import AuditReport
 from headrace.featurestore.on_demand.functions import OnDemandFunctions
 from headrace.schemas.feature_specs import SourceSpec, StreamViewSpec
+from headrace.schemas.logged_names import logged_value
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Prediction
 
@@ -63,7 +64,7 @@ class Audit:
         self._settle_ms = settle_ms
         spec = plan.router(router)
         refs = plan.router_features(spec)
-        self._served = {ref.full_name for ref in refs}
+        self._served = {ref.full_name: plan.logged_names(ref) for ref in refs}
         self._views = read_views(plan, refs)
         self._least = LeastOffsets(plan, spec, self._views, settle_ms)
         self._on_demand = (plan, refs, OnDemandFunctions(repo_dir))
@@ -121,7 +122,7 @@ class Audit:
                 compared = self._compare(view, vector, recomputed[number], complete_from_ms)
                 for name, comparison in compared:
                     if name in self._served:
-                        served = vector.prediction.features.get(name)
+                        served = self._served_value(vector.prediction, name)
                         report.add(vector.prediction, name, comparison.outcome, served, comparison.value)
                     on_demand.add_input(number, name, comparison)
 
@@ -139,6 +140,11 @@ class Audit:
                 database.register(derived_table(name), rows)
         database.execute(accepted_events(self._plan, source))
         return database
+
+    def _served_value(self, prediction: Prediction, name: str) -> Any:
+        """Return what a prediction holds of a feature; a list without the places that it does not reach."""
+        names = self._served.get(name)
+        return prediction.features.get(name) if names is None else logged_value(names, prediction.features)
 
     def _compare(
         self,
@@ -159,7 +165,8 @@ class Audit:
             if complete_from_ms > start_ms:
                 yield name, Comparison(expected, "unchecked")
             elif name in served or name in self._served:
-                yield name, compare(aggregation, has_row, served.get(name), expected)
+                logged = self._served_value(vector.prediction, name)
+                yield name, compare(aggregation, has_row, logged, expected)
             else:  # not logged: it counts as it should have been, where that is certain
                 expected = None if not has_row and expected in (None, 0) else expected
                 yield name, Comparison(expected, "equal" if is_exact(aggregation) else "unchecked")

@@ -15,6 +15,7 @@ from headrace.featurestore.on_demand.functions import OnDemandFunctions
 from headrace.featurestore.on_demand.step import OnDemandStep
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import FeatureRef, OnDemandViewSpec
+from headrace.schemas.logged_names import LoggedName, logged_value
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Prediction
 
@@ -78,10 +79,9 @@ class OnDemandAudit:
             for number, prediction in enumerate(predictions):
                 for ref in self._refs:
                     if (ref.view, ref.view_name) == (view.name, name):
-                        served = prediction.features.get(ref.full_name)
-                        outcome, recomputed = _judge(
-                            ref.full_name, served, inputs.get(number), by_number.get(number)
-                        )
+                        names = self._plan.logged_names(ref)
+                        served = logged_value(names, prediction.features)
+                        outcome, recomputed = _judge(names, served, inputs.get(number), by_number.get(number))
                         yield OnDemandResult(number, ref.full_name, outcome, served, recomputed)
 
     def _inputs_of(self, view: OnDemandViewSpec, number: int, prediction: Prediction) -> Inputs | None:
@@ -123,8 +123,12 @@ class OnDemandAudit:
             columns[ref.full_name] = [from_logged(dtype, inputs[ref.full_name].value) for _, inputs in rows]
         given = {field: [self._given(field, prediction) for prediction, _ in rows] for field in step.inputs}
         step.add(given, columns, {})
-        full_names = [f"{name}__{field.name}" for field in view.features]
-        return {full: [to_logged(value) for value in columns[full]] for full in full_names}
+        refs = [ref for ref in self._refs if (ref.view, ref.view_name) == (view.name, name)]
+        return {
+            each.name: [to_logged(each.value(value)) for value in columns[ref.full_name]]
+            for ref in refs
+            for each in self._plan.logged_names(ref)
+        }
 
     def _given(self, name: str, prediction: Prediction) -> Any:
         """The value of a join key or of a field of the request."""
@@ -133,20 +137,23 @@ class OnDemandAudit:
 
 
 def _judge(
-    feature: str, served: Any, inputs: Inputs | None, output: dict[str, Any] | Exception | None
+    names: Sequence[LoggedName], served: Any, inputs: Inputs | None, output: dict[str, Any] | Exception | None
 ) -> tuple[Outcome, Any]:
     """The outcome for a feature, and the recomputed value or the text of the error."""
     if inputs is None or output is None:
         return "unchecked", None
     if isinstance(output, Exception):
         return "different", str(output)
-    if _is_equal(served, output[feature]):
-        return "equal", output[feature]
+    recomputed = logged_value(names, output)
+    if _is_equal(served, recomputed):
+        return "equal", recomputed
     is_missing = any(comparison.outcome == "missing" for comparison in inputs.values())
-    return ("missing" if is_missing else "different"), output[feature]
+    return ("missing" if is_missing else "different"), recomputed
 
 
 def _is_equal(served: Any, recomputed: Any) -> bool:
+    if isinstance(served, list) and isinstance(recomputed, list):
+        return len(served) == len(recomputed) and all(map(_is_equal, served, recomputed))
     if isinstance(served, float) and isinstance(recomputed, float):
         return math.isclose(served, recomputed, rel_tol=_REL)
     return bool(served == recomputed)

@@ -73,7 +73,8 @@ class MaterializationProgress:
 
 
 def _definition_hash(view: BatchViewSpec) -> str:
-    text = json.dumps(view.model_dump(mode="json", exclude={"ttl_ms"}), sort_keys=True)
+    no_part_of_a_row: Any = {"ttl_ms": True, "features": {"__all__": {"length"}}}
+    text = json.dumps(view.model_dump(mode="json", exclude=no_part_of_a_row), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

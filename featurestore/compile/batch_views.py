@@ -6,11 +6,11 @@ from datetime import timedelta
 from pathlib import PurePath
 from typing import Any
 
-from headrace.featurestore.compile.definition import Definition, field_specs
+from headrace.featurestore.compile.definition import Definition, list_length
 from headrace.featurestore.compile.entities import JoinKeys
 from headrace.featurestore.compile.expectations import EXPECT
 from headrace.featurestore.compile.types import stored_type
-from headrace.schemas.feature_specs import BatchViewSpec
+from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec
 
 
 def compile_batch_view(definition: Definition, view: Any, join_keys: JoinKeys) -> BatchViewSpec:
@@ -51,7 +51,14 @@ def compile_batch_view(definition: Definition, view: Any, join_keys: JoinKeys) -
     return BatchViewSpec(
         name=view.name,
         join_keys=keys,
-        features=field_specs((f.name, stored_type(definition, f.name, f.dtype)) for f in view.features),
+        features=tuple(
+            FieldSpec(
+                name=field.name,
+                dtype=stored_type(definition, field.name, field.dtype),
+                length=list_length(definition, field),
+            )
+            for field in view.features
+        ),
         ttl_ms=definition.milliseconds("ttl", view.ttl or timedelta(0)),
         table=_table_name(view.batch_source),
     )

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from headrace.schemas.errors import DefinitionError
-from headrace.schemas.feature_specs import FieldSpec
+from headrace.schemas.feature_specs import LONGEST, FieldSpec
 from headrace.schemas.feature_types import FLAT_TYPES, ValueType, is_composite
 from headrace.schemas.name_hint import name_hint
 from headrace.schemas.records import misfit
@@ -151,6 +151,22 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """
     hint = name_hint(name, known)
     return hint[0].upper() + hint[1:]
+
+
+def list_length(definition: Definition, field: Any) -> int:
+    """Return how many elements of a list Feast's field declares, as ``vector_length``; 0 where it does not.
+
+    Raises
+    ------
+    DefinitionError
+        When it is no such number.
+    """
+    if not 0 <= field.vector_length <= LONGEST:
+        raise definition.error(
+            f"field '{field.name}' has vector_length={field.vector_length}",
+            f"Give a number from 1 to {LONGEST}, or take it out",
+        )
+    return int(field.vector_length) if str(field.dtype).startswith("Array(") else 0
 
 
 def field_specs(fields: Iterable[tuple[str, ValueType]]) -> tuple[FieldSpec, ...]:

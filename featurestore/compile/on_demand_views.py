@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from headrace.featurestore.compile.definition import Definition, field_specs
+from headrace.featurestore.compile.definition import Definition, list_length
 from headrace.featurestore.compile.services import StoredView, Views, stored_ref
 from headrace.featurestore.on_demand.functions import function_digest
 from headrace.featurestore.on_demand.values import COMPUTED_TYPES
@@ -63,7 +63,14 @@ def _check_view(definition: Definition, view: Any) -> None:
 
 
 def _features(definition: Definition, view: Any) -> tuple[FieldSpec, ...]:
-    features = field_specs((f.name, definition.value_type(f.name, f.dtype)) for f in view.features)
+    features = tuple(
+        FieldSpec(
+            name=field.name,
+            dtype=definition.value_type(field.name, field.dtype),
+            length=list_length(definition, field),
+        )
+        for field in view.features
+    )
     for field in features:
         if field.dtype not in COMPUTED_TYPES:
             raise definition.cannot_run(

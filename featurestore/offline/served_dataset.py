@@ -12,6 +12,7 @@ from headrace.featurestore.offline.entities import TIME
 from headrace.featurestore.offline.point_in_time import History, join_as_of
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import FieldSpec
+from headrace.schemas.logged_names import LoggedName
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import RouterSpec
 
@@ -42,7 +43,8 @@ def as_served(
     -------
     pyarrow.Table
         The columns of `asked`, ``prediction_id`` and ``served_timestamp`` of the prediction, both null where
-        there was none, then ``view__feature`` in the order of the service.
+        there was none, then ``view__feature`` in the order of the service, of lists one column for each
+        element that the router logs, ``view__feature__0`` and so on.
 
     Raises
     ------
@@ -57,7 +59,8 @@ def as_served(
             "service of one of its arms, or build the set as of event time"
         )
     keys = _entities(plan, router)
-    types = {f"feature.{ref.full_name}": arrow_type(plan.dtype_of(ref)) for ref in refs}
+    names = served_names(plan, service)
+    types = {f"feature.{each.name}": arrow_type(each.dtype) for each in names}
     types |= {f"entity.{key.name}": arrow_type(key.dtype) for key in keys}
     rows = _with_types(predictions, types)
     served_at = pc.cast(predictions["ts_ms"], pa.timestamp("ms", "UTC"))
@@ -67,11 +70,16 @@ def as_served(
         rows=rows.append_column(_SERVED_AT, served_at),
         join_keys={key.name: f"entity.{key.name}" for key in keys},
         features={"prediction_id": id_column, "served_timestamp": _SERVED_AT}
-        | {ref.full_name: f"feature.{ref.full_name}" for ref in refs},
+        | {each.name: f"feature.{each.name}" for each in names},
         timestamp=_SERVED_AT,
         created=id_column,
     )
     return join_as_of(asked, TIME, [history])
+
+
+def served_names(plan: Plan, service: str) -> list[LoggedName]:
+    """List what stands in predictions for the features of a service, in its order."""
+    return [each for ref in plan.service(service).features for each in plan.logged_names(ref)]
 
 
 def router_of(plan: Plan, service: str, name: str | None = None) -> RouterSpec:

@@ -28,6 +28,7 @@ ViewKind = Literal["stream feature view", "feature view", "on demand feature vie
 Stored = StreamViewSpec | BatchViewSpec
 View = Stored | OnDemandViewSpec
 _SAFE_FIELDS = {"name", "ttl_ms", "table", "features", "aggregations", "join_keys"}  # or judged by themselves
+_LENGTH = "length"
 _FUNCTION_FIELDS = ("mode", "singleton", "definition")
 _SOURCE_FIELDS = ("topic", "timestamp_field", "timestamp_unit")
 _ROUTER_FIELDS = ("outcome", "target", "partitions")
@@ -133,6 +134,8 @@ def _view(old: Plan, before: Stored, after: Stored) -> Iterator[UnsafeChange]:
     kept = {feature.name for feature in after.features}
     yield from _lost_features(old, before, [f.name for f in before.features if f.name not in kept])
     yield from _changed_features(old, before, after)
+    if isinstance(before, BatchViewSpec):
+        yield from _shorter_lists(old, before, after)
 
 
 def _on_demand_view(old: Plan, before: OnDemandViewSpec, after: OnDemandViewSpec) -> Iterator[UnsafeChange]:
@@ -153,6 +156,7 @@ def _on_demand_view(old: Plan, before: OnDemandViewSpec, after: OnDemandViewSpec
     kept = {feature.name for feature in after.features}
     yield from _lost_features(old, before, [f.name for f in before.features if f.name not in kept])
     yield from _retyped_features(old, before, after)
+    yield from _shorter_lists(old, before, after)
 
 
 def _retyped_features(old: Plan, before: OnDemandViewSpec, after: OnDemandViewSpec) -> Iterator[UnsafeChange]:
@@ -177,12 +181,26 @@ def _lost_features(old: Plan, view: View, names: list[str]) -> Iterator[UnsafeCh
 def _changed_features(old: Plan, before: Stored, after: Stored) -> Iterator[UnsafeChange]:
     now = {name: spec for name, spec in _features(after)}
     for name, spec in _features(before):
-        for change in _field_changes(spec, now.get(name, spec), tuple(type(spec).model_fields)):
+        fields = [field for field in type(spec).model_fields if field != _LENGTH]
+        for change in _field_changes(spec, now.get(name, spec), fields):
             consumers = consumers_of(old, [FeatureRef(view=before.name, feature=name)])
             also = f", and in force {_read_by(consumers)}" if consumers else ""
             problem = f"{change}; rows and logs hold both under one name{also}"
             remedy = "Give the new feature a name of its own"
             yield UnsafeChange(kind_of(before), before.name, f"feature '{name}'", problem, remedy)
+
+
+def _shorter_lists(old: Plan, before: View, after: View) -> Iterator[UnsafeChange]:
+    """Lists of which learners would be given fewer elements; rows do not change."""
+    now = {feature.name: feature for feature in after.features}
+    for feature in before.features:
+        shorter = now.get(feature.name, feature)
+        consumers = consumers_of(old, [FeatureRef(view=before.name, feature=feature.name)])
+        if shorter.length < feature.length and consumers.learners:
+            change = field_change(_LENGTH, feature.length, shorter.length)
+            problem = f"{change}, and in force {_read_by(consumers, services=False)}"
+            remedy = "Define a second feature with that length, and a learner that reads it"
+            yield UnsafeChange(kind_of(before), before.name, f"feature '{feature.name}'", problem, remedy)
 
 
 def _features(view: Stored) -> list[tuple[str, Spec]]:

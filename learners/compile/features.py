@@ -60,11 +60,11 @@ class Features:
         """Return why an object of the repository is not in the plan; None when there is no such object."""
         return self._left_out.get(f"{kind} '{name}'")
 
-    def served(self, learner: Learner) -> dict[str, ValueType]:
-        """Return the features of its service, ``view__feature``, with their types."""
+    def served(self, learner: Learner) -> dict[str, FieldSpec]:
+        """Return the features of its service by ``view__feature``."""
         views = (*self._views.values(), *self._on_demand.values())
-        types = {(view.name, feature.name): feature.dtype for view in views for feature in view.features}
-        return {ref.full_name: types[ref.view, ref.feature] for ref in self.refs(learner)}
+        fields = {(view.name, feature.name): feature for view in views for feature in view.features}
+        return {ref.full_name: fields[ref.view, ref.feature] for ref in self.refs(learner)}
 
     def on_demand_fields(self, learner: Learner) -> list[tuple[str, FieldSpec]]:
         """Return the request fields that on-demand views of its service take, each with the view's name."""

@@ -16,7 +16,9 @@ from headrace.learners.models.definition_hash import definition_hash
 from headrace.learners.project import Project
 from headrace.schemas.errors import DefinitionError, raise_all
 from headrace.schemas.feature_names import name_clash
+from headrace.schemas.feature_specs import FieldSpec
 from headrace.schemas.feature_types import LOGGED_TYPES, ValueType
+from headrace.schemas.logged_names import MOST_ELEMENTS, listed_type, logged_names
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import LearnerSpec, RouterSpec
 
@@ -83,16 +85,37 @@ def _compile_learner(requirements: Requirements, features: Features, learner: Le
 
 def _inputs(requirements: Requirements, features: Features, learner: Learner) -> dict[str, ValueType]:
     """Return names and types of the model's inputs; require that a model and the prediction log take them."""
-    where, served = f"learner '{learner.name}'", features.served(learner)
-    for name, dtype in served.items():
-        problem = f"feature '{name}' of its service is {dtype}, which a model cannot take in"
-        remedy = "Read a service without it; an online model takes numbers, booleans, text and times"
-        requirements.require(dtype in LOGGED_TYPES, where, problem, remedy)
+    where = f"learner '{learner.name}'"
+    inputs: dict[str, ValueType] = {}
+    for name, field in features.served(learner).items():
+        if fault := _untaken(field):
+            problem, remedy = fault
+            requirements.require(False, where, f"feature '{name}' of its service {problem}", remedy)
+        inputs |= {each.name: each.dtype for each in logged_names(name, field)}
     for view, field in features.on_demand_fields(learner):
         problem = f"on-demand view '{view}' takes the request field '{field.name}', a {field.dtype}"
         remedy = "Read a service without it; requests bring numbers, booleans, text and times"
         requirements.require(field.dtype in LOGGED_TYPES, where, problem, remedy)
-    return served | {name: features.request_type(name) for name in learner.request}
+    return inputs | {name: features.request_type(name) for name in learner.request}
+
+
+def _untaken(field: FieldSpec) -> tuple[str, str] | None:
+    """Say why no model takes a feature, and the remedy; None where one does."""
+    if field.dtype in LOGGED_TYPES:
+        return None
+    if listed_type(field.dtype) is None:
+        return (
+            f"is {field.dtype}, which a model cannot take in",
+            "Read a service without it; an online model takes numbers, booleans, text, times and lists of "
+            "these",
+        )
+    if not 0 < field.length <= MOST_ELEMENTS:
+        return (
+            f"is {field.dtype}, a list of {field.length or 'no declared'} elements",
+            f"Declare how many of its first elements models take, Field(..., vector_length=1 to "
+            f"{MOST_ELEMENTS}), or read a service without it",
+        )
+    return None
 
 
 def _check_names(
@@ -112,7 +135,8 @@ def _check_names(
         routers=routers,
     )
     for router in routers:
-        clash = name_clash(plan, plan.logged_features(router), (*router.entities, *router.request))
+        sent = (*router.entities, *router.request)
+        clash = name_clash(plan, plan.logged_features(router), sent, logged=True)
         requirements.require(clash is None, f"router '{router.name}'", clash or "", "Rename one of the two")
 
 

@@ -34,7 +34,7 @@ class Inputs:
     def __init__(self, plan: Plan, learner: LearnerSpec) -> None:
         self.kinds: Mapping[str, Kind] = {}
         served = plan.service(learner.service).features if learner.service is not None else ()
-        inputs = [(ref.full_name, True, kind_of(plan.dtype_of(ref))) for ref in served]
+        inputs = [(each.name, True, kind_of(each.dtype)) for ref in served for each in plan.logged_names(ref)]
         requested = [(name, False, request_kind(plan, name)) for name in learner.request]
         self._declared: list[tuple[str, bool, Kind | None]] = sorted(
             [*inputs, *requested], key=itemgetter(0, 1)
@@ -80,7 +80,7 @@ class Inputs:
         Parameters
         ----------
         features
-            Served features, under ``view__feature``.
+            Served features, under ``view__feature``; lists by element, under ``view__feature__0`` and so on.
         request, entities
             Request fields and join keys of the prediction; a request field comes before a join key.
         """

@@ -26,7 +26,7 @@ class Served:
     Attributes
     ----------
     features
-        ``view__feature`` to value; None where they could not be read.
+        ``view__feature`` to value, of lists by element; None where they could not be read.
     provenance
         View to the position in the log that its row follows from.
     """
@@ -64,6 +64,12 @@ class ServedFeatures:
         refs = plan.logged_features(router)
         # Texts where they say all: their hashes are kept, and features are looked up at every request.
         self.features = tuple(ref.text if ref == ref.definition else ref for ref in refs)
+        # Lists alone: of everything else the name and the value are those of the column.
+        self._lists = {
+            ref.full_name: names
+            for ref in refs
+            if (names := plan.logged_names(ref)) and names[0].place is not None
+        }
         fields = [field for view in plan.on_demand_of(refs) for field in view.request]
         self.request_types = {field.name: field.dtype for field in fields}
         self._expires = any(plan.view(ref.view).ttl_ms for ref in plan.stored(refs))
@@ -93,7 +99,8 @@ class ServedFeatures:
         try:
             rows = [self._entity_row(request) for request in requests]
             response = await self._client.get_online_features(self.features, rows, now_ms=as_of_ms)
-            return [_served(response.columns, response.provenance, row) for row in range(len(requests))]
+            columns = self._logged(response.columns)
+            return [_served(columns, response.provenance, row) for row in range(len(requests))]
         except ServiceUnavailable:
             raise
         except Exception as error:
@@ -101,6 +108,17 @@ class ServedFeatures:
                 return self._without_features(requests, error)
             # A function that fails on one row must not take the features of the others away.
             return [row for request in requests for row in await self._read_at(as_of_ms, [request])]
+
+    def _logged(self, columns: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
+        """Return columns as the prediction log has them: of each list one for each of its places."""
+        if not self._lists:
+            return columns
+        elements = {
+            each.name: [each.value(served) for served in columns[name]]
+            for name, names in self._lists.items()
+            for each in names
+        }
+        return {name: values for name, values in columns.items() if name not in self._lists} | elements
 
     def _without_features(self, requests: Sequence[PredictRequest], error: Exception) -> list[Served]:
         known = isinstance(error, HeadraceError)

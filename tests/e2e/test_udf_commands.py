@@ -1,4 +1,7 @@
-"""`headrace audit` and `headrace backfill`, as they are typed, in a project whose stream view has a udf."""
+"""`headrace audit`, `dataset` and `backfill`, as they are typed.
+
+The stream view of the project has a udf, and its learner reads lists, of events and of a table.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from headrace import FeatureClient
+from headrace.deploy.commands.dataset import read_predictions
 from headrace.deploy.stack import LocalStack
 from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.streams.event_producer import EventProducer
@@ -21,6 +26,34 @@ UDF = """)
 def user_clicks(df):
     return df[df["price"] > 0].assign(price=lambda paid: paid["price"] * 2)
 """
+LISTS = {
+    "import Int64, String\n": "import Array, Int64, String\n",
+    '        Field(name="clicks_1h", dtype=Int64),\n': """\
+        Field(name="clicks_1h", dtype=Int64),
+        Field(name="paid", dtype=Array(Int64)),
+""",
+    "    aggregations=[\n": """\
+    aggregations=[
+        Aggregation(
+            column="price", function="last_3", time_window=timedelta(hours=1),
+            slide_interval=timedelta(minutes=5), name="paid",
+        ),
+""",
+    'Field(name="age", dtype=Int64)]': """\
+Field(name="age", dtype=Int64),
+            Field(name="names", dtype=Array(String), vector_length=2)]""",
+}
+MODEL = """(
+        (compose.SelectType(int) | preprocessing.StandardScaler())
+        + (compose.SelectType(str) | preprocessing.OneHotEncoder())
+    )"""
+ELEMENTS = {
+    "user_clicks__paid__0": 14,  # the newest first
+    "user_clicks__paid__1": 10,
+    "user_clicks__paid__2": None,
+    "user_profile__names__0": "Ada",
+    "user_profile__names__1": "King",  # and no more: so many its field declares
+}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +61,11 @@ def project_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Clicks of no price are left out, the others count twice."""
     folder = make_clicks_project(tmp_path_factory.mktemp("project"))
     file = folder / "features.py"
-    head, view = file.read_text().split('user_clicks = StreamFeatureView(\n    name="user_clicks",\n')
+    text = file.read_text()
+    for old, new in LISTS.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    head, view = text.split('user_clicks = StreamFeatureView(\n    name="user_clicks",\n')
     view = view.replace(")  # fmt: skip\n", UDF, 1)
     file.write_text(
         head
@@ -36,6 +73,12 @@ def project_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         + '@stream_feature_view(\n    mode="pandas",\n    ttl=timedelta(0),\n'
         + '    tags={"headrace.columns": "price"},\n'
         + view
+    )
+    learners = (folder / "learners.py").read_text().replace("import dummy", "import compose, dummy")
+    (folder / "learners.py").write_text(learners.replace("preprocessing.StandardScaler()", MODEL))
+    profiles = pd.read_parquet(folder / "data" / "profiles.parquet")
+    profiles.assign(names=[["Ada", "King", "Byron"], ["Bob"]]).to_parquet(
+        folder / "data" / "profiles.parquet"
     )
     return folder
 
@@ -52,7 +95,7 @@ def headrace(stack: LocalStack, *words: str) -> subprocess.CompletedProcess[str]
 
 @pytest.fixture(scope="module")
 def served(stack: LocalStack) -> LocalStack:
-    """A stack that has served predictions of what the udf makes of some clicks."""
+    """A stack that has served predictions of what the udf makes of some clicks, and of a table."""
     assert stack.plan.stream_view("user_clicks").udf is not None
     with FeatureClient(stack.plan, stack.redis_url) as client:
         with EventProducer.from_plan(stack.kafka, stack.plan, "clicks") as producer:
@@ -64,6 +107,9 @@ def served(stack: LocalStack) -> LocalStack:
         answer = post(stack, "/v1/predict", {"entities": {"user": "ada"}, "ts_ms": NOON_MS + 240_000})
         log = answer["log"]
         client.wait(log["topic"], {log["partition"]: log["offset"] + 1}, "serve", PATIENCE_S)
+        (logged,) = read_predictions(stack.kafka, stack.plan, stack.plan.routers[0])
+        assert {name: logged.features.get(name) for name in ELEMENTS} == ELEMENTS
+        assert logged.scores["live"] == 0.5  # its model takes numbers and texts
     return stack
 
 
@@ -72,6 +118,17 @@ def test_the_audit_finds_what_was_served_equal_to_what_the_udf_gives(served: Loc
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 different" in done.stdout
     assert "user_clicks__spent_1h" in done.stdout
+    assert "user_clicks__paid" in done.stdout
+
+
+def test_the_dataset_as_served_has_the_elements_that_were_logged(served: LocalStack, tmp_path: Path) -> None:
+    asked, output = tmp_path / "asked.csv", tmp_path / "set.parquet"
+    asked.write_text("user,event_timestamp\nada,2099-01-01T00:00:00Z\n")
+    words = ("--as", "served", "--predictions", "topic")
+    done = headrace(served, "dataset", "everything", str(asked), str(output), *words)
+    assert done.returncode == 0, done.stderr
+    (row,) = pq.read_table(output).to_pylist()
+    assert {name: row[name] for name in ELEMENTS} == ELEMENTS
 
 
 def test_a_backfill_runs_the_udf_over_the_past(served: LocalStack) -> None:

@@ -33,11 +33,8 @@ def audited_plan(**more: Any) -> Plan:
 
 
 def with_router(plan: Plan) -> Plan:
-    refs = tuple(  # lists are not served to learners
-        FeatureRef(view=view.name, feature=a.feature)
-        for view in plan.stream_views
-        for a in view.aggregations
-        if not a.dtype.startswith("Array")
+    refs = tuple(
+        FeatureRef(view=view.name, feature=a.feature) for view in plan.stream_views for a in view.aggregations
     )
     return plan.model_copy(
         update={
@@ -94,18 +91,19 @@ class Scene(StreamDriver):
         for view in self.plan.stream_views:
             key = tuple(entities[k.name] for k in view.join_keys)
             row = self.online.get((view.name, key), {})
-            features |= {
-                f"{view.name}__{a.feature}": row.get(a.feature)
-                for a in view.aggregations
-                if a.dtype[:5] != "Array"
-            }
+            for a in view.aggregations:
+                ref = FeatureRef(view=view.name, feature=a.feature)
+                features |= {
+                    each.name: each.value(row.get(a.feature)) for each in self.plan.logged_names(ref)
+                }
             if (view.name, key) in self.provenance:
                 provenance[view.name] = self.provenance[view.name, key]
         for ref in self.plan.router_features(self.plan.routers[0]):
             if ref.projection != ref.definition.projection:
                 keys = ref.request_keys(self.plan.stream_view(ref.view).join_keys)
                 key = tuple(entities[k.name] for k in keys)
-                features[ref.full_name] = self.online.get((ref.view, key), {}).get(ref.feature)
+                value = self.online.get((ref.view, key), {}).get(ref.feature)
+                features |= {each.name: each.value(value) for each in self.plan.logged_names(ref)}
                 if (ref.view, key) in self.provenance:
                     provenance[ref.view_name] = self.provenance[ref.view, key]
         number = len(self.predictions)

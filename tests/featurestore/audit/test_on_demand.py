@@ -38,8 +38,10 @@ def spending(df):
         scaled=df["price"] * df["mean_amount_60_10"],
         about=df["count_distinct_shop_60_10"] + df["rank"],
         items=df["last_items_60_10"],
+        latest=df["last_2_items_60_10"],
     )
 """
+LATEST = "last_2_items_60_10"  # a list, which is not logged where it is an input alone
 STREAM = ("mean_amount_60_10", "count_distinct_shop_60_10", "last_items_60_10")
 RANK = 3
 
@@ -51,7 +53,11 @@ def spending(price: float | None, inputs: dict[str, Any]) -> dict[str, Any]:
         "spending__scaled": None if price is None or mean is None else price * mean,
         "spending__about": None if distinct is None else float(distinct + RANK),
         "spending__items": inputs["last_items_60_10"],
-    }
+    } | {f"spending__latest__{place}": value for place, value in enumerate(_two(inputs.get(LATEST)))}
+
+
+def _two(values: list[Any] | None) -> list[Any]:
+    return [*(values or []), None, None][:2]
 
 
 def with_spending(folder: Path) -> Plan:
@@ -63,7 +69,7 @@ def with_spending(folder: Path) -> Plan:
         name="spending",
         mode="pandas",
         inputs=(
-            *(FeatureRef(view="by_user", feature=name) for name in STREAM),
+            *(FeatureRef(view="by_user", feature=name) for name in (*STREAM, LATEST)),
             FeatureRef(view="table", feature="rank"),
         ),
         request=(FieldSpec(name="price", dtype="Float64"),),
@@ -71,6 +77,7 @@ def with_spending(folder: Path) -> Plan:
             FieldSpec(name="scaled", dtype="Float64"),
             FieldSpec(name="about", dtype="Float64"),
             FieldSpec(name="items", dtype="Int64"),
+            FieldSpec(name="latest", dtype="Array(Int64)", length=2),
         ),
         file="features.py",
         definition="0",
@@ -96,7 +103,7 @@ class Served(Scene):
         row = self.online.get(("by_user", (user,)), {})
         inputs = {name: row.get(name) for name in STREAM}
         logged = {f"by_user__{name}": value for name, value in inputs.items()} | {"table__rank": RANK}
-        features = spending(price, inputs) | logged
+        features = spending(price, inputs | {LATEST: row.get(LATEST)}) | logged
         self.predictions.append(one.model_copy(update={"features": features, "request": {"price": price}}))
 
     def change(self, number: int, **features: Any) -> None:
@@ -110,7 +117,7 @@ class Served(Scene):
             self.predictions[number] = one.model_copy(update={"features": left})
 
 
-FEATURES = {f"spending__{name}" for name in ("scaled", "about", "items")}
+FEATURES = {f"spending__{name}" for name in ("scaled", "about", "items", "latest")}
 
 
 @pytest.fixture
@@ -146,6 +153,15 @@ def test_a_planted_skew_of_an_on_demand_feature_is_found(scene: Served, tmp_path
     assert counts_of(report, "different") == {"spending__scaled": 1}
     (found,) = report.examples
     assert (found.prediction_id, found.recomputed) == ("p1", honest)
+
+
+def test_a_planted_skew_of_an_element_is_found_with_its_list(scene: Served, tmp_path: Path) -> None:
+    newest = scene.predictions[0].features["spending__latest__0"]
+    scene.change(0, spending__latest__0=newest + 1)
+    report = audit(scene, tmp_path)
+    assert counts_of(report, "different") == {"spending__latest": 1}
+    (found,) = report.examples
+    assert (found.served[0], found.recomputed[0]) == (newest + 1, newest)
 
 
 def test_what_was_computed_of_a_stale_input_is_found(scene: Served, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_skew_behind_a_udf_is_found_where_it_is_and_nowhere_else():
     changed = [  # of equal values neither how many they are nor how they spread
         f"by_user__{a.feature}"
         for a in features
-        if a.column == "items" and a.function in ("sum", "max", "last", "first", "p99")
+        if a.column == "items" and a.function in ("sum", "max", "last", "first", "p99", "last_2")
     ]
     assert len(changed) > 4
     assert counts_of(scene.audit(udfs=skewed), "different") == dict.fromkeys(changed, 3)

@@ -27,6 +27,8 @@ def test_the_end_of_the_last_run_is_that_of_the_view_by_its_definition(redis_url
     assert progress.read(VIEW) == END + timedelta(microseconds=1)
     assert progress.read(VIEW.model_copy(update={"ttl_ms": 5})) is not None
     assert progress.read(VIEW.model_copy(update={"features": ()})) is None
+    longer = FieldSpec(name="f", dtype="Int64", length=3)
+    assert progress.read(VIEW.model_copy(update={"features": (longer,)})) is not None
     progress.close()
     other = MaterializationProgress(redis_url, f"{project}x")
     assert other.read(VIEW) is None

@@ -54,6 +54,20 @@ def test_a_batch_view_takes_keys_types_ttl_and_table() -> None:
     assert compiled(ttl=None).ttl_ms == 0
 
 
+@pytest.mark.parametrize(
+    ("dtype", "declared", "length"), [(Array(Int64), 3, 3), (Array(String), 0, 0), (Int64, 3, 0)]
+)
+def test_the_length_of_a_list_is_that_of_its_field(dtype: Any, declared: int, length: int) -> None:
+    (feature,) = compiled(features=[Field(name="seats", dtype=dtype, vector_length=declared)]).features
+    assert feature.length == length
+
+
+@pytest.mark.parametrize("declared", [-1, 2**31])
+def test_a_length_that_is_none_is_refused(declared: int) -> None:
+    with pytest.raises(DefinitionError, match=f"'seats' has vector_length={declared}"):
+        compiled(features=[Field(name="seats", dtype=Array(Int64), vector_length=declared)])
+
+
 def test_a_table_without_a_name_is_called_as_its_file() -> None:
     """The folder differs between machines."""
     assert (

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.featurestore.offline.served_dataset import as_served, router_of
 from headrace.schemas.errors import HeadraceError
-from headrace.schemas.feature_specs import FeatureRef
+from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef, FeatureServiceSpec, FieldSpec
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import LearnerSpec
 from headrace.streams.join.example_archive import predictions_table
@@ -102,3 +102,23 @@ def test_the_router_is_the_named_one_or_the_only_one(plan: Plan) -> None:
     with pytest.raises(HeadraceError, match="Found one, two; name one with --router"):
         router_of(two, "delays")
     assert router_of(two, "delays", "two").name == "two"
+
+
+def test_lists_as_served_are_columns_of_their_elements(plan: Plan) -> None:
+    seats = FieldSpec(name="seats", dtype="Array(Int32)", length=3)
+    fleet = BatchViewSpec(
+        name="fleet", join_keys=(FieldSpec(name="carrier", dtype="String"),), features=(seats,)
+    )
+    service = FeatureServiceSpec(name="fleet", features=(FeatureRef(view="fleet", feature="seats"),))
+    plan = plan.model_copy(update={"batch_views": (fleet,), "services": (*plan.services, service)})
+    plan = served(plan, "fleet")
+    features = {"fleet__seats__0": 150, "fleet__seats__1": 180, "fleet__seats__2": None}
+    one = a_prediction("p", "k", int(START.timestamp() * 1000), entities={"carrier": "UA"}, features=features)
+    asked = pa.table(
+        {"carrier": ["UA", "ZZ"], "event_timestamp": pa.array([START] * 2, pa.timestamp("us", "UTC"))}
+    )
+    found = as_served(plan, "fleet", asked, plan.routers[0], predictions_table([one]))
+    assert {name: found[name].to_pylist() for name in features} == {
+        name: [value, None] for name, value in features.items()
+    }
+    assert {str(found.schema.field(name).type) for name in features} == {"int32"}

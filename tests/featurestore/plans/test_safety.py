@@ -305,3 +305,23 @@ def test_a_stored_view_that_becomes_one_on_demand_is_unsafe(before: Plan, repo: 
     after = before.model_copy(update={"batch_views": (), "on_demand_views": (on_demand,)})
     (change,) = unsafe_changes(before, after)
     assert change.problem == "it becomes an on demand feature view"
+
+
+@pytest.mark.parametrize(
+    ("name", "was", "becomes", "unsafe"),
+    [("full_name", 3, 2, True), ("full_name", 3, 5, False), ("founded", 3, 0, False)],
+)
+def test_lists_that_learners_read_do_not_get_shorter(
+    before: Plan, name: str, was: int, becomes: int, unsafe: bool
+) -> None:
+    """Longer ones are further inputs, as another feature of the service would be."""
+
+    def with_list(length: int) -> Plan:
+        (view,) = before.batch_views
+        changed = {"dtype": "Array(String)", "length": length}
+        features = tuple(f.model_copy(update=changed if f.name == name else {}) for f in view.features)
+        return before.model_copy(update={"batch_views": (view.model_copy(update={"features": features}),)})
+
+    told = [str(change) for change in unsafe_changes(with_list(was), with_list(becomes))]
+    assert len(told) == unsafe
+    assert not told or "length: 3 -> 2, and in force learner 'logistic'" in told[0]

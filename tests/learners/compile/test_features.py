@@ -38,7 +38,8 @@ def definitions() -> FeatureDefinitions:
 
 def test_served_features_have_the_types_of_their_views(definitions: FeatureDefinitions) -> None:
     features = Features(definitions)
-    assert features.served(learner("delays")) == {
+    served = features.served(learner("delays"))
+    assert {name: field.dtype for name, field in served.items()} == {
         "delays__mean": "Float64",
         "delays__count": "Int64",
         "ratios__mean": "Float64",

@@ -15,7 +15,13 @@ from headrace.learners.models.input_kinds import request_kind
 from headrace.learners.models.inputs import Inputs
 from headrace.learners.project import load_project
 from headrace.schemas.errors import DefinitionError
-from headrace.schemas.feature_specs import FeatureRef, FeatureServiceSpec, FieldSpec, OnDemandViewSpec
+from headrace.schemas.feature_specs import (
+    BatchViewSpec,
+    FeatureRef,
+    FeatureServiceSpec,
+    FieldSpec,
+    OnDemandViewSpec,
+)
 from headrace.schemas.plan import Plan
 from tests.support.flight_learners import LEARNERS, FeatureDefinitions, feature_definitions, flights
 
@@ -78,15 +84,88 @@ def test_what_cannot_work_is_refused_with_a_remedy(tmp_path: Path, change: str, 
     assert caught.value.file.endswith("learners.py")
 
 
-def test_a_learner_cannot_read_lists(tmp_path: Path) -> None:
-    (tmp_path / "learners.py").write_text(LEARNERS)
+def with_batch_feature(dtype: Any, length: int, *more: str) -> FeatureDefinitions:
+    """The service has features of a table besides: one of this type, and numbers."""
     definitions = feature_definitions()
+    fields = [FieldSpec(name="seen", dtype=dtype, length=length)]
+    fields += [FieldSpec(name=name, dtype="Float64") for name in more]
+    key = FieldSpec(name="origin", dtype="String")
+    view = BatchViewSpec(name="airports", join_keys=(key,), features=tuple(fields))
+    refs = tuple(FeatureRef(view="airports", feature=field.name) for field in fields)
+    (service,) = definitions.services
+    service = service.model_copy(update={"features": (*service.features, *refs)})
+    return replace(definitions, batch_views=(view,), services=(service,))
+
+
+def test_a_learner_reads_the_elements_of_lists(tmp_path: Path) -> None:
+    (tmp_path / "learners.py").write_text(LEARNERS)
+    definitions = with_batch_feature("Array(String)", 2)
     (view,) = definitions.stream_views
     mean, count = view.aggregations
-    lists = mean.model_copy(update={"function": "last_5", "dtype": "Array(Float64)"})
-    view = view.model_copy(update={"aggregations": (lists, count)})
-    with pytest.raises(DefinitionError, match=r"'delays__mean' of its service is Array.Float64."):
-        compile_learners(load_project(tmp_path), replace(definitions, stream_views=(view,)))
+    last = mean.model_copy(update={"function": "last_3", "dtype": "Array(Float64)"})
+    definitions = replace(
+        definitions, stream_views=(view.model_copy(update={"aggregations": (last, count)}),)
+    )
+    learners, routers = compile_learners(load_project(tmp_path), definitions)
+    parts = {
+        name: getattr(definitions, name) for name in ("sources", "stream_views", "batch_views", "services")
+    }
+    plan = Plan(project="p", learners=learners, routers=routers, **parts)
+    names = (
+        "delays__mean__0",
+        "delays__mean__1",
+        "delays__mean__2",
+        "airports__seen__0",
+        "airports__seen__1",
+    )
+    served = dict.fromkeys(names[:3], 4.5) | dict.fromkeys(names[3:], "EWR") | {"airports__seen__2": "JFK"}
+    x = Inputs(plan, plan.learner("streaming")).select(served, {"distance": 3}, {})
+    assert x == {name: served[name] for name in names} | {"distance": 3}
+    longer = with_batch_feature("Array(String)", 3)
+    others, _ = compile_learners(
+        load_project(tmp_path), replace(longer, stream_views=definitions.stream_views)
+    )
+    changed = {a.name for a, b in zip(learners, others, strict=True) if a.definition != b.definition}
+    assert changed == {learner.name for learner in learners if learner.service is not None}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "length", "told"),
+    [
+        ("Array(Int64)", 0, "is Array(Int64), a list of no declared elements. Declare how many"),
+        (
+            "Array(String)",
+            1001,
+            "a list of 1001 elements. Declare how many of its first elements models take",
+        ),
+        ("Array(Bytes)", 3, "is Array(Bytes), which a model cannot take in"),
+        ("Set(Int64)", 0, "is Set(Int64), which a model cannot take in"),
+        ("Array(Array(Int64))", 2, "which a model cannot take in"),
+    ],
+)
+def test_lists_without_a_length_and_what_has_no_order_are_refused(
+    tmp_path: Path, dtype: Any, length: int, told: str
+) -> None:
+    (tmp_path / "learners.py").write_text(LEARNERS)
+    with pytest.raises(DefinitionError) as caught:
+        compile_learners(load_project(tmp_path), with_batch_feature(dtype, length))
+    assert told in str(caught.value)
+    assert "'airports__seen' of its service" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("clashing", "length", "refused"), [("seen__1", 2, True), ("seen__2", 2, False), ("seen__x", 2, False)]
+)
+def test_an_element_and_a_feature_of_one_name_are_refused(
+    tmp_path: Path, clashing: str, length: int, refused: bool
+) -> None:
+    (tmp_path / "learners.py").write_text(LEARNERS)
+    definitions = with_batch_feature("Array(Int64)", length, clashing)
+    if refused:
+        with pytest.raises(DefinitionError, match=r"router 'delays': .* are both called 'airports__seen__1'"):
+            compile_learners(load_project(tmp_path), definitions)
+    else:
+        compile_learners(load_project(tmp_path), definitions)
 
 
 def test_requests_bring_no_times_and_no_bytes_as_join_keys(tmp_path: Path) -> None:

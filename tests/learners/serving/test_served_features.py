@@ -26,7 +26,7 @@ import sys
 
 from feast import Entity, FeatureView, Field, FileSource, RequestSource
 from feast.on_demand_feature_view import on_demand_feature_view
-from feast.types import Float64, Int64, String, UnixTimestamp
+from feast.types import Array, Float64, Int64, String, UnixTimestamp
 from feast.value_type import ValueType
 
 delays = FeatureView(
@@ -45,7 +45,11 @@ trip = RequestSource(
 
 @on_demand_feature_view(
     sources=[delays, trip], mode="pandas",
-    schema=[Field(name="per_mile", dtype=Float64), Field(name="next_day", dtype=UnixTimestamp)],
+    schema=[
+        Field(name="per_mile", dtype=Float64),
+        Field(name="next_day", dtype=UnixTimestamp),
+        Field(name="days", dtype=Array(UnixTimestamp), vector_length=2),
+    ],
 )
 def ratios(df):
     import pandas as pd
@@ -57,7 +61,8 @@ def ratios(df):
     if (df["distance"] == 15).any():
         return None
     days = df["day"] + pd.Timedelta(days=1)
-    return pd.DataFrame({"per_mile": df["mean"] / df["distance"], "next_day": days})
+    some = [None if day is pd.NaT else [day] * distance for day, distance in zip(days, df["distance"] // 500)]
+    return pd.DataFrame({"per_mile": df["mean"] / df["distance"], "next_day": days, "days": some})
 """
 DAY_MS = 86_400_000
 
@@ -74,6 +79,7 @@ def with_ratios(scene: Scene) -> Plan:
         features=(
             FieldSpec(name="per_mile", dtype="Float64"),
             FieldSpec(name="next_day", dtype="UnixTimestamp"),
+            FieldSpec(name="days", dtype="Array(UnixTimestamp)", length=2),
         ),
         file="features.py",
         definition="0",
@@ -114,15 +120,22 @@ def predictions(scene: Scene, requests: list[dict[str, Any]]) -> list[Prediction
 
 def test_on_demand_features_and_what_they_are_of_are_served_and_logged(scene: Scene) -> None:
     found = predictions(
-        scene, [asked("a", "EWR"), asked("b", "JFK"), asked("c", "LGA"), asked("d", "EWR", None, None)]
+        scene, [asked("a", "EWR"), asked("b", "JFK", 2000), asked("c", "LGA"), asked("d", "EWR", 7, None)]
     )
     assert [one.features for one in found] == [
-        {"ratios__per_mile": per, "ratios__next_day": day, "delays__mean": mean, "delays__count": count}
-        for per, day, mean, count in [
-            (12.5 / 700, 2 * DAY_MS, 12.5, 7),
-            (None, 2 * DAY_MS, None, 9),
-            (None, 2 * DAY_MS, None, None),
-            (None, None, 12.5, 7),
+        {
+            "ratios__per_mile": per,
+            "ratios__next_day": day,
+            "ratios__days__0": first,
+            "ratios__days__1": second,
+            "delays__mean": mean,
+            "delays__count": count,
+        }
+        for per, day, first, second, mean, count in [
+            (12.5 / 700, 2 * DAY_MS, 2 * DAY_MS, None, 12.5, 7),
+            (None, 2 * DAY_MS, 2 * DAY_MS, 2 * DAY_MS, None, 9),
+            (None, 2 * DAY_MS, 2 * DAY_MS, None, None, None),
+            (12.5 / 7, None, None, None, 12.5, 7),
         ]
     ]
     assert set(found[0].provenance) == {"delays"}
@@ -142,6 +155,7 @@ def test_models_learn_and_predict_with_what_was_served(scene: Scene) -> None:
     assert x == {
         "delays__mean": 12.5,
         "distance": 700,
+        "ratios__days__0": 2 * DAY_MS,
         "ratios__next_day": 2 * DAY_MS,
         "ratios__per_mile": 12.5 / 700,
     }
