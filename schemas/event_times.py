@@ -11,6 +11,8 @@ from typing import Final
 EARLIEST_MS: Final = -9_214_560_000_000  # 1678-01-01
 LATEST_MS: Final = 9_214_646_400_000  # 2262-01-01
 DEFAULT_MAX_FUTURE_MS: Final = 60_000
+BROKER_AHEAD_MS: Final = 30_000  # how far ahead of its clock a broker is to let a producer's be
+READER_AHEAD_MS: Final = 2 * BROKER_AHEAD_MS  # and a reader, whose clock differs from the broker's
 
 
 def time_fault(time_ms: int, appended_ms: int, max_future_ms: int) -> str | None:

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from headrace.schemas.errors import PlanError
 from headrace.schemas.feature_types import FLAT_TYPES, ValueType
 from headrace.schemas.names import FieldName, FolderName, PartName, TopicName
 from headrace.schemas.nested_types import parse_type
+from headrace.schemas.numbers import (
+    LONGEST_MS,
+    MOST_TILES,
+    Finite,
+    PartitionCount,
+    Precision,
+    Quantum,
+    SchemaId,
+    Share,
+    SpanMs,
+    SpanOrNoneMs,
+    Tiles,
+)
 from headrace.schemas.spec import Spec
 
 
@@ -66,11 +79,11 @@ class ExpectationSpec(Spec):
     """
 
     field: FieldName
-    least: float | None = None
-    most: float | None = None
+    least: Finite | None = None
+    most: Finite | None = None
     categories: tuple[str, ...] = ()
-    null_share: float | None = None
-    fresh_ms: int | None = None
+    null_share: Share | None = None
+    fresh_ms: SpanOrNoneMs | None = None
     quarantine: bool = False
 
     @property
@@ -124,16 +137,25 @@ class SourceSpec(Spec):
     topic: TopicName
     format: Literal["avro", "json"] = "avro"
     reader_schema: str
-    writer_schemas: dict[int, str]
+    writer_schemas: dict[SchemaId, str]
     timestamp_field: FieldName
     timestamp_unit: Literal["ms", "us"] = "ms"
     key_field: FieldName | None = None
-    tile_ms: int
-    late_tiles: int
-    max_future_ms: int
-    partitions: int | None = None
-    shards: int
+    tile_ms: SpanMs
+    late_tiles: Tiles
+    max_future_ms: SpanOrNoneMs
+    partitions: PartitionCount | None = None
+    shards: PartitionCount | Literal[0]
     expectations: tuple[ExpectationSpec, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_lateness(self) -> Self:
+        longest_ms = LONGEST_MS + self.tile_ms  # tiles are whole
+        if self.late_tiles * self.tile_ms > longest_ms:
+            raise ValueError(
+                f"late_tiles {self.late_tiles} of tile_ms {self.tile_ms} are longer than {longest_ms} ms"
+            )
+        return self
 
     @property
     def schema_id(self) -> int:
@@ -166,11 +188,24 @@ class AggregationSpec(Spec):
     feature: FieldName
     function: str
     column: FieldName
-    window_ms: int
-    hop_ms: int
+    window_ms: SpanOrNoneMs
+    hop_ms: SpanOrNoneMs
     dtype: DeclaredType
-    quantum: float = 1.0
-    precision: int = 10
+    quantum: Quantum = 1.0
+    precision: Precision = 10
+
+    @model_validator(mode="after")
+    def _check_window(self) -> Self:
+        if (self.window_ms or self.hop_ms) and not self._has_tiles():
+            raise ValueError(
+                f"window_ms {self.window_ms} is not 1 to {MOST_TILES - 1} times hop_ms {self.hop_ms}, and "
+                "not both are 0"
+            )
+        return self
+
+    def _has_tiles(self) -> bool:
+        hops, rest = divmod(self.window_ms, self.hop_ms) if self.hop_ms else (0, 0)
+        return not rest and 0 < hops < MOST_TILES
 
     @property
     def length(self) -> int:
@@ -216,7 +251,7 @@ class StreamViewSpec(Spec):
     source: str
     join_keys: tuple[FieldSpec, ...]
     aggregations: tuple[AggregationSpec, ...]
-    ttl_ms: int = 0  # 0: never expires
+    ttl_ms: SpanOrNoneMs = 0  # 0: never expires
     udf: UdfSpec | None = None
 
     @property
@@ -242,7 +277,7 @@ class BatchViewSpec(Spec):
     name: FolderName
     join_keys: tuple[FieldSpec, ...]
     features: tuple[FieldSpec, ...]
-    ttl_ms: int = 0
+    ttl_ms: SpanOrNoneMs = 0
     table: str = ""
 
 

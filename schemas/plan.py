@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Literal, Protocol, Self, TypeVar
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from headrace.schemas.encodings import Encoding
 from headrace.schemas.errors import PlanError, UnknownNameError
-from headrace.schemas.event_times import DEFAULT_MAX_FUTURE_MS
+from headrace.schemas.event_times import DEFAULT_MAX_FUTURE_MS, short
 from headrace.schemas.feature_specs import (
     BatchViewSpec,
     FeatureRef,
@@ -30,6 +31,7 @@ from headrace.schemas.feature_specs import (
 from headrace.schemas.feature_types import LOGGED_TYPES, ValueType
 from headrace.schemas.logged_names import LoggedName, logged_names
 from headrace.schemas.names import PartName
+from headrace.schemas.numbers import Seconds
 from headrace.schemas.router_specs import LearnerSpec, RouterSpec
 from headrace.schemas.spec import Spec
 from headrace.schemas.topics import ProjectTopics
@@ -70,7 +72,7 @@ class OnlineStoreSpec(Spec):
         Layout of the keys of entities: ``entity_key_serialization_version``.
     """
 
-    key_ttl_s: int = 0
+    key_ttl_s: Seconds = 0
     key_version: Literal[2, 3] = 3
 
 
@@ -98,6 +100,18 @@ class Plan(Spec):
         default=(), validation_alias="about", serialization_alias="about"
     )
     online: OnlineStoreSpec = Field(default=OnlineStoreSpec(), exclude_if=_is_default)
+
+    @model_validator(mode="after")
+    def _check_tiles(self) -> Self:
+        tile_ms = {source.name: source.tile_ms for source in self.sources}
+        for view in self.stream_views:
+            for feature in view.aggregations:
+                if feature.hop_ms % tile_ms.get(view.source, 1):
+                    raise ValueError(
+                        f"hop_ms {feature.hop_ms} of {view.name}:{feature.feature} is no multiple of tile_ms "
+                        f"{tile_ms[view.source]} of its source"
+                    )
+        return self
 
     @cached_property
     def topics(self) -> ProjectTopics:
@@ -284,7 +298,7 @@ _NamedSpec = TypeVar("_NamedSpec", bound=_Named)
 def _unreadable(error: ValidationError) -> PlanError:
     """Say why a text is no plan: fields that a newer version has written, or the first fault."""
     faults = error.errors(include_url=False, include_context=False)
-    where = [(fault["type"], ".".join(map(str, fault["loc"])), fault["msg"]) for fault in faults]
+    where = [(fault["type"], ".".join(map(str, fault["loc"])), _problem(fault)) for fault in faults]
     unknown = [name for kind, name, _ in where if kind == "extra_forbidden"]
     if unknown:
         return PlanError(
@@ -295,6 +309,14 @@ def _unreadable(error: ValidationError) -> PlanError:
     return PlanError(
         f"the plan cannot be read: {name}: {problem}; run `headrace apply` with the installed version"
     )
+
+
+def _problem(fault: ErrorDetails) -> str:
+    """Say what is wrong with a field, and of a number which it is."""
+    found = fault["input"]
+    if isinstance(found, int):
+        return f"{fault['msg']}, not {short(found)}"
+    return f"{fault['msg']}, not {found:g}" if isinstance(found, float) else fault["msg"]
 
 
 def _find(kind: str, specs: tuple[_NamedSpec, ...], name: str) -> _NamedSpec:

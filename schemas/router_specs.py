@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from headrace.schemas.names import FieldName, PartName
+from headrace.schemas.numbers import Discount, PartitionCount, Share, SpanMs, SpanOrNoneMs
 from headrace.schemas.spec import Spec
+
+_ROUNDING = 1e-9  # of sums of propensities
 
 
 class LearnerSpec(Spec):
@@ -57,10 +60,10 @@ class PolicySpec(Spec):
 
     kind: Literal["thompson", "fixed", "epsilon_greedy"] = "thompson"
     posterior: Literal["beta", "normal"] = "beta"
-    discount: float = 1.0  # per refresh, in (0, 1]
-    floor: float = 0.0  # least propensity of an eligible arm
-    epsilon: float = 0.1
-    shares: dict[str, float] = Field(default={})
+    discount: Discount = 1.0  # per refresh
+    floor: Share = 0.0  # least propensity of an eligible arm
+    epsilon: Share = 0.1
+    shares: dict[str, Share] = Field(default={})
 
 
 class RouterSpec(Spec):
@@ -74,14 +77,23 @@ class RouterSpec(Spec):
     entities: tuple[FieldName, ...]  # join keys a request must bring
     request: tuple[FieldName, ...]  # request features a request must bring
     outcome: OutcomeSpec | None
-    wait_ms: int
+    wait_ms: SpanMs
     missing: Literal["drop", "negative", "censor"] = "drop"
     duplicates: Literal["first", "last", "sum", "max"] = "first"
     feedback: Literal["shared", "arm"] = "shared"
     reward: Literal["brier", "accuracy", "label"] = "brier"
     policy: PolicySpec
-    refresh_ms: int
-    publish_ms: int  # event time between two published model versions; 0: wall clock alone
-    partitions: int  # of the predictions and outcomes topics
+    refresh_ms: SpanMs
+    publish_ms: SpanOrNoneMs  # event time between two published model versions; 0: wall clock alone
+    partitions: PartitionCount  # of the predictions and outcomes topics
     salt: str
-    default: float  # the score when no arm can answer
+    default: Share  # the score when no arm can answer
+
+    @model_validator(mode="after")
+    def _check_propensities(self) -> Self:
+        floor, shares = self.policy.floor, self.policy.shares
+        if floor * len(self.arms) > 1 + _ROUNDING:
+            raise ValueError(f"policy.floor {floor:g} of {len(self.arms)} arms is more than 1")
+        if self.policy.kind == "fixed" and abs(sum(shares.values()) - 1) > _ROUNDING:
+            raise ValueError(f"policy.shares sum to {sum(shares.values()):g}, not to 1")
+        return self

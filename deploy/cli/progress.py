@@ -22,11 +22,14 @@ def status(
     project: Project = HERE, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False
 ) -> None:
     """How far every stage is, how far behind, and what became of the records."""
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
+    from headrace.deploy.commands.plan_report import describe_event_times
     from headrace.deploy.commands.status import render_status
 
-    plan, current = _status(load_settings(project))
+    settings = load_settings(project)
+    plan, current = _status(settings)
+    current = replace(current, event_times=tuple(describe_event_times(settings, plan)))
     say(json.dumps(asdict(current)) if as_json else render_status(plan, current))
 
 

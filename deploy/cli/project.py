@@ -77,6 +77,7 @@ def apply(
     from headrace.deploy.commands.plan_report import (
         describe_changes,
         describe_configuration,
+        describe_event_times,
         describe_left_out,
         describe_partitions,
         describe_topic_settings,
@@ -92,6 +93,7 @@ def apply(
         say(line)
     added = describe_partitions(settings, wanted.plan)
     prepared.apply()
-    for line in (*added, *describe_topic_settings(settings, wanted.plan)):
+    topics = describe_topic_settings(settings, wanted.plan), describe_event_times(settings, wanted.plan)
+    for line in (*added, *topics[0], *topics[1]):
         say(line, err=True)
     say(f"applied plan {wanted.plan.hash[:12]} of project '{wanted.plan.project}'")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headrace.deploy.commands.apply import CompiledProject
 from headrace.deploy.commands.partitions import added_partitions, surplus_partitions
 from headrace.deploy.commands.refusals import refuse_topics
-from headrace.deploy.commands.topics import misconfigured_topics, topic_ends
+from headrace.deploy.commands.topics import misconfigured_topics, topic_ends, untrusted_event_times
 from headrace.deploy.settings import Settings
 from headrace.featurestore.feast_repo.config_notes import config_notes
 from headrace.featurestore.plans.report import report
@@ -14,7 +16,7 @@ from headrace.featurestore.plans.usage import NoUsage, RedisPlanUsage
 from headrace.schemas.errors import PlanError, ServiceUnavailable, SettingsError
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis import redis_client
-from headrace.streams.runtime.topic_settings import SettingsNotShown, repair_commands
+from headrace.streams.runtime.topic_settings import SettingDifference, SettingsNotShown, repair_commands
 
 _LOOK_S = 5.0  # `plan` works without Kafka as well
 
@@ -51,8 +53,28 @@ def describe_topic_settings(settings: Settings, plan: Plan) -> list[str]:
         return [f"the settings of topics are not checked: {error}"]
     if not differences:
         return []
-    commands = repair_commands(kafka, differences)
-    return [*map(str, differences), "To put that right:", *(f"  {command}" for command in commands)]
+    return [*map(str, differences), *_remedy(settings, differences)]
+
+
+def describe_event_times(settings: Settings, plan: Plan) -> list[str]:
+    """Describe event topics that take timestamps from the future, and the commands that end that."""
+    try:
+        differences = untrusted_event_times(settings.kafka_access, plan)
+    except (SettingsNotShown, ServiceUnavailable) as error:
+        return [f"whether event topics take timestamps from the future is not checked: {error}"]
+    if not differences:
+        return []
+    meaning = (
+        "whether a record whose timestamp is ahead of the broker's clock is from the future depends on when "
+        "it is read: a rebuild, a backfill or an audit may refuse others than the workers did. With the "
+        "setting the broker refuses such records"
+    )
+    return [*map(str, differences), meaning, *_remedy(settings, differences)]
+
+
+def _remedy(settings: Settings, differences: Sequence[SettingDifference]) -> list[str]:
+    commands = repair_commands(settings.kafka_access, differences)
+    return ["To put that right:", *(f"  {command}" for command in commands)]
 
 
 def describe_topics(settings: Settings, plan: Plan) -> list[str]:
@@ -65,7 +87,7 @@ def describe_topics(settings: Settings, plan: Plan) -> list[str]:
         refuse_topics(settings, plan, allow_unsafe=True, timeout_s=_LOOK_S)
     except (PlanError, SettingsError, ServiceUnavailable) as error:
         lines.append(f"`headrace apply` would refuse this: {error}")
-    return lines
+    return lines + describe_event_times(settings, plan)
 
 
 def describe_partitions(settings: Settings, plan: Plan) -> list[str]:

@@ -96,6 +96,8 @@ class Status:
         "topic[partition]" to records that no process of the plan reads.
     trainers
         The trainers that run, the owner first.
+    event_times
+        Lines on event topics that take timestamps from the future; see `describe_event_times`.
     """
 
     stages: tuple[StageStatus, ...]
@@ -109,6 +111,7 @@ class Status:
     two_partitions: Mapping[str, int]
     unread: Mapping[str, int]
     trainers: tuple[TrainerMember, ...] = ()
+    event_times: tuple[str, ...] = ()
 
 
 def topics_read(plan: Plan) -> set[str]:
@@ -249,4 +252,5 @@ def render_status(plan: Plan, status: Status) -> str:
         lines += [f"one key is in two partitions. {TWO_PARTITIONS_REMEDY}"]
     for where, number in status.unread.items():
         lines += ["", f"ALARM {where}: {number:,} records are not processed: {UNREAD_REMEDY}"]
+    lines += ["", *status.event_times] if status.event_times else []
     return "\n".join(line.rstrip() for line in lines)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from headrace.schemas.plan import Plan
 from headrace.streams.runtime.internal_topics import TopicSpec, event_topics, internal_topics
-from headrace.streams.runtime.topic_settings import FOREVER
+from headrace.streams.runtime.topic_settings import EVENTS
 
 
 def declared_topics(plan: Plan) -> list[TopicSpec]:
     """Return the event topics whose partition count the repository declares."""
-    return [TopicSpec(s.topic, s.partitions, FOREVER) for s in plan.sources if s.partitions is not None]
+    return [TopicSpec(s.topic, s.partitions, EVENTS) for s in plan.sources if s.partitions is not None]
 
 
 def event_specs(
@@ -20,7 +20,7 @@ def event_specs(
     """Return the event topics of a plan as they are made where they are missing; see `ensure_topics`."""
     counts = {name: (topic_partitions or {}).get(name, event_partitions) for name in event_topics(plan)}
     counts |= {spec.name: spec.partitions for spec in declared_topics(plan)}
-    return [TopicSpec(name, count, FOREVER) for name, count in counts.items()]
+    return [TopicSpec(name, count, EVENTS) for name, count in counts.items()]
 
 
 def all_topics(plan: Plan, event_partitions: int, topic_partitions: Mapping[str, int]) -> dict[str, int]:

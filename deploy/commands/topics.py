@@ -27,9 +27,11 @@ from headrace.streams.runtime.internal_topics import (
     internal_topics,
 )
 from headrace.streams.runtime.topic_settings import (
+    AHEAD,
     SettingDifference,
     differences,
     existing_settings,
+    untrusted_times,
 )
 from headrace.streams.worker.known_partitions import known_counts
 
@@ -204,6 +206,24 @@ def misconfigured_topics(kafka: Kafka, plan: Plan) -> list[SettingDifference]:
     return [one for name, settings in found.items() for one in differences(name, wanted[name], settings)]
 
 
+def untrusted_event_times(kafka: Kafka, plan: Plan) -> list[SettingDifference]:
+    """Return the settings by which timestamps of event topics may be ahead of the broker's clock.
+
+    None of librdkafka's built-in broker, which has no settings.
+
+    Raises
+    ------
+    SettingsNotShown
+        When the account has no right to see them.
+    ServiceUnavailable
+        When the brokers do not answer.
+    """
+    if not plan.needs_kafka:
+        return []
+    found = existing_settings(KafkaAdmin(kafka), event_topics(plan))
+    return [one for name, settings in found.items() for one in untrusted_times(name, settings)]
+
+
 def _check(wanted: list[TopicSpec], existing: ClusterMetadata) -> None:
     for spec in wanted:
         too_few = (
@@ -215,6 +235,10 @@ def _check(wanted: list[TopicSpec], existing: ClusterMetadata) -> None:
                 f"needs {spec.partitions}. Stop Headrace, delete the topic and run `headrace apply` again to "
                 "have it made anew, or take back the change of the plan"
             )
+
+
+def _without(setting: str, spec: TopicSpec) -> TopicSpec:
+    return replace(spec, config={name: value for name, value in spec.config.items() if name != setting})
 
 
 class _Cluster:
@@ -241,8 +265,18 @@ class _Cluster:
             answers = self._admin.create_topics(
                 new, operation_timeout=self._admin.timeout_s, validate_only=only_ask
             )
-            existing = [name for name, created in answers.items() if not self._is_new(name, created)]
+            older = [spec for spec in specs if self._does_not_know(AHEAD, spec, answers[spec.name])]
+            answered = {name: answers[name] for name in answers.keys() - {spec.name for spec in older}}
+            existing = [name for name, created in answered.items() if not self._is_new(name, created)]
+            existing += self.create([_without(AHEAD, spec) for spec in older], only_ask)
         return existing
+
+    def _does_not_know(self, setting: str, spec: TopicSpec, created: Future[None]) -> bool:
+        """Whether a topic was refused for a setting that the broker may be too old for."""
+        error = created.exception(self._admin.timeout_s)
+        if setting not in spec.config or not isinstance(error, KafkaException):
+            return False
+        return bool(error.args[0].code() == KafkaError.INVALID_CONFIG)
 
     def grow(self, specs: list[TopicSpec], only_ask: bool = False) -> None:
         """Add partitions to topics that have fewer than they are to have, or ask whether that would do."""

@@ -14,8 +14,8 @@ from headrace.featurestore.compile.udfs import derived_columns
 from headrace.featurestore.compile.windows import check_state, read_window, tiling_hop
 from headrace.schemas.feature_specs import AggregationSpec, UdfSpec
 from headrace.schemas.feature_types import ValueType
-from headrace.streams.aggregations import AGGREGATIONS, DEFAULT_PRECISION, LAST_K, PRECISIONS
-from headrace.streams.columnar.fixed_point import QUANTA
+from headrace.schemas.numbers import PRECISIONS, QUANTA
+from headrace.streams.aggregations import AGGREGATIONS, DEFAULT_PRECISION, LAST_K
 
 TAGS = ("quantum", "precision")
 _INSTEAD = {"median": "p50", "percentile": "p50, p90, p95 or p99", "avg": "mean", "nunique": "count_distinct"}
@@ -77,18 +77,18 @@ class _AggregationCompiler:
                 f"{function} of column '{column.name}', which is {column.kind}", "Choose a numeric column"
             )
         window_ms, hop_ms = read_window(definition, aggregation, self._tiling)
-        spec = AggregationSpec(
+        tile = AggregationSpec(
             feature=feature,
             function=function,
             column=column.name,
             window_ms=window_ms,
-            hop_ms=hop_ms,
+            hop_ms=window_ms,
             dtype=self._feature_type(definition, feature, f"{function} of {column.kind}", types),
             quantum=self._quanta.get(column.name, _DEFAULT_QUANTUM if column.is_floating else 1.0),
             precision=self._precision,
         )
-        check_state(definition, spec)
-        return spec
+        check_state(definition, window_ms, hop_ms, AGGREGATIONS[function].tile_bytes(tile))
+        return tile.model_copy(update={"hop_ms": hop_ms})
 
     def _column(self, definition: Definition, name: str) -> EventColumn:
         """A column of the records behind the udf where there is one, else of the events."""
@@ -123,10 +123,7 @@ class _AggregationCompiler:
 
 
 def _read_precision(definition: Definition, tags: Mapping[str, str]) -> int:
-    precision = definition.whole_number(tags, "precision", DEFAULT_PRECISION, PRECISIONS[0])
-    if precision > PRECISIONS[-1]:
-        raise definition.error(f"tag 'headrace.precision' is '{precision}'", f"Give at most {PRECISIONS[-1]}")
-    return precision
+    return definition.whole_number(tags, "precision", DEFAULT_PRECISION, PRECISIONS[0], PRECISIONS[-1])
 
 
 def _quantum(definition: Definition, item: str, number: str) -> float:

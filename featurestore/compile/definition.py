@@ -13,11 +13,13 @@ from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import LONGEST, FieldSpec
 from headrace.schemas.feature_types import FLAT_TYPES, ValueType, is_composite
 from headrace.schemas.name_hint import name_hint
+from headrace.schemas.numbers import LONGEST_MS
 from headrace.schemas.records import misfit
 
 TAG_PREFIX = "headrace."
 VALUE_TYPES: tuple[ValueType, ...] = tuple(name for name in FLAT_TYPES if not is_composite(name))
 _MS = timedelta(milliseconds=1)
+_LONGEST = timedelta(milliseconds=LONGEST_MS)
 
 
 _KINDS = {
@@ -90,9 +92,10 @@ class Definition:
 
     def milliseconds(self, argument: str, duration: timedelta) -> int:
         """Convert the duration of an argument to whole milliseconds; refuse a negative one."""
-        if duration < timedelta(0) or duration % _MS:
+        if not timedelta(0) <= duration <= _LONGEST or duration % _MS:
             raise self.error(
-                f"{argument} is {duration}", "Give a duration of zero or more in whole milliseconds"
+                f"{argument} is {duration}",
+                f"Give a duration of whole milliseconds, from zero to {_LONGEST.days} days",
             )
         return duration // _MS
 
@@ -120,16 +123,16 @@ class Definition:
                 )
         return own
 
-    def whole_number(self, tags: Mapping[str, str], name: str, default: int, least: int) -> int:
-        """Return the integer of a tag, `default` without the tag; refuse one below `least`."""
+    def whole_number(self, tags: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+        """Return the integer of a tag, `default` without the tag; refuse one that is out of range."""
         text = tags.get(name, str(default))
         try:
             number = int(text)
         except ValueError:
             number = least - 1
-        if number < least:
+        if not least <= number <= most:
             raise self.error(
-                f"tag '{TAG_PREFIX}{name}' is '{text}'", f"Give a whole number of at least {least}"
+                f"tag '{TAG_PREFIX}{name}' is '{text}'", f"Give a whole number from {least} to {most}"
             )
         return number
 

@@ -8,6 +8,7 @@ import shlex
 from headrace.featurestore.compile.definition import Definition, suggestion
 from headrace.featurestore.compile.event_schema import EventColumn
 from headrace.schemas.feature_specs import ExpectationSpec
+from headrace.schemas.numbers import LONGEST_MS
 
 _WORDS = ("min=", "max=", "in=", "nulls=", "fresh=", "quarantine")
 _RECORD_RULES = ("min", "max", "in", "nulls")
@@ -144,7 +145,12 @@ class _ExpectationReader:
             raise self._definition.error(
                 "freshness is that of the event time", "Expect it of timestamp_field"
             )
-        return round(self._number("fresh") * 1000)
+        fresh_ms = round(self._number("fresh") * 1000)
+        if not 0 <= fresh_ms <= LONGEST_MS:
+            raise self._definition.error(
+                f"'fresh={self._words['fresh']}' is no age", f"Write seconds from 0 to {LONGEST_MS // 1000}"
+            )
+        return fresh_ms
 
 
 def _is_whole(text: str) -> bool:

@@ -33,6 +33,8 @@ from headrace.featurestore.compile.expectations import EXPECT, compile_expectati
 from headrace.featurestore.compile.writer_schemas import check_json, compile_writer_schemas
 from headrace.schemas.event_times import DEFAULT_MAX_FUTURE_MS
 from headrace.schemas.feature_specs import SourceSpec, StreamViewSpec
+from headrace.schemas.marks import MOST_PARTITIONS
+from headrace.schemas.numbers import LONGEST_MS
 
 _DEFAULT_SHARDS = 4
 _TILE_WITHOUT_VIEWS_MS = 60_000  # judges lateness where no hop says how finely
@@ -47,7 +49,9 @@ def compile_source(source: EventSource, views: Sequence[StreamViewSpec]) -> Sour
         When a tag has a value that cannot be used, or a schema lacks a field that a view needs.
     """
     definition, tags = source.definition, source.tags
-    partitions = definition.whole_number(tags, "partitions", 0, 1) if "partitions" in tags else None
+    partitions = None
+    if "partitions" in tags:
+        partitions = definition.whole_number(tags, "partitions", 0, 1, MOST_PARTITIONS)
     tile_ms = _tile_ms(views)
     return SourceSpec(
         name=source.name,
@@ -60,7 +64,7 @@ def compile_source(source: EventSource, views: Sequence[StreamViewSpec]) -> Sour
         key_field=tags.get("key"),
         tile_ms=tile_ms,
         late_tiles=_late_tiles(source, tile_ms),
-        max_future_ms=1000 * definition.whole_number(tags, "max_future", DEFAULT_MAX_FUTURE_MS // 1000, 0),
+        max_future_ms=1000 * _max_future_s(source),
         partitions=partitions,
         shards=_shards(source, views, partitions),
         expectations=compile_expectations(definition, tags, source.columns, source.timestamp_field),
@@ -79,9 +83,14 @@ def _late_tiles(source: EventSource, tile_ms: int) -> int:
     return -(-source.definition.milliseconds("watermark_delay_threshold", lateness) // tile_ms)
 
 
+def _max_future_s(source: EventSource) -> int:
+    default_s, most_s = DEFAULT_MAX_FUTURE_MS // 1000, LONGEST_MS // 1000
+    return source.definition.whole_number(source.tags, "max_future", default_s, 0, most_s)
+
+
 def _shards(source: EventSource, views: Sequence[StreamViewSpec], partitions: int | None) -> int:
     """Partitions of the shuffle topic; 0 where every view has the key of the topic."""
-    shards = source.definition.whole_number(source.tags, "shards", _DEFAULT_SHARDS, 1)
+    shards = source.definition.whole_number(source.tags, "shards", _DEFAULT_SHARDS, 1, MOST_PARTITIONS)
     key = source.tags.get("key")
     # With one partition, every key of every view is in it.
     is_direct = partitions == 1 or all([k.name for k in view.join_keys] == [key] for view in views)

@@ -10,11 +10,9 @@ from datetime import timedelta
 from typing import Any
 
 from headrace.featurestore.compile.definition import Definition
-from headrace.schemas.feature_specs import AggregationSpec
-from headrace.streams.aggregations import AGGREGATIONS
+from headrace.schemas.numbers import MOST_TILES
 
 FEAST_TILING_HOP = timedelta(minutes=5)  # where a view has tiles and says no size
-MAX_TILES = 1_441  # of a key: a day by the minute
 MAX_BYTES = 1 << 18  # of a key and feature
 
 
@@ -132,25 +130,29 @@ def nearest_hop(window_ms: int, hop_ms: int) -> int:
     return min(hops, key=lambda hop: max(hop, hop_ms) / min(hop, hop_ms))
 
 
-def check_state(definition: Definition, spec: AggregationSpec) -> None:
+def check_state(definition: Definition, window_ms: int, hop_ms: int, tile_bytes: int) -> None:
     """Refuse a feature that would take too much memory per key.
+
+    Parameters
+    ----------
+    tile_bytes
+        Of one tile of a key.
 
     Raises
     ------
     DefinitionError
         With the shortest hop that is allowed.
     """
-    if not spec.window_ms:
+    if not window_ms:
         return
-    tile_bytes = AGGREGATIONS[spec.function].tile_bytes(spec)
-    max_tiles = min(MAX_TILES, MAX_BYTES // tile_bytes)
-    tiles = spec.window_ms // spec.hop_ms + 1
+    max_tiles = min(MOST_TILES, MAX_BYTES // tile_bytes)
+    tiles = window_ms // hop_ms + 1
     if tiles > max_tiles:
-        hops = next(n for n in range(max_tiles - 1, 0, -1) if spec.window_ms % n == 0)
+        hops = next(n for n in range(max_tiles - 1, 0, -1) if window_ms % n == 0)
         raise definition.error(
-            f"its window {_text(spec.window_ms)} of {_text(spec.hop_ms)} each would hold {tiles:,} tiles "
+            f"its window {_text(window_ms)} of {_text(hop_ms)} each would hold {tiles:,} tiles "
             f"per key, {tiles * tile_bytes:,} bytes; {max_tiles:,} tiles are allowed",
-            f"The shortest slide_interval is {_text(spec.window_ms // hops)}",
+            f"The shortest slide_interval is {_text(window_ms // hops)}",
         )
 
 

@@ -14,6 +14,7 @@ from headrace.featurestore.compile.definition import Definition, suggestion
 from headrace.schemas.avro import AvroDecoder, schema_fingerprint
 from headrace.schemas.errors import SchemaError
 from headrace.schemas.json_events.fields import json_fields
+from headrace.schemas.numbers import MOST_SCHEMA_ID
 
 FOLDER = "schemas"
 
@@ -82,7 +83,7 @@ def compile_writer_schemas(
     DefinitionError
         When a schema cannot be read as that of the source, or has its id.
     """
-    tagged = source.whole_number(tags, "schema_id", 0, 0) if "schema_id" in tags else None
+    tagged = source.whole_number(tags, "schema_id", 0, 0, MOST_SCHEMA_ID) if "schema_id" in tags else None
     own = schema_fingerprint(schema) if tagged is None else tagged
     _check(source, schema, own, schema, fields)
     schemas = {}

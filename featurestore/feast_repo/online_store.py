@@ -10,10 +10,10 @@ import headrace.featurestore.feast_repo.fast_import  # noqa: F401  (before anyth
 from feast.infra.online_stores.redis import RedisOnlineStore
 from feast.repo_config import RepoConfig
 
+from headrace.schemas.numbers import MOST_SECONDS
 from headrace.schemas.plan import OnlineStoreSpec
 from headrace.streams.connections.redis_url import RedisUrl
 
-_LONGEST_TTL_S = 10**11  # three thousand years; Redis refuses what is beyond its clock
 _KINDS = {"redis": "server", "redis_cluster": "cluster", "redis_sentinel": "sentinel"}
 _LOOPBACK = {"localhost": "127.0.0.1", "::1": "127.0.0.1"}
 _PORT = 6379
@@ -39,11 +39,11 @@ def online_faults(config: RepoConfig) -> list[Fault]:
             )
         )
     ttl_s = _options(config).get("key_ttl_seconds") or 0
-    if not 0 <= ttl_s <= _LONGEST_TTL_S:
+    if not 0 <= ttl_s <= MOST_SECONDS:
         faults.append(
             (
                 f"key_ttl_seconds is {ttl_s}, with which Redis would keep no row",
-                f"Give whole seconds from 1 to {_LONGEST_TTL_S}, or take it out: rows are kept for ever",
+                f"Give whole seconds from 1 to {MOST_SECONDS}, or take it out: rows are kept for ever",
             )
         )
     return faults

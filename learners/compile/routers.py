@@ -10,6 +10,8 @@ from headrace.learners.compile.policies import compile_policy
 from headrace.learners.compile.requirements import Requirements
 from headrace.learners.definitions import Learner, Router
 from headrace.schemas.feature_types import ValueType
+from headrace.schemas.marks import MOST_PARTITIONS
+from headrace.schemas.numbers import LONGEST_MS
 from headrace.schemas.router_specs import OutcomeSpec, RouterSpec
 
 _ENTITY_TYPES: tuple[ValueType, ...] = ("Int32", "Int64", "String")  # as requests bring them
@@ -110,9 +112,11 @@ class RouterCompiler:
         require = self._requirements.require
         spans = {"wait": router.wait, "refresh": router.refresh, "publish": router.publish}
         for name, span in spans.items():
-            remedy = f"Give `{name}` a positive timedelta"
-            require(span is None or _ms(span) > 0, where, f"`{name}` is {span}", remedy)
-        require(router.partitions >= 1, where, f"`partitions` is {router.partitions}", "Use 1 or more")
+            remedy = f"Give `{name}` a timedelta from a millisecond to {LONGEST_MS // 86_400_000} days"
+            require(span is None or 0 < _ms(span) <= LONGEST_MS, where, f"`{name}` is {span}", remedy)
+        fits = 1 <= router.partitions <= MOST_PARTITIONS
+        remedy = f"Use a number from 1 to {MOST_PARTITIONS}"
+        require(fits, where, f"`partitions` is {router.partitions}", remedy)
         problem = f"`default` is {router.default:g}"
         require(0.0 <= router.default <= 1.0, where, problem, "Use a probability in [0, 1]")
 

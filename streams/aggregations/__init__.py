@@ -6,7 +6,7 @@ from headrace.schemas.errors import PlanError
 from headrace.schemas.feature_specs import AggregationSpec
 from headrace.streams.aggregations.aggregation import Aggregation, ListValues, Reading, Values
 from headrace.streams.aggregations.count import Count
-from headrace.streams.aggregations.distinct import DEFAULT_PRECISION, PRECISIONS, CountDistinct
+from headrace.streams.aggregations.distinct import DEFAULT_PRECISION, CountDistinct
 from headrace.streams.aggregations.edge import First, Last
 from headrace.streams.aggregations.extreme import Max, Min
 from headrace.streams.aggregations.last_k import FUNCTIONS as LAST_K
@@ -23,7 +23,6 @@ __all__ = [
     "AGGREGATIONS",
     "DEFAULT_PRECISION",
     "LAST_K",
-    "PRECISIONS",
     "Aggregation",
     "ListValues",
     "Reading",

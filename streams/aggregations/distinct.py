@@ -26,7 +26,6 @@ from headrace.streams.columnar.batch import Batch
 from headrace.streams.columnar.hashing import hash_values
 from headrace.streams.columnar.ragged_rows import RaggedRows
 
-PRECISIONS = range(6, 15)
 DEFAULT_PRECISION = 10
 _RANK_BITS = 6  # of a register's value
 _RANKS = 1 << _RANK_BITS

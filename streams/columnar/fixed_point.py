@@ -13,7 +13,6 @@ from headrace.schemas.avro import Column
 
 LIMIT = 2**47  # greatest magnitude of one value in quanta: far below 2^53, where float64 loses units
 EXACT = 2**53  # quanta below are told apart by a float64
-QUANTA = (1e-100, 1e100)  # the least and the greatest quantum: its square, and that of any sum, is a float64
 
 
 @dataclass(frozen=True, order=True)
@@ -26,7 +25,7 @@ class FixedPoint:
     Parameters
     ----------
     quantum
-        Within `QUANTA`.
+        Within `headrace.schemas.numbers.QUANTA`.
 
     Examples
     --------

@@ -11,7 +11,7 @@ import numpy as np
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 from numpy.typing import NDArray
 
-from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS
+from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS, READER_AHEAD_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class LogRecords(Sequence[LogRecord]):
     offsets
         int64, shape (n,).
     appended
-        When each record was appended, by a clock that it trusts: int64, shape (n,), epoch milliseconds. The
-        broker's where the topic has ``LogAppendTime``. Else that of the producer, which cannot be later than
-        now, or earlier than 1970.
+        When each record was appended, by a clock that is trusted: int64, shape (n,), epoch milliseconds. The
+        broker's where the topic has ``LogAppendTime``; else that of the producer, see
+        `trusted_times`.
     values
         n payloads; None for a tombstone.
 
@@ -114,14 +114,35 @@ def headers_of(message: Message) -> list[tuple[str, bytes | None]]:
 
 def appended_ms(message: Message) -> int:
     """Return when a record was appended, epoch milliseconds; see `LogRecords.appended`."""
-    kind, at_ms = message.timestamp()
-    now_ms = time.time_ns() // 1_000_000
-    return at_ms if kind == TIMESTAMP_LOG_APPEND_TIME or 0 <= at_ms < now_ms else now_ms
+    return int(_appended([message])[0])
+
+
+def trusted_times(produced_ms: NDArray[np.int64], now_ms: int) -> NDArray[np.int64]:
+    """Return when records were appended, by the timestamps that their producers gave.
+
+    A timestamp is taken as it is up to `READER_AHEAD_MS` ahead of the reader's clock. One that is further
+    ahead, or negative, is none, and the reader's clock stands in for it. So the times do not depend on when
+    they are read wherever the broker refuses timestamps of more than `BROKER_AHEAD_MS` ahead, as long as the
+    clock of the reader is at most so much behind the broker's.
+
+    Parameters
+    ----------
+    produced_ms
+        Timestamps of records, shape (n,).
+    now_ms
+        The reader's clock.
+
+    Examples
+    --------
+    >>> trusted_times(np.array([-1, 500, 60_900, 61_001]), now_ms=1_000).tolist()
+    [1000, 500, 60900, 1000]
+    """
+    is_taken = (produced_ms >= 0) & (produced_ms <= now_ms + READER_AHEAD_MS)
+    return np.where(is_taken, produced_ms, now_ms)
 
 
 def _appended(messages: Sequence[Message]) -> NDArray[np.int64]:
     times = np.array([message.timestamp()[1] for message in messages], np.int64)
     if messages and messages[-1].timestamp()[0] == TIMESTAMP_LOG_APPEND_TIME:
         return times
-    now_ms = time.time_ns() // 1_000_000
-    return np.where((times >= 0) & (times < now_ms), times, now_ms)
+    return trusted_times(times, time.time_ns() // 1_000_000)

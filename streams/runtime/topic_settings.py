@@ -2,7 +2,8 @@
 
 Logs keep everything: the broker would delete by timestamp, and replayed history would be gone within minutes.
 Records of Headrace's own topics have the time at which the broker appended them. What is from the future
-is judged by it. In event topics the timestamps are the users'.
+is judged by it. In event topics the timestamps are the producers', and the broker refuses those that are
+ahead of its clock, so that they say the same whenever they are read (see `headrace.streams.log.records`).
 
 Changelogs keep the last value of each key. A broker's defaults leave them uncompacted for a week or a GiB,
 while a restore reads all that is there. These keep them at about twice the live state and one segment. The
@@ -19,14 +20,18 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import ConfigResource, ResourceType
 
 from headrace.schemas.errors import HeadraceError
+from headrace.schemas.event_times import BROKER_AHEAD_MS
 from headrace.streams.connections.kafka import Kafka, servers_of
 from headrace.streams.connections.kafka_admin import KafkaAdmin, is_built_in
 
 _MESSAGE = "max.message.bytes"
+BROKER_TIME = {"message.timestamp.type": "LogAppendTime"}
 _NOT_SHOWN = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
 FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+AHEAD = "message.timestamp.after.max.ms"  # brokers from before Kafka 3.6 do not have it
+EVENTS = FOREVER | {AHEAD: str(BROKER_AHEAD_MS)}
 # The broker's clock, not the producer's: it judges what is from the future.
-KEEP = FOREVER | {"message.timestamp.type": "LogAppendTime"}
+KEEP = FOREVER | BROKER_TIME
 LARGE = {_MESSAGE: str(8 << 20)}  # these hold a whole range, a key's state, a record in base64
 COMPACT = {
     "cleanup.policy": "compact",  # not also "delete": a quiet key's state would be lost with its age
@@ -99,6 +104,25 @@ def differences(
         has = found.get(key, value)
         if int(has) < int(value) if key == _MESSAGE else has != value:
             yield SettingDifference(topic, key, has, value)
+
+
+def untrusted_times(topic: str, found: Mapping[str, str]) -> Iterator[SettingDifference]:
+    """Yield the setting of an event topic by which timestamps may be ahead of the broker's clock.
+
+    Examples
+    --------
+    >>> kafka_4 = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": "3600000"}
+    >>> [str(one) for one in untrusted_times("clicks", kafka_4)]
+    ["topic 'clicks' has message.timestamp.after.max.ms=3600000, wanted is 30000"]
+    >>> [*untrusted_times("clicks", BROKER_TIME)]
+    []
+    """
+    if BROKER_TIME.items() <= found.items():
+        return
+    if AHEAD not in found:
+        yield from differences(topic, BROKER_TIME, {"message.timestamp.type": "CreateTime"})
+    elif int(found[AHEAD]) > BROKER_AHEAD_MS:
+        yield SettingDifference(topic, AHEAD, found[AHEAD], str(BROKER_AHEAD_MS))
 
 
 def repair_commands(kafka: Kafka, found: Sequence[SettingDifference]) -> list[str]:

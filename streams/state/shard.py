@@ -9,7 +9,7 @@ import numpy as np
 
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import RecordError, StateError
-from headrace.schemas.event_times import DEFAULT_MAX_FUTURE_MS
+from headrace.schemas.event_times import DEFAULT_MAX_FUTURE_MS, READER_AHEAD_MS
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.columnar.batch import Batch
@@ -34,8 +34,8 @@ class Shard(PartitionState):
         super().__init__(definition_of(plan, source), topic, partition, states)
         self._source_offsets: dict[int, int] = {}
         self._source = source.name
-        # A worker takes the time by another machine's clock, and may have gone on through a silence.
-        most_ms = 2 * max(source.max_future_ms, DEFAULT_MAX_FUTURE_MS)
+        # A worker takes the time by other machines' clocks, and may have gone on through a silence.
+        most_ms = READER_AHEAD_MS + 2 * max(source.max_future_ms, DEFAULT_MAX_FUTURE_MS)
         dtypes = {state.name: intake.dtype(state.views[0]) for state in states}
         self._checks = BlockChecks(states, dtypes, most_ms)
 

@@ -1,23 +1,31 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka import KafkaError, Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
+from headrace.deploy.commands import topic_specs
 from headrace.deploy.commands.partitions import surplus_partitions
 from headrace.deploy.commands.topic_specs import all_topics
-from headrace.deploy.commands.topics import ensure_topics, misconfigured_topics, topic_ends
+from headrace.deploy.commands.topics import (
+    ensure_topics,
+    misconfigured_topics,
+    topic_ends,
+    untrusted_event_times,
+)
 from headrace.deploy.local.mock_kafka import MockKafka
 from headrace.schemas.errors import PlanError, ServiceUnavailable, SettingsError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.schemas.topics import ProjectTopics, RouterTopics, SourceTopics
-from headrace.streams.runtime.topic_settings import repair_commands
+from headrace.streams.runtime.topic_settings import AHEAD, repair_commands
 from tests.support.join_builders import a_router
 from tests.support.kafka_topics import add_partitions, make_topic
 from tests.support.purchases import purchases_plan
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, eventually
 
 
 def plan_of(project: str, shards: int = 3, partitions: int = 2) -> Plan:
@@ -212,5 +220,51 @@ def test_topics_that_were_made_here_are_as_wanted(kafka_bootstrap: str, project:
     assert misconfigured_topics(kafka_bootstrap, plan) == []
 
 
+def test_event_topics_that_take_timestamps_from_the_future_are_told_of(
+    kafka_bootstrap: str, project: str
+) -> None:
+    plan = plan_of(project)
+    make_topic(kafka_bootstrap, f"{project}-clicks", 4)
+    (found,) = untrusted_event_times(kafka_bootstrap, plan)
+    assert (found.topic, found.found, found.wanted) == (f"{project}-clicks", "3600000", "30000")
+    change = ConfigEntry(found.key, found.wanted, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, found.topic, incremental_configs=[change])
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    admin.incremental_alter_configs([resource])[resource].result()
+    eventually(lambda: untrusted_event_times(kafka_bootstrap, plan), "the setting", lambda left: not left)
+
+
+def test_an_event_topic_that_is_made_takes_no_timestamp_from_the_future(
+    kafka_bootstrap: str, project: str
+) -> None:
+    plan, topic = plan_of(project), f"{project}-clicks"
+    ensure_topics(kafka_bootstrap, plan)
+    assert untrusted_event_times(kafka_bootstrap, plan) == []
+    now_ms = time.time_ns() // 1_000_000
+    assert refusal(kafka_bootstrap, topic, now_ms + 55 * 60_000) == KafkaError.INVALID_TIMESTAMP
+    assert refusal(kafka_bootstrap, topic, now_ms) is None
+    assert refusal(kafka_bootstrap, topic, 1_357_000_000_000) is None
+
+
+def refusal(bootstrap: str, topic: str, at_ms: int) -> int | None:
+    """Code of the error with which the broker refuses a record of this timestamp."""
+    codes: list[int | None] = []
+    producer = Producer({"bootstrap.servers": bootstrap})
+    producer.produce(
+        topic, b"1", timestamp=at_ms, on_delivery=lambda error, _: codes.append(error and error.code())
+    )
+    producer.flush(PATIENCE_S)
+    return codes[0]
+
+
+def test_a_broker_that_does_not_know_the_setting_makes_the_topics_without_it(
+    kafka_bootstrap: str, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topic_specs, "EVENTS", {AHEAD: "refused"})
+    ensure_topics(kafka_bootstrap, plan_of(project))
+    assert config_of(kafka_bootstrap, f"{project}-clicks")[AHEAD] == "3600000"
+
+
 def test_the_built_in_broker_has_no_settings(mock: MockKafka, project: str) -> None:
     assert misconfigured_topics(mock.bootstrap, plan_of(project)) == []
+    assert untrusted_event_times(mock.bootstrap, plan_of(project)) == []

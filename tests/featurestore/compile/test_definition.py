@@ -47,13 +47,13 @@ def test_tags_for_headrace_are_known_or_free() -> None:
 
 @pytest.mark.parametrize("text", ["0", "-3", "1.5", "many", ""])
 def test_a_tag_that_is_no_whole_number_is_refused(text: str) -> None:
-    said = refusal(lambda: VIEW.whole_number({"shards": text}, "shards", default=4, least=1))
-    assert f"tag 'headrace.shards' is '{text}'. Give a whole number of at least 1" in said
+    said = refusal(lambda: VIEW.whole_number({"shards": text}, "shards", default=4, least=1, most=9))
+    assert f"tag 'headrace.shards' is '{text}'. Give a whole number from 1 to 9" in said
 
 
 def test_a_whole_number_has_a_default() -> None:
-    assert VIEW.whole_number({}, "shards", default=4, least=1) == 4
-    assert VIEW.whole_number({"shards": "9"}, "shards", default=4, least=1) == 9
+    assert VIEW.whole_number({}, "shards", default=4, least=1, most=9) == 4
+    assert VIEW.whole_number({"shards": "9"}, "shards", default=4, least=1, most=9) == 9
 
 
 def test_types_go_by_their_names() -> None:

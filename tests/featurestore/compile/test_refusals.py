@@ -31,7 +31,7 @@ REFUSED = {
     "precision beyond the bounds": (
         '"headrace.quantum": "dep_delay=0.01"',
         '"headrace.precision": "40"',
-        ("'40'", "at most 14"),
+        ("'40'", "from 6 to 14"),
     ),
     "last values without their number": (
         'function="max"',
@@ -145,7 +145,7 @@ REFUSED = {
     "shards that are no number": (
         '"headrace.schema_id": "7"',
         '"headrace.shards": "0"',
-        ("'headrace.shards' is '0'", "at least 1"),
+        ("'headrace.shards' is '0'", "from 1 to 4096"),
     ),
     "quantum of an unknown column": ("dep_delay=0.01", "delay=0.01", ("column 'delay'", "'dep_delay'")),
     "quantum that is no number": ("dep_delay=0.01", "dep_delay=-1", ("'dep_delay=-1'",)),

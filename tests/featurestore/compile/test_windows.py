@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from headrace.featurestore.compile.definition import Definition
 from headrace.featurestore.compile.windows import (
     MAX_BYTES,
-    MAX_TILES,
     check_state,
     nearest_hop,
     nearest_windows,
@@ -21,6 +20,7 @@ from headrace.featurestore.compile.windows import (
 )
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import AggregationSpec
+from headrace.schemas.numbers import MOST_TILES
 from headrace.streams.aggregations import AGGREGATIONS
 
 FEATURE = Definition("features.py", "feature 'n'")
@@ -121,10 +121,10 @@ def spec(function: str, window_ms: int, hop_ms: int) -> AggregationSpec:
 @pytest.mark.parametrize("function", ["count", "last_100"])
 def test_a_key_holds_no_more_than_it_may(function: str) -> None:
     size = AGGREGATIONS[function].tile_bytes(spec(function, 10, 10))
-    most = min(MAX_TILES, MAX_BYTES // size)
-    check_state(FEATURE, spec(function, (most - 1) * 10, 10))
-    check_state(FEATURE, spec(function, 0, 0))
+    most = min(MOST_TILES, MAX_BYTES // size)
+    check_state(FEATURE, (most - 1) * 10, 10, size)
+    check_state(FEATURE, 0, 0, size)
     with pytest.raises(
         DefinitionError, match=f"would hold {most + 1:,} tiles per key, .* {most:,} tiles are"
     ):
-        check_state(FEATURE, spec(function, most * 10, 10))
+        check_state(FEATURE, most * 10, 10, size)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, Message
+from hypothesis import given
+from hypothesis import strategies as st
 
-from headrace.streams.log.records import LogRecords, appended_ms, headers_of
+from headrace.schemas.event_times import BROKER_AHEAD_MS, LATEST_MS
+from headrace.streams.log.records import LogRecords, appended_ms, headers_of, trusted_times
 
 YEAR_2100 = 4_102_444_800_000
 
@@ -18,7 +22,7 @@ def message(kind: int, at_ms: int) -> Message:
 
 
 @pytest.mark.parametrize("at_ms", [-1, -2, YEAR_2100, 2**63 - 1])
-def test_a_producer_cannot_have_appended_later_than_now(at_ms: int) -> None:
+def test_a_timestamp_far_ahead_or_none_is_that_of_the_reader(at_ms: int) -> None:
     before_ms = time.time_ns() // 1_000_000
     one = message(TIMESTAMP_CREATE_TIME, at_ms)
     found = [appended_ms(one), *LogRecords.of_messages([one]).appended.tolist()]
@@ -31,6 +35,20 @@ def test_a_producer_cannot_have_appended_later_than_now(at_ms: int) -> None:
 def test_the_time_of_a_broker_and_of_the_past_stays(kind: int, at_ms: int) -> None:
     one = message(kind, at_ms)
     assert [appended_ms(one), *LogRecords.of_messages([one]).appended.tolist()] == [at_ms, at_ms]
+
+
+@given(
+    appended_ms=st.integers(0, LATEST_MS),
+    ahead_ms=st.integers(-LATEST_MS, BROKER_AHEAD_MS),
+    read=st.lists(st.integers(-BROKER_AHEAD_MS, LATEST_MS), min_size=2, max_size=2),
+)
+def test_what_a_broker_has_let_in_is_the_same_at_every_reading(
+    appended_ms: int, ahead_ms: int, read: list[int]
+) -> None:
+    """With `message.timestamp.after.max.ms`, and clocks that are behind the broker's by at most so much."""
+    produced = np.array([max(0, appended_ms + ahead_ms)])
+    first, again = (trusted_times(produced, appended_ms + later_ms) for later_ms in read)
+    assert first.tolist() == again.tolist() == produced.tolist()
 
 
 class Unreadable:
