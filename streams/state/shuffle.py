@@ -3,12 +3,14 @@
 Every range makes one block per shard, an empty one where the shard gets no record, so that a shard knows how
 far each source partition has been read. A block holds, behind a small header, one array after the other for
 each group of views: the rows whose join key falls on the shard, in the columns the group reads. After a crash
-blocks may come twice, of other ranges: a shard skips what it has by the offsets at the source.
+blocks may come twice, of other ranges: a shard skips what it has by the offsets at the source. A checksum
+ends a block: with another digit in its range, a shard would skip what it does not have.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,10 +29,12 @@ from headrace.streams.columnar.keys import distinct, encode_key, key_at
 from headrace.streams.log.partitioner import partition_for
 
 BLOCK = Encoding(
-    version=1,
-    older=(UNVERSIONED,),
+    version=2,
+    older=(UNVERSIONED, 1),
     remedy="run workers of that version until they have read the shuffle topic to its end",
 )
+_LAST_UNCHECKED = 1  # version of blocks without a checksum; those of all later ones end with it
+_CHECKSUM_BYTES = 4
 _MOST_OFFSET = 2**50  # times the number of partitions it is still an integer of 64 bits
 
 
@@ -72,7 +76,11 @@ def shard_of(columns: tuple[NDArray[Any], ...], shards: int) -> NDArray[np.int64
 
 
 def encode_block(block: Block) -> bytes:
-    """Return a block as bytes: length of the header (u32 LE), header in JSON, then the arrays one by one."""
+    """Return a block as bytes.
+
+    These are the length of the header (u32 LE), the header in JSON, the arrays one by one, and the CRC-32 of
+    all that (u32 LE).
+    """
     groups, bodies = [], []
     for name, batch in block.groups.items():
         arrays = _arrays(batch)
@@ -89,7 +97,8 @@ def encode_block(block: Block) -> bytes:
             "groups": groups,
         }
     ).encode()
-    return b"".join([len(header).to_bytes(4, "little"), header, *bodies])
+    raw = b"".join([len(header).to_bytes(4, "little"), header, *bodies])
+    return raw + zlib.crc32(raw).to_bytes(_CHECKSUM_BYTES, "little")
 
 
 def decode_block(raw: bytes | None, offset: int) -> Block:
@@ -104,20 +113,20 @@ def decode_block(raw: bytes | None, offset: int) -> Block:
     """
     with _reading():
         view = memoryview(raw or b"")
-        header, body = _header(view)
+        header, body, end = _header(view)
         groups = {}
         for name, columns, dtypes, rows in header["groups"]:
             groups[str(name)] = _decode_batch(columns, dtypes, rows, view[body:], offset)
             body += rows * sum(np.dtype(dtype).itemsize for dtype in dtypes)
-        if body != len(view):
-            raise ValueError(f"{len(view)} bytes where {body} are announced")
+        if body != end:
+            raise ValueError(f"{end} bytes where {body} are announced")
         return Block(str(header["definition"]), *_range_of(header), _clock_of(header), groups)
 
 
 def block_range(raw: bytes | None) -> tuple[str, int, int]:
     """Return definition, source partition and next offset there of a block; raises as `decode_block` does."""
     with _reading():
-        header, _ = _header(memoryview(raw or b""))
+        header, *_ = _header(memoryview(raw or b""))
         partition, _, next_offset = _range_of(header)
         return str(header["definition"]), partition, next_offset
 
@@ -135,16 +144,19 @@ def _reading() -> Iterator[None]:
         ) from error
 
 
-def _header(view: memoryview) -> tuple[Mapping[str, Any], int]:
-    """Return the header of a block, and where its arrays begin."""
+def _header(view: memoryview) -> tuple[Mapping[str, Any], int, int]:
+    """Return the header of a block, and where its arrays begin and end."""
     body = 4 + int.from_bytes(view[:4], "little")
     header: Mapping[str, Any] = json.loads(bytes(view[4:body]))
     version = header.get("v", UNVERSIONED)
     if type(version) is not int or version < UNVERSIONED:
         raise ValueError(f"{version!r} is no version")
+    end = len(view) - (_CHECKSUM_BYTES if version > _LAST_UNCHECKED else 0)
+    if end < len(view) and zlib.crc32(view[:end]) != int.from_bytes(view[end:], "little"):
+        raise ValueError("its checksum is another")
     where = f"partition {header.get('partition')}, offset {header.get('first')}"
     BLOCK.check(header, f"the shuffle block that begins at the source's {where},")
-    return header, body
+    return header, body, end
 
 
 def _range_of(header: Mapping[str, Any]) -> tuple[int, int, int]:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from headrace.deploy.cli.main import app
 from headrace.deploy.settings import Settings
 from tests.support.paths import ROOT
+from tests.support.redis_accounts import documented_accounts
 
 DEPLOY = ROOT / "deploy"
 OVERLAYS = ("local", "production")
@@ -29,6 +30,11 @@ def build(overlay: str) -> list[dict[str, Any]]:
         files = [*folder.glob("*.yaml"), *(DEPLOY / "k8s" / "base").glob("*.yaml")]
         texts = [file.read_text() for file in files]
     return [item for text in texts for item in yaml.safe_load_all(text) if item["kind"] != "Kustomization"]
+
+
+def has_one_account(overlay: str) -> bool:
+    """Whether its processes share an account; without kubectl its component is not applied."""
+    return overlay == "local" and shutil.which("kubectl") is not None
 
 
 def deployments(overlay: str) -> dict[str, dict[str, Any]]:
@@ -73,8 +79,9 @@ def test_every_pod_finds_the_properties_of_a_kafka_with_security_where_there_are
     production = (DEPLOY / "k8s" / "overlays" / "production" / "kustomization.yaml").read_text()
     for pod in ours:
         volume = next(v for v in pod["volumes"] if v["name"] == "kafka")
+        own = pod["containers"][0]["args"][0]
         assert volume["secret"] == {
-            "secretName": "headrace-kafka",
+            "secretName": "headrace-kafka" if has_one_account(overlay) else f"headrace-kafka-{own}",
             "optional": True,
             "defaultMode": 0o440,
         }
@@ -97,13 +104,13 @@ def test_no_secret_is_written_down_and_every_setting_exists(overlay: str) -> Non
 
 
 SECRETS = {
-    "worker": {"redis-url", "plan-key", "schema-registry", "schema-registry-token"},
-    "join": {"redis-url", "plan-key", "schema-registry", "schema-registry-token"},
-    "train": {"redis-url", "plan-key", "model-key"},
-    "serve": {"redis-url", "plan-key", "model-key"},
-    "apply": {"redis-url", "plan-key"},
-    "compact": {"redis-url", "plan-key"},
-    "materialize": {"redis-url", "plan-key"},
+    "worker": {"redis-url-worker", "plan-key", "schema-registry", "schema-registry-token"},
+    "join": {"redis-url-join", "plan-key", "schema-registry", "schema-registry-token"},
+    "train": {"redis-url-train", "plan-key", "model-key"},
+    "serve": {"redis-url-serve", "plan-key", "model-key"},
+    "apply": {"redis-url-apply", "plan-key"},
+    "compact": {"redis-url-status", "plan-key"},
+    "materialize": {"redis-url-rebuild", "plan-key"},
 }
 
 
@@ -116,7 +123,20 @@ def test_each_process_has_the_secrets_that_it_uses_and_no_others(overlay: str) -
             refs = [e["valueFrom"]["secretKeyRef"] for e in pod["containers"][0]["env"] if "valueFrom" in e]
             assert {ref["name"] for ref in refs} == {"headrace-secrets"}
             used[item["metadata"]["name"].removeprefix("headrace-")] = {ref["key"] for ref in refs}
-    assert used == SECRETS
+    if has_one_account(overlay):
+        assert used == {
+            name: {re.sub("redis-url-.*", "redis-url", key) for key in keys} for name, keys in SECRETS.items()
+        }
+    else:
+        assert used == SECRETS
+
+
+def test_the_documents_make_an_account_for_each_key() -> None:
+    text = (ROOT / "docs" / "operations" / "install.md").read_text()
+    wanted = {key for keys in SECRETS.values() for key in keys if key.startswith("redis-url-")}
+    assert wanted == set(re.findall(r"--from-literal=(redis-url-\w+)=", text))
+    accounts = {key.removeprefix("redis-url-") for key in wanted}
+    assert {*accounts, "features", "sdk"} == documented_accounts().keys()
 
 
 def test_in_compose_only_models_makers_and_servers_have_their_key() -> None:
@@ -219,4 +239,4 @@ def test_the_feature_server_is_a_component_that_needs_neither_kafka_nor_the_volu
     assert service["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
     assert [volume["name"] for volume in pod["volumes"]] == ["tmp"]
     secrets = {entry["valueFrom"]["secretKeyRef"]["key"] for entry in container["env"]}
-    assert secrets == {"redis-url", "plan-key", "feature-tokens"}
+    assert secrets == {"redis-url-features", "plan-key", "feature-tokens"}

@@ -96,7 +96,7 @@ def test_every_process_the_sdk_and_the_commands_run_with_these_rights_alone(
                 found["values"] for found in post_to(url, "/get-online-features", asked)["results"]
             ]
         environment = {**stack.settings.environment(), "HEADRACE_REDIS": url_of(server.url, "status")}
-        for command in ("status", "lineage"):
+        for command in ("status", "lineage", "compact"):
             told = run_headrace([command], project, environment)
             assert told.returncode == 0, told.stderr
         environment["HEADRACE_REDIS"] = url_of(server.url, "rebuild")

@@ -39,6 +39,7 @@ OLDER = [
     ("progress", 1),
     ("redis_codec.provenance", 1),
     ("state.shuffle", 0),
+    ("state.shuffle", 1),
 ]
 REMEDY = (
     "{0} writes other bytes than its golden file says. Installations hold the old ones: raise the version "

@@ -26,6 +26,20 @@ def documented_besides(what: str) -> list[str]:
     return str(rights).split()
 
 
+def documented_sentinel_account() -> tuple[str, str]:
+    """Name and rule of the account that asks sentinels."""
+    ((name, rule),) = re.findall(r"^sentinel> ACL SETUSER (\w+) (.*)$", DOCUMENT.read_text(), re.MULTILINE)
+    return name, rule
+
+
+def make_sentinel_account(client: redis.Redis) -> str:
+    """Make it on a sentinel that lets nobody else in; return the options of a URL that name it."""
+    name, rule = documented_sentinel_account()
+    client.execute_command("ACL", "SETUSER", name, *rule.replace("PASSWORD", PASSWORD).split())
+    client.execute_command("ACL", "SETUSER", "default", "off")
+    return f"sentinel_username={name}&sentinel_password={PASSWORD}"
+
+
 def make_accounts(url: str, project: str, *besides: str) -> None:
     """Make the accounts on a server; the default one keeps its rights."""
     with redis.Redis.from_url(url) as client:

@@ -9,6 +9,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from headrace.deploy.commands import topic_specs
 from headrace.deploy.commands.partitions import surplus_partitions
+from headrace.deploy.commands.plan_report import describe_event_times
 from headrace.deploy.commands.topic_specs import all_topics
 from headrace.deploy.commands.topics import (
     ensure_topics,
@@ -17,6 +18,7 @@ from headrace.deploy.commands.topics import (
     untrusted_event_times,
 )
 from headrace.deploy.local.mock_kafka import MockKafka
+from headrace.deploy.settings import Settings
 from headrace.schemas.errors import PlanError, ServiceUnavailable, SettingsError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
@@ -227,11 +229,15 @@ def test_event_topics_that_take_timestamps_from_the_future_are_told_of(
     make_topic(kafka_bootstrap, f"{project}-clicks", 4)
     (found,) = untrusted_event_times(kafka_bootstrap, plan)
     assert (found.topic, found.found, found.wanted) == (f"{project}-clicks", "3600000", "30000")
+    lines = describe_event_times(Settings(kafka=kafka_bootstrap), plan)
+    assert lines[0] == str(found)
+    assert lines[-1].strip() in repair_commands(kafka_bootstrap, [found])
     change = ConfigEntry(found.key, found.wanted, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, found.topic, incremental_configs=[change])
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
     admin.incremental_alter_configs([resource])[resource].result()
     eventually(lambda: untrusted_event_times(kafka_bootstrap, plan), "the setting", lambda left: not left)
+    assert describe_event_times(Settings(kafka=kafka_bootstrap), plan) == []
 
 
 def test_an_event_topic_that_is_made_takes_no_timestamp_from_the_future(

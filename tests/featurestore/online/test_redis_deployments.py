@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import redis
 
 from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
 from headrace.featurestore.online.rebuild import RedisRebuildStore
@@ -21,10 +22,26 @@ from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, SourceSpe
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis import redis_client
 from headrace.streams.connections.redis_eviction import eviction_warning
+from headrace.streams.connections.redis_hashes import HashPublisher
 from headrace.streams.connections.redis_updates import HashUpdate
-from headrace.streams.progress import Progress, ProgressStore, progress_field, progress_key
+from headrace.streams.progress import (
+    ProcessRegistry,
+    Progress,
+    ProgressStore,
+    RunningProcess,
+    progress_field,
+    progress_key,
+)
 from headrace.streams.sinks import OnlineRows
-from tests.support.redis_accounts import documented_besides, make_accounts, refused, url_of
+from tests.support.redis_accounts import (
+    PASSWORD,
+    documented_accounts,
+    documented_besides,
+    make_accounts,
+    make_sentinel_account,
+    refused,
+    url_of,
+)
 from tests.support.redis_servers import Cluster, Server, certificates, running, tls_before
 from tests.support.waiting import PATIENCE_S, eventually_in_loop
 
@@ -146,28 +163,74 @@ def test_in_a_cluster_the_documented_accounts_are_enough(cluster: Cluster) -> No
     nodes = [f"redis://{node.address}/0" for node in cluster.nodes]
     for node in nodes:
         make_accounts(node, plan.project, *documented_besides("In a cluster"))
+    check_accounts(lambda account: url_of(cluster.url, account), plan)
+    assert [refused(node) for node in nodes] == [[], [], []]
 
-    def url(account: str) -> str:
-        return url_of(cluster.url, account)
 
+@pytest.mark.usefixtures("servers")
+def test_behind_sentinels_the_documented_accounts_are_enough(tmp_path: Path) -> None:
+    plan, master = make_plan(), Server(tmp_path / "master")
+    watcher = Server(tmp_path / "sentinel", sentinel_conf=watching(master, quorum=1))
+    with running(master, watcher):
+        server = f"redis://{master.address}/0"
+        make_accounts(server, plan.project)
+        with watcher.client() as client:
+            options = make_sentinel_account(client)
+        url = f"redis+sentinel://{watcher.address}/store/0"
+        check_accounts(lambda account: f"{url_of(url, account)}?{options}", plan)
+        assert refused(server) == []
+        with redis.Redis(port=watcher.port, username="asker", password=PASSWORD) as client:
+            for command in ("SENTINEL FAILOVER store", "SENTINEL REMOVE store", "SHUTDOWN", "ACL LIST"):
+                with pytest.raises(redis.exceptions.NoPermissionError):
+                    client.execute_command(*command.split())
+
+
+def check_accounts(url: Callable[[str], str], plan: Plan) -> None:
+    """What each process does with Redis, by its own account."""
     PlanStore(url("apply"), plan.project).save(plan)
-    assert PlanStore(url("status"), plan.project).load() == plan
+    for account in documented_accounts():
+        assert PlanStore(url(account), plan.project).load() == plan
     asyncio.run(write_rows(url("worker"), plan, rows(1, NAMES)))
     assert read(url("sdk"), plan, NAMES) == [1] * len(NAMES)
     assert RedisPlanUsage(redis_client(url("apply")), plan).rows(plan.stream_views[0]) == Amount(len(NAMES))
     asyncio.run(write_rows(url("worker"), plan, rows(2, NAMES[:10])))
     check_rebuild(url("rebuild"), plan, url("sdk"))
+    assert asyncio.run(read_async(url("features"), plan, NAMES[30:50])) == [1] * 20
     with redis_client(url("train")) as train, redis_client(url("serve")) as serve:
         subscription = ModelPointers(serve, plan.project).subscribe()
         subscription.wait(0)
         ModelPointers(train, plan.project).point("examples", {"learner": ModelPointer("1.2", 30)})
         subscription.wait(5)
         subscription.close()
-    for account in ("worker", "join", "train", "serve"):
+    field = progress_field("join", "predictions", 0)
+    updates = {field: Progress(4, plan=plan.hash).encode()}
+    HashPublisher(url("join")).publish([HashUpdate(progress_key(plan.project), "j", 4, updates)])
+    for account in ("worker", "join", "train", "serve", "features"):
         assert eviction_warning(url(account)) is None
+        check_registry(url(account), plan, account)
     with redis_client(url("status")) as status:
-        assert ("train", "examples", 0, "learner") in ProgressStore(status, plan).read()
-    assert [refused(node) for node in nodes] == [[], [], []]
+        progress = ProgressStore(status, plan).read()
+        assert progress["join", "predictions", 0, ""].next_offset == 4
+        assert ("train", "examples", 0, "learner") in progress
+
+
+def check_registry(url: str, plan: Plan, kind: str) -> None:
+    """What every process says of itself, and how those of a kind end one after the other."""
+    with redis_client(url) as client:
+        registry = ProcessRegistry(client, plan.project)
+        registry.report(RunningProcess(kind, "one", plan.hash, None))
+        assert [process.name for process in registry.read() if process.kind == kind] == ["one"]
+        assert registry.take_turn(kind, 60_000)
+        assert not registry.take_turn(kind, 60_000)
+        registry.forget_old()
+        registry.forget(kind, "one")
+
+
+async def read_async(url: str, plan: Plan, names: list[str]) -> list[int | None]:
+    client = AsyncFeatureClient(plan, url)
+    found = await client.get_online_features(["v:n"], {"k": names})
+    await client.close()
+    return list(found.columns["v__n"])
 
 
 def test_one_node_that_may_evict_rows_is_warned_of(cluster: Cluster) -> None:
@@ -244,11 +307,16 @@ async def test_a_node_that_comes_back_is_written_and_read_again(tmp_path: Path) 
         await sink.close()
 
 
-def sentinels(directory: Path, master: Server) -> list[Server]:
-    conf = f"sentinel monitor store 127.0.0.1 {master.port} 2\n" + "".join(
+def watching(master: Server, quorum: int) -> str:
+    """The configuration of a sentinel that watches a master."""
+    return f"sentinel monitor store 127.0.0.1 {master.port} {quorum}\n" + "".join(
         f"sentinel {option}\n"
         for option in ("down-after-milliseconds store 500", "failover-timeout store 3000")
     )
+
+
+def sentinels(directory: Path, master: Server) -> list[Server]:
+    conf = watching(master, quorum=2)
     return [Server(directory / f"sentinel{n}", sentinel_conf=conf) for n in range(3)]
 
 

@@ -18,6 +18,7 @@ from headrace.streams.state.shard import Shard
 from headrace.streams.state.shuffle import Block, decode_block, encode_block
 from headrace.streams.state.source_partition import SourcePartition
 from tests.support.fuzz import NOW_MS, VALUES
+from tests.support.golden.stream_states import newer_blocks
 from tests.support.purchases import EVENT_SCHEMA, purchases_plan
 
 PLAN = purchases_plan(shards=1, ever=("by_shop",))
@@ -154,7 +155,7 @@ def _fits(value: object, kind: str) -> bool:
 def test_a_block_of_a_version_that_is_not_read_stops_the_shard_and_says_where_and_what_to_do() -> None:
     """It may be of a worker that is newer: to go on without it would leave records out."""
     first, second, _ = blocks()
-    newer = second.replace(b'"v": 1', b'"v": 9')
+    (newer,) = newer_blocks([second])
     shard = Shard(PLAN, SOURCE, 0)
     with pytest.raises(StateError) as caught:
         process(shard, first, newer)
@@ -170,6 +171,19 @@ def test_a_block_of_a_version_that_is_not_read_stops_the_shard_and_says_where_an
 def test_what_is_no_version_is_no_block(version: bytes) -> None:
     block = blocks(1)[0]
     body = 4 + int.from_bytes(block[:4], "little")
-    header = block[4:body].replace(b'"v": 1', b'"v": ' + version)
+    header = block[4:body].replace(b'"v": 2', b'"v": ' + version)
     forged = len(header).to_bytes(4, "little") + header + block[body:]
     assert [letter.kind for letter in process(Shard(PLAN, SOURCE, 0), forged)] == ["malformed"]
+
+
+def test_any_other_bit_is_found_by_the_checksum() -> None:
+    """Of a version, a range or a clock as well: each would have the shard stop, or skip what it has not."""
+    first, second, _ = blocks()
+    shard = Shard(PLAN, SOURCE, 0)
+    assert process(shard, first) == []
+    for place in range(len(second)):
+        for bit in range(8):
+            damaged = bytearray(second)
+            damaged[place] ^= 1 << bit
+            assert [letter.kind for letter in process(shard, bytes(damaged))] == ["malformed"]
+    assert shard.source_offsets == {0: 3}

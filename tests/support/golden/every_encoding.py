@@ -25,7 +25,9 @@ UNWRITTEN = 1  # of an encoding without a version in its bytes: docs/decisions/0
 GOLDEN: dict[str, Golden] = {
     "state.partition": Golden(partition.POSITION.version, stream.write_partition, stream.read_partition),
     "state.shard": Golden(partition.POSITION.version, stream.write_shard, stream.read_shard),
-    "state.shuffle": Golden(shuffle.BLOCK.version, stream.write_block, stream.read_block),
+    "state.shuffle": Golden(
+        shuffle.BLOCK.version, stream.write_block, stream.read_block, stream.newer_blocks
+    ),
     "join.outcome_reader": Golden(outcome_reader.STATE.version, stream.write_outcomes, stream.read_outcomes),
     "progress": Golden(progress.VERSION, stream.write_progress, stream.read_progress, newer=None),
     "progress.processes": Golden(processes.VERSION, stream.write_process, stream.read_process, newer=None),

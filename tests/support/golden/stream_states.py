@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +19,7 @@ from headrace.streams.progress import Progress, RunningProcess
 from headrace.streams.state.shard import Shard
 from headrace.streams.state.shuffle import decode_block, encode_block
 from headrace.streams.state.source_partition import SourcePartition
-from tests.support.golden.golden_file import Bytes
+from tests.support.golden.golden_file import Bytes, with_version_9
 
 _PLAN = "5e884898da28047151d0e56f8dc62927"
 _SCHEMA = json.dumps(
@@ -120,6 +122,12 @@ def _shard() -> Shard:
 
 def write_block() -> Bytes:
     return _partition().process(LogRecords.of(_clicks())).blocks
+
+
+def newer_blocks(found: Sequence[bytes]) -> Bytes:
+    """Blocks as a version that nobody knows yet may write them, with their checksum."""
+    newer = with_version_9([block[:-4] for block in found])
+    return [block + zlib.crc32(block).to_bytes(4, "little") for block in newer]
 
 
 def read_block(found: Bytes) -> Bytes:
