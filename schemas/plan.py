@@ -32,6 +32,7 @@ from headrace.schemas.feature_types import LOGGED_TYPES, ValueType
 from headrace.schemas.logged_names import LoggedName, logged_names
 from headrace.schemas.names import PartName
 from headrace.schemas.numbers import Seconds
+from headrace.schemas.push_specs import PushSourceSpec
 from headrace.schemas.router_specs import LearnerSpec, RouterSpec
 from headrace.schemas.spec import Spec
 from headrace.schemas.topics import ProjectTopics
@@ -76,6 +77,11 @@ class OnlineStoreSpec(Spec):
     key_version: Literal[2, 3] = 3
 
 
+def _is_empty(value: tuple[object, ...]) -> bool:
+    """Whether it is left out of the JSON of a plan, as `_is_default` is."""
+    return not value
+
+
 def _is_default(online: OnlineStoreSpec) -> bool:
     """Whether it is left out of the JSON of a plan, which is then that of before there was the field."""
     return online == OnlineStoreSpec()
@@ -100,6 +106,7 @@ class Plan(Spec):
         default=(), validation_alias="about", serialization_alias="about"
     )
     online: OnlineStoreSpec = Field(default=OnlineStoreSpec(), exclude_if=_is_default)
+    push_sources: tuple[PushSourceSpec, ...] = Field(default=(), exclude_if=_is_empty)
 
     @model_validator(mode="after")
     def _check_tiles(self) -> Self:
@@ -166,6 +173,14 @@ class Plan(Spec):
     def source(self, name: str) -> SourceSpec:
         """Return the source of that name, or raise an `UnknownNameError`."""
         return _find("source", self.sources, name)
+
+    def push_source(self, name: str) -> PushSourceSpec:
+        """Return the push source of that name, or raise an `UnknownNameError`."""
+        return _find("push source", self.push_sources, name)
+
+    def pushed_views(self) -> frozenset[str]:
+        """Return the names of the views that rows are pushed to."""
+        return frozenset(view for source in self.push_sources for view in source.views)
 
     def stream_view(self, name: str) -> StreamViewSpec:
         """Return the stream feature view of that name, or raise an `UnknownNameError`."""

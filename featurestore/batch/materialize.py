@@ -26,7 +26,8 @@ def materialize(
 ) -> dict[str, int]:
     """Write the latest row of every entity of every batch view.
 
-    A view that fails keeps none of the others from being written. Rows that fail what is expected of a
+    A view that fails keeps none of the others from being written. Of a view on a push source, a row that was
+    pushed with a later event time stays. Rows that fail what is expected of a
     feature are written, and reported in the log.
 
     Parameters
@@ -92,9 +93,10 @@ async def _write_views(
                 failures.append(error)
                 continue
             expectations.check(view.name, rows.features)
-            await sink.write_batch_view(view.name, rows.keys, rows.features, rows.times_us)
+            written[view.name] = await sink.write_batch_view(
+                view.name, rows.keys, rows.features, rows.times_us
+            )
             progress.write(view, end)
-            written[view.name] = len(rows.times_us)
     finally:
         expectations.report(time.monotonic())
         await sink.close()

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from headrace.featurestore.batch.nested_values import conform
 from headrace.featurestore.redis_codec.nested_encoder import encode_message
+from headrace.featurestore.redis_codec.nested_values import conform, zoned_time
 from headrace.schemas.feature_types import ValueType
 from headrace.schemas.nested_types import TypeTree, parse_type
 
 _TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-_ZONED = re.compile(r"(.+)\[([^\]]+)\]")  # RFC 9557
 # Numbers in a list keep their width, as far as Feast has it.
 _WIDTHS: dict[str, pa.DataType] = {
     **dict.fromkeys(("int8", "int16", "int32", "uint8", "uint16"), pa.int32()),
@@ -94,7 +90,7 @@ def _parsed(dtype: ValueType, array: pa.Array) -> list[Any]:
     """Values of texts: JSON, or zoned times."""
     if dtype == "ScalarMap":
         raise ValueError("it is text, and keys in JSON are: give a list of structs of key and value")
-    parse = _zoned_time if dtype == "ZonedTimestamp" else json.loads
+    parse = zoned_time if dtype == "ZonedTimestamp" else json.loads
     values = []
     for row, text in enumerate(array.to_pylist()):
         try:
@@ -105,22 +101,6 @@ def _parsed(dtype: ValueType, array: pa.Array) -> list[Any]:
             raise ValueError(f"row {row} is the JSON null; leave it out of the table")
         values.append(value)
     return values
-
-
-def _zoned_time(text: str) -> datetime:
-    """Read a time in ISO 8601, with the name of a zone behind it or without.
-
-    >>> _zoned_time("2026-01-01T00:00+00:00[Asia/Tokyo]").isoformat()
-    '2026-01-01T09:00:00+09:00'
-    """
-    if (zoned := _ZONED.fullmatch(text)) is None:
-        return datetime.fromisoformat(text)
-    moment = datetime.fromisoformat(zoned[1])
-    try:
-        zone = ZoneInfo(zoned[2])
-    except (KeyError, OSError) as error:
-        raise ValueError(str(error)) from None
-    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
 
 
 def _scalars(array: pa.Array) -> list[Any]:

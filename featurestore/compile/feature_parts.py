@@ -18,6 +18,7 @@ from headrace.schemas.feature_specs import (
     ViewExpectationsSpec,
 )
 from headrace.schemas.plan import DescriptionSpec, Plan
+from headrace.schemas.push_specs import PushSourceSpec
 from headrace.schemas.router_specs import LearnerSpec, RouterSpec
 
 
@@ -46,6 +47,7 @@ class FeatureParts:
     repository: FeastRepository
     left_out: tuple[DefinitionError, ...] = ()
     differences: Differences = field(default_factory=dict)
+    push_sources: tuple[PushSourceSpec, ...] = ()
 
     def plan(self, learners: Iterable[LearnerSpec] = (), routers: Iterable[RouterSpec] = ()) -> Plan:
         """Make the plan, with learners and routers."""
@@ -61,6 +63,7 @@ class FeatureParts:
             expectations=self.expectations,
             descriptions=self.descriptions,
             online=self.repository.online,
+            push_sources=self.push_sources,
         )
 
     def file_of(self, kind: str, name: str) -> str:
@@ -68,6 +71,7 @@ class FeatureParts:
         contents = self.repository.contents
         objects: dict[str, Iterable[Any]] = {
             "source": contents.data_sources,
+            "push source": contents.data_sources,
             "stream feature view": contents.stream_feature_views,
             "feature view": contents.feature_views,
             "on demand feature view": contents.on_demand_feature_views,

@@ -31,6 +31,7 @@ from headrace.featurestore.compile.name_checks import (
     check_inputs_apart,
 )
 from headrace.featurestore.compile.on_demand_views import compile_on_demand_view
+from headrace.featurestore.compile.push_sources import compile_push_source, pushed_views
 from headrace.featurestore.compile.services import StoredView, View, Views, compile_service
 from headrace.featurestore.compile.sources import compile_source
 from headrace.featurestore.compile.stream_views import compile_stream_view
@@ -46,6 +47,7 @@ from headrace.schemas.feature_specs import (
 )
 from headrace.schemas.names import folder_fault
 from headrace.schemas.plan import Plan
+from headrace.schemas.push_specs import PushSourceSpec
 
 
 def compile_features(repo_dir: Path) -> FeatureParts:
@@ -113,6 +115,11 @@ class _RepositoryCompiler:
             self._sources.values(),
             lambda source: self._source(source, stream_views),
         )
+        pushed = pushed_views(contents.feature_views, {view.name for view in batch_views})
+        push_sources = self._others.each(
+            [views[0].stream_source for views in pushed.values()],
+            lambda source: self._push_source(source, pushed[source.name]),
+        )
         expected = [
             view for view in contents.stream_feature_views + contents.feature_views if view.name in stored
         ]
@@ -131,6 +138,7 @@ class _RepositoryCompiler:
             repository=self._repository,
             left_out=tuple(left_out),
             differences=find_differences(self._repository, on_demand_views),
+            push_sources=push_sources,
         )
 
     def _leave_out(self) -> None:
@@ -181,6 +189,10 @@ class _RepositoryCompiler:
     def _source(self, source: EventSource, views: Iterable[StreamViewSpec]) -> SourceSpec:
         with source.definition.checking_names(leave_out=False):
             return compile_source(source, [view for view in views if view.source == source.name])
+
+    def _push_source(self, source: Any, views: list[Any]) -> PushSourceSpec:
+        with Definition(self._file_of_source(source), f"data source '{source.name}'").checking_names():
+            return compile_push_source(source.name, views)
 
     def _service(self, service: Any, views: Views[View], plan: Plan) -> FeatureServiceSpec:
         definition = self._definition(service)

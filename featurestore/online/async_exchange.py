@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from redis import exceptions
@@ -53,15 +53,26 @@ class AsyncExchange:
         ServiceUnavailable
             When Redis does not answer within the time-out and the retries, or refuses a command.
         """
+        if self.nodes.clustered:
+            return await self._in_time(self._run_in_cluster(keys, commands))
+        return await self.send(b"".join(commands), len(commands))
+
+    async def send(self, packed: bytes, count: int) -> list[Any]:
+        """Exchange `count` commands that are packed already, where there is one server; see `run`."""
+        return await self._in_time(self._run_at_server(packed, count))
+
+    async def _in_time(self, replies: Coroutine[Any, Any, list[Any]]) -> list[Any]:
+        """Wait for a permit and the replies."""
         try:
-            async with asyncio.timeout(self.nodes.timeout_s), self._permits:
-                if self.nodes.clustered:
-                    return await self._run_in_cluster(keys, commands)
-                return await self._run_at_server(b"".join(commands), len(commands))
+            async with asyncio.timeout(self.nodes.timeout_s):
+                async with self._permits:
+                    return await replies
         except TimeoutError as error:
             raise unavailable(f"no answer within {self.nodes.timeout_s:g} s") from error
         except exceptions.RedisError as error:
             raise unavailable(error) from error
+        finally:
+            replies.close()  # when there was no permit in time
 
     async def close(self) -> None:
         """Close all connections that are not in use."""

@@ -1,4 +1,4 @@
-"""The SDK: read features by service or by name, from Redis alone.
+"""The SDK: read features by service or by name, from Redis alone, and push rows.
 
 A client needs the plan and Redis. It imports neither Feast nor pandas, until a request asks for an on-demand
 feature view.
@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.featurestore.online.async_exchange import AsyncExchange
 from headrace.featurestore.online.exchange import Exchange
@@ -23,11 +23,12 @@ from headrace.streams.connections.redis_retry import REDIS_ERRORS
 from headrace.streams.progress import ProgressStore, Until
 
 if TYPE_CHECKING:
+    from headrace.featurestore.online.push import AsyncPusher, Pusher
     from headrace.schemas.plan import Plan
 
 
 class FeatureClient:
-    """Reads online features. Threads may share one, and a forked process may go on using it.
+    """Reads online features and pushes rows. Threads may share one, and a forked process may go on using it.
 
     Use `connect` for the plan in force, or pass a plan. Close the client, or use it as a context manager, to
     give its connections back.
@@ -78,6 +79,7 @@ class FeatureClient:
         self._redis_url = redis_url
         self._exchange = Exchange(redis_url, timeout_s)
         self._retrievals = Retrievals(plan, repo_dir)
+        self._push: Pusher | None = None
 
     @classmethod
     def connect(
@@ -161,6 +163,42 @@ class FeatureClient:
         request = self._retrievals.get(features, full_feature_names).request(entity_rows)
         return request.respond(self._exchange.run(request.keys, request.commands), _now_ms(now_ms))
 
+    def push(self, source: str, rows: Any) -> dict[str, int]:
+        """Write rows to all views of a push source, as Feast's ``store.push`` does: a later row stays.
+
+        All rows are checked before any is written. A row is written when its event time is after that of the
+        row that is there, which one script per row decides; of rows of one entity with equal times the first
+        stays. Times up to 1970 never stop a row, as Feast has it.
+
+        Parameters
+        ----------
+        source
+            The name of the push source.
+        rows
+            A list of dicts, a dict of columns, or a frame of pandas or pyarrow: with the join keys and
+            features of the views and the event time, by their names or those of the source's table. Other
+            columns are ignored. Times without a zone are UTC; None, NaN and NaT are null.
+
+        Returns
+        -------
+        dict
+            How many rows were written, by view. Those that are sent again because an answer was lost do not
+            count.
+
+        Raises
+        ------
+        UnknownNameError
+            When no view is on a push source of that name; names the nearest.
+        RequestError
+            When `rows` is no table, lacks a column, or has a value that cannot be used; names row and column.
+            Nothing is written.
+        PlanError
+            When the plan in force has other views on the source. Nothing is written.
+        ServiceUnavailable
+            When Redis does not answer. Some rows may be written: push them all again.
+        """
+        return self._pusher().push(self.plan.push_source(source), rows)
+
     def wait(
         self, topic: str, prefix: Mapping[int, int], until: Until = "features", timeout_s: float = 30.0
     ) -> None:
@@ -194,6 +232,13 @@ class FeatureClient:
         """Close all connections."""
         self._exchange.close()
 
+    def _pusher(self) -> Pusher:
+        from headrace.featurestore.online.push import Pusher  # numpy, which reading does without
+
+        if self._push is None:
+            self._push = Pusher(self.plan, self._redis_url, self._exchange)
+        return self._push
+
     def __enter__(self) -> FeatureClient:
         return self
 
@@ -202,7 +247,7 @@ class FeatureClient:
 
 
 class AsyncFeatureClient:
-    """Reads online features in coroutines; for one event loop.
+    """Reads online features and pushes rows in coroutines; for one event loop.
 
     The methods are those of `FeatureClient`, to be awaited, and `prepare`.
 
@@ -249,6 +294,7 @@ class AsyncFeatureClient:
         self._redis_url = redis_url
         self._exchange = AsyncExchange(redis_url, timeout_s)
         self._retrievals = Retrievals(plan, repo_dir)
+        self._push: AsyncPusher | None = None
 
     @classmethod
     async def connect(
@@ -300,6 +346,16 @@ class AsyncFeatureClient:
         request = retrieval.request(entity_rows)
         return request.respond(await self._exchange.run(request.keys, request.commands), _now_ms(now_ms))
 
+    async def push(self, source: str, rows: Any) -> dict[str, int]:
+        """Write rows to all views of a push source; parameters and errors are those of `FeatureClient.push`.
+
+        Rows are checked in a thread: leave them as they are until it returns.
+        """
+        spec = self.plan.push_source(source)
+        if self._push is None:
+            self._push = await asyncio.to_thread(self._pusher)
+        return await self._push.push(spec, rows)
+
     async def wait(
         self, topic: str, prefix: Mapping[int, int], until: Until = "features", timeout_s: float = 30.0
     ) -> None:
@@ -313,6 +369,11 @@ class AsyncFeatureClient:
     async def close(self) -> None:
         """Close all connections."""
         await self._exchange.close()
+
+    def _pusher(self) -> AsyncPusher:
+        from headrace.featurestore.online.push import AsyncPusher  # numpy, which reading does without
+
+        return AsyncPusher(self.plan, self._redis_url, self._exchange)
 
     async def __aenter__(self) -> AsyncFeatureClient:
         return self

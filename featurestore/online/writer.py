@@ -34,6 +34,7 @@ from headrace.streams.connections.redis_updates import (
     Script,
     batch_row_script,
     row_script,
+    timed_row_script,
 )
 from headrace.streams.progress import TWO_PARTITIONS, TWO_PARTITIONS_REMEDY, alarms_key
 from headrace.streams.sinks import OnlineRows
@@ -75,13 +76,27 @@ class RedisOnlineSink:
         views: list[StreamViewSpec | BatchViewSpec] = [*plan.stream_views, *plan.batch_views]
         ttl_s, version = plan.online.key_ttl_s, plan.online.key_version
         rows, batch_rows = row_script(ttl_s), batch_row_script(ttl_s)
-        self._scripts = (rows, WRITE_FIELDS, COUNT_ONCE, *((batch_rows,) if ttl_s else ()))
+        timed_rows = timed_row_script(ttl_s, replaces_equal=True)
+        self._pushed = plan.pushed_views()
+        self._scripts = (
+            rows,
+            WRITE_FIELDS,
+            COUNT_ONCE,
+            *((batch_rows,) if ttl_s else ()),
+            *((timed_rows,) if self._pushed else ()),
+        )
         verb, batch_verb = _calling(rows), _calling(batch_rows) if ttl_s else (b"HSET",)
         self._stream_encoders = {
             view.name: ViewEncoder(plan.project, view, verb, version) for view in plan.stream_views
         }
         self._batch_encoders = {
-            view.name: ViewEncoder(plan.project, view, batch_verb, version) for view in views
+            view.name: ViewEncoder(
+                plan.project,
+                view,
+                _calling(timed_rows) if view.name in self._pushed else batch_verb,
+                version,
+            )
+            for view in views
         }
 
     async def write(self, rows: Sequence[OnlineRows], updates: Sequence[HashUpdate]) -> None:
@@ -109,10 +124,11 @@ class RedisOnlineSink:
 
     async def write_batch_view(
         self, view: str, keys: Sequence[Any], features: Sequence[Column], times_us: NDArray[np.int64]
-    ) -> None:
+    ) -> int:
         """Store rows of a batch view, which follow from no log and so have no provenance.
 
-        Waits, retries and raises as `write` does.
+        Where rows are pushed to the view as well, one of a later event time stays. Waits, retries and raises
+        as `write` does.
 
         Parameters
         ----------
@@ -123,10 +139,15 @@ class RedisOnlineSink:
             `column_values.encode_values`.
         times_us
             Event times, epoch microseconds, shape (n,).
+
+        Returns
+        -------
+        int
+            How many were written.
         """
-        await self._store(
-            RowChunk(self._batch_encoders[view], keys, features, times_us, None).split(_CHUNK_ROWS)
-        )
+        rows = RowChunk(self._batch_encoders[view], keys, features, times_us, None)
+        replies = await self._store(rows.split(_CHUNK_ROWS))
+        return replies[1] if view in self._pushed else len(rows)
 
     @property
     def waiting(self) -> bool:

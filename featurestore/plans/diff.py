@@ -26,6 +26,7 @@ KINDS = {
     "source": "sources",
     "stream feature view": "stream_views",
     "feature view": "batch_views",
+    "push source": "push_sources",
     "on demand feature view": "on_demand_views",
     "feature service": "services",
     "learner": "learners",

@@ -67,6 +67,53 @@ def batch_row_script(ttl_s: int) -> Script:
     return Script(f"redis.call('HSET', KEYS[1], unpack(ARGV))\nreturn redis.call('EXPIRE', KEYS[1], {ttl_s})")
 
 
+# KEYS[1] is an entity's hash. ARGV are fields and values as HSET takes them; the last pair is the field of
+# the event time and the time, a protobuf Timestamp. Times up to 1970 never stop a row, as Feast has it.
+_TIMED_ROW = """
+local function time(raw)
+  local numbers, at = {0, 0}, 1
+  while at <= #raw do
+    local field, size = math.floor(raw:byte(at) / 8), 1
+    while raw:byte(at + size) >= 128 do size = size + 1 end
+    local is_negative, number, scale = size == 10, 0, 1
+    for n = 1, math.min(size, 9) do
+      local bits = math.fmod(raw:byte(at + n), 128)
+      number, scale = number + (is_negative and 127 - bits or bits) * scale, scale * 128
+    end
+    numbers[field] = is_negative and -1 - number or number
+    at = at + size + 1
+  end
+  return numbers[1], numbers[2]
+end
+local has = redis.call('HGET', KEYS[1], ARGV[#ARGV - 1])
+if has then
+  local seconds, nanos = time(has)
+  local s, n = time(ARGV[#ARGV])
+  if (seconds > 0 or (seconds == 0 and nanos > 0)) and (s < seconds or (s == seconds and n %s nanos)) then
+    return 0
+  end
+end
+redis.call('HSET', KEYS[1], unpack(ARGV))%s
+return 1
+"""
+
+
+def timed_row_script(ttl_s: int, replaces_equal: bool) -> Script:
+    """Return the script that writes a row unless the one that is there has a later event time.
+
+    It returns 1 where it has written the row, else 0.
+
+    Parameters
+    ----------
+    ttl_s
+        After this Redis forgets the entity; 0: never.
+    replaces_equal
+        Whether a row of the same time is replaced.
+    """
+    comparison = "<" if replaces_equal else "<="
+    return Script(_TIMED_ROW % (comparison, _EXPIRE.format(ttl_s) if ttl_s else ""))
+
+
 SAME, OLDER, MISSING, ELSEWHERE, NEWER = range(5)  # the row that was there: the reply of both
 
 # KEYS[1] is a hash. ARGV: the field that holds the prefix which the others stand for, its value, then fields

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import redis
-from feast import Entity, FeatureStore, FeatureView, Field, FileSource
+from feast import Entity, FeatureStore, FeatureView, Field, FileSource, PushSource
 from feast.repo_config import RepoConfig
 from feast.types import Int64, String
 from feast.value_type import ValueType as FeastValueType
@@ -20,6 +20,7 @@ from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.feast_repo.registration import register
 from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef, FeatureServiceSpec, FieldSpec
 from headrace.schemas.plan import Plan
+from headrace.schemas.push_specs import PushSourceSpec
 from tests.support.feature_values import TYPES, feast_type
 
 FEATURES = field_specs((re.sub(r"\W+", "_", f"f_{dtype}").strip("_").lower(), dtype) for dtype in TYPES)
@@ -71,8 +72,10 @@ def taken_from_both(repo: Path, redis_url: str, view: str) -> tuple[Hashes, Hash
     return ours, take_hashes(redis_url, plan.project)
 
 
-def feast_online(folder: Path, redis_url: str, project: str, ttl_ms: int = 0) -> FeastOnline:
-    """A store whose views are registered, without any rows."""
+def feast_online(
+    folder: Path, redis_url: str, project: str, ttl_ms: int = 0, pushed: bool = False
+) -> FeastOnline:
+    """A store whose views are registered, without any rows; on push sources where rows are pushed."""
     config = RepoConfig(
         project=project,
         registry=str(folder / "registry.db"),
@@ -96,15 +99,20 @@ def feast_online(folder: Path, redis_url: str, project: str, ttl_ms: int = 0) ->
                 Field(name=f.name, dtype=dtype)
                 for f, dtype in zip(FEATURES, map(feast_type, TYPES), strict=True)
             ],
-            source=FileSource(name=f"{name}_table", path=str(folder / name), timestamp_field="at"),
+            source=_source(folder, name, pushed),
         )
         for name, keys in KEYS.items()
     ]
     store.apply([*entities.values(), *views])
-    return FeastOnline(store, plan(project, ttl_ms))
+    return FeastOnline(store, plan(project, ttl_ms, pushed))
 
 
-def plan(project: str, ttl_ms: int = 0) -> Plan:
+def _source(folder: Path, name: str, pushed: bool) -> FileSource | PushSource:
+    table = FileSource(name=f"{name}_table", path=str(folder / name), timestamp_field="at")
+    return PushSource(name=f"{name}_pushes", batch_source=table) if pushed else table
+
+
+def plan(project: str, ttl_ms: int = 0, pushed: bool = False) -> Plan:
     """The same views as batch views of a plan, and a service of all their features."""
     refs = [FeatureRef(view=view, feature=feature.name) for view in KEYS for feature in FEATURES]
     return Plan(
@@ -112,6 +120,11 @@ def plan(project: str, ttl_ms: int = 0) -> Plan:
         batch_views=tuple(
             BatchViewSpec(name=name, join_keys=keys, features=FEATURES, ttl_ms=ttl_ms)
             for name, keys in KEYS.items()
+        ),
+        push_sources=tuple(
+            PushSourceSpec(name=f"{name}_pushes", timestamp_field="at", views=(name,))
+            for name in KEYS
+            if pushed
         ),
         services=(FeatureServiceSpec(name="everything", features=tuple(refs)),),
     )

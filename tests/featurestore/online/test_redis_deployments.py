@@ -18,8 +18,15 @@ from headrace.featurestore.plans.store import PlanStore
 from headrace.featurestore.plans.usage import Amount, RedisPlanUsage
 from headrace.learners.models.pointers import ModelPointer, ModelPointers
 from headrace.schemas.errors import ServiceUnavailable
-from headrace.schemas.feature_specs import AggregationSpec, FieldSpec, SourceSpec, StreamViewSpec
+from headrace.schemas.feature_specs import (
+    AggregationSpec,
+    BatchViewSpec,
+    FieldSpec,
+    SourceSpec,
+    StreamViewSpec,
+)
 from headrace.schemas.plan import Plan
+from headrace.schemas.push_specs import PushSourceSpec
 from headrace.streams.connections.redis import redis_client
 from headrace.streams.connections.redis_eviction import eviction_warning
 from headrace.streams.connections.redis_hashes import HashPublisher
@@ -64,7 +71,14 @@ def make_plan() -> Plan:
     )
     key = FieldSpec(name="k", dtype="String")
     view = StreamViewSpec(name="v", source="s", join_keys=(key,), aggregations=(aggregation,))
-    return Plan(project=f"t{uuid.uuid4().hex[:12]}", sources=(source,), stream_views=(view,))
+    pushed = BatchViewSpec(name="w", join_keys=(key,), features=(FieldSpec(name="n", dtype="Int64"),))
+    return Plan(
+        project=f"t{uuid.uuid4().hex[:12]}",
+        sources=(source,),
+        stream_views=(view,),
+        batch_views=(pushed,),
+        push_sources=(PushSourceSpec(name="pushes", timestamp_field="at", views=("w",)),),
+    )
 
 
 NAMES = [f"{{{n}" if n % 7 == 0 else f"user {n}}}" for n in range(3000)]  # what a hash tag looks like, too
@@ -116,7 +130,22 @@ def check_everything(url: str) -> Plan:
     assert usage.rows(plan.stream_views[0]) == Amount(len(NAMES))
     check_rebuild(url, plan)
     check_pointers(url, plan)
+    check_pushes(url, plan)
     return plan
+
+
+def check_pushes(url: str, plan: Plan) -> None:
+    names = NAMES[:200]
+    rows = {"k": names, "n": [1] * len(names), "at": ["2024-01-01"] * len(names)}
+
+    async def push() -> dict[str, int]:
+        async with AsyncFeatureClient(plan, url) as client:
+            return await client.push("pushes", rows | {"n": [2] * len(names)})
+
+    with FeatureClient(plan, url) as client:
+        assert client.push("pushes", rows) == {"w": len(names)}
+        assert asyncio.run(push()) == {"w": 0}
+        assert client.get_online_features(["w:n"], {"k": names}).columns["w__n"] == [1] * len(names)
 
 
 def check_rebuild(url: str, plan: Plan, reader: str | None = None) -> None:

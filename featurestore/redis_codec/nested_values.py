@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from headrace.schemas.nested_types import TypeTree
 
+_ZONED = re.compile(r"(.+)\[([^\]]+)\]")  # RFC 9557
 _WHOLE_NUMBERS = ("Int32", "Int64")
 _PYTHON: dict[str, tuple[type, ...]] = {
     "Int32": (int,),
@@ -73,6 +76,22 @@ def conform(declared: TypeTree, value: Any) -> Any:
     if not _is_scalar(declared.name, value):
         raise ValueError(f"{value!r} is no {declared}")
     return value
+
+
+def zoned_time(text: str) -> datetime:
+    """Read a time in ISO 8601, with the name of a zone behind it or without.
+
+    >>> zoned_time("2026-01-01T00:00+00:00[Asia/Tokyo]").isoformat()
+    '2026-01-01T09:00:00+09:00'
+    """
+    if (zoned := _ZONED.fullmatch(text)) is None:
+        return datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(zoned[1])
+    try:
+        zone = ZoneInfo(zoned[2])
+    except (KeyError, OSError) as error:
+        raise ValueError(str(error)) from None
+    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
 
 
 def _is_scalar(name: str, value: Any) -> bool:

@@ -10,7 +10,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from headrace.featurestore.batch.nested_values import conform
+from headrace.featurestore.redis_codec.nested_values import conform
 from headrace.schemas.nested_types import parse_type
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)

@@ -1,0 +1,202 @@
+"""Values of pushed rows, checked against their declared types, as the columns that are encoded.
+
+>>> read_values("Int64", [1, None, 3.0])
+(array([1, 0, 3]), array([ True, False,  True]))
+>>> read_values("Array(Float64)", [[0.5, None]])[0].tolist()
+[[0.5, nan]]
+>>> read_values("Int32", [7, 2**31])
+Traceback (most recent call last):
+headrace.featurestore.online.pushed_values.Misfit: row 1: 2147483648 is no Int32
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.featurestore.online.pushed_scalars import (
+    SCALARS,
+    instant_us,
+    is_null,
+    native,
+    seconds_in_list,
+    seconds_in_set,
+)
+from headrace.featurestore.redis_codec import layout
+from headrace.featurestore.redis_codec.nested_encoder import encode_message
+from headrace.featurestore.redis_codec.nested_values import conform, zoned_time
+from headrace.featurestore.redis_codec.row_encoder import Column
+from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS
+from headrace.schemas.feature_types import ValueType, element_type, is_composite
+from headrace.schemas.nested_types import parse_type
+from headrace.streams.columnar.lists import Lists
+
+_MISFITS = (ValueError, TypeError, ArithmeticError, AttributeError, RecursionError)
+_SHOWN = 100  # characters of a value
+_FLOATS = ("Float32", "Float64")
+_DTYPES: dict[layout.Wire, Any] = {"double": np.float64, "float": np.float64, "bool": np.bool_}
+
+
+class Misfit(ValueError):
+    """A value that is not of its declared type."""
+
+    def __init__(self, row: int, problem: str) -> None:
+        super().__init__(f"row {row}: {problem}")
+        self.row, self.problem = row, problem
+
+
+def read_values(dtype: ValueType, values: Sequence[Any]) -> Column:
+    """Check a column.
+
+    Parameters
+    ----------
+    dtype
+        Type of the feature or join key.
+    values
+        As Python, numpy or pandas has them. None, NaN, NaT and NA are null.
+
+    Returns
+    -------
+    tuple
+        Values as `column_values.encode_values` takes them, and validity, False where null.
+
+    Raises
+    ------
+    Misfit
+        For the first value of another type.
+    """
+    given = [native(value) for value in values]
+    valid = np.array([not is_null(value) for value in given], np.bool_)
+    if is_composite(dtype):
+        return _each(dtype, _message_of(dtype), given, valid, b""), valid
+    element = element_type(dtype)
+    if element is None:
+        texts = layout.wire_of(dtype) == "text"
+        return _packed(dtype, _each(dtype, SCALARS[dtype], given, valid, b"" if texts else 0)), valid
+    elements = _each(dtype, lambda value: _elements(dtype, element, value), given, valid, [])
+    lengths = np.array([len(each) for each in elements], np.int64)
+    return Lists(_packed(element, [value for each in elements for value in each]), lengths), valid
+
+
+def read_event_times(values: Sequence[Any]) -> NDArray[np.int64]:
+    """Check event times; return epoch microseconds.
+
+    Raises
+    ------
+    Misfit
+        For the first that is null, no time, or one that not every store can hold.
+    """
+    times_us = np.zeros(len(values), np.int64)
+    for row, given in enumerate(values):
+        value = native(given)
+        if is_null(value):
+            raise Misfit(row, "it is null")
+        try:
+            time_us = instant_us(value)
+        except _MISFITS:
+            raise Misfit(row, f"{shown(value)} is no time") from None
+        if not EARLIEST_MS <= time_us // 1000 <= LATEST_MS:
+            raise Misfit(row, f"{shown(value)} is not between the years 1678 and 2262")
+        times_us[row] = time_us
+    return times_us
+
+
+def shown(value: Any) -> str:
+    """Return a value as it may stand in a message.
+
+    >>> shown("a" * 200)[-3:], shown(10**5000)
+    ('aa…', 'an int that cannot be shown')
+    """
+    try:
+        text = ascii(value)
+    except Exception:
+        return f"an {type(value).__name__} that cannot be shown"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _each(
+    dtype: ValueType,
+    read: Callable[[Any], Any],
+    values: Sequence[Any],
+    valid: NDArray[np.bool_],
+    null: Any,
+) -> list[Any]:
+    """Read the values that are not null; the others are `null`."""
+    cells = []
+    for row, (value, is_valid) in enumerate(zip(values, valid.tolist(), strict=True)):
+        try:
+            cells.append(read(value) if is_valid else null)
+        except _MISFITS:
+            raise Misfit(row, f"{shown(value)} is no {dtype}") from None
+    return cells
+
+
+def _packed(dtype: ValueType, cells: list[Any]) -> Any:
+    wire = layout.wire_of(dtype)
+    return cells if wire == "text" else np.array(cells, _DTYPES.get(wire, np.int64))
+
+
+def _elements(dtype: ValueType, element: ValueType, value: Any) -> list[Any]:
+    """Elements of a list or a set. Those of a set once each, in the order of Feast's rows; see `batch`."""
+    if not _is_list(value):
+        raise TypeError("no list")
+    is_set, read = dtype.startswith("Set"), SCALARS[element]
+    if element == "UnixTimestamp":
+        read = seconds_in_set if is_set else seconds_in_list
+    cells = []
+    for each in value.tolist() if isinstance(value, np.ndarray) and value.dtype.kind != "M" else value:
+        item = native(each)
+        if is_null(item):
+            cells.append(_null_element(element))
+        else:
+            cells.append(read(item))
+    if not is_set:
+        return cells
+    return list(dict.fromkeys(cells) if layout.wire_of(element) == "text" else set(cells))
+
+
+def _null_element(element: ValueType) -> Any:
+    if element in _FLOATS:
+        return math.nan
+    if element == "UnixTimestamp":
+        return layout.NULL_SECONDS
+    raise ValueError("a null, for which there is no room")
+
+
+def _message_of(dtype: ValueType) -> Callable[[Any], bytes]:
+    """The function that encodes a composite value; also of text of JSON, or of a zoned time."""
+    declared = parse_type(dtype)
+    parse = zoned_time if dtype == "ZonedTimestamp" else json.loads
+
+    def encode(value: Any) -> bytes:
+        if isinstance(value, str) and dtype != "ScalarMap":
+            value = parse(value)
+        if dtype in ("Map", "ScalarMap") and _is_list(value) and all(type(each) is tuple for each in value):
+            value = dict(value)  # as pyarrow gives maps
+        return encode_message(dtype, conform(declared, _plain(value)))
+
+    return encode
+
+
+def _plain(value: Any) -> Any:
+    """Return a nested value with lists for sets and tuples, and times in lists as numpy has them."""
+    if isinstance(value, dict):
+        return {native(key): _plain(each) for key, each in value.items()}
+    if not _is_list(value) or isinstance(value, np.ndarray):
+        return native(value)
+    items = [_plain(each) for each in value]
+    if items and all(isinstance(each, datetime) for each in items):
+        naive = [each.astimezone(UTC).replace(tzinfo=None) if each.tzinfo else each for each in items]
+        return np.array(naive, "datetime64[ms]")
+    return items
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple | AbstractSet | np.ndarray)
