@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from headrace.deploy.key_file import KEY_BYTES, make_key, read_key
+from headrace.deploy.local.environment import environment_without_counters
 from headrace.deploy.settings_file import FILE, SettingsFile
 from headrace.learners.feature_server.config import FeatureServerConfig
 from headrace.learners.serving.config import HttpLimits, ServeConfig
@@ -342,7 +343,8 @@ class Settings(BaseSettings):
     def environment(self, without: Collection[str] = ()) -> dict[str, str]:
         """Return the environment of a child process that has these settings, but those `without`."""
         kept_back = {_PREFIX + name.upper() for name in without}
-        variables = {name: value for name, value in os.environ.items() if name not in kept_back}
+        own = environment_without_counters()
+        variables = {name: value for name, value in own.items() if name not in kept_back}
         for name, value in self:
             if name in without:
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 
 # What a program needs to be found, to run, and to write readable text where it may.
@@ -12,6 +13,7 @@ _NEEDED = re.compile(
     r"|LD_LIBRARY_PATH|DYLD_LIBRARY_PATH|PYTHON(?:HOME|PATH|HASHSEED|UTF8|WARNINGS)|VIRTUAL_ENV"
 )
 _OWN_PREFIX = "HEADRACE_"
+_COUNTERS = ("PROMETHEUS_MULTIPROCESS_DIR", "PROMETHEUS_MULTIPROC_DIR")
 
 
 def bare_environment(given: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -34,3 +36,14 @@ def environment_without_settings(given: Mapping[str, str] = os.environ) -> dict[
     {'MAVEN_OPTS': '-Xmx1g'}
     """
     return {name: value for name, value in given.items() if not name.startswith(_OWN_PREFIX)}
+
+
+def environment_without_counters(given: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return an environment without the folder of counters that Feast makes for the process that imports it.
+
+    A child would keep its counters in that folder, mixed with those of others, and lose them when the process
+    that made it ends. A folder that the user has named stays.
+    """
+    metrics = sys.modules.get("feast.metrics")
+    made = metrics._prometheus_mp_dir if metrics is not None and metrics._owns_mp_dir else None
+    return {name: value for name, value in given.items() if name not in _COUNTERS or value != made}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from headrace.deploy.local.child import Child
+from headrace.deploy.local.environment import bare_environment
 
 SECRETS = {
     "HEADRACE_MODEL_KEY": "s3cret",
@@ -44,3 +46,30 @@ def test_a_child_has_the_environment_that_it_is_given(tmp_path: Path) -> None:
     found = printed(tmp_path, {"HEADRACE_REDIS": "redis://here"})
     assert "'HEADRACE_REDIS': 'redis://here'" in found
     assert "'PATH'" not in found
+
+
+_PRINTED = """
+import os, sys
+from pathlib import Path
+import headrace.featurestore.feast_repo.fast_import
+import feast.metrics
+from headrace.deploy.settings import load_settings
+
+assert os.environ["PROMETHEUS_MULTIPROC_DIR"]  # Feast's import has set it
+made = load_settings(Path(sys.argv[1])).environment()
+print(made.get("PROMETHEUS_MULTIPROC_DIR"), made.get("PROMETHEUS_MULTIPROCESS_DIR"))
+"""
+
+
+@pytest.mark.parametrize("named", [None, "counters"])
+def test_a_child_keeps_its_counters_apart_unless_the_user_names_a_folder(
+    tmp_path: Path, named: str | None
+) -> None:
+    given = {"PROMETHEUS_MULTIPROC_DIR": named, "PROMETHEUS_MULTIPROCESS_DIR": named} if named else {}
+    if named:
+        (tmp_path / named).mkdir()
+    command = [sys.executable, "-c", _PRINTED, str(tmp_path)]
+    done = subprocess.run(
+        command, env=bare_environment() | given, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [str(named), str(named)]
