@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -82,5 +83,13 @@ def _run(file: Path) -> ModuleType:
         if before is not None:
             sys.modules[PROJECT_MODULE] = before
         problem = f"running it raised {type(error).__name__}: {error}"
-        raise DefinitionError(str(file), "learners.py", problem, "Correct the file") from error
+        raise DefinitionError(str(file), FILE, problem, "Correct the file", _line(file, error)) from error
     return module
+
+
+def _line(file: Path, error: Exception) -> int | None:
+    """Return the line of a file at which running it raised an error."""
+    if isinstance(error, SyntaxError) and error.filename == str(file):
+        return error.lineno
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((frame.lineno for frame in reversed(frames) if frame.filename == str(file)), None)

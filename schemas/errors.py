@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 from headrace.schemas.name_hint import name_hint
 
 
 class HeadraceError(Exception):
     """Base of all errors that Headrace raises."""
+
+
+def place(file: str, line: int | None) -> str:
+    """Return a file with its line, as editors and compilers write it.
+
+    >>> place("features.py", 7), place("features.py", None)
+    ('features.py:7', 'features.py')
+    """
+    return file if line is None else f"{file}:{line}"
 
 
 class DefinitionError(HeadraceError):
@@ -24,11 +34,32 @@ class DefinitionError(HeadraceError):
         The fault, with the offending value.
     remedy
         The definition to write instead.
+    line
+        Line of the file, from 1 on; None where it is not known.
+
+    Examples
+    --------
+    >>> print(DefinitionError("features.py", "entity 'user'", "it has no type", "Give it one", line=7))
+    features.py:7: entity 'user': it has no type. Give it one
     """
 
-    def __init__(self, file: str, name: str, problem: str, remedy: str) -> None:
-        super().__init__(f"{file}: {name}: {problem}. {remedy}")
-        self.file, self.name, self.problem, self.remedy = file, name, problem, remedy
+    def __init__(self, file: str, name: str, problem: str, remedy: str, line: int | None = None) -> None:
+        super().__init__(f"{place(file, line)}: {name}: {problem}. {remedy}")
+        self.file, self.name, self.problem, self.remedy, self.line = file, name, problem, remedy, line
+
+    def at(self, line: int | None) -> Self:
+        """Return the error with a line, where it has none."""
+        if self.line is not None or line is None:
+            return self
+        return type(self)(self.file, self.name, self.problem, self.remedy, line)
+
+
+class NotDefined(DefinitionError):
+    """A definition reads another one that is not there: it may stand in a file that cannot be imported."""
+
+
+class Consequence(DefinitionError):
+    """A definition reads another one that has an error, which is told as well."""
 
 
 class DefinitionErrors(DefinitionError):
@@ -42,9 +73,14 @@ class DefinitionErrors(DefinitionError):
 
     def __init__(self, errors: Sequence[DefinitionError]) -> None:
         first = errors[0]
-        super().__init__(first.file, first.name, first.problem, first.remedy)
+        super().__init__(first.file, first.name, first.problem, first.remedy, first.line)
         self.args = (f"{len(errors)} definitions cannot be used:\n" + "\n".join(f"  {e}" for e in errors),)
         self.errors = tuple(errors)
+
+
+def each_error(error: DefinitionError) -> tuple[DefinitionError, ...]:
+    """Return the errors that one stands for: itself, or several."""
+    return error.errors if isinstance(error, DefinitionErrors) else (error,)
 
 
 def raise_all(errors: Sequence[DefinitionError]) -> None:

@@ -85,7 +85,7 @@ def apply(
     from headrace.deploy.secret_files import exposed_secrets
 
     wanted = compile_project(settings.project_dir)
-    prepared = prepare(settings, wanted.plan, allow_unsafe, wanted.file_of)
+    prepared = prepare(settings, wanted.plan, allow_unsafe, wanted.place_of)
     for warning in (*exposed_secrets(settings), *describe_configuration(settings, wanted)):
         say(f"warning: {warning}", err=True)
     say(describe_changes(settings, wanted.plan))

@@ -11,30 +11,32 @@ from typing import TypeVar
 
 import redis
 
-from headrace.deploy.commands.refusals import FileOf, refuse, refuse_topics, refuse_unsafe_changes
+from headrace.deploy.commands.refusals import PlaceOf, refuse, refuse_topics, refuse_unsafe_changes
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.deploy.settings import Settings
 from headrace.featurestore.compile.feature_parts import FeatureParts
-from headrace.featurestore.compile.features import compile_features
+from headrace.featurestore.compile.features import survey_features
 from headrace.featurestore.feast_repo.config import CONFIG_FILE
 from headrace.featurestore.feast_repo.registration import Registration
 from headrace.featurestore.online.removal import remove_rows
 from headrace.featurestore.plans.diff import ONLINE_STORE
 from headrace.featurestore.plans.store import PlanStore
 from headrace.learners.compile.plan import compile_learners
-from headrace.learners.project import load_project
+from headrace.learners.project import Project, load_project
 from headrace.schemas.errors import (
+    Consequence,
     DefinitionError,
-    DefinitionErrors,
     HeadraceError,
+    NotDefined,
     ServiceUnavailable,
+    each_error,
     raise_all,
 )
 from headrace.schemas.plan import Plan
+from headrace.schemas.router_specs import LearnerSpec, RouterSpec
 from headrace.streams.connections.redis import redis_client
 
-One = TypeVar("One")
-Other = TypeVar("Other")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,11 @@ class CompiledProject:
     parts: FeatureParts
     learners_file: str
 
-    def file_of(self, kind: str, name: str) -> str:
-        """Return the file that defines an object; the repository's folder for one that is gone."""
+    def place_of(self, kind: str, name: str) -> str:
+        """Return file and line that define an object; the repository's folder for one that is gone."""
         if kind == ONLINE_STORE:
             return CONFIG_FILE
-        return self.learners_file if kind in ("learner", "router") else self.parts.file_of(kind, name)
+        return self.learners_file if kind in ("learner", "router") else self.parts.place_of(kind, name)
 
 
 def compile_project(project_dir: Path) -> CompiledProject:
@@ -70,27 +72,36 @@ def compile_project(project_dir: Path) -> CompiledProject:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Feast's, about what the user may write
-        parts, project = _both(lambda: compile_features(project_dir), lambda: load_project(project_dir))
-        learners, routers = compile_learners(project, parts)
-    return CompiledProject(parts.plan(learners, routers), parts, project.file.name)
-
-
-def _both(compile_one: Callable[[], One], load_other: Callable[[], Other]) -> tuple[One, Other]:
-    """Run two functions; raise what either refuses, and of both all."""
-    errors: list[DefinitionError] = []
-    one = other = None
-    try:
-        one = compile_one()
-    except DefinitionError as error:
-        errors += error.errors if isinstance(error, DefinitionErrors) else [error]
-    try:
-        other = load_other()
-    except DefinitionError as error:
-        errors.append(error)
+        errors: list[DefinitionError] = []
+        parts = _attempt(lambda: survey_features(project_dir), errors)
+        project = _attempt(lambda: load_project(project_dir), errors)
+        errors += parts.errors if parts else []
+        compiled = _compile_learners(project, parts, errors) if parts and project else None
     raise_all(errors)
-    assert one is not None
-    assert other is not None
-    return one, other
+    assert parts is not None
+    assert project is not None
+    assert compiled is not None
+    return CompiledProject(parts.plan(*compiled), parts, project.file.name)
+
+
+def _attempt(step: Callable[[], Result], errors: list[DefinitionError]) -> Result | None:
+    """Return the result of a step; None where it refuses something, which is added to the errors."""
+    try:
+        return step()
+    except DefinitionError as error:
+        errors += each_error(error)
+        return None
+
+
+def _compile_learners(
+    project: Project, parts: FeatureParts, errors: list[DefinitionError]
+) -> tuple[tuple[LearnerSpec, ...], tuple[RouterSpec, ...]] | None:
+    """Compile learners beside features that may have errors; what only follows from those is not told."""
+    own: list[DefinitionError] = []
+    compiled = _attempt(lambda: compile_learners(project, parts), own)
+    follow = (Consequence, NotDefined) if parts.repository.errors else (Consequence,)
+    errors += [error for error in own if not isinstance(error, follow)]
+    return compiled
 
 
 @dataclass(frozen=True)
@@ -159,7 +170,7 @@ class PreparedPlan:
 
 
 def prepare(
-    settings: Settings, plan: Plan, allow_unsafe: bool = False, file_of: FileOf | None = None
+    settings: Settings, plan: Plan, allow_unsafe: bool = False, place_of: PlaceOf | None = None
 ) -> PreparedPlan:
     """Find whatever refuses a plan. Nothing is written.
 
@@ -167,8 +178,8 @@ def prepare(
     ----------
     allow_unsafe
         Also when partitions were added to topics that views read directly, or consumers would break.
-    file_of
-        Names the files of definitions; None does not ask what breaks consumers.
+    place_of
+        Names the places of definitions; None does not ask what breaks consumers.
 
     Raises
     ------
@@ -179,8 +190,8 @@ def prepare(
         warnings.simplefilter("ignore", DeprecationWarning)
         registration = Registration(settings.project_dir, settings.feature_log_dir)
         checks = [registration.rehearse, lambda: refuse_topics(settings, plan, allow_unsafe)]
-        if file_of is not None and not allow_unsafe:
-            checks.insert(0, partial(refuse_unsafe_changes, settings, plan, file_of))
+        if place_of is not None and not allow_unsafe:
+            checks.insert(0, partial(refuse_unsafe_changes, settings, plan, place_of))
         refuse(checks)
     return PreparedPlan(settings, plan, registration, allow_unsafe)
 

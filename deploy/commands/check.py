@@ -15,7 +15,7 @@ from headrace.featurestore.compile.features import survey_features
 from headrace.featurestore.compile.verdicts import Verdict, judge, tell, verdicts
 from headrace.featurestore.feast_repo.config import CONFIG_FILE
 from headrace.featurestore.feast_repo.config_notes import config_notes
-from headrace.featurestore.feast_repo.repository import LEARNERS_FILE
+from headrace.featurestore.feast_repo.modules import LEARNERS_FILE
 from headrace.learners.compile.plan import compile_learners
 from headrace.learners.project import Project, load_project
 from headrace.schemas.errors import DefinitionError, DefinitionErrors, ServiceUnavailable
@@ -89,7 +89,8 @@ def _of_project(settings: Settings, parts: FeatureParts) -> Verdict:
     notes = [note.removeprefix(f"{CONFIG_FILE}: ") for note in told]
     errors: list[DefinitionError] = []
     try:
-        rehearse(settings)
+        if not parts.repository.errors:  # of Python files, which the rehearsal would raise again
+            rehearse(settings)
     except DefinitionError as error:
         errors.append(error)
     except ServiceUnavailable as error:

@@ -12,7 +12,7 @@ from headrace.featurestore.plans.store import PlanStore
 from headrace.schemas.errors import HeadraceError, PlanError
 from headrace.schemas.plan import Plan
 
-FileOf = Callable[[str, str], str]  # the file that defines the object of a kind and name
+PlaceOf = Callable[[str, str], str]  # file and line that define the object of a kind and name
 
 
 def refuse(checks: Sequence[Callable[[], None]]) -> None:
@@ -62,7 +62,7 @@ def refuse_topics(
         )
 
 
-def refuse_unsafe_changes(settings: Settings, plan: Plan, file_of: FileOf) -> None:
+def refuse_unsafe_changes(settings: Settings, plan: Plan, place_of: PlaceOf) -> None:
     """Refuse changes that break consumers of the plan in force.
 
     Raises
@@ -83,7 +83,7 @@ def refuse_unsafe_changes(settings: Settings, plan: Plan, file_of: FileOf) -> No
         return
     lines = []
     for change in unsafe:
-        where = Definition(file_of(change.kind, change.name), f"{change.kind} '{change.name}'")
+        where = Definition(place_of(change.kind, change.name), f"{change.kind} '{change.name}'")
         where = where.part(change.part) if change.part else where
         lines.append(f"  {where.error(change.problem, change.remedy)}")
     many = "an unsafe change" if len(unsafe) == 1 else f"{len(unsafe)} unsafe changes"

@@ -59,7 +59,9 @@ class BatchTable:
     def __init__(self, repository: FeastRepository, view: BatchViewSpec) -> None:
         self._repository, self._spec = repository, view
         defined = [v for v in repository.contents.feature_views if v.name == view.name]
-        self._definition = Definition(repository.file_of(*defined), f"feature view '{view.name}'")
+        self._definition = Definition(
+            repository.file_of(*defined), f"feature view '{view.name}'", repository.line_of(*defined)
+        )
         if not defined:
             raise self._definition.error(
                 "it is in the plan, but not in the repository", "Run `headrace apply` first"

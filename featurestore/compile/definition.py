@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from headrace.schemas.errors import DefinitionError
+from headrace.schemas.errors import DefinitionError, NotDefined, place
 from headrace.schemas.feature_specs import LONGEST, FieldSpec
 from headrace.schemas.feature_types import FLAT_TYPES, ValueType, is_composite
 from headrace.schemas.name_hint import name_hint
@@ -43,6 +43,15 @@ class CannotRun(DefinitionError):
     """A definition that Feast takes and Headrace does not run. The rest of the repository goes on without."""
 
 
+class ReadsError(CannotRun):
+    """A definition that is left out because one that it reads has an error."""
+
+
+def follows_from_error(reason: DefinitionError) -> bool:
+    """Whether a definition is not in the plan for an error, of its own or of what it reads."""
+    return isinstance(reason, ReadsError) or not isinstance(reason, CannotRun)
+
+
 class Definition:
     """A definition that is compiled, for errors with its file and name.
 
@@ -52,6 +61,8 @@ class Definition:
         The Python file that defines it.
     name
         Its kind and name, for example ``stream feature view 'delays'``.
+    line
+        Where it is in the file; None where that is not known.
 
     Examples
     --------
@@ -60,20 +71,34 @@ class Definition:
     features.py: stream feature view 'delays', feature 'n_1h': its window is empty. Give a time_window
     """
 
-    def __init__(self, file: str, name: str) -> None:
-        self.file, self.name = file, name
+    def __init__(self, file: str, name: str, line: int | None = None) -> None:
+        self.file, self.name, self.line = file, name, line
+
+    @property
+    def place(self) -> str:
+        """File and line."""
+        return place(self.file, self.line)
 
     def part(self, name: str) -> Definition:
         """Return a part of the definition, such as one feature of a view."""
-        return Definition(self.file, f"{self.name}, {name}")
+        return Definition(self.file, f"{self.name}, {name}", self.line)
 
     def error(self, problem: str, remedy: str) -> DefinitionError:
         """Make an error of this definition. The caller raises it."""
-        return DefinitionError(self.file, self.name, problem, remedy)
+        return DefinitionError(self.file, self.name, problem, remedy, self.line)
+
+    def not_defined(self, problem: str, remedy: str) -> DefinitionError:
+        """Make the error of a definition that reads what is not there. The caller raises it."""
+        return NotDefined(self.file, self.name, problem, remedy, self.line)
 
     def cannot_run(self, problem: str, remedy: str) -> CannotRun:
         """Make the error of a definition that is left out of the plan. The caller raises it."""
-        return CannotRun(self.file, self.name, problem, remedy)
+        return CannotRun(self.file, self.name, problem, remedy, self.line)
+
+    def without(self, reason: DefinitionError, problem: str) -> CannotRun:
+        """Make the error of a definition that reads one that is not in the plan. The caller raises it."""
+        make = ReadsError if follows_from_error(reason) else CannotRun
+        return make(self.file, self.name, f"{problem}: {reason.problem}", reason.remedy, self.line)
 
     @contextmanager
     def checking_names(self, leave_out: bool = True) -> Iterator[None]:

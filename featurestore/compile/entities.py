@@ -45,7 +45,7 @@ class JoinKeys:
         self, definition: Definition, entity_name: str, declared: dict[str, Any]
     ) -> tuple[str, ValueType]:
         if entity_name not in self._entities:
-            raise definition.error(
+            raise definition.not_defined(
                 f"its entity '{entity_name}' stands at the top level of no file",
                 suggestion(entity_name, self._entities.keys() - {DUMMY_ENTITY_NAME}),
             )

@@ -89,7 +89,7 @@ def read_sources(repository: FeastRepository) -> tuple[dict[str, EventSource], d
     streamed = {id(view.stream_source) for view in repository.contents.stream_feature_views}
     for source in repository.contents.data_sources:
         if isinstance(source, KafkaSource):
-            definition = Definition(_file_of(repository, source), f"Kafka source '{source.name}'")
+            definition = _definition(repository, source)
             if source.name in (*sources, *errors):
                 errors[source.name] = definition.error(
                     "there is another source of this name", "Give each a name of its own"
@@ -112,10 +112,11 @@ def read_sources(repository: FeastRepository) -> tuple[dict[str, EventSource], d
     return sources, errors
 
 
-def _file_of(repository: FeastRepository, source: Any) -> str:
-    """A source written inside its view is in that view's file."""
+def _definition(repository: FeastRepository, source: Any) -> Definition:
+    """A source written inside its view is where that is."""
     views = [v for v in repository.contents.stream_feature_views if v.stream_source is source]
-    return repository.file_of(source, *views)
+    name = f"Kafka source '{source.name}'"
+    return Definition(repository.file_of(source, *views), name, repository.line_of(source, *views))
 
 
 def _read_source(definition: Definition, source: Any) -> EventSource:

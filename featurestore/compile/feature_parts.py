@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.featurestore.compile.differences import Differences
+from headrace.featurestore.compile.gathering import errors_among
 from headrace.featurestore.feast_repo.repository import FeastRepository
-from headrace.schemas.errors import DefinitionError
+from headrace.schemas.errors import DefinitionError, NotDefined, place
 from headrace.schemas.feature_specs import (
     BatchViewSpec,
     FeatureServiceSpec,
@@ -49,6 +50,16 @@ class FeatureParts:
     differences: Differences = field(default_factory=dict)
     push_sources: tuple[PushSourceSpec, ...] = ()
 
+    @property
+    def errors(self) -> list[DefinitionError]:
+        """What of `left_out` is an error, and not only left out.
+
+        Where a file cannot be imported, what others miss may be in it, and is not told.
+        """
+        errors = errors_among(self.left_out)
+        is_whole = not self.repository.errors
+        return [error for error in errors if is_whole or not isinstance(error, NotDefined)]
+
     def plan(self, learners: Iterable[LearnerSpec] = (), routers: Iterable[RouterSpec] = ()) -> Plan:
         """Make the plan, with learners and routers."""
         return Plan(
@@ -66,8 +77,8 @@ class FeatureParts:
             push_sources=self.push_sources,
         )
 
-    def file_of(self, kind: str, name: str) -> str:
-        """Name the file that defines an object; the repository's folder when none does."""
+    def place_of(self, kind: str, name: str) -> str:
+        """Name file and line that define an object; the repository's folder when none does."""
         contents = self.repository.contents
         objects: dict[str, Iterable[Any]] = {
             "source": contents.data_sources,
@@ -77,4 +88,5 @@ class FeatureParts:
             "on demand feature view": contents.on_demand_feature_views,
             "feature service": contents.feature_services,
         }
-        return self.repository.file_of(*(item for item in objects.get(kind, ()) if item.name == name))
+        named = [item for item in objects.get(kind, ()) if item.name == name]
+        return place(self.repository.file_of(*named), self.repository.line_of(*named))

@@ -23,7 +23,7 @@ from headrace.featurestore.compile.entities import JoinKeys
 from headrace.featurestore.compile.event_source import EventSource, read_sources
 from headrace.featurestore.compile.expectations import compile_view_expectations
 from headrace.featurestore.compile.feature_parts import FeatureParts
-from headrace.featurestore.compile.gathering import Gathering, raise_errors
+from headrace.featurestore.compile.gathering import Gathering
 from headrace.featurestore.compile.name_checks import (
     HashFields,
     check_apart,
@@ -37,6 +37,7 @@ from headrace.featurestore.compile.sources import compile_source
 from headrace.featurestore.compile.stream_views import compile_stream_view
 from headrace.featurestore.compile.table_checks import check_table
 from headrace.featurestore.feast_repo.repository import FeastRepository, read_repository
+from headrace.schemas.errors import raise_all
 from headrace.schemas.feature_specs import (
     BatchViewSpec,
     FeatureServiceSpec,
@@ -64,7 +65,7 @@ def compile_features(repo_dir: Path) -> FeatureParts:
         Names the file, the object, what is wrong and what to write instead; of several errors all.
     """
     parts = survey_features(repo_dir)
-    raise_errors(parts.left_out)
+    raise_all(parts.errors)
     return parts
 
 
@@ -74,9 +75,9 @@ def survey_features(repo_dir: Path) -> FeatureParts:
     Raises
     ------
     DefinitionError
-        When the repository cannot be read.
+        When the configuration of the repository cannot be used.
     """
-    return _RepositoryCompiler(read_repository(repo_dir)).compile()
+    return _RepositoryCompiler(read_repository(repo_dir, in_part=True)).compile()
 
 
 class _RepositoryCompiler:
@@ -125,7 +126,8 @@ class _RepositoryCompiler:
         ]
         expectations = self._others.each(expected, lambda view: self._expectations(stored[view.name], view))
         gatherings = (self._views, self._services, self._others)
-        left_out = [*self._unread.values(), *(e for each in gatherings for e in each.left_out.values())]
+        left_out = [*self._repository.errors, *self._unread.values()]
+        left_out += [error for each in gatherings for error in each.left_out.values()]
         return FeatureParts(
             project=self._repository.project,
             services=services,
@@ -156,9 +158,8 @@ class _RepositoryCompiler:
             )
         for view in contents.stream_feature_views:
             if error := self._unread.get(view.stream_source.name):
-                self._views.left_out[view.name] = self._definition(view).cannot_run(
-                    f"{error.name} cannot be read: {error.problem}", error.remedy
-                )
+                definition = self._definition(view)
+                self._views.left_out[view.name] = definition.without(error, f"{error.name} cannot be read")
 
     def _stream_view(self, view: Any) -> StreamViewSpec:
         definition = self._definition(view)
@@ -191,7 +192,7 @@ class _RepositoryCompiler:
             return compile_source(source, [view for view in views if view.source == source.name])
 
     def _push_source(self, source: Any, views: list[Any]) -> PushSourceSpec:
-        with Definition(self._file_of_source(source), f"data source '{source.name}'").checking_names():
+        with self._definition_of_source(source).checking_names():
             return compile_push_source(source.name, views)
 
     def _service(self, service: Any, views: Views[View], plan: Plan) -> FeatureServiceSpec:
@@ -206,7 +207,8 @@ class _RepositoryCompiler:
         return ViewExpectationsSpec(view=view.name, features=features)
 
     def _definition(self, item: Any) -> Definition:
-        return Definition(self._repository.file_of(item), object_name(item))
+        repository = self._repository
+        return Definition(repository.file_of(item), object_name(item), repository.line_of(item))
 
     def _check_sources(self) -> None:
         """Refuse two sources of one name: Feast's registry would have one of them. A path may be a name."""
@@ -214,18 +216,20 @@ class _RepositoryCompiler:
         for source in self._contents.data_sources:
             other = seen.setdefault(source.name, source)
             if other != source and source.name != getattr(source, "path", None):
-                definition = Definition(self._file_of_source(source), f"data source '{source.name}'")
-                self._others.left_out[source.name] = definition.error(
-                    f"there is another of this name in {self._file_of_source(other)}, which differs",
+                where = self._definition_of_source(other).place
+                self._others.left_out[source.name] = self._definition_of_source(source).error(
+                    f"there is another of this name in {where}, which differs",
                     "Rename one of the two",
                 )
 
-    def _file_of_source(self, source: Any) -> str:
-        """A source that is written inside its view is in that view's file."""
+    def _definition_of_source(self, source: Any) -> Definition:
+        """A source that is written inside its view is where that is."""
         contents = self._contents
         views = [*contents.feature_views, *contents.stream_feature_views]
         readers = [v for v in views if source in (v.batch_source, v.stream_source)]
-        return self._repository.file_of(source, *readers)
+        name = f"data source '{source.name}'"
+        repository = self._repository
+        return Definition(repository.file_of(source, *readers), name, repository.line_of(source, *readers))
 
     def _check_names(
         self, gathering: Gathering, items: Iterable[Any], by: Callable[[str], str] = str
@@ -238,7 +242,7 @@ class _RepositoryCompiler:
                 other = seen[by(item.name)]
                 but = "" if other.name == item.name else " but for case, which Feast tells no views apart by"
                 gathering.left_out[item.name] = definition.error(
-                    f"{self._definition(other).name} in {self._repository.file_of(other)} has this name{but}",
+                    f"{self._definition(other).name} in {self._definition(other).place} has this name{but}",
                     "Rename one of the two",
                 )
             elif normalize_version_string(getattr(item, "version", LATEST_VERSION)) != LATEST_VERSION:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from headrace.featurestore.compile.definition import CannotRun
-from headrace.schemas.errors import DefinitionError, raise_all
+from headrace.schemas.errors import DefinitionError
 
 Compiled = TypeVar("Compiled")
 
@@ -43,14 +43,6 @@ class Gathering:
         return tuple(compiled)
 
 
-def raise_errors(left_out: Iterable[DefinitionError]) -> None:
-    """Raise what is an error, and not only left out, all at once.
-
-    Raises
-    ------
-    DefinitionError
-        The one that there is.
-    DefinitionErrors
-        When there are several.
-    """
-    raise_all([error for error in left_out if not isinstance(error, CannotRun)])
+def errors_among(left_out: Iterable[DefinitionError]) -> list[DefinitionError]:
+    """Return what is an error, and not only left out."""
+    return [error for error in left_out if not isinstance(error, CannotRun)]

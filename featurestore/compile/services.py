@@ -50,11 +50,9 @@ class Views(Generic[ViewT]):
         """
         if name in self.left_out:
             reason = self.left_out[name]
-            raise asking.cannot_run(
-                f"it reads {reason.name}, which does not run: {reason.problem}", reason.remedy
-            )
+            raise asking.without(reason, f"it reads {reason.name}, which does not run")
         if name not in self.served:
-            raise asking.error(f"there is no view '{name}'", suggestion(name, self.served))
+            raise asking.not_defined(f"there is no view '{name}'", suggestion(name, self.served))
         return self.served[name]
 
 

@@ -39,15 +39,25 @@ def read_config(path: Path) -> RepoConfig:
             f"it cannot be read ({error})",
             "See https://docs.feast.dev/reference/feature-store-yaml",
         ) from error
-    _check_config(config)
+    _check_config(config, file.read_text())
     return config
 
 
-def _check_config(config: RepoConfig) -> None:
+def _check_config(config: RepoConfig, text: str) -> None:
     """Refuse what cannot be obeyed, all of it."""
     faults = [*_name_faults(config), *online_faults(config), *_registry_faults(config)]
     name = f"project '{config.project}'"
-    raise_all([DefinitionError(CONFIG_FILE, name, problem, remedy) for problem, remedy in faults])
+    raise_all(
+        [
+            DefinitionError(CONFIG_FILE, name, problem, remedy, _line_of(key, text))
+            for key, problem, remedy in faults
+        ]
+    )
+
+
+def _line_of(key: str, text: str) -> int | None:
+    lines = enumerate(text.splitlines(), 1)
+    return next((number for number, line in lines if line.strip().startswith(f"{key}:")), None)
 
 
 def _name_faults(config: RepoConfig) -> list[Fault]:
@@ -55,6 +65,7 @@ def _name_faults(config: RepoConfig) -> list[Fault]:
         return []
     return [
         (
+            "project",
             "the name is not valid",
             f"Use ASCII letters, digits, hyphens and underscores, {MOST_CHARACTERS} at most",
         )
@@ -68,6 +79,7 @@ def _registry_faults(config: RepoConfig) -> list[Fault]:
         text = " ".join(str(error).split())
         return [
             (
+                "registry",
                 f"its registry cannot be used ({type(error).__name__}: {text})",
                 "Install what Feast needs for it, such as feast[grpcio] for the type remote, or name another",
             )
@@ -75,6 +87,7 @@ def _registry_faults(config: RepoConfig) -> list[Fault]:
     if registry.enable_online_feature_view_versioning:
         return [
             (
+                "enable_online_feature_view_versioning",
                 "enable_online_feature_view_versioning is true, so that Feast reads the rows of a changed "
                 "view under the name of its version, which Headrace does not write",
                 "Set it to false; a feature that changes its meaning gets a name of its own",

@@ -17,7 +17,7 @@ from headrace.streams.connections.redis_url import RedisUrl
 _KINDS = {"redis": "server", "redis_cluster": "cluster", "redis_sentinel": "sentinel"}
 _LOOPBACK = {"localhost": "127.0.0.1", "::1": "127.0.0.1"}
 _PORT = 6379
-Fault = tuple[str, str]  # problem and remedy
+Fault = tuple[str, str, str]  # key, problem and remedy
 
 
 def online_spec(config: RepoConfig) -> OnlineStoreSpec:
@@ -34,6 +34,7 @@ def online_faults(config: RepoConfig) -> list[Fault]:
     if config.entity_key_serialization_version not in (2, 3):
         faults.append(
             (
+                "entity_key_serialization_version",
                 f"entity_key_serialization_version is {config.entity_key_serialization_version}",
                 "Set it to 3; 2 is read and written, too",
             )
@@ -42,6 +43,7 @@ def online_faults(config: RepoConfig) -> list[Fault]:
     if not 0 <= ttl_s <= MOST_SECONDS:
         faults.append(
             (
+                "key_ttl_seconds",
                 f"key_ttl_seconds is {ttl_s}, with which Redis would keep no row",
                 f"Give whole seconds from 1 to {MOST_SECONDS}, or take it out: rows are kept for ever",
             )

@@ -6,12 +6,10 @@ import ast
 import contextlib
 import os
 import sys
-import traceback
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import headrace.featurestore.feast_repo.fast_import  # noqa: F401  (before anything of Feast)
@@ -21,12 +19,18 @@ from feast.feature_store import FeatureStore
 from feast.repo_operations import get_repo_files, parse_repo
 
 from headrace.featurestore.feast_repo.config import read_config
+from headrace.featurestore.feast_repo.definition_lines import DefinitionLines
 from headrace.featurestore.feast_repo.inference import infer
+from headrace.featurestore.feast_repo.modules import (
+    LEARNERS_FILE,
+    fresh_modules,
+    import_all,
+    import_error,
+    module_name,
+)
 from headrace.featurestore.feast_repo.online_store import online_spec
-from headrace.schemas.errors import DefinitionError
+from headrace.schemas.errors import DefinitionError, raise_all
 from headrace.schemas.plan import OnlineStoreSpec
-
-LEARNERS_FILE = "learners.py"  # read by the learners package, not by Feast
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class FeastRepository:
         Feast's `RepoContents`: every object that is defined at the top level of a file.
     files
         The file (relative to `path`) that defines an object, by the `id` of the object.
+    lines
+        The line there, where the text of the file shows it.
+    errors
+        What some of the files raised; their objects are not among the contents.
     precomputed
         Names of the services that were written with ``precompute_online=True``, which is taken out.
     """
@@ -51,6 +59,8 @@ class FeastRepository:
     config: Any
     contents: Any
     files: dict[int, str]
+    lines: dict[int, int] = field(default_factory=dict)
+    errors: tuple[DefinitionError, ...] = ()
     precomputed: frozenset[str] = frozenset()
 
     @property
@@ -67,42 +77,67 @@ class FeastRepository:
         """The file that defines the first of the objects that one defines; the folder when none does."""
         return next((self.files[id(c)] for c in candidates if id(c) in self.files), str(self.path))
 
+    def line_of(self, *candidates: object) -> int | None:
+        """The line in the file that `file_of` names; None when it is not known."""
+        return next((self.lines.get(id(c)) for c in candidates if id(c) in self.files), None)
+
     def infer(self, view: Any) -> None:
         """Fill in what a feature view leaves out (see `headrace.featurestore.feast_repo.inference`)."""
-        infer(self.file_of(view), view, self.contents.entities, self.config)
+        try:
+            infer(self.file_of(view), view, self.contents.entities, self.config)
+        except DefinitionError as error:
+            raise error.at(self.line_of(view)) from error
 
     def store(self) -> FeatureStore:
         """Feast's `FeatureStore` of the repository."""
         return FeatureStore(config=self.config)
 
 
-def read_repository(path: Path) -> FeastRepository:
+def read_repository(path: Path, in_part: bool = False) -> FeastRepository:
     """Read the configuration and import the Python files of a repository.
 
     The files are imported afresh, with the folder first on the module path and as the working directory, as
     ``feast apply`` does. Modules, module path and working directory are restored afterwards.
 
+    Parameters
+    ----------
+    path
+        The folder.
+    in_part
+        Whether to read the other files where some cannot be imported; see `FeastRepository.errors`.
+
     Raises
     ------
     DefinitionError
-        When the configuration cannot be used or a file cannot be imported.
+        When the configuration cannot be used or a file cannot be imported; of several files all.
     """
     path = path.resolve()
     config = read_config(path)
     with as_feast_runs(path):
-        names = [_module_name(file, path) for file in get_repo_files(path)]
-        with _fresh_modules(names):
+        names = [module_name(file, path) for file in get_repo_files(path)]
+        with fresh_modules(names):
+            errors = import_all(path, names)
+            if not in_part:
+                raise_all(errors)
             try:
                 contents = parse_repo(path)
             except (Exception, SystemExit) as error:
-                raise _import_error(path, error) from error
+                raise import_error(path, error) from error
             precomputed = [service for service in contents.feature_services if service.precompute_online]
             for service in precomputed:
                 # Feast would read vectors that only its own materialisation renews.
                 service.precompute_online = False
-            files = dict(_definitions(path, names, contents))
+            found = list(_definitions(path, names, contents))
     names_of_services = frozenset(service.name for service in precomputed)
-    return FeastRepository(path, config, contents, files, names_of_services)
+    return FeastRepository(
+        path,
+        config,
+        contents,
+        files={key: file for key, file, _ in found},
+        lines={key: line for key, _, line in found if line is not None},
+        errors=errors,
+        precomputed=names_of_services,
+    )
 
 
 @contextlib.contextmanager
@@ -122,60 +157,21 @@ def as_feast_runs(path: Path) -> Iterator[None]:
         sys.dont_write_bytecode = bytecode
 
 
-@contextlib.contextmanager
-def _fresh_modules(names: list[str]) -> Iterator[None]:
-    """Free the module names of the repository's files, also where another module has one of them.
-
-    An empty module takes the name of the learners file meanwhile, so that Feast passes over that file.
-    """
-    learners = LEARNERS_FILE.removesuffix(".py")
-    tops = {name.split(".")[0] for name in names}
-    kept = {name: module for name, module in sys.modules.items() if name.split(".")[0] in tops}
-    for name in kept:
-        del sys.modules[name]
-    if learners in tops:
-        sys.modules[learners] = ModuleType(learners)
-    try:
-        yield
-    finally:
-        for name in [name for name in sys.modules if name.split(".")[0] in tops]:
-            del sys.modules[name]
-        sys.modules.update(kept)
-
-
-def _module_name(file: Path, root: Path) -> str:
-    return ".".join(file.relative_to(root).with_suffix("").parts)
-
-
-def _definitions(path: Path, names: list[str], contents: Any) -> Iterator[tuple[int, str]]:
-    """Ids of the Feast objects that each file assigns at its top level, with the file."""
-    object_ids = {id(item) for items in contents for item in items}
+def _definitions(path: Path, names: list[str], contents: Any) -> Iterator[tuple[int, str, int | None]]:
+    """Ids of the Feast objects that each file assigns at its top level, with file and line."""
+    objects = {id(item): item for items in contents for item in items}
     for name in names:
         file = Path(*name.split(".")).with_suffix(".py")
         module = sys.modules[name]
-        if file.name != LEARNERS_FILE and object_ids.intersection(map(id, vars(module).values())):
-            imported = _imported_names(path / file)
+        if file.name != LEARNERS_FILE and not objects.keys().isdisjoint(map(id, vars(module).values())):
+            text = (path / file).read_text(encoding="utf-8")
+            imported, lines = _imported_names(text), DefinitionLines(text)
             for attribute, value in vars(module).items():
-                if id(value) in object_ids and attribute not in imported:
-                    yield id(value), str(file)
+                if id(value) in objects and attribute not in imported:
+                    name = str(getattr(objects[id(value)], "name", attribute))
+                    yield id(value), str(file), lines.of(name, attribute)
 
 
-def _imported_names(file: Path) -> set[str]:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+def _imported_names(text: str) -> set[str]:
+    imports = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
     return {alias.asname or alias.name for node in imports for alias in node.names}
-
-
-def _import_error(path: Path, error: BaseException) -> DefinitionError:
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(path)]
-    if isinstance(error, SyntaxError) and error.filename:
-        file, line = error.filename, error.lineno
-    elif frames:
-        file, line = frames[-1].filename, frames[-1].lineno
-    else:
-        file, line = str(path), None
-    absolute = Path(file)
-    is_inside = absolute != path and absolute.is_relative_to(path)
-    shown = str(absolute.relative_to(path)) if is_inside else file
-    place = f"line {line}" if line else "repository"
-    return DefinitionError(shown, place, f"{type(error).__name__}: {error}", "Correct it and run again")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from headrace.featurestore.compile.definition import follows_from_error
+from headrace.featurestore.feast_repo.definition_lines import DefinitionLines
 from headrace.learners.compile.features import FeatureParts, Features
 from headrace.learners.compile.model_checks import check_deterministic, fresh_model
 from headrace.learners.compile.requirements import Requirements
@@ -14,7 +17,7 @@ from headrace.learners.compile.routers import RouterCompiler
 from headrace.learners.definitions import Learner, Router
 from headrace.learners.models.definition_hash import definition_hash
 from headrace.learners.project import Project
-from headrace.schemas.errors import DefinitionError, raise_all
+from headrace.schemas.errors import Consequence, DefinitionError, each_error, raise_all
 from headrace.schemas.feature_names import name_clash
 from headrace.schemas.feature_specs import FieldSpec
 from headrace.schemas.feature_types import LOGGED_TYPES, ValueType
@@ -34,20 +37,53 @@ def compile_learners(
     Raises
     ------
     DefinitionError
-        Names file, object, value and remedy; of several definitions that cannot be executed as written, all.
+        Names file, line, object, value and remedy; of several definitions that cannot be executed as written,
+        all.
     """
+    try:
+        return _compile(project, parts)
+    except DefinitionError as refused:
+        lines = DefinitionLines(project.file.read_text(encoding="utf-8"))
+        located = [error.at(lines.of(_owner(error))) for error in each_error(refused)]
+        raise_all([*{str(error): error for error in located}.values()])
+        raise
+
+
+def _owner(error: DefinitionError) -> str:
+    """Return the name of the learner or router that an error is about."""
+    owner = re.search(r"\b(?:learner|router) '([^']*)'", error.name)
+    return owner[1] if owner else ""
+
+
+def _compile(project: Project, parts: FeatureParts) -> tuple[tuple[LearnerSpec, ...], tuple[RouterSpec, ...]]:
     requirements, features = Requirements(str(project.file)), Features(parts)
-    requirements.names("learner", [learner.name for learner in project.learners])
-    requirements.names("router", [router.name for router in project.routers])
     errors: list[DefinitionError] = []
     by_name = {learner.name: learner for learner in project.learners}
     router_compiler = RouterCompiler(requirements, features, by_name)
-    learners = _each(project.learners, partial(_compile_learner, requirements, features), errors)
-    routers = _each(project.routers, router_compiler.compile, errors)
+    named = partial(_named, requirements, "learner", project.learners)
+    learners = _each(project.learners, named(partial(_compile_learner, requirements, features)), errors)
+    named = partial(_named, requirements, "router", project.routers)
+    routers = _each(project.routers, named(router_compiler.compile), errors)
     raise_all(errors)
     _check_one_router_each(requirements, project.routers)
     _check_names(requirements, parts, learners, routers)
     return learners, routers
+
+
+def _named(
+    requirements: Requirements,
+    kind: str,
+    items: Sequence[Any],
+    compile_one: Callable[[Any], Compiled],
+) -> Callable[[Any], Compiled]:
+    """Require the name of an item, one of these, before it is compiled."""
+    counts = Counter(item.name for item in items)
+
+    def compile_named(item: Any) -> Compiled:
+        requirements.name(kind, counts, item.name)
+        return compile_one(item)
+
+    return compile_named
 
 
 def _each(
@@ -68,7 +104,8 @@ def _compile_learner(requirements: Requirements, features: Features, learner: Le
         where = f"learner '{learner.name}'"
         if reason := features.reason("feature service", learner.service):
             problem = f"feature service '{learner.service}' does not run: {reason.problem}"
-            requirements.require(False, where, problem, reason.remedy)
+            make = Consequence if follows_from_error(reason) else DefinitionError
+            raise make(requirements.file, where, problem, reason.remedy)
         requirements.known(where, "feature service", learner.service, features.services)
     requirements.fields(f"learner '{learner.name}'", (learner.target, *learner.request))
     model = fresh_model(requirements.file, learner)

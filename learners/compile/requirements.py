@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from headrace.schemas.errors import DefinitionError
+from headrace.schemas.errors import DefinitionError, NotDefined
 from headrace.schemas.names import PART_REMEDY, field_fault, part_fault
 
 
@@ -31,15 +31,23 @@ class Requirements:
         """Require that a name is one of those that exist."""
         existing = sorted(names)
         remedy = f"Use one of: {', '.join(existing) or '(none defined)'}"
-        self.require(name in existing, where, f"{kind} '{name}' does not exist", remedy)
+        if name not in existing:
+            raise NotDefined(self.file, where, f"{kind} '{name}' does not exist", remedy)
 
     def names(self, kind: str, names: Sequence[str]) -> None:
         """Require that names are unique, and can be part of the names of topics and files."""
-        for name, count in Counter(names).items():
-            where = f"{kind} '{name}'"
-            self.require(count == 1, where, f"{count} {kind}s have this name", "Give each its own name")
-            fault = part_fault(name)
-            self.require(fault is None, where, f"the name is not taken: {fault}", PART_REMEDY)
+        counts = Counter(names)
+        for name in counts:
+            self.name(kind, counts, name)
+
+    def name(self, kind: str, counts: Mapping[str, int], name: str) -> None:
+        """Require that a name is that of one alone, by the numbers of all, and can be part of such names."""
+        where = f"{kind} '{name}'"
+        self.require(
+            counts[name] == 1, where, f"{counts[name]} {kind}s have this name", "Give each its own name"
+        )
+        fault = part_fault(name)
+        self.require(fault is None, where, f"the name is not taken: {fault}", PART_REMEDY)
 
     def fields(self, where: str, names: Iterable[str]) -> None:
         """Require that names can be those of features, join keys and fields of requests."""

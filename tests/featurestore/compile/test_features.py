@@ -55,7 +55,7 @@ def test_everything_is_in_order_of_its_name(repo: Path, append: Append) -> None:
     assert [service.name for service in parts.services] == ["a_service", "delays"]
 
 
-def test_the_file_of_an_object_is_known_and_that_of_an_unknown_one_is_the_folder(repo: Path) -> None:
+def test_the_place_of_an_object_is_known_and_that_of_an_unknown_one_is_the_folder(repo: Path) -> None:
     parts = compile_features(repo)
     for kind, name in [
         ("source", "departures"),
@@ -63,8 +63,10 @@ def test_the_file_of_an_object_is_known_and_that_of_an_unknown_one_is_the_folder
         ("feature view", "airlines"),
         ("feature service", "delays"),
     ]:
-        assert parts.file_of(kind, name) == "features.py"
-    assert parts.file_of("feature view", "gone") == parts.file_of("entity", "carrier") == str(repo)
+        file, _, line = parts.place_of(kind, name).partition(":")
+        assert file == "features.py"
+        assert f'{name}"' in "".join((repo / file).read_text().splitlines()[int(line) - 1 : int(line) + 1])
+    assert parts.place_of("feature view", "gone") == parts.place_of("entity", "carrier") == str(repo)
 
 
 def test_a_version_of_a_view_is_left_out(repo: Path, append: Append) -> None:

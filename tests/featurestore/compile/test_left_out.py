@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -72,7 +73,14 @@ def test_every_error_is_told_at_once_and_none_that_follows_from_another(
         "feature view 'airlines'",
         "feature service 'third'",
     ]
-    assert str(error).startswith("3 definitions cannot be used:\n  features.py: stream feature view")
+    text = (repo / "features.py").read_text().splitlines()
+    starts = ("carrier_delays = Stream", "airlines = Feature", "third = Feature")
+    assert [text[each.line - 1][: len(start)] for each, start in zip(error.errors, starts, strict=True)] == [
+        *starts
+    ]
+    assert str(error).startswith(
+        f"3 definitions cannot be used:\n  features.py:{error.errors[0].line}: stream feature view"
+    )
 
 
 def test_feasts_own_template_runs_but_for_its_label_view(repo: Path) -> None:
@@ -102,12 +110,13 @@ def test_names_that_are_equal_but_for_case_are_refused_with_both_files(repo: Pat
         """
     )
     error = str(refusal(repo))
-    assert error.startswith("features.py: feature view '")
-    assert "' in features.py has this name but for case, which Feast tells no views apart by. Rename" in error
+    assert re.match(r"features.py:\d+: feature view '", error)
+    said = r"' in features.py:\d+ has this name but for case, which Feast tells no views apart by. Rename"
+    assert re.search(said, error)
 
 
 def test_two_sources_of_one_name_that_differ_are_refused(repo: Path, append: Append) -> None:
     append('other = FileSource(name="airlines_table", path="data/b.parquet", timestamp_field="at")\n')
     error = refusal(repo)
     assert "data source 'airlines_table'" in str(error)
-    assert "there is another of this name in features.py, which differs. Rename one" in str(error)
+    assert re.search(r"there is another of this name in features.py:\d+, which differs. Rename", str(error))

@@ -146,6 +146,6 @@ def test_a_repository_that_cannot_be_read_is_not_registered(
     reachable: Path, replace: Callable[[str, str], None]
 ) -> None:
     replace("carrier = Entity(", "carrier = Entityy(")
-    with pytest.raises(DefinitionError, match=r"features\.py: line \d+: NameError"):
+    with pytest.raises(DefinitionError, match=r"features\.py:\d+: module 'features': NameError"):
         register(reachable)
     assert not (reachable / "data" / "registry.db").exists()

@@ -44,7 +44,7 @@ def test_nothing_is_left_behind(repo: Path) -> None:
 def test_an_error_leaves_nothing_behind_either(repo: Path) -> None:
     before = os.getcwd(), list(sys.path)
     (repo / "broken.py").write_text("raise SystemExit(3)\n")
-    with pytest.raises(DefinitionError, match=r"broken.py: line 1: SystemExit: 3"):
+    with pytest.raises(DefinitionError, match=r"broken.py:1: module 'broken': SystemExit: 3"):
         read_repository(repo)
     assert (os.getcwd(), list(sys.path)) == before
 
@@ -88,6 +88,10 @@ def test_a_configuration_that_cannot_be_used_is_refused(repo: Path, old: str, ne
     with pytest.raises(DefinitionError, match=f"(?s){said}") as caught:
         read_config(repo)
     assert caught.value.file == "feature_store.yaml"
+    if caught.value.line is not None:
+        assert new.split(":")[-2].split()[-1] in file.read_text().splitlines()[caught.value.line - 1]
+    else:
+        assert "cannot be read" in said
 
 
 def test_a_folder_without_configuration_is_named(tmp_path: Path) -> None:
