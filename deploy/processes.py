@@ -154,6 +154,7 @@ def features_config(settings: Settings) -> FeatureServerConfig:
         log_level=settings.log_level,
         limits=_http_limits(settings),
         tokens=settings.tokens_of_features,
+        push_tokens=settings.tokens_of_pushes,
     )
 
 

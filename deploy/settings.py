@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from headrace.streams.connections.kafka import Kafka
 
 _PREFIX = "HEADRACE_"
-SECRETS = ("model_key", "plan_key", "schema_registry_token", "feature_tokens")
+SECRETS = ("model_key", "plan_key", "schema_registry_token", "feature_tokens", "push_tokens")
 _WITH_ACCOUNT = ("kafka", "redis", "schema_registry")
 _PROJECT_LINE = re.compile(r"^project:\s*[\"']?([\w-]+)", re.MULTILINE)
 
@@ -125,6 +125,11 @@ class Settings(BaseSettings):
         description="tokens, comma separated, one of which requests to `headrace features` bear; "
         "none when not set",
     )
+    push_tokens: SecretStr | None = Field(
+        None,
+        description="tokens, comma separated, one of which pushes of rows to `headrace features` bear; when "
+        "not set, anyone pushes, or nobody where `feature_tokens` is set",
+    )
     max_body_bytes: int = Field(
         HttpLimits.max_body_bytes, ge=1024, description="most bytes of a request's body; above: 413"
     )
@@ -192,7 +197,7 @@ class Settings(BaseSettings):
             raise ValueError(str(error)) from error
         return value
 
-    @field_validator("feature_tokens")
+    @field_validator("feature_tokens", "push_tokens")
     @classmethod
     def _are_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not all(len(token) >= KEY_BYTES for token in _listed(value)):
@@ -248,6 +253,11 @@ class Settings(BaseSettings):
     def tokens_of_features(self) -> tuple[str, ...]:
         """The tokens of the setting `feature_tokens`."""
         return () if self.feature_tokens is None else _listed(self.feature_tokens)
+
+    @property
+    def tokens_of_pushes(self) -> tuple[str, ...]:
+        """The tokens of the setting `push_tokens`."""
+        return () if self.push_tokens is None else _listed(self.push_tokens)
 
     @property
     def data(self) -> Path:

@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError
 
 from headrace.featurestore.online.async_exchange import AsyncExchange
 from headrace.featurestore.online.exchange import Exchange
-from headrace.featurestore.online.push_check import Place, PushChecks, PushedChunk, place_in_rows
+from headrace.featurestore.online.push_check import Places, PushChecks, PushedChunk
 from headrace.featurestore.online.push_plan import PushPlan
 from headrace.schemas.errors import ServiceUnavailable
 from headrace.schemas.plan import Plan
@@ -74,10 +74,10 @@ class AsyncPusher:
         self._exchange = exchange
         self._checks, self._plan = PushChecks(plan), PushPlan(plan, redis_url)
 
-    async def push(self, source: PushSourceSpec, rows: Any, place: Place = place_in_rows) -> dict[str, int]:
+    async def push(self, source: PushSourceSpec, rows: Any, places: Places | None = None) -> dict[str, int]:
         """Check rows in a thread, and write them; see `headrace.FeatureClient.push`."""
         written = Counter(dict.fromkeys(source.views, 0))
-        chunks = await asyncio.to_thread(self._checks.check, source, rows, place)
+        chunks = await asyncio.to_thread(self._checks.check, source, rows, places or Places())
         try:
             if chunks:
                 (in_force,) = await self._exchange.run(*self._plan.question)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,34 @@ from headrace.streams.connections.redis_updates import timed_row_script
 
 _CHUNK_ROWS = 2000  # are sent at once
 _LISTED = 20  # names of columns
-Place = Callable[[int, str], str]  # where a value stands in the request, by row and column
 
 
-def place_in_rows(row: int, column: str) -> str:
-    """Say where a value stands: ``rows[3].price``."""
-    return f"rows[{row}].{column}"
+@dataclass(frozen=True)
+class Places:
+    """Where rows stand in a request, for errors.
+
+    Attributes
+    ----------
+    name
+        What the rows are called.
+    by_column
+        Whether a value is named by column and row, in place of row and column.
+
+    Examples
+    --------
+    >>> Places().value(3, "price"), Places("df", by_column=True).value(3, "price")
+    ('rows[3].price', 'df.price[3]')
+    """
+
+    name: str = "rows"
+    by_column: bool = False
+
+    def value(self, row: int, column: str) -> str:
+        """Return the path of a value."""
+        return f"{self.name}.{column}[{row}]" if self.by_column else f"{self.name}[{row}].{column}"
+
+
+_ROWS = Places()
 
 
 class PushedChunk:
@@ -64,7 +86,7 @@ class PushChecks:
         )
         self._encoders: dict[str, tuple[ViewEncoder, ...]] = {}
 
-    def check(self, source: PushSourceSpec, rows: Any, place: Place = place_in_rows) -> list[PushedChunk]:
+    def check(self, source: PushSourceSpec, rows: Any, places: Places = _ROWS) -> list[PushedChunk]:
         """Return rows as they are written: of each entity one, the one that Feast would leave.
 
         Parameters
@@ -73,15 +95,15 @@ class PushChecks:
             Whose columns and views.
         rows
             A list of dicts, a dict of columns, or a frame of pandas or pyarrow.
-        place
-            Names a value in errors.
+        places
+            Where the rows stand, for errors.
 
         Raises
         ------
         RequestError
             When `rows` is no table, lacks a column, or has a value that cannot be used.
         """
-        columns = _Columns(source, read_rows(rows), place)
+        columns = _Columns(source, read_rows(rows, places.name), places)
         views: list[BatchViewSpec] = [view for view in self._plan.batch_views if view.name in source.views]
         fields = [field for view in views for field in (*view.join_keys, *view.features)]
         columns.require([*(field.name for field in fields), source.time_name])
@@ -115,8 +137,8 @@ class PushChecks:
 class _Columns:
     """Columns of pushed rows by the names of the views, each read once."""
 
-    def __init__(self, source: PushSourceSpec, rows: PushedRows, place: Place) -> None:
-        self._source, self._rows, self._place = source, rows, place
+    def __init__(self, source: PushSourceSpec, rows: PushedRows, places: Places) -> None:
+        self._source, self._rows, self._places = source, rows, places
         self._pushed_as = source.renamed(rows.names)
         self._read: dict[FieldSpec, Column] = {}
 
@@ -129,11 +151,13 @@ class _Columns:
             listed = ", ".join(f"'{name}'" for name in missing[:_LISTED]) + ", …" * (len(missing) > _LISTED)
             problem = f"push source '{self._source.name}' takes {listed}: the rows have no such column"
             hint = name_hint(missing[0], map(str, self._rows.names), "they have")
-            raise RequestError("rows", problem, f"Give every row its value, or null ({hint})")
+            raise RequestError(self._places.name, problem, f"Give every row its value, or null ({hint})")
         for name in names:
             if len(self._pushed_as[name]) > 1:
                 columns = " and ".join(f"'{column}'" for column in self._pushed_as[name])
-                raise RequestError("rows", f"{columns} both stand for '{name}'", "Give one of them")
+                raise RequestError(
+                    self._places.name, f"{columns} both stand for '{name}'", "Give one of them"
+                )
 
     def times_us(self) -> NDArray[np.int64]:
         if not self._rows.count:
@@ -143,13 +167,13 @@ class _Columns:
             return read_event_times(self._rows.column(name))
         except Misfit as error:
             remedy = "Give every row its event time, as a datetime or as text in ISO 8601"
-            raise RequestError(self._place(error.row, name), error.problem, remedy) from error
+            raise RequestError(self._places.value(error.row, name), error.problem, remedy) from error
 
     def keys(self, key: FieldSpec) -> Any:
         """Values of a join key, none of them null."""
         values, valid = self.values(key)
         if not valid.all():
-            where = self._place(int(np.argmin(valid)), self._column(key.name))
+            where = self._places.value(int(np.argmin(valid)), self._column(key.name))
             raise RequestError(where, "it is null, and rows are found by it", "Send its value")
         return values
 
@@ -161,7 +185,7 @@ class _Columns:
                     field.dtype, self._rows.column(column) if self._rows.count else []
                 )
             except Misfit as error:
-                where = self._place(error.row, column)
+                where = self._places.value(error.row, column)
                 raise RequestError(where, error.problem, "Send such a value, or null") from error
         return self._read[field]
 

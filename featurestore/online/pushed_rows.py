@@ -37,10 +37,17 @@ class PushedRows:
     column: Callable[[str], list[Any]]
 
 
-def read_rows(rows: Any) -> PushedRows:
+def read_rows(rows: Any, name: str = "rows") -> PushedRows:
     """Take rows for columns. No value is looked at, and no column read before it is asked for.
 
     A row without a column that others have is null there. A named index of pandas is a column, as for Feast.
+
+    Parameters
+    ----------
+    rows
+        A list of dicts, a dict of columns, or a frame.
+    name
+        What the rows are called in errors.
 
     Raises
     ------
@@ -53,10 +60,10 @@ def read_rows(rows: Any) -> PushedRows:
     if any(each.__name__ == "DataFrame" for each in kind.__mro__):  # without an import of pandas
         return _of_frame(rows)
     if isinstance(rows, Mapping):
-        return _of_columns(rows)
+        return _of_columns(rows, name)
     if isinstance(rows, Sequence) and not isinstance(rows, _NO_COLUMN):
-        return _of_dicts(rows)
-    raise RequestError("rows", f"a {kind.__name__} is no table", _TABLES)
+        return _of_dicts(rows, name)
+    raise RequestError(name, f"a {kind.__name__} is no table", _TABLES)
 
 
 def _of_frame(frame: Any) -> PushedRows:
@@ -69,33 +76,33 @@ def _of_frame(frame: Any) -> PushedRows:
     return PushedRows([*frame.columns, *index], len(frame), column)
 
 
-def _of_dicts(rows: Sequence[Any]) -> PushedRows:
+def _of_dicts(rows: Sequence[Any], called: str) -> PushedRows:
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise RequestError(f"rows[{number}]", f"a {type(row).__name__} is no row", _TABLES)
+            raise RequestError(f"{called}[{number}]", f"a {type(row).__name__} is no row", _TABLES)
     names = list(dict.fromkeys(name for row in rows for name in row))
     return PushedRows(names, len(rows), lambda name: [row.get(name) for row in rows])
 
 
-def _of_columns(columns: Mapping[Any, Any]) -> PushedRows:
+def _of_columns(columns: Mapping[Any, Any], called: str) -> PushedRows:
     listed: dict[Any, list[Any]] = {}
     labels: list[Any] | None = None  # of rows, where columns are dicts, as `DataFrame.to_dict` makes them
     for name, values in columns.items():
         if isinstance(values, Mapping):
             labels = [*values] if labels is None else labels
             if values.keys() != dict.fromkeys(labels).keys():
-                raise RequestError(f"rows.{name}", "it has other rows than the column before it", _TABLES)
+                raise RequestError(f"{called}.{name}", "it has other rows than the column before it", _TABLES)
             values = [values[label] for label in labels]
         values = _listed(values)
         if not isinstance(values, list | tuple):
-            raise RequestError(f"rows.{name}", f"a {type(values).__name__} is no column", _TABLES)
+            raise RequestError(f"{called}.{name}", f"a {type(values).__name__} is no column", _TABLES)
         listed[name] = list(values)
     lengths = {name: len(values) for name, values in listed.items()}
     count = next(iter(lengths.values()), 0)
     for name, length in lengths.items():
         if length != count:
             problem = f"it has {length} values, the first column {count}"
-            raise RequestError(f"rows.{name}", problem, "Give every column one value per row")
+            raise RequestError(f"{called}.{name}", problem, "Give every column one value per row")
     return PushedRows([*listed], count, lambda name: listed[name])
 
 

@@ -15,7 +15,11 @@ class FeatureServerConfig(HttpConfig):
     ----------
     tokens
         One of which a request for features must bear; empty for none.
+    push_tokens
+        One of which a push of rows must bear. Empty: rows are pushed without one, or not at all where
+        `tokens` has some.
     """
 
     port: int = 6566
     tokens: tuple[str, ...] = field(default=(), repr=False)
+    push_tokens: tuple[str, ...] = field(default=(), repr=False)

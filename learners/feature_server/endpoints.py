@@ -1,11 +1,9 @@
-"""The HTTP endpoints of the feature server: those of Feast's that read, and those of every service."""
+"""The HTTP endpoints of the feature server: those of Feast's that read and push, and every service's."""
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.metadata import version
-from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
@@ -15,13 +13,13 @@ from starlette.routing import Route
 from headrace.learners.feature_server.api import FeatureRequest
 from headrace.learners.feature_server.metrics import FeatureMetrics
 from headrace.learners.feature_server.openapi import feature_openapi
+from headrace.learners.feature_server.push_api import PushRequest, WriteRequest
+from headrace.learners.feature_server.pusher import FeaturePusher
 from headrace.learners.feature_server.reader import FeatureReader
+from headrace.learners.feature_server.tokens import FeatureTokens
 from headrace.learners.serving.guard import Handler, guarded
 from headrace.learners.serving.json_body import parse, validate
-from headrace.learners.serving.refusals import Refusal
 from headrace.streams.runtime.health import PlanHealth
-
-_BEARER: Final = "bearer "
 
 
 class FeatureEndpoints:
@@ -31,8 +29,10 @@ class FeatureEndpoints:
     ----------
     reader
         Reads features.
+    pusher
+        Writes rows that are pushed.
     tokens
-        One of which a request for features must bear; empty for none.
+        What requests must bear.
     plan
         Returns the health of the plan that features are read by.
     metrics
@@ -42,17 +42,20 @@ class FeatureEndpoints:
     def __init__(
         self,
         reader: FeatureReader,
-        tokens: Sequence[str],
+        pusher: FeaturePusher,
+        tokens: FeatureTokens,
         plan: Callable[[], PlanHealth],
         metrics: FeatureMetrics,
     ) -> None:
-        self._reader, self._plan, self._metrics = reader, plan, metrics
-        self._tokens = [token.encode() for token in tokens]
+        self._reader, self._pusher, self._tokens = reader, pusher, tokens
+        self._plan, self._metrics = plan, metrics
 
     def routes(self) -> list[Route]:
         """Return the routes of a Starlette application."""
         endpoints: list[tuple[str, str, Handler]] = [
             ("POST", "/get-online-features", self._get_online_features),
+            ("POST", "/push", self._push),
+            ("POST", "/write-to-online-store", self._write),
             ("GET", "/health", self._health),
             ("GET", "/healthz", self._health),
             ("GET", "/readyz", self._readyz),
@@ -62,20 +65,24 @@ class FeatureEndpoints:
         return [Route(path, guarded(path, run), methods=[method]) for method, path, run in endpoints]
 
     async def _get_online_features(self, request: Request) -> Response:
-        self._check_token(request.headers.get("authorization", ""))
+        self._tokens.check_read(request.headers.get("authorization", ""))
         with self._metrics.seconds.time():
             asked = validate(parse(await request.body()), FeatureRequest)
             body = await self._reader.answer(asked)
         self._metrics.rows.inc(asked.rows)
         return Response(body, media_type="application/json")
 
-    def _check_token(self, header: str) -> None:
-        if not self._tokens:
-            return
-        given = header[len(_BEARER) :].strip().encode() if header.lower().startswith(_BEARER) else b""
-        if not any([hmac.compare_digest(given, token) for token in self._tokens]):
-            remedy = "send a token of the setting feature_tokens as `Authorization: Bearer TOKEN`"
-            raise Refusal(401, None, f"the request bears no token of this service; {remedy}")
+    async def _push(self, request: Request) -> Response:
+        self._tokens.check_push(request.headers.get("authorization", ""))
+        return self._pushed(await self._pusher.push(validate(parse(await request.body()), PushRequest)))
+
+    async def _write(self, request: Request) -> Response:
+        self._tokens.check_push(request.headers.get("authorization", ""))
+        return self._pushed(await self._pusher.write(validate(parse(await request.body()), WriteRequest)))
+
+    def _pushed(self, written: dict[str, int]) -> Response:
+        self._metrics.pushed_rows.inc(sum(written.values()))
+        return JSONResponse({"written": written})
 
     async def _health(self, request: Request) -> Response:
         return JSONResponse({"status": "alive"})

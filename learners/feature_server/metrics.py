@@ -15,6 +15,9 @@ class FeatureMetrics(HttpMetrics):
     def __init__(self) -> None:
         super().__init__()
         self.rows = Counter("headrace_feature_rows", "Entity rows answered", registry=self.registry)
+        self.pushed_rows = Counter(
+            "headrace_feature_pushed_rows", "Pushed rows written, by view each", registry=self.registry
+        )
         self.seconds = Histogram(
             "headrace_feature_seconds", "Time per request", buckets=_SECONDS, registry=self.registry
         )

@@ -1,4 +1,4 @@
-"""The feature server: online features over HTTP, in the format of Feast's own."""
+"""The feature server: online features read and pushed over HTTP, in the format of Feast's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from starlette.applications import Starlette
 from headrace.learners.feature_server.config import FeatureServerConfig
 from headrace.learners.feature_server.endpoints import FeatureEndpoints
 from headrace.learners.feature_server.metrics import FeatureMetrics
+from headrace.learners.feature_server.pusher import FeaturePusher
 from headrace.learners.feature_server.reader import FeatureReader
+from headrace.learners.feature_server.tokens import FeatureTokens
 from headrace.learners.serving.http_server import admitted, http_server, run_server
 from headrace.schemas.plan import Plan
 from headrace.streams.runtime.health import PlanHealth
@@ -54,7 +56,9 @@ class FeatureServer:
         self._config = config or FeatureServerConfig()
         self._metrics = FeatureMetrics()
         self._reader = FeatureReader(plan, redis_url, repo_dir)
-        endpoints = FeatureEndpoints(self._reader, self._config.tokens, self._plan_health, self._metrics)
+        self._pusher = FeaturePusher(plan, redis_url)
+        tokens = FeatureTokens(self._config.tokens, self._config.push_tokens)
+        endpoints = FeatureEndpoints(self._reader, self._pusher, tokens, self._plan_health, self._metrics)
         routes = endpoints.routes()
         self.app = admitted(routes, self._lifespan, self._config.limits, self._metrics.requests)
 
@@ -72,6 +76,7 @@ class FeatureServer:
             yield
         finally:
             await self._reader.close()
+            await self._pusher.close()
             if self._plan_watch is not None:
                 await asyncio.to_thread(self._plan_watch.stop)
 

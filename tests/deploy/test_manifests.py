@@ -239,4 +239,4 @@ def test_the_feature_server_is_a_component_that_needs_neither_kafka_nor_the_volu
     assert service["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
     assert [volume["name"] for volume in pod["volumes"]] == ["tmp"]
     secrets = {entry["valueFrom"]["secretKeyRef"]["key"] for entry in container["env"]}
-    assert secrets == {"redis-url-features", "plan-key", "feature-tokens"}
+    assert secrets == {"redis-url-features", "plan-key", "feature-tokens", "push-tokens"}

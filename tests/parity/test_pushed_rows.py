@@ -5,15 +5,19 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from feast.feature_server import get_app
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.testclient import TestClient
 
 from headrace.featurestore.online.client import FeatureClient
 from headrace.featurestore.redis_codec.layout import feature_field
+from headrace.learners.feature_server.process import FeatureServer
 from tests.support.feast_online import FEATURES, KEYS, FeastOnline, Hashes, feast_online, take_hashes
 from tests.support.feature_values import shown
 from tests.support.properties import tries
@@ -100,3 +104,26 @@ def test_a_later_row_of_feast_stays_and_an_earlier_one_goes(
         assert read.columns["by_user__f_int64"] == [stays]
     online.store.push("by_user_pushes", frame([{**row, "f_int64": 5}]))
     assert client.get_online_features(["by_user:f_int64"], [{"user": 1}]).columns["by_user__f_int64"] == [4]
+
+
+def test_the_feature_server_writes_what_feasts_writes(
+    online: FeastOnline, redis_url: str, tmp_path: Path
+) -> None:
+    """The body is that of Feast's documentation: columns, and times as `str` writes them."""
+    values = {
+        "user": [1, 2], "place": ["a", "é"], "at": [str(datetime(2024, 1, 1)), str(datetime(2024, 1, 2, 3))],
+        "f_int32": [5, 6], "f_int64": [7, -8], "f_float32": [0.5, 1.5], "f_float64": [0.1, 2.0],
+        "f_string": ["", "é"], "f_bool": [True, False], "f_json": ['{"a": 1}', "2"], "more": [1, 2],
+        "f_array_int64": [[1, -2], [3]], "f_array_string": [["a"], ["b", "c"]], "f_array_bool": [[True], []],
+    }  # fmt: skip
+    df = {**{f.name: [None, None] for f in FEATURES}, **values}
+    body = {"push_source_name": "by_both_pushes", "df": df, "to": "online"}
+    take_hashes(redis_url, online.plan.project)
+    with TestClient(get_app(online.store)) as client:
+        assert client.post("/push", json=body).status_code == 200
+    theirs = plain(take_hashes(redis_url, online.plan.project))
+    assert len(theirs) == 2
+    server = FeatureServer(online.plan, redis_url, tmp_path)
+    with TestClient(server.app, base_url="http://localhost") as client:
+        assert client.post("/push", json=body).json() == {"written": {"by_both": 2}}
+    assert plain(take_hashes(redis_url, online.plan.project)) == theirs

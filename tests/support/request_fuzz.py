@@ -15,6 +15,7 @@ from tests.support.http_service import Connection
 POSTS = ("/v1/predict", "/v1/predict:batch", "/v1/outcomes")
 GETS = ("/v1/routers", "/v1/arms", "/healthz", "/readyz", "/metrics", "/openapi.json", "/nowhere")
 FEATURES = "/get-online-features"
+PUSH = "/push"
 _TOGETHER = 8  # connections
 
 # What stands in the place of a value, as it stands in JSON.
@@ -59,7 +60,7 @@ class RequestFuzz:
     def requests(self, count: int) -> Iterator[bytes]:
         """Yield bytes of requests."""
         for _ in range(count):
-            yield self._post() if self._path in (*POSTS, FEATURES) else self._get()
+            yield self._post() if self._path in (*POSTS, FEATURES, PUSH) else self._get()
 
     def _get(self) -> bytes:
         chosen = self._random
@@ -122,6 +123,8 @@ class RequestFuzz:
             return {"requests": [self._one() for _ in range(count)]}
         if self._path == FEATURES:
             return self._asked(count)
+        if self._path == PUSH:
+            return self._pushed(count)
         if self._random.random() < 0.5:
             return self._outcome()
         return {"outcomes": [self._outcome() for _ in range(count)]}
@@ -141,6 +144,18 @@ class RequestFuzz:
         body = {"entities": entities | {"odds": chosen.choices([1.5, None], k=rows)}}
         named = chosen.choice([{"features": ["squads:goals"]}, {"feature_service": "valued"}])
         return body | named | chosen.choice([{}, {"full_feature_names": True}])
+
+    def _pushed(self, rows: int) -> dict[str, Any]:
+        """Rows for `tests.support.pushed_plan`."""
+        chosen = self._random
+        df: dict[str, Any] = {
+            "user": chosen.choices([1, 2, 3.0], k=rows),
+            "place": chosen.choices(["a", "ü", ""], k=rows),
+            "points": chosen.choices([0.5, 7, None, "Infinity"], k=rows),
+            "name": chosen.choices(["ada", None], k=rows),
+            "at": chosen.choices(["2024-01-01T00:00:00Z", "2024-01-01 09:00:00+09:00", "2024-02-03"], k=rows),
+        }
+        return {"push_source_name": "scores", "df": df} | chosen.choice([{}, {"to": "online"}])
 
     def _outcome(self) -> dict[str, Any]:
         named = self._random.choice([{"key": "UA1"}, {"key": 7.0}, {"prediction_id": "p"}])
