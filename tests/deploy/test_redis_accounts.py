@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,16 @@ from headrace.deploy.local.redis_server import RedisServer
 from headrace.deploy.stack import LocalStack, Process
 from headrace.featurestore.online.removal import remove_rows
 from headrace.featurestore.online.writer import RedisOnlineSink
+from headrace.featurestore.plans.store import PlanStore
 from headrace.schemas.avro import encode_confluent
+from headrace.schemas.errors import ServiceUnavailable
 from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec
 from headrace.schemas.plan import OnlineStoreSpec, Plan
 from headrace.streams.log.reader import end_offset
 from tests.support.clicks_project import NOON_MS, make_clicks_project, post, post_to
 from tests.support.feature_server import feature_server
 from tests.support.headrace_command import run_headrace
+from tests.support.pushed_plan import NOON, pushed_plan, row
 from tests.support.redis_accounts import (
     ADMIN,
     PASSWORD,
@@ -104,6 +108,28 @@ def test_every_process_the_sdk_and_the_commands_run_with_these_rights_alone(
         assert told.returncode == 0, told.stderr
         stack.check()
     assert refused(server.url.replace("//", f"//:{ADMIN}@")) == []
+
+
+@pytest.mark.parametrize("account", ["pushing", "features_pushing"])
+def test_rows_are_pushed_with_these_rights(server: RedisServer, account: str) -> None:
+    for ttl_s in (0, 3600):
+        PlanStore(url_of(server.url, "apply"), "clicks").save(pushed_plan("clicks", ttl_s))
+        with FeatureClient.connect(url_of(server.url, account), "clicks") as client:
+            pushed = [row(place=account, at=NOON + timedelta(seconds=ttl_s))]
+            assert client.push("scores", pushed)["places"] == 1
+            with redis.Redis.from_url(server.url.replace("//", f"//:{ADMIN}@")) as store:
+                store.script_flush()
+            assert client.push("scores", pushed)["places"] == 0
+            found = client.get_online_features(["places:score"], [{"user": 1, "place": account}])
+            assert found.columns["places__score"] == [0.5]
+    for reader in ("sdk", "features"):
+        with (
+            FeatureClient.connect(url_of(server.url, reader), "clicks") as client,
+            pytest.raises(ServiceUnavailable, match="no permissions"),
+        ):
+            client.push("scores", [row()])
+    with redis.Redis.from_url(server.url.replace("//", f"//:{ADMIN}@")) as store:
+        store.acl_log_reset()
 
 
 async def test_rows_that_redis_forgets_are_written_with_these_rights(server: RedisServer) -> None:

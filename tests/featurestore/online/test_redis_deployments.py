@@ -134,8 +134,7 @@ def check_everything(url: str) -> Plan:
     return plan
 
 
-def check_pushes(url: str, plan: Plan) -> None:
-    names = NAMES[:200]
+def check_pushes(url: str, plan: Plan, names: list[str] = NAMES[:200]) -> None:
     rows = {"k": names, "n": [1] * len(names), "at": ["2024-01-01"] * len(names)}
 
     async def push() -> dict[str, int]:
@@ -225,6 +224,8 @@ def check_accounts(url: Callable[[str], str], plan: Plan) -> None:
     asyncio.run(write_rows(url("worker"), plan, rows(2, NAMES[:10])))
     check_rebuild(url("rebuild"), plan, url("sdk"))
     assert asyncio.run(read_async(url("features"), plan, NAMES[30:50])) == [1] * 20
+    for number, account in enumerate(("pushing", "features_pushing")):
+        check_pushes(url(account), plan, NAMES[200 * number :][:200])
     with redis_client(url("train")) as train, redis_client(url("serve")) as serve:
         subscription = ModelPointers(serve, plan.project).subscribe()
         subscription.wait(0)
@@ -234,7 +235,7 @@ def check_accounts(url: Callable[[str], str], plan: Plan) -> None:
     field = progress_field("join", "predictions", 0)
     updates = {field: Progress(4, plan=plan.hash).encode()}
     HashPublisher(url("join")).publish([HashUpdate(progress_key(plan.project), "j", 4, updates)])
-    for account in ("worker", "join", "train", "serve", "features"):
+    for account in ("worker", "join", "train", "serve", "features", "features_pushing"):
         assert eviction_warning(url(account)) is None
         check_registry(url(account), plan, account)
     with redis_client(url("status")) as status:
