@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _PREFIX = "HEADRACE_"
 SECRETS = ("model_key", "plan_key", "schema_registry_token", "feature_tokens", "push_tokens")
 _WITH_ACCOUNT = ("kafka", "redis", "schema_registry")
+_FEAST_FILE = "FEAST_FS_YAML_FILE_PATH"  # as Feast reads it
 _PROJECT_LINE = re.compile(r"^project:\s*[\"']?([\w-]+)", re.MULTILINE)
 
 
@@ -233,7 +234,7 @@ class Settings(BaseSettings):
         SettingsError
             When neither names a project.
         """
-        file = self.project_dir / "feature_store.yaml"
+        file = Path(os.environ.get(_FEAST_FILE, self.project_dir / "feature_store.yaml"))
         if self.project is not None:
             return self.project
         line = _PROJECT_LINE.search(os.path.expandvars(file.read_text())) if file.exists() else None

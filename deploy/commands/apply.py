@@ -16,7 +16,7 @@ from headrace.deploy.commands.topics import ensure_topics
 from headrace.deploy.settings import Settings
 from headrace.featurestore.compile.feature_parts import FeatureParts
 from headrace.featurestore.compile.features import survey_features
-from headrace.featurestore.feast_repo.config import CONFIG_FILE
+from headrace.featurestore.feast_repo.environment import CONFIG_FILE
 from headrace.featurestore.feast_repo.registration import Registration
 from headrace.featurestore.online.removal import remove_rows
 from headrace.featurestore.plans.diff import ONLINE_STORE

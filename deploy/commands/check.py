@@ -13,8 +13,8 @@ from headrace.deploy.settings import Settings
 from headrace.featurestore.compile.feature_parts import FeatureParts
 from headrace.featurestore.compile.features import survey_features
 from headrace.featurestore.compile.verdicts import Verdict, judge, tell, verdicts
-from headrace.featurestore.feast_repo.config import CONFIG_FILE
 from headrace.featurestore.feast_repo.config_notes import config_notes
+from headrace.featurestore.feast_repo.environment import config_name
 from headrace.featurestore.feast_repo.modules import LEARNERS_FILE
 from headrace.learners.compile.plan import compile_learners
 from headrace.learners.project import Project, load_project
@@ -86,7 +86,8 @@ def check_project(settings: Settings) -> Check:
 def _of_project(settings: Settings, parts: FeatureParts) -> Verdict:
     """The verdict of what concerns the whole project: its configuration, and whether Feast takes it."""
     told = config_notes(parts.repository.config, settings.redis)
-    notes = [note.removeprefix(f"{CONFIG_FILE}: ") for note in told]
+    file = config_name(parts.repository.path)
+    notes = [note.removeprefix(f"{file}: ") for note in told]
     errors: list[DefinitionError] = []
     try:
         if not parts.repository.errors:  # of Python files, which the rehearsal would raise again
@@ -95,7 +96,7 @@ def _of_project(settings: Settings, parts: FeatureParts) -> Verdict:
         errors.append(error)
     except ServiceUnavailable as error:
         notes.append(f"whether Feast accepts it cannot be told: {error}")
-    return judge("Project", parts.project, CONFIG_FILE, errors, notes)
+    return judge("Project", parts.project, file, errors, notes)
 
 
 def _of_learners(settings: Settings, parts: FeatureParts) -> tuple[Verdict, ...]:

@@ -9,6 +9,7 @@ from headrace.deploy.commands.partitions import added_partitions, surplus_partit
 from headrace.deploy.commands.refusals import refuse_topics
 from headrace.deploy.commands.topics import misconfigured_topics, topic_ends, untrusted_event_times
 from headrace.deploy.settings import Settings
+from headrace.featurestore.compile.attributes import attributes_told
 from headrace.featurestore.feast_repo.config_notes import config_notes
 from headrace.featurestore.plans.report import report
 from headrace.featurestore.plans.store import PlanStore
@@ -38,8 +39,10 @@ def describe_left_out(compiled: CompiledProject) -> list[str]:
 
 
 def describe_configuration(settings: Settings, compiled: CompiledProject) -> list[str]:
-    """Describe what ``feature_store.yaml`` says and Headrace does not do, and where Feast would read rows."""
-    return config_notes(compiled.parts.repository.config, settings.redis)
+    """Describe what configuration and objects say and Headrace does not do, and where Feast would read."""
+    parts = compiled.parts
+    told = attributes_told(parts.repository, parts.left_out, same=(settings.kafka,))
+    return [*config_notes(parts.repository.config, settings.redis), *told]
 
 
 def describe_topic_settings(settings: Settings, plan: Plan) -> list[str]:

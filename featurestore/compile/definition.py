@@ -28,6 +28,7 @@ _KINDS = {
     "OnDemandFeatureView": "on demand feature view",
     "LabelView": "label view",
     "FeatureService": "feature service",
+    "KafkaSource": "Kafka source",
     "Permission": "permission",
     "Learner": "learner",
     "Router": "router",

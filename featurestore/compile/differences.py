@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
+from headrace.featurestore.compile.attributes import attribute_notes
 from headrace.featurestore.feast_repo.repository import FeastRepository
 from headrace.schemas.feature_specs import OnDemandViewSpec
 
@@ -29,6 +30,7 @@ def find_differences(repository: FeastRepository, on_demand_views: Iterable[OnDe
         (contents.on_demand_feature_views, lambda view: _of_on_demand_view(compiled.get(view.name))),
         (contents.feature_services, lambda service: _of_service(service, repository.precomputed, compiled)),
         (contents.permissions, _of_permission),
+        (_with_attributes(contents), attribute_notes),
     ]
     found: dict[int, tuple[str, ...]] = {}
     for items, rule in rules:
@@ -36,6 +38,11 @@ def find_differences(repository: FeastRepository, on_demand_views: Iterable[OnDe
             if told := tuple(rule(item)):
                 found[id(item)] = found.get(id(item), ()) + told
     return found
+
+
+def _with_attributes(contents: Any) -> list[Any]:
+    views = [*contents.stream_feature_views, *contents.feature_views, *contents.on_demand_feature_views]
+    return [*views, *contents.data_sources, *contents.feature_services]
 
 
 def _of_view(view: Any) -> Iterator[str]:

@@ -10,11 +10,10 @@ import headrace.featurestore.feast_repo.fast_import  # noqa: F401  (before anyth
 from feast.repo_config import RepoConfig, load_repo_config
 from feast.repo_operations import is_valid_name
 
+from headrace.featurestore.feast_repo.environment import CONFIG_FILE, config_file, config_name
 from headrace.featurestore.feast_repo.online_store import Fault, online_faults
 from headrace.schemas.errors import DefinitionError, raise_all
 from headrace.schemas.names import MOST_CHARACTERS, part_fault
-
-CONFIG_FILE = "feature_store.yaml"
 
 
 def read_config(path: Path) -> RepoConfig:
@@ -25,7 +24,7 @@ def read_config(path: Path) -> RepoConfig:
     DefinitionError
         When there is none, Feast cannot read it, or something in it cannot be obeyed.
     """
-    file = path / CONFIG_FILE
+    file, name = config_file(path), config_name(path)
     try:
         config = load_repo_config(path, file)
     except FileNotFoundError as error:
@@ -34,24 +33,21 @@ def read_config(path: Path) -> RepoConfig:
         ) from error
     except Exception as error:
         raise DefinitionError(
-            CONFIG_FILE,
+            name,
             "Feast repository",
             f"it cannot be read ({error})",
             "See https://docs.feast.dev/reference/feature-store-yaml",
         ) from error
-    _check_config(config, file.read_text())
+    _check_config(config, name, file.read_text())
     return config
 
 
-def _check_config(config: RepoConfig, text: str) -> None:
+def _check_config(config: RepoConfig, file: str, text: str) -> None:
     """Refuse what cannot be obeyed, all of it."""
     faults = [*_name_faults(config), *online_faults(config), *_registry_faults(config)]
     name = f"project '{config.project}'"
     raise_all(
-        [
-            DefinitionError(CONFIG_FILE, name, problem, remedy, _line_of(key, text))
-            for key, problem, remedy in faults
-        ]
+        [DefinitionError(file, name, problem, remedy, _line_of(key, text)) for key, problem, remedy in faults]
     )
 
 

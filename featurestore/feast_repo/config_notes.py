@@ -16,7 +16,7 @@ import headrace.featurestore.feast_repo.fast_import  # noqa: F401  (before anyth
 from feast.infra.online_stores.redis import RedisOnlineStoreConfig
 from feast.repo_config import RepoConfig
 
-from headrace.featurestore.feast_repo.config import CONFIG_FILE
+from headrace.featurestore.feast_repo.environment import config_file, config_name, environment_notes
 from headrace.featurestore.feast_repo.online_store import feast_reads_elsewhere
 from headrace.schemas.name_hint import name_hint
 
@@ -54,7 +54,7 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 
 
 def config_notes(config: RepoConfig, redis_url: str) -> list[str]:
-    """Return a line for each key that is not obeyed, and where Feast would read rows elsewhere.
+    """Return a line for each key and variable that is not obeyed, and where Feast would read rows elsewhere.
 
     Parameters
     ----------
@@ -64,10 +64,11 @@ def config_notes(config: RepoConfig, redis_url: str) -> list[str]:
         Where Headrace writes rows.
     """
     elsewhere = feast_reads_elsewhere(config, redis_url)
-    text = (Path(config.repo_path) / CONFIG_FILE).read_text()
+    path = Path(config.repo_path)
+    text = config_file(path).read_text()
     written = yaml.safe_load(os.path.expandvars(text))
     lines = [*([elsewhere] if elsewhere else []), *_not_obeyed(written), *_unknown(written), *_unset(text)]
-    return [f"{CONFIG_FILE}: {line}" for line in lines]
+    return [*(f"{config_name(path)}: {line}" for line in lines), *environment_notes(os.environ)]
 
 
 def _not_obeyed(written: Mapping[str, Any]) -> Iterator[str]:
