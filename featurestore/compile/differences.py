@@ -26,6 +26,7 @@ def find_differences(repository: FeastRepository, on_demand_views: Iterable[OnDe
     compiled = {view.name: view for view in on_demand_views}
     rules: list[tuple[Iterable[Any], Callable[[Any], Iterable[str]]]] = [
         ([*contents.stream_feature_views, *contents.feature_views], _of_view),
+        (contents.feature_views, _of_batch_view),
         (contents.stream_feature_views, _of_stream_view),
         (contents.on_demand_feature_views, lambda view: _of_on_demand_view(compiled.get(view.name))),
         (contents.feature_services, lambda service: _of_service(service, repository.precomputed, compiled)),
@@ -52,14 +53,27 @@ def _of_view(view: Any) -> Iterator[str]:
         yield f"no vector index is made of {', '.join(indexed)}: it is served by key, not searched"
 
 
+def _of_batch_view(view: Any) -> Iterator[str]:
+    source = view.batch_source
+    times = {source.timestamp_field, source.created_timestamp_column} if source is not None else set()
+    if clash := [field.name for field in view.features if field.name in times]:
+        yield f"training sets have its {' and '.join(clash)}, where Feast fails on a feature of that name"
+
+
 def _of_stream_view(view: Any) -> Iterator[str]:
     yield "Headrace computes it, and `apply` registers its feature log as its batch source"
 
 
 def _of_on_demand_view(view: OnDemandViewSpec | None) -> Iterator[str]:
-    counts = Counter(ref.feature for ref in (view.inputs if view else ()))
+    if view is None:
+        return
+    counts = Counter(ref.feature for ref in view.inputs)
     if twice := [name for name, count in counts.items() if count > 1]:
         yield f"its function has {', '.join(twice)} by full names only, Feast's one of each by the short name"
+    if view.mode == "python":
+        yield "its features have full names, by which Feast leaves those of mode python out"
+    if view.singleton:
+        yield "its function has every row; by Feast the first of a request, and none of a training set"
 
 
 def _of_service(

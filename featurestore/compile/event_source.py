@@ -130,7 +130,7 @@ def _read_source(definition: Definition, source: Any) -> EventSource:
             "Write batch_source=FileSource(path=..., timestamp_field='event_timestamp')",
         )
     if source.field_mapping:
-        raise definition.error("field_mapping is not executed", "Use the names of the event schema")
+        raise definition.cannot_run("field_mapping is not executed", "Use the names of the event schema")
     message_format, schema, columns = read_message_format(definition, source.kafka_options.message_format)
     tags = definition.tags(source.tags, (*_TAGS, *(EXPECT + name for name in columns)))
     event_source = EventSource(definition, source, message_format, schema, columns, tags)

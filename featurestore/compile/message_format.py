@@ -26,7 +26,7 @@ def read_message_format(
         When the format is another one, or its schema cannot be used.
     """
     if not isinstance(message_format, AvroFormat | JsonFormat):
-        raise definition.error(
+        raise definition.cannot_run(
             f"its message format is {type(message_format).__name__}",
             "Write message_format=AvroFormat(schema) or JsonFormat(schema)",
         )

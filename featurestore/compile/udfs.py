@@ -113,7 +113,7 @@ def _check_mode(definition: Definition, view: Any) -> None:
     mode = getattr(view.feature_transformation, "mode", None) or view.mode
     name = mode.value if isinstance(mode, TransformationMode) else str(mode)
     if name != TransformationMode.PANDAS.value:
-        raise definition.error(
+        raise definition.cannot_run(
             f"its mode is '{name}'", 'Write mode="pandas": it takes a DataFrame and returns one'
         )
 

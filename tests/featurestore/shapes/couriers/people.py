@@ -1,0 +1,3 @@
+from feast import Entity
+
+courier = Entity(name="courier", join_keys=["courier_id"], description="Who rides")

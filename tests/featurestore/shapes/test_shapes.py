@@ -1,0 +1,80 @@
+"""Repositories in the shape of public ones run, unmodified, and both clients answer alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from feast.data_source import PushMode
+
+from tests.support.shape_run import Answers, ShapeRun, run_command
+from tests.support.shapes import NAMES, adopt, copy_shape, streams
+
+MakeRun = Callable[[str], ShapeRun]
+
+
+@pytest.fixture
+def make_run(
+    tmp_path: Path, project: str, redis_url: str, monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> MakeRun:
+    """Check, plan, apply and materialize a shape. There is no Kafka unless the environment names one."""
+    monkeypatch.setenv("HEADRACE_REDIS", redis_url)
+
+    def make(name: str, kafka: str = f"127.0.0.1:{free_port}") -> ShapeRun:
+        monkeypatch.setenv("HEADRACE_KAFKA", kafka)
+        shape = copy_shape(name, tmp_path / name)
+        monkeypatch.chdir(shape.repository)
+        code, table = run_command(shape.repository, "check")
+        assert code == (1 if "  cannot  " in table else 0)
+        adopt(shape, project, redis_url)
+        for command in ("plan", "apply", "materialize"):
+            code, output = run_command(shape.repository, command)
+            assert code == 0, output
+        return ShapeRun(shape, redis_url, project)
+
+    return make
+
+
+def check_answers(run: ShapeRun) -> None:
+    for service in run.plan.services:
+        ours, feasts = run.online(service.name)
+        assert ours == feasts, service.name
+        check_values(ours)
+
+
+def check_training_sets(run: ShapeRun) -> None:
+    for service in run.plan.services:
+        ours = run.trained(service.name)
+        check_values(ours)
+        if error := run.shape.feast_fails.get(service.name):
+            with pytest.raises((KeyError, TypeError)) as failure:
+                run.feast_trained(service.name)
+            assert failure.type.__name__ == error
+        else:
+            assert ours == run.feast_trained(service.name), service.name
+
+
+def check_values(answers: Answers) -> None:
+    """Clients that agree on nothing at all agree on nothing."""
+    assert [name for name, column in answers.items() if all(value is None for value in column)] == []
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not streams(name)])
+def test_both_clients_answer_alike(make_run: MakeRun, name: str) -> None:
+    run = make_run(name)
+    check_answers(run)
+    check_training_sets(run)
+    for source, rows in run.shape.pushed.items():
+        run.store.push(source, rows.to_pandas(maps_as_pydicts="strict"), to=PushMode.ONLINE)
+    check_answers(run)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if streams(name)])
+def test_what_is_computed_of_a_topic_is_read_alike(
+    make_run: Callable[..., ShapeRun], kafka_bootstrap: str, name: str
+) -> None:
+    run = make_run(name, kafka_bootstrap)
+    run.stream(kafka_bootstrap)
+    check_answers(run)
+    check_training_sets(run)
