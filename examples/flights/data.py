@@ -50,10 +50,8 @@ def read_raw() -> tables.Raw:
     return {name: pd.read_csv(folder / file) for name, file in files.items()}
 
 
-def build() -> Dataset:
-    """Build all tables from the package."""
-    raw = read_raw()
-    timeline = tables.build_timeline(raw)
+def build(raw: tables.Raw, timeline: tables.Timeline) -> Dataset:
+    """Build all tables from those of the package and its flights on their timeline."""
     flights = timeline.flights
     built = {
         "departures": tables.departures(flights),
@@ -69,7 +67,8 @@ def build() -> Dataset:
 def load(directory: Path = DATA_DIR) -> Dataset:
     """Read the tables from the cache, which is filled on first use."""
     if not (directory / "data_quality.json").exists():
-        write(build(), directory)
+        raw = read_raw()
+        write(build(raw, tables.build_timeline(raw)), directory)
     cached = {name: pd.read_parquet(directory / f"{name}.parquet") for name in TABLES}
     return Dataset(cached, json.loads((directory / "data_quality.json").read_text()))
 

@@ -90,7 +90,9 @@ def _destination_zones(flights: pd.DataFrame, airports: pd.DataFrame) -> pd.Seri
 
 def _flight_ids(flights: pd.DataFrame, date: pd.Series) -> pd.Series:
     number = flights["carrier"] + flights["flight"].astype(str)
-    ids = date.dt.strftime("%Y%m%d") + "-" + number + "-" + flights["origin"]
+    days = date.drop_duplicates()
+    day = date.map(dict(zip(days, days.dt.strftime("%Y%m%d"), strict=True)))
+    ids = day + "-" + number + "-" + flights["origin"]
     if not ids.is_unique:
         raise ValueError(f"flight ids are not unique: {sorted(ids[ids.duplicated()].unique())[:5]}")
     return ids

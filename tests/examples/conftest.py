@@ -16,13 +16,18 @@ def raw() -> tables.Raw:
 
 
 @pytest.fixture(scope="session")
-def dataset() -> data.Dataset:
-    return data.build()
+def all_flights(raw: tables.Raw) -> tables.Timeline:
+    return tables.build_timeline(raw)
 
 
 @pytest.fixture(scope="session")
-def timeline(raw: tables.Raw) -> pd.DataFrame:
-    return tables.build_timeline(raw).flights.set_index("flight_id")
+def dataset(raw: tables.Raw, all_flights: tables.Timeline) -> data.Dataset:
+    return data.build(raw, all_flights)
+
+
+@pytest.fixture(scope="session")
+def timeline(all_flights: tables.Timeline) -> pd.DataFrame:
+    return all_flights.flights.set_index("flight_id")
 
 
 @pytest.fixture(scope="session")

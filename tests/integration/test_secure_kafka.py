@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from headrace.streams.connections.kafka_properties import read_kafka_properties
 from headrace.streams.event_producer import EventProducer
 from headrace.streams.log.reader import end_offset, read_log
 from tests.support.clicks_project import NOON_MS, make_clicks_project, post
+from tests.support.headrace_command import run_headrace
 from tests.support.secure_kafka import PASSWORD, SecureKafka, secure_kafka
 from tests.support.waiting import PATIENCE_S
 
@@ -52,12 +52,7 @@ def stack(kafka: SecureKafka, repo: Path, tmp_path_factory: pytest.TempPathFacto
 
 
 def headrace(stack: LocalStack, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "headrace", *words]
-    return subprocess.run(
-        command,
-        cwd=stack.settings.project_dir, env=stack.settings.environment() | environment,
-        capture_output=True, text=True, timeout=PATIENCE_S,
-    )  # fmt: skip
+    return run_headrace(words, stack.settings.project_dir, stack.settings.environment() | environment)
 
 
 def send_what_is_no_click(stack: LocalStack) -> None:
