@@ -70,6 +70,8 @@ def load_project(repo_dir: Path) -> Project:
 
 
 def _run(file: Path) -> ModuleType:
+    import headrace.learners.models.fast_import  # noqa: F401  (before anything of river)
+
     spec = importlib.util.spec_from_file_location(PROJECT_MODULE, file)
     assert spec is not None
     assert spec.loader is not None

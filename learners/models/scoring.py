@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import headrace.learners.models.fast_import  # noqa: F401  (before anything of river)
+
+# isort: split
 from river import compose
 
 from headrace.schemas.records import Value
