@@ -11,17 +11,18 @@ _CACHED = "headrace/seconds of files"
 
 
 def longest_first(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Order files by what they took the last time; before them those that are new, first those with servers.
+    """Order files by what they took the last time; before them those that are new.
 
-    Within a file nothing moves.
+    Of these, first come those with servers, then those about the whole project, such as its packaging. Within a
+    file nothing moves.
     """
     assert config.cache is not None
     seconds: Mapping[str, float] = config.cache.get(_CACHED, {})
     with_servers = {_file(item.nodeid) for item in items if item.get_closest_marker("server")}
 
-    def place(item: pytest.Item) -> tuple[float, bool]:
+    def place(item: pytest.Item) -> tuple[float, bool, int]:
         file = _file(item.nodeid)
-        return -seconds.get(file, float("inf")), file not in with_servers
+        return -seconds.get(file, float("inf")), file not in with_servers, file.count("/")
 
     items.sort(key=place)
 

@@ -128,7 +128,7 @@ def server(servers: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     server = Server(
         tmp_path_factory.mktemp("redis") / "data",
         *("--requirepass", PASSWORD, "--enable-protected-configs", "yes", "--busy-reply-threshold", "1"),
-        *("--key-load-delay", "300", "--loading-process-events-interval-bytes", "1024"),
+        *("--key-load-delay", "1500", "--loading-process-events-interval-bytes", "1024"),
     )
     with running(server):
         yield server
@@ -198,7 +198,7 @@ def too_few_replicas(scene: Scene) -> Iterator[None]:
 @contextlib.contextmanager
 def loading(scene: Scene) -> Iterator[None]:
     with scene.admin() as client:
-        client.mset({f"key {number}": "x" * 90 for number in range(100_000)})
+        client.mset({f"key {number}": "x" * 90 for number in range(20_000)})
     scene.run("SAVE")
     scene.server.kill()
     scene.server.start()
