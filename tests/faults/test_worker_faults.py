@@ -41,7 +41,7 @@ def assert_nothing_lost_or_doubled(scene: Scene) -> None:
     scene.assert_counts_equal_oracle()
 
 
-@rounds(10, 100)
+@rounds(6, 100)
 def test_kill_9_at_random_moments(scene: Scene, rounds: int) -> None:
     rng = random.Random(11)
     with Load(scene, rng):
@@ -110,7 +110,7 @@ def keep_running(scene: Scene) -> None:
         scene.start_worker()
 
 
-@rounds(2, 15)
+@rounds(1, 15)
 def test_the_broker_goes_and_comes_back(redis_url: str, project: str, tmp_path: Path, rounds: int) -> None:
     """The events are of today: a broker that starts forgets idempotent producers whose records have old
     timestamps, and takes what they send again for new (docs/operations/install.md)."""
