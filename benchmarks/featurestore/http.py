@@ -67,7 +67,7 @@ def _options() -> argparse.Namespace:
 
 def _write(workload: Workload, url: str, folder: Path) -> None:
     peer = Headrace(workload, url)
-    workload.feast_store(folder, url).config.write_to_path(folder)
+    workload.feast_store(folder, url)
     asyncio.run(peer.write(peer.prepare(range(workload.rows))))
     PlanStore(url, workload.project).save(workload.plan)
 

@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import urlparse
 
 import numpy as np
+import yaml
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
-from feast.repo_config import RepoConfig
 from feast.types import Bool, Float64, Int64, String
 from feast.value_type import ValueType
 
@@ -72,15 +72,16 @@ class Workload:
     def feast_store(self, folder: Path, redis_url: str) -> FeatureStore:
         where = urlparse(redis_url)
         connection = f"{where.hostname}:{where.port},db={where.path.strip('/') or 0}"
-        config = RepoConfig(
-            project=self.project,
-            registry=str(folder / "registry.db"),
-            provider="local",
-            online_store={"type": "redis", "connection_string": connection},
-            offline_store="dask",
-            entity_key_serialization_version=3,
-        )
-        store = FeatureStore(config=config)
+        config = {
+            "project": self.project,
+            "registry": str(folder / "registry.db"),
+            "provider": "local",
+            "online_store": {"type": "redis", "connection_string": connection},
+            "offline_store": {"type": "dask"},
+            "entity_key_serialization_version": 3,
+        }
+        (folder / "feature_store.yaml").write_text(yaml.safe_dump(config))
+        store = FeatureStore(repo_path=str(folder))
         account = Entity(name="account", value_type=ValueType.INT64)
         schema = [Field(name=field.name, dtype=_FEAST[field.dtype]) for field in FIELDS]
         source = FileSource(name="table", path=str(folder / "table.parquet"), timestamp_field="at")
