@@ -13,8 +13,8 @@ _CACHED = "headrace/seconds of files"
 def longest_first(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Order files by what they took the last time; before them those that are new.
 
-    Of these, first come those with servers, then those about the whole project, such as its packaging. Within a
-    file nothing moves.
+    Of these, first come those with servers, then those about the whole project, such as its packaging.
+    Within a file nothing moves.
     """
     assert config.cache is not None
     seconds: Mapping[str, float] = config.cache.get(_CACHED, {})
