@@ -107,9 +107,9 @@ def _of_columns(columns: Mapping[Any, Any], called: str) -> PushedRows:
 
 
 def _listed(values: Any) -> Any:
-    """Lists of arrays, series and pyarrow's arrays. Times of numpy become datetimes, whatever their unit."""
+    """Lists of arrays, series and pyarrow's arrays. Times of numpy stay as they are, whatever their unit."""
     if type(values).__name__ == "ndarray" and values.dtype.kind == "M":
-        values = values.astype("M8[us]")
+        return list(values)
     for method in ("tolist", "to_pylist"):
         if callable(getattr(values, method, None)):
             return getattr(values, method)()

@@ -25,16 +25,26 @@ from headrace.schemas.feature_types import ValueType
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_COARSE = tuple(f"datetime64[{unit}]" for unit in ("Y", "M", "W", "D", "h", "m", "s", "ms"))  # may overflow
 _EARLIEST_S, _LATEST_S = -62_135_596_800, 253_402_300_799  # years 1 to 9999
 
 
 def native(value: Any) -> Any:
-    """Return a scalar of numpy as Python has it, and every other value as it is."""
+    """Return a scalar of numpy as Python has it, and every other value as it is.
+
+    Raises
+    ------
+    ValueError
+        When a time of numpy is beyond those of Python.
+    """
     if type(value).__module__ != "numpy" or not hasattr(value, "item") or getattr(value, "ndim", False):
         return value
-    if type(value).__name__ == "datetime64":
-        value = value.astype("M8[us]")
-    return value.item()
+    if type(value).__name__ != "datetime64":
+        return value.item()
+    moment = value.astype("M8[us]")
+    if str(value.dtype) in _COARSE and value == value and moment.astype(value.dtype) != value:
+        raise ValueError("an overflow")
+    return moment.item()
 
 
 def is_null(value: Any) -> bool:

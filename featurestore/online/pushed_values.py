@@ -36,9 +36,9 @@ from headrace.featurestore.redis_codec.row_encoder import Column
 from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS
 from headrace.schemas.feature_types import ValueType, element_type, is_composite
 from headrace.schemas.nested_types import parse_type
+from headrace.schemas.printable import printable
 from headrace.streams.columnar.lists import Lists
 
-_MISFITS = (ValueError, TypeError, ArithmeticError, AttributeError, RecursionError)
 _SHOWN = 100  # characters of a value
 _FLOATS = ("Float32", "Float64")
 _DTYPES: dict[layout.Wire, Any] = {"double": np.float64, "float": np.float64, "bool": np.bool_}
@@ -72,17 +72,15 @@ def read_values(dtype: ValueType, values: Sequence[Any]) -> Column:
     Misfit
         For the first value of another type.
     """
-    given = [native(value) for value in values]
-    valid = np.array([not is_null(value) for value in given], np.bool_)
     if is_composite(dtype):
-        return _each(dtype, _message_of(dtype), given, valid, b""), valid
+        return _each(_message_of(dtype), values, b"", dtype)
     element = element_type(dtype)
     if element is None:
-        texts = layout.wire_of(dtype) == "text"
-        return _packed(dtype, _each(dtype, SCALARS[dtype], given, valid, b"" if texts else 0)), valid
-    elements = _each(dtype, lambda value: _elements(dtype, element, value), given, valid, [])
-    lengths = np.array([len(each) for each in elements], np.int64)
-    return Lists(_packed(element, [value for each in elements for value in each]), lengths), valid
+        cells, valid = _each(SCALARS[dtype], values, b"" if layout.wire_of(dtype) == "text" else 0, dtype)
+        return _packed(dtype, cells), valid
+    lists, valid = _each(lambda value: _elements(dtype, element, value), values, [], dtype)
+    lengths = np.array([len(each) for each in lists], np.int64)
+    return Lists(_packed(element, [cell for each in lists for cell in each]), lengths), valid
 
 
 def read_event_times(values: Sequence[Any]) -> NDArray[np.int64]:
@@ -93,19 +91,13 @@ def read_event_times(values: Sequence[Any]) -> NDArray[np.int64]:
     Misfit
         For the first that is null, no time, or one that not every store can hold.
     """
-    times_us = np.zeros(len(values), np.int64)
-    for row, given in enumerate(values):
-        value = native(given)
-        if is_null(value):
-            raise Misfit(row, "it is null")
-        try:
-            time_us = instant_us(value)
-        except _MISFITS:
-            raise Misfit(row, f"{shown(value)} is no time") from None
+    cells, valid = _each(instant_us, values, 0, "time")
+    if not valid.all():
+        raise Misfit(int(np.argmin(valid)), "it is null")
+    for row, time_us in enumerate(cells):
         if not EARLIEST_MS <= time_us // 1000 <= LATEST_MS:
-            raise Misfit(row, f"{shown(value)} is not between the years 1678 and 2262")
-        times_us[row] = time_us
-    return times_us
+            raise Misfit(row, f"{shown(values[row])} is not between the years 1678 and 2262")
+    return np.array(cells, np.int64)
 
 
 def shown(value: Any) -> str:
@@ -115,27 +107,28 @@ def shown(value: Any) -> str:
     ('aa…', 'an int that cannot be shown')
     """
     try:
-        text = ascii(value)
+        text = printable(ascii(value))
     except Exception:
         return f"an {type(value).__name__} that cannot be shown"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _each(
-    dtype: ValueType,
-    read: Callable[[Any], Any],
-    values: Sequence[Any],
-    valid: NDArray[np.bool_],
-    null: Any,
-) -> list[Any]:
-    """Read the values that are not null; the others are `null`."""
-    cells = []
-    for row, (value, is_valid) in enumerate(zip(values, valid.tolist(), strict=True)):
+    read: Callable[[Any], Any], values: Sequence[Any], null: Any, called: str
+) -> tuple[list[Any], NDArray[np.bool_]]:
+    """Read the values that are not null; the others are `null`. `called` is what they should be."""
+    cells, valid = [], np.ones(len(values), np.bool_)
+    for row, given in enumerate(values):
         try:
-            cells.append(read(value) if is_valid else null)
-        except _MISFITS:
-            raise Misfit(row, f"{shown(value)} is no {dtype}") from None
-    return cells
+            value = native(given)
+            if is_null(value):
+                valid[row] = False
+                cells.append(null)
+            else:
+                cells.append(read(value))
+        except Exception:  # a value is anyone's object
+            raise Misfit(row, f"{shown(given)} is no {called}") from None
+    return cells, valid
 
 
 def _packed(dtype: ValueType, cells: list[Any]) -> Any:

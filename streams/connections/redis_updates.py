@@ -74,10 +74,10 @@ local function time(raw)
   local numbers, at = {0, 0}, 1
   while at <= #raw do
     local field, size = math.floor(raw:byte(at) / 8), 1
-    while raw:byte(at + size) >= 128 do size = size + 1 end
+    while (raw:byte(at + size) or 0) >= 128 do size = size + 1 end
     local is_negative, number, scale = size == 10, 0, 1
     for n = 1, math.min(size, 9) do
-      local bits = math.fmod(raw:byte(at + n), 128)
+      local bits = math.fmod(raw:byte(at + n) or 0, 128)
       number, scale = number + (is_negative and 127 - bits or bits) * scale, scale * 128
     end
     numbers[field] = is_negative and -1 - number or number

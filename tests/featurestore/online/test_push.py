@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -34,6 +34,7 @@ from headrace.schemas.feature_specs import FieldSpec
 from headrace.schemas.plan import Plan
 from tests.support.paths import ROOT
 from tests.support.pushed_plan import FEATURES, NOON, pushed_plan, row
+from tests.support.redis_stand_in import RedisStandIn
 
 KEY = {"user": 1, "place": "a"}
 
@@ -206,6 +207,40 @@ def test_a_redis_that_is_away_is_told(servers: None, tmp_path: Path, project: st
     ):
         client.push("scores", [row()])
     client.close()
+
+
+def test_a_redis_that_goes_away_in_the_middle_is_told(project: str) -> None:
+    """Of two chunks of rows the first is written; the push is not taken for done."""
+    written = 0
+
+    def answer(words: Sequence[bytes]) -> bytes | None:
+        nonlocal written
+        if words[0] == b"GET":
+            return b"$-1\r\n"
+        written += 1
+        return b":1\r\n" if written <= 2500 else None
+
+    with (
+        RedisStandIn(answer) as server,
+        FeatureClient(pushed_plan(project), f"{server.url}?retries=0") as client,
+    ):
+        with pytest.raises(ServiceUnavailable, match="rows cannot be pushed, or not all of them"):
+            client.push("scores", [row(user=user) for user in range(3000)])
+        assert written == 2501
+        written = -10_000
+        assert client.push("scores", [row(user=user) for user in range(3000)]) == {
+            "places": 3000,
+            "users": 3000,
+        }
+
+
+def test_what_is_no_time_in_redis_stops_no_row(client: FeatureClient, redis_url: str, project: str) -> None:
+    for raw in (b"", b"\xff", b"\xff" * 30, b"garbage", b"\x08", b"\x10\x80"):
+        client.push("scores", [row()])
+        with redis.Redis.from_url(redis_url) as store:
+            for key in store.scan_iter(b"*user*" + project.encode(), count=10_000):
+                store.hset(key, "_ts:users", raw)
+        assert client.push("scores", [row(at=NOON + timedelta(hours=1))])["users"] == 1
 
 
 def test_rows_of_an_older_plan_are_not_written(redis_url: str, project: str) -> None:
