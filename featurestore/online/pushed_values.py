@@ -91,13 +91,17 @@ def read_event_times(values: Sequence[Any]) -> NDArray[np.int64]:
     Misfit
         For the first that is null, no time, or one that not every store can hold.
     """
-    cells, valid = _each(instant_us, values, 0, "time")
+    cells, valid = _each(_event_time_us, values, 0, "time between the years 1678 and 2262")
     if not valid.all():
         raise Misfit(int(np.argmin(valid)), "it is null")
-    for row, time_us in enumerate(cells):
-        if not EARLIEST_MS <= time_us // 1000 <= LATEST_MS:
-            raise Misfit(row, f"{shown(values[row])} is not between the years 1678 and 2262")
     return np.array(cells, np.int64)
+
+
+def _event_time_us(value: Any) -> int:
+    time_us = instant_us(value)
+    if not EARLIEST_MS <= time_us // 1000 <= LATEST_MS:
+        raise ValueError("not every store can hold it")
+    return time_us
 
 
 def shown(value: Any) -> str:
