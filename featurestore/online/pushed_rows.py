@@ -63,7 +63,7 @@ def read_rows(rows: Any, name: str = "rows") -> PushedRows:
         return _of_columns(rows, name)
     if isinstance(rows, Sequence) and not isinstance(rows, _NO_COLUMN):
         return _of_dicts(rows, name)
-    raise RequestError(name, f"a {kind.__name__} is no table", _TABLES)
+    raise RequestError(name, f"{_a(rows)} is no table", _TABLES)
 
 
 def _of_frame(frame: Any) -> PushedRows:
@@ -79,7 +79,7 @@ def _of_frame(frame: Any) -> PushedRows:
 def _of_dicts(rows: Sequence[Any], called: str) -> PushedRows:
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise RequestError(f"{called}[{number}]", f"a {type(row).__name__} is no row", _TABLES)
+            raise RequestError(f"{called}[{number}]", f"{_a(row)} is no row", _TABLES)
     names = list(dict.fromkeys(name for row in rows for name in row))
     return PushedRows(names, len(rows), lambda name: [row.get(name) for row in rows])
 
@@ -95,7 +95,7 @@ def _of_columns(columns: Mapping[Any, Any], called: str) -> PushedRows:
             values = [values[label] for label in labels]
         values = _listed(values)
         if not isinstance(values, list | tuple):
-            raise RequestError(f"{called}.{name}", f"a {type(values).__name__} is no column", _TABLES)
+            raise RequestError(f"{called}.{name}", f"{_a(values)} is no column", _TABLES)
         listed[name] = list(values)
     lengths = {name: len(values) for name, values in listed.items()}
     count = next(iter(lengths.values()), 0)
@@ -114,3 +114,9 @@ def _listed(values: Any) -> Any:
         if callable(getattr(values, method, None)):
             return getattr(values, method)()
     return values
+
+
+def _a(value: Any) -> str:
+    """Return the type of a value, such as ``an int``."""
+    name = type(value).__name__
+    return f"a{'n' if name[:1].lower() in 'aeiou' else ''} {name}"
