@@ -10,6 +10,7 @@ from typing import Any
 from headrace.featurestore.compile.definition import Definition, suggestion
 from headrace.featurestore.compile.event_schema import EventColumn
 from headrace.featurestore.compile.event_source import EventSource
+from headrace.featurestore.compile.passed_through import aggregations_of
 from headrace.featurestore.compile.udfs import derived_columns
 from headrace.featurestore.compile.windows import check_state, read_window, tiling_hop
 from headrace.schemas.feature_specs import AggregationSpec, UdfSpec
@@ -46,7 +47,7 @@ def compile_aggregations(
         When an aggregation cannot be computed, or is not what the schema of the view declares.
     """
     compiler = _AggregationCompiler(definition, view, source, udf, tags)
-    aggregations = tuple(compiler.compile(aggregation) for aggregation in view.aggregations)
+    aggregations = tuple(compiler.compile(aggregation) for aggregation in aggregations_of(view))
     _check_features(definition, [a.feature for a in aggregations], [field.name for field in view.features])
     return aggregations
 

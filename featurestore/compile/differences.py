@@ -62,6 +62,11 @@ def _of_batch_view(view: Any) -> Iterator[str]:
 
 def _of_stream_view(view: Any) -> Iterator[str]:
     yield "Headrace computes it, and `apply` registers its feature log as its batch source"
+    if not view.aggregations:
+        yield (
+            "its features are the last values: a null leaves the value before, where Feast writes the null, "
+            "and an event with a text of more than 64 bytes is a dead letter"
+        )
 
 
 def _of_on_demand_view(view: OnDemandViewSpec | None) -> Iterator[str]:

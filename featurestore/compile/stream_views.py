@@ -23,6 +23,8 @@ Conventions, all in plain Feast objects::
         },
     )
 
+Without aggregations the last value of each field of the schema is a feature.
+
 Filters and derived columns: see `headrace.featurestore.compile.udfs`.
 
 The quantum of a floating column is 1e-6 unless given. Whole numbers are summed as they are.
@@ -38,12 +40,13 @@ from typing import Any
 from feast.data_source import KafkaSource
 
 from headrace.featurestore.compile.aggregations import TAGS, compile_aggregations
-from headrace.featurestore.compile.definition import Definition
+from headrace.featurestore.compile.definition import CannotRun, Definition
 from headrace.featurestore.compile.entities import JoinKeys
 from headrace.featurestore.compile.event_schema import Kind
 from headrace.featurestore.compile.event_source import EventSource
 from headrace.featurestore.compile.expectations import EXPECT
 from headrace.featurestore.compile.udfs import COLUMNS_TAG, compile_udf
+from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import FieldSpec, StreamViewSpec
 from headrace.schemas.feature_types import ValueType
 
@@ -89,6 +92,22 @@ def compile_stream_view(
         raise definition.cannot_run("it has no entities", "Write entities=[...], with at least one")
     for key in keys:
         _check_join_key(definition, source, key)
+    try:
+        return _compiled(definition, view, source, repository, keys)
+    except CannotRun:
+        raise
+    except DefinitionError as error:
+        if view.aggregations:
+            raise
+        # It was not written for Headrace: Feast passes on what cannot be aggregated.
+        raise definition.cannot_run(
+            f"it has no aggregations, and its fields cannot be passed through ({error.problem})", error.remedy
+        ) from error
+
+
+def _compiled(
+    definition: Definition, view: Any, source: EventSource, repository: Path, keys: tuple[FieldSpec, ...]
+) -> StreamViewSpec:
     tags = definition.tags(view.tags, (*TAGS, COLUMNS_TAG), EXPECT)
     udf = compile_udf(definition, view, source, repository, keys, tags.get(COLUMNS_TAG))
     return StreamViewSpec(
@@ -109,8 +128,11 @@ def _check_view(definition: Definition, view: Any, sources: Mapping[str, EventSo
         raise definition.cannot_run(f"its source '{name}' is a {kind}", "Use a KafkaSource")
     if not view.online:
         raise definition.cannot_run("it has online=False", "Set online=True")
-    if not view.aggregations:
-        raise definition.cannot_run("it has no aggregations", "Write aggregations=[Aggregation(...)]")
+    if not view.aggregations and not view.features:
+        raise definition.cannot_run(
+            "it has neither aggregations nor a schema",
+            "Write aggregations=[...], or the fields to pass through",
+        )
     source = sources[name]
     if view.timestamp_field != source.timestamp_field:
         raise definition.error(

@@ -29,6 +29,7 @@ from feast.transformation.mode import TransformationMode
 from headrace.featurestore.compile.definition import Definition
 from headrace.featurestore.compile.event_schema import EventColumn, Kind
 from headrace.featurestore.compile.event_source import EventSource
+from headrace.featurestore.compile.passed_through import aggregations_of
 from headrace.featurestore.compile.udf_trial import UdfTrial
 from headrace.featurestore.udfs.loading import udf_of
 from headrace.featurestore.udfs.pandas_udf import PandasUdf
@@ -88,7 +89,7 @@ def compile_udf(
     inputs = _inputs(definition, source, keys, columns)
     spec = UdfSpec(source=_source_text(definition, function, repository), inputs=inputs, outputs=())
     udf = PandasUdf(function, spec, keys, source.timestamp_field, source.timestamp_unit)
-    outputs = UdfTrial(definition, udf, spec, keys).outputs(sorted({a.column for a in view.aggregations}))
+    outputs = UdfTrial(definition, udf, spec, keys).outputs(sorted({a.column for a in aggregations_of(view)}))
     return spec.model_copy(update={"outputs": outputs})
 
 

@@ -71,7 +71,11 @@ def test_a_view_that_cannot_be_executed_is_refused(
             "source=departures,\n    online=False,\n    timestamp",
             "online=False",
         ),
-        ("aggregations=[", "aggregations=[] and [", "it has no aggregations"),
+        (
+            "aggregations=[",
+            "aggregations=[] and [",
+            "fields cannot be passed through (column 'n_1h' is not",
+        ),
         (
             'name="carrier_delays",\n    entities=[carrier]',
             'name="carrier_delays",\n    entities=[]',
