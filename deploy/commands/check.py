@@ -18,7 +18,7 @@ from headrace.featurestore.feast_repo.environment import config_name
 from headrace.featurestore.feast_repo.modules import LEARNERS_FILE
 from headrace.learners.compile.plan import compile_learners
 from headrace.learners.project import Project, load_project
-from headrace.schemas.errors import DefinitionError, DefinitionErrors, ServiceUnavailable
+from headrace.schemas.errors import DefinitionError, ServiceUnavailable, each_error
 
 RUNS, LEAVES_OUT, REFUSES = 0, 1, 2
 _ENDINGS = {
@@ -107,7 +107,7 @@ def _of_learners(settings: Settings, parts: FeatureParts) -> tuple[Verdict, ...]
         project = load_project(settings.project_dir)
         compile_learners(project, parts)
     except DefinitionError as error:
-        errors = error.errors if isinstance(error, DefinitionErrors) else (error,)
+        errors = each_error(error)
     items = [*project.learners, *project.routers]
     return tuple(tell(items, errors, {id(item): project.file.name for item in items}))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from headrace.featurestore.batch.arrow_columns import Column, read_column, read_times_us
 from headrace.featurestore.compile.definition import Definition
-from headrace.featurestore.feast_repo.repository import FeastRepository
+from headrace.featurestore.feast_repo.repository import FeastRepository, as_feast_runs
 from headrace.featurestore.tables.file_source import is_local, source_rows, table_columns
 from headrace.featurestore.tables.latest_rows import MOMENT, latest_rows
 from headrace.featurestore.tables.table_rows import ROW
@@ -119,18 +119,19 @@ class BatchTable:
 
     def _pull_latest(self, end: datetime, start: datetime | None) -> pa.Table:
         """Read by Feast's offline store."""
-        store = self._repository.store()
-        job = store._get_provider().offline_store.pull_latest_from_table_or_query(
-            config=store.config,
-            data_source=self._source,
-            join_key_columns=[self._column_name(key.name) for key in self._spec.join_keys],
-            feature_name_columns=[self._column_name(f.name) for f in self._spec.features],
-            timestamp_field=self._time,
-            created_timestamp_column=self._created,
-            start_date=start,
-            end_date=end,
-        )
-        return job.to_arrow()
+        with as_feast_runs(self._repository.path):
+            store = self._repository.store()
+            job = store._get_provider().offline_store.pull_latest_from_table_or_query(
+                config=store.config,
+                data_source=self._source,
+                join_key_columns=[self._column_name(key.name) for key in self._spec.join_keys],
+                feature_name_columns=[self._column_name(f.name) for f in self._spec.features],
+                timestamp_field=self._time,
+                created_timestamp_column=self._created,
+                start_date=start,
+                end_date=end,
+            )
+            return job.to_arrow()
 
     def _column_name(self, name: str) -> str:
         return self._columns.get(name, name)

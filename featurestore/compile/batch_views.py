@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import PurePath
 from typing import Any
 
@@ -59,7 +58,7 @@ def compile_batch_view(definition: Definition, view: Any, join_keys: JoinKeys) -
             )
             for field in view.features
         ),
-        ttl_ms=definition.milliseconds("ttl", view.ttl or timedelta(0)),
+        ttl_ms=definition.ttl_ms(view.ttl),
         table=_table_name(view.batch_source),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydantic import ValidationError
 
@@ -125,6 +125,10 @@ class Definition:
             )
         return duration // _MS
 
+    def ttl_ms(self, ttl: timedelta | None) -> int:
+        """Convert a ttl to whole milliseconds: 0, which is no ttl, where no row can be as old."""
+        return self.milliseconds("ttl", ttl) if expires(ttl) else 0
+
     def value_type(self, field: str, dtype: Any, allowed: tuple[ValueType, ...] = VALUE_TYPES) -> ValueType:
         """Convert Feast's type of a field to the name that the plan uses."""
         for name in allowed:
@@ -196,6 +200,15 @@ def list_length(definition: Definition, field: Any) -> int:
             f"Give a number from 1 to {LONGEST}, or take it out",
         )
     return int(field.vector_length) if str(field.dtype).startswith("Array(") else 0
+
+
+def expires(ttl: timedelta | None) -> TypeGuard[timedelta]:
+    """Whether rows can be older than a ttl. Public repositories have ttls of centuries.
+
+    >>> expires(timedelta(days=1)), expires(timedelta(seconds=8_640_000_000)), expires(timedelta(0))
+    (True, False, False)
+    """
+    return bool(ttl) and ttl is not None and ttl <= _LONGEST
 
 
 def field_specs(fields: Iterable[tuple[str, ValueType]]) -> tuple[FieldSpec, ...]:

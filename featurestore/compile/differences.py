@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from headrace.featurestore.compile.attributes import attribute_notes
+from headrace.featurestore.compile.definition import expires
 from headrace.featurestore.feast_repo.repository import FeastRepository
 from headrace.schemas.feature_specs import OnDemandViewSpec
 
@@ -47,7 +48,7 @@ def _with_attributes(contents: Any) -> list[Any]:
 
 
 def _of_view(view: Any) -> Iterator[str]:
-    if view.ttl:
+    if expires(view.ttl):
         yield f"a row older than its ttl ({_duration(view.ttl)}) is not served; Feast serves it online"
     if indexed := [field.name for field in view.schema if field.vector_index]:
         yield f"no vector index is made of {', '.join(indexed)}: it is served by key, not searched"
@@ -84,6 +85,8 @@ def _of_on_demand_view(view: OnDemandViewSpec | None) -> Iterator[str]:
 def _of_service(
     service: Any, precomputed: frozenset[str], on_demand: Mapping[str, OnDemandViewSpec]
 ) -> Iterator[str]:
+    if inputs := sorted(_inputs_alone(service, on_demand)):
+        yield f"training sets are without {', '.join(inputs)}, which Feast adds for a function"
     if service.name in precomputed:
         yield "precompute_online is registered as False: answers are made of the rows"
     if service.logging_config is not None:
@@ -94,6 +97,14 @@ def _of_service(
     renamed = [p.name_alias for p in projections if p.name in on_demand and p.name_alias]
     if renamed:
         yield f"training sets have {', '.join(renamed)}, too, where Feast does not find it"
+
+
+def _inputs_alone(service: Any, on_demand: Mapping[str, OnDemandViewSpec]) -> set[str]:
+    """Inputs of functions that are no features of the service."""
+    projections = service.feature_view_projections
+    own = {f"{p.name_to_use()}__{field.name}" for p in projections for field in p.features}
+    views = (on_demand[p.name] for p in projections if p.name in on_demand)
+    return {ref.full_name for view in views for ref in view.inputs} - own
 
 
 def _of_permission(permission: Any) -> Iterator[str]:

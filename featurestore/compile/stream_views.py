@@ -33,7 +33,6 @@ The quantum of a floating column is 1e-6 unless given. Whole numbers are summed 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +114,7 @@ def _compiled(
         source=source.name,
         join_keys=keys,
         aggregations=compile_aggregations(definition, view, source, udf, tags),
-        ttl_ms=definition.milliseconds("ttl", view.ttl or timedelta(0)),
+        ttl_ms=definition.ttl_ms(view.ttl),
         udf=udf,
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import headrace.featurestore.feast_repo.fast_import  # noqa: F401  (before anything of Feast)
 
 # isort: split
+from feast.errors import FeastModuleImportError
 from feast.repo_config import RepoConfig, load_repo_config
 from feast.repo_operations import is_valid_name
 
@@ -36,10 +37,18 @@ def read_config(path: Path) -> RepoConfig:
             name,
             "Feast repository",
             f"it cannot be read ({error})",
-            "See https://docs.feast.dev/reference/feature-store-yaml",
+            _remedy(error),
         ) from error
     _check_config(config, name, file.read_text())
     return config
+
+
+def _remedy(error: Exception) -> str:
+    if isinstance(error, FeastModuleImportError):
+        return (
+            "Install what Feast needs for it, such as feast[snowflake], or put the module into the repository"
+        )
+    return "See https://docs.feast.dev/reference/feature-store-yaml"
 
 
 def _check_config(config: RepoConfig, file: str, text: str) -> None:

@@ -84,7 +84,8 @@ class FeastRepository:
     def infer(self, view: Any) -> None:
         """Fill in what a feature view leaves out (see `headrace.featurestore.feast_repo.inference`)."""
         try:
-            infer(self.file_of(view), view, self.contents.entities, self.config)
+            with as_feast_runs(self.path):
+                infer(self.file_of(view), view, self.contents.entities, self.config)
         except DefinitionError as error:
             raise error.at(self.line_of(view)) from error
 
@@ -112,8 +113,8 @@ def read_repository(path: Path, in_part: bool = False) -> FeastRepository:
         When the configuration cannot be used or a file cannot be imported; of several files all.
     """
     path = path.resolve()
-    config = read_config(path)
     with as_feast_runs(path):
+        config = read_config(path)  # which may name classes of the repository
         names = [module_name(file, path) for file in get_repo_files(path)]
         with fresh_modules(names):
             errors = import_all(path, names)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import shutil
 from collections.abc import Mapping
@@ -13,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from feast.repo_operations import init_repo
 
 from headrace.featurestore.feast_repo.config import CONFIG_FILE
 from tests.support.feast_online import connection_string
@@ -51,9 +54,16 @@ class Shape:
 
 
 def copy_shape(name: str, folder: Path) -> Shape:
-    """Copy a shape into a folder, unmodified, and write its tables."""
-    shutil.copytree(SHAPES / name, folder, ignore=shutil.ignore_patterns(MANIFEST, "__pycache__"))
+    """Copy a shape into a folder that is not there, unmodified, and write its tables.
+
+    Of a template of Feast the installed Feast writes both.
+    """
     manifest = json.loads((SHAPES / name / MANIFEST).read_text())
+    if template := manifest.get("template"):
+        with contextlib.chdir(folder.parent), contextlib.redirect_stdout(io.StringIO()):
+            init_repo(folder.name, template)
+    else:
+        shutil.copytree(SHAPES / name, folder, ignore=shutil.ignore_patterns(MANIFEST, "__pycache__"))
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     for path, columns in manifest["tables"].items():
         file = folder / path
@@ -83,6 +93,8 @@ def _column(values: Any, now: datetime) -> pa.Array:
         return pa.array(times, pa.timestamp("us", "UTC"))
     if kind == "map":
         return pa.array([list(item.items()) for item in given], pa.map_(pa.string(), pa.string()))
+    if kind == "struct":
+        return pa.array(given)
     element = kind.removeprefix("list:")
     dtype = pa.type_for_alias(element)
     return pa.array(given, dtype if element == kind else pa.list_(dtype))

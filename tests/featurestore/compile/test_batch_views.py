@@ -52,6 +52,7 @@ def test_a_batch_view_takes_keys_types_ttl_and_table() -> None:
         table="planes_table",
     )
     assert compiled(ttl=None).ttl_ms == 0
+    assert compiled(ttl=timedelta(seconds=8_640_000_000)).ttl_ms == 0  # no row is as old
 
 
 @pytest.mark.parametrize(

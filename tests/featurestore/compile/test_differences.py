@@ -11,7 +11,7 @@ from headrace.featurestore.compile.verdicts import verdicts
 from tests.support.carrier_repository import ON_DEMAND
 from tests.support.edits import Append
 
-CASES = {
+CASES: dict[str, tuple[str, ...]] = {
     "ttl": (
         'v = FeatureView(name="v", entities=[carrier], schema=X, source=t, ttl=timedelta(hours=2))',
         "a row older than its ttl (2:00:00) is not served; Feast serves it online",
@@ -35,6 +35,7 @@ CASES = {
     ),
     "renamed function": (
         'v = FeatureService(name="v", features=[shares.with_name("stress")])',
+        "training sets are without airlines__fleet, carrier_delays__mean_1h, which Feast adds for a function",
         "training sets have stress, too, where Feast does not find it",
     ),
     "permission": (
@@ -65,14 +66,14 @@ t = FileSource(name="t", path="data/t.parquet", timestamp_field="at")
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_the_difference_is_told(repo: Path, append: Append, case: tuple[str, str]) -> None:
-    definition, told = case
+def test_the_difference_is_told(repo: Path, append: Append, case: tuple[str, ...]) -> None:
+    definition, *told = case
     append(ON_DEMAND)
     append(BEFORE)
     append(definition + "\n")
     verdict = next(each for each in verdicts(compile_features(repo)) if each.name == "v")
     assert verdict.outcome == "runs with a difference"
-    assert verdict.why == (told,)
+    assert verdict.why == tuple(told)
 
 
 def test_a_stream_view_is_computed_here(repo: Path) -> None:

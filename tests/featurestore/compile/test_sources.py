@@ -75,7 +75,6 @@ def test_a_source_without_views_judges_lateness_by_the_minute(repo: Path, append
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('topic="flights', 'field_mapping={"a": "b"},\n    topic="flights', "field_mapping is not executed"),
         ("timedelta(minutes=12)", "timedelta(microseconds=1)", "watermark_delay_threshold is 0:00:00.000001"),
         ('"headrace.schema_id": "7"', '"headrace.max_future": "-1"', "whole number from 0 to"),
         ('"headrace.schema_id": "7"', '"headrace.partitions": "many"', "'headrace.partitions' is 'many'"),
@@ -88,6 +87,26 @@ def test_a_source_that_cannot_be_read_is_refused(
     error = refusal(repo)
     assert said in str(error)
     assert error.name == "Kafka source 'departures'"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('topic="flights', 'field_mapping={"a": "b"},\n    topic="flights', "field_mapping is not executed"),
+        ("AvroFormat(json.dumps(EVENT))", 'ProtoFormat("a.B")', "its message format is ProtoFormat"),
+    ],
+)
+def test_what_feast_takes_and_nobody_reads_here_is_left_out_with_its_views(
+    repo: Path, replace: Replace, old: str, new: str, said: str
+) -> None:
+    replace("import AvroFormat", "import AvroFormat, ProtoFormat")
+    replace(old, new)
+    parts = compile_features(repo)
+    assert [view.name for view in parts.batch_views] == ["airlines"]
+    source, view, service = parts.left_out
+    assert said in source.problem
+    assert view.problem.startswith(f"Kafka source 'departures' cannot be read: {said}")
+    assert service.name == "feature service 'delays'"
 
 
 def test_two_sources_of_one_name_are_refused(repo: Path) -> None:

@@ -11,7 +11,7 @@ from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.feast_repo.registration import register
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_specs import ColumnSpec, UdfSpec
-from tests.support.edits import GOOD_UDF, Replace, WriteUdf
+from tests.support.edits import GOOD_UDF, Replace, WriteUdf, objection
 
 
 def udf_of(repo: Path) -> UdfSpec:
@@ -106,7 +106,6 @@ def test_a_tag_says_which_columns_it_is_given(repo: Path, write_udf: WriteUdf) -
 
 
 REFUSED = {
-    "another mode": ({"body": GOOD_UDF, "mode": "python"}, ("mode is 'python'", 'mode="pandas"')),
     "an unknown column": (
         {"body": GOOD_UDF.replace("dep_delay", "delay")},
         ("KeyError: 'delay'", "dep_delay"),
@@ -153,6 +152,13 @@ def test_refuses(repo: Path, write_udf: WriteUdf, given: dict[str, str], said: t
     error = refusal(repo)
     for words in said:
         assert words in error
+
+
+def test_a_view_whose_udf_is_of_another_mode_is_left_out(repo: Path, write_udf: WriteUdf) -> None:
+    write_udf(GOOD_UDF, mode="python")
+    left_out = objection(repo)
+    assert "mode is 'python'" in left_out.problem
+    assert 'mode="pandas"' in left_out.remedy
 
 
 def test_a_tag_of_columns_is_for_plain_fields_of_a_udf(
