@@ -124,11 +124,6 @@ REFUSED = {
         '{"name": "carrier", "type": "int"}',
         ("join key 'carrier' is String, and int",),
     ),
-    "format other than Avro and JSON": (
-        "message_format=AvroFormat(json.dumps(EVENT))",
-        "message_format=__import__('feast').data_format.ProtoFormat('a.B')",
-        ("ProtoFormat", "AvroFormat", "JsonFormat"),
-    ),
     "schema that is no schema": ("AvroFormat(json.dumps(EVENT))", "AvroFormat('{')", ("Avro schema",)),
     "no topic": ('    topic="flights.departures",\n', "", ("no topic",)),
     "unknown timestamp field": (
