@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from headrace.featurestore.batch.arrow_columns import Column, read_column, read_times_us
 from headrace.featurestore.compile.definition import Definition
-from headrace.featurestore.feast_repo.repository import FeastRepository, as_feast_runs
+from headrace.featurestore.feast_repo.as_feast import as_feast_runs
+from headrace.featurestore.feast_repo.repository import FeastRepository
 from headrace.featurestore.tables.file_source import is_local, source_rows, table_columns
 from headrace.featurestore.tables.latest_rows import MOMENT, latest_rows
 from headrace.featurestore.tables.table_rows import ROW

@@ -11,6 +11,7 @@ from feast.errors import FeastModuleImportError
 from feast.repo_config import RepoConfig, load_repo_config
 from feast.repo_operations import is_valid_name
 
+from headrace.featurestore.feast_repo.as_feast import as_feast_runs
 from headrace.featurestore.feast_repo.environment import CONFIG_FILE, config_file, config_name
 from headrace.featurestore.feast_repo.online_store import Fault, online_faults
 from headrace.schemas.errors import DefinitionError, raise_all
@@ -27,7 +28,8 @@ def read_config(path: Path) -> RepoConfig:
     """
     file, name = config_file(path), config_name(path)
     try:
-        config = load_repo_config(path, file)
+        with as_feast_runs(path):  # stores and provider may be classes of the repository
+            config = load_repo_config(path, file)
     except FileNotFoundError as error:
         raise DefinitionError(
             str(file), "Feast repository", "there is no such file", f"Write {CONFIG_FILE} or name its folder"
@@ -39,7 +41,8 @@ def read_config(path: Path) -> RepoConfig:
             f"it cannot be read ({error})",
             _remedy(error),
         ) from error
-    _check_config(config, name, file.read_text())
+    with as_feast_runs(path):
+        _check_config(config, name, file.read_text())
     return config
 
 

@@ -18,9 +18,10 @@ from feast.feature_store import FeatureStore
 from feast.feature_view import FeatureView
 from feast.repo_operations import extract_objects_for_apply_delete
 
+from headrace.featurestore.feast_repo.as_feast import as_feast_runs
 from headrace.featurestore.feast_repo.environment import CONFIG_FILE
 from headrace.featurestore.feast_repo.registry import Registry, rehearsal_config, without_online_store
-from headrace.featurestore.feast_repo.repository import FeastRepository, as_feast_runs, read_repository
+from headrace.featurestore.feast_repo.repository import FeastRepository, read_repository
 from headrace.schemas.errors import DefinitionError, ServiceUnavailable
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import ast
-import contextlib
-import os
 import sys
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +15,7 @@ import headrace.featurestore.feast_repo.fast_import  # noqa: F401  (before anyth
 from feast.feature_store import FeatureStore
 from feast.repo_operations import get_repo_files, parse_repo
 
+from headrace.featurestore.feast_repo.as_feast import as_feast_runs
 from headrace.featurestore.feast_repo.config import read_config
 from headrace.featurestore.feast_repo.definition_lines import DefinitionLines
 from headrace.featurestore.feast_repo.inference import infer
@@ -113,8 +111,8 @@ def read_repository(path: Path, in_part: bool = False) -> FeastRepository:
         When the configuration cannot be used or a file cannot be imported; of several files all.
     """
     path = path.resolve()
+    config = read_config(path)
     with as_feast_runs(path):
-        config = read_config(path)  # which may name classes of the repository
         names = [module_name(file, path) for file in get_repo_files(path)]
         with fresh_modules(names):
             errors = import_all(path, names)
@@ -139,23 +137,6 @@ def read_repository(path: Path, in_part: bool = False) -> FeastRepository:
         errors=errors,
         precomputed=names_of_services,
     )
-
-
-@contextlib.contextmanager
-def as_feast_runs(path: Path) -> Iterator[None]:
-    """Run in the folder, with its files first on the module path, without Feast's notices of experiments."""
-    before, import_path, bytecode = os.getcwd(), list(sys.path), sys.dont_write_bytecode
-    os.chdir(path)
-    sys.path.insert(0, str(path))
-    sys.dont_write_bytecode = True
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"[\w ]+ (is an|are) experimental feature", RuntimeWarning)
-            yield
-    finally:
-        os.chdir(before)
-        sys.path[:] = import_path
-        sys.dont_write_bytecode = bytecode
 
 
 def _definitions(path: Path, names: list[str], contents: Any) -> Iterator[tuple[int, str, int | None]]:
