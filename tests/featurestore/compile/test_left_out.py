@@ -97,6 +97,8 @@ def test_feasts_own_template_runs_but_for_its_label_view(repo: Path) -> None:
     parts = compile_features(repo)
     assert [view.name for view in parts.batch_views] == ["driver_hourly_stats", "driver_hourly_stats_fresh"]
     assert [service.name for service in parts.services] == [f"driver_activity_v{n}" for n in (1, 2, 3)]
+    (pushed,) = parts.push_sources
+    assert (pushed.name, pushed.views) == ("driver_stats_push_source", ("driver_hourly_stats_fresh",))
     assert {reason.name.split()[0] for reason in parts.left_out} <= {"label", "feature"}
     assert all("label" in str(reason) for reason in parts.left_out)
 
