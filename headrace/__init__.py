@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from headrace.deploy.settings import load_settings
     from headrace.featurestore.field_status import FieldStatus
-    from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
+    from headrace.featurestore.online.async_client import AsyncFeatureClient
+    from headrace.featurestore.online.client import FeatureClient
     from headrace.featurestore.online.response import FeatureResponse
     from headrace.learners.definitions import (
         EpsilonGreedy,
@@ -52,7 +53,8 @@ __all__ = [
 _MODULES = {
     "headrace.deploy.settings": ("load_settings",),
     "headrace.featurestore.field_status": ("FieldStatus",),
-    "headrace.featurestore.online.client": ("AsyncFeatureClient", "FeatureClient"),
+    "headrace.featurestore.online.async_client": ("AsyncFeatureClient",),
+    "headrace.featurestore.online.client": ("FeatureClient",),
     "headrace.featurestore.online.response": ("FeatureResponse",),
     "headrace.learners.definitions": (
         "EpsilonGreedy",

@@ -13,7 +13,8 @@ import redis
 import redis.asyncio
 
 from benchmarks.featurestore.workload import AT_MS, FIELDS, NAMES, VIEW, Workload
-from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
+from headrace.featurestore.online.async_client import AsyncFeatureClient
+from headrace.featurestore.online.client import FeatureClient
 from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.featurestore.redis_codec import layout
 

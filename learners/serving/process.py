@@ -10,7 +10,7 @@ import redis
 import uvicorn
 from starlette.applications import Starlette
 
-from headrace.featurestore.online.client import AsyncFeatureClient
+from headrace.featurestore.online.async_client import AsyncFeatureClient
 from headrace.learners.models.store import ModelStore
 from headrace.learners.project import Project
 from headrace.learners.serving.config import ServeConfig

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from headrace.featurestore.online.client import AsyncFeatureClient
+from headrace.featurestore.online.async_client import AsyncFeatureClient
 from headrace.learners.models.scoring import score
 from headrace.learners.routing.draw import draw
 from headrace.learners.serving.api import (

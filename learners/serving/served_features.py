@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.featurestore.logged_values import from_logged, to_logged
-from headrace.featurestore.online.client import AsyncFeatureClient
+from headrace.featurestore.online.async_client import AsyncFeatureClient
 from headrace.learners.serving.api import PredictRequest
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.schemas.errors import HeadraceError, ServiceUnavailable

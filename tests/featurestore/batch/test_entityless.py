@@ -15,7 +15,8 @@ from headrace.featurestore.batch import table
 from headrace.featurestore.batch.materialize import materialize
 from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.field_status import FieldStatus
-from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
+from headrace.featurestore.online.async_client import AsyncFeatureClient
+from headrace.featurestore.online.client import FeatureClient
 from headrace.featurestore.plans.usage import RedisPlanUsage
 from headrace.featurestore.redis_codec.column_encoder import ViewEncoder
 from tests.support.feast_online import connection_string, taken_from_both

@@ -24,7 +24,8 @@ from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.feast_repo.registration import register
 from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.offline.event_time_dataset import as_of_event_time
-from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
+from headrace.featurestore.online.async_client import AsyncFeatureClient
+from headrace.featurestore.online.client import FeatureClient
 from headrace.featurestore.redis_codec.decoder import decode_values
 from headrace.featurestore.redis_codec.layout import feature_field, value_tag
 from headrace.featurestore.redis_codec.nested_encoder import encode_message

@@ -18,7 +18,8 @@ from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.feast_repo.registration import register
 from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.on_demand.functions import OnDemandFunctions
-from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
+from headrace.featurestore.online.async_client import AsyncFeatureClient
+from headrace.featurestore.online.client import FeatureClient
 from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.schemas.errors import DefinitionError, HeadraceError, UnknownNameError
 from headrace.schemas.feature_specs import OnDemandViewSpec

@@ -12,7 +12,8 @@ import pytest
 from feast import FeatureStore
 
 from headrace.featurestore.offline.event_time_dataset import as_of_event_time
-from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
+from headrace.featurestore.online.async_client import AsyncFeatureClient
+from headrace.featurestore.online.client import FeatureClient
 from headrace.schemas.errors import DefinitionError, HeadraceError
 from headrace.schemas.plan import Plan
 from tests.support.matches import DAY, materialized, registered_matches

@@ -19,7 +19,8 @@ from feast.protos.feast.serving.ServingService_pb2 import FieldStatus as FeastSt
 
 from headrace.deploy.local.redis_server import RedisServer
 from headrace.featurestore.field_status import FieldStatus
-from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
+from headrace.featurestore.online.async_client import AsyncFeatureClient
+from headrace.featurestore.online.client import FeatureClient
 from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.featurestore.plans.store import PlanStore
 from headrace.featurestore.redis_codec.decoder import Provenance

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from headrace.deploy.local.redis_server import RedisServer
-from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
+from headrace.featurestore.online.async_client import AsyncFeatureClient
+from headrace.featurestore.online.client import FeatureClient
 from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.featurestore.plans.store import PlanStore
 from headrace.schemas.feature_specs import (

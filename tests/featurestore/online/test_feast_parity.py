@@ -15,7 +15,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headrace.featurestore.field_status import FieldStatus
-from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
+from headrace.featurestore.online.async_client import AsyncFeatureClient
+from headrace.featurestore.online.client import FeatureClient
 from headrace.featurestore.redis_codec.layout import feature_field
 from tests.support.feast_online import FEATURES, KEYS, FeastOnline, feast_online, take_hashes
 from tests.support.feature_values import in_order, proto, shown

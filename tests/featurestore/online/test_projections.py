@@ -11,7 +11,8 @@ from feast import FeatureStore
 from headrace.featurestore.batch.materialize import materialize
 from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.field_status import FieldStatus
-from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
+from headrace.featurestore.online.async_client import AsyncFeatureClient
+from headrace.featurestore.online.client import FeatureClient
 from headrace.schemas.errors import HeadraceError, UnknownNameError
 from headrace.schemas.plan import Plan
 from tests.support.matches import DAY, registered_matches

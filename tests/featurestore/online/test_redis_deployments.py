@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import redis
 
-from headrace.featurestore.online.client import AsyncFeatureClient, FeatureClient
+from headrace.featurestore.online.async_client import AsyncFeatureClient
+from headrace.featurestore.online.client import FeatureClient
 from headrace.featurestore.online.rebuild import RedisRebuildStore
 from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.featurestore.plans.store import PlanStore

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from headrace.deploy.local.mock_kafka import MockKafka
-from headrace.featurestore.online.client import AsyncFeatureClient
+from headrace.featurestore.online.async_client import AsyncFeatureClient
 from headrace.learners.models.inputs import Inputs
 from headrace.learners.models.scoring import score
 from headrace.learners.routing.draw import draw
