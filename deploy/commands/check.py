@@ -95,7 +95,8 @@ def _of_project(settings: Settings, parts: FeatureParts) -> Verdict:
     except DefinitionError as error:
         errors.append(error)
     except ServiceUnavailable as error:
-        notes.append(f"whether Feast accepts it cannot be told: {error}")
+        name, remedy = f"project '{parts.project}'", "Without it `headrace plan` and `apply` end"
+        errors.append(DefinitionError(file, name, str(error), remedy))
     return judge("Project", parts.project, file, errors, notes)
 
 

@@ -120,9 +120,9 @@ def _of_projections(definition: Definition, service: Any, views: Views[View]) ->
                 f"it pins version {projection.version_tag} of view '{projection.name}'",
                 "Take the version out",
             )
+        view = views.get(definition, projection.name)  # also where what it leaves out is not known
         for field in projection.features:
             ref = _ref(definition, views, projection.name, field.name)
-            view = views.get(definition, projection.name)
             if isinstance(view, OnDemandViewSpec):
                 yield FeatureRef(view=ref.view, feature=ref.feature, alias=_alias(projection))
             else:

@@ -112,3 +112,21 @@ def test_what_apply_would_refuse_is_in_the_table_with_the_rest(repo: Path) -> No
     assert "FeatureView daily       runs" in checked.output
     assert lines[-1].endswith("`headrace apply` refuses the project until what is refused is corrected.")
     assert checked.exit_code == 2
+
+
+def test_a_registry_that_does_not_answer_refuses_the_project_as_apply_does(repo: Path) -> None:
+    config = repo / "feature_store.yaml"
+    sql = "registry: {registry_type: sql, path: 'sqlite:////nowhere/registry.db'}"
+    config.write_text(config.read_text().replace("registry: data/registry.db", sql))
+    checked = check(repo)
+    assert "refused: Feast's registry of project 't' cannot be read or written (" in checked.output
+    assert "FeatureView daily      runs" in checked.output
+    assert checked.exit_code == 2
+
+
+def test_what_cannot_be_imported_is_told_beside_the_objects_of_other_files(repo: Path) -> None:
+    write(repo, "broken.py", "import no_such_library\n")
+    checked = check(repo)
+    assert "refused: ModuleNotFoundError: No module named 'no_such_library'" in checked.output
+    assert "FeatureView daily      runs" in checked.output
+    assert checked.exit_code == 2

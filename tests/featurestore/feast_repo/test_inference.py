@@ -57,3 +57,14 @@ def test_what_the_table_does_not_say_is_asked_for(repo: Path, append: Callable[[
     )
     with pytest.raises(DefinitionError, match=r"(?i)its table does not say .*no columns of timestamp type"):
         compile_features(repo)
+
+
+def test_a_service_of_a_view_whose_features_are_not_known_is_no_error_of_its_own(
+    repo: Path, append: Callable[[str], None]
+) -> None:
+    append(PLANES)
+    append('seen = FeatureService(name="seen", features=[planes])\n')
+    with pytest.raises(DefinitionError) as refused:
+        compile_features(repo)
+    assert refused.value.name == "feature view 'planes'"
+    assert "seen" not in str(refused.value)

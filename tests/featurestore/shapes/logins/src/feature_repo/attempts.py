@@ -1,6 +1,7 @@
 """In the shape of feast-dev/feast-denormalized-tutorial: sources and views are made in a loop.
 
-Tables have no names, and are found by the place of the file; names of features begin with a digit.
+Views have names in the module, without which `feast apply` does not see them. Tables have none, and are found
+by the place of the file; names of features begin with a digit.
 """
 
 from pathlib import Path
