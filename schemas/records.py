@@ -10,6 +10,8 @@ from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS
 
 MOST_LABEL: Final = 2**53  # and least, negated: beyond it neighbouring numbers are one label
 Value = bool | int | float | str | None
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # what columns hold
+LoggedValue = bool | Whole | float | str | None  # a whole number beyond that is read as a float
 TimeMs = Annotated[int, Field(ge=EARLIEST_MS, le=LATEST_MS)]
 Label = Annotated[float, Field(ge=-MOST_LABEL, le=MOST_LABEL, allow_inf_nan=False)]
 Score = Annotated[float, Field(allow_inf_nan=False)]
@@ -46,9 +48,9 @@ def misfit(error: ValidationError, most: int = 3) -> str:
 class Provenance(Record):
     """The log prefix that a served row follows from, and the event time it was computed at."""
 
-    partition: int
-    offset: int
-    as_of_ms: int
+    partition: Whole
+    offset: Whole
+    as_of_ms: Whole
 
 
 class Prediction(Record):
@@ -69,13 +71,13 @@ class Prediction(Record):
     key: Name
     unit: str
     ts_ms: TimeMs
-    entities: dict[str, Value]
-    request: dict[str, Value]
-    features: dict[str, Value]
+    entities: dict[str, LoggedValue]
+    request: dict[str, LoggedValue]
+    features: dict[str, LoggedValue]
     provenance: dict[str, Provenance]
     scores: dict[str, Score | None]
     versions: dict[str, str]
-    epoch: int
+    epoch: Whole
     propensities: dict[str, Probability]
     chosen: str
     propensity: Probability
@@ -118,9 +120,9 @@ class Epoch(Record):
     """A frozen propensity vector. Requests draw from it by hashing (salt, epoch, unit)."""
 
     router: str
-    epoch: int
-    ts_ms: int
-    offset: int  # the prefix of the closings topic it follows from
+    epoch: Whole
+    ts_ms: Whole
+    offset: Whole  # the prefix of the closings topic it follows from
     propensities: dict[str, float]
     posteriors: dict[str, dict[str, float]]
     plan_hash: str

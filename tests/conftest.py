@@ -40,6 +40,11 @@ server_guard.watch()
 register_profiles()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz-seed", type=int, default=1, help="of the records and requests that are made up")
+    parser.addoption("--fuzz-count", type=int, default=20_000, help="records to each topic in large rounds")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """The process that hands out the tests to others, if there is one, has their servers."""
     if config.getoption("numprocesses", None) and not _is_one_of_many(config):

@@ -27,12 +27,12 @@ _CHUNK = 500
 _MAX_BYTES = 8 << 20  # whatever was in a topic may go there again
 
 
-def definitions_of(plan: Plan) -> dict[str, str]:
-    """Return, by event topic, the definition of its views that is in force."""
-    return {s.topic: definition_of(plan, s) for s in plan.sources if plan.views_of(s.name)}
+def definitions_of(plan: Plan) -> dict[str, str | None]:
+    """Return, by event topic, the definition of its views that is in force; None where it has no views."""
+    return {s.topic: definition_of(plan, s) if plan.views_of(s.name) else None for s in plan.sources}
 
 
-def objection(dead_letter: DeadLetter, project: str, definitions: Mapping[str, str]) -> str | None:
+def objection(dead_letter: DeadLetter, project: str, definitions: Mapping[str, str | None]) -> str | None:
     """Return the reason why a record must not be sent again, or None.
 
     Parameters
@@ -42,7 +42,8 @@ def objection(dead_letter: DeadLetter, project: str, definitions: Mapping[str, s
     project
         Name of the project.
     definitions
-        Event topic to the definition of its views in force.
+        Event topic to the definition of its views in force. What anyone may have written into the topic of
+        dead letters goes to no other topic.
     """
     if dead_letter.kind == "overflow":
         return "tells of a sum; its records were applied"
@@ -54,7 +55,9 @@ def objection(dead_letter: DeadLetter, project: str, definitions: Mapping[str, s
     if dead_letter.topic.startswith(topics.prefix):
         if not topics.takes_outcomes(dead_letter.topic):
             return "Headrace makes these records itself"
-    elif dead_letter.definition not in (None, definitions.get(dead_letter.topic, dead_letter.definition)):
+    elif dead_letter.topic not in definitions:
+        return "the plan in force reads no such topic"
+    elif dead_letter.definition not in (None, definitions[dead_letter.topic] or dead_letter.definition):
         return "refused under an earlier plan; this one has read the topic anew and judged them again"
     return None
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from confluent_kafka import Message
+from pydantic import TypeAdapter
 
 from headrace.learners.models.store import ModelHeader
 from headrace.schemas.encodings import UNVERSIONED, Encoding
@@ -15,6 +19,8 @@ from headrace.schemas.topics import ProjectTopics
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import KafkaAdmin
 from headrace.streams.log.reader import read_log
+
+_log = logging.getLogger(__name__)
 
 VERSION = Encoding(
     version=2,
@@ -48,6 +54,10 @@ class PublishedVersion(ModelHeader):
         return json.dumps(VERSION.stamp() | vars(self)).encode()
 
 
+_VERSIONS = TypeAdapter(PublishedVersion)
+_FIELDS = frozenset(field.name for field in fields(PublishedVersion))
+
+
 def decode_version(raw: bytes | str, learner: str | None = None) -> PublishedVersion:
     """Decode what `PublishedVersion.encode` encoded.
 
@@ -64,29 +74,45 @@ def decode_version(raw: bytes | str, learner: str | None = None) -> PublishedVer
         When it is no such record.
     """
     found = json.loads(raw)
-    numbers = isinstance(found, dict) and all(isinstance(found.get(n), int) for n in ("major", "minor"))
-    if not numbers or not isinstance(found.get("name"), str):
+    if not isinstance(found, dict) or not isinstance(found.get("name"), str):
         raise ValueError("no published version")
-    what = f"version {found.get('major')}.{found.get('minor')}"
-    VERSION.check(found, f"the record of {what} of learner '{learner or found.get('name')}'")
-    return PublishedVersion(**{field: value for field, value in found.items() if field not in ("v", "by")})
+    if not all(_is_a_number(found.get(name)) for name in ("major", "minor")):
+        raise ValueError("a version without numbers")
+    if not _is_a_number(found.get("v", UNVERSIONED)):
+        raise ValueError("a record of no version")
+    what = f"version {found['major']}.{found['minor']}"
+    VERSION.check(found, f"the record of {what} of learner '{learner or found['name']}'")
+    values = {field: value for field, value in found.items() if field not in ("v", "by")}
+    if unknown := values.keys() - _FIELDS:
+        raise ValueError(f"fields of another record: {sorted(unknown)}")
+    return _VERSIONS.validate_python(values)
+
+
+def _is_a_number(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
 
 
 def read_versions(kafka: Kafka, project: str) -> list[PublishedVersion]:
     """Return all versions of all learners ever published, of each learner the oldest first.
 
+    What is no record of a version is passed over, and with a warning one of a newer Headrace.
+
     Raises
     ------
-    ModelError
-        When a record has a version that is not read. What is no record of a version is passed over.
     ServiceUnavailable
         When Kafka does not answer.
     """
     topic = ProjectTopics(project).models
     if topic not in KafkaAdmin(kafka).metadata().topics:
         return []
-    messages = read_log(kafka, topic, 0)
-    return _in_order(version for message in messages for version in _parse(message.value()))
+    return _in_order(version for message in read_log(kafka, topic, 0) for version in _of_message(message))
+
+
+def _of_message(message: Message) -> Iterator[PublishedVersion]:
+    try:
+        yield from _parse(message.value())
+    except ModelError as error:
+        _log.warning("%s[0], offset %d, is left out: %s", message.topic(), message.offset(), error)
 
 
 def read_lineage_file(directory: Path, learner: str) -> list[PublishedVersion]:

@@ -120,23 +120,26 @@ class ParquetArchive:
         self._flush()
 
     def _take(self, messages: Iterable[Any]) -> None:
+        unfit: list[str] = []
         for message in messages:
             self._next = message.offset() + 1
             if message.value() is not None:
-                self._keep(message)
+                unfit += self._keep(message)
+        if unfit:  # the trainer's dead letters have the records
+            _log.error("%d records are no training examples and not archived, first %s", len(unfit), unfit[0])
         if self._is_due():
             self._flush()
 
-    def _keep(self, message: Any) -> None:
+    def _keep(self, message: Any) -> list[str]:
+        """Keep an example; return why a record is none."""
         try:
             example = Example.model_validate_json(message.value())
-        except ValidationError as error:  # the trainer's dead letter has the record
-            where = f"{self._topic}[0], offset {message.offset()}"
-            _log.error("%s: no training example, not archived: %s", where, misfit(error))
-            return
+        except ValidationError as error:
+            return [f"{self._topic}[0], offset {message.offset()}: {misfit(error)}"]
         if not self._examples:
             self._since_s = time.monotonic()
         self._examples.append(example)
+        return []
 
     def _is_due(self) -> bool:
         waited = bool(self._examples) and time.monotonic() - self._since_s >= self._part_s
@@ -174,7 +177,26 @@ def read_examples(directory: Path) -> pa.Table:
     parts = [pq.read_table(directory / name) for name in sorted(_names(directory)) if _PART.fullmatch(name)]
     if not parts:
         return to_table([])
-    return _without_copies(pa.concat_tables(parts, promote_options="permissive"))
+    return _without_copies(pa.concat_tables(_alike(parts), promote_options="default"))
+
+
+def _alike(parts: Sequence[pa.Table]) -> list[pa.Table]:
+    """Give columns of one name one type: a request field may be whole in one part and text in another."""
+    found: dict[str, set[pa.DataType]] = {}
+    for part in parts:
+        for field in part.schema:
+            found.setdefault(field.name, set()).add(field.type)
+    wanted = {name: _common(types - {pa.null()}) for name, types in found.items()}
+    return [
+        part.cast(pa.schema([(name, wanted[name]) for name in part.column_names]), safe=False)
+        for part in parts
+    ]
+
+
+def _common(types: set[pa.DataType]) -> pa.DataType:
+    if len(types) <= 1:
+        return next(iter(types), pa.null())
+    return pa.float64() if types == {pa.int64(), pa.float64()} else pa.string()
 
 
 def _without_copies(table: pa.Table) -> pa.Table:
@@ -219,11 +241,10 @@ def _holder(example: Example, name: str) -> Example | Prediction:
 
 def _array(group: str, values: Sequence[Value]) -> pa.Array:
     """Return a column; whole and broken numbers together are float64, anything else mixed is text."""
-    if group == "score":
-        return pa.array(values, pa.float64())
     kinds = {type(value) for value in values if value is not None}
-    if kinds == {int, float}:
-        return pa.array(values, pa.float64())
+    if group == "score" or kinds == {int, float}:
+        # Arrow would refuse a whole number that no float is.
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
     if len(kinds) > 1:
         return pa.array([None if value is None else str(value) for value in values], pa.string())
     return pa.array(values)

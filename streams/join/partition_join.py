@@ -143,7 +143,7 @@ class PartitionJoin:
         self._read("outcomes", offset, outcome.ts_ms)
 
     def _accept_prediction(self, prediction: Prediction, offset: int, arrival_clock_ms: int) -> None:
-        state = self._keys.setdefault(prediction.key, KeyState())
+        state = self._keys.get(prediction.key) or KeyState()
         if prediction.prediction_id in state.predictions:
             self.counts.prediction_duplicates += 1
             return
@@ -151,6 +151,7 @@ class PartitionJoin:
         if not self._quota.takes_prediction(state, waiting):
             self.counts.prediction_over_quota += 1
             return self._reject("predictions", offset, prediction, "over_quota", self._quota.reason)
+        self._keys[prediction.key] = state
         state.predictions[waiting.prediction_id] = waiting
         self.counts.predictions += 1
         self.counts.pending += 1
@@ -162,24 +163,32 @@ class PartitionJoin:
 
     def _accept_outcome(self, arrived: OutcomeState) -> None:
         outcome = arrived.outcome
-        if outcome.key not in self._keys and self.counts.parked >= self._parked:
-            self.counts.over_quota += 1
-            return self._reject("outcomes", arrived.offset, outcome, "orphan", self._over_parked)
-        state = self._keys.setdefault(outcome.key, KeyState())
+        state = self._keys.get(outcome.key) or KeyState()
         if outcome.outcome_id in state.outcomes:
             return self.counts.add("duplicate")
+        if self.counts.parked >= self._parked and not self._is_awaited(state, arrived):
+            self.counts.over_quota += 1
+            return self._reject("outcomes", arrived.offset, outcome, "orphan", self._over_parked)
         if not self._quota.takes_outcome(state, arrived):
             self.counts.over_quota += 1
             kind: RejectedKind = "over_quota" if state.predictions else "orphan"
             return self._reject("outcomes", arrived.offset, outcome, kind, self._quota.reason)
+        self._keys[outcome.key] = state
         state.outcomes[outcome.outcome_id] = arrived
         self.counts.parked += 1
         self._touched.add(outcome.key)
         self._timers.add_outcome(outcome.key, arrived)
         for waiting in state.predictions.values():
             self._miss(waiting, arrived)
-            if waiting.prediction is not None and self._belong(waiting, arrived):
+            if self._awaits(waiting, arrived):
                 self._label(state, waiting)
+
+    def _is_awaited(self, state: KeyState, arrived: OutcomeState) -> bool:
+        """Whether an outcome leaves the parked ones at once."""
+        return any(self._awaits(waiting, arrived) for waiting in state.predictions.values())
+
+    def _awaits(self, waiting: PredictionState, arrived: OutcomeState) -> bool:
+        return waiting.prediction is not None and self._belong(waiting, arrived)
 
     def _miss(self, waiting: PredictionState, arrived: OutcomeState) -> None:
         """Note an outcome that came while its prediction, closed, was still remembered."""

@@ -55,7 +55,8 @@ def test_every_prediction_and_outcome_is_counted_once(seed: int, count: int, dup
     owned = OwnedPartition("p", "h", router, 0, join, {}, lambda *_: 0, 60_000, config)
     marks = 0
     streams = {
-        source: fuzz.ranges(count // 2, lambda n, of=source: value_of(fuzz, of, n)) for source in INPUTS
+        source: fuzz.ranges(count // 2, lambda n, of=source: value_of(fuzz, of, n), by_broker=True)
+        for source in INPUTS
     }
     letters: list[DeadLetter] = []
     for pair in zip(*(streams[source] for source in INPUTS), strict=False):

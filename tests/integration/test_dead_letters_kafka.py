@@ -311,6 +311,11 @@ def test_records_that_headrace_makes_are_not_replayed() -> None:
     assert "makes these records itself" in str(objection(examples, "shop", {}))
     assert objection(dead_letter(RouterTopics("shop", "delays").outcomes, 0, 0), "shop", {}) is None
     assert objection(dead_letter("clicks", 0, 0), "shop", {"clicks": "abc"}) is None
+    assert objection(dead_letter("clicks", 0, 0), "shop", {"clicks": None}) is None
+    for elsewhere in ("payments", "headrace.other.outcomes.delays"):
+        assert "reads no such topic" in str(
+            objection(dead_letter(elsewhere, 0, 0), "shop", {"clicks": "abc"})
+        )
 
 
 def test_a_dead_letter_from_before_it_had_headers_can_be_read() -> None:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from confluent_kafka import TIMESTAMP_CREATE_TIME, Message
+from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, Message
 
 from headrace.streams.log.records import LogRecords
 
@@ -81,9 +81,10 @@ class Fuzz:
             headers.append((self.chance.choice(["", "x" * 500, "größe\x00"]), self.chance.randbytes(5)))
         return headers
 
-    def message(self, offset: int, value: bytes | None) -> Message:
+    def message(self, offset: int, value: bytes | None, by_broker: bool) -> Message:
         """A record with this value, an odd key, time and headers, as the client gives it."""
-        at_ms = NOW_MS if self.chance.random() < 0.7 else self.chance.choice(TIMES)
+        at_ms = NOW_MS if by_broker or self.chance.random() < 0.7 else self.chance.choice(TIMES)
+        kind = TIMESTAMP_LOG_APPEND_TIME if by_broker else TIMESTAMP_CREATE_TIME
         key = self.chance.choice([None, b"", b"key", self.chance.randbytes(9)])
         return Message(
             topic="t",
@@ -92,13 +93,19 @@ class Fuzz:
             key=key,
             value=value,
             headers=self.headers(),
-            timestamp=(TIMESTAMP_CREATE_TIME, at_ms),
+            timestamp=(kind, at_ms),
         )
 
-    def ranges(self, count: int, make: Callable[[int], bytes | None]) -> Iterator[LogRecords]:
-        """Ranges of so many records in all, with the values that `make` gives by their number."""
+    def ranges(
+        self, count: int, make: Callable[[int], bytes | None], by_broker: bool = False
+    ) -> Iterator[LogRecords]:
+        """Ranges of so many records in all, with the values that `make` gives by their number.
+
+        Their times are odd, or those of the broker, as in Headrace's own topics.
+        """
         first = 0
         while first < count:
             size = min(self.chance.choice([1, 3, 40]), count - first)
-            yield LogRecords.of_messages([self.message(n, make(n)) for n in range(first, first + size)])
+            numbers = range(first, first + size)
+            yield LogRecords.of_messages([self.message(n, make(n), by_broker) for n in numbers])
             first += size

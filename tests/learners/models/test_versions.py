@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +49,10 @@ def test_versions_come_back_in_the_order_of_their_numbers_the_last_of_each(
 def test_records_of_others_in_the_topic_are_passed_over(broker: MockKafka, project: str) -> None:
     producer = LogProducer(broker.bootstrap)
     nameless = b'{"name": 7, "major": 1, "minor": 1}'
-    for value in (b"", b"{", b"[]", b"\xff", nameless, version(1).encode()):
+    raw = json.loads(version(2).encode())
+    odd = [{"v": []}, {"v": None}, {"v": 99}, {"offset": "x"}, {"metrics": 5}, {"major": 10**400}, {"new": 1}]
+    damaged = [json.dumps(raw | change).encode() for change in odd]
+    for value in (b"", b"{", b"[]", b"\xff", nameless, *damaged, version(1).encode()):
         producer.send(ProjectTopics(project).models, 0, None, value)
     producer.flush_blocking()
     assert read_versions(broker.bootstrap, project) == [version(1)]

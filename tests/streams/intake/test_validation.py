@@ -153,8 +153,9 @@ def test_a_mark_among_json_events_is_a_mark():
 
 
 def test_a_schema_that_is_named_in_a_header_is_named_in_the_letter():
-    headers = [("__value_schema_id", b"\x01" + bytes(16))]
+    headers = [("__value_schema_id", b"\x01" + bytes(range(16)))]
     (letter,) = intake().take(LogRecords.of([LogRecord(0, 10, None, b"\x02avro", headers)])).rejected
+    assert "by the GUID 00010203-0405-0607-0809-0a0b0c0d0e0f" in letter.reason
     assert "PrefixSchemaIdSerializer" in letter.reason
 
 

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from headrace.schemas.marks import mark_headers
 from headrace.schemas.records import Example
@@ -53,6 +61,32 @@ def test_the_archive_holds_every_example_once_over_restarts(
     assert table["example_id"].to_pylist() == [f"p{n}" for n in range(14)]
     assert table["feature.v__mean"].to_pylist() == [None, *(n / 2 for n in range(1, 14))]
     assert next_offset(tmp_path) == 14 + 3
+
+
+VALUES = st.one_of(
+    *(st.none(), st.booleans(), st.floats(), st.text(max_size=5)),
+    *(st.integers(), st.sampled_from([2**53 + 1, -(2**63), 2**63 - 1, 2**63, 2**70, 0])),
+)
+
+
+@given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=8), st.integers(0, 8))
+def test_whatever_values_requests_bring_they_are_archived_and_read(
+    values: list[tuple[Any, Any]], first: int
+) -> None:
+    """Two ordinary requests are enough: a whole number that no float is, and a broken one."""
+    examples = [an_example(0)]
+    for request, feature in values:
+        raw = json.loads(an_example(1).to_bytes())
+        raw["prediction"]["request"] = {"amount": request}
+        raw["prediction"]["features"] = {"v__mean": feature}
+        with contextlib.suppress(ValidationError):
+            examples.append(Example.model_validate_json(json.dumps(raw)))
+    with tempfile.TemporaryDirectory() as folder:
+        for n, part in enumerate((examples[:first], examples[first:])):
+            pq.write_table(to_table(part), Path(folder) / f"examples-p0-{n:012d}-{n + 1:012d}.parquet")
+        assert len(read_examples(Path(folder))) == len({each.example_id for each in examples})
+        table = to_table(examples)
+    assert len(table) == len(examples)
 
 
 def test_what_is_no_example_is_left_out_and_ends_nothing(

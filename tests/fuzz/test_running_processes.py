@@ -1,0 +1,62 @@
+"""Whatever is sent to any topic, the processes run on, count every record, and do their work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.fuzz_scene import FuzzScene
+from tests.support.topic_fuzz import TopicFuzz, odd_times
+
+CHANGELOGS_OF = {"worker": "headrace reset", "join": "join-changelog", "train": "headrace apply"}
+
+
+@pytest.fixture
+def scene(
+    kafka_bootstrap: str, redis_url: str, registry_url: str, project: str, tmp_path: Path
+) -> Iterator[FuzzScene]:
+    made = FuzzScene(kafka_bootstrap, redis_url, registry_url, project, tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    return int(request.config.getoption("fuzz_seed"))
+
+
+def send_to_all(scene: FuzzScene, fuzz: TopicFuzz, topics: list[str], count: int) -> None:
+    any_time = scene.plan.source("orders").topic
+    for topic in topics:
+        began = time.monotonic()
+        fuzz.send(topic, count, odd_times(time.time_ns() // 1_000_000) if topic == any_time else (0,))
+        print(f"{topic}: {count:,} records in {time.monotonic() - began:.1f} s", flush=True)
+        scene.assert_alive()
+
+
+@pytest.mark.parametrize("round", ["small", pytest.param("large", marks=pytest.mark.faults)])
+def test_no_record_and_no_request_ends_a_process(
+    scene: FuzzScene, seed: int, round: str, request: pytest.FixtureRequest
+) -> None:
+    count = 150 if round == "small" else int(request.config.getoption("fuzz_count"))
+    scene.start()
+    scene.work("before")
+    topics, before = scene.topics, scene.epoch("own")
+    fuzz = TopicFuzz(scene.bootstrap, topics, seed)
+    send_to_all(scene, fuzz, [name for name in topics if "changelog" not in name], count)
+    statuses = scene.ask_anything(min(count // 10, 10_000), seed)
+    scene.work("after")
+    assert not [status for status in statuses if status >= 500], statuses
+    print(dict(scene.assert_counts_add_up()), dict(statuses))
+    scene.assert_commands_read()
+    if round == "large":
+        scene.wait_for_epoch_after("own", before)
+        scene.stop()
+        send_to_all(scene, fuzz, [name for name in topics if "changelog" in name], count)
+        for process, remedy in CHANGELOGS_OF.items():
+            runs, said = scene.start_alone(process)
+            assert runs or remedy in said.splitlines()[-1], said
+            print(f"{process} {'runs' if runs else said.splitlines()[-1]}")
