@@ -8,6 +8,8 @@ alone knows what is still open, and a compaction would keep just that.
 from __future__ import annotations
 
 import json
+import logging
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,16 +19,19 @@ from pydantic import ValidationError
 
 from headrace.deploy.commands.text_table import text_table
 from headrace.schemas.dead_letter import DeadLetter
-from headrace.schemas.errors import StateError
+from headrace.schemas.printable import printable
 from headrace.schemas.records import misfit
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import end_offsets
 from headrace.streams.log.reader import read_log
 from headrace.streams.log.records import headers_of
 
+_log = logging.getLogger(__name__)
+
 BEGUN = "headrace.replay-begun"  # its value: the end of the record's partition before it was sent again
 REPLAYED = "headrace.replayed"  # of a marker: the record's new place; of that record: the dead letter's id
 _SHOWN = 32
+_OFFSET = re.compile(rb"[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -120,29 +125,30 @@ class DeadLetterLog:
     def find(self, selection: Selection, replayed: bool = False) -> Iterator[LoggedDeadLetter]:
         """Yield dead letters in log order, each once, also where a crash wrote one twice.
 
+        What is no dead letter, or one of a newer Headrace, is left out, with a warning behind the last.
+
         Parameters
         ----------
         selection
             Which.
         replayed
             Whether to include those whose records were replayed.
-
-        Raises
-        ------
-        StateError
-            When a newer Headrace wrote one.
         """
         seen: set[int] = set()
+        unread: list[str] = []
         for message in self._messages():
-            if message.value() is None:
+            dead_letter = self._dead_letter(message, unread)
+            if dead_letter is None:
                 continue
-            dead_letter, at_ms = self._dead_letter(message), message.timestamp()[1]
+            at_ms = message.timestamp()[1]
             new_place = self._markers.replayed.get(dead_letter.id)
             same = hash((dead_letter.id, dead_letter.reason, dead_letter.definition))
             if same in seen or (new_place and not replayed) or not selection.takes(dead_letter, at_ms):
                 continue
             seen.add(same)
             yield LoggedDeadLetter(dead_letter, at_ms, new_place, self._markers.begun.get(dead_letter.id))
+        if unread:
+            _log.warning("%d records are no dead letters and left out, the first %s", len(unread), unread[0])
 
     def _messages(self) -> Iterator[Any]:
         for message in read_log(self.kafka, self.topic, 0):
@@ -150,19 +156,25 @@ class DeadLetterLog:
                 return
             yield message
 
-    def _dead_letter(self, message: Any) -> DeadLetter:
+    def _dead_letter(self, message: Any, unread: list[str]) -> DeadLetter | None:
+        """Return the dead letter in a message; None of a marker, and of another record, which is noted."""
+        if message.value() is None:
+            return None
         try:
-            return DeadLetter.model_validate_json(message.value())
-        except ValidationError as error:
-            where = f"{self.topic}[0]@{message.offset()}"
-            raise StateError(f"the dead letter {where} cannot be read: {misfit(error)}") from error
+            dead_letter = DeadLetter.model_validate_json(message.value())
+            _ = dead_letter.original_key, dead_letter.original_value, dead_letter.original_headers
+            return dead_letter
+        except ValueError as error:
+            why = misfit(error) if isinstance(error, ValidationError) else str(error)
+            unread.append(f"{self.topic}[0]@{message.offset()}: {printable(why)}")
+            return None
 
     def _take_marker(self, message: Any) -> None:
         headers = {name: value or b"" for name, value in headers_of(message)}
         dead_letter = (message.key() or b"").decode(errors="replace")
         if REPLAYED in headers:
             self._markers.replayed[dead_letter] = headers[REPLAYED].decode(errors="replace")
-        elif headers.get(BEGUN, b"").isdigit():
+        elif _OFFSET.fullmatch(headers.get(BEGUN, b"")):
             self._markers.begun.setdefault(dead_letter, int(headers[BEGUN]))
 
 

@@ -7,6 +7,7 @@ the second searches the record behind that end before it sends it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
@@ -118,7 +119,7 @@ class Replay:
         for (topic, partition), start in starts.items():
             for message in read_log(self._kafka, topic, partition, start):
                 if dead_letter := dict(headers_of(message)).get(REPLAYED):
-                    places[dead_letter.decode()] = _place(topic, partition, message.offset())
+                    places[dead_letter.decode(errors="replace")] = _place(topic, partition, message.offset())
         return places
 
     def _replay(self, dead_letters: Sequence[LoggedDeadLetter]) -> None:
@@ -162,13 +163,15 @@ class Replay:
 def original(dead_letter: DeadLetter) -> KafkaRecord:
     """Return the record of a dead letter as it was, with a header that has the dead letter's id.
 
-    A record from the future gets the time of now: by its own it would be refused for ever.
+    A record from the future gets the time of now: by its own it would be refused for ever, by the broker as
+    well where its timestamp is ahead.
     """
+    is_ahead = dead_letter.kind == "future" or dead_letter.timestamp_ms > time.time_ns() // 1_000_000
     headers = [(name, value) for name, value in dead_letter.original_headers if name != REPLAYED]
     return KafkaRecord(
         dead_letter.original_value,
         dead_letter.original_key,
-        NOW if dead_letter.kind == "future" else max(NOW, dead_letter.timestamp_ms),
+        NOW if is_ahead else max(NOW, dead_letter.timestamp_ms),
         [*headers, (REPLAYED, dead_letter.id.encode())],
         dead_letter.partition,
     )

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from headrace.learners.models.store import ModelHeader
 from headrace.schemas.encodings import UNVERSIONED, Encoding
 from headrace.schemas.errors import ModelError
+from headrace.schemas.printable import printable
 from headrace.schemas.topics import ProjectTopics
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import KafkaAdmin
@@ -112,7 +113,7 @@ def _of_message(message: Message) -> Iterator[PublishedVersion]:
     try:
         yield from _parse(message.value())
     except ModelError as error:
-        _log.warning("%s[0], offset %d, is left out: %s", message.topic(), message.offset(), error)
+        _log.warning("%s[0]@%d is left out: %s", message.topic(), message.offset(), printable(str(error)))
 
 
 def read_lineage_file(directory: Path, learner: str) -> list[PublishedVersion]:

@@ -227,7 +227,9 @@ class FuzzScene:
     def assert_commands_read(self) -> None:
         """The commands that read the topics say what is in them."""
         letters = ("dead-letters", "list")
-        for words in (("status",), ("lineage", "all"), letters, (*letters, "--late"), ("compact",)):
+        late = (*letters, "--late")
+        replay = ("dead-letters", "replay", "--dry-run")
+        for words in (("status",), ("lineage", "all"), letters, late, replay, ("compact",)):
             told = run_headrace(words, self.repository, self.settings.environment())
             assert told.returncode == 0, (words, told.stderr)
 
