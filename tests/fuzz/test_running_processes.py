@@ -37,11 +37,11 @@ def send_to_all(scene: FuzzScene, fuzz: TopicFuzz, topics: list[str], count: int
         scene.assert_alive()
 
 
-@pytest.mark.parametrize("round", ["small", pytest.param("large", marks=pytest.mark.faults)])
+@pytest.mark.parametrize("size", ["small", pytest.param("large", marks=pytest.mark.faults)])
 def test_no_record_and_no_request_ends_a_process(
-    scene: FuzzScene, seed: int, round: str, request: pytest.FixtureRequest
+    scene: FuzzScene, seed: int, size: str, request: pytest.FixtureRequest
 ) -> None:
-    count = 150 if round == "small" else int(request.config.getoption("fuzz_count"))
+    count = 150 if size == "small" else int(request.config.getoption("fuzz_count"))
     scene.start()
     scene.work("before")
     topics, before = scene.topics, scene.epoch("own")
@@ -52,7 +52,7 @@ def test_no_record_and_no_request_ends_a_process(
     assert not [status for status in statuses if status >= 500], statuses
     print(dict(scene.assert_counts_add_up()), dict(statuses))
     scene.assert_commands_read()
-    if round == "large":
+    if size == "large":
         scene.wait_for_epoch_after("own", before)
         scene.stop()
         send_to_all(scene, fuzz, [name for name in topics if "changelog" in name], count)

@@ -28,7 +28,7 @@ from headrace.streams.runtime.internal_topics import internal_topics
 from tests.support import nursery
 from tests.support.headrace_command import run_headrace
 from tests.support.http_service import Connection
-from tests.support.kafka_topics import make_topic, partition_count
+from tests.support.kafka_topics import make_topic
 from tests.support.nursery import Forked
 from tests.support.request_fuzz import FEATURES, GETS, POSTS, RequestFuzz, send
 from tests.support.waiting import PATIENCE_S, eventually
@@ -59,6 +59,7 @@ class FuzzScene:
             event_partitions=PARTITIONS,
             idle_ms=1000,
             publish_every_s=0.2,
+            request_timeout_s=1,
         )
         self.settings.make_signing_key()
         self.plan = compile_project(self.repository).plan
@@ -111,10 +112,8 @@ class FuzzScene:
     def topics(self) -> dict[str, int]:
         """Each topic of the project to its number of partitions."""
         events = {source.topic: PARTITIONS for source in self.plan.sources}
-        return events | {
-            spec.name: partition_count(self.bootstrap, spec.name)
-            for spec in internal_topics(self.plan, events)
-        }
+        inner = {spec.name: spec.partitions for spec in internal_topics(self.plan, events)}
+        return events | inner
 
     def work(self, name: str, count: int = 10) -> None:
         """Send good events of one user, ask, tell labels, and wait until all of it is visible.

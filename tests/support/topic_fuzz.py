@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
+from headrace.streams.log.reader import read_log
 from headrace.streams.log.records import headers_of
 from tests.support.fuzz import TIMES, Fuzz
 from tests.support.waiting import PATIENCE_S
 
 Headers = list[tuple[str, bytes | None]]
-_SAMPLES = 200  # of a topic, its first ones
+_SAMPLES = 200  # of a partition, its first ones
 _ALIKE = (b"0123456789", b"abcdef", b"ghijklmnopqrstuvwxyz")
 _TIME, _PLACE = "headrace.time_ms", "headrace.partition"
 
@@ -131,17 +133,6 @@ def odd_times(now_ms: int) -> list[int]:
 
 def _samples(bootstrap: str, topic: str, partitions: int) -> list[Sample]:
     """The first records of a topic."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", "enable.auto.commit": False})
-    found: list[Sample] = []
-    try:
-        for partition in range(partitions):
-            first, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=PATIENCE_S)
-            if end == first:
-                continue
-            consumer.assign([TopicPartition(topic, partition, first)])
-            for message in consumer.consume(min(_SAMPLES, end - first), 5.0):
-                if message.error() is None:
-                    found.append(Sample(message.key(), message.value(), headers_of(message)))
-    finally:
-        consumer.close()
-    return found
+    logs = (read_log(bootstrap, topic, partition) for partition in range(partitions))
+    messages = (message for log in logs for message in islice(log, _SAMPLES))
+    return [Sample(message.key(), message.value(), headers_of(message)) for message in messages]
