@@ -101,7 +101,9 @@ def _read_lists(dtype: ValueType, element: ValueType, array: pa.Array) -> Lists:
         raise ValueError(f"it is {array.type}, not {dtype}")
     lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0)).astype(np.int64)
     elements = array.flatten()  # without what stands behind nulls
-    if element == "UnixTimestamp" and pa.types.is_timestamp(elements.type):  # toward zero, as Feast in lists
+    is_set = dtype.startswith("Set")
+    if element == "UnixTimestamp" and pa.types.is_timestamp(elements.type) and not is_set:
+        # toward zero, as Feast in lists; in sets it rounds down
         elements = elements.cast(pa.timestamp("s", elements.type.tz), safe=False)
     values, valid = _read_scalars(element, elements)
     if not valid.all():
@@ -110,7 +112,7 @@ def _read_lists(dtype: ValueType, element: ValueType, array: pa.Array) -> Lists:
             raise ValueError(f"row {row} has a null in it, for which {dtype} has no room")
         values = np.where(valid, values, _NULL_ELEMENTS[element])
     lists = Lists(values, lengths)
-    return _distinct(lists) if dtype.startswith("Set") else lists
+    return _distinct(lists) if is_set else lists
 
 
 def _distinct(lists: Lists) -> Lists:

@@ -23,6 +23,7 @@ from tests.support.feast_online import point_to, taken_from_both
 from tests.support.feature_values import shown
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
+BEFORE_1970 = datetime(1969, 12, 31, 23, 59, 58, 700_000, tzinfo=UTC)  # down in a set, toward zero in a list
 VIEW = """
     from feast.types import Array, Bytes, Decimal, Json, Set, Uuid
 
@@ -39,6 +40,7 @@ VIEW = """
             Field(name="routes", dtype=Array(String)),
             Field(name="late", dtype=Array(Bool)),
             Field(name="seen", dtype=Array(UnixTimestamp)),
+            Field(name="visits", dtype=Set(UnixTimestamp)),
             Field(name="classes", dtype=Set(Int64)),
             Field(name="raw", dtype=Bytes),
             Field(name="info", dtype=Json),
@@ -59,6 +61,7 @@ TABLE: dict[str, Any] = {
     "routes": pa.array([["EWR", ""], [], ["é"], None], pa.list_(pa.string())),
     "late": pa.array([[True, False], [], [True], None], pa.list_(pa.bool_())),
     "seen": pa.array([[DAY, DAY.replace(month=2)], [], [DAY], None], pa.list_(pa.timestamp("us", "UTC"))),
+    "visits": pa.array([[BEFORE_1970], [DAY], [], None], pa.list_(pa.timestamp("us", "UTC"))),
     "classes": pa.array([[3, 1, 3], [], [7], None], pa.list_(pa.int64())),
     "raw": pa.array([b"\0\xff\0", b"", b"a", None], pa.binary()),
     "info": pa.array(['{"a": [1, null]}', "3", '"é"', None]),

@@ -100,6 +100,7 @@ def encoded(dtype: Any, column: tuple[Any, Any]) -> list[bytes]:
         ("Set(String)", [["b", "a", "b"]]),
         ("Set(Bool)", [[True, False, True]]),
         ("Array(UnixTimestamp)", [[T, T + timedelta(days=400)], []]),
+        ("Set(UnixTimestamp)", [[T], []]),
         ("UnixTimestamp", [T, None]),
         ("Map", [{"b": 1, "a": [1, 2]}, None]),
         ("Struct({name: String, sizes: Array(Int64)})", [{"name": "a", "sizes": [1, 2]}, None]),
