@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from feast.data_source import PushMode
 
@@ -96,3 +99,20 @@ def test_what_is_computed_of_a_topic_is_read_alike(
     run.stream(kafka_bootstrap)
     checked_answers(run)
     check_training_sets(run)
+
+
+def test_a_row_older_than_its_ttl_is_served_by_feast_alone(make_run: MakeRun) -> None:
+    """As the tables say of views with a ttl."""
+    run = make_run("hospital")
+    take_hashes(run.redis_url, run.project)
+    file = run.folder / "data" / "stays.parquet"
+    stays = pq.read_table(file)
+    for column in ("event_timestamp", "created_timestamp"):
+        earlier = pc.subtract(stays[column], timedelta(days=40))  # the ttl of a ward is 30 days
+        stays = stays.set_column(stays.column_names.index(column), column, earlier)
+    pq.write_table(stays, file)
+    run_command(run.folder, "materialize")
+    ours, feasts = run.online("planning")
+    for name, column in ours.items():
+        assert column == ([None] * len(column) if name.startswith("ward_load__") else feasts[name])
+    check_values(feasts)
