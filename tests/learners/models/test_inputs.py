@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import math
 import random
+from datetime import UTC
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from headrace.featurestore.logged_values import to_logged
 from headrace.learners.models.inputs import GREATEST, Inputs
+from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef, FeatureServiceSpec, FieldSpec
 from headrace.schemas.plan import Plan
+from headrace.schemas.records import Prediction
+from headrace.schemas.router_specs import LearnerSpec
 from tests.support.flight_learners import flights, prediction
+from tests.support.join_builders import a_prediction
+from tests.support.properties import tries
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +84,51 @@ def test_a_logged_prediction_gives_what_was_served(plan: Plan) -> None:
     served = inputs.select(logged.features, logged.request, logged.entities)
     assert served == inputs.of_prediction(logged)
     assert {"distance", "origin"} <= served.keys()
+
+
+LISTED: dict[str, st.SearchStrategy[Any]] = {
+    "Int64": st.integers(-(2**63), 2**63 - 1),
+    "Float64": st.floats(),
+    "String": st.text(max_size=4),
+    "Bool": st.booleans(),
+    "UnixTimestamp": st.datetimes(timezones=st.just(UTC)).map(lambda at: at.replace(microsecond=0)),
+}
+
+
+@tries(60)
+@given(data=st.data())
+def test_a_model_learns_of_lists_what_it_was_asked_with(data: st.DataObject) -> None:
+    """Served, logged, written, read, and learned from: each place that the length reaches, and no other."""
+    dtypes = data.draw(st.lists(st.sampled_from(sorted(LISTED)), min_size=1, max_size=4))
+    fields = tuple(
+        FieldSpec.model_validate(
+            {"name": f"f{n}", "dtype": f"Array({dtype})", "length": data.draw(st.integers(1, 4))}
+        )
+        for n, dtype in enumerate(dtypes)
+    )
+    view = BatchViewSpec(name="v", join_keys=(FieldSpec(name="k", dtype="Int64"),), features=fields)
+    refs = tuple(FeatureRef(view="v", feature=field.name) for field in fields)
+    learner = LearnerSpec(name="m", service="s", target="late", definition="d")
+    service = FeatureServiceSpec(name="s", features=refs)
+    plan = Plan(project="p", batch_views=(view,), services=(service,), learners=(learner,))
+    served = [data.draw(st.none() | st.lists(LISTED[dtype], max_size=5)) for dtype in dtypes]
+    logged = {
+        each.name: to_logged(each.value(value))
+        for ref, value in zip(refs, served, strict=True)
+        for each in plan.logged_names(ref)
+    }
+    inputs = Inputs(plan, learner)
+    asked_with = inputs.select(logged, {}, {})
+    written = a_prediction("p", "k", 0, features=logged).to_bytes()
+    assert inputs.of_prediction(Prediction.model_validate_json(written)) == asked_with
+    within = {
+        f"v__f{n}__{place}": to_logged(value)
+        for n, values in enumerate(served)
+        for place, value in enumerate((values or [])[: fields[n].length])
+    }
+    assert asked_with == {
+        name: value
+        for name, value in within.items()
+        if not isinstance(value, float) or -GREATEST <= value <= GREATEST
+    }
+    assert list(asked_with) == sorted(asked_with)
