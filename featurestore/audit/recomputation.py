@@ -12,6 +12,7 @@ import pyarrow as pa
 from headrace.featurestore.audit.feature_sql import CLOCKS, vectors
 from headrace.featurestore.audit.log_prefixes import ServedVector
 from headrace.featurestore.audit.read_views import ReadView
+from headrace.schemas.records import Value
 
 _ARROW_KEYS = {"Int32": pa.int64(), "Int64": pa.int64(), "String": pa.string()}
 
@@ -72,9 +73,19 @@ def _asked(view: ReadView, served: Sequence[ServedVector]) -> pa.Table:
         "as_of": pa.array([vector.as_of_ms for vector in served], pa.int64()),
     }
     for key, field in zip(view.spec.join_keys, view.keys, strict=True):
-        values = [vector.prediction.entities.get(field) for vector in served]
-        columns[f"k_{key.name}"] = pa.array(values, _ARROW_KEYS[key.dtype])
+        kind = _ARROW_KEYS[key.dtype]
+        values = [_of_type(vector.prediction.entities.get(field), kind) for vector in served]
+        columns[f"k_{key.name}"] = pa.array(values, kind)
     return pa.table(columns)
+
+
+def _of_type(value: Value, kind: pa.DataType) -> Value:
+    """Return a key; None of one that no request brings, in a prediction that `serve` did not write."""
+    try:
+        pa.scalar(value, kind)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return None
+    return value
 
 
 def _prefixes(served: Sequence[ServedVector]) -> pa.Table:

@@ -231,6 +231,8 @@ class FuzzScene:
         for words in (("status",), ("lineage", "all"), letters, late, replay, ("compact",)):
             told = run_headrace(words, self.repository, self.settings.environment())
             assert told.returncode == 0, (words, told.stderr)
+        told = run_headrace(("audit",), self.repository, self.settings.environment())
+        assert told.returncode in (0, 1), told.stderr  # forged predictions may differ
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self.settings.port}{path}"
