@@ -82,10 +82,9 @@ def _asked(view: ReadView, served: Sequence[ServedVector]) -> pa.Table:
 def _of_type(value: Value, kind: pa.DataType) -> Value:
     """Return a key; None of one that no request brings, in a prediction that `serve` did not write."""
     try:
-        pa.scalar(value, kind)
+        return value if pa.scalar(value, kind).as_py() == value else None
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return None
-    return value
 
 
 def _prefixes(served: Sequence[ServedVector]) -> pa.Table:

@@ -39,7 +39,7 @@ def view_of(function: str, column: str, dtype: Any, window_ms: int = 60, hop_ms:
     return PLAN.stream_view("by_user").model_copy(update={"aggregations": (aggregation,)})
 
 
-def recomputed(view: StreamViewSpec, *asked: tuple[int, int, int | None]) -> list[RecomputedVector]:
+def recomputed(view: StreamViewSpec, *asked: tuple[Any, int, int | None]) -> list[RecomputedVector]:
     """Of users, by the log up to an offset, as of a time."""
     source = PLAN.sources[0]
     log = pa.table(
@@ -103,6 +103,12 @@ def test_the_window_is_that_of_the_clock_and_the_prefix() -> None:
 
 def test_nothing_was_read() -> None:
     assert recomputed(view_of("count", "items", "Int64"), (1, 0, None)) == [RecomputedVector(None, (0,))]
+
+
+@pytest.mark.parametrize("user", ["one", 2**70, 1.5, None])
+def test_a_key_that_no_request_brings_is_nobodys_and_the_others_are_recomputed(user: Any) -> None:
+    nobody, one = recomputed(view_of("count", "items", "Int64"), (user, 5, None), (1, 5, None))
+    assert (nobody.values, one.values) == ((0,), (3,))
 
 
 def test_a_lifetime_has_no_first_event() -> None:
