@@ -20,6 +20,7 @@ from headrace.schemas.errors import StateError
 from headrace.schemas.records import Prediction, Provenance
 from headrace.streams.state.shuffle import Block, encode_block
 from tests.support.audit_scene import audited_plan
+from tests.support.golden.stream_states import newer_blocks
 from tests.support.join_builders import a_prediction
 
 PLAN = audited_plan()
@@ -141,7 +142,6 @@ def test_a_block_tells_how_far_its_partition_was_read_unless_it_is_of_other_view
     block = encode_block(Block("d", 2, 5, 9, 10**9, {}))
     assert block_offsets(1, 6, block, "d") == BlockOffsets(1, 6, partition=2, next_offset=9)
     assert block_offsets(1, 6, block, "another") is None
-    newer = block.replace(b'"v": 1', b'"v": 9')
-    assert newer != block
+    (newer,) = newer_blocks([block])
     with pytest.raises(StateError):
         block_offsets(1, 6, newer, "d")
