@@ -97,3 +97,11 @@ def test_a_configuration_that_cannot_be_used_is_refused(repo: Path, old: str, ne
 def test_a_folder_without_configuration_is_named(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError, match=r"no such file\. Write feature_store.yaml or name its folder"):
         read_config(tmp_path)
+
+
+def test_a_class_that_the_configuration_names_and_nobody_has_is_refused_with_the_remedy(repo: Path) -> None:
+    """One in a file of the repository is found: see the shape `sales` of tests/featurestore/shapes."""
+    config = repo / "feature_store.yaml"
+    config.write_text(config.read_text().replace("type: dask", "type: nowhere.OwnOfflineStore"))
+    with pytest.raises(DefinitionError, match=r"Could not import module 'nowhere'.*Install what Feast needs"):
+        read_repository(repo)

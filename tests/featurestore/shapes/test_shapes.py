@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -34,12 +35,22 @@ def make_run(
         assert section(name, shape, checked) in PAGE.read_text(), "python -m tests.support.shape_page"
         assert checked.exit_code == (1 if checked.counts()["cannot"] else 0)
         adopt(shape, project, redis_url)
-        for command in ("plan", "apply", "materialize"):
+        cannot = [verdict.name for verdict in checked.verdicts if verdict.outcome == "cannot"]
+        assert left_out(run_command(shape.repository, "plan")[1], cannot) == len(cannot)
+        for command in ("apply", "materialize"):
             code, output = run_command(shape.repository, command)
             assert code == 0, output
         return ShapeRun(shape, redis_url, project)
 
     return make
+
+
+def left_out(plan: str, names: list[str]) -> int:
+    """How many objects `plan` says that it leaves out; each has to be among these."""
+    _, _, rest = plan.partition("Left out, the rest runs:\n")
+    lines = list(itertools.takewhile(lambda line: line.startswith("  "), rest.splitlines()))
+    assert all(any(f" '{name}': " in line for name in names) for line in lines), lines
+    return len(lines)
 
 
 def checked_answers(run: ShapeRun) -> dict[str, Answers]:
