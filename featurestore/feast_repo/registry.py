@@ -135,7 +135,25 @@ def _current(config: Any) -> Any:
     file = _file_of(config)
     if file is not None and not file.exists():
         return RegistryProto()  # Feast would make it
+    if config.registry.registry_type == "sql" and _has_no_tables(config.registry.path):
+        return RegistryProto()  # and would make them, to read them
     return FeatureStore(config=config).registry.proto()
+
+
+def _has_no_tables(path: str) -> bool:
+    """Whether there is no registry in a database yet. A database in a file is not made by asking."""
+    from sqlalchemy import create_engine, inspect, make_url  # a tenth of a second that few need
+
+    url = make_url(path)
+    if url.get_backend_name() == "sqlite" and url.database:
+        file = Path(url.database)
+        if file.parent.is_dir() and not file.exists():
+            return True
+    engine = create_engine(url)
+    try:
+        return not inspect(engine).has_table("projects")
+    finally:
+        engine.dispose()
 
 
 def _file_of(config: Any) -> Path | None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from headrace.featurestore.compile.features import compile_features
 from headrace.schemas.errors import DefinitionErrors
 from tests.support.edits import Append, Replace, refusal
@@ -81,26 +78,6 @@ def test_every_error_is_told_at_once_and_none_that_follows_from_another(
     assert str(error).startswith(
         f"3 definitions cannot be used:\n  features.py:{error.errors[0].line}: stream feature view"
     )
-
-
-def test_feasts_own_template_runs_but_for_its_label_view(repo: Path) -> None:
-    """With Redis as its online store; the tables are made as ``feast init`` makes them, in small."""
-    import feast.templates.local as template
-
-    text = (Path(template.__file__).parent / "feature_repo" / "feature_definitions.py").read_text()
-    for place in ("PARQUET_PATH", "LOGGING_PATH", "LABEL_DATA_PATH"):
-        text = text.replace(f"%{place}%", f"data/{place.lower()}.parquet")
-    (repo / "features.py").write_text(text.replace("%PROJECT_NAME%", "drivers"))
-    times = pa.array([1], pa.timestamp("us", "UTC"))
-    drivers = pa.table({"driver_id": [1001], "event_timestamp": times, "created": times})
-    pq.write_table(drivers, repo / "data" / "parquet_path.parquet")
-    parts = compile_features(repo)
-    assert [view.name for view in parts.batch_views] == ["driver_hourly_stats", "driver_hourly_stats_fresh"]
-    assert [service.name for service in parts.services] == [f"driver_activity_v{n}" for n in (1, 2, 3)]
-    (pushed,) = parts.push_sources
-    assert (pushed.name, pushed.views) == ("driver_stats_push_source", ("driver_hourly_stats_fresh",))
-    assert {reason.name.split()[0] for reason in parts.left_out} <= {"label", "feature"}
-    assert all("label" in str(reason) for reason in parts.left_out)
 
 
 def test_names_that_are_equal_but_for_case_are_refused_with_both_files(repo: Path, append: Append) -> None:

@@ -149,3 +149,18 @@ def test_a_repository_that_cannot_be_read_is_not_registered(
     with pytest.raises(DefinitionError, match=r"features\.py:\d+: module 'features': NameError"):
         register(reachable)
     assert not (reachable / "data" / "registry.db").exists()
+
+
+def test_a_rehearsal_makes_no_registry(repo: Path) -> None:
+    """Feast would make the tables of a database to read them."""
+    file = repo / "registry.sqlite"
+    config = repo / "feature_store.yaml"
+    config.write_text(config.read_text().replace("registry: data/registry.db", SQL % repo))
+    Registration(repo).rehearse()
+    assert not file.exists()
+    file.touch()
+    Registration(repo).rehearse()
+    assert file.stat().st_size == 0
+    register(repo)
+    Registration(repo).rehearse()
+    assert FeatureStore(repo_path=str(repo)).list_feature_services()[0].name == "delays"
