@@ -126,6 +126,7 @@ class Retrieval:
         if (clash := name_clash(plan, refs)) is not None:
             raise HeadraceError(f"{clash}; rename one of the two, or do not ask for both")
         self.features = _response_names(refs, full_feature_names)
+        self._full_names = {name: ref.full_name for name, ref in self.features.items()}
         groups: dict[tuple[_Fields, _Fields], list[FeatureRef]] = {}
         for ref in plan.stored(refs):
             keys = plan.view(ref.view).join_keys
@@ -176,8 +177,8 @@ class Retrieval:
             step.add(request.inputs, columns, statuses)
         return FeatureResponse(
             {name: request.inputs[name] for name in self.join_keys},
-            {name: columns[ref.full_name] for name, ref in self.features.items()},
-            {name: statuses[ref.full_name] for name, ref in self.features.items()},
+            {name: columns[full_name] for name, full_name in self._full_names.items()},
+            {name: statuses[full_name] for name, full_name in self._full_names.items()},
             provenance,
         )
 

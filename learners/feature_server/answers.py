@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.online.response import FeatureResponse
@@ -37,27 +38,33 @@ class AnswerWriter:
         times
             Event times of the rows of each view, epoch milliseconds.
         """
-        # What is the same in many vectors is written once: all values there, and the times of a view.
+        # What is the same in many vectors is written once: where all is there, and the times of a view.
         rows = len(next(iter({**response.entities, **response.columns}.values()), []))
-        present, no_times = _json([FieldStatus.PRESENT] * rows), _json([_NO_TIME] * rows)
-        times_of = {view: _json([_time_or_none(at) for at in of_rows]) for view, of_rows in times.items()}
-        vectors = []
-        for name, keys in response.entities.items():
-            vectors.append(_vector(self._values(name, keys), present, no_times))
+        present, no_times = _written([FieldStatus.PRESENT] * rows), _written([_NO_TIME] * rows)
+        times_of = {view: _written([_time_or_none(at) for at in of_rows]) for view, of_rows in times.items()}
+        vectors = [
+            _vector(self._values(name, keys), present, no_times) for name, keys in response.entities.items()
+        ]
         for name, values in response.columns.items():
             statuses = response.statuses[name]
-            told = present if statuses.count(FieldStatus.PRESENT) == rows else _json(statuses)
-            at = times_of.get(self._views.get(name, ""), no_times)
-            vectors.append(_vector(self._values(name, values), told, at))
-        names = _json([*response.entities, *response.columns])
-        return f'{{"metadata":{{"feature_names":{names}}},"results":[{",".join(vectors)}]}}'.encode()
+            told = present if statuses.count(FieldStatus.PRESENT) == rows else statuses
+            vectors.append(
+                _vector(self._values(name, values), told, times_of.get(self._views.get(name, ""), no_times))
+            )
+        names = [*response.entities, *response.columns]
+        return _encode({"metadata": {"feature_names": names}, "results": vectors})
 
-    def _values(self, name: str, values: Sequence[Any]) -> str:
-        return _json(json_values(self._dtypes[name], values))
+    def _values(self, name: str, values: Sequence[Any]) -> list[Any]:
+        return json_values(self._dtypes[name], values)
 
 
-def _vector(values: str, statuses: str, times: str) -> str:
-    return f'{{"values":{values},"statuses":{statuses},"event_timestamps":{times}}}'
+def _vector(values: Sequence[Any], statuses: Any, times: Any) -> dict[str, Any]:
+    return {"values": values, "statuses": statuses, "event_timestamps": times}
+
+
+def _written(values: Sequence[str]) -> msgspec.Raw:
+    """Write a list, to be put in as it is."""
+    return msgspec.Raw(_encode(values))
 
 
 def _time_or_none(at_ms: int | None) -> str:
@@ -75,4 +82,4 @@ def time_text(at_ms: int) -> str:
     return f"{text}.{ms:03}Z" if ms else f"{text}Z"
 
 
-_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_encode = msgspec.json.Encoder().encode

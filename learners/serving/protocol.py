@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from headrace.learners.serving.config import HttpLimits
 from headrace.learners.serving.refusals import Refusal
+from headrace.learners.serving.single_writes import SingleWrites
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_HEADERS: Final = 100
@@ -56,7 +57,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline: TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(SingleWrites(transport, self.loop))  # type: ignore[arg-type]
         if len(self.connections) > self.limits.max_connections and not self._make_room():
             return self._refuse(Refusal(503, None, "too many connections; try again", closes=True))
         self._wait_for_request()
