@@ -92,11 +92,12 @@ class FuzzScene:
 
     def start_alone(self, name: str) -> tuple[bool, str]:
         """Start one that may refuse what is in its changelog: whether it runs, and what it said last."""
-        log = self._log(f"{name}-anew")
-        arguments = [json.dumps(self.settings.environment()), name, str(self.repository)]
+        log, port = self._log(f"{name}-anew"), free_port()
+        environment = {**self.settings.environment(), "HEADRACE_METRICS_PORT": str(port)}
+        arguments = [json.dumps(environment), name, str(self.repository)]
         process = nursery.start("tests.support.headrace_process", arguments, log)
         self.running[name] = process
-        url = f"http://127.0.0.1:{self.settings.metrics_port}/readyz"
+        url = f"http://127.0.0.1:{port}/readyz"
         eventually(lambda: process.poll() is not None or self._get(url), f"{name} to be ready, or to end")
         is_there = process.poll() is None
         process.kill()
