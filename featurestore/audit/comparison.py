@@ -73,6 +73,8 @@ def _is_equal(aggregation: AggregationSpec, served: Any, recomputed: Any) -> boo
     """Compare to the last bit; sketches within their stated errors, and within 1e-9 what SQL rounds twice."""
     if served is None or recomputed is None:
         return served is recomputed
+    if isinstance(recomputed, int | float) and not isinstance(served, int | float):
+        return False  # of a prediction that `serve` did not write
     if aggregation.function == "count_distinct":
         error = max(2, 4 * 1.04 / math.sqrt(2**aggregation.precision) * recomputed)
         return bool(abs(served - recomputed) <= error)

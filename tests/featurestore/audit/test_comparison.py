@@ -63,3 +63,9 @@ def test_sketches_and_spreads_are_not_recomputed_exactly() -> None:
     assert not any(
         is_exact(a(name)) for name in ("count_distinct", "p50", "var", "var_pop", "std", "std_pop")
     )
+
+
+@pytest.mark.parametrize("function", ["count", "count_distinct", "p50", "std", "sum"])
+@pytest.mark.parametrize("served", ["x", [1]])
+def test_what_is_no_number_is_different(function: str, served: Any) -> None:
+    assert compare(a(function), True, served, 3).outcome == "different"
