@@ -90,21 +90,6 @@ class FuzzScene:
             process.wait()
         self.running.clear()
 
-    def start_alone(self, name: str) -> tuple[bool, str]:
-        """Start one that may refuse what is in its changelog: whether it runs, and what it said last."""
-        log, port = self._log(f"{name}-anew"), free_port()
-        environment = {**self.settings.environment(), "HEADRACE_METRICS_PORT": str(port)}
-        arguments = [json.dumps(environment), name, str(self.repository)]
-        process = nursery.start("tests.support.headrace_process", arguments, log)
-        self.running[name] = process
-        url = f"http://127.0.0.1:{port}/readyz"
-        eventually(lambda: process.poll() is not None or self._get(url), f"{name} to be ready, or to end")
-        is_there = process.poll() is None
-        process.kill()
-        process.wait()
-        del self.running[name]
-        return is_there, log.read_text()[-3000:]
-
     def assert_alive(self) -> None:
         for name, process in self.running.items():
             assert process.poll() is None, f"{name} ended: {self._log(name).read_text()[-3000:]}"
