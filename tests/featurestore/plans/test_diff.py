@@ -125,7 +125,7 @@ def test_an_on_demand_view_is_told_with_its_inputs_and_what_is_said_of_it(repo: 
 def test_a_changed_on_demand_view_is_told(repo: Path, append: Append, replace: Replace) -> None:
     append(ON_DEMAND)
     parts = compile_features(repo)
-    assert parts.file_of("on demand feature view", "shares") == "features.py"
+    assert parts.place_of("on demand feature view", "shares").startswith("features.py:")
     old = parts.plan()
     replace('Field(name="row", dtype=Int64)', 'Field(name="row", dtype=Float64)')
     replace('airlines[["fleet"]]', 'airlines[["fleet", "share"]]')
