@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
+# What is imported and collected stays: nothing of it is garbage.
+gc.disable()
 # Tests run side by side, and so do the processes that they start: threads of numpy's and scikit-learn's own
 # would only wait for one another's cores. Both read this when they are imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -48,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """The process that hands out the tests to others, if there is one, has their servers."""
     if config.getoption("numprocesses", None) and not _is_one_of_many(config):
+        gc.enable()  # here nothing is collected
         shared = SharedServers()
         shared.start()
         config.add_cleanup(shared.stop)
@@ -56,6 +60,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _is_one_of_many(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage among what comes from here on, and more rarely than Python does by default."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

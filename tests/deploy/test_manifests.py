@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from functools import cache
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ OVERLAYS = ("local", "production")
 PROCESSES = ("worker", "join", "train", "serve")
 
 
+@cache
 def build(overlay: str) -> list[dict[str, Any]]:
     """The manifests of an overlay; without kubectl those of its folder and the base, unpatched."""
     folder = DEPLOY / "k8s" / "overlays" / overlay

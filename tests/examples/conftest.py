@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -21,8 +22,11 @@ def all_flights(raw: tables.Raw) -> tables.Timeline:
 
 
 @pytest.fixture(scope="session")
-def dataset(raw: tables.Raw, all_flights: tables.Timeline) -> data.Dataset:
-    return data.build(raw, all_flights)
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> data.Dataset:
+    """Built by the first process that wants it."""
+    mine = tmp_path_factory.getbasetemp()
+    of_all = mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine
+    return data.load(of_all / "flights")
 
 
 @pytest.fixture(scope="session")

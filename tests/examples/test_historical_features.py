@@ -83,7 +83,7 @@ def asked(dataset: data.Dataset) -> pd.DataFrame:
     """Flights, asked about at the end of a quarter of an hour, several at each."""
     requests = dataset["requests"]
     requests = requests[requests["ts_ms"].between(START_MS + 3 * HOUR_MS, START_MS + STEPS * STEP_MS)]
-    rows = requests.sample(250, random_state=5)[["origin", "carrier", "dest", "tailnum"]]
+    rows = requests.sample(100, random_state=5)[["origin", "carrier", "dest", "tailnum"]]
     moments = (requests.loc[rows.index, "ts_ms"] // STEP_MS * STEP_MS).to_numpy()
     return rows.assign(event_timestamp=pd.to_datetime(moments, unit="ms", utc=True)).reset_index(drop=True)
 

@@ -1,21 +1,21 @@
-"""How many examples property tests try: all of them in `make test-faults`, else a quarter.
+"""How many examples property tests try: all of them in `make test-faults`, else a tenth.
 
-`tests/conftest.py` loads the profile `quarter`; ``--hypothesis-profile=full`` the other one.
+`tests/conftest.py` loads the profile `tenth`; ``--hypothesis-profile=full`` the other one.
 """
 
 from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-_FULL, _QUARTER, _LEAST = 100, 25, 3
+_FULL, _TENTH, _LEAST = 100, 10, 3
 # Nothing depends on how quick the machine is.
 _ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def register_profiles() -> None:
     settings.register_profile("full", _ANY_SPEED, max_examples=_FULL)
-    settings.register_profile("quarter", _ANY_SPEED, max_examples=_QUARTER)
-    settings.load_profile("quarter")
+    settings.register_profile("tenth", _ANY_SPEED, max_examples=_TENTH)
+    settings.load_profile("tenth")
 
 
 def tries(count: int, *suppressed: HealthCheck) -> settings:
