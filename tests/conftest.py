@@ -5,11 +5,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
 
-# What is imported and collected stays: nothing of it is garbage.
-gc.disable()
 # Tests run side by side, and so do the processes that they start: threads of numpy's and scikit-learn's own
 # would only wait for one another's cores. Both read this when they are imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,6 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 os.environ.pop("PROMETHEUS_MULTIPROCESS_DIR", None)
 
+import gc
 import signal
 import uuid
 from collections.abc import Generator, Iterator
@@ -39,6 +37,8 @@ from tests.support.shared_servers import SharedServers, address_of
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# What is imported and collected stays: nothing of it is garbage.
+gc.disable()
 server_guard.watch()
 register_profiles()
 
