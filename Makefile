@@ -44,12 +44,8 @@ demo: setup ## run the whole loop on real flights (January to March; FULL=1: the
 # Four processes for two cores: much of a test is waiting. A file stays in one of them.
 SIDE_BY_SIDE = -n 4 --dist loadfile --no-loadscope-reorder
 
-test: setup ## lint, and every test, on real Kafka and Redis
-	@mkdir -p .cache
-	@$(MAKE) --no-print-directory check >.cache/check.log 2>&1 & checked=$$!; status=0; \
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --durations=40 || status=$$?; \
-	wait $$checked && echo "make check: passed" || { status=2; cat .cache/check.log >&2; }; \
-	exit $$status
+test: check ## lint, then every test, on real Kafka and Redis
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --durations=40
 
 test-fast: setup ## the tests that need no server: no Kafka, Redis or registry (two minutes)
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not server and not faults"

@@ -131,7 +131,7 @@ def test_a_join_that_stands_still_with_records_before_it_ends_and_says_why(
     again = loop()
     again.sent = run.sent
     run.producer.flush()
-    again.wait()
+    again.settle()
     for partition, oracle in enumerate(expected):
         closed = sorted(c.prediction.prediction_id for c in again.closings(partition))
         assert closed == sorted(row[0] for row in oracle.closings)
