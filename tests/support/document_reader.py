@@ -133,11 +133,10 @@ class DocumentReader:
             assert command.program != "make", "say that it is parsed"
             assert command.words[:1] != ("headrace",) or command.words[1] not in _LONG_RUNNING, "say so"
         if all(command.program == "headrace" and not command.assigned for command in said):
-            serves = bool(self._ready())
             with self._as_said(where):  # not in processes of their own, whose imports take a second each
                 for command in said:
                     app(list(command.words[1:]), standalone_mode=False)
-            if serves and (applied := _APPLIED.search(self._printed)):  # `serve` starts anew by that plan
+            if self._up is not None and (applied := _APPLIED.search(self._printed)):  # `serve` starts anew by that plan
                 eventually(self._ready, f"a service with plan {applied[1]}", lambda text: applied[1] in text)
             return
         done = subprocess.run(
