@@ -136,7 +136,8 @@ class DocumentReader:
             with self._as_said(where):  # not in processes of their own, whose imports take a second each
                 for command in said:
                     app(list(command.words[1:]), standalone_mode=False)
-            if self._up is not None and (applied := _APPLIED.search(self._printed)):  # `serve` starts anew by that plan
+            applied = _APPLIED.search(self._printed)
+            if self._up is not None and applied:  # `serve` starts anew by that plan
                 eventually(self._ready, f"a service with plan {applied[1]}", lambda text: applied[1] in text)
             return
         done = subprocess.run(
