@@ -8,7 +8,7 @@ from typing import Any, Final
 from headrace.learners.models.scoring import Features, Ruined, learn, score_and_learn
 
 _LEAST_EXAMPLES: Final = 256  # between two copies
-_BYTES_AN_EXAMPLE: Final = 4096  # of a copy: a large model is copied less often
+_BYTES_AN_EXAMPLE: Final = 1024  # of a copy: a large model is copied less often
 
 
 class UndoableModel:
