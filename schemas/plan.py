@@ -178,6 +178,10 @@ class Plan(Spec):
         """Return the push source of that name, or raise an `UnknownNameError`."""
         return _find("push source", self.push_sources, name)
 
+    def views_on(self, source: PushSourceSpec) -> list[BatchViewSpec]:
+        """Return the batch views that a push source feeds."""
+        return [view for view in self.batch_views if view.name in source.views]
+
     def pushed_views(self) -> frozenset[str]:
         """Return the names of the views that rows are pushed to."""
         return frozenset(view for source in self.push_sources for view in source.views)

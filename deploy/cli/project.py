@@ -93,7 +93,7 @@ def apply(
         say(line)
     added = describe_partitions(settings, wanted.plan)
     prepared.apply()
-    topics = describe_topic_settings(settings, wanted.plan), describe_event_times(settings, wanted.plan)
-    for line in (*added, *topics[0], *topics[1]):
+    misset = describe_topic_settings(settings, wanted.plan) + describe_event_times(settings, wanted.plan)
+    for line in (*added, *misset):
         say(line, err=True)
     say(f"applied plan {wanted.plan.hash[:12]} of project '{wanted.plan.project}'")

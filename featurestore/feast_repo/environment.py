@@ -28,14 +28,7 @@ PASSED_ON = (
     *("FEAST_CA_CERT_FILE_PATH", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "FEAST_S3_ENDPOINT_URL", "AWS_"),
     *("VAULT_", "AZURE_", "REGISTRY_BLOB_KEY", "FEAST_OIDC_TOKEN", "INTRA_COMMUNICATION_BASE64"),
     *("LOCAL_K8S_TOKEN", "FEAST_OPENLINEAGE_", "MLFLOW_", "ATHENA_", "COUCHBASE_", "DATABRICKS_", "GRPC_"),
-    *(
-        "POSTGRES_",
-        "RAY_",
-        "FEAST_RAY_",
-        "FEAST_USE_KUBERAY",
-        "GRPC_SSL_CIPHER_SUITES",
-        "PROMETHEUS_MULTIPROC",
-    ),
+    *("POSTGRES_", "RAY_", "FEAST_RAY_", "FEAST_USE_KUBERAY", "PROMETHEUS_MULTIPROC"),
 )
 # Beginnings of names of Feast's own programs, which nothing here starts.
 FEASTS_PROGRAMS = (

@@ -53,6 +53,7 @@ class Places:
 _ROWS = Places()
 
 
+@dataclass(frozen=True)
 class PushedChunk:
     """Some rows of a view, whose command Redis has or is given.
 
@@ -64,8 +65,9 @@ class PushedChunk:
         The rows by the digest of their script, and with its text, which a Redis without it needs once.
     """
 
-    def __init__(self, view: str, known: RowChunk, whole: RowChunk) -> None:
-        self.view, self.known, self.whole = view, known, whole
+    view: str
+    known: RowChunk
+    whole: RowChunk
 
 
 class PushChecks:
@@ -104,7 +106,7 @@ class PushChecks:
             When `rows` is no table, lacks a column, or has a value that cannot be used.
         """
         columns = _Columns(source, read_rows(rows, places.name), places)
-        views: list[BatchViewSpec] = [view for view in self._plan.batch_views if view.name in source.views]
+        views = self._plan.views_on(source)
         fields = [field for view in views for field in (*view.join_keys, *view.features)]
         columns.require([*(field.name for field in fields), source.time_name])
         times_us = columns.times_us()

@@ -67,5 +67,5 @@ class PushPlan:
 def _written_by(plan: Plan, source: str) -> Any:
     """What the bytes of pushed rows follow from."""
     specs = [spec for spec in plan.push_sources if spec.name == source]
-    views = [view for spec in specs for view in plan.batch_views if view.name in spec.views]
+    views = [view for spec in specs for view in plan.views_on(spec)]
     return specs, [(view.name, view.join_keys, view.features) for view in views], plan.online

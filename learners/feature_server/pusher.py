@@ -50,7 +50,7 @@ class FeaturePusher:
             source = self._plan.push_source(asked.push_source_name)
         except UnknownNameError as error:
             raise Refusal(404, "push_source_name", str(error)) from error
-        tables = sorted({view.table for view in self._plan.batch_views if view.name in source.views})
+        tables = sorted({view.table for view in self._plan.views_on(source)})
         asked.check_target(" and ".join(f"table '{table}'" for table in tables))
         return await self._write(source, asked.df)
 
@@ -76,7 +76,7 @@ class FeaturePusher:
         await self._exchange.close()
 
     async def _write(self, source: PushSourceSpec, df: dict[str, Any]) -> dict[str, int]:
-        views = [view for view in self._plan.batch_views if view.name in source.views]
+        views = self._plan.views_on(source)
         dtypes = {field.name: field.dtype for view in views for field in (*view.join_keys, *view.features)}
         mapping = dict(source.field_mapping)
         columns = {

@@ -102,6 +102,18 @@ TABLES: dict[str, dict[str, list[object]]] = {
     },
     "duels": {"team": ["a", "b"], "rival": ["b", "a"], "won": [5, 6], "at": [DAY, DAY]},
 }
+# For `more` of `write_matches`: rows are pushed to a view of squads.
+PUSHED_SQUADS = """
+from feast import PushSource
+
+results = PushSource(name="results", batch_source=table("squads"))
+pushed_squads = FeatureView(
+    name="pushed_squads",
+    entities=[team],
+    schema=[Field(name="team", dtype=String), Field(name="goals", dtype=Int64)],
+    source=results,
+)
+"""
 
 
 def write_matches(folder: Path, project: str, redis_url: str, store: str = "dask", more: str = "") -> Path:

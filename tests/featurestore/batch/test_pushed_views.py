@@ -16,24 +16,12 @@ from headrace.featurestore.batch.materialize import materialize
 from headrace.featurestore.compile.features import compile_features
 from headrace.schemas.plan import Plan
 from tests.support.feast_online import take_hashes
-from tests.support.matches import DAY, write_matches
-
-PUSHED = """
-from feast import PushSource
-
-results = PushSource(name="results", batch_source=table("squads"))
-pushed_squads = FeatureView(
-    name="pushed_squads",
-    entities=[team],
-    schema=[Field(name="team", dtype=String), Field(name="goals", dtype=Int64)],
-    source=results,
-)
-"""
+from tests.support.matches import DAY, PUSHED_SQUADS, write_matches
 
 
 @pytest.fixture
 def repo(tmp_path: Path, project: str, redis_url: str) -> Path:
-    return write_matches(tmp_path / "repo", project, redis_url, more=PUSHED)
+    return write_matches(tmp_path / "repo", project, redis_url, more=PUSHED_SQUADS)
 
 
 @pytest.fixture

@@ -19,19 +19,8 @@ from headrace.featurestore.plans.store import PlanStore
 from headrace.streams.connections.redis import redis_client
 from headrace.streams.progress import ProcessRegistry
 from tests.support.feature_server import feature_server
-from tests.support.matches import write_matches
+from tests.support.matches import PUSHED_SQUADS, write_matches
 
-PUSHED = """
-from feast import PushSource
-
-results = PushSource(name="results", batch_source=table("squads"))
-pushed_squads = FeatureView(
-    name="pushed_squads",
-    entities=[team],
-    schema=[Field(name="team", dtype=String), Field(name="goals", dtype=Int64)],
-    source=results,
-)
-"""
 ROWS = [{"team": "a"}, {"team": "b"}, {"team": "nobody"}]
 
 
@@ -55,7 +44,7 @@ def test_a_remote_online_store_of_feast_is_answered(redis_url: str, tmp_path: Pa
 
 def test_what_feasts_own_client_pushes_to_a_remote_store_is_written(redis_url: str, tmp_path: Path) -> None:
     repo, project = tmp_path / "repo", f"t{uuid.uuid4().hex[:12]}"
-    write_matches(repo, project, redis_url, more=PUSHED)
+    write_matches(repo, project, redis_url, more=PUSHED_SQUADS)
     register(repo)
     plan = compile_features(repo).plan()
     PlanStore(redis_url, project).save(plan)
