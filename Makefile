@@ -59,9 +59,8 @@ SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 check: setup ## ruff, mypy, the import contracts and the documentation
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@$(SITE) --quiet --site-dir .cache/site & site=$$!; $(BIN)/mypy; wait $$site
 	@$(BIN)/lint-imports
-	@$(SITE) --quiet --site-dir .cache/site
 
 docs: setup ## build the documentation as a site: site/index.html
 	@$(SITE)

@@ -37,7 +37,7 @@ from headrace.streams.progress import ProgressStore
 from headrace.streams.runtime.internal_topics import PROCESSES, Process
 from headrace.streams.runtime.plan_watch import EXIT_REPLACED
 
-_MOCK_FETCH_WAIT_MS = 3  # it answers no sooner, whatever arrives
+_MOCK_FETCH_WAIT_MS = 10  # the built-in broker answers no sooner, whatever arrives
 _LOOK_S = 1.0  # between two looks at the plan in force
 _OF_MOCK = "of-built-in-broker"  # the file that marks a data directory of that broker
 
@@ -102,7 +102,7 @@ class LocalStack:
             )
         if self._mock:
             given |= {"fetch_wait_ms": _MOCK_FETCH_WAIT_MS}
-        self._settings = load_settings(project_dir, **given, **settings)
+        self._settings = load_settings(project_dir, **given | settings)
         if self._mock and self._settings.kafka_config is not None:  # the project's, for another Kafka
             self._set(kafka_config=Path(os.devnull))
         self._supervisor = Supervisor(self._renew)

@@ -117,6 +117,7 @@ def main() -> int:
         kafka=arguments.kafka,
         partitions=1,  # of arrivals above all: labels are learned in the order of that topic
         publish_every_s=0,  # on the hour of event time alone, however fast the machine is
+        fetch_wait_ms=3,  # a quarter of an hour waits for several fetches of the built-in broker
         checkpoint_ms=5_000,  # progress does not wait for it, and a day of event time takes as long
     )
     try:

@@ -28,7 +28,7 @@ from headrace.streams.log.reader import end_offset, read_log
 from tests.support.clicks_project import NOON_MS, make_clicks_project, post
 from tests.support.headrace_command import run_headrace
 from tests.support.secure_kafka import PASSWORD, SecureKafka, secure_kafka
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import FETCH_WAIT_MS, PATIENCE_S
 
 SOON_S = 60.0  # on a busy machine: starting Python and reading the definitions is most of it
 
@@ -44,10 +44,16 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clicks_project(tmp_path_factory.mktemp("project"))
 
 
+def a_stack(repo: Path, kafka: SecureKafka, file: Path) -> LocalStack:
+    return LocalStack(
+        repo, kafka.bootstrap, kafka_config=file, publish_every_s=0.1, fetch_wait_ms=FETCH_WAIT_MS
+    )
+
+
 @pytest.fixture(scope="module")
 def stack(kafka: SecureKafka, repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     file = kafka.write(tmp_path_factory.mktemp("secret") / "kafka.properties")
-    with LocalStack(repo, kafka.bootstrap, publish_every_s=0.1, kafka_config=file) as running:
+    with a_stack(repo, kafka, file) as running:
         yield running
 
 
@@ -142,7 +148,7 @@ def test_processes_go_on_when_their_tokens_end(kafka: SecureKafka, tmp_path: Pat
     config.write_text(config.read_text().replace("project: clicks", "project: tokens"))
     file = kafka.write_token(tmp_path / "token.properties")
     with (
-        LocalStack(repo, kafka.bootstrap, publish_every_s=0.1, kafka_config=file) as stack,
+        a_stack(repo, kafka, file) as stack,
         EventProducer.from_plan(stack.kafka, stack.plan, "clicks") as producer,
         FeatureClient(stack.plan, stack.redis_url) as client,
     ):

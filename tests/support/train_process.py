@@ -12,6 +12,7 @@ from headrace.learners.project import load_project
 from headrace.learners.training.config import TrainConfig
 from headrace.learners.training.process import TrainProcess
 from headrace.schemas.plan import Plan
+from tests.support.waiting import FETCH_WAIT_MS
 
 KEY = b"a key for the tests alone"
 
@@ -24,7 +25,7 @@ def main(plan_file: str, repository: str, bootstrap: str, redis_url: str, store:
         redis_url,
         ModelStore(Path(store), KEY),
         load_project(Path(repository)),
-        TrainConfig(**json.loads(config)),
+        TrainConfig(**{"fetch_wait_ms": FETCH_WAIT_MS} | json.loads(config)),
     ).run()
 
 

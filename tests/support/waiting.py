@@ -10,6 +10,9 @@ from typing import Any, TypeVar
 
 # Nothing takes as long on a machine that is merely busy: whatever is waited for beyond this will not come.
 PATIENCE_S = 180.0
+# How long a broker holds back a fetch from the processes of tests: dozens of them, which mostly idle, would
+# keep it busy if they asked again as soon as those of users do.
+FETCH_WAIT_MS = 40
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.1
 Seen = TypeVar("Seen")
 

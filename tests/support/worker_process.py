@@ -15,6 +15,7 @@ from headrace.schemas.plan import Plan
 from headrace.streams.intake.udf import Transform
 from headrace.streams.worker.config import WorkerConfig
 from headrace.streams.worker.process import WorkerProcess
+from tests.support.waiting import FETCH_WAIT_MS
 
 
 def main(
@@ -22,7 +23,8 @@ def main(
 ) -> None:
     logging.basicConfig(level="INFO", format="%(asctime)s %(process)d %(name)s %(levelname)s %(message)s")
     plan = Plan.from_json(Path(plan_file).read_text())
-    chosen = {"checkpoint_ms": 50, "session_timeout_ms": 1500, **json.loads(config)}
+    chosen = {"checkpoint_ms": 50, "session_timeout_ms": 1500, "fetch_wait_ms": FETCH_WAIT_MS}
+    chosen |= json.loads(config)
     made = WorkerConfig(idle_ms=int(idle_ms), schema_registry=registry or None, **chosen)
     sink = RedisOnlineSink(redis_url, plan)
     WorkerProcess(plan, bootstrap, sink, config=made, transforms=udfs(Path(plan_file), plan)).run()
