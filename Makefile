@@ -41,8 +41,8 @@ $(INSTALLED): pyproject.toml $(VENV)/.locked
 demo: setup ## run the whole loop on real flights (January to March; FULL=1: the year)
 	@$(BIN)/python -m examples.flights.demo $(if $(FULL),--full)
 
-# Four processes for two cores: much of a test is waiting. A file stays in one of them.
-SIDE_BY_SIDE = -n 4 --dist loadfile --no-loadscope-reorder
+# Six processes for two cores: much of a test is waiting. A file stays in one of them.
+SIDE_BY_SIDE = -n 6 --dist loadfile --no-loadscope-reorder
 
 test: check ## lint, then every test, on real Kafka and Redis
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --durations=40

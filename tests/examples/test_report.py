@@ -9,14 +9,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import log_loss as sk_log_loss
-from sklearn.metrics import roc_auc_score
 
 from examples.flights.comparison import SPLIT_MS, compare, score_arms
 from examples.flights.counts import discrepancies
 from examples.flights.report import Run, render
 from examples.flights.scores import calibration_error, log_loss, roc_auc
 from examples.flights.times import HOUR_MS
+from tests.support import scikit_learn
 
 ARMS = ("base_rate", "binned_regression")
 pairs = st.lists(st.tuples(st.booleans(), st.sampled_from([0.1, 0.25, 0.5, 0.9])), min_size=2).filter(
@@ -27,8 +26,8 @@ pairs = st.lists(st.tuples(st.booleans(), st.sampled_from([0.1, 0.25, 0.5, 0.9])
 @given(pairs)
 def test_scores_are_those_of_scikit_learn(found: list[tuple[bool, float]]) -> None:
     labels, scores = (np.array(column, float) for column in zip(*found, strict=True))
-    assert roc_auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores))
-    assert log_loss(labels, scores) == pytest.approx(sk_log_loss(labels, scores))
+    assert roc_auc(labels, scores) == pytest.approx(scikit_learn.roc_auc(labels, scores))
+    assert log_loss(labels, scores) == pytest.approx(scikit_learn.log_loss(labels, scores))
 
 
 def test_one_class_has_no_auc() -> None:

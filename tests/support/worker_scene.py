@@ -143,11 +143,11 @@ class Scene:
             if not keys:
                 continue
             names = [key.name for key in view.join_keys]
-            features = [f"{view.name}:{feature.name}" for feature in view.features]
+            features = [feature.name for feature in view.features]
             entity_rows = [dict(zip(names, key, strict=True)) for key in keys]
-            columns = client.get_online_features(features, entity_rows).columns
+            columns = client.get_online_features([f"{view.name}:{f}" for f in features], entity_rows).columns
             for at, key in enumerate(keys):
-                found = {f.name: columns[f"{view.name}__{f.name}"][at] for f in view.features}
+                found = {feature: columns[f"{view.name}__{feature}"][at] for feature in features}
                 if any(value is not None for value in found.values()):
                     rows[view.name, key] = found
         return rows

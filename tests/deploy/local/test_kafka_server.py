@@ -15,6 +15,7 @@ from tests.support.ordered_producer import produce
 from tests.support.paths import ROOT
 
 
+@pytest.mark.faults
 @pytest.mark.usefixtures("servers")
 def test_kafka_keeps_its_records_over_a_kill_for_another_in_its_directory(
     tmp_path: Path,

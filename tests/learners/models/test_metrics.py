@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import log_loss as sklearn_log_loss
-from sklearn.metrics import roc_auc_score
 
 from headrace.learners.models.metrics import WINDOW, ProgressiveValidation, auc, calibration, log_loss
+from tests.support import scikit_learn
 
 pairs = st.lists(st.tuples(st.integers(0, 8).map(lambda n: n / 8), st.booleans()), min_size=2, max_size=80)
 
@@ -22,13 +21,13 @@ def test_auc_equals_scikit_learns_with_ties(observed: list[tuple[float, bool]]) 
     if labels.all() or not labels.any():
         assert math.isnan(auc(scores, labels))
     else:
-        assert auc(scores, labels) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+        assert auc(scores, labels) == pytest.approx(scikit_learn.roc_auc(labels, scores), abs=1e-12)
 
 
 def test_log_loss_is_clipped_and_equals_scikit_learns() -> None:
     assert log_loss(0.0, 1.0) == pytest.approx(-math.log(1e-6))
     assert log_loss(1.0, 0.0) == pytest.approx(-math.log(1e-6))
-    expected = sklearn_log_loss([1, 0], [[0.3, 0.7], [0.8, 0.2]])
+    expected = scikit_learn.log_loss([1, 0], [[0.3, 0.7], [0.8, 0.2]])
     assert (log_loss(0.7, 1.0) + log_loss(0.2, 0.0)) / 2 == pytest.approx(expected)
 
 
@@ -49,7 +48,7 @@ def test_the_window_holds_the_last_ones_and_survives_a_restart() -> None:
             validation = ProgressiveValidation.from_bytes(validation.to_bytes())
     summary = validation.summary()
     assert summary["count"] == 2 * WINDOW
-    assert summary["auc"] == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+    assert summary["auc"] == pytest.approx(scikit_learn.roc_auc(labels, scores), abs=1e-12)
 
 
 def test_nothing_seen_is_no_metric() -> None:
