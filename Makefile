@@ -44,8 +44,18 @@ demo: setup ## run the whole loop on real flights (January to March; FULL=1: the
 # Six processes for two cores: much of a test is waiting. A file stays in one of them.
 SIDE_BY_SIDE = -n 6 --dist loadfile --no-loadscope-reorder
 
-test: check ## lint, then every test, on real Kafka and Redis
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --durations=40
+SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+LINT = $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
+TYPES_AND_SITE = $(BIN)/mypy && $(BIN)/lint-imports && $(SITE) --quiet --site-dir .cache/site
+
+# Types and documents are checked beside the tests, which wait much; what is wrong with them is said at the end.
+test: setup ## check, and run every test, on real Kafka and Redis
+	@mkdir -p .cache
+	@$(LINT)
+	@{ $(TYPES_AND_SITE); } >.cache/check.log 2>&1 & check=$$! failed=0; \
+	  $(BIN)/python -m pytest $(SIDE_BY_SIDE) --durations=40 || failed=1; \
+	  wait $$check || { cat .cache/check.log; failed=1; }; \
+	  exit $$failed
 
 test-fast: setup ## the tests that need no server: no Kafka, Redis or registry (two minutes)
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not server and not faults"
@@ -54,13 +64,9 @@ test-faults: setup ## many rounds: kill, stop, add and remove processes; all ran
 	@$(BIN)/python -m pytest -m faults
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "hypothesis and not faults" --hypothesis-profile=full
 
-SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
-
 check: setup ## ruff, mypy, the import contracts and the documentation
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(SITE) --quiet --site-dir .cache/site & site=$$!; $(BIN)/mypy; wait $$site
-	@$(BIN)/lint-imports
+	@$(LINT)
+	@$(TYPES_AND_SITE)
 
 docs: setup ## build the documentation as a site: site/index.html
 	@$(SITE)
