@@ -41,8 +41,8 @@ $(INSTALLED): pyproject.toml $(VENV)/.locked
 demo: setup ## run the whole loop on real flights (January to March; FULL=1: the year)
 	@$(BIN)/python -m examples.flights.demo $(if $(FULL),--full)
 
-# Six processes for two cores: much of a test is waiting. A file stays in one of them.
-SIDE_BY_SIDE = -n 6 --dist loadfile --no-loadscope-reorder
+# Seven processes for two cores: much of a test is waiting. A file stays in one of them.
+SIDE_BY_SIDE = -n 7 --dist loadfile --no-loadscope-reorder
 
 SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 LINT = $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .

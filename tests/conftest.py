@@ -28,7 +28,7 @@ import headrace.deploy.local.child
 import headrace.featurestore.feast_repo.fast_import
 from headrace.deploy.local.redis_server import RedisServer
 from tests.support import server_guard
-from tests.support.file_order import FileDurations, side_by_side
+from tests.support.file_order import FileDurations, longest_first
 from tests.support.properties import register_profiles
 from tests.support.shared_servers import SharedServers, address_of
 
@@ -75,7 +75,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if _uses_servers(item):
             item.add_marker("server")
     if _is_one_of_many(config):
-        side_by_side(config, items)
+        longest_first(config, items)
 
 
 @pytest.hookimpl(wrapper=True)

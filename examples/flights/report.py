@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from examples.flights import plots
 from examples.flights.comparison import Result, compare, score_arms
 from examples.flights.counts import Counts
 
@@ -87,6 +86,8 @@ def render(examples: pd.DataFrame, run: Run) -> str:
 
     A year that goes beyond September gets the comparison with batch models, which takes a minute.
     """
+    from examples.flights import plots  # with matplotlib, which nobody needs before
+
     results, compared = score_arms(examples), compare(examples)
     parts = [
         f"<h1>{html.escape(run.title)}</h1>",
