@@ -388,7 +388,7 @@ async def test_behind_sentinels_the_new_master_is_found(tmp_path: Path) -> None:
 
 
 async def answered(ask: Callable[[], Awaitable[FeatureResponse]]) -> FeatureResponse:
-    """Ask until there is an answer: sentinels that get no time from a busy machine doubt a master that lives."""
+    """Ask until there is an answer: sentinels that a busy machine gives no time doubt a master that lives."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             with contextlib.suppress(ServiceUnavailable):
