@@ -108,8 +108,11 @@ class Encoding:
             Of the type `error`, when the version is not read.
         """
         reads = sorted({*self.older, self.version})
+        if type(version) is not int:
+            damage = f"{what} is damaged, or another program's: its version is {version!r}"
+            raise self.error(f"{damage}; {self.remedy}")
         if version in reads:
-            return int(version)
+            return version
         raise self.error(
             f"{what} has version {version!r}, this Headrace reads {' and '.join(map(str, reads))}; "
             f"it was written by {f'Headrace {by}' if by else 'another Headrace'}: {self.remedy}"

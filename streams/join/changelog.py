@@ -23,6 +23,7 @@ from headrace.streams.join.state import (
     PredictionState,
     Snapshot,
 )
+from headrace.streams.join.stored_types import StoredKey, StoredPosition
 from headrace.streams.join.wire_format import compact, prediction_json
 
 _REMEDY = "finish with the version that wrote it, or start a new project"
@@ -56,6 +57,7 @@ def decode_position(value: bytes) -> Position:
 def _decoded_position(value: bytes) -> Position:
     raw = json.loads(value)
     version = POSITIONS.check(raw, "join changelog: the position")
+    StoredPosition.model_validate(raw)
     unmarked = {name: PartitionClocks().encode() for name in INPUTS}
     return Position(
         raw["next_offsets"],
@@ -109,6 +111,7 @@ def decode_key(key: str, value: bytes) -> KeyState:
 def _decoded_key(key: str, value: bytes) -> KeyState:
     raw = json.loads(value)
     KEYS.check(raw, f"join changelog: key {key!r}")
+    StoredKey.model_validate(raw)
     state = KeyState()
     for prediction_id, ts_ms, arrival_clock_ms, examples, label, prediction in raw["p"]:
         whole = None if prediction is None else Prediction.model_validate(prediction)

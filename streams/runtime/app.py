@@ -13,6 +13,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 import faust
 from faust.tables import TableManager
 
+from headrace.schemas.errors import HeadraceError
 from headrace.streams.connections.kafka import Kafka, client_config, servers_of
 from headrace.streams.runtime.transport import Owner, RangeApp
 
@@ -142,7 +143,14 @@ async def guarded(work: Awaitable[T]) -> T:
 
 
 def die(error: BaseException) -> NoReturn:
-    """End the process at once, and leave everything unacknowledged to the next one."""
-    _log.critical("cannot go on; exiting so that nothing is skipped", exc_info=error)
+    """End the process at once, and leave everything unacknowledged to the next one.
+
+    What Headrace refuses by name is said in one line, everything else with where it happened.
+    """
+    if isinstance(error, HeadraceError):
+        _log.debug("where it happened", exc_info=error)
+        _log.critical("cannot go on; exiting so that nothing is skipped: %s", error)
+    else:
+        _log.critical("cannot go on; exiting so that nothing is skipped", exc_info=error)
     logging.shutdown()
     os._exit(EXIT_FAILED)

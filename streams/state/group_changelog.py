@@ -22,8 +22,8 @@ from headrace.streams.state.tile_rings import TileRings
 LAYOUT = Encoding(
     version=2,
     older=(UNVERSIONED,),
-    remedy="run workers of that version; or delete the changelog topics and the consumer group, so that "
-    "workers of this one read the event topic from its beginning",
+    remedy="run workers of that version; or stop the workers and run `headrace reset SOURCE`, which says "
+    "what it will do, so that workers of this one read the event topic from its beginning",
 )
 _LAYOUT_BIT = 56
 _WORD = 8

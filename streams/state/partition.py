@@ -31,8 +31,8 @@ MAX_PARTITIONS = MOST_PARTITIONS  # ties between partitions are broken by (offse
 POSITION = Encoding(
     version=2,  # with it came another layout of the keys, which tell it themselves
     older=(UNVERSIONED, 1),
-    remedy="run workers of that version; or delete the changelog topics and the consumer group, so that "
-    "workers of this one read the event topic from its beginning",
+    remedy="run workers of that version; or stop the workers and run `headrace reset SOURCE`, which says "
+    "what it will do, so that workers of this one read the event topic from its beginning",
 )
 
 _PORTION_BYTES = 4 << 20  # of entries that a restore takes up at once

@@ -84,6 +84,36 @@ class FuzzScene:
         for port in (self.settings.port, self.settings.features_port):
             self._eventually(lambda port=port: self._get(f"http://127.0.0.1:{port}/readyz"), f"port {port}")
 
+    def start_alone(self, name: str) -> str | None:
+        """Start one, as the owner of all, that may refuse what is in its changelog.
+
+        Returns
+        -------
+        str or None
+            What it said last, when it ended; None when it became ready.
+        """
+        log, port = self._log(f"{name}-alone"), free_port()
+        environment = {**self.settings.environment(), "HEADRACE_METRICS_PORT": str(port)}
+        arguments = [json.dumps(environment), name, str(self.repository)]
+        process = nursery.start("tests.support.headrace_process", arguments, log)
+        try:
+            eventually(
+                lambda: process.poll() is not None or self._owns(f"http://127.0.0.1:{port}/readyz"),
+                f"{name} to be ready, or to end",
+            )
+            return None if process.poll() is None else log.read_text()[-3000:]
+        finally:
+            process.kill()
+            process.wait()
+
+    def end(self) -> None:
+        """Have all end in order, so that no transaction is open."""
+        for process in self.running.values():
+            process.terminate()
+        for process in self.running.values():
+            process.wait(PATIENCE_S)
+        self.running.clear()
+
     def stop(self) -> None:
         for process in self.running.values():
             process.kill()
@@ -258,6 +288,14 @@ class FuzzScene:
             eventually(seen, what)
         except AssertionError as error:
             raise AssertionError(f"{error}: {self._logs()}") from error
+
+    def _owns(self, url: str) -> bool:
+        """Whether a process is ready, and no standby of one that was killed."""
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return bool(answer.read().startswith(b"ready"))
+        except OSError:
+            return False
 
     def _get(self, url: str) -> bool:
         try:

@@ -48,13 +48,17 @@ class TopicFuzz:
         self._samples = {name: _samples(bootstrap, name, count) for name, count in topics.items()}
         self._all = [sample for samples in self._samples.values() for sample in samples]
 
-    def send(self, topic: str, count: int, timestamps: Sequence[int] = (0,)) -> None:
+    def send(
+        self, topic: str, count: int, timestamps: Sequence[int] = (0,), is_compacted: bool = False
+    ) -> None:
         """Send so many records to a topic, over its partitions.
 
         Parameters
         ----------
         timestamps
             Of the records, epoch milliseconds; 0 is now.
+        is_compacted
+            Whether each must have a key: such a topic takes no other, and nothing that is sent with it.
         """
         producer = Producer(
             {
@@ -66,6 +70,8 @@ class TopicFuzz:
             }
         )
         for key, value, headers in self.records(topic, count):
+            if key is None and is_compacted:
+                key = b""
             while True:
                 try:
                     producer.produce(

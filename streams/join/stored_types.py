@@ -1,0 +1,42 @@
+"""What the values of a join's changelog may be. Of another program, or damaged, they may be anything."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, Strict
+
+from headrace.streams.join.state import Input, OutcomeStatus
+
+_Whole = Annotated[int, Strict(), Field(ge=0, lt=1 << 62)]  # an offset or a count
+_Clock = Annotated[int, Strict(), Field(gt=-(1 << 62), lt=1 << 62)]  # epoch milliseconds
+_Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+_Text = Annotated[str, Strict()]
+_Partition = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
+_BOTH = Field(min_length=2)  # inputs
+
+
+class StoredMarks(BaseModel):
+    """As `headrace.schemas.marks.PartitionClocks` encodes itself."""
+
+    all: _Clock | None = None
+    partitions: _Whole = 1
+    each: dict[_Partition, _Clock] = {}
+
+
+class StoredPosition(BaseModel):
+    """See `headrace.streams.join.state.Position`."""
+
+    next_offsets: Annotated[dict[Input, _Whole], _BOTH]
+    clocks: Annotated[dict[Input, _Clock | None], _BOTH]
+    released_ms: _Clock | None
+    counts: dict[_Text, _Whole]
+    marks: Annotated[dict[Input, StoredMarks], _BOTH] | None = None
+    ends: dict[_Text, _Whole] | None = None
+
+
+class StoredKey(BaseModel):
+    """Rows of predictions (``p``) and of outcomes (``o``) of a key."""
+
+    p: list[tuple[_Text, _Clock, _Clock, _Whole, _Number | None, dict[str, Any] | None]]
+    o: list[tuple[_Text, _Number, _Clock, _Whole, _Clock, OutcomeStatus, Annotated[bool, Strict()]]]

@@ -1,0 +1,62 @@
+"""Damage in a changelog, which is read when a process starts: it goes on, or ends and says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace.streams.runtime.internal_topics import Process, process_topics
+from tests.support.fuzz_scene import FuzzScene
+from tests.support.headrace_command import run_headrace
+from tests.support.topic_fuzz import TopicFuzz
+
+# What each names, as `docs/operations/runbook.md` has it.
+REMEDIES: dict[Process, str] = {
+    "worker": "headrace reset",
+    "join": "start a new project",
+    "train": "headrace apply",
+}
+
+
+@pytest.fixture
+def scene(
+    kafka_bootstrap: str, redis_url: str, registry_url: str, project: str, tmp_path: Path
+) -> Iterator[FuzzScene]:
+    made = FuzzScene(kafka_bootstrap, redis_url, registry_url, project, tmp_path)
+    yield made
+    made.stop()
+
+
+def damage_until_refused(scene: FuzzScene, fuzz: TopicFuzz, process: Process, topics: list[str]) -> str:
+    """More and more records, until the process does not go on; what it said."""
+    for number in range(12):
+        for topic in topics:
+            fuzz.send(topic, 2**number, is_compacted=True)
+        said = scene.start_alone(process)
+        print(process, 2**number, (said or "goes on").splitlines()[-1])
+        if said is not None:
+            return said
+    raise AssertionError(f"{process} goes on whatever is in its changelog")
+
+
+def test_a_process_goes_on_or_ends_with_the_remedy(scene: FuzzScene, request: pytest.FixtureRequest) -> None:
+    scene.start()
+    scene.work("before")
+    scene.end()
+    topics = [name for name in scene.topics if "changelog" in name]
+    seed = int(request.config.getoption("fuzz_seed"))
+    fuzz = TopicFuzz(scene.bootstrap, {name: scene.topics[name] for name in topics}, seed)
+    for process, remedy in REMEDIES.items():
+        said = damage_until_refused(scene, fuzz, process, changelogs_of(scene, process))
+        assert "Traceback" not in said
+        assert remedy in said.splitlines()[-1]
+    for source in scene.plan.sources:
+        told = run_headrace(("reset", source.name, "--yes"), scene.repository, scene.settings.environment())
+        assert told.returncode == 0, told.stderr
+    assert scene.start_alone("worker") is None
+
+
+def changelogs_of(scene: FuzzScene, process: Process) -> list[str]:
+    return [name for name in process_topics(scene.plan, process).lives_by if "changelog" in name]
