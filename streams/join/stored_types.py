@@ -31,8 +31,8 @@ class StoredPosition(BaseModel):
     clocks: Annotated[dict[Input, _Clock | None], _BOTH]
     released_ms: _Clock | None
     counts: dict[_Text, _Whole]
-    marks: Annotated[dict[Input, StoredMarks], _BOTH] | None = None
-    ends: dict[_Text, _Whole] | None = None
+    marks: Annotated[dict[Input, StoredMarks], _BOTH] = {}
+    ends: dict[_Text, _Whole] = {}
 
 
 class StoredKey(BaseModel):
