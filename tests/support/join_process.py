@@ -17,8 +17,8 @@ _NEVER_MS = 3_600_000  # a slow machine is no silence
 
 def main(plan_file: str, bootstrap: str, redis_url: str, archive: str, config: str = "{}") -> None:
     logging.basicConfig(level="INFO", format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    chosen = {"instance_id": "join-0", "idle_ms": _NEVER_MS, "fetch_wait_ms": FETCH_WAIT_MS}
-    made = JoinConfig(archive=Path(archive), **chosen | json.loads(config))
+    chosen = {"instance_id": "join-0", "archive": Path(archive), "idle_ms": _NEVER_MS}
+    made = JoinConfig(**chosen | {"fetch_wait_ms": FETCH_WAIT_MS} | json.loads(config))
     JoinProcess(Plan.from_json(Path(plan_file).read_text()), bootstrap, redis_url, made).run()
 
 
