@@ -24,6 +24,7 @@ from headrace.schemas.marks import MOST_PARTITIONS
 from headrace.streams.columnar.batch import Batch
 from headrace.streams.log.records import LogRecords
 from headrace.streams.sinks import OnlineRows
+from headrace.streams.state.group_changelog import LAYOUT
 from headrace.streams.state.view_group import ViewGroup
 
 MAX_PARTITIONS = MOST_PARTITIONS  # ties between partitions are broken by (offset, partition)
@@ -31,8 +32,7 @@ MAX_PARTITIONS = MOST_PARTITIONS  # ties between partitions are broken by (offse
 POSITION = Encoding(
     version=2,  # with it came another layout of the keys, which tell it themselves
     older=(UNVERSIONED, 1),
-    remedy="run workers of that version; or stop the workers and run `headrace reset SOURCE`, which says "
-    "what it will do, so that workers of this one read the event topic from its beginning",
+    remedy=LAYOUT.remedy,
 )
 
 _PORTION_BYTES = 4 << 20  # of entries that a restore takes up at once

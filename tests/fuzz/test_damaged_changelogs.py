@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from headrace.streams.runtime.internal_topics import Process, process_topics
 from tests.support.fuzz_scene import FuzzScene
 from tests.support.headrace_command import run_headrace
@@ -18,15 +13,6 @@ REMEDIES: dict[Process, str] = {
     "join": "start a new project",
     "train": "headrace apply",
 }
-
-
-@pytest.fixture
-def scene(
-    kafka_bootstrap: str, redis_url: str, registry_url: str, project: str, tmp_path: Path
-) -> Iterator[FuzzScene]:
-    made = FuzzScene(kafka_bootstrap, redis_url, registry_url, project, tmp_path)
-    yield made
-    made.stop()
 
 
 def damage_until_refused(scene: FuzzScene, fuzz: TopicFuzz, process: Process, topics: list[str]) -> str:
@@ -41,12 +27,11 @@ def damage_until_refused(scene: FuzzScene, fuzz: TopicFuzz, process: Process, to
     raise AssertionError(f"{process} goes on whatever is in its changelog")
 
 
-def test_a_process_goes_on_or_ends_with_the_remedy(scene: FuzzScene, request: pytest.FixtureRequest) -> None:
+def test_a_process_goes_on_or_ends_with_the_remedy(scene: FuzzScene, seed: int) -> None:
     scene.start()
     scene.work("before")
     scene.end()
     topics = [name for name in scene.topics if "changelog" in name]
-    seed = int(request.config.getoption("fuzz_seed"))
     fuzz = TopicFuzz(scene.bootstrap, {name: scene.topics[name] for name in topics}, seed)
     for process, remedy in REMEDIES.items():
         said = damage_until_refused(scene, fuzz, process, changelogs_of(scene, process))

@@ -1,32 +1,16 @@
 """Whatever is sent to any topic, the processes run on, count every record, and do their work.
 
-Changelogs are read at a start alone, and damage there is refused: `tests/streams/state` and `tests/learners`.
+Changelogs are read at a start alone, and damage there is refused: `test_damaged_changelogs.py`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.support.fuzz_scene import FuzzScene
 from tests.support.topic_fuzz import TopicFuzz, odd_times
-
-
-@pytest.fixture
-def scene(
-    kafka_bootstrap: str, redis_url: str, registry_url: str, project: str, tmp_path: Path
-) -> Iterator[FuzzScene]:
-    made = FuzzScene(kafka_bootstrap, redis_url, registry_url, project, tmp_path)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
-    return int(request.config.getoption("fuzz_seed"))
 
 
 def send_to_all(scene: FuzzScene, fuzz: TopicFuzz, topics: list[str], count: int) -> None:

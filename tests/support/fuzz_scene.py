@@ -76,11 +76,7 @@ class FuzzScene:
         """Start what does not run, and wait until it answers."""
         for name in PROCESSES:
             if name not in self.running:
-                environment = json.dumps(self.settings.environment())
-                arguments = [environment, name, str(self.repository)]
-                self.running[name] = nursery.start(
-                    "tests.support.headrace_process", arguments, self._log(name)
-                )
+                self.running[name] = self._start(name, self._log(name))
         for port in (self.settings.port, self.settings.features_port):
             self._eventually(lambda port=port: self._get(f"http://127.0.0.1:{port}/readyz"), f"port {port}")
 
@@ -93,14 +89,14 @@ class FuzzScene:
             What it said last, when it ended; None when it became ready.
         """
         log, port = self._log(f"{name}-alone"), free_port()
-        environment = {**self.settings.environment(), "HEADRACE_METRICS_PORT": str(port)}
-        arguments = [json.dumps(environment), name, str(self.repository)]
-        process = nursery.start("tests.support.headrace_process", arguments, log)
+        process = self._start(name, log, HEADRACE_METRICS_PORT=str(port))
+
+        def owns() -> bool:
+            """Whether it is ready, and no standby of one that was killed."""
+            return self._get(f"http://127.0.0.1:{port}/readyz").startswith(b"ready")
+
         try:
-            eventually(
-                lambda: process.poll() is not None or self._owns(f"http://127.0.0.1:{port}/readyz"),
-                f"{name} to be ready, or to end",
-            )
+            eventually(lambda: process.poll() is not None or owns(), f"{name} to be ready, or to end")
             return None if process.poll() is None else log.read_text()[-3000:]
         finally:
             process.kill()
@@ -289,20 +285,17 @@ class FuzzScene:
         except AssertionError as error:
             raise AssertionError(f"{error}: {self._logs()}") from error
 
-    def _owns(self, url: str) -> bool:
-        """Whether a process is ready, and no standby of one that was killed."""
+    def _get(self, url: str) -> bytes:
+        """The answer with status 200; empty while there is another, or none."""
         try:
             with urllib.request.urlopen(url, timeout=5) as answer:
-                return bool(answer.read().startswith(b"ready"))
+                return bytes(answer.read()) if answer.status == 200 else b""
         except OSError:
-            return False
+            return b""
 
-    def _get(self, url: str) -> bool:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
+    def _start(self, name: str, log: Path, **environment: str) -> Forked:
+        told = json.dumps(self.settings.environment() | environment)
+        return nursery.start("tests.support.headrace_process", [told, name, str(self.repository)], log)
 
     def _log(self, name: str) -> Path:
         return self.folder / f"{name}.log"

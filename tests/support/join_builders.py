@@ -6,6 +6,10 @@ from typing import Any
 
 from headrace.schemas.records import Outcome, Prediction
 from headrace.schemas.router_specs import PolicySpec, RouterSpec
+from headrace.streams.join.changelog import POSITION_KEY, changelog_key, encode_key, encode_position
+from headrace.streams.join.partition_join import PartitionJoin
+
+Records = list[tuple[bytes, bytes | None]]
 
 
 def a_router(wait_ms: int, **more: Any) -> RouterSpec:
@@ -54,3 +58,9 @@ def a_prediction(prediction_id: str, key: str, ts_ms: int, **more: Any) -> Predi
 
 def an_outcome(outcome_id: str, key: str, ts_ms: int, label: float = 1.0) -> Outcome:
     return Outcome(outcome_id=outcome_id, key=key, label=label, ts_ms=ts_ms)
+
+
+def checkpoint(join: PartitionJoin) -> Records:
+    """What a join writes into its changelog: touched keys, then the position."""
+    states = [(changelog_key(k), encode_key(s) if s else None) for k, s in join.take_touched().items()]
+    return [*states, (POSITION_KEY, encode_position(join.position()))]

@@ -11,19 +11,11 @@ from headrace.streams.join.changelog import (
     changelog_key,
     decode_key,
     encode_key,
-    encode_position,
     read_changelog,
 )
 from headrace.streams.join.outputs import made_by
 from headrace.streams.join.partition_join import PartitionJoin
-from tests.support.join_builders import a_prediction, a_router, an_outcome
-
-Records = list[tuple[bytes, bytes | None]]
-
-
-def checkpoint(join: PartitionJoin) -> Records:
-    states = [(changelog_key(k), encode_key(s) if s else None) for k, s in join.take_touched().items()]
-    return [*states, (POSITION_KEY, encode_position(join.position()))]
+from tests.support.join_builders import a_prediction, a_router, an_outcome, checkpoint
 
 
 def a_join() -> PartitionJoin:

@@ -8,28 +8,21 @@ import pytest
 
 from headrace.schemas.errors import StateError
 from headrace.schemas.marks import Mark
-from headrace.streams.join.changelog import (
-    POSITION_KEY,
-    changelog_key,
-    encode_key,
-    encode_position,
-    read_changelog,
-)
+from headrace.streams.join.changelog import read_changelog
 from headrace.streams.join.partition_join import PartitionJoin
 from tests.support.damage import damaged
-from tests.support.join_builders import a_prediction, a_router, an_outcome
+from tests.support.join_builders import Records, a_prediction, a_router, an_outcome, checkpoint
 
 KEYS = ("k", "l", "x")
 
 
-def changelog() -> list[tuple[bytes, bytes | None]]:
+def changelog() -> Records:
     join = PartitionJoin(a_router(100))
     for number, key in enumerate(KEYS):
         join.predict(a_prediction(f"p{number}", key, 5 + number), number)
         join.outcome(an_outcome(f"o{number}", key, 7 + number), number)
     join.mark("predictions", Mark(40, partition=0, partitions=2), 3)
-    states = [(changelog_key(k), encode_key(s) if s else None) for k, s in join.take_touched().items()]
-    return [*states, (POSITION_KEY, encode_position(join.position()))]
+    return checkpoint(join)
 
 
 def go_on(join: PartitionJoin) -> None:
@@ -40,10 +33,7 @@ def go_on(join: PartitionJoin) -> None:
     for source in ("predictions", "outcomes"):
         join.mark(source, Mark(1_000), join.next_offsets[source])
     join.take_released()
-    for state in join.take_touched().values():
-        if state is not None:
-            encode_key(state)
-    encode_position(join.position())
+    checkpoint(join)
 
 
 @pytest.mark.parametrize(("seed", "rounds"), [(1, 100), pytest.param(2, 5_000, marks=pytest.mark.faults)])
