@@ -271,14 +271,44 @@ class StreamViewSpec(Spec):
         return tuple(FieldSpec(name=a.feature, dtype=a.dtype, length=a.length) for a in self.aggregations)
 
 
+class TableSpec(Spec):
+    """The table that a batch view is read from.
+
+    Attributes
+    ----------
+    place
+        Path of a file or folder, below the repository relative to it; else name or query of a table.
+    timestamp_field
+        Column of the event time.
+    created_field
+        Column that decides among rows with one event time; empty: there is none.
+    options
+        First digits of the SHA-256 of all else that Feast's object says of how to read it, in hex.
+    """
+
+    place: str
+    timestamp_field: str
+    created_field: str = ""
+    options: str
+
+
 class BatchViewSpec(Spec):
-    """A batch feature view, materialised from its table by way of Feast. `table` is Feast's name of it."""
+    """A batch feature view, materialised from its table by way of Feast.
+
+    Attributes
+    ----------
+    table
+        Feast's name of the table.
+    source
+        The table itself; None in plans from before it was part of them.
+    """
 
     name: FolderName
     join_keys: tuple[FieldSpec, ...]
     features: tuple[FieldSpec, ...]
     ttl_ms: SpanOrNoneMs = 0
     table: str = ""
+    source: TableSpec | None = Field(default=None, exclude_if=_is_empty)
 
 
 class FeatureRef(Spec):

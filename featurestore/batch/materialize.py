@@ -78,7 +78,7 @@ async def _write_views(
 ) -> tuple[dict[str, int], list[DefinitionError]]:
     """Write all views, from the end of their last run on where an overlap is given."""
     written, failures = {}, []
-    sink, progress = RedisOnlineSink(redis_url, plan), MaterializationProgress(redis_url, plan.project)
+    sink, progress = RedisOnlineSink(redis_url, plan), MaterializationProgress(redis_url, plan)
     expectations = RowExpectations(plan)
     try:
         for view in plan.batch_views:

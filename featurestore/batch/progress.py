@@ -6,8 +6,6 @@ hash is beside the rows themselves: what loses the one loses the other.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +13,8 @@ import redis
 
 from headrace.schemas.errors import ServiceUnavailable
 from headrace.schemas.feature_specs import BatchViewSpec
+from headrace.schemas.follows_from import table_definition
+from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis import redis_client
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,13 +28,13 @@ class MaterializationProgress:
     ----------
     redis_url
         The online store.
-    project
-        Name of the Feast project.
+    plan
+        The plan, which says what the rows of a view follow from.
     """
 
-    def __init__(self, redis_url: str, project: str) -> None:
-        self._redis = redis_client(redis_url)
-        self._key = f"headrace:{project}:materialized"
+    def __init__(self, redis_url: str, plan: Plan) -> None:
+        self._redis, self._plan = redis_client(redis_url), plan
+        self._key = f"headrace:{plan.project}:materialized"
 
     def read(self, view: BatchViewSpec) -> datetime | None:
         """Return the end of the last run; None for a view that was not written, or by another definition.
@@ -49,7 +49,7 @@ class MaterializationProgress:
         except redis.RedisError as error:
             raise _unavailable(error) from error
         definition, _, end_us = (raw or b"").decode().partition("@")
-        if definition != _definition_hash(view):
+        if definition != table_definition(self._plan, view):
             return None
         return _EPOCH + int(end_us) * _MICROSECOND
 
@@ -63,19 +63,13 @@ class MaterializationProgress:
         """
         try:
             self._redis.hset(
-                self._key, view.name, f"{_definition_hash(view)}@{(end - _EPOCH) // _MICROSECOND}"
+                self._key, view.name, f"{table_definition(self._plan, view)}@{(end - _EPOCH) // _MICROSECOND}"
             )
         except redis.RedisError as error:
             raise _unavailable(error) from error
 
     def close(self) -> None:
         self._redis.close()
-
-
-def _definition_hash(view: BatchViewSpec) -> str:
-    no_part_of_a_row: Any = {"ttl_ms": True, "features": {"__all__": {"length"}}}
-    text = json.dumps(view.model_dump(mode="json", exclude=no_part_of_a_row), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _unavailable(error: redis.RedisError) -> ServiceUnavailable:

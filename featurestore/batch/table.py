@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from headrace.featurestore.batch.arrow_columns import Column, read_column, read_times_us
 from headrace.featurestore.compile.definition import Definition
+from headrace.featurestore.compile.table_source import compile_table
 from headrace.featurestore.feast_repo.as_feast import as_feast_runs
 from headrace.featurestore.feast_repo.repository import FeastRepository
 from headrace.featurestore.tables.file_source import is_local, source_rows, table_columns
 from headrace.featurestore.tables.latest_rows import MOMENT, latest_rows
 from headrace.featurestore.tables.table_rows import ROW
-from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec
+from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec, TableSpec
 from headrace.schemas.feature_types import is_composite
 
 _UTC = pa.timestamp("us", tz="UTC")
@@ -54,7 +55,8 @@ class BatchTable:
     Raises
     ------
     DefinitionError
-        When the repository does not define the view, or leaves out of it what its table does not say.
+        When the repository does not define the view, or leaves out of it what its table does not say, or
+        reads another table than the plan.
     """
 
     def __init__(self, repository: FeastRepository, view: BatchViewSpec) -> None:
@@ -69,6 +71,8 @@ class BatchTable:
             )
         repository.infer(defined[0])
         self._source = defined[0].batch_source
+        if view.source is not None:
+            self._check_source(view.source, compile_table(self._source, repository.path))
         self._columns = table_columns(self._source)
         self._time = self._column_name(self._source.timestamp_field)
         created = self._source.created_timestamp_column
@@ -88,6 +92,19 @@ class BatchTable:
             [self._column(table, feature) for feature in self._spec.features],
             np.asarray(table.column(MOMENT).cast(pa.int64())),
         )
+
+    def _check_source(self, planned: TableSpec, found: TableSpec) -> None:
+        """Refuse rows of another table: the next run would go on from them as if they were the plan's."""
+        differing = [
+            f"{field} '{getattr(found, field)}' (in the plan '{getattr(planned, field)}')"
+            for field in TableSpec.model_fields
+            if getattr(found, field) != getattr(planned, field)
+        ]
+        if differing:
+            raise self._definition.error(
+                f"its table is not that of the plan in force: {', '.join(differing)}",
+                "Run `headrace apply`, or run this with the repository that was applied",
+            )
 
     def _latest(self, end: datetime, start: datetime | None) -> pa.Table:
         """The columns of the latest rows by their names in the table, and `MOMENT`."""

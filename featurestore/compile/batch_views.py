@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from headrace.featurestore.compile.definition import Definition, list_length
 from headrace.featurestore.compile.entities import JoinKeys
 from headrace.featurestore.compile.expectations import EXPECT
+from headrace.featurestore.compile.table_source import compile_table
 from headrace.featurestore.compile.types import stored_type
-from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec
+from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec, TableSpec
 
 
-def compile_batch_view(definition: Definition, view: Any, join_keys: JoinKeys) -> BatchViewSpec:
+def compile_batch_view(
+    definition: Definition, view: Any, join_keys: JoinKeys, repo_path: Path
+) -> BatchViewSpec:
     """Compile a `FeatureView`. One over a push source or a Kafka source has the table of that source.
 
     Parameters
@@ -23,6 +26,8 @@ def compile_batch_view(definition: Definition, view: Any, join_keys: JoinKeys) -
         Feast's object.
     join_keys
         Those of the repository.
+    repo_path
+        The repository, which paths of tables are relative to.
 
     Raises
     ------
@@ -60,7 +65,18 @@ def compile_batch_view(definition: Definition, view: Any, join_keys: JoinKeys) -
         ),
         ttl_ms=definition.ttl_ms(view.ttl),
         table=_table_name(view.batch_source),
+        source=_table(definition, view.batch_source, repo_path),
     )
+
+
+def _table(definition: Definition, source: Any, repo_path: Path) -> TableSpec:
+    try:
+        return compile_table(source, repo_path)
+    except Exception as error:  # of a source class whatever it raises
+        raise definition.error(
+            f"its source '{source.name}' does not say what it reads ({type(error).__name__}: {error})",
+            "Correct the source",
+        ) from error
 
 
 def _table_name(source: Any) -> str:

@@ -175,7 +175,7 @@ class _RepositoryCompiler:
         self._repository.infer(view)
         definition = self._definition(view)
         with definition.checking_names():
-            compiled = compile_batch_view(definition, view, self._join_keys)
+            compiled = compile_batch_view(definition, view, self._join_keys, self._repository.path)
         check_table(definition, view, self._repository.path)
         self._hash_fields.check(definition, compiled)
         return compiled

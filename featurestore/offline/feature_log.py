@@ -12,8 +12,6 @@ moves the rows of other definitions aside, and those of its own back.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -24,7 +22,7 @@ import pyarrow as pa
 
 from headrace.featurestore.offline.arrow_rows import log_schema, log_table
 from headrace.featurestore.offline.parquet_files import write_durably
-from headrace.schemas.feature_specs import StreamViewSpec
+from headrace.schemas.follows_from import log_definition, log_definition_before
 from headrace.schemas.plan import Plan
 from headrace.streams.sinks import OnlineRows
 
@@ -96,18 +94,17 @@ class ViewLog:
 
     def __init__(self, directory: Path, plan: Plan, view: str) -> None:
         self.view = plan.stream_view(view)
-        self.definition = _definition(plan, self.view)
+        self.definition = log_definition(plan, self.view)
+        self._before = log_definition_before(plan, self.view)
         self.folder = Path(directory) / view
         self._aside = Path(directory) / _SUPERSEDED / view
 
     def open(self) -> None:
         """Put the rows of this definition, and no others, where readers look: at least a file of no rows."""
-        for file in [*self.folder.rglob("*.parquet")]:
-            if not self._is_own(file):
-                _move(file, self._aside / file.relative_to(self.folder))
-        for file in [*self._aside.rglob("*.parquet")]:
-            if self._is_own(file):
-                _move(file, self.folder / file.relative_to(self._aside))
+        for folder in (self.folder, self._aside):
+            for file in [*folder.rglob("*.parquet")]:
+                to = self.folder if self._is_own(file) else self._aside
+                _move(file, to / file.relative_to(folder).with_name(self._name_now(file)))
         if not self.files():  # Feast cannot read a folder without one
             self.write(0, log_schema(self.view).empty_table(), "empty")
 
@@ -131,17 +128,17 @@ class ViewLog:
         return finished
 
     def _is_own(self, file: Path) -> bool:
-        return file.name.startswith(f"{self.definition}-")
+        return file.name.startswith((f"{self.definition}-", f"{self._before}-"))
 
-
-def _definition(plan: Plan, view: StreamViewSpec) -> str:
-    """Hash everything that gives the rows of a view their meaning."""
-    source = plan.source(view.source).model_dump(mode="json", exclude={"writer_schemas"})
-    text = json.dumps([source, view.model_dump(mode="json", exclude={"ttl_ms"})], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    def _name_now(self, file: Path) -> str:
+        """The name of a file: its own rows may be named by the hash of before."""
+        head, dash, rest = file.name.partition("-")
+        return f"{self.definition}{dash}{rest}" if head == self._before else file.name
 
 
 def _move(file: Path, to: Path) -> None:
+    if file == to:
+        return
     to.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):  # another writer was faster
         file.rename(to)

@@ -27,7 +27,8 @@ from headrace.schemas.spec import Spec
 ViewKind = Literal["stream feature view", "feature view", "on demand feature view"]
 Stored = StreamViewSpec | BatchViewSpec
 View = Stored | OnDemandViewSpec
-_SAFE_FIELDS = {"name", "ttl_ms", "table", "features", "aggregations", "join_keys"}  # or judged by themselves
+# Or judged by themselves. A stream view's source is no table.
+_SAFE_FIELDS = {"name", "ttl_ms", "table", "features", "aggregations", "join_keys"}
 _LENGTH = "length"
 _FUNCTION_FIELDS = ("mode", "singleton", "definition")
 _SOURCE_FIELDS = ("topic", "timestamp_field", "timestamp_unit")
@@ -127,7 +128,8 @@ def _view(old: Plan, before: Stored, after: Stored) -> Iterator[UnsafeChange]:
         change = f"its entity key ({_typed(before.join_keys)}) becomes ({_typed(after.join_keys)})"
         problem = f"{change}; its rows are not found any more"
         yield UnsafeChange(kind, name, "", problem, "Give the view with the other key a name of its own")
-    fields = [field for field in type(before).model_fields if field not in _SAFE_FIELDS]
+    safe = _SAFE_FIELDS | ({"source"} if isinstance(before, BatchViewSpec) else set())
+    fields = [field for field in type(before).model_fields if field not in safe]
     for change in _field_changes(before, after, fields):
         problem = f"{change}; all its features would mean something else"
         yield UnsafeChange(kind, name, "", problem, "Give the new view a name of its own")

@@ -14,8 +14,9 @@ from headrace.learners.routing.propensities import propensity_fault
 from headrace.learners.routing.rewards import rewards
 from headrace.learners.routing.stored_epochs import StoredEpochs
 from headrace.schemas.encodings import UNVERSIONED, Encoding
+from headrace.schemas.follows_from import epoch_rules
 from headrace.schemas.records import Closing, Epoch
-from headrace.schemas.router_specs import PolicySpec, RouterSpec
+from headrace.schemas.router_specs import RouterSpec
 
 _log = logging.getLogger(__name__)
 
@@ -91,6 +92,7 @@ class EpochKeeper:
 
     Examples
     --------
+    >>> from headrace.schemas.router_specs import PolicySpec
     >>> router = RouterSpec(
     ...     name="returns", arms=("tree", "logistic"), champion="tree", target="returned", unit="order",
     ...     entities=("customer",), request=("order",), outcome=None, wait_ms=60_000, policy=PolicySpec(),
@@ -211,7 +213,7 @@ class EpochKeeper:
         return json.dumps(
             {
                 **STATE.stamp(),
-                "rules": _rules(self._router),
+                "rules": epoch_rules(self._router),
                 "era": self.era,
                 "refresh": self._refresh,
                 "epoch": self.current.model_dump(),
@@ -251,7 +253,7 @@ class EpochKeeper:
             raw = json.loads(text)
             STATE.check(raw, what)
             stored = StoredEpochs.model_validate_json(text)
-            if stored.rules != _rules(self._router) or len(stored.partitions) != len(self._partitions):
+            if stored.rules != epoch_rules(self._router) or len(stored.partitions) != len(self._partitions):
                 self.era = stored.era + 1
                 return False
             stored.check(self._router)
@@ -281,19 +283,6 @@ def initial_epoch(router: RouterSpec, plan_hash: str) -> Epoch:
         posteriors={},
         plan_hash=plan_hash,
     )
-
-
-def _rules(router: RouterSpec) -> dict[str, Any]:
-    """Return what epochs follow from besides the closings; under other rules they begin at offset 0 again."""
-    policy: PolicySpec = router.policy
-    return {
-        "arms": list(router.arms),
-        "policy": policy.model_dump(mode="json"),
-        "refresh_ms": router.refresh_ms,
-        "wait_ms": router.wait_ms,
-        "reward": router.reward,
-        "feedback": router.feedback,
-    }
 
 
 def _dump(evidence: Mapping[str, Evidence]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from headrace.featurestore.compile.definition import Definition
 from headrace.featurestore.compile.entities import JoinKeys
 from headrace.featurestore.compile.features import compile_features
 from headrace.schemas.errors import DefinitionError
-from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec
+from headrace.schemas.feature_specs import BatchViewSpec, FieldSpec, TableSpec
 
 CARRIER = Entity(name="carrier", join_keys=["carrier"])
 DEFINITION = Definition("features.py", "feature view 'planes'")
@@ -40,7 +40,7 @@ def view(**changes: Any) -> Any:
 
 
 def compiled(**changes: Any) -> BatchViewSpec:
-    return compile_batch_view(DEFINITION, view(**changes), JoinKeys([CARRIER]))
+    return compile_batch_view(DEFINITION, view(**changes), JoinKeys([CARRIER]), Path())
 
 
 def test_a_batch_view_takes_keys_types_ttl_and_table() -> None:
@@ -50,6 +50,7 @@ def test_a_batch_view_takes_keys_types_ttl_and_table() -> None:
         features=(FieldSpec(name="seats", dtype="Array(Int64)"),),
         ttl_ms=5000,
         table="planes_table",
+        source=TableSpec(place="p.parquet", timestamp_field="at", options="97e340832a3d"),
     )
     assert compiled(ttl=None).ttl_ms == 0
     assert compiled(ttl=timedelta(seconds=8_640_000_000)).ttl_ms == 0  # no row is as old

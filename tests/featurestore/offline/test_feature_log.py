@@ -14,6 +14,9 @@ from feast import FeatureStore
 from headrace.featurestore.compile.features import compile_features
 from headrace.featurestore.feast_repo.registration import register
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog, ViewLog
+from headrace.schemas.feature_specs import ExpectationSpec
+from headrace.schemas.follows_from import log_definition_before
+from headrace.schemas.plan import Plan
 from tests.support.carrier_delays import START, delays
 
 
@@ -104,3 +107,46 @@ def test_a_new_ttl_or_writer_schema_is_no_other_definition(tmp_path: Path, repo:
     assert definition(stream_views=(view.model_copy(update={"ttl_ms": 1}),)) == same
     assert definition(sources=(source.model_copy(update={"writer_schemas": {9: "{}"}}),)) == same
     assert definition(sources=(source.model_copy(update={"late_tiles": 9}),)) != same
+
+
+COUNTED = ExpectationSpec(field="delay", least=0)
+
+
+def expecting(plan: Plan, *expectations: ExpectationSpec) -> Plan:
+    (source,) = plan.sources
+    return plan.model_copy(update={"sources": (source.model_copy(update={"expectations": expectations}),)})
+
+
+def test_an_expectation_that_only_counts_leaves_the_rows_where_they_are(tmp_path: Path, repo: Path) -> None:
+    plan = compile_features(repo).plan()
+    log = ParquetFeatureLog(tmp_path, plan)
+    log.append(delays(0, 10, UA=(1, 5.0, 180)))
+    log.flush()
+    before = files(tmp_path)
+    ParquetFeatureLog(tmp_path, expecting(plan, COUNTED))
+    assert files(tmp_path) == before
+    ParquetFeatureLog(tmp_path, expecting(plan, COUNTED.model_copy(update={"quarantine": True})))
+    assert not files(tmp_path)
+    ParquetFeatureLog(tmp_path, plan)
+    assert files(tmp_path) == before
+
+
+def test_rows_named_by_the_hash_of_before_are_those_of_the_definition(tmp_path: Path, repo: Path) -> None:
+    """It had expectations in it that are counted alone: what was written, or set aside, under it is found."""
+    plan = expecting(compile_features(repo).plan(), COUNTED)
+    log, view = ParquetFeatureLog(tmp_path, plan), ViewLog(tmp_path, plan, "carrier_delays")
+    for minute in (0, 1):
+        log.append(delays(minute, 10 + minute, UA=(1, 5.0, 180)))
+        log.flush("late" if minute else "early")
+    now, before = view.definition, log_definition_before(plan, view.view)
+    assert now != before
+    early, late = files(tmp_path)
+    early.rename(early.with_name(early.name.replace(now, before)))
+    aside = tmp_path / ".superseded" / "carrier_delays" / late.parent.name
+    aside.mkdir(parents=True)
+    late.rename(aside / late.name.replace(now, before))
+    assert len(view.files()) == 2, "one has no rows; a writer of before may still be at work"
+    ParquetFeatureLog(tmp_path, expecting(plan, COUNTED.model_copy(update={"most": 9})))
+    assert files(tmp_path) == []
+    ParquetFeatureLog(tmp_path, plan)
+    assert files(tmp_path) == [early, late]
