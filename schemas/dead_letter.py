@@ -12,7 +12,9 @@ from headrace.schemas.records import Record
 
 Kind = Literal["malformed", "invalid", "udf", "future", "late", "orphan", "over_quota", "overflow"]
 Headers = Iterable[tuple[str, bytes | None]]
-_MOST_BYTES = 5_900_000  # of key, value and headers: in base64, with the rest, a letter is below 8 MiB
+_MOST_BYTES = 7_900_000  # of key, value and headers as they are written: with the rest, below 8 MiB
+_ESCAPED = 6  # characters of a letter for one byte of a header's name, such as \\u0001
+_AROUND = 12  # for a header whatever it holds
 _MOST_REASON = 4_000  # characters
 
 
@@ -136,12 +138,27 @@ class _Parts:
     def __init__(self, record: RefusedRecord) -> None:
         self.key, self.value, self.headers = record.key, record.value, tuple(record.headers)
         self.omitted: list[str] = []
-        named = b"".join(name.encode() + (value or b"") for name, value in self.headers)
-        parts = {"value": self.value or b"", "key": self.key or b"", "headers": named}
-        while sum(map(len, parts.values())) > _MOST_BYTES:
-            largest = max(parts, key=lambda name: len(parts[name]))
-            self.omitted.append(_told(largest, parts.pop(largest)))
+        sizes = {"value": _size(self.value), "key": _size(self.key), "headers": _size_of(self.headers)}
+        while sum(sizes.values()) > _MOST_BYTES:
+            largest = max(sizes, key=lambda name: sizes[name])
+            del sizes[largest]
+            self.omitted.append(_told(largest, self._raw(largest)))
             setattr(self, largest, () if largest == "headers" else None)
+
+    def _raw(self, part: str) -> bytes:
+        if part == "headers":
+            return b"".join(name.encode() + (value or b"") for name, value in self.headers)
+        return (self.value if part == "value" else self.key) or b""
+
+
+def _size(raw: bytes | None) -> int:
+    """Return the length in base64."""
+    return (len(raw or b"") + 2) // 3 * 4
+
+
+def _size_of(headers: Headers) -> int:
+    """Return the length of headers in a letter, at most. There may be many, and they may be empty."""
+    return sum(_ESCAPED * len(name.encode()) + _size(value) + _AROUND for name, value in headers)
 
 
 def _told(name: str, raw: bytes) -> str:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 
 from headrace.schemas.encodings import Encoding
 from headrace.schemas.marks import PartitionClocks
-from headrace.schemas.records import Outcome, Prediction
+from headrace.schemas.records import Outcome
 from headrace.streams.join.state import (
     INPUTS,
     Counts,
@@ -31,6 +31,7 @@ POSITIONS = Encoding(version=5, older=(1, 2, 3, 4), remedy=_REMEDY)
 KEYS = Encoding(version=1, remedy=_REMEDY)
 POSITION_KEY = b"p"
 _STATE_PREFIX = b"k"
+_STAMPED = b'{"v":%d,' % KEYS.version
 _TRANSACTIONS = 3  # the first version of a position whose outputs were committed together with it
 
 
@@ -93,7 +94,7 @@ def encode_key(state: KeyState) -> bytes:
         ]
         for each in state.outcomes.values()
     ]
-    return b'{"v":%d,"p":[%b],"o":%b}' % (KEYS.version, predictions, compact(outcomes))
+    return _STAMPED + b'"p":[%b],"o":%b}' % (predictions, compact(outcomes))
 
 
 def _prediction_row(state: PredictionState) -> bytes:
@@ -109,16 +110,15 @@ def decode_key(key: str, value: bytes) -> KeyState:
 
 
 def _decoded_key(key: str, value: bytes) -> KeyState:
-    raw = json.loads(value)
-    KEYS.check(raw, f"join changelog: key {key!r}")
-    StoredKey.model_validate(raw)
+    if not value.startswith(_STAMPED):
+        KEYS.check(json.loads(value), f"join changelog: key {key!r}")
+    stored = StoredKey.model_validate_json(value)
     state = KeyState()
-    for prediction_id, ts_ms, arrival_clock_ms, examples, label, prediction in raw["p"]:
-        whole = None if prediction is None else Prediction.model_validate(prediction)
+    for prediction_id, ts_ms, arrival_clock_ms, examples, label, prediction in stored.p:
         state.predictions[prediction_id] = PredictionState(
-            prediction_id, ts_ms, arrival_clock_ms, whole, examples, label
+            prediction_id, ts_ms, arrival_clock_ms, prediction, examples, label
         )
-    for outcome_id, label, ts_ms, *rest in raw["o"]:
+    for outcome_id, label, ts_ms, *rest in stored.o:
         outcome = Outcome(outcome_id=outcome_id, key=key, label=label, ts_ms=ts_ms)
         state.outcomes[outcome_id] = OutcomeState(outcome, *rest)
     return state

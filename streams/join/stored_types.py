@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, Field, Strict
 
+from headrace.schemas.records import Prediction
 from headrace.streams.join.state import Input, OutcomeStatus
 
 _Whole = Annotated[int, Strict(), Field(ge=0, lt=1 << 62)]  # an offset or a count
@@ -36,7 +37,11 @@ class StoredPosition(BaseModel):
 
 
 class StoredKey(BaseModel):
-    """Rows of predictions (``p``) and of outcomes (``o``) of a key."""
+    """Rows of predictions (``p``) and of outcomes (``o``) of a key.
 
-    p: list[tuple[_Text, _Clock, _Clock, _Whole, _Number | None, dict[str, Any] | None]]
+    Predictions stand in it as they were read, so JSON is to be read by the parser that took them: another one
+    may refuse what it took, such as an integer of 400 digits.
+    """
+
+    p: list[tuple[_Text, _Clock, _Clock, _Whole, _Number | None, Prediction | None]]
     o: list[tuple[_Text, _Number, _Clock, _Whole, _Clock, OutcomeStatus, Annotated[bool, Strict()]]]

@@ -43,6 +43,10 @@ LARGE = b"x" * 7_000_000
         (b"k", b"v", [("h", LARGE)], ["headers"]),
         (LARGE, LARGE, [("h", LARGE)], ["headers", "value", "key"]),
         (b"k", b"v" * 5_000_000, [], []),
+        (b"k", b"v", [("", None)] * 1_000_000, ["headers"]),
+        (b"k", b"v", [("\x01" * 1_500_000, b"")], ["headers"]),
+        (b"k", b"v" * 3_000_000, [("\x01" * 500_000, b"")] + [("é", b"1")] * 20_000, []),
+        (b"k", b"v", [("h", b"")] * 300_000, []),
     ],
 )
 def test_a_letter_fits_into_its_topic_and_says_what_it_leaves_out(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from headrace.schemas.errors import StateError
 from headrace.schemas.marks import Mark
@@ -15,6 +17,7 @@ from headrace.streams.join.changelog import (
 )
 from headrace.streams.join.outputs import made_by
 from headrace.streams.join.partition_join import PartitionJoin
+from headrace.streams.join.wire_format import LoggedPrediction
 from tests.support.join_builders import a_prediction, a_router, an_outcome, checkpoint
 
 
@@ -43,6 +46,26 @@ def test_a_key_comes_back_as_it_was() -> None:
     state = a_join().take_touched()["k"]
     assert state is not None
     assert decode_key("k", encode_key(state)) == state
+
+
+@given(st.from_regex(r"-?(0|[1-9][0-9]{0,400})(\.[0-9]{1,9})?([eE][+-]?[0-9]{1,4})?", fullmatch=True))
+@example("1" * 4_300)
+@example("-Infinity")
+@example("NaN")
+@example('"\\u0000\\ud83d\\ude00"')
+def test_whatever_a_prediction_was_read_with_a_restart_reads_it_again(value: str) -> None:
+    raw = (
+        a_prediction("p", "k", 5, features={"f": 1.0})
+        .to_bytes()
+        .replace(b'"f":1.0', b'"f":' + value.encode())
+    )
+    join = PartitionJoin(a_router(100))
+    join.predict(LoggedPrediction.read(raw), 0)
+    state = join.take_touched()["k"]
+    assert state is not None
+    restored = decode_key("k", encode_key(state)).predictions["p"].prediction
+    assert restored is not None
+    assert repr(restored.features) == repr(LoggedPrediction.read(raw).features)
 
 
 def test_keys_behind_the_last_position_are_torn_and_do_not_count() -> None:
