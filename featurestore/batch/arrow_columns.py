@@ -6,7 +6,6 @@ a second, because Feast stores whole seconds.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -18,17 +17,20 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from headrace.featurestore.batch.nested_columns import read_messages
+from headrace.featurestore.batch.times import check_times
 from headrace.featurestore.redis_codec.layout import NULL_SECONDS, wire_of
 from headrace.schemas.feature_types import ValueType, element_type, is_composite
+from headrace.schemas.json_nesting import parse_json
 from headrace.streams.columnar.lists import Lists
 
 Column = tuple[Any, NDArray[np.bool_]]  # values of shape (n,) or n `Lists`, False where null
+_SHOWN = 100  # characters of a text
 _WHOLE_NUMBERS: tuple[ValueType, ...] = ("Int32", "Int64")
 _BYTES: tuple[ValueType, ...] = ("Bytes", "PdfBytes", "ImageBytes")
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 # Readers of text that has to be of a form.
 _PARSERS: dict[ValueType, Callable[[str], object]] = {
-    "Json": json.loads,
+    "Json": parse_json,
     "Uuid": UUID,
     "TimeUuid": UUID,
     "Decimal": Decimal,
@@ -85,12 +87,13 @@ def read_times_us(values: pa.ChunkedArray) -> NDArray[np.int64]:
     Raises
     ------
     ValueError
-        When they are no timestamps or some are missing.
+        When they are no timestamps, or some are missing or of no year that can be held.
     """
     if not pa.types.is_timestamp(values.type):
         raise ValueError(f"it is {values.type}, not a timestamp")
     if values.null_count:
         raise ValueError(f"{values.null_count} values are missing")
+    check_times(values)
     return np.asarray(values.cast(pa.timestamp("us", values.type.tz), safe=False).cast(pa.int64()))
 
 
@@ -103,6 +106,7 @@ def _read_lists(dtype: ValueType, element: ValueType, array: pa.Array) -> Lists:
     elements = array.flatten()  # without what stands behind nulls
     is_set = dtype.startswith("Set")
     if element == "UnixTimestamp" and pa.types.is_timestamp(elements.type) and not is_set:
+        check_times(elements)
         # toward zero, as Feast in lists; in sets it rounds down
         elements = elements.cast(pa.timestamp("s", elements.type.tz), safe=False)
     values, valid = _read_scalars(element, elements)
@@ -156,6 +160,7 @@ def _values(dtype: ValueType, array: pa.Array, valid: NDArray[np.bool_]) -> Any:
 
 def _times_ms(array: pa.Array, valid: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Epoch milliseconds of times and dates, rounded down; Arrow's cast would round those before 1970 up."""
+    check_times(array)
     times = np.asarray(array.to_numpy(zero_copy_only=False)).astype("datetime64[ms]")
     return np.where(valid, times.astype(np.int64), 0)
 
@@ -171,7 +176,7 @@ def _is_text(dtype: ValueType, array: pa.Array) -> bool:
             if text is not None:
                 _PARSERS[dtype](text)
         except (ValueError, ArithmeticError):
-            raise ValueError(f"row {row} is {text!r}, which is no {dtype}") from None
+            raise ValueError(f"row {row} is {text[:_SHOWN]!r}, which is no {dtype}") from None
     return True
 
 

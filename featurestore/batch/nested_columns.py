@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from headrace.featurestore.batch.times import check_times
 from headrace.featurestore.redis_codec.nested_encoder import encode_message
 from headrace.featurestore.redis_codec.nested_values import conform, zoned_time
 from headrace.schemas.feature_types import ValueType
+from headrace.schemas.json_nesting import parse_json
 from headrace.schemas.nested_types import TypeTree, parse_type
 
 _TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+_SHOWN = 100  # characters of a text
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 # Numbers in a list keep their width, as far as Feast has it.
 _WIDTHS: dict[str, pa.DataType] = {
@@ -90,13 +92,13 @@ def _parsed(dtype: ValueType, array: pa.Array) -> list[Any]:
     """Values of texts: JSON, or zoned times."""
     if dtype == "ScalarMap":
         raise ValueError("it is text, and keys in JSON are: give a list of structs of key and value")
-    parse = zoned_time if dtype == "ZonedTimestamp" else json.loads
+    parse = zoned_time if dtype == "ZonedTimestamp" else parse_json
     values = []
     for row, text in enumerate(array.to_pylist()):
         try:
             value = None if text is None else parse(text)
         except ValueError:
-            raise ValueError(f"row {row} is {text!r}, which is no {dtype}") from None
+            raise ValueError(f"row {row} is {text[:_SHOWN]!r}, which is no {dtype}") from None
         if text is not None and value is None:
             raise ValueError(f"row {row} is the JSON null; leave it out of the table")
         values.append(value)
@@ -106,6 +108,7 @@ def _parsed(dtype: ValueType, array: pa.Array) -> list[Any]:
 def _scalars(array: pa.Array) -> list[Any]:
     kind = array.type
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        check_times(array)
         zone = kind.tz if pa.types.is_timestamp(kind) else None
         array = array.cast(pa.timestamp("us", zone), safe=False)
     values: list[Any] = array.to_pylist()
@@ -116,6 +119,7 @@ def _elements(elements: pa.Array) -> list[Any] | NDArray[Any]:
     """Elements of lists: numbers with their width, unless one is null and its type has no missing value."""
     kind = elements.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        check_times(elements)
         # By numpy, which rounds down; Arrow's cast would round times before 1970 up.
         return np.asarray(elements.to_numpy(zero_copy_only=False)).astype("datetime64[ms]")
     width = _WIDTHS.get(str(kind))

@@ -22,6 +22,7 @@ from typing import Any
 from uuid import UUID
 
 from headrace.schemas.feature_types import ValueType
+from headrace.schemas.json_nesting import parse_json
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -136,10 +137,9 @@ def _bytes(value: Any) -> bytes:
 
 def _json(value: Any) -> bytes:
     """Text of JSON as it is, what is no text as JSON."""
-    if not isinstance(value, str):
-        return json.dumps(value).encode()
-    json.loads(value)
-    return value.encode()
+    text = value if isinstance(value, str) else json.dumps(value)
+    parse_json(text)
+    return text.encode()
 
 
 def _uuid(value: Any) -> bytes:

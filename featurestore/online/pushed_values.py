@@ -11,7 +11,6 @@ headrace.featurestore.online.pushed_values.Misfit: row 1: 2147483648 is no Int32
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
@@ -35,6 +34,7 @@ from headrace.featurestore.redis_codec.nested_values import conform, zoned_time
 from headrace.featurestore.redis_codec.row_encoder import Column
 from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS
 from headrace.schemas.feature_types import ValueType, element_type, is_composite
+from headrace.schemas.json_nesting import parse_json
 from headrace.schemas.nested_types import parse_type
 from headrace.schemas.printable import printable
 from headrace.streams.columnar.lists import Lists
@@ -170,7 +170,7 @@ def _null_element(element: ValueType) -> Any:
 def _message_of(dtype: ValueType) -> Callable[[Any], bytes]:
     """The function that encodes a composite value; also of text of JSON, or of a zoned time."""
     declared = parse_type(dtype)
-    parse = zoned_time if dtype == "ZonedTimestamp" else json.loads
+    parse = zoned_time if dtype == "ZonedTimestamp" else parse_json
 
     def encode(value: Any) -> bytes:
         if isinstance(value, str) and dtype != "ScalarMap":

@@ -8,8 +8,12 @@ from typing import Any
 
 from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.redis_codec import layout
-from headrace.featurestore.redis_codec.decoder import Provenance, decode_provenance, decode_values
-from headrace.featurestore.redis_codec.protobuf import decode_timestamp_ms
+from headrace.featurestore.redis_codec.decoder import (
+    Provenance,
+    decode_event_time,
+    decode_provenance,
+    decode_values,
+)
 
 Reply = Sequence[bytes | None]  # one value per hash field
 
@@ -77,14 +81,14 @@ class ViewFields:
         """The event time of each row, epoch milliseconds; None where there is no row."""
         position = self.start + len(self.columns)
         times = (reply[position] for reply in replies)
-        return [None if time is None else decode_timestamp_ms(time) for time in times]
+        return [None if time is None else decode_event_time(time) for time in times]
 
     def _expired_rows(self, replies: Sequence[Reply], now_ms: int) -> set[int]:
         if not self.ttl_ms:
             return set()
         position, oldest_ms = self.start + len(self.columns), now_ms - self.ttl_ms
         times = ((row, reply[position]) for row, reply in enumerate(replies))
-        return {row for row, time in times if time is not None and decode_timestamp_ms(time) < oldest_ms}
+        return {row for row, time in times if time is not None and decode_event_time(time) < oldest_ms}
 
 
 def _statuses(cells: Sequence[bytes | None], values: Sequence[Any], expired: set[int]) -> list[FieldStatus]:

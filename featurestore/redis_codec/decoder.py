@@ -10,7 +10,6 @@ Provenance(partition=1, offset=42, as_of_ms=1000000000)
 
 from __future__ import annotations
 
-import json
 import struct
 import sys
 from array import array
@@ -22,11 +21,13 @@ from uuid import UUID
 
 from headrace.featurestore.redis_codec import layout
 from headrace.featurestore.redis_codec.nested_decoder import instant, message_readers
-from headrace.featurestore.redis_codec.protobuf import decode_varint
+from headrace.featurestore.redis_codec.protobuf import decode_timestamp_ms, decode_varint
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_types import ValueType, element_type
+from headrace.schemas.json_nesting import parse_json
 
 _UNREADABLE = (LookupError, ValueError, ArithmeticError, TypeError, AttributeError, OSError, struct.error)
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999  # of the years 1 to 9999, as datetimes have
 _FEW_BYTES = 1000  # up to this many, packed whole numbers are read one by one
 _double = struct.Struct("<xd").unpack
 _float = struct.Struct("<xf").unpack
@@ -71,8 +72,46 @@ def decode_values(column: Sequence[bytes | None]) -> list[Any]:
 
 
 def decode_provenance(raw: bytes | None) -> Provenance | None:
-    """Decode the provenance of a row; None where it is missing."""
-    return Provenance._make(_prefix(raw)) if raw else None
+    """Decode the provenance of a row; None where it is missing.
+
+    Raises
+    ------
+    HeadraceError
+        When the bytes are none.
+    """
+    try:
+        return Provenance._make(_prefix(raw)) if raw else None
+    except struct.error as error:
+        raise _damaged("provenance", raw) from error
+
+
+def decode_event_time(raw: bytes) -> int:
+    """Decode the event time of a row, epoch milliseconds, rounded down.
+
+    Raises
+    ------
+    HeadraceError
+        When the bytes are none, or of no year from 1 to 9999.
+
+    Examples
+    --------
+    >>> decode_event_time(b"\\x08\\x02\\x10\\x80\\xca\\xb5\\xee\\x01")
+    2500
+    """
+    try:
+        time_ms = decode_timestamp_ms(raw)
+    except _UNREADABLE as error:
+        raise _damaged("event time", raw) from error
+    if not _FIRST_MS <= time_ms <= _LAST_MS:
+        raise _damaged("event time", raw)
+    return time_ms
+
+
+def _damaged(what: str, raw: bytes | None) -> HeadraceError:
+    return HeadraceError(
+        f"the stored {what} of a row cannot be read ({(raw or b'')[:12]!r}); it was not written by Headrace. "
+        "Materialise, push or rebuild the row, and see who may write to Redis"
+    )
 
 
 def _integer(raw: bytes) -> int:
@@ -108,7 +147,7 @@ def _json(raw: bytes) -> Any:
     """Parse JSON; return the text itself where it is none, as Feast does."""
     text = raw.decode()
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         return text
 

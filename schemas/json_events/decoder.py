@@ -17,7 +17,8 @@ from headrace.schemas.avro.columns import Column, Decoded, Kind, Rows, from_obje
 from headrace.schemas.errors import RecordError, SchemaError
 from headrace.schemas.json_events.columns import READERS
 from headrace.schemas.json_events.fields import JsonField, json_fields
-from headrace.schemas.json_events.reference import MAX_DEPTH, Instant, RecordReader, nested_too_deep
+from headrace.schemas.json_events.reference import Instant, RecordReader
+from headrace.schemas.json_nesting import MAX_DEPTH, nested_too_deep
 from headrace.schemas.name_hint import name_hint
 
 _Part = tuple[Rows, dict[str, Column]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -11,9 +10,8 @@ import msgspec
 
 from headrace.schemas.errors import RecordError
 from headrace.schemas.json_events.fields import JsonField, read_value
+from headrace.schemas.json_nesting import MAX_DEPTH, nested_too_deep
 
-MAX_DEPTH = 256
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -64,22 +62,6 @@ def _read(field: JsonField, value: Any) -> Any:
                 f"field '{field.name}': {value[:40]!r} is no time with a zone: {error}"
             ) from error
     return read_value(field, value)
-
-
-def nested_too_deep(payload: bytes) -> bool:
-    """Whether arrays and objects are nested deeper than `MAX_DEPTH`.
-
-    A parser's own limit depends on its stack; the result for a record must not.
-    """
-    if len(payload) <= MAX_DEPTH or payload.count(b"[") + payload.count(b"{") <= MAX_DEPTH:
-        return False
-    depth = 0
-    for token in _TOKEN.finditer(payload):
-        first = token[0][:1]
-        depth += (first in b"[{") - (first in b"]}")
-        if depth > MAX_DEPTH:
-            return True
-    return False
 
 
 def _hint(payload: bytes) -> str:

@@ -118,9 +118,9 @@ def _decoded_key(key: str, value: bytes) -> KeyState:
         state.predictions[prediction_id] = PredictionState(
             prediction_id, ts_ms, arrival_clock_ms, prediction, examples, label
         )
-    for outcome_id, label, ts_ms, *rest in stored.o:
+    for outcome_id, label, ts_ms, offset, arrival_clock_ms, status, after_closing in stored.o:
         outcome = Outcome(outcome_id=outcome_id, key=key, label=label, ts_ms=ts_ms)
-        state.outcomes[outcome_id] = OutcomeState(outcome, *rest)
+        state.outcomes[outcome_id] = OutcomeState(outcome, offset, arrival_clock_ms, status, after_closing)
     return state
 
 

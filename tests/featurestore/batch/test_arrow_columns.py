@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from headrace.featurestore.batch.arrow_columns import read_column, read_times_us
 from headrace.featurestore.redis_codec.byte_columns import split_rows
 from headrace.featurestore.redis_codec.column_values import encode_values
-from headrace.schemas.feature_types import ValueType
+from headrace.schemas.feature_types import NestedType, ValueType
 from headrace.streams.columnar.lists import Lists
 from tests.support.feature_values import feast_type
 
@@ -81,6 +81,9 @@ def test_a_set_has_each_element_once() -> None:
         ("Float64", pa.array(["1"]), "it is string, not Float64"),
         ("Bytes", pa.array(["a"]), "it is string, not Bytes"),
         ("Uuid", pa.array([None, "x"]), "row 1 is 'x', which is no Uuid"),
+        ("Json", pa.array(["{}", "[" * 257 + "]" * 257]), "row 1 is .*, which is no Json"),
+        ("Json", pa.array(["[" * 100_000]), "which is no Json"),
+        (NestedType("Array(Array(Int64))"), pa.array(["[" * 100_000]), "which is no Array"),
         ("Array(Int64)", pa.array([[1], [], [2, None]]), r"row 2 has a null in it, for which Array\(Int64\)"),
     ],
 )
@@ -96,3 +99,28 @@ def test_event_times_are_microseconds_and_complete() -> None:
         read_times_us(pa.chunked_array([[1]]))
     with pytest.raises(ValueError, match="1 values are missing"):
         read_times_us(pa.chunked_array([pa.array([1, None], pa.timestamp("s"))]))
+
+
+def test_times_that_no_reader_can_hold_are_refused_whatever_their_unit() -> None:
+    far = {"s": 10**15, "ms": 10**18, "us": -(10**18)}
+    for unit, time in far.items():
+        times = pa.array([0, None, time], pa.timestamp(unit))
+        nested = pa.array([[[0], [time]]], pa.list_(pa.list_(pa.timestamp(unit))))
+        for refuse in (
+            lambda times=times: read_times_us(pa.chunked_array([times.drop_null()])),
+            lambda times=times: read_column("UnixTimestamp", times),
+            lambda times=times: read_column("Array(UnixTimestamp)", pa.array([times.drop_null().to_numpy()])),
+            lambda nested=nested: read_column(NestedType("Array(Array(UnixTimestamp))"), nested),
+        ):
+            with pytest.raises(ValueError, match="no year from 1 to 9999"):
+                refuse()
+    held = pa.array([-62_135_596_800, 253_402_300_799], pa.timestamp("s"))
+    assert read_times_us(pa.chunked_array([held])).tolist() == [
+        -62_135_596_800_000_000,
+        253_402_300_799_000_000,
+    ]
+    assert read_column("UnixTimestamp", held)[1].all()
+    days = pa.array([-719_162, 2_932_896], pa.date32())
+    assert read_column("UnixTimestamp", days)[1].all()
+    with pytest.raises(ValueError, match="row 1"):
+        read_column("UnixTimestamp", pa.array([0, 2_932_897], pa.date32()))

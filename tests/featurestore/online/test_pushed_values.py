@@ -141,6 +141,17 @@ def test_values_that_tables_have_otherwise() -> None:
         assert encoded(kind, read_values(kind, [value])) == encoded(kind, read_values(kind, [same])), dtype
 
 
+def test_json_is_taken_as_deep_as_every_reader_can_follow() -> None:
+    deep: list[Any] = []
+    for _ in range(255):
+        deep = [deep]
+    assert read_values("Json", [deep])[1].all()
+    assert read_values("Json", ["[" * 256 + "]" * 256])[1].all()
+    for value in ([deep], "[" * 257 + "]" * 257, "[" * 100_000 + "]" * 100_000):
+        with pytest.raises(Misfit, match=r"row 0: .* is no Json"):
+            read_values("Json", [value])
+
+
 def test_a_value_is_shown_in_one_line_of_letters_that_are_printed() -> None:
     assert shown("a\nb\x1b[2J\u202e") == "'a\\nb\\x1b[2J\\u202e'"
     assert len(shown(["x" * 10_000])) == 101

@@ -13,6 +13,7 @@ from headrace.deploy.local.child import free_port
 from headrace.learners.feature_server.config import FeatureServerConfig
 from headrace.learners.feature_server.process import FeatureServer
 from headrace.schemas.plan import Plan
+from headrace.streams.connections.redis import redis_client
 from tests.support.http_service import Connection, listening
 from tests.support.matches import materialized, registered_matches
 from tests.support.request_fuzz import FEATURES, RequestFuzz, send
@@ -106,6 +107,31 @@ def test_what_cannot_be_answered_says_why(
     answer = client.post(PATH, **sent)
     assert (answer.status_code, answer.json()["field"]) == (status, field), answer.text
     assert told in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "damage", [b"\x00", b"\xff" * 9, b"\x08", b"\x08" + b"\xff" * 8 + b"\x7f", b"\x10\xff\x01"]
+)
+def test_a_damaged_row_is_told_and_is_no_error_of_the_service(
+    client: TestClient, plan: Plan, redis_url: str, damage: bytes
+) -> None:
+    redis = redis_client(redis_url)
+    rows = [key for key in redis.scan_iter() if key.endswith(plan.project.encode())]
+    before = {key: redis.hgetall(key) for key in rows if redis.type(key) == b"hash"}
+    asked = {"entities": {"team": ["a", "b"]}, "features": ["squads:goals"]}
+    try:
+        for field in sorted({name for row in before.values() for name in row}):
+            for key, row in before.items():
+                if field in row:
+                    redis.hset(key, field, damage)
+            answer = client.post(PATH, json=asked)
+            assert answer.status_code in (200, 503), (field, answer.text)
+            assert answer.status_code == 200 or "cannot be read" in answer.json()["message"]
+            for key, row in before.items():
+                redis.hset(key, mapping=row)
+    finally:
+        redis.close()
+    assert client.post(PATH, json=asked).status_code == 200
 
 
 def test_a_page_of_another_host_is_not_answered(client: TestClient) -> None:
