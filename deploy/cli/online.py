@@ -40,14 +40,17 @@ def rebuild(project: Project = HERE) -> None:
 
 
 def reset(
-    source: Annotated[str, typer.Argument(help="Name of a source with stream views.")],
+    name: Annotated[str, typer.Argument(help="Name of a source with stream views; of a router with --join.")],
     project: Project = HERE,
+    join: Annotated[bool, typer.Option("--join", help="The join of a router, not a source.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Throw the state of a source away, and compute it anew from what its topic still has."""
+    """Throw the state of a source or of a join away, and make it anew from what its topics still have."""
     from headrace.deploy.commands.reset import run_reset
+    from headrace.deploy.commands.reset_join import run_reset_join
 
-    run_reset(load_settings(project), source, None if yes else _confirm, say)
+    run = run_reset_join if join else run_reset
+    run(load_settings(project), name, None if yes else _confirm, say)
 
 
 def _confirm(description: str) -> None:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 
 from headrace.deploy.commands.partitions import added_partitions
+from headrace.deploy.commands.topic_deletion import delete_topics
 from headrace.deploy.commands.topics import ensure_topics, topic_ends
 from headrace.deploy.processes import current_plan
 from headrace.deploy.settings import Settings
-from headrace.schemas.errors import HeadraceError, ServiceUnavailable
+from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import KafkaAdmin, partitions_of
 from headrace.streams.log.reader import log_bounds
 from headrace.streams.worker.consumer_group import worker_group, workers_run
-
-_PATIENCE_S = 60.0
-_LOOK_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ def reset(kafka: Kafka, plan: Plan, name: str, replication: int, tell: Callable[
     planned = plan_reset(kafka, plan, name)
     _forget_offsets(kafka, plan, {planned.topic, plan.topics.source(name).shuffle})
     tell(f"group {worker_group(plan)}: offsets of {planned.topic} forgotten")
-    _delete(kafka, planned.deleted)
+    delete_topics(kafka, planned.deleted)
     ensure_topics(kafka, plan, replication, allow_moved_keys=True)
     for topic in planned.deleted:
         tell(f"{topic}: deleted and made again")
@@ -134,21 +131,6 @@ def _forget_offsets(kafka: Kafka, plan: Plan, forgotten: set[str]) -> None:
     except KafkaException as error:
         if error.args[0].name() != "GROUP_ID_NOT_FOUND":
             raise admin.unavailable(error) from error
-
-
-def _delete(kafka: Kafka, names: tuple[str, ...]) -> None:
-    admin = KafkaAdmin(kafka)
-    there = [name for name in names if name in admin.metadata().topics]
-    try:
-        for deleted in admin.delete_topics(there, request_timeout=admin.timeout_s).values() if there else ():
-            deleted.result()
-    except KafkaException as error:
-        raise admin.unavailable(error) from error
-    deadline = time.monotonic() + _PATIENCE_S
-    while left := sorted(set(names) & admin.metadata().topics.keys()):
-        if time.monotonic() > deadline:
-            raise ServiceUnavailable(f"Kafka has not deleted {', '.join(left)} yet; run it again")
-        time.sleep(_LOOK_S)
 
 
 def run_reset(

@@ -27,6 +27,8 @@ from headrace.streams.runtime.restoring import Restoring
 
 _log = logging.getLogger(__name__)
 _BATCH = 500
+# What is read ahead of one input keeps the others waiting: a backlog of closings must not stop the examples.
+_FETCH_BYTES, _FETCHED_RECORDS = 128 * 1024, 1000
 _WAIT_S = 0.05
 
 
@@ -104,6 +106,8 @@ class OwnedTraining:
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
                 "fetch.wait.max.ms": config.fetch_wait_ms,
+                "max.partition.fetch.bytes": _FETCH_BYTES,
+                "queued.min.messages": _FETCHED_RECORDS,
             }
         )
 

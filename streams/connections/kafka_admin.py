@@ -131,8 +131,17 @@ class KafkaAdmin(AdminClient):  # type: ignore[misc]
         ServiceUnavailable
             When the brokers do not answer, or there is no such partition.
         """
-        wanted = {TopicPartition(*partition): OffsetSpec.latest() for partition in partitions}
         level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+        return self._offsets(partitions, OffsetSpec.latest(), level)
+
+    def begin_offsets(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return the offset of the first record of each partition, as `end_offsets` returns ends."""
+        return self._offsets(partitions, OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED)
+
+    def _offsets(
+        self, partitions: Iterable[tuple[str, int]], spec: OffsetSpec, level: IsolationLevel
+    ) -> dict[tuple[str, int], int]:
+        wanted = {TopicPartition(*partition): spec for partition in partitions}
         deadline = time.monotonic() + self.timeout_s
         while wanted:
             try:

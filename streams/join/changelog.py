@@ -26,8 +26,11 @@ from headrace.streams.join.state import (
 from headrace.streams.join.stored_types import StoredKey, StoredPosition
 from headrace.streams.join.wire_format import compact, prediction_json
 
-_REMEDY = "finish with the version that wrote it, or start a new project"
-POSITIONS = Encoding(version=5, older=(1, 2, 3, 4), remedy=_REMEDY)
+_REMEDY = (
+    "finish with the version that wrote it, or stop the joins and run `headrace reset --join ROUTER`, which "
+    "says what it will do before it does it"
+)
+POSITIONS = Encoding(version=6, older=(1, 2, 3, 4, 5), remedy=_REMEDY)
 KEYS = Encoding(version=1, remedy=_REMEDY)
 POSITION_KEY = b"p"
 _STATE_PREFIX = b"k"
@@ -45,6 +48,7 @@ def encode_position(position: Position) -> bytes:
             "released_ms": position.released_ms,
             "marks": position.marks,
             "counts": asdict(position.counts),
+            "topics": position.topic_ids,
         }
     )
 
@@ -67,6 +71,7 @@ def _decoded_position(value: bytes) -> Position:
         Counts(**raw["counts"]),
         raw.get("marks", unmarked),
         raw["ends"] if version < _TRANSACTIONS else None,
+        raw.get("topics", {}),
     )
 
 

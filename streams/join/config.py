@@ -8,6 +8,11 @@ from pathlib import Path
 from headrace.streams.runtime.config import FaustConfig
 
 
+def join_group(project: str) -> str:
+    """Return the name of the consumer group of a project's joins."""
+    return f"headrace.{project}.join"
+
+
 @dataclass(frozen=True, kw_only=True)
 class JoinConfig(FaustConfig):
     """How a join runs.

@@ -143,4 +143,9 @@ class OutcomeIntake:
         return reader.next_offset, json.dumps(asdict(reader.counts))
 
     def _key(self, partition: int) -> bytes:
-        return f"intake|{self.source.topic}|{partition}".encode()
+        return intake_key(self.source.topic, partition)
+
+
+def intake_key(topic: str, partition: int) -> bytes:
+    """Return the key in the join's changelog of the state of a partition of an event topic."""
+    return f"intake|{topic}|{partition}".encode()

@@ -34,7 +34,7 @@ from headrace.streams.log.records import LogRecord, LogRecords
 STATE = Encoding(
     version=1,
     older=(UNVERSIONED,),
-    remedy="run the join of that version, or start a new project",
+    remedy="run the join of that version, or stop the joins and run `headrace reset --join ROUTER`",
 )
 
 

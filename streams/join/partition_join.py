@@ -53,6 +53,11 @@ class PartitionJoin:
         State to continue from.
     config
         How many outcomes may wait for a prediction, and how much of one key is held.
+
+    Attributes
+    ----------
+    topic_ids
+        The ids of the topics that the positions are of.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class PartitionJoin:
         self.clocks: dict[Input, int | None] = dict(position.clocks if position else dict.fromkeys(INPUTS))
         self._marks = {name: PartitionClocks(position.marks[name] if position else None) for name in INPUTS}
         self.released_ms: int | None = position.released_ms if position else None
+        self.topic_ids: Mapping[Input, str] = position.topic_ids if position else {}
         self.counts = replace(position.counts) if position else Counts()
         self._keys: dict[str, KeyState] = dict(snapshot.keys)
         self._touched: set[str] = set(snapshot.torn)
@@ -86,6 +92,11 @@ class PartitionJoin:
         return None if predictions is None or outcomes is None else min(predictions, outcomes)
 
     @property
+    def keys(self) -> Mapping[str, KeyState]:
+        """The state of every key."""
+        return self._keys
+
+    @property
     def next_due_ms(self) -> int | None:
         """When the clock next ends something, epoch milliseconds; None when nothing waits for it."""
         return self._timers.next_due_ms
@@ -99,7 +110,14 @@ class PartitionJoin:
         """Return how far the partition is."""
         marks = {name: clocks.encode() for name, clocks in self._marks.items()}
         counts = replace(self.counts)
-        return Position(dict(self.next_offsets), dict(self.clocks), self.released_ms, counts, marks)
+        return Position(
+            dict(self.next_offsets),
+            dict(self.clocks),
+            self.released_ms,
+            counts,
+            marks,
+            topic_ids=self.topic_ids,
+        )
 
     def take_released(self) -> Released:
         """Return the outputs since the last call."""

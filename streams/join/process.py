@@ -21,7 +21,7 @@ from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.redis_hashes import HashPublisher
-from headrace.streams.join.config import JoinConfig
+from headrace.streams.join.config import JoinConfig, join_group
 from headrace.streams.join.example_archive import ParquetArchive
 from headrace.streams.join.health import event_health, input_health, join_samples, label_samples
 from headrace.streams.join.outcome_intakes import OutcomeIntakes, outcome_topics
@@ -77,7 +77,7 @@ class JoinProcess:
         self._config = config or JoinConfig()
         self._publisher = HashPublisher(redis_url)
         self._inputs = dict(self._input_topics())
-        self._group = f"headrace.{plan.project}.join"
+        self._group = join_group(plan.project)
         self._producer = OffsetProducer(kafka, self._group, self._config.session_timeout_ms)
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
         self._committing: asyncio.Task[None] | None = None

@@ -7,10 +7,12 @@ from headrace.schemas.router_specs import RouterSpec
 from headrace.schemas.topics import RouterTopics
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.join.changelog import read_changelog
-from headrace.streams.join.config import JoinConfig
+from headrace.streams.join.config import JoinConfig, join_group
+from headrace.streams.join.identity import identify
 from headrace.streams.join.outputs import made_by
 from headrace.streams.join.partition_join import PartitionJoin
-from headrace.streams.join.state import Position
+from headrace.streams.join.state import INPUTS, Position
+from headrace.streams.log.group_offsets import committed_offsets
 from headrace.streams.log.reader import end_offset, read_log
 from headrace.streams.log.records import headers_of
 from headrace.streams.runtime.changelogs import changelog_messages
@@ -36,15 +38,21 @@ def restore_join(
     ServiceUnavailable
         When the broker stops answering.
     StateError
-        When a version is not read, or a Headrace from before transactions was killed and has left outputs
-        that its last checkpoint does not know.
+        When a version is not read, when the position is not of the topics that are there, or when a Headrace
+        from before transactions was killed and has left outputs that its last checkpoint does not know.
     """
-    name = RouterTopics(project, router.name).join_changelog
+    topics = RouterTopics(project, router.name)
+    name, inputs = topics.join_changelog, {(topics.input(source), partition): source for source in INPUTS}
+    read = committed_offsets(
+        kafka, join_group(project), inputs
+    )  # before the changelog: it has at least these
     messages = changelog_messages(kafka, name, partition, restoring or Restoring())
     snapshot = read_changelog((message.key(), message.value()) for message in messages)
     if snapshot.position is not None:
         _refuse_unknown_outputs(kafka, project, router.name, partition, snapshot.position)
-    return PartitionJoin(router, snapshot, config)
+    join = PartitionJoin(router, snapshot, config)
+    identify(join, kafka, topics, partition, {inputs[place]: offset for place, offset in read.items()})
+    return join
 
 
 def output_ends(kafka: Kafka, project: str, router: str, partition: int) -> dict[str, int]:

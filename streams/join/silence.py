@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from confluent_kafka import Consumer, TopicPartition
-
-from headrace.streams.connections.kafka import Kafka, client_config
-from headrace.streams.connections.kafka_admin import REQUEST_S, partition_count
+from headrace.streams.connections.kafka import Kafka
+from headrace.streams.connections.kafka_admin import partition_count
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.state import INPUTS, Input
+from headrace.streams.log.group_offsets import committed_offsets
 from headrace.streams.log.reader import end_offset, read_log
 
 _STEPS = 100  # marks of a silent input within a wait, at most: a restart goes on from the last one
@@ -76,17 +75,12 @@ def has_read_all(kafka: Kafka, group: str, topic: str) -> bool:
     ServiceUnavailable
         When Kafka does not answer.
     """
-    places = [TopicPartition(topic, n) for n in range(partition_count(kafka, topic))]
-    consumer = Consumer({**client_config(kafka), "group.id": group, "enable.auto.commit": False})
-    try:
-        committed = consumer.committed(places, timeout=REQUEST_S)
-    finally:
-        consumer.close()
-    return not any(_is_unread(kafka, one) for one in committed)
+    places = [(topic, n) for n in range(partition_count(kafka, topic))]
+    committed = committed_offsets(kafka, group, places)
+    return not any(_is_unread(kafka, *place, committed.get(place, 0)) for place in places)
 
 
-def _is_unread(kafka: Kafka, committed: TopicPartition) -> bool:
-    topic, partition, start = committed.topic, committed.partition, max(committed.offset, 0)
+def _is_unread(kafka: Kafka, topic: str, partition: int, start: int) -> bool:
     if start >= end_offset(kafka, topic, partition):
         return False
     return next(read_log(kafka, topic, partition, start), None) is not None

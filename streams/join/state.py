@@ -126,6 +126,9 @@ class Position:
     ends
         Of a position from before transactions: the end offsets of its outputs (``examples``, ``closings``).
         None since: outputs and position are there together or not at all.
+    topic_ids
+        The ids that Kafka has given the topics of the inputs; empty where the broker gives none, and in
+        positions from before they were kept.
     """
 
     next_offsets: Mapping[Input, int]
@@ -134,6 +137,7 @@ class Position:
     counts: Counts
     marks: Mapping[Input, Mapping[str, Any]]
     ends: Mapping[str, int] | None = None
+    topic_ids: Mapping[Input, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class StoredPosition(BaseModel):
     counts: dict[_Text, _Whole]
     marks: Annotated[dict[Input, StoredMarks], _BOTH] = {}
     ends: dict[_Text, _Whole] = {}
+    topics: dict[Input, _Text] = {}
 
 
 class StoredKey(BaseModel):

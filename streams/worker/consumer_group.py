@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from confluent_kafka import KafkaException
-
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
-from headrace.streams.connections.kafka_admin import KafkaAdmin
+from headrace.streams.log.group_offsets import has_members
 from headrace.streams.state.fingerprint import definition_of
 
 
@@ -27,12 +25,4 @@ def workers_run(plan: Plan, kafka: Kafka) -> bool:
     ServiceUnavailable
         When Kafka does not answer.
     """
-    group = worker_group(plan)
-    admin = KafkaAdmin(kafka)
-    try:
-        answer = admin.describe_consumer_groups([group], request_timeout=admin.timeout_s)[group].result()
-    except KafkaException as error:
-        if error.args[0].name() == "GROUP_ID_NOT_FOUND":
-            return False
-        raise admin.unavailable(error) from error
-    return bool(answer.members)
+    return has_members(kafka, worker_group(plan))

@@ -10,7 +10,7 @@ from tests.support.topic_fuzz import TopicFuzz
 # What each names, as `docs/operations/runbook.md` has it.
 REMEDIES: dict[Process, str] = {
     "worker": "headrace reset",
-    "join": "start a new project",
+    "join": "headrace reset --join",
     "train": "headrace apply",
 }
 
@@ -40,7 +40,12 @@ def test_a_process_goes_on_or_ends_with_the_remedy(scene: FuzzScene, seed: int) 
     for source in scene.plan.sources:
         told = run_headrace(("reset", source.name, "--yes"), scene.repository, scene.settings.environment())
         assert told.returncode == 0, told.stderr
-    assert scene.start_alone("worker") is None
+    for router in scene.plan.routers:
+        words = ("reset", "--join", router.name, "--yes")
+        told = run_headrace(words, scene.repository, scene.settings.environment())
+        assert told.returncode == 0, told.stderr
+    for process in ("worker", "join"):
+        assert scene.start_alone(process) is None
 
 
 def changelogs_of(scene: FuzzScene, process: Process) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from headrace.schemas.errors import StateError
+from headrace.schemas.marks import mark_headers
 from headrace.schemas.records import Example
 from headrace.schemas.topics import RouterTopics
 from headrace.streams.join.changelog import POSITION_KEY
@@ -43,6 +44,10 @@ def give_out(made: Loop) -> Callable[..., None]:
 
 
 def store(made: Loop, position: bytes) -> None:
+    """A position, and the inputs that it is of."""
+    for name, offset in json.loads(position)["next_offsets"].items():
+        for _ in range(offset):
+            made.send(made.names[name], 0, None, mark_headers(1))
     made.send(RouterTopics(made.plan.project, "delays").join_changelog, 0, position, key=POSITION_KEY)
     made.producer.flush()
 

@@ -1,4 +1,4 @@
-"""The join against its oracle: any log, any interleaving, restarts anywhere."""
+"""The join against its oracle: any log, any interleaving, restarts anywhere, with its changelog or not."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.schemas.marks import Mark
+from headrace.schemas.marks import Mark, mark_headers
 from headrace.schemas.records import Closing, Example
 from headrace.schemas.router_specs import RouterSpec
+from headrace.schemas.topics import RouterTopics
 from headrace.streams.join.changelog import (
     POSITION_KEY,
     changelog_key,
@@ -23,7 +24,9 @@ from headrace.streams.join.changelog import (
 )
 from headrace.streams.join.config import JoinConfig
 from headrace.streams.join.partition_join import PartitionJoin
+from headrace.streams.join.rebuild import InputRecord, fold_inputs, take_examples
 from headrace.streams.join.state import INPUTS, Input
+from headrace.streams.log.records import LogRecord
 from tests.support.join_builders import a_prediction, a_router, an_outcome
 from tests.support.join_oracle import M, O, Oracle, P
 from tests.support.properties import tries
@@ -82,6 +85,18 @@ def feed(join: PartitionJoin, event: Event, offset: int) -> None:
         join.outcome(an_outcome(event.id, event.key, event.ts, event.label), offset)
     else:
         join.mark("predictions" if event.source == "predictions" else "outcomes", Mark(event.ts), offset)
+
+
+def input_record(offset: int, event: Event) -> InputRecord:
+    """The event as its topic has it."""
+    if isinstance(event, M):
+        return InputRecord(LogRecord(offset, 0, None, None, mark_headers(event.ts)), 0)
+    value = (
+        a_prediction(event.id, event.key, event.ts)
+        if isinstance(event, P)
+        else an_outcome(event.id, event.key, event.ts, event.label)
+    ).to_bytes()
+    return InputRecord(LogRecord(offset, 0, event.key.encode(), value), 0)
 
 
 def example_row(example: Example) -> tuple[str, float, int]:
@@ -143,6 +158,7 @@ class Log:
         self.examples: list[Example] = []
         self.closings: list[Closing] = []
         self.changelog: list[tuple[bytes, bytes | None]] = []
+        self.read: dict[Input, int] = dict.fromkeys(INPUTS, 0)
 
     def commit(self, join: PartitionJoin) -> None:
         """One transaction: it is there whole, or not at all."""
@@ -154,8 +170,17 @@ class Log:
         ]
         self.changelog += [*states, (POSITION_KEY, encode_position(join.position()))]
 
+        self.read = dict(join.next_offsets)
+
     def restore(self, spec: RouterSpec) -> PartitionJoin:
         return PartitionJoin(spec, read_changelog(self.changelog))
+
+    def rebuild(self, spec: RouterSpec, logs: dict[Input, list[Event]]) -> PartitionJoin:
+        """As the last commit left it, without the changelog."""
+        inputs = {name: map(input_record, range(self.read[name]), logs[name]) for name in INPUTS}
+        join = fold_inputs(PartitionJoin(spec), inputs, RouterTopics("shop", spec.name), 0, 1000)
+        take_examples(join, ((e.prediction.key.encode(), e.to_bytes()) for e in self.examples))
+        return join
 
 
 @POLICIES
@@ -179,7 +204,7 @@ def test_a_join_killed_at_any_moment_neither_loses_nor_doubles(
             log.commit(join)
         elif crashes < 8 and chance.random() < 0.3:
             crashes += 1
-            join = log.restore(spec)
+            join = log.restore(spec) if chance.random() < 0.5 else log.rebuild(spec, logs)
     log.commit(join)
     _equal_but_for_corrections(log, oracle, duplicates)
     expected, found = oracle.counts(), counts(join)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.records import (
     Closing,
@@ -15,9 +18,11 @@ from headrace.schemas.records import (
 from headrace.schemas.router_specs import PolicySpec, RouterSpec
 from headrace.streams.join.changelog import decode_key, decode_position, encode_key, encode_position
 from headrace.streams.join.partition_join import PartitionJoin
+from headrace.streams.join.state import Input
 from headrace.streams.join.wire_format import LoggedPrediction
 from tests.support.golden.golden_file import Bytes
 
+_TOPIC_IDS: Mapping[Input, str] = {"predictions": "id of predictions", "outcomes": "id of outcomes"}
 _RECORDS: tuple[type[Record], ...] = (Prediction, Outcome, Example, Closing, Epoch, DeadLetter)
 
 
@@ -77,6 +82,7 @@ def _outcome(outcome_id: str, prediction_id: str, ts_ms: int) -> Outcome:
 def _join() -> PartitionJoin:
     """One key that is matched, one with an outcome alone, one that waits for its outcome."""
     join = PartitionJoin(a_router())
+    join.topic_ids = _TOPIC_IDS
     join.predict(LoggedPrediction.read(a_prediction("p1", 1_000).to_bytes()), 0)
     join.predict(LoggedPrediction.read(a_prediction("p2", 1_200).to_bytes()), 1)
     join.outcome(_outcome("o1", "p1", 1_100), 0)
@@ -89,7 +95,8 @@ def write_position() -> Bytes:
 
 
 def read_position(found: Bytes) -> Bytes:
-    return [encode_position(decode_position(found[0]))]
+    position = decode_position(found[0])
+    return [encode_position(replace(position, topic_ids=position.topic_ids or _TOPIC_IDS))]  # 6 has them
 
 
 def write_keys() -> Bytes:
