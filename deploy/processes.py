@@ -143,7 +143,11 @@ def train_config(settings: Settings) -> TrainConfig:
 
 def serve_config(settings: Settings) -> ServeConfig:
     return ServeConfig(
-        host=settings.host, port=settings.port, log_level=settings.log_level, limits=_http_limits(settings)
+        host=settings.host,
+        port=settings.port,
+        log_level=settings.log_level,
+        limits=_http_limits(settings),
+        drain_s=settings.drain_s,
     )
 
 
@@ -153,6 +157,7 @@ def features_config(settings: Settings) -> FeatureServerConfig:
         port=settings.features_port,
         log_level=settings.log_level,
         limits=_http_limits(settings),
+        drain_s=settings.drain_s,
         tokens=settings.tokens_of_features,
         push_tokens=settings.tokens_of_pushes,
     )

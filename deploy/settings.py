@@ -19,7 +19,7 @@ from headrace.deploy.key_file import KEY_BYTES, make_key, read_key
 from headrace.deploy.local.environment import environment_without_counters
 from headrace.deploy.settings_file import FILE, SettingsFile
 from headrace.learners.feature_server.config import FeatureServerConfig
-from headrace.learners.serving.config import HttpLimits, ServeConfig
+from headrace.learners.serving.config import HttpConfig, HttpLimits, ServeConfig
 from headrace.learners.training.config import TrainConfig
 from headrace.schemas.errors import SettingsError
 from headrace.schemas.name_hint import name_hint
@@ -141,6 +141,12 @@ class Settings(BaseSettings):
     )
     max_connections: int = Field(
         HttpLimits.max_connections, ge=1, description="most connections to `headrace serve` at once"
+    )
+    drain_s: float = Field(
+        HttpConfig.drain_s,
+        ge=0,
+        le=3600,
+        description="seconds that `serve` and `features` answer after SIGTERM, without being ready",
     )
     allowed_hosts: str = Field(
         "", description="public names that `serve`, and its metrics, are asked by, comma separated; * for any"

@@ -259,6 +259,7 @@ class LocalStack:
             "metrics_port": port,
             "plan_key": None if key is None else SecretStr(key.decode()),
             "follow_plan": True,
+            "drain_s": 0.0,  # nobody is to be sent elsewhere
         }
         reads_events = name in ("worker", "join")
         without = ("model_key",) if reads_events else ("schema_registry", "schema_registry_token")

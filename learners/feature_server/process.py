@@ -16,6 +16,7 @@ from headrace.learners.feature_server.metrics import FeatureMetrics
 from headrace.learners.feature_server.pusher import FeaturePusher
 from headrace.learners.feature_server.reader import FeatureReader
 from headrace.learners.feature_server.tokens import FeatureTokens
+from headrace.learners.serving.drain import Drain
 from headrace.learners.serving.http_server import admitted, http_server, run_server
 from headrace.schemas.plan import Plan
 from headrace.streams.runtime.health import PlanHealth
@@ -54,21 +55,22 @@ class FeatureServer:
     ) -> None:
         self._plan, self._plan_watch = plan, plan_watch
         self._config = config or FeatureServerConfig()
+        self._drain = Drain(self._config.drain_s)
         self._metrics = FeatureMetrics()
         self._reader = FeatureReader(plan, redis_url, repo_dir)
         self._pusher = FeaturePusher(plan, redis_url)
         tokens = FeatureTokens(self._config.tokens, self._config.push_tokens)
         endpoints = FeatureEndpoints(self._reader, self._pusher, tokens, self._plan_health, self._metrics)
         routes = endpoints.routes()
-        self.app = admitted(routes, self._lifespan, self._config.limits, self._metrics.requests)
+        self.app = admitted(routes, self._lifespan, self._config.limits, self._metrics.requests, self._drain)
 
     def run(self) -> None:
-        """Block until SIGTERM or SIGINT; requests in hand are answered first."""
+        """Block until SIGTERM or SIGINT, then drain; requests in hand are answered first."""
         run_server(self.server(), self._plan_watch)
 
     def server(self) -> uvicorn.Server:
         """Return the server that `run` runs."""
-        return http_server(self.app, self._config, self._metrics.requests)
+        return http_server(self.app, self._config, self._metrics.requests, self._drain)
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:

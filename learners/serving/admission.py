@@ -12,12 +12,15 @@ from prometheus_client import Counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace.learners.serving.config import HttpLimits
+from headrace.learners.serving.drain import Drain
 from headrace.learners.serving.refusals import Refusal
 from headrace.streams.runtime.http_hosts import HttpHosts
 
 _SMALL: Final = 8 * 1024  # a body for which there is always room
 _LARGE_AT_ONCE: Final = 8  # bodies of the greatest size; smaller ones in proportion
 _LINGER_S: Final = 2.0  # how long a refused body is read on and thrown away, so that the answer arrives
+_READINESS: Final = "/readyz"
+_CLOSE: Final = (b"connection", b"close")
 _HEADERS: Final = frozenset([b"host", b"content-type", b"content-length", b"content-encoding"])
 
 
@@ -46,10 +49,15 @@ class Admission:
         What is taken of clients.
     requests
         Counts every answer, by path and status.
+    drain
+        Once it has begun, the service is not ready, and each answer is the last of its connection.
     """
 
-    def __init__(self, app: ASGIApp, paths: Collection[str], limits: HttpLimits, requests: Counter) -> None:
+    def __init__(
+        self, app: ASGIApp, paths: Collection[str], limits: HttpLimits, requests: Counter, drain: Drain
+    ) -> None:
         self._app, self._paths, self._limits, self._requests = app, frozenset(paths), limits, requests
+        self._drain = drain
         self._hosts = HttpHosts(limits.allowed_hosts)
         self._large_bytes = 0  # of bodies in hand that are not small
 
@@ -62,6 +70,8 @@ class Admission:
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._requests.labels(path, str(message["status"])).inc()
+                if self._drain.has_begun and _CLOSE not in message["headers"]:
+                    message = {**message, "headers": [*message["headers"], _CLOSE]}
             await send(message)
 
         with contextlib.suppress(ClientGone):
@@ -86,6 +96,8 @@ class Admission:
                 name = name.decode()
                 raise Refusal(400, None, f"it has two headers {name} that differ; send one", closes=True)
         self._check_host(headers.get(b"host", b"localhost").decode("latin-1"))
+        if self._drain.has_begun and scope["path"] == _READINESS:
+            raise Refusal(503, None, "this process is ending; ask another", closes=True)
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self._limits.max_body_bytes:
             raise self._too_large(f"{length[:20].decode('latin-1')} bytes")

@@ -48,12 +48,15 @@ class HttpConfig:
         Least level logged: ``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``.
     limits
         What it takes of its clients.
+    drain_s
+        How long it answers, without being ready, after it was told to end.
     """
 
     host: str = "127.0.0.1"
     port: int = 8080
     log_level: str = "INFO"
     limits: HttpLimits = HttpLimits()
+    drain_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

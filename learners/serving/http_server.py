@@ -12,13 +12,18 @@ from starlette.types import ASGIApp, Lifespan
 
 from headrace.learners.serving.admission import Admission
 from headrace.learners.serving.config import HttpConfig, HttpLimits
+from headrace.learners.serving.drain import Drain, DrainingServer
 from headrace.learners.serving.guard import not_allowed, not_found
 from headrace.learners.serving.protocol import bounded_protocol
 from headrace.streams.runtime.plan_watch import PlanWatch
 
 
 def admitted(
-    routes: Sequence[Route], lifespan: Lifespan[Starlette], limits: HttpLimits, requests: Counter
+    routes: Sequence[Route],
+    lifespan: Lifespan[Starlette],
+    limits: HttpLimits,
+    requests: Counter,
+    drain: Drain,
 ) -> Admission:
     """Return the application of a service, behind its door.
 
@@ -28,20 +33,24 @@ def admitted(
         Of the application: what it starts and stops.
     requests
         Counts answers, by path and status.
+    drain
+        Of the server.
     """
     application = Starlette(
         routes=routes, lifespan=lifespan, exception_handlers={404: not_found, 405: not_allowed}
     )
-    return Admission(application, [route.path for route in routes], limits, requests)
+    return Admission(application, [route.path for route in routes], limits, requests, drain)
 
 
-def http_server(app: ASGIApp, config: HttpConfig, requests: Counter) -> uvicorn.Server:
+def http_server(app: ASGIApp, config: HttpConfig, requests: Counter, drain: Drain) -> uvicorn.Server:
     """Return a server that is not started yet.
 
     Parameters
     ----------
     requests
         Counts answers that are given without the application, by path and status.
+    drain
+        Shared with the application.
     """
     settings = uvicorn.Config(
         app,
@@ -53,11 +62,11 @@ def http_server(app: ASGIApp, config: HttpConfig, requests: Counter) -> uvicorn.
         log_level=config.log_level.lower(),
         access_log=False,
     )
-    return uvicorn.Server(settings)
+    return DrainingServer(settings, drain)
 
 
 def run_server(server: uvicorn.Server, plan_watch: PlanWatch | None) -> None:
-    """Block until a signal or the plan watch ends the process; requests in hand are answered first."""
+    """Block until a signal or the plan watch ends the process; it drains, and answers requests in hand."""
 
     def end() -> bool:
         server.should_exit = server.started

@@ -14,6 +14,7 @@ from headrace.featurestore.online.async_client import AsyncFeatureClient
 from headrace.learners.models.store import ModelStore
 from headrace.learners.project import Project
 from headrace.learners.serving.config import ServeConfig
+from headrace.learners.serving.drain import Drain
 from headrace.learners.serving.endpoints import Endpoints, Readiness
 from headrace.learners.serving.http_server import admitted, http_server, run_server
 from headrace.learners.serving.live_models import LiveModels
@@ -74,6 +75,7 @@ class ServeProcess:
         self._plan_watch = plan_watch
         self._config = config or ServeConfig()
         self._plan, self._kafka = plan, kafka
+        self._drain = Drain(self._config.drain_s)
         self._metrics = ServiceMetrics()
         self._redis = redis_client(redis_url)
         self._features = AsyncFeatureClient(plan, redis_url, repo_dir=project.file.parent)
@@ -84,16 +86,16 @@ class ServeProcess:
         routes = Endpoints(
             self._routers, self._readiness, self._plan_health, self._log, self._metrics
         ).routes()
-        self.app = admitted(routes, self._lifespan, self._config.limits, self._metrics.requests)
+        self.app = admitted(routes, self._lifespan, self._config.limits, self._metrics.requests, self._drain)
 
     def run(self) -> None:
-        """Block until SIGTERM or SIGINT; requests in hand are answered first."""
+        """Block until SIGTERM or SIGINT, then drain; requests in hand are answered first."""
         warn_of_topic_settings(self._kafka, process_topics(self._plan, "serve"))
         run_server(self.server(), self._plan_watch)
 
     def server(self) -> uvicorn.Server:
         """Return the server that `run` runs."""
-        return http_server(self.app, self._config, self._metrics.requests)
+        return http_server(self.app, self._config, self._metrics.requests, self._drain)
 
     def _router(self, plan: Plan, name: str, project: Project, store: ModelStore) -> RouterService:
         failed = self._metrics.load_errors

@@ -53,6 +53,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **more)
         self._overhead = 0  # bytes since a head was complete, or some of a body came
         self._in_head = True
+        self._is_ending = False
         self._fault: Refusal | None = None
         self._deadline: TimerHandle | None = None
 
@@ -132,6 +133,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_clock()
         self.waiting.pop(self, None)
         super().on_headers_complete()
+        if self._is_ending:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._overhead = 0
@@ -152,6 +155,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         self._stop_clock()
         super().resume_writing()
+
+    def shutdown(self) -> None:
+        """Close the connection, called by uvicorn; a request of which some has come is answered first."""
+        if self._overhead and self in self.waiting:
+            self._is_ending = True
+        else:
+            super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:
         self._close()

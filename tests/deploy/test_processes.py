@@ -20,6 +20,7 @@ from headrace.streams.worker.config import WorkerConfig
 
 OTHER: dict[str, Any] = {
     "checkpoint_ms": 111,
+    "drain_s": 9.0,
     "fetch_wait_ms": 22,
     "host": "0.0.0.0",
     "idle_ms": 3333,

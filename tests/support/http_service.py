@@ -18,6 +18,7 @@ from starlette.routing import Route
 from headrace.deploy.local.child import free_port
 from headrace.learners.serving.admission import Admission
 from headrace.learners.serving.config import HttpLimits
+from headrace.learners.serving.drain import Drain, DrainingServer
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.protocol import bounded_protocol
 from tests.support.waiting import PATIENCE_S, eventually
@@ -102,9 +103,9 @@ class Connection:
 
 
 @contextlib.contextmanager
-def http_service(limits: HttpLimits) -> Iterator[HttpService]:
+def http_service(limits: HttpLimits, drain_s: float = 0.0) -> Iterator[HttpService]:
     """A service that tells the size of a body it is posted, and sends many bytes on request."""
-    port, metrics = free_port(), ServiceMetrics()
+    port, metrics, drain = free_port(), ServiceMetrics(), Drain(drain_s)
     bodies: list[int] = []
 
     async def size(request: Request) -> Response:
@@ -114,17 +115,21 @@ def http_service(limits: HttpLimits) -> Iterator[HttpService]:
     async def much(request: Request) -> Response:
         return Response(bytes(32 * 1024**2))
 
-    app = Starlette(routes=[Route("/size", size, methods=["POST"]), Route("/much", much)])
+    async def ready(request: Request) -> Response:
+        return JSONResponse("ready")
+
+    routes = [Route("/size", size, methods=["POST"]), Route("/much", much), Route("/readyz", ready)]
     protocol = bounded_protocol(limits, lambda status: metrics.requests.labels("none", str(status)).inc())
     config = uvicorn.Config(
-        Admission(app, ["/size", "/much"], limits, metrics.requests),
+        Admission(Starlette(routes=routes), ["/size", "/much", "/readyz"], limits, metrics.requests, drain),
         port=port,
         http=protocol,
         ws="none",
         log_config=None,
     )
-    with listening(server := uvicorn.Server(config)):
+    with listening(server := DrainingServer(config, drain)):
         yield HttpService(port, server, metrics, bodies)
+        drain.cut_short()
 
 
 @contextlib.contextmanager
@@ -135,7 +140,7 @@ def listening(server: uvicorn.Server) -> Iterator[None]:
     eventually(lambda: server.started, "a server that listens")
     try:
         yield
-        assert thread.is_alive()
+        assert thread.is_alive() or server.should_exit
     finally:
         server.should_exit = True
         thread.join()
