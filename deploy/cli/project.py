@@ -40,12 +40,21 @@ def check(
     raise typer.Exit(checked.exit_code)
 
 
-def plan(project: Project = HERE) -> None:
-    """Show what `apply` would change and what it costs; changes nothing."""
+def plan(
+    project: Project = HERE,
+    allow_unsafe: Annotated[
+        bool, typer.Option("--allow-unsafe", help="As `apply` with this option would do it.")
+    ] = False,
+) -> None:
+    """Show what `apply` would change and what it costs; changes nothing.
+
+    The exit code is 2 when `apply` would refuse it, with the same words.
+    """
     settings = load_settings(project)
 
-    from headrace.deploy.commands.apply import compile_project, rehearse
+    from headrace.deploy.commands.apply import compile_project, prepare
     from headrace.deploy.commands.plan_report import (
+        LOOK_S,
         describe_changes,
         describe_configuration,
         describe_left_out,
@@ -53,15 +62,11 @@ def plan(project: Project = HERE) -> None:
     )
 
     wanted = compile_project(settings.project_dir)
-    rehearse(settings)
     say(describe_changes(settings, wanted.plan))
-    told = (
-        describe_configuration(settings, wanted),
-        describe_left_out(wanted),
-        describe_topics(settings, wanted.plan),
-    )
-    for line in (line for lines in told for line in lines):
+    topics, is_asked = describe_topics(settings, wanted.plan)
+    for line in (*describe_configuration(settings, wanted), *describe_left_out(wanted), *topics):
         say(line)
+    prepare(settings, wanted.plan, allow_unsafe, wanted.place_of, LOOK_S if is_asked else 0)
 
 
 def apply(

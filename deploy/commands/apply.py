@@ -170,9 +170,13 @@ class PreparedPlan:
 
 
 def prepare(
-    settings: Settings, plan: Plan, allow_unsafe: bool = False, place_of: PlaceOf | None = None
+    settings: Settings,
+    plan: Plan,
+    allow_unsafe: bool = False,
+    place_of: PlaceOf | None = None,
+    kafka_timeout_s: float = 60.0,
 ) -> PreparedPlan:
-    """Find whatever refuses a plan. Nothing is written.
+    """Find whatever refuses a plan, for `headrace plan` and `headrace apply` alike. Nothing is written.
 
     Parameters
     ----------
@@ -180,6 +184,8 @@ def prepare(
         Also when partitions were added to topics that views read directly, or consumers would break.
     place_of
         Names the places of definitions; None does not ask what breaks consumers.
+    kafka_timeout_s
+        How long Kafka may take; 0 does not ask it.
 
     Raises
     ------
@@ -189,9 +195,11 @@ def prepare(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         registration = Registration(settings.project_dir, settings.feature_log_dir)
-        checks = [registration.rehearse, lambda: refuse_topics(settings, plan, allow_unsafe)]
+        checks: list[Callable[[], object]] = [registration.rehearse, settings.plan_signing_key]
         if place_of is not None and not allow_unsafe:
             checks.insert(0, partial(refuse_unsafe_changes, settings, plan, place_of))
+        if kafka_timeout_s:
+            checks.append(partial(refuse_topics, settings, plan, allow_unsafe, kafka_timeout_s))
         refuse(checks)
     return PreparedPlan(settings, plan, registration, allow_unsafe)
 

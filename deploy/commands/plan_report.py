@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import redis
+
 from headrace.deploy.commands.apply import CompiledProject
 from headrace.deploy.commands.partitions import added_partitions, surplus_partitions
-from headrace.deploy.commands.refusals import refuse_topics
 from headrace.deploy.commands.topics import misconfigured_topics, topic_ends, untrusted_event_times
 from headrace.deploy.settings import Settings
 from headrace.featurestore.compile.attributes import attributes_told
@@ -14,22 +15,24 @@ from headrace.featurestore.feast_repo.config_notes import config_notes
 from headrace.featurestore.plans.report import report
 from headrace.featurestore.plans.store import PlanStore
 from headrace.featurestore.plans.usage import NoUsage, RedisPlanUsage
-from headrace.schemas.errors import PlanError, ServiceUnavailable, SettingsError
+from headrace.schemas.errors import PlanError, ServiceUnavailable
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis import redis_client
 from headrace.streams.runtime.topic_settings import SettingDifference, SettingsNotShown, repair_commands
 
-_LOOK_S = 5.0  # `plan` works without Kafka as well
+LOOK_S = 5.0  # `plan` works without Kafka as well
 
 
 def describe_changes(settings: Settings, wanted: Plan) -> str:
     """Describe the changes against the plan in force, and their cost."""
-    client = redis_client(settings.redis)
-    try:
-        current = PlanStore(client, wanted.project).in_force()
-    except PlanError as error:
-        return f"what would change cannot be told: {error}"
-    return report(current, wanted, RedisPlanUsage(client, current) if current else NoUsage())
+    with redis_client(settings.redis) as client:
+        try:
+            current = PlanStore(client, wanted.project).in_force()
+            return report(current, wanted, RedisPlanUsage(client, current) if current else NoUsage())
+        except (PlanError, ServiceUnavailable) as error:
+            return f"what would change cannot be told: {error}"
+        except redis.RedisError as error:
+            return f"what would change cannot be told: Redis does not say how much there is: {error}"
 
 
 def describe_left_out(compiled: CompiledProject) -> list[str]:
@@ -80,17 +83,13 @@ def _remedy(settings: Settings, differences: Sequence[SettingDifference]) -> lis
     return ["To put that right:", *(f"  {command}" for command in commands)]
 
 
-def describe_topics(settings: Settings, plan: Plan) -> list[str]:
-    """Describe what `apply` would refuse because of topics, and what partitions that were added mean."""
+def describe_topics(settings: Settings, plan: Plan) -> tuple[list[str], bool]:
+    """Describe partitions and timestamps of topics, and return whether Kafka could be asked."""
     try:
         lines = _partitions(settings, plan)
     except ServiceUnavailable as error:
-        return [_untold(error)]
-    try:
-        refuse_topics(settings, plan, allow_unsafe=True, timeout_s=_LOOK_S)
-    except (PlanError, SettingsError, ServiceUnavailable) as error:
-        lines.append(f"`headrace apply` would refuse this: {error}")
-    return lines + describe_event_times(settings, plan)
+        return [_untold(error)], False
+    return lines + describe_event_times(settings, plan), True
 
 
 def describe_partitions(settings: Settings, plan: Plan) -> list[str]:
@@ -102,13 +101,13 @@ def describe_partitions(settings: Settings, plan: Plan) -> list[str]:
 
 
 def _untold(error: ServiceUnavailable) -> str:
-    return f"whether partitions were added to topics cannot be told: {error}"
+    return f"whether topics fit the plan, and `headrace apply` takes them, cannot be told: {error}"
 
 
 def _partitions(settings: Settings, plan: Plan) -> list[str]:
     if not plan.needs_kafka:
         return []
-    ends = topic_ends(settings.kafka_access, plan, _LOOK_S)
+    ends = topic_ends(settings.kafka_access, plan, LOOK_S)
     lines = surplus_partitions(plan, ends)
     for added in added_partitions(plan, ends):
         lines += added.lines()

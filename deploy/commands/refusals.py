@@ -15,7 +15,7 @@ from headrace.schemas.plan import Plan
 PlaceOf = Callable[[str, str], str]  # file and line that define the object of a kind and name
 
 
-def refuse(checks: Sequence[Callable[[], None]]) -> None:
+def refuse(checks: Sequence[Callable[[], object]]) -> None:
     """Run every check, and raise what they refuse.
 
     Raises
@@ -23,17 +23,23 @@ def refuse(checks: Sequence[Callable[[], None]]) -> None:
     HeadraceError
         The one that there is; of several a `PlanError` with all of them.
     """
+    refusals = refusals_of(checks)
+    if len(refusals) == 1:
+        raise refusals[0]
+    if refusals:
+        lines = [f"{number}. {error}" for number, error in enumerate(refusals, 1)]
+        raise PlanError("\n".join([f"{len(refusals)} refusals; nothing was applied:", *lines]))
+
+
+def refusals_of(checks: Sequence[Callable[[], object]]) -> list[HeadraceError]:
+    """Run every check, and return what they refuse."""
     refusals = []
     for check in checks:
         try:
             check()
         except HeadraceError as error:
             refusals.append(error)
-    if len(refusals) == 1:
-        raise refusals[0]
-    if refusals:
-        lines = [f"{number}. {error}" for number, error in enumerate(refusals, 1)]
-        raise PlanError("\n".join([f"{len(refusals)} refusals; nothing was applied:", *lines]))
+    return refusals
 
 
 def refuse_topics(

@@ -70,7 +70,9 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """A project at one moment. Counts are added up over partitions.
+    """A project at one moment, by its plan in force. Counts are added up over partitions.
+
+    Counts and alarms of what the plan does not have any more are left out.
 
     Attributes
     ----------
@@ -138,16 +140,18 @@ def read_status(
     counted = {where: record for where, record in progress.items() if plan_stages.has(where, record)}
     left = {where: record for where, record in progress.items() if where not in counted}
     counts: Any = client.hgetall(counts_key(plan.project))
-    decoded = {_text(name): json.loads(value) for name, value in counts.items()}
+    named = {_text(name): value for name, value in counts.items()}
+    decoded = {name: json.loads(value) for name, value in named.items() if plan_stages.counts(name)}
     intake, sums, outcomes, join, expectations = (
         _sums(decoded, kind) for kind in ("intake", "sums", "outcomes", "join", "expectations")
     )
     alarms: Any = client.hgetall(alarms_key(plan.project))
-    begin = f"{TWO_PARTITIONS}|"
+    direct = {view.source for view in plan.stream_views if plan.is_direct(view)}
     two_partitions = {
-        _text(name).removeprefix(begin): int(number)
+        source: int(number)
         for name, number in alarms.items()
-        if _text(name).startswith(begin)
+        for kind, _, source in [_text(name).partition("|")]
+        if kind == TWO_PARTITIONS and source in direct
     }
     stages, gone = tuple(_stages(counted, ends)), tuple(_stages(left, ends))
     processes = tuple(ProcessRegistry(client, plan.project).read())

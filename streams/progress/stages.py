@@ -93,6 +93,23 @@ class PlanStages:
             return False
         return is_live(record) if stage == "serve" else member in self.members(stage, topic)
 
+    def counts(self, name: str) -> bool:
+        """Whether counts under a name of `counts_key` are of what the plan has.
+
+        >>> from headrace.schemas.plan import Plan
+        >>> PlanStages(Plan(project="shop")).counts("intake|clicks|0")
+        False
+        """
+        kind, *where, _ = name.split("|")
+        first, second, *_ = [*where, "", ""]
+        if kind == "join":
+            return any(router.name == first for router in self._plan.routers)
+        if kind == "outcomes":
+            return first in self.members("outcomes", second)
+        if all(source.topic != first for source in self._plan.sources):
+            return False
+        return kind != "sums" or second in self.members("features", first)
+
     def behind(self, progress: Mapping[Where, Progress], stage: Stage, targets: Offsets) -> Iterator[str]:
         """Say of every member of a stage that has not reached its targets how far it is."""
         for (topic, partition), target in targets.items():

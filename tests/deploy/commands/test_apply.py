@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from headrace.deploy.cli.main import app
 from headrace.featurestore.plans.store import PlanStore, plan_key
-from headrace.schemas.errors import PlanError
+from headrace.schemas.errors import HeadraceError, PlanError
 from headrace.schemas.plan import text_hash
 from headrace.streams.connections.redis import redis_client
 from tests.support.clicks_project import CLICKS
@@ -21,6 +21,7 @@ from tests.support.feast_online import point_to
 from tests.support.kafka_topics import add_partitions, partition_count
 
 Run = Callable[..., str]
+REFUSED = "refused: "
 
 
 @pytest.fixture
@@ -37,13 +38,13 @@ def repo(tmp_path: Path, project: str, redis_url: str) -> Path:
 
 @pytest.fixture
 def headrace(repo: Path, kafka_bootstrap: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The command, in this process: its output; raises what it raises."""
+    """The command, in this process: its output. `apply` raises what it refuses; that of `plan` is behind it."""
     monkeypatch.setenv("HEADRACE_KAFKA", kafka_bootstrap)
     monkeypatch.setenv("HEADRACE_REDIS", redis_url)
 
     def run(command: str, *options: str) -> str:
-        done = CliRunner().invoke(app, [command, str(repo), *options], catch_exceptions=False)
-        return done.output
+        done = CliRunner().invoke(app, [command, str(repo), *options], catch_exceptions=command == "plan")
+        return f"{done.output}{REFUSED}{done.exception}" if done.exception else done.output
 
     return run
 
@@ -64,6 +65,8 @@ def test_an_unsafe_change_is_told_refused_and_applied_when_asked_for(
     before = PlanStore(redis_url, project).load()
     with pytest.raises(PlanError) as refused:
         headrace("apply")
+    assert told.partition(REFUSED)[2] == str(refused.value)
+    assert REFUSED not in headrace("plan", "--allow-unsafe")
     said = r"features.py:\d+: stream feature view 'user_clicks', feature 'spent_1h'"
     assert re.search(said, str(refused.value))
     for words in ("window: 1:00:00 -> 2:00:00", "learner 'live'", "a name of its own", "--allow-unsafe"):
@@ -83,8 +86,9 @@ def test_partitions_added_to_a_topic_that_is_read_directly_are_told_and_refused_
     told = headrace("plan")
     assert f"has {before + 2} partitions, and had {before} when its state was made" in told
     assert "view 'user_clicks' reads the topic directly" in told
-    with pytest.raises(PlanError, match=r"partitions were added; nothing was applied(.|\n)*user_clicks"):
+    with pytest.raises(PlanError, match=r"partitions were added; nothing was applied(.|\n)*user_clicks") as e:
         headrace("apply")
+    assert told.partition(REFUSED)[2] == str(e.value)
     features = repo / "features.py"
     features.write_text(features.read_text().replace('"headrace.key": "user"', ""))
     assert "behind the shuffle: user_clicks" in headrace("plan")
@@ -106,3 +110,42 @@ def test_a_plan_of_a_newer_version_is_replaced_only_when_asked_for(
         headrace("apply")
     assert "applied plan" in headrace("apply", "--allow-unsafe")
     assert PlanStore(redis_url, project).load() == plan
+
+
+def edit(file: Path, *changes: tuple[str, str]) -> None:
+    text = file.read_text()
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    file.write_text(text)
+
+
+def test_what_apply_refuses_plan_refuses_in_the_same_words_and_nothing_is_changed_by_either(
+    headrace: Run, repo: Path, redis_url: str, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headrace("apply")
+    features, learners = repo / "features.py", repo / "learners.py"
+    registry, before = repo / "data" / "registry.db", PlanStore(redis_url, project).load()
+    registered, texts = registry.read_bytes(), (features.read_text(), learners.read_text())
+    declared = ('tags={"headrace.key": "user"}', 'tags={"headrace.key": "user", "headrace.partitions": "3"}')
+
+    def refused_alike(words: str, *options: str) -> None:
+        told = headrace("plan", *options)
+        with pytest.raises(HeadraceError, match=words) as refused:
+            headrace("apply", *options)
+        assert told.partition(REFUSED)[2] == str(refused.value)
+        assert (registry.read_bytes(), PlanStore(redis_url, project).load()) == (registered, before)
+        features.write_text(texts[0])
+        learners.write_text(texts[1])
+
+    edit(features, declared)
+    refused_alike("'headrace.partitions' says 3")
+    edit(learners, ("partitions=2", "partitions=4"))
+    refused_alike("the plan needs 4", "--allow-unsafe")
+    edit(features, declared)
+    edit(learners, ("partitions=2", "partitions=4"))
+    refused_alike(r"2 refusals(.|\n)*1\. an unsafe change(.|\n)*2\. topic .* 'headrace.partitions' says 3")
+    monkeypatch.setenv("HEADRACE_MODEL_KEY", "")
+    (repo / ".headrace").mkdir(exist_ok=True)
+    (repo / ".headrace" / "model.key").write_bytes(b"short")
+    refused_alike("model.key")

@@ -11,15 +11,19 @@ from headrace.deploy.commands.healthy import describe_plans, replaced, standstil
 from headrace.deploy.commands.status import read_status, render_status
 from headrace.learners.training.group import TrainerMember
 from headrace.schemas.plan import Plan
+from headrace.schemas.router_specs import OutcomeSpec
 from headrace.streams.progress import (
     ProcessRegistry,
     Progress,
     ProgressStore,
     RunningProcess,
+    alarms_key,
     counts_key,
 )
 from tests.support.audit_scene import with_router
 from tests.support.purchases import purchases_plan
+from tests.support.usage_plan import ROUTER, SPENT
+from tests.support.usage_plan import plan as usage_plan
 
 
 @pytest.fixture
@@ -32,6 +36,17 @@ def plan_of_clicks(project: str) -> Plan:
     plan = purchases_plan(project, shards=0)
     source = plan.sources[0].model_copy(update={"topic": "clicks"})
     return plan.model_copy(update={"sources": (source,)})
+
+
+def labelled_plan(project: str) -> Plan:
+    """A router whose labels come out of the topic."""
+    plan = with_router(purchases_plan(project))
+    outcome = OutcomeSpec(source=plan.sources[0].name, key_field="user", label_field="items")
+    return plan.model_copy(update={"routers": (plan.routers[0].model_copy(update={"outcome": outcome}),)})
+
+
+def behind(stages: object) -> bool:
+    return True
 
 
 def report(client: redis.Redis, plan: Plan, *offsets: int, at_ms: int = 0) -> None:
@@ -52,18 +67,58 @@ def test_lag_is_counted_over_all_partitions_also_those_not_heard_of(
 
 
 def test_counts_of_all_partitions_are_added_up(client: redis.Redis, project: str) -> None:
-    plan = Plan(project=project)
+    plan, topic = labelled_plan(project), f"{project}.purchases"
     for partition in range(2):
         client.hset(
-            counts_key(project), f"intake|clicks|{partition}", json.dumps({"applied": 3, "late": partition})
+            counts_key(project), f"intake|{topic}|{partition}", json.dumps({"applied": 3, "late": partition})
         )
-    client.hset(counts_key(project), "outcomes|delays|landings|0", json.dumps({"sent": 2}))
+    client.hset(counts_key(project), f"outcomes|delays|{topic}|0", json.dumps({"sent": 2}))
     client.hset(counts_key(project), "join|delays|0", json.dumps({"matched": 1}))
     status = read_status(client, plan, {})
-    assert status.outcomes == {"delays, landings": {"sent": 2}}
+    assert status.outcomes == {f"delays, {topic}": {"sent": 2}}
     assert status.join == {"delays": {"matched": 1}}
-    assert status.intake == {"clicks": {"applied": 6, "late": 1}}
-    assert "records of clicks: applied 6, late 1" in render_status(plan, status)
+    assert status.intake == {topic: {"applied": 6, "late": 1}}
+    assert f"records of {topic}: applied 6, late 1" in render_status(plan, status)
+
+
+def test_counts_and_alarms_of_what_the_plan_has_not_are_left_out(client: redis.Redis, project: str) -> None:
+    """They stay in Redis, for a plan that has it again."""
+    plan, topic = labelled_plan(project), f"{project}.purchases"
+    source = plan.sources[0].name
+    names = [
+        f"intake|{topic}|0", f"expectations|{topic}|0", f"sums|{topic}|shard-0|0", "join|delays|0",
+        f"outcomes|delays|{topic}|0",
+    ]  # fmt: skip
+    for name in names:
+        client.hset(counts_key(project), name, json.dumps({"applied": 1}))
+    client.hset(alarms_key(project), f"two_partitions|{source}", 3)
+    status = read_status(client, plan, {})
+    counted = (status.intake, status.expectations, status.sums, status.join, status.outcomes)
+    assert all(counted), counted
+    assert status.two_partitions == {source: 3}
+    without_shuffle = plan.sources[0].model_copy(update={"shards": 0})
+    assert read_status(client, plan.model_copy(update={"sources": (without_shuffle,)}), {}).sums == {}
+    shuffled = plan.sources[0].model_copy(update={"key_field": None})
+    assert read_status(client, plan.model_copy(update={"sources": (shuffled,)}), {}).two_partitions == {}, (
+        "its rows cannot be in two partitions any more"
+    )
+    nothing = read_status(client, Plan(project=project), {})
+    assert (nothing.intake, nothing.expectations, nothing.sums, nothing.join, nothing.outcomes) == (
+        {}, {}, {}, {}, {},
+    )  # fmt: skip
+    assert nothing.two_partitions == {}
+
+
+def test_an_arm_that_was_removed_makes_nobody_unhealthy(client: redis.Redis, project: str) -> None:
+    before = usage_plan(SPENT, project=project)
+    topics = before.topics.router("main")
+    store = ProgressStore(client, before)
+    for arm, offset in (("tree", 9), ("line", 3)):
+        store.publish("train", topics.examples, 0, Progress(offset, at_ms=1), arm)
+    ends = {(topics.examples, 0): 9}
+    assert "6 records" in str(standstill(read_status(client, before, ends), "train", 60, behind))
+    after = before.model_copy(update={"routers": (ROUTER.model_copy(update={"arms": ("tree",)}),)})
+    assert standstill(read_status(client, after, ends), "train", 60, behind) is None
 
 
 def test_a_process_stands_still_when_it_is_silent_with_records_before_it(
