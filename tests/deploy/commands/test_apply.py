@@ -38,7 +38,7 @@ def repo(tmp_path: Path, project: str, redis_url: str) -> Path:
 
 @pytest.fixture
 def headrace(repo: Path, kafka_bootstrap: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The command, in this process: its output. `apply` raises what it refuses; that of `plan` is behind it."""
+    """The command, in this process: its output. `apply` raises what it refuses; `plan` says it at the end."""
     monkeypatch.setenv("HEADRACE_KAFKA", kafka_bootstrap)
     monkeypatch.setenv("HEADRACE_REDIS", redis_url)
 
