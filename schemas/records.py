@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from collections.abc import Callable
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from headrace.schemas.errors import RecordError
 from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS
 
+_Raw = TypeVar("_Raw")
+_R = TypeVar("_R")
 MOST_LABEL: Final = 2**53  # and least, negated: beyond it neighbouring numbers are one label
 Value = bool | int | float | str | None
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # what columns hold
@@ -27,6 +31,28 @@ class Record(BaseModel):
     def to_bytes(self) -> bytes:
         """Encode the record as JSON in UTF-8."""
         return self.model_dump_json().encode()
+
+
+def read_record(read: Callable[[_Raw], _R], raw: _Raw) -> _R:
+    """Read a record of a log by a function that pydantic validates for.
+
+    Raises
+    ------
+    RecordError
+        When the bytes are no such record, whatever the parser makes of them.
+
+    Examples
+    --------
+    >>> read_record(Outcome.model_validate_json, b"{}")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    headrace.schemas.errors.RecordError: no Outcome: outcome_id: Field required; ...
+    """
+    try:
+        return read(raw)
+    except ValidationError as error:
+        raise RecordError(f"no {error.title}: {misfit(error)}") from error
+    except Exception as error:  # of a value that the parser itself fails on
+        raise RecordError(f"it cannot be read: {type(error).__name__}: {error}") from error
 
 
 def misfit(error: ValidationError, most: int = 3) -> str:

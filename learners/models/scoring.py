@@ -71,7 +71,7 @@ def score_and_learn(model: Any, x: Features, label: float) -> float:
     try:
         learn(model, x, label)
         score(model, x)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Ruined(f"{type(error).__name__} behind it: {error}") from error
     return predicted
 

@@ -192,9 +192,10 @@ class EpochKeeper:
         """Return the epoch of the evidence; None, and the one before stays, when it has no propensities."""
         try:
             propensities = self._policy.propensities(self._evidence)
+            posteriors = self._policy.posteriors(self._evidence)
             fault = propensity_fault(propensities)
-        except (ArithmeticError, ValueError) as error:
-            propensities, fault = {}, f"{type(error).__name__}: {error}"
+        except Exception as error:  # the closings that it follows from come again at every start
+            propensities, posteriors, fault = {}, {}, f"{type(error).__name__}: {error}"
         if fault is not None:
             _log.error("router '%s': no epoch follows from its evidence: %s", self._router.name, fault)
             return None
@@ -204,7 +205,7 @@ class EpochKeeper:
             ts_ms=ts_ms,
             offset=offset,
             propensities=propensities,
-            posteriors=self._policy.posteriors(self._evidence),
+            posteriors=posteriors,
             plan_hash=self._plan_hash,
         )
 

@@ -269,7 +269,7 @@ class RouterService:
             return score(
                 arm.model, arm.inputs.select(served.features or {}, request.request, request.entities)
             )
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a model may hold any function
             _log.warning("%s@%s raised %s: %s", arm.name, arm.version, type(error).__name__, error)
             self._metrics.arm_errors.labels(self.spec.name, arm.name).inc()
             return None

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Literal
 
 from confluent_kafka import Message
-from pydantic import ValidationError
 
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.routing.epochs import EpochKeeper
@@ -16,7 +15,7 @@ from headrace.schemas.errors import RecordError
 from headrace.schemas.event_times import time_fault
 from headrace.schemas.marks import mark_time_ms
 from headrace.schemas.plan import Plan
-from headrace.schemas.records import Closing, Epoch, misfit
+from headrace.schemas.records import Closing, Epoch, read_record
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.log.records import appended_ms, headers_of
 from headrace.streams.runtime.health import Sample
@@ -114,9 +113,9 @@ class ClosingConsumer:
 
     def _closing(self, message: Message, partition: int, offset: int, value: bytes | str) -> list[Epoch]:
         try:
-            closing = Closing.model_validate_json(value)
-        except ValidationError as error:
-            self._refuse(message, "malformed", f"no closing: {misfit(error)}")
+            closing = read_record(Closing.model_validate_json, value)
+        except RecordError as error:
+            self._refuse(message, "malformed", str(error))
             return []
         try:
             if why := self._time_fault(message, closing.prediction.ts_ms + self._wait_ms):

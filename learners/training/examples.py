@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from confluent_kafka import Message
-from pydantic import ValidationError
 
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.models.store import ModelStore
@@ -17,10 +16,11 @@ from headrace.learners.training.changelog import NewestVersion
 from headrace.learners.training.log import TrainingLog
 from headrace.learners.training.trainer import Trainer
 from headrace.learners.training.versions import restore_versions
+from headrace.schemas.errors import RecordError
 from headrace.schemas.event_times import time_fault
 from headrace.schemas.marks import Mark, read_mark
 from headrace.schemas.plan import Plan
-from headrace.schemas.records import Example, misfit
+from headrace.schemas.records import Example, read_record
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.log.records import appended_ms, headers_of
 from headrace.streams.runtime.health import Sample
@@ -132,16 +132,16 @@ class ExampleConsumer:
         value = message.value()
         if value is None:
             mark = read_mark(headers_of(message))
-            why = "no time mark" if mark is None else self._time_fault(message, mark)
+            why = "no time mark" if mark is None else self._fault(message, mark)
             if why is not None and offset >= self.offset:
                 self._refuse(message, f"a record without a value: {why}")
             self._mark(offset, None if why else mark)
             return
         try:
-            example = Example.model_validate_json(value)
-        except ValidationError as error:
+            example = read_record(Example.model_validate_json, value)
+        except RecordError as error:
             if offset >= self.offset:
-                self._refuse(message, f"no training example: {misfit(error)}")
+                self._refuse(message, str(error))
             self.reach(offset + 1)
             return
         self.record_versions()
@@ -149,7 +149,11 @@ class ExampleConsumer:
             if (raised := trainer.take(offset, example)) is not None:
                 self._log.dead_letter(message, f"learner '{trainer.name}' raised {raised}", "invalid")
 
-    def _time_fault(self, message: Message, mark: Mark) -> str | None:
+    def _fault(self, message: Message, mark: Mark) -> str | None:
+        if (
+            mark.partitions > self._router.partitions
+        ):  # the clock would wait for partitions that are not there
+            return f"it is of one of {mark.partitions} partitions, and there are {self._router.partitions}"
         return time_fault(mark.time_ms, appended_ms(message), self._ahead_ms)
 
     def _refuse(self, message: Message, reason: str) -> None:

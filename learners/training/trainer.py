@@ -131,7 +131,7 @@ class Trainer:
             return None
         try:
             self._learn(example)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a model may hold any function
             self.poisoned += 1
             return f"{type(error).__name__}: {error}"
         return None

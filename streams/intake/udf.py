@@ -154,7 +154,7 @@ class ViewUdf:
             part = waiting.pop()
             try:
                 results.append(self._run(part, offsets, columns))
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # whatever the user's function raises
                 if len(part) == 1:
                     dead[int(part[0])] = ("udf", self._reason(error))
                     continue
@@ -168,7 +168,7 @@ class ViewUdf:
         result = self._transform.apply(offsets[rows], inputs)
         return Transformed(rows[result.rows], result.columns)
 
-    def _reason(self, error: Exception) -> str:
+    def _reason(self, error: Exception | SystemExit) -> str:
         assert self._transform is not None
         what = str(error) if isinstance(error, RecordError) else f"{type(error).__name__}: {error}"
         return f"view '{self.view.name}', udf '{self._transform.name}': {what[:_REASON_LENGTH]}"

@@ -20,9 +20,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from confluent_kafka import TopicPartition
-from pydantic import ValidationError
 
-from headrace.schemas.records import Example, Prediction, Value, misfit
+from headrace.schemas.errors import RecordError
+from headrace.schemas.records import Example, Prediction, Value, read_record
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.durable_files import finished_as
 from headrace.streams.log.reader import is_end, open_consumer, read_log
@@ -133,9 +133,9 @@ class ParquetArchive:
     def _keep(self, message: Any) -> list[str]:
         """Keep an example; return why a record is none."""
         try:
-            example = Example.model_validate_json(message.value())
-        except ValidationError as error:
-            return [f"{self._topic}[0], offset {message.offset()}: {misfit(error)}"]
+            example = read_record(Example.model_validate_json, message.value())
+        except RecordError as error:
+            return [f"{self._topic}[0], offset {message.offset()}: {error}"]
         if not self._examples:
             self._since_s = time.monotonic()
         self._examples.append(example)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from pydantic import ValidationError
-
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import RecordError
 from headrace.schemas.event_times import time_fault
 from headrace.schemas.marks import Mark, read_mark
-from headrace.schemas.records import Outcome, Prediction, misfit
+from headrace.schemas.records import Outcome, Prediction, read_record
 from headrace.streams.join.outputs import Rejected
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.state import Input
@@ -44,7 +42,7 @@ def feed_record(
         return None
     try:
         read = _read(source, record)
-        time_ms = read.time_ms if isinstance(read, Mark) else read.ts_ms
+        time_ms = _marked(join, source, read) if isinstance(read, Mark) else read.ts_ms
         if why := time_fault(time_ms, appended_ms, max_future_ms):
             join.skip(source, record.offset)
             return DeadLetter.of_record(topic, partition, record, "future", why)
@@ -78,6 +76,13 @@ def rejected_dead_letter(rejected: Rejected, topic: str, partition: int) -> Dead
     return DeadLetter.of_record(topic, partition, record, rejected.kind, rejected.reason)
 
 
+def _marked(join: PartitionJoin, source: Input, mark: Mark) -> int:
+    if mark.partition is not None and not join.is_made_of_partitions(source):
+        # The clock would wait for marks of partitions that are not there.
+        raise RecordError(f"a time mark of partition {mark.partition}, and its topic is made of none")
+    return mark.time_ms
+
+
 def _read(source: Input, record: LogRecord) -> Mark | Prediction | Outcome:
     if record.value is None:
         mark = read_mark(record.headers)
@@ -92,9 +97,4 @@ def _read(source: Input, record: LogRecord) -> Mark | Prediction | Outcome:
 def _parsed(read: Callable[[bytes], _R], value: bytes) -> _R:
     if len(value) > MOST_BYTES:
         raise RecordError(f"{len(value)} bytes are more than the {MOST_BYTES} of a prediction")
-    try:
-        return read(value)
-    except ValidationError as error:
-        raise RecordError(f"no {error.title}: {misfit(error)}") from error
-    except Exception as error:  # of a value that the parser itself fails on
-        raise RecordError(f"it cannot be read: {type(error).__name__}: {error}") from error
+    return read_record(read, value)

@@ -130,30 +130,45 @@ class OutcomeReader:
         decoded = self._bisecting.decode(records.values)
         times = self._times(decoded)
         for row, appended_ms in enumerate(records.appended.tolist()):
-            mark = mark_time_ms(records[row].headers) if records.values[row] is None else None
-            time_ms = times[row] if mark is None else mark
-            if time_ms is None or (mark is None and row in decoded.errors):
-                self._refuse(records[row], "malformed", decoded.errors.get(row) or "it has no event time")
-            elif why := time_fault(time_ms, appended_ms, self._source.max_future_ms):
-                self._refuse(records[row], "future" if time_ms > appended_ms else "invalid", why)
-            elif mark is not None:
-                self.counts.marks += 1
-                yield ClockMark(self._advance(mark))
-            else:
-                yield from self._outcome(decoded.columns, row, records[row], time_ms)
+            record = records[row]
+            try:
+                item = self._item(decoded, row, record, times[row], appended_ms)
+            except Exception as error:  # a record costs itself, whatever it is that was not foreseen
+                why = f"it cannot be judged: {type(error).__name__}: {error}"
+                self._refuse(record, "malformed", why, judged=False)
+                continue
+            if item is not None:
+                yield item
+
+    def _item(
+        self, decoded: Decoded, row: int, record: LogRecord, time_ms: int | None, appended_ms: int
+    ) -> Outcome | ClockMark | None:
+        mark = mark_time_ms(record.headers) if record.value is None else None
+        time_ms = time_ms if mark is None else mark
+        if time_ms is None or (mark is None and row in decoded.errors):
+            self._refuse(record, "malformed", decoded.errors.get(row) or "it has no event time")
+            return None
+        if why := time_fault(time_ms, appended_ms, self._source.max_future_ms):
+            self._refuse(record, "future" if time_ms > appended_ms else "invalid", why)
+            return None
+        if mark is not None:
+            self.counts.marks += 1
+            return ClockMark(self._advance(mark))
+        return self._outcome(decoded.columns, row, record, time_ms)
 
     def _outcome(
         self, columns: Mapping[str, Column], row: int, record: LogRecord, time_ms: int
-    ) -> Iterator[Outcome]:
+    ) -> Outcome | None:
         """Return the outcome of a record with a good time; none without a label, or with a bad one."""
         keys, labels = columns[self._spec.key_field], columns[self._spec.label_field]
         ids = columns[self._spec.id_field] if self._spec.id_field else None
         if not keys.valid[row]:
-            return self._refuse(record, "malformed", f"{self._spec.key_field}, the natural key, is null")
+            self._refuse(record, "malformed", f"{self._spec.key_field}, the natural key, is null")
+            return None
         self._advance(time_ms)
         if not labels.valid[row] or labels.values[row] != labels.values[row]:  # NaN, as everywhere, is null
             self.counts.unlabelled += 1
-            return
+            return None
         try:
             outcome = Outcome(
                 outcome_id=self._id(record) if ids is None or not ids.valid[row] else _text(ids.values[row]),
@@ -163,11 +178,12 @@ class OutcomeReader:
             )
         except ValidationError as error:
             self._refuse(record, "invalid", f"no outcome: {misfit(error)}", judged=False)
+            return None
         except RecordError as error:
             self._refuse(record, "invalid", str(error), judged=False)
-        else:
-            self.counts.outcomes += 1
-            yield outcome
+            return None
+        self.counts.outcomes += 1
+        return outcome
 
     def _refuse(self, record: LogRecord, kind: Kind, reason: str, judged: bool | None = None) -> None:
         """Count a record as refused; a dead letter follows where no worker makes it."""
@@ -199,4 +215,9 @@ class OutcomeReader:
 
 def _text(value: Any) -> str:
     """Return the natural key of a value of a column; raises `RecordError`."""
-    return natural_key(value.decode() if isinstance(value, bytes) else value.item())
+    if not isinstance(value, bytes):
+        return natural_key(value.item())
+    try:
+        return natural_key(value.decode())
+    except UnicodeDecodeError as error:  # of a field of bytes
+        raise RecordError(f"the natural key {value[:40]!r} is no text; send text in UTF-8") from error

@@ -106,6 +106,10 @@ class PartitionJoin:
         """The reasons for which records are turned away that are no fault of theirs."""
         return frozenset((self._over_parked, self._quota.reason))
 
+    def is_made_of_partitions(self, source: Input) -> bool:
+        """Whether an input follows from the partitions of another topic, each of which has marks."""
+        return source == "outcomes" and self._router.outcome is not None
+
     def position(self) -> Position:
         """Return how far the partition is."""
         marks = {name: clocks.encode() for name, clocks in self._marks.items()}

@@ -21,14 +21,16 @@ def record(topic: str, offset: int, value: bytes | None, partition: int = 0) -> 
     )
 
 
-def mark(topic: str, offset: int, time_ms: int, partition: int = 0) -> Message:
-    """A time mark."""
+def mark(
+    topic: str, offset: int, time_ms: int, partition: int = 0, place: tuple[int, int] | None = None
+) -> Message:
+    """A time mark; of a place among partitions, or of all."""
     return Message(
         topic=topic,
         partition=partition,
         offset=offset,
         value=None,
-        headers=mark_headers(time_ms),
+        headers=mark_headers(time_ms, *(place or ())),
         timestamp=appended_now(),
     )
 

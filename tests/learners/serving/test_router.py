@@ -128,14 +128,18 @@ async def test_without_outcomes_on_a_topic_the_prediction_id_is_the_key(scene: S
     assert answers[1].key == "p1"
 
 
+EXITS = LEARNERS.replace("def with_ratio(x):", "def with_ratio(x):\n    x.get('distance') or exit(3)")
+
+
 @pytest.mark.parametrize(
     ("scene", "fallback", "answered"),
     [
         (LEARNERS.replace('champion="streaming"', 'champion="base"'), "champion", 0.5),
         (LEARNERS.replace('champion="streaming"', 'champion="crossed", default=0.25'), "default", 0.25),
+        (EXITS.replace('champion="streaming"', 'champion="base"'), "champion", 0.5),
     ],
     indirect=["scene"],
-    ids=["champion", "default"],
+    ids=["champion", "default", "exits"],
 )
 async def test_for_an_arm_that_raises_answers_the_champion_else_the_default(
     scene: Scene, fallback: str, answered: float

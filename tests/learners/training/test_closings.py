@@ -135,7 +135,7 @@ def test_what_is_no_closing_is_a_dead_letter_and_passed(scene: Scene) -> None:
     scene.out.commit()
     (dead_letter,) = scene.log.dead_letters()
     assert (dead_letter.topic, dead_letter.offset, dead_letter.kind) == (scene.topic, 0, "malformed")
-    assert dead_letter.reason.startswith("no closing:")
+    assert dead_letter.reason.startswith("no Closing:")
     assert consumer.offset(0) == 1
 
 

@@ -242,7 +242,18 @@ def test_what_is_no_example_is_a_dead_letter_and_passed(scene: Scene) -> None:
     (dead_letter,) = scene.dead_letters()
     assert (dead_letter.topic, dead_letter.offset, dead_letter.kind) == (scene.examples, 1, "malformed")
     assert dead_letter.original_value == b"no example"
-    assert dead_letter.reason.startswith("no training example:")
+    assert dead_letter.reason.startswith("no Example:")
+
+
+def test_a_mark_of_partitions_that_are_not_there_does_not_hold_the_clock_for_good(scene: Scene) -> None:
+    consumer, example = scene.consumer(), scene.stream(1)[0]
+    consumer.begin()
+    now_ms = example.prediction.ts_ms
+    for offset, place in enumerate([(0, 4096), (0, 2), (1, 2)]):
+        consumer.take(mark(scene.examples, offset, now_ms, place=place))
+    assert consumer.clock_ms == now_ms
+    (dead_letter,) = scene.dead_letters()
+    assert "one of 4096 partitions, and there are 2" in dead_letter.reason
 
 
 def test_an_example_on_which_one_model_raises_is_learned_by_the_others(scene: Scene) -> None:

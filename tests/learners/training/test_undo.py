@@ -11,7 +11,7 @@ import pytest
 from river import compose, linear_model, naive_bayes, optim, preprocessing, tree
 
 from headrace.learners.models.inputs import GREATEST
-from headrace.learners.models.scoring import Ruined, learn, score
+from headrace.learners.models.scoring import Ruined, learn, score, score_and_learn
 from headrace.learners.models.state_digest import state_digest
 from headrace.learners.training.undo import UndoableModel
 
@@ -57,6 +57,22 @@ def test_a_model_is_what_it_is_without_the_examples_that_would_ruin_it(model: Ca
     for x, label in kept:
         score(clean, x)
         learn(clean, x, label)
+    assert state_digest(undoable.model) == state_digest(clean)
+
+
+class ExitsHalfWay(linear_model.LogisticRegression):  # type: ignore[misc]
+    def learn_one(self, x: dict[str, float], y: bool) -> None:
+        super().learn_one(x, y)
+        if x["a"] == 3.0:
+            raise SystemExit(3)
+
+
+def test_a_model_that_ends_the_process_half_way_is_what_it_was_before() -> None:
+    undoable, clean = UndoableModel(ExitsHalfWay()), ExitsHalfWay()
+    undoable.learn({"a": 1.0}, 1.0)
+    score_and_learn(clean, {"a": 1.0}, 1.0)
+    with pytest.raises(Ruined, match="SystemExit"):
+        undoable.learn({"a": 3.0}, 0.0)
     assert state_digest(undoable.model) == state_digest(clean)
 
 

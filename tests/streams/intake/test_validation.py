@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 
 import pytest
 
-from headrace.schemas.avro import AvroDecoder, Decoded, encode_confluent
+from headrace.schemas.avro import AvroDecoder, Column, Decoded, encode_confluent
 from headrace.schemas.marks import mark_headers
+from headrace.streams.intake.udf import Rows, Transform, Transformed
 from headrace.streams.intake.validation import Intake
 from headrace.streams.log.records import LogRecord, LogRecords
 from tests.support.purchase_record import record
+from tests.support.purchase_udfs import transforms, udf_plan
 from tests.support.purchases import EVENT_SCHEMA, purchases_plan
 
 
@@ -185,3 +188,26 @@ def test_a_record_that_judging_fails_on_is_a_dead_letter_alone():
     assert taken.batch.offset.tolist() == [0, 2]
     assert (one.counts.applied, one.counts.dead) == (2, 1)
     assert [letter.offset for letter in taken.rejected] == [1]
+
+
+class Exits:
+    """A udf that ends the process on five items."""
+
+    def __init__(self, udf: Transform) -> None:
+        self._udf, self.name = udf, udf.name
+
+    def apply(self, offsets: Rows, columns: Mapping[str, Column]) -> Transformed:
+        if (columns["items"].values == 5).any():
+            raise SystemExit("five items")
+        return self._udf.apply(offsets, columns)
+
+
+def test_a_udf_that_would_end_the_process_costs_the_record_it_ran_on():
+    plan = udf_plan()
+    udfs = {name: Exits(udf) for name, udf in transforms(plan).items()}
+    taken = Intake(plan.sources[0], plan.stream_views, 3, udfs).take(
+        LogRecords.of([record(n, 10, items=items) for n, items in enumerate((1, 5, 1))])
+    )
+    assert taken.batch.offset.tolist() == [0, 2]
+    assert kinds(taken) == {1: "udf"}
+    assert "SystemExit: five items" in taken.rejected[0].reason

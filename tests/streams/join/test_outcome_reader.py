@@ -86,6 +86,35 @@ def test_records_without_use_are_counted_and_the_rest_goes_on() -> None:
     assert (reader.next_offset, reader.clock_ms) == (7, 906)
 
 
+def test_a_key_of_bytes_that_are_no_text_costs_its_record_alone() -> None:
+    schema = SCHEMA.replace('["null", "string"]', '"bytes"')
+    source = a_source().model_copy(update={"reader_schema": schema, "writer_schemas": {1: schema}})
+    spec = OutcomeSpec(source="arrivals", key_field="flight", label_field="delay")
+    reader = OutcomeReader(source, spec, 2)
+    keys = (b"\xff", b"LH1", b"\xed\xa0\x80")
+    events = [{"flight": key, "number": 1, "delay": 1.0, "at": 900} for key in keys]
+    records = [LogRecord(n, 1000, None, encode_confluent(schema, 1, one)) for n, one in enumerate(events)]
+    found = reader.read(LogRecords.of(records))
+    assert [item.key for item in found if isinstance(item, Outcome)] == ["LH1"]
+    assert [(one.offset, one.kind) for one in reader.take_dead_letters()] == [(0, "invalid"), (2, "invalid")]
+    assert (reader.counts.outcomes, reader.counts.malformed, reader.next_offset) == (1, 2, 3)
+
+
+def test_whatever_fails_on_a_record_costs_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def judged(value: object) -> str:
+        if value == 1:
+            raise ZeroDivisionError("of a kind that nobody foresaw")
+        return str(value)
+
+    monkeypatch.setattr("headrace.streams.join.outcome_reader.natural_key", judged)
+    reader = a_reader(key_field="number")
+    found = reader.read(LogRecords.of([a_record(n, 900) for n in range(3)]))
+    assert [item.key for item in found if isinstance(item, Outcome)] == ["0", "2"]
+    (letter,) = reader.take_dead_letters()
+    assert (letter.offset, letter.reason.split(":")[1]) == (1, " ZeroDivisionError")
+    assert (reader.counts.malformed, reader.next_offset) == (1, 3)
+
+
 def test_a_mark_carries_the_clock_of_its_partition() -> None:
     reader = a_reader()
     found = reader.read(
