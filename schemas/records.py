@@ -12,6 +12,8 @@ from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS
 
 _Raw = TypeVar("_Raw")
 _R = TypeVar("_R")
+MOST_FIELDS: Final = 1_000  # of a request, join keys, views and arms, each: a name is a column of the archive
+MOST_FEATURES: Final = 60_000  # more do not fit into a record, by their names
 MOST_LABEL: Final = 2**53  # and least, negated: beyond it neighbouring numbers are one label
 Value = bool | int | float | str | None
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # what columns hold
@@ -97,14 +99,14 @@ class Prediction(Record):
     key: Name
     unit: str
     ts_ms: TimeMs
-    entities: dict[str, LoggedValue]
-    request: dict[str, LoggedValue]
-    features: dict[str, LoggedValue]
-    provenance: dict[str, Provenance]
-    scores: dict[str, Score | None]
-    versions: dict[str, str]
+    entities: Annotated[dict[str, LoggedValue], Field(max_length=MOST_FIELDS)]
+    request: Annotated[dict[str, LoggedValue], Field(max_length=MOST_FIELDS)]
+    features: Annotated[dict[str, LoggedValue], Field(max_length=MOST_FEATURES)]
+    provenance: Annotated[dict[str, Provenance], Field(max_length=MOST_FIELDS)]
+    scores: Annotated[dict[str, Score | None], Field(max_length=MOST_FIELDS)]
+    versions: Annotated[dict[str, str], Field(max_length=MOST_FIELDS)]
     epoch: Whole
-    propensities: dict[str, Probability]
+    propensities: Annotated[dict[str, Probability], Field(max_length=MOST_FIELDS)]
     chosen: str
     propensity: Probability
     fallback: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
 
 import pyarrow as pa
@@ -67,8 +68,10 @@ def write_dataset(
     entity_rows = read_entities(entities, fields)
     if sense == "served":
         spec = router_of(plan, service, router)
-        table = as_served(plan, service, entity_rows, spec, _predictions(settings, plan, spec, predictions))
         features = [each.name for each in served_names(plan, service)]
+        wanted = {f"feature.{name}" for name in features} | {f"entity.{name}" for name in spec.entities}
+        served = _predictions(settings, plan, spec, predictions, wanted)
+        table = as_served(plan, service, entity_rows, spec, served)
     else:
         table = as_of_event_time(plan, service, entity_rows, settings.feature_log_dir, settings.project_dir)
         features = [ref.full_name for ref in plan.service(service).features]
@@ -77,10 +80,12 @@ def write_dataset(
     return len(table), _rows_with_a_value(table, features)
 
 
-def _predictions(settings: Settings, plan: Plan, router: RouterSpec, where: str) -> pa.Table:
+def _predictions(
+    settings: Settings, plan: Plan, router: RouterSpec, where: str, wanted: Collection[str]
+) -> pa.Table:
     if where == "archive":
-        return read_examples(settings.examples_dir / router.name)
-    return predictions_table(read_predictions(settings.kafka_access, plan, router))
+        return read_examples(settings.examples_dir / router.name, wanted)
+    return predictions_table(read_predictions(settings.kafka_access, plan, router), wanted)
 
 
 def read_predictions(kafka: Kafka, plan: Plan, router: RouterSpec) -> list[Prediction]:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from headrace.schemas.errors import RecordError
 from headrace.schemas.natural_keys import natural_key
-from headrace.schemas.records import Value
+from headrace.schemas.records import MOST_FIELDS, Value
 
 MAX_BATCH = 1000
 
@@ -45,8 +45,8 @@ class PredictRequest(ApiModel):
     the declared natural key or else the prediction id. Numbers are finite, and within 3.4e38."""
 
     router: Id | None = None
-    entities: dict[str, Value]
-    request: dict[str, Value] = {}
+    entities: dict[str, Value] = Field(max_length=MOST_FIELDS)
+    request: dict[str, Value] = Field({}, max_length=MOST_FIELDS)
     ts_ms: int | None = Field(None, ge=0, description="event time, epoch milliseconds")
     prediction_id: Id | None = None
     key: Key | None = None

@@ -12,7 +12,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ _UNFINISHED = ".unfinished"
 _ABANDONED_S = 3600
 _POLL_S = 0.5
 _POLL_RECORDS = 1000
+_FEW_NAMES = 2000  # that a part may have, however seldom each is
 _FIXED = {
     "example_id": pa.string(),
     "ts_ms": pa.int64(),
@@ -86,6 +87,7 @@ class ParquetArchive:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"archive-{topic}", daemon=True)
         self._examples: list[Example] = []
+        self._width = _Width()
         self._next = self._first = 0
         self._since_s = 0.0
 
@@ -139,6 +141,9 @@ class ParquetArchive:
         if not self._examples:
             self._since_s = time.monotonic()
         self._examples.append(example)
+        self._width.add(example.prediction)
+        if self._width.is_sparse:
+            self._flush()
         return []
 
     def _is_due(self) -> bool:
@@ -151,7 +156,30 @@ class ParquetArchive:
         part = self._directory / f"examples-p0-{self._first:012d}-{self._next:012d}.parquet"
         with finished_as(part, part.with_suffix(self._unfinished)) as file:
             pq.write_table(to_table(self._examples), file)
-        self._examples, self._first = [], self._next
+        self._examples, self._width, self._first = [], _Width(), self._next
+
+
+class _Width:
+    """How many columns a part has, and how many of them a row.
+
+    A request may have fields of any names. Were each of them a column of 20,000 rows, some hundred requests
+    would take all memory.
+    """
+
+    def __init__(self) -> None:
+        self._names: set[tuple[str, str]] = set()
+        self._widest = 0
+
+    def add(self, prediction: Prediction) -> None:
+        """Count the columns of one more row."""
+        rows = [(group, getattr(prediction, attribute)) for group, attribute in _GROUPS.items()]
+        self._widest = max(self._widest, sum(len(row) for _, row in rows))
+        self._names.update((group, name) for group, row in rows for name in row)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether most columns are of a few rows alone."""
+        return len(self._names) > max(_FEW_NAMES, 2 * self._widest)
 
 
 def _remove_unfinished(directory: Path) -> None:
@@ -167,17 +195,31 @@ def next_offset(directory: Path) -> int:
     return max((int(match[2]) for match in map(_PART.fullmatch, _names(directory)) if match), default=0)
 
 
-def read_examples(directory: Path) -> pa.Table:
+def read_examples(directory: Path, wanted: Collection[str] | None = None) -> pa.Table:
     """Return all archived examples in the order of their topic, one row each.
+
+    Parameters
+    ----------
+    directory
+        Folder of the parts.
+    wanted
+        Of the columns that only some examples may have, those to read; None: all.
 
     Columns: ``example_id, ts_ms, label_ts_ms, label, weight, chosen, propensity, epoch`` and, by what the
     examples hold, ``feature.<view__feature>``, ``request.<name>``, ``entity.<name>``, ``score.<arm>`` and
     ``version.<arm>``; null where an example has none.
     """
-    parts = [pq.read_table(directory / name) for name in sorted(_names(directory)) if _PART.fullmatch(name)]
+    files = [directory / name for name in sorted(_names(directory)) if _PART.fullmatch(name)]
+    parts = [pq.read_table(file, columns=_columns(file, wanted)) for file in files]
     if not parts:
         return to_table([])
     return _without_copies(pa.concat_tables(_alike(parts), promote_options="default"))
+
+
+def _columns(file: Path, wanted: Collection[str] | None) -> list[str] | None:
+    if wanted is None:
+        return None
+    return [name for name in pq.read_schema(file).names if name in _FIXED or name in wanted]
 
 
 def _alike(parts: Sequence[pa.Table]) -> list[pa.Table]:
@@ -217,21 +259,22 @@ def to_table(examples: Sequence[Example]) -> pa.Table:
     return pa.table(columns | _grouped([example.prediction for example in examples]))
 
 
-def predictions_table(predictions: Sequence[Prediction]) -> pa.Table:
+def predictions_table(predictions: Sequence[Prediction], wanted: Collection[str] | None = None) -> pa.Table:
     """Return predictions as a table: ``prediction_id, ts_ms`` and the grouped columns of `read_examples`."""
     columns = {
         "prediction_id": pa.array([each.prediction_id for each in predictions], pa.string()),
         "ts_ms": pa.array([each.ts_ms for each in predictions], pa.int64()),
     }
-    return pa.table(columns | _grouped(predictions))
+    return pa.table(columns | _grouped(predictions, wanted))
 
 
-def _grouped(predictions: Sequence[Prediction]) -> dict[str, pa.Array]:
+def _grouped(predictions: Sequence[Prediction], wanted: Collection[str] | None = None) -> dict[str, pa.Array]:
     columns = {}
     for group, attribute in _GROUPS.items():
         rows = [getattr(prediction, attribute) for prediction in predictions]
         for name in sorted({name for row in rows for name in row}):
-            columns[f"{group}.{name}"] = _array(group, [row.get(name) for row in rows])
+            if wanted is None or f"{group}.{name}" in wanted:
+                columns[f"{group}.{name}"] = _array(group, [row.get(name) for row in rows])
     return columns
 
 

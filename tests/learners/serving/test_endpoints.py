@@ -28,6 +28,8 @@ REPLACED = "plan 5e88 is not in force any more, 0123 is: start this process anew
         ("/v1/predict", {"request": {}}, 422, "entities", "Field required"),
         ("/v1/predict", question(typo=1), 422, "typo", "Extra inputs"),
         ("/v1/predict", question(ts_ms="soon"), 422, "ts_ms", "integer"),
+        ("/v1/predict", {"entities": {"origin": "E"}, "request": {f"f{n}": n for n in range(1_001)}}, 422,
+         "request", "at most 1000"),
         ("/v1/predict", question(router="delay"), 422, "router", "did you mean 'delays'?"),
         ("/v1/predict", {"entities": {}, "request": {}}, 422, "requests[0].entities.origin", "missing"),
         ("/v1/predict", {"entities": {"origin": "E"}, "request": {"flight": "f"}}, 422,

@@ -146,3 +146,37 @@ def test_two_joins_that_archive_into_one_folder_leave_each_example_once(
     first.stop()
     second.stop()
     assert read_examples(tmp_path)["example_id"].to_pylist() == [f"p{n}" for n in range(12)]
+
+
+def test_fields_of_any_names_cost_their_examples_and_not_all_memory(
+    kafka_bootstrap: str, topic: str, tmp_path: Path
+) -> None:
+    producer = ordered_producer(kafka_bootstrap)
+    for n in range(24):
+        request = {f"made up {n} {k}": k for k in range(1_000)}
+        prediction = a_prediction(f"p{n}", f"k{n}", n, request=request, features={"v__mean": 0.5})
+        example = Example(example_id=f"p{n}", prediction=prediction, label=1.0, label_ts_ms=n)
+        producer.produce(topic, example.to_bytes(), partition=0)
+    producer.flush()
+    ParquetArchive(tmp_path, kafka_bootstrap, topic, fail).start().stop()
+    widths = [len(pq.read_schema(file).names) for file in tmp_path.iterdir()]
+    assert max(widths) < 3_100
+    wanted = {"feature.v__mean", "request.made up 7 1"}
+    table = read_examples(tmp_path, wanted)
+    assert table["example_id"].to_pylist() == [f"p{n}" for n in range(24)]
+    assert table["feature.v__mean"].to_pylist() == [0.5] * 24
+    assert table["request.made up 7 1"].to_pylist() == [1 if n == 7 else None for n in range(24)]
+    assert len(table.column_names) == 8 + len(wanted)
+
+
+def test_many_examples_of_the_same_fields_are_one_part(
+    kafka_bootstrap: str, topic: str, tmp_path: Path
+) -> None:
+    producer = ordered_producer(kafka_bootstrap)
+    for n in range(4):
+        prediction = a_prediction(f"p{n}", f"k{n}", n, features={f"v__f{k}": 0.5 for k in range(3_000)})
+        example = Example(example_id=f"p{n}", prediction=prediction, label=1.0, label_ts_ms=n)
+        producer.produce(topic, example.to_bytes(), partition=0)
+    producer.flush()
+    ParquetArchive(tmp_path, kafka_bootstrap, topic, fail).start().stop()
+    assert len(list(tmp_path.iterdir())) == 1
