@@ -25,7 +25,8 @@ from headrace.schemas.errors import SettingsError
 from headrace.schemas.name_hint import name_hint
 from headrace.schemas.signatures import derived_key
 from headrace.streams.connections.redis_url import RedisUrl
-from headrace.streams.connections.url_accounts import refuse_open_account, without_account
+from headrace.streams.connections.schema_registry import registry_parts
+from headrace.streams.connections.url_accounts import without_account
 from headrace.streams.join.config import JoinConfig
 from headrace.streams.runtime.config import FaustConfig
 from headrace.streams.worker.config import WorkerConfig
@@ -199,7 +200,8 @@ class Settings(BaseSettings):
         if value is not None and not value.startswith(("http://", "https://")):
             raise ValueError("wanted http:// or https://, with user:password@ where the registry asks for it")
         try:
-            refuse_open_account(value or "", "the URL of the schema registry")
+            if value is not None:
+                registry_parts(value)
         except SettingsError as error:
             raise ValueError(str(error)) from error
         return value
@@ -405,7 +407,9 @@ def _listed(secret: SecretStr) -> tuple[str, ...]:
 
 
 def _shown(name: str, value: Any) -> str:
-    return repr(without_account(value) if name in _WITH_ACCOUNT and isinstance(value, str) else value)
+    if name in SECRETS or (name in _WITH_ACCOUNT and not isinstance(value, str)):
+        return ""
+    return f" = {(without_account(value) if name in _WITH_ACCOUNT else value)!r}"
 
 
 def _explain(error: Any, project_dir: Path) -> str:
@@ -413,7 +417,7 @@ def _explain(error: Any, project_dir: Path) -> str:
     if error["type"] == "extra_forbidden":
         hint = name_hint(name, Settings.model_fields)
         return f"{project_dir / FILE}: there is no setting '{name}'; {hint}"
-    value = "" if name in SECRETS else f" = {_shown(name, error['input'])}"
+    value = _shown(name, error["input"])
     problem = error["msg"].removeprefix("Value error, ")
     where = f"{_PREFIX}{name.upper()}, or '{name}' in {project_dir / FILE}"
     return f"setting '{name}'{value}: {problem}. Set {where}"

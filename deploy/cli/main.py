@@ -22,6 +22,7 @@ from headrace.deploy.cli.console import say
 from headrace.deploy.logs import print_error
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.printable import printable_lines
+from headrace.streams.connections.url_accounts import without_secrets
 
 EXIT_ERROR = 2
 _EXTRAS = {
@@ -87,7 +88,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"headrace: {printable_lines(message)}", file=sys.stderr)
+    print(f"headrace: {printable_lines(without_secrets(message))}", file=sys.stderr)
     sys.exit(EXIT_ERROR)
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import redis
 
@@ -17,7 +15,6 @@ from headrace.learners.training.group import TrainerMember
 from headrace.schemas.plan import Plan
 from headrace.streams.progress import (
     SILENT_MS,
-    TWO_PARTITIONS,
     TWO_PARTITIONS_REMEDY,
     PlanStages,
     ProcessRegistry,
@@ -25,8 +22,8 @@ from headrace.streams.progress import (
     ProgressStore,
     RunningProcess,
     Where,
-    alarms_key,
-    counts_key,
+    read_counts,
+    read_two_partitions,
 )
 from headrace.streams.runtime.internal_topics import event_topics, internal_settings
 
@@ -139,19 +136,19 @@ def read_status(
     progress, plan_stages = ProgressStore(client, plan).read(), PlanStages(plan)
     counted = {where: record for where, record in progress.items() if plan_stages.has(where, record)}
     left = {where: record for where, record in progress.items() if where not in counted}
-    counts: Any = client.hgetall(counts_key(plan.project))
-    named = {_text(name): value for name, value in counts.items()}
-    decoded = {name: json.loads(value) for name, value in named.items() if plan_stages.counts(name)}
+    counts = {
+        name: counted
+        for name, counted in read_counts(client, plan.project).items()
+        if plan_stages.counts(name)
+    }
     intake, sums, outcomes, join, expectations = (
-        _sums(decoded, kind) for kind in ("intake", "sums", "outcomes", "join", "expectations")
+        _sums(counts, kind) for kind in ("intake", "sums", "outcomes", "join", "expectations")
     )
-    alarms: Any = client.hgetall(alarms_key(plan.project))
     direct = {view.source for view in plan.stream_views if plan.is_direct(view)}
     two_partitions = {
-        source: int(number)
-        for name, number in alarms.items()
-        for kind, _, source in [_text(name).partition("|")]
-        if kind == TWO_PARTITIONS and source in direct
+        source: number
+        for source, number in read_two_partitions(client, plan.project).items()
+        if source in direct
     }
     stages, gone = tuple(_stages(counted, ends)), tuple(_stages(left, ends))
     processes = tuple(ProcessRegistry(client, plan.project).read())
@@ -185,10 +182,10 @@ def _order(stage: str) -> int:
 def _sums(counts: Mapping[str, Mapping[str, int]], kind: str) -> dict[str, dict[str, int]]:
     sums: dict[str, Counter[str]] = {}
     for name, values in counts.items():
-        counted_kind, *where, _ = name.split("|")
+        counted_kind, *where = name.split("|")
         if counted_kind == kind:
             counted = {what: count for what, count in values.items() if what != "next"}
-            sums.setdefault(", ".join(where), Counter()).update(counted)
+            sums.setdefault(", ".join(where[:-1]), Counter()).update(counted)
     return {where: dict(total) for where, total in sorted(sums.items())}
 
 
@@ -214,10 +211,6 @@ def _plan_name(in_force: Plan, plan: str) -> str:
 
 def _ago(age_ms: int) -> str:
     return f"{age_ms / 1000:.1f} s ago"
-
-
-def _text(name: bytes | str) -> str:
-    return name.decode() if isinstance(name, bytes) else name
 
 
 def render_status(plan: Plan, status: Status) -> str:

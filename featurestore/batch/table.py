@@ -16,6 +16,7 @@ from headrace.featurestore.batch.arrow_columns import Column, read_column, read_
 from headrace.featurestore.compile.definition import Definition
 from headrace.featurestore.compile.table_source import compile_table
 from headrace.featurestore.feast_repo.as_feast import as_feast_runs
+from headrace.featurestore.feast_repo.error_text import error_text
 from headrace.featurestore.feast_repo.repository import FeastRepository
 from headrace.featurestore.tables.file_source import is_local, source_rows, table_columns
 from headrace.featurestore.tables.latest_rows import MOMENT, latest_rows
@@ -113,7 +114,7 @@ class BatchTable:
             table = self._read_all() if is_here else self._pull_latest(end, start)
         except Exception as error:  # whatever the offline store in use raises
             raise self._definition.error(
-                f"its table cannot be read ({type(error).__name__}: {error})",
+                f"its table cannot be read ({type(error).__name__}: {error_text(error)})",
                 f"See source '{self._source.name}': path, columns and timestamp_field",
             ) from error
         table = table.append_column(MOMENT, pa.array(self._times_us(table), _UTC))

@@ -13,6 +13,7 @@ from feast.repo_operations import is_valid_name
 
 from headrace.featurestore.feast_repo.as_feast import as_feast_runs
 from headrace.featurestore.feast_repo.environment import CONFIG_FILE, config_file, config_name
+from headrace.featurestore.feast_repo.error_text import error_text
 from headrace.featurestore.feast_repo.online_store import Fault, online_faults
 from headrace.schemas.errors import DefinitionError, raise_all
 from headrace.schemas.names import MOST_CHARACTERS, part_fault
@@ -38,7 +39,7 @@ def read_config(path: Path) -> RepoConfig:
         raise DefinitionError(
             name,
             "Feast repository",
-            f"it cannot be read ({error})",
+            f"it cannot be read ({error_text(error)})",
             _remedy(error),
         ) from error
     with as_feast_runs(path):
@@ -84,11 +85,10 @@ def _registry_faults(config: RepoConfig) -> list[Fault]:
     try:
         registry = config.registry
     except Exception as error:  # of a registry that Feast does not know, or has no libraries for
-        text = " ".join(str(error).split())
         return [
             (
                 "registry",
-                f"its registry cannot be used ({type(error).__name__}: {text})",
+                f"its registry cannot be used ({type(error).__name__}: {error_text(error)})",
                 "Install what Feast needs for it, such as feast[grpcio] for the type remote, or name another",
             )
         ]

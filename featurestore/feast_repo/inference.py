@@ -14,6 +14,7 @@ from feast.inference import (
 from feast.infra.provider import get_provider
 from feast.value_type import ValueType
 
+from headrace.featurestore.feast_repo.error_text import error_text
 from headrace.schemas.errors import DefinitionError
 
 
@@ -54,7 +55,7 @@ def infer(file: str, view: Any, entities: list[Any], config: Any) -> None:
             file,
             f"feature view '{view.name}'",
             f"it leaves out {' and '.join(missing)}, and its table does not say "
-            f"({type(error).__name__}: {' '.join(str(error).split())})",
+            f"({type(error).__name__}: {error_text(error)})",
             "Write it, or put the table in its place",
         ) from error
 

@@ -20,6 +20,7 @@ from feast.repo_operations import extract_objects_for_apply_delete
 
 from headrace.featurestore.feast_repo.as_feast import as_feast_runs
 from headrace.featurestore.feast_repo.environment import CONFIG_FILE
+from headrace.featurestore.feast_repo.error_text import error_text
 from headrace.featurestore.feast_repo.registry import Registry, rehearsal_config, without_online_store
 from headrace.featurestore.feast_repo.repository import FeastRepository, read_repository
 from headrace.schemas.errors import DefinitionError, ServiceUnavailable
@@ -84,7 +85,7 @@ class Registration:
                 raise DefinitionError(
                     str(self._repository.path),
                     f"project '{self._repository.project}'",
-                    f"Feast does not accept it ({type(error).__name__}: {' '.join(str(error).split())})",
+                    f"Feast does not accept it ({type(error).__name__}: {error_text(error)})",
                     "Correct the definition that the message speaks of",
                 ) from error
 
@@ -170,7 +171,7 @@ class Registration:
         except Exception as error:  # of a database whatever its driver raises
             raise ServiceUnavailable(
                 f"Feast's registry of project '{self._repository.project}' cannot be read or written "
-                f"({type(error).__name__}: {' '.join(str(error).split())}); see `registry` in {CONFIG_FILE}"
+                f"({type(error).__name__}: {error_text(error)}); see `registry` in {CONFIG_FILE}"
             ) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,7 +12,7 @@ import redis
 from headrace.featurestore.redis_codec.layout import key_prefix, timestamp_field
 from headrace.schemas.feature_specs import BatchViewSpec, StreamViewSpec
 from headrace.schemas.plan import Plan
-from headrace.streams.progress import ProgressStore, counts_key
+from headrace.streams.progress import ProgressStore, read_counts
 
 _SAMPLE = 20_000  # keys that are looked at; some 30 ms
 _SCAN_STEP = 2_000  # keys
@@ -81,11 +80,10 @@ class RedisPlanUsage:
         return Amount(round(count * self._size / len(sample)), exact=False)
 
     def records(self, topic: str) -> Amount:
-        counts: Any = self._redis.hgetall(counts_key(self._plan.project))
-        by_partition = [
-            json.loads(text) for name, text in counts.items() if name.decode().startswith(f"intake|{topic}|")
-        ]
-        return Amount(sum(sum(outcomes.values()) for outcomes in by_partition))
+        counts = read_counts(self._redis, self._plan.project)
+        return Amount(
+            sum(sum(of.values()) for name, of in counts.items() if name.startswith(f"intake|{topic}|"))
+        )
 
     def examples(self, learner: str) -> Amount:
         routers = [router for router in self._plan.routers if learner in router.arms]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,7 @@ _LARGE_AT_ONCE: Final = 8  # bodies of the greatest size; smaller ones in propor
 _LINGER_S: Final = 2.0  # how long a refused body is read on and thrown away, so that the answer arrives
 _READINESS: Final = "/readyz"
 _CLOSE: Final = (b"connection", b"close")
+_LENGTH: Final = re.compile(rb"[0-9]{1,18}")  # Python reads no number of thousands of digits
 _HEADERS: Final = frozenset([b"host", b"content-type", b"content-length", b"content-encoding"])
 
 
@@ -99,7 +101,7 @@ class Admission:
         if self._drain.has_begun and scope["path"] == _READINESS:
             raise Refusal(503, None, "this process is ending; ask another", closes=True)
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > self._limits.max_body_bytes:
+        if not _LENGTH.fullmatch(length) or int(length) > self._limits.max_body_bytes:
             raise self._too_large(f"{length[:20].decode('latin-1')} bytes")
         if scope["method"] == "POST":
             _check_content(headers)

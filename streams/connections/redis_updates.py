@@ -116,37 +116,45 @@ def timed_row_script(ttl_s: int, replaces_equal: bool) -> Script:
 
 SAME, OLDER, MISSING, ELSEWHERE, NEWER = range(5)  # the row that was there: the reply of both
 
+# What is there may be anything: many accounts write to these hashes. What is damaged counts as none.
+_THERE = """
+local function at_of(text, state, name)
+  local is_read, there = pcall(cjson.decode, text)
+  return is_read and type(there) == 'table' and there.state == state and there[name]
+end
+"""
+
 # KEYS[1] is a hash. ARGV: the field that holds the prefix which the others stand for, its value, then fields
 # and values. Returns 1 when they were written, 0 when those of a later prefix are there.
-WRITE_FIELDS = Script("""
-local has = redis.call('HGET', KEYS[1], ARGV[1])
-if has then
-  local there, ours = cjson.decode(has), cjson.decode(ARGV[2])
-  if there.state == ours.state and there.next > ours.next then return 0 end
-end
+WRITE_FIELDS = Script(f"""{_THERE}
+local ours = cjson.decode(ARGV[2])
+local has = at_of(redis.call('HGET', KEYS[1], ARGV[1]), ours.state, 'next')
+if type(has) == 'number' and has > ours.next then return 0 end
 redis.call('HSET', KEYS[1], unpack(ARGV))
 return 1
 """)
 
 # KEYS[1] is a hash. ARGV: the field of the last batch that a process has counted, the batch, a field and the
 # number to add to it. Returns 0 when the batch is counted already: the reply was lost, and it is sent again.
+# What is there and is no number counts as none.
 COUNT_ONCE = Script("""
 if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('HINCRBY', KEYS[1], ARGV[3], ARGV[4])
+local added = redis.pcall('HINCRBY', KEYS[1], ARGV[3], ARGV[4])
+if type(added) == 'table' then redis.call('HSET', KEYS[1], ARGV[3], ARGV[4]) end
 return 1
 """)
 
 # KEYS[1] is a hash. ARGV, in fours: a field, its value, the field of the position that the value stands for,
 # and that position: numbers, of which the first that differs decides. Of the same state, what is older is
 # passed over. Returns how many were written.
-WRITE_NEWER = Script("""
-local function is_older(ours, has)
-  if not has then return false end
-  local there = cjson.decode(has)
-  if there.state ~= ours.state then return false end
+WRITE_NEWER = Script(f"""{_THERE}
+local function is_older(ours, text)
+  local has = at_of(text, ours.state, 'at')
+  if type(has) ~= 'table' then return false end
   for n, number in ipairs(ours.at) do
-    if number ~= there.at[n] then return number < there.at[n] end
+    if type(has[n]) ~= 'number' then return false end
+    if number ~= has[n] then return number < has[n] end
   end
   return false
 end

@@ -65,7 +65,7 @@ _PORTS: Final[Mapping[Kind, int]] = {"server": 6379, "cluster": 6379, "sentinel"
 
 @dataclass(frozen=True)
 class RedisUrl:
-    """The parts of a URL.
+    """The parts of a URL. Options, which may be secrets, are not shown.
 
     Attributes
     ----------
@@ -99,8 +99,8 @@ class RedisUrl:
     nodes: tuple[tuple[str, int], ...]
     tls: bool = False
     service: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    sentinel_options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    sentinel_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     max_connections: int = 64
     retries: int | None = None
 

@@ -11,8 +11,10 @@ import http.client
 import json
 import re
 import ssl
+import time
 import urllib.request
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,9 @@ _TIMEOUT_S = 10.0
 _NO_SUCH_SCHEMA = (40401, 40402, 40403)  # no such subject, version, schema
 _MOST_REFERENCES = 500
 _MOST_ID = 2**31 - 1
-_LONGEST_ANSWER = 4 * 1024**2
+_LONGEST_ANSWER = 4 * 1024**2  # bytes; also of all answers together that one schema takes
+_LONGEST_S = 30.0  # of all answers together, from the first byte to the last
+_PIECE = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,35 @@ class RegistryAccess:
     ca_file: Path | None = None
 
 
+class _Budget:
+    """What the answers about one schema may take, all together."""
+
+    def __init__(self, what: str, now: Callable[[], float]) -> None:
+        self._what, self._now = what, now
+        self._bytes, self._until_s = 0, now() + _LONGEST_S
+
+    def read(self, response: Any) -> bytes:
+        """Read an answer.
+
+        Raises
+        ------
+        SchemaError
+            When the answers are too long.
+        TimeoutError
+            When they come too slowly.
+        """
+        parts = []
+        while part := response.read1(_PIECE):
+            parts.append(part)
+            self._bytes += len(part)
+            if self._bytes > _LONGEST_ANSWER:
+                longest = f"{_LONGEST_ANSWER // 1024**2} MiB"
+                raise SchemaError(f"{self._what} is longer than {longest}, with all that it refers to")
+            if self._now() > self._until_s:
+                raise TimeoutError(f"the answer was not there within {_LONGEST_S:g} s")
+        return b"".join(parts)
+
+
 class SchemaRegistry:
     """Asks a registry for schemas by their ids.
 
@@ -59,18 +92,19 @@ class SchemaRegistry:
     ----------
     access
         Address and account, or the URL alone.
+    now
+        A monotonic clock, seconds.
 
     Raises
     ------
     SettingsError
-        When there are both an account and a token, the token has characters that no token has, or the
-        certificates cannot be read.
+        When the URL is none, there are both an account and a token, the token has characters that no token
+        has, or the certificates cannot be read.
     """
 
-    def __init__(self, access: RegistryAccess | str) -> None:
+    def __init__(self, access: RegistryAccess | str, now: Callable[[], float] = time.monotonic) -> None:
         access = RegistryAccess(access) if isinstance(access, str) else access
-        refuse_open_account(access.url, "the URL of the schema registry")
-        parts = urlsplit(access.url)
+        parts, self._now = registry_parts(access.url), now
         self.address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
         self._authorization = _authorization(parts, access.token, self.address)
         self._context = _trusting(access.ca_file)
@@ -88,15 +122,27 @@ class SchemaRegistry:
         what = f"schema id {schema_id}"
         if schema_id > _MOST_ID:  # which some registries answer as if they were out of order
             raise SchemaError(f"{what} is none that a registry gives: those are at most {_MOST_ID}")
-        answer = self._get(f"/schemas/ids/{schema_id}", what)
+        try:
+            return self._whole(f"/schemas/ids/{schema_id}", what)
+        except (SchemaError, ServiceUnavailable):
+            raise
+        except Exception as error:  # whatever is made of an answer of any shape
+            problem = f"{type(error).__name__}: {error}"
+            raise SchemaError(f"{what} in {self.address} cannot be used ({problem[:200]})") from error
+
+    def _whole(self, path: str, what: str) -> str:
+        budget = _Budget(f"{what} in {self.address}", self._now)
+        answer = self._get(path, what, budget)
         text = self._text(answer, what)
         references = answer.get("references")
         if not references:
             return text
-        others = self._referenced(references, what)
-        return json.dumps(written_out(self._parsed(text, what), others))
+        others = self._referenced(references, what, budget)
+        schema = written_out(self._parsed(text, what), others)
+        refuse_deep(schema, f"{what} in {self.address}, with all that it refers to,")
+        return json.dumps(schema)
 
-    def _referenced(self, references: Any, what: str) -> list[Any]:
+    def _referenced(self, references: Any, what: str, budget: _Budget) -> list[Any]:
         """Return the schemas that are referred to, directly or by one another, the nearest first."""
         schemas: dict[tuple[str, int], Any] = {}
         open_references = deque(references)
@@ -107,7 +153,8 @@ class SchemaRegistry:
             if len(schemas) == _MOST_REFERENCES:
                 raise SchemaError(f"{what} in {self.address} refers to more than {_MOST_REFERENCES} schemas")
             wanted = f"subject '{subject}' version {version}, which {what} refers to,"
-            answer = self._get(f"/subjects/{quote(subject, safe='')}/versions/{version}", wanted)
+            path = f"/subjects/{quote(subject, safe='')}/versions/{version}"
+            answer = self._get(path, wanted, budget)
             schemas[subject, version] = self._parsed(self._text(answer, wanted), wanted)
             open_references.extend(answer.get("references") or [])
         return list(schemas.values())
@@ -129,14 +176,14 @@ class SchemaRegistry:
         refuse_deep(parsed, f"{what} in {self.address}")
         return parsed
 
-    def _get(self, path: str, what: str) -> dict[str, Any]:
+    def _get(self, path: str, what: str, budget: _Budget) -> dict[str, Any]:
         url = self.address + path
         request = urllib.request.Request(url, headers={"Accept": _ACCEPTED})
         if self._authorization is not None:
             request.add_unredirected_header("Authorization", self._authorization)
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=self._context) as response:
-                answer = json.loads(response.read(_LONGEST_ANSWER))
+                answer = json.loads(budget.read(response))
         except HTTPError as error:
             with error:
                 if error.code == 404 and _error_code(error) in _NO_SUCH_SCHEMA:
@@ -149,6 +196,30 @@ class SchemaRegistry:
         if not isinstance(answer, dict):
             raise ServiceUnavailable(f"{url} answers no object; is it the URL of a registry?")
         return answer
+
+
+def registry_parts(url: str) -> SplitResult:
+    """Return the parts of the URL of a registry.
+
+    Raises
+    ------
+    SettingsError
+        When it is none; says how to write it, and does not show it.
+    """
+    refuse_open_account(url, "the URL of the schema registry")
+    wanted = "write http://host:8081 or https://host:8081, with user:password@ before the host"
+    try:
+        parts = urlsplit(url)
+        usable = (
+            parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        )
+    except ValueError:  # which may show what was taken for a port
+        usable = False
+    if not usable:
+        raise SettingsError(f"the URL of the schema registry has no host, or a port that is none; {wanted}")
+    if parts.query or parts.fragment:
+        raise SettingsError(f"the URL of the schema registry has options, which are not sent; {wanted}")
+    return parts
 
 
 def _authorization(parts: SplitResult, token: str | None, address: str) -> str | None:

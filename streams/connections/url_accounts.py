@@ -13,6 +13,14 @@ from headrace.schemas.errors import SettingsError
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _AUTHORITY_END = re.compile(r"[/?#]")
+_NO_PORT = re.compile(r"(?<!:):(?![0-9]+(?:[,/\]]|$))[^:/,\]@]*(?=[/,]|$)")  # perhaps the rest of a password
+_ACCOUNT = re.compile(r"(?<=://)[^\s\"'<>]*@")
+_QUOTED = r"\"[^\"]*\"|'[^']*'"
+_NAMED_SECRET = re.compile(
+    r"(?P<name>[\w.-]*(?:passw(?:or)?d|secret|api_?key|access_key)[\w.-]*)"
+    rf"(?P<is>\s*=\s*(?:{_QUOTED}|[^\s,;&\"']+)|[\"']?\s*:\s*(?:{_QUOTED}))",
+    re.IGNORECASE,
+)
 
 
 def without_account(url: str) -> str:
@@ -24,11 +32,26 @@ def without_account(url: str) -> str:
     'redis://store:6379/0'
     >>> without_account("reids:secret@store"), without_account("store:6379")
     ('store', 'store:6379')
+    >>> without_account("redis://me:secret"), without_account("redis://a:1,b:2/0")
+    ('redis://me', 'redis://a:1,b:2/0')
     """
     scheme = _SCHEME.match(url)
     rest = url[scheme.end() :] if scheme else url
     host = rest.rpartition("@")[2].partition("?")[0].partition("#")[0]
-    return (scheme[0] if scheme else "") + host
+    return (scheme[0] if scheme else "") + _NO_PORT.sub("", host)
+
+
+def without_secrets(text: str) -> str:
+    """Return a text of another program without accounts in URLs and without values that are named as secrets.
+
+    Examples
+    --------
+    >>> without_secrets("no such host: postgresql://me:word@db/shop?password=more")
+    'no such host: postgresql://db/shop?password=...'
+    >>> without_secrets("connection_string: 'localhost:6379,password=secret', db: 1")
+    "connection_string: 'localhost:6379,password=...', db: 1"
+    """
+    return _NAMED_SECRET.sub(r"\g<name>=...", _ACCOUNT.sub("", text))
 
 
 def refuse_open_account(url: str, what: str) -> None:

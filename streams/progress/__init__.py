@@ -17,6 +17,7 @@ serve      examples and closings topics               replicas                  
 """
 
 from headrace.streams.progress.alarms import TWO_PARTITIONS, TWO_PARTITIONS_REMEDY, alarms_key
+from headrace.streams.progress.counts import read_counts, read_two_partitions
 from headrace.streams.progress.processes import (
     SILENT_MS,
     ProcessRegistry,
@@ -46,4 +47,6 @@ __all__ = [
     "processes_key",
     "progress_field",
     "progress_key",
+    "read_counts",
+    "read_two_partitions",
 ]

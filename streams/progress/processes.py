@@ -14,6 +14,8 @@ from typing import Any
 import redis
 
 from headrace.schemas.encodings import UNVERSIONED
+from headrace.streams.progress.counts import readable
+from headrace.streams.progress.record import whole
 
 VERSION = 1
 SILENT_MS = 30_000  # without a word for so long, a process is taken to be gone, or paused
@@ -70,12 +72,19 @@ class RunningProcess:
 
     @classmethod
     def decode(cls, kind: str, name: str, text: str | bytes) -> RunningProcess | None:
-        """Read what `encode` wrote; None of a version that is not known: its process says it again."""
-        raw = json.loads(text)
-        if raw.get("v", UNVERSIONED) != VERSION:
+        """Read what `encode` wrote.
+
+        None of a version that is not known, or that is damaged: its process says it again.
+        """
+        try:
+            raw = json.loads(text)
+            if raw.get("v", UNVERSIONED) != VERSION:
+                return None
+            replaced = raw["replaced"]
+            replaced_ms = None if replaced is None else whole(replaced)
+            return cls(kind, name, str(raw["plan"]), replaced_ms, whole(raw["at"]))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
-        replaced = raw["replaced"]
-        return cls(kind, name, str(raw["plan"]), None if replaced is None else int(replaced), int(raw["at"]))
 
     def silent_ms(self) -> int:
         """Return how long the process has said nothing."""
@@ -106,7 +115,7 @@ class ProcessRegistry:
         self._redis.hdel(self._key, f"{kind}|{name}")
 
     def forget_old(self) -> None:
-        """Remove processes that have been gone for a day."""
+        """Remove processes that have been gone for a day. What is no process stays, and is passed over."""
         for process in self.read():
             if process.silent_ms() > FORGOTTEN_MS:
                 self.forget(process.kind, process.name)
@@ -116,7 +125,7 @@ class ProcessRegistry:
         raw: Any = self._redis.hgetall(self._key)
         found = []
         for field, value in raw.items():
-            kind, name = (field.decode() if isinstance(field, bytes) else field).split("|", 1)
+            kind, _, name = readable(field).partition("|")
             if (process := RunningProcess.decode(kind, name, value)) is not None:
                 found.append(process)
         return sorted(found, key=lambda process: (process.kind, process.name))

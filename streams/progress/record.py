@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,9 @@ from headrace.schemas.encodings import UNVERSIONED
 Stage = Literal["features", "outcomes", "join", "train", "serve"]
 Where = tuple[str, str, int, str]  # stage, input topic, partition, member
 VERSION = 2
+BEYOND = 1 << 63  # no offset, count or time is so great
 _OLDER = (UNVERSIONED, 1)  # without a plan
+_PLACE = re.compile(r".+\|[0-9]{1,9}")  # topic and partition
 
 
 def progress_key(project: str) -> str:
@@ -34,6 +37,19 @@ def progress_field(stage: Stage, topic: str, partition: int, member: str = "") -
     'features|clicks|3|direct'
     """
     return f"{stage}|{topic}|{partition}|{member}"
+
+
+def whole(value: object) -> int:
+    """Return an offset or a time out of JSON, 0 for a negative one.
+
+    Raises
+    ------
+    ValueError
+        When it is no whole number, or a greater one than there can be.
+    """
+    if not isinstance(value, int) or value >= BEYOND:
+        raise ValueError("no offset and no time")
+    return max(0, value)
 
 
 @dataclass(frozen=True)
@@ -82,7 +98,7 @@ class Progress:
             raw = json.loads(text)
             if raw.get("v", UNVERSIONED) not in (*_OLDER, VERSION):
                 return cls(0)
-            out = {str(place): int(end) for place, end in raw["out"].items()}
-            return cls(max(0, int(raw["next"])), out, int(raw["at"]), str(raw.get("plan", "")))
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+            out = {place: whole(end) for place, end in raw["out"].items() if _PLACE.fullmatch(place)}
+            return cls(whole(raw["next"]), out, whole(raw["at"]), str(raw.get("plan", "")))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return cls(0)

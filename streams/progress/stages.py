@@ -100,8 +100,8 @@ class PlanStages:
         >>> PlanStages(Plan(project="shop")).counts("intake|clicks|0")
         False
         """
-        kind, *where, _ = name.split("|")
-        first, second, *_ = [*where, "", ""]
+        kind, *where = name.split("|")
+        first, second, *_ = [*where[:-1], "", ""]
         if kind == "join":
             return any(router.name == first for router in self._plan.routers)
         if kind == "outcomes":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,12 +12,14 @@ import redis
 
 from headrace.schemas.errors import ProgressTimeout
 from headrace.streams.connections.redis_updates import PREFIX_MARK
+from headrace.streams.progress.counts import readable
 from headrace.streams.progress.record import Progress, Stage, Where, progress_field, progress_key
 from headrace.streams.progress.stages import Offsets, PlanStages, Until
 
 if TYPE_CHECKING:
     from headrace.schemas.plan import Plan
 
+_PARTITION = re.compile(r"[0-9]{1,9}")
 _POLL_S = (0.002, 0.02)  # shortest and longest pause between two looks: a tenth of the time waited
 
 
@@ -50,9 +53,9 @@ class ProgressStore:
         raw: Any = self._redis.hgetall(self._key)
         progress = {}
         for name, value in raw.items():
-            text = name.decode(errors="replace") if isinstance(name, bytes) else name
+            text = readable(name)
             stage, *where = text.split("|")
-            if text.startswith(PREFIX_MARK) or len(where) != 3 or not where[1].isdecimal():
+            if text.startswith(PREFIX_MARK) or len(where) != 3 or not _PARTITION.fullmatch(where[1]):
                 continue  # another's field says nothing
             progress[stage, where[0], int(where[1]), where[2]] = Progress.decode(value)
         return progress

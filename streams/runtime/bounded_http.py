@@ -8,15 +8,62 @@ import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 _log = logging.getLogger(__name__)
 MAX_CONNECTIONS: Final = 32
 REQUEST_S: Final = 10.0  # from the first byte to the last of an answer
+HEAD_BYTES: Final = 16 * 1024
+
+
+class TooLong(Exception):
+    """The head of a request is above `HEAD_BYTES`."""
+
+
+class BoundedHead:
+    """Reads the lines of one request's head, and no more of them than `HEAD_BYTES`.
+
+    Parameters
+    ----------
+    lines
+        What the connection sends.
+    """
+
+    def __init__(self, lines: BinaryIO) -> None:
+        self._lines, self._left = lines, HEAD_BYTES
+
+    def readline(self, size: int = -1) -> bytes:
+        """Read a line, of at most `size` bytes.
+
+        Raises
+        ------
+        TooLong
+            When the head is above its bound.
+        """
+        line = self._lines.readline(self._left + 1 if size < 0 else min(size, self._left + 1))
+        self._left -= len(line)
+        if self._left < 0:
+            raise TooLong
+        return line
+
+    def close(self) -> None:
+        """Close the connection's side that is read."""
+        self._lines.close()
+
+
+class BoundedHandler(BaseHTTPRequestHandler):
+    """Answers one request whose head is bounded; the base of handlers of `BoundedHttpServer`."""
+
+    def setup(self) -> None:
+        """Bound what is read."""
+        super().setup()
+        self.rfile = BoundedHead(self.rfile)  # type: ignore[assignment]
 
 
 class BoundedHttpServer(ThreadingHTTPServer):
     """Serves one request a connection, within a time, and so many connections at once.
+
+    Handlers are to be of `BoundedHandler`, so that a head has no more bytes than a probe or a scrape needs.
 
     A new connection takes the place of the oldest. A probe or a scrape is answered within milliseconds, so
     that what is oldest is what does not send, or does not read.
@@ -36,7 +83,7 @@ class BoundedHttpServer(ThreadingHTTPServer):
     def __init__(
         self,
         address: tuple[str, int],
-        handler: type[BaseHTTPRequestHandler],
+        handler: type[BoundedHandler],
         max_connections: int = MAX_CONNECTIONS,
         request_s: float = REQUEST_S,
     ) -> None:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from headrace.schemas.errors import SettingsError
 from headrace.streams.connections.kafka import Kafka
-from headrace.streams.runtime.bounded_http import BoundedHttpServer
+from headrace.streams.runtime.bounded_http import BoundedHandler, BoundedHttpServer
 from headrace.streams.runtime.config import ConsumerConfig
 from headrace.streams.runtime.health import ProcessHealth
 from headrace.streams.runtime.http_hosts import HttpHosts
@@ -104,7 +103,7 @@ class _Paths:
         return (200 if self._watchdog.alive else 503), text
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(BoundedHandler):
     paths: _Paths
     hosts: HttpHosts
 

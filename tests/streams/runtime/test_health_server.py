@@ -1,16 +1,16 @@
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import urllib.request
-from http.server import BaseHTTPRequestHandler
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from headrace.deploy.local.child import free_port
 from headrace.schemas.errors import SettingsError
-from headrace.streams.runtime.bounded_http import BoundedHttpServer
+from headrace.streams.runtime.bounded_http import HEAD_BYTES, BoundedHandler, BoundedHttpServer
 from headrace.streams.runtime.health import PartitionHealth, PlanHealth, ProcessHealth, Sample
 from headrace.streams.runtime.health_server import serve_health
 from headrace.streams.runtime.watchdog import Watchdog
@@ -152,8 +152,31 @@ def test_clients_that_send_nothing_do_not_take_the_place_of_a_probe(begun: bytes
             connection.close()
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + b"a" * HEAD_BYTES + b" HTTP/1.1\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nA: " + b"a" * HEAD_BYTES + b"\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\n" + (b"A: " + b"a" * (HEAD_BYTES // 8) + b"\r\n") * 8 + b"\r\n",
+    ],
+    ids=["line", "header", "headers"],
+)
+def test_a_head_is_read_up_to_a_bound(head: bytes) -> None:
+    server = serve_health("127.0.0.1", 0, watchdog_of())
+    try:
+        with socket.create_connection(server.server_address, timeout=PATIENCE_S) as connection:
+            with contextlib.suppress(ConnectionError):  # it is closed with bytes left unread
+                connection.sendall(head)
+                assert connection.recv(1) == b""
+        most = b"GET /healthz HTTP/1.1\r\nA: " + b"a" * (HEAD_BYTES - 100) + b"\r\n\r\n"
+        assert asked(server.server_port, most).split()[1] == b"200"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 def test_a_connection_ends_with_its_time() -> None:
-    server = BoundedHttpServer(("127.0.0.1", 0), BaseHTTPRequestHandler, request_s=0.0)
+    server = BoundedHttpServer(("127.0.0.1", 0), BoundedHandler, request_s=0.0)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         with socket.create_connection(("127.0.0.1", server.server_port), timeout=PATIENCE_S) as slow:
