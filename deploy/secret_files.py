@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from headrace.deploy.settings import Settings
 from headrace.deploy.settings_file import FILE
+from headrace.streams.connections.redis_url import RedisUrl
 
-_SECRET_WORDS = ("password", "secret", "token", "model_key", "plan_key", "://")
-_FILES_OF_KEYS = ("ssl.key.location", "ssl.keystore.location")
+_SECRET = re.compile(
+    r"(?:password|passwd|secret|token|model_key|plan_key|api_?key|access_?key|private_?key|key\.pem)[\w.]*"
+    r"[\"']?\s*[=:]\s*[\"']?[^\s\"',}]|://[^\s\"']*[^\s\"'/:]@",
+    re.IGNORECASE,
+)
+_VARIABLE = re.compile(r"\$\{?\w+\}?")
+_KEY_FILE = re.compile(r"ssl\.key(?:store)?\.location|.*private\.key\.file")
 
 
 def exposed_secrets(settings: Settings) -> list[str]:
     """Return a warning, with the remedy, for each file of a project's secrets that others can read.
 
-    Files are ``headrace.toml`` and `kafka_config` where they have a password, a key or a URL with an account,
-    files of keys that `kafka_config` names, and ``model.key``. On a system without users there are none.
+    Files are ``headrace.toml``, ``feature_store.yaml`` and `kafka_config` where they have a password, a key
+    or a URL with an account, files of keys that `kafka_config` and the URL of Redis name, and ``model.key``.
+    On a system without users there are none.
     """
     return [
         f"{file} holds secrets, and every user of this machine can read it: chmod o-rwx {file}"
@@ -29,24 +37,25 @@ def exposed_secrets(settings: Settings) -> list[str]:
 def _files(settings: Settings) -> Iterator[Path]:
     if _holds_secret(settings.project_dir / FILE):
         yield settings.project_dir / FILE
+    if _holds_secret(settings.feast_file, is_expanded=True):
+        yield settings.feast_file
     yield settings.data / "model.key"
+    if (key := RedisUrl.parse(settings.redis).options.get("ssl_keyfile")) is not None:
+        yield Path(key)
     if (kafka := settings.kafka_config) is None:
         return
     if _holds_secret(kafka):
         yield kafka
     for line in _lines(kafka):
         name, _, value = (part.strip() for part in line.partition("="))
-        if name in _FILES_OF_KEYS:
+        if _KEY_FILE.fullmatch(name):
             yield Path(value)
 
 
-def _holds_secret(file: Path) -> bool:
-    return any(
-        word in line and (word != "://" or "@" in line)
-        for line in _lines(file)
-        for word in _SECRET_WORDS
-        if not line.lstrip().startswith("#")
-    )
+def _holds_secret(file: Path, is_expanded: bool = False) -> bool:
+    """Whether a file has a secret in it; where variables are expanded, theirs are not in the file."""
+    lines = (line for line in _lines(file) if not line.lstrip().startswith("#"))
+    return any(_SECRET.search(_VARIABLE.sub("", line) if is_expanded else line) for line in lines)
 
 
 def _lines(file: Path) -> list[str]:

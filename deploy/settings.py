@@ -25,8 +25,7 @@ from headrace.schemas.errors import SettingsError
 from headrace.schemas.name_hint import name_hint
 from headrace.schemas.signatures import derived_key
 from headrace.streams.connections.redis_url import RedisUrl
-from headrace.streams.connections.schema_registry import registry_parts
-from headrace.streams.connections.url_accounts import without_account
+from headrace.streams.connections.url_accounts import registry_parts, without_account
 from headrace.streams.join.config import JoinConfig
 from headrace.streams.runtime.config import FaustConfig
 from headrace.streams.worker.config import WorkerConfig
@@ -234,6 +233,11 @@ class Settings(BaseSettings):
         return init_settings, env_settings, SettingsFile(settings_cls, init_settings)
 
     @property
+    def feast_file(self) -> Path:
+        """Feast's configuration: ``feature_store.yaml``, or another file that Feast's variable names."""
+        return Path(os.environ.get(_FEAST_FILE, self.project_dir / "feature_store.yaml"))
+
+    @property
     def project_name(self) -> str:
         """The setting `project`, else the name in ``feature_store.yaml``.
 
@@ -242,9 +246,9 @@ class Settings(BaseSettings):
         SettingsError
             When neither names a project.
         """
-        file = Path(os.environ.get(_FEAST_FILE, self.project_dir / "feature_store.yaml"))
         if self.project is not None:
             return self.project
+        file = self.feast_file
         line = _PROJECT_LINE.search(os.path.expandvars(file.read_text())) if file.exists() else None
         if line is None:
             raise SettingsError(

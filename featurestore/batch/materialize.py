@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,8 @@ from headrace.featurestore.online.writer import RedisOnlineSink
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.plan import Plan
 from headrace.streams.intake.expectations import RowExpectations
+
+_log = logging.getLogger(__name__)
 
 
 def materialize(
@@ -84,6 +87,13 @@ async def _write_views(
         for view in plan.batch_views:
             last_end = None if overlap is None else progress.read(view)
             if last_end is not None and end < last_end:  # an older row must not go over a newer one
+                _log.warning(
+                    "view '%s' is left as it is: it was written up to %s, which is later than %s. To write "
+                    "it all the same, run without --incremental",
+                    view.name,
+                    last_end.isoformat(),
+                    end.isoformat(),
+                )
                 written[view.name] = 0
                 continue
             start = None if last_end is None or overlap is None else last_end - overlap

@@ -39,6 +39,8 @@ class MaterializationProgress:
     def read(self, view: BatchViewSpec) -> datetime | None:
         """Return the end of the last run; None for a view that was not written, or by another definition.
 
+        None of an entry that is damaged, too.
+
         Raises
         ------
         ServiceUnavailable
@@ -48,10 +50,12 @@ class MaterializationProgress:
             raw: Any = self._redis.hget(self._key, view.name)
         except redis.RedisError as error:
             raise _unavailable(error) from error
-        definition, _, end_us = (raw or b"").decode().partition("@")
-        if definition != table_definition(self._plan, view):
+        try:
+            definition, _, end_us = (raw or b"").decode().partition("@")
+            is_own = definition == table_definition(self._plan, view)
+            return _EPOCH + int(end_us) * _MICROSECOND if is_own else None
+        except (ValueError, OverflowError):  # damaged: all of the table is read again
             return None
-        return _EPOCH + int(end_us) * _MICROSECOND
 
     def write(self, view: BatchViewSpec, end: datetime) -> None:
         """Store the end of a run, once its rows are written.

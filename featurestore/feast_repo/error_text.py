@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from headrace.streams.connections.url_accounts import without_secrets
 
@@ -25,8 +26,7 @@ def error_text(error: BaseException) -> str:
     """
     for cause in _causes(error):
         if isinstance(cause, ValidationError):
-            problems = cause.errors(include_url=False, include_input=False, include_context=False)
-            text = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems)
+            text = "; ".join(map(_problem, cause.errors(include_url=False, include_context=False)))
             break
         if isinstance(cause, yaml.MarkedYAMLError):
             text = f"{cause.problem} {cause.context or ''}"
@@ -36,6 +36,12 @@ def error_text(error: BaseException) -> str:
     else:
         text = str(error)
     return without_secrets(" ".join(text.split()))
+
+
+def _problem(error: ErrorDetails) -> str:
+    """Return path and message; the value only where it was to be one of some words."""
+    shown = f", not {error['input']!r}" if error["type"] in ("enum", "literal_error") else ""
+    return f"{'.'.join(map(str, error['loc']))}: {error['msg']}{shown}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -21,6 +21,7 @@ from headrace.schemas.errors import HeadraceError
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Epoch
 from headrace.schemas.router_specs import LearnerSpec, RouterSpec
+from headrace.streams.connections.redis_retry import REDIS_ERRORS, is_temporary
 from headrace.streams.progress import Progress, ProgressStore
 
 _log = logging.getLogger(__name__)
@@ -97,6 +98,8 @@ class LiveModels:
         Why the epoch that Redis has does not serve; None when it serves.
     arm_faults
         By arm, why its entry in Redis, or the artifact that it points to, does not serve.
+    refresh_fault
+        Why what Redis has cannot be read at all, and the models stay as they are; None when it is read.
     followed
         Set once Redis was read for the first time.
     """
@@ -120,6 +123,7 @@ class LiveModels:
         self._on_failure, self._on_epoch_fault = on_failure, on_epoch_fault
         self.epoch_fault: str | None = None
         self.arm_faults: dict[str, str] = {}
+        self.refresh_fault: str | None = None
         self._epoch_place: tuple[str, int, int] | None = None  # log, era and number of the epoch that serves
         self._loaded: dict[str, ModelPointer] = {}
         self._failed: dict[str, tuple[str, float]] = {}  # version, and when it is tried again
@@ -155,7 +159,8 @@ class LiveModels:
     @property
     def faults(self) -> list[str]:
         """Why entries of Redis, and artifacts they point to, do not serve; each of one arm or the epoch."""
-        return [*self.arm_faults.values(), *([self.epoch_fault] if self.epoch_fault else [])]
+        others = (self.epoch_fault, self.refresh_fault)
+        return [*self.arm_faults.values(), *(fault for fault in others if fault)]
 
     def _followed(self, arm: LiveArm, in_force: InForce) -> LiveArm:
         """Return the arm as its entry in Redis wants it; as it is, where that entry has a fault."""
@@ -257,10 +262,22 @@ class LiveModels:
             try:
                 subscription.wait(REFRESH_S)
                 self.refresh()
-            except redis.RedisError as error:
-                _log.warning("Redis cannot be reached, the models stay as they are: %s", error)
+                self.refresh_fault = None
+            except REDIS_ERRORS as error:
+                if is_temporary(error):
+                    _log.warning("Redis cannot be reached, the models stay as they are: %s", error)
+                else:
+                    self._stay(f"Redis refuses what is in force ({error})")
                 self._stopping.wait(RETRY_S)
-            except Exception:
-                _log.exception("models of router '%s' were not refreshed", self._router.name)
+            except Exception as error:
+                _log.debug("models of router '%s' were not refreshed", self._router.name, exc_info=True)
+                self._stay(f"what is in force cannot be followed ({type(error).__name__}: {error})")
                 self._stopping.wait(RETRY_S)
         subscription.close()
+
+    def _stay(self, problem: str) -> None:
+        """Say once that the models stay as they are."""
+        fault = f"models of router '{self._router.name}' stay as they are: {problem}; see who writes to Redis"
+        if fault != self.refresh_fault:
+            _log.error("%s", fault)
+        self.refresh_fault = fault

@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote
 
 from headrace.schemas.avro.bounds import refuse_deep
 from headrace.schemas.errors import SchemaError, ServiceUnavailable, SettingsError
 from headrace.streams.connections.schema_references import written_out
-from headrace.streams.connections.url_accounts import refuse_open_account
+from headrace.streams.connections.url_accounts import registry_parts
 
 _ACCEPTED = "application/vnd.schemaregistry.v1+json, application/json"
 _TIMEOUT_S = 10.0
@@ -196,30 +196,6 @@ class SchemaRegistry:
         if not isinstance(answer, dict):
             raise ServiceUnavailable(f"{url} answers no object; is it the URL of a registry?")
         return answer
-
-
-def registry_parts(url: str) -> SplitResult:
-    """Return the parts of the URL of a registry.
-
-    Raises
-    ------
-    SettingsError
-        When it is none; says how to write it, and does not show it.
-    """
-    refuse_open_account(url, "the URL of the schema registry")
-    wanted = "write http://host:8081 or https://host:8081, with user:password@ before the host"
-    try:
-        parts = urlsplit(url)
-        usable = (
-            parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
-        )
-    except ValueError:  # which may show what was taken for a port
-        usable = False
-    if not usable:
-        raise SettingsError(f"the URL of the schema registry has no host, or a port that is none; {wanted}")
-    if parts.query or parts.fragment:
-        raise SettingsError(f"the URL of the schema registry has options, which are not sent; {wanted}")
-    return parts
 
 
 def _authorization(parts: SplitResult, token: str | None, address: str) -> str | None:

@@ -7,7 +7,7 @@ option or a port. It must be percent-encoded.
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from headrace.schemas.errors import SettingsError
 
@@ -79,3 +79,27 @@ def refuse_open_account(url: str, what: str) -> None:
             f"{what} has one of / ? # @ in its user or password, where it would end them; write "
             "%2F %3F %23 %40 in their place"
         )
+
+
+def registry_parts(url: str) -> SplitResult:
+    """Return the parts of the URL of a registry.
+
+    Raises
+    ------
+    SettingsError
+        When it is none; says how to write it, and does not show it.
+    """
+    refuse_open_account(url, "the URL of the schema registry")
+    wanted = "write http://host:8081 or https://host:8081, with user:password@ before the host"
+    try:
+        parts = urlsplit(url)
+        usable = (
+            parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        )
+    except ValueError:  # which may show what was taken for a port
+        usable = False
+    if not usable:
+        raise SettingsError(f"the URL of the schema registry has no host, or a port that is none; {wanted}")
+    if parts.query or parts.fragment:
+        raise SettingsError(f"the URL of the schema registry has options, which are not sent; {wanted}")
+    return parts

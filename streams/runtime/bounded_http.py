@@ -8,7 +8,8 @@ import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, BinaryIO, Final
+from io import BufferedIOBase
+from typing import Any, Final
 
 _log = logging.getLogger(__name__)
 MAX_CONNECTIONS: Final = 32
@@ -29,7 +30,7 @@ class BoundedHead:
         What the connection sends.
     """
 
-    def __init__(self, lines: BinaryIO) -> None:
+    def __init__(self, lines: BufferedIOBase) -> None:
         self._lines, self._left = lines, HEAD_BYTES
 
     def readline(self, size: int = -1) -> bytes:

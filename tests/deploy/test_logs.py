@@ -42,3 +42,22 @@ def test_an_error_that_nobody_caught_steers_no_terminal(capsys: pytest.CaptureFi
 def test_the_command_says_what_others_wrote_in_letters(capsys: pytest.CaptureFixture[str]) -> None:
     say("key  reason\nk\x1b]0;title\x07  late")
     assert capsys.readouterr().out == "key  reason\nk\\u001b]0;title\\u0007  late\n"
+
+
+SECRET = "s3cret/w#rd"
+SAID = f"no route to postgresql://me:{SECRET}@db/shop (password='{SECRET}')"
+
+
+def test_a_log_has_no_account_whoever_says_it() -> None:
+    try:
+        raise ValueError(SAID)
+    except ValueError as error:
+        text = OneLineFormatter("%(message)s").format(record("%s", SAID, raised=error))
+    assert "no route to postgresql://db/shop" in text
+    assert "s3cret" not in text
+    assert "w#rd" not in text
+
+
+def test_an_error_that_ends_the_command_has_no_account(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error(ValueError, ValueError(SAID), None)
+    assert capsys.readouterr().err == "ValueError: no route to postgresql://db/shop (password=...)\n"

@@ -44,6 +44,9 @@ _FORBIDDEN = (
     ("ACL", "LIST"),
     ("GET", "another"),
     ("SET", "headrace:other:plan", "x"),
+    ("SET", "headrace:clicks:progress", "x"),  # a key of another kind would stop those who write there
+    ("SET", "headrace:clicks:models", "x"),
+    ("DEL", "headrace:clicks:progress"),
     ("CLIENT", "KILL", "TYPE", "normal"),
     ("SHUTDOWN",),
 )

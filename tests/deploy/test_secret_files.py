@@ -40,6 +40,38 @@ def test_each_file_of_secrets_that_others_can_read_is_named_once(tmp_path: Path)
     assert exposed_secrets(load_settings(tmp_path)) == []
 
 
+def test_files_of_keys_are_found_wherever_they_are_named(tmp_path: Path) -> None:
+    keys = [write(tmp_path / f"{name}.key", "a key") for name in ("redis", "token", "store")]
+    properties = f"sasl.oauthbearer.assertion.private.key.file={keys[1]}\nssl.keystore.location={keys[2]}\n"
+    kafka = write(tmp_path / "kafka.properties", properties)
+    url = f"rediss://host?ssl_keyfile={keys[0]}"
+    warnings = exposed_secrets(load_settings(tmp_path, redis=url, kafka_config=kafka))
+    assert [warning.split()[0] for warning in warnings] == [str(key) for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("line", "secret"),
+    [
+        ("  connection_string: localhost:6379\n", False),
+        ("  connection_string: localhost:6379,password=${REDIS_PASSWORD}\n", False),
+        ("  path: postgresql://feast:$PASSWORD@host/feast\n", False),
+        ("  # password: pw\n", False),
+        ("  connection_string: localhost:6379,password=pw\n", True),
+        ("  path: postgresql://feast:pw@host/feast\n", True),
+        ('  password: "pw"\n', True),
+        ("  auth: {type: oidc, client_secret: pw}\n", True),
+    ],
+)
+def test_the_configuration_of_feast_is_looked_at(tmp_path: Path, line: str, secret: bool) -> None:
+    write(tmp_path / "feature_store.yaml", f"project: shop\nonline_store:\n{line}")
+    assert len(exposed_secrets(load_settings(tmp_path))) == secret
+
+
+def test_a_key_in_the_file_of_kafka_is_a_secret(tmp_path: Path) -> None:
+    kafka = write(tmp_path / "kafka.properties", "ssl.key.pem=-----BEGIN PRIVATE KEY-----\n")
+    assert len(exposed_secrets(load_settings(tmp_path, kafka_config=kafka))) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "secret"),
     [

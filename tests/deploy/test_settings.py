@@ -87,6 +87,7 @@ def test_the_model_key_never_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "hunter-two@host",
         "//me:hunter/two@host",
         "{}://host?password=hunter-two#",
+        "{}://me:hunter-two",
     ],
 )
 def test_no_part_of_a_password_is_in_a_refusal(
@@ -98,6 +99,14 @@ def test_no_part_of_a_password_is_in_a_refusal(
         load_settings(tmp_path)
     assert "hunter" not in str(raised.value)
     assert "two" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["kafka", "redis", "schema_registry", "model_key", "push_tokens"])
+def test_a_table_in_place_of_a_secret_is_not_shown(tmp_path: Path, name: str) -> None:
+    (tmp_path / "headrace.toml").write_text(f'{name} = {{host = "a", password = "hunter"}}\n')
+    with pytest.raises(SettingsError, match=f"setting '{name}': .*HEADRACE_{name.upper()}") as raised:
+        load_settings(tmp_path)
+    assert "hunter" not in str(raised.value)
 
 
 def test_accounts_do_not_show_in_the_settings(tmp_path: Path) -> None:

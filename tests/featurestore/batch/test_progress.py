@@ -53,6 +53,20 @@ def test_it_is_one_field_of_a_hash(redis_url: str, project: str) -> None:
     progress.close()
 
 
+@pytest.mark.parametrize("end", ["", "soon", "1e3", "9" * 30, "9" * 5_000, "-" + "9" * 18, "²", b"\xff"])
+def test_an_entry_that_is_damaged_counts_as_none(redis_url: str, project: str, end: str | bytes) -> None:
+    progress = MaterializationProgress(redis_url, project)
+    progress.write(VIEW, END)
+    with redis_client(redis_url) as client:
+        key = f"headrace:{project}:materialized"
+        definition = client.hget(key, "v").partition(b"@")[0]
+        client.hset(key, "v", definition + b"@" + (end if isinstance(end, bytes) else end.encode()))
+        assert progress.read(VIEW) is None
+        client.hset(key, "v", b"\xff")
+        assert progress.read(VIEW) is None
+    progress.close()
+
+
 def test_a_redis_that_is_away_is_named(tmp_path: Path) -> None:
     progress = MaterializationProgress(f"unix://{tmp_path}/none.sock", Plan(project="p"))
     for call in (lambda: progress.read(VIEW), lambda: progress.write(VIEW, END)):

@@ -279,3 +279,25 @@ def test_an_epoch_that_goes_back_or_is_not_signed_leaves_the_last_good_one(
     better = scene.set_epoch(6, base=1.0)
     following.models.refresh()
     assert (following.models.live.epoch, following.models.faults) == (better, [])
+
+
+def test_a_key_of_another_kind_leaves_the_models_and_is_told(
+    follow: Callable[..., Following], scene: Scene
+) -> None:
+    scene.train(10)
+    following = follow()
+    following.models.start()
+    try:
+        eventually(lambda: following.arm("tree").offset, "the version that was published", lambda n: n == 10)
+        key = models_key(scene.plan.project)
+        kept = scene.redis.dump(key)
+        assert isinstance(kept, bytes)
+        scene.redis.set(key, "no hash")
+        (fault,) = eventually(lambda: following.models.faults, "a fault")
+        assert "models of router 'delays' stay as they are: Redis refuses what is in force" in fault
+        assert "WRONGTYPE" in fault
+        assert following.arm("tree").offset == 10
+        scene.redis.restore(key, 0, kept, replace=True)
+        eventually(lambda: not following.models.faults, "no fault any more")
+    finally:
+        following.models.close()

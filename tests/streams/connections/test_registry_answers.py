@@ -118,7 +118,7 @@ def test_schemas_that_refer_to_one_another_are_bounded_together(stand_in: Schema
     stand_in.answers["/schemas/ids/2"] = {"schema": OWN, "references": [{"subject": "0", "version": 1}]}
     stand_in.asked.clear()
     with pytest.raises(
-        SchemaError, match="schema id 2 in .* is longer than 4 MiB, with all that it refers to"
+        SchemaError, match=r"schema id 2 in .* is longer than 4 MiB, with all that it refers to"
     ):
         SchemaRegistry(stand_in.url).schema(2)
     assert len(stand_in.asked) <= 4

@@ -164,10 +164,12 @@ def test_clients_that_send_nothing_do_not_take_the_place_of_a_probe(begun: bytes
 def test_a_head_is_read_up_to_a_bound(head: bytes) -> None:
     server = serve_health("127.0.0.1", 0, watchdog_of())
     try:
-        with socket.create_connection(server.server_address, timeout=PATIENCE_S) as connection:
-            with contextlib.suppress(ConnectionError):  # it is closed with bytes left unread
-                connection.sendall(head)
-                assert connection.recv(1) == b""
+        with (
+            socket.create_connection(server.server_address, timeout=PATIENCE_S) as connection,
+            contextlib.suppress(ConnectionError),  # it is closed with bytes left unread
+        ):
+            connection.sendall(head)
+            assert connection.recv(1) == b""
         most = b"GET /healthz HTTP/1.1\r\nA: " + b"a" * (HEAD_BYTES - 100) + b"\r\n\r\n"
         assert asked(server.server_port, most).split()[1] == b"200"
     finally:
