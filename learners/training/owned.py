@@ -89,9 +89,7 @@ class OwnedTraining:
             for router in plan.routers
         ]
         closings = [
-            ClosingConsumer(
-                plan, router, _epoch_state(state, router.name, store), router.partitions, log, pointers
-            )
+            ClosingConsumer(plan, router, state.epochs.get(router.name), router.partitions, log, pointers)
             for router in plan.routers
         ]
         self._examples = {consumer.topic: consumer for consumer in examples}
@@ -203,9 +201,3 @@ class OwnedTraining:
                     time.sleep(_WAIT_S)
             else:
                 return self._retries.succeeded()
-
-
-def _epoch_state(state: TrainState, router: str, store: ModelStore) -> str | None:
-    """Return the state of a router's epochs; that of before the log had it was in a file."""
-    before = store.directory / f"epochs.{router}.json"
-    return state.epochs.get(router) or (before.read_text() if before.exists() else None)
