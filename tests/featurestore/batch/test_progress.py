@@ -55,7 +55,7 @@ def test_it_is_one_field_of_a_hash(redis_url: str, project: str) -> None:
 
 @pytest.mark.parametrize("end", ["", "soon", "1e3", "9" * 30, "9" * 5_000, "-" + "9" * 18, "²", b"\xff"])
 def test_an_entry_that_is_damaged_counts_as_none(redis_url: str, project: str, end: str | bytes) -> None:
-    progress = MaterializationProgress(redis_url, project)
+    progress = MaterializationProgress(redis_url, Plan(project=project))
     progress.write(VIEW, END)
     with redis_client(redis_url) as client:
         key = f"headrace:{project}:materialized"

@@ -164,6 +164,11 @@ def test_epochs_reach_redis_and_their_topic_and_go_on_after_a_restart(scene: Sce
     found = list(closings(scene.plan, 240, {"streaming": 0.8, "base": 0.5}))
     end = found[-1].prediction.ts_ms + scene.router.wait_ms + 2 * HOUR_MS
     expected = folded(scene, found, end)
+    another = EpochKeeper(scene.router, scene.plan.hash, 2)
+    for n, closing in enumerate(closings(scene.plan, 240, {"base": 1.0})):
+        list(another.take(n % 2, n // 2, closing))
+    scene.store.directory.mkdir(parents=True, exist_ok=True)
+    (scene.store.directory / "epochs.delays.json").write_text(another.to_json())  # nobody signed it
     with running(scene.process()):
         assert scene.await_epoch(0).propensities == dict.fromkeys(scene.router.arms, 0.2)
         for partition in (0, 1):
