@@ -12,6 +12,7 @@ from feast import FileSource
 from google.protobuf.json_format import MessageToDict
 
 from headrace.schemas.feature_specs import TableSpec
+from headrace.streams.connections.url_accounts import without_secrets
 
 _FOR_PEOPLE = ("name", "description", "tags", "owner", "meta")
 _SAID_APART = ("timestampField", "createdTimestampColumn")
@@ -19,7 +20,7 @@ _DIGEST = 12
 
 
 def compile_table(source: Any, repo_path: Path) -> TableSpec:
-    """Compile Feast's source of a batch view.
+    """Compile Feast's source of a batch view. Plans are read by many: accounts in it are left out.
 
     Parameters
     ----------
@@ -43,10 +44,10 @@ def compile_table(source: Any, repo_path: Path) -> TableSpec:
     connection = getattr(source, "connection_ref", None)
     options = json.dumps([said, connection.to_tags() if connection else {}], sort_keys=True)
     return TableSpec(
-        place=place,
+        place=without_secrets(place),
         timestamp_field=source.timestamp_field or "",
         created_field=source.created_timestamp_column or "",
-        options=hashlib.sha256(options.encode()).hexdigest()[:_DIGEST],
+        options=hashlib.sha256(without_secrets(options).encode()).hexdigest()[:_DIGEST],
     )
 
 

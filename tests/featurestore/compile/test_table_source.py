@@ -43,3 +43,9 @@ def test_a_path_in_the_repository_is_the_same_on_every_machine() -> None:
     assert compiled(path="/repo/data/t.parquet") == compiled()
     assert compiled(path="/elsewhere/t.parquet").place == "/elsewhere/t.parquet"
     assert compiled(path="s3://bucket/t.parquet").place == "s3://bucket/t.parquet"
+
+
+def test_an_account_in_the_path_is_not_in_the_plan() -> None:
+    with_account = compiled(path="s3://me:s3cret@bucket/p.parquet")
+    assert with_account.place == "s3://bucket/p.parquet"
+    assert with_account == compiled(path="s3://me:another@bucket/p.parquet")
