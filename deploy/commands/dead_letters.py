@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from headrace.deploy.commands.text_table import text_table
 from headrace.schemas.dead_letter import DeadLetter
+from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS
 from headrace.schemas.printable import printable
 from headrace.schemas.records import misfit
 from headrace.streams.connections.kafka import Kafka
@@ -190,7 +191,6 @@ def to_table(dead_letters: Iterable[LoggedDeadLetter]) -> str:
     rows = [("record", "refused", "kind", "key", "bytes", "value", "reason")]
     for logged in dead_letters:
         dead_letter, value = logged.dead_letter, logged.dead_letter.original_value
-        refused_at = datetime.fromtimestamp(logged.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         reason = (
             f"{dead_letter.reason} (replayed: {logged.replayed})" if logged.replayed else dead_letter.reason
         )
@@ -198,7 +198,7 @@ def to_table(dead_letters: Iterable[LoggedDeadLetter]) -> str:
         rows.append(
             (
                 logged.where,
-                refused_at,
+                _moment(logged.at_ms),
                 dead_letter.kind,
                 _preview(dead_letter.original_key),
                 size,
@@ -207,6 +207,13 @@ def to_table(dead_letters: Iterable[LoggedDeadLetter]) -> str:
             )
         )
     return "\n".join(text_table(rows))
+
+
+def _moment(at_ms: int) -> str:
+    """Return a time as text. That of a record may be any number, where producers give it."""
+    if not EARLIEST_MS <= at_ms <= LATEST_MS:
+        return f"{at_ms} ms"
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _preview(raw: bytes | None) -> str:

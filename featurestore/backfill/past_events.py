@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -10,13 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from headrace.schemas.avro import encode_confluent
-from headrace.schemas.errors import HeadraceError
+from headrace.schemas.errors import HeadraceError, RecordError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.log.reader import read_log
@@ -25,6 +28,8 @@ from headrace.streams.log.records import LogRecord, appended_ms
 _RECORD_COLUMNS = ("_partition", "_offset", "_timestamp")
 _BATCH_ROWS = 4096
 _UTC = pa.timestamp("us", "UTC")
+_MICROSECONDS = {"s": 1_000_000, "ms": 1_000}  # of units with room for more than 64 bits of them
+_log = logging.getLogger(__name__)
 
 
 def from_kafka(kafka: Kafka, topic: str, partition: int, start: int, end: int) -> Iterator[LogRecord]:
@@ -71,7 +76,7 @@ class EventFiles:
     """
 
     def __init__(self, path: Path, source: SourceSpec) -> None:
-        self._source = source
+        self._source, self._told = source, False
         table = _read_files(path)
         if source.timestamp_field not in table.column_names:
             raise HeadraceError(
@@ -96,7 +101,7 @@ class EventFiles:
             table = table.filter(pc.equal(table["_partition"], partition))
         number = 0
         for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
-            for row in batch.to_pylist():
+            for row in _rows(batch):
                 offset = row.get("_offset", number)
                 number += 1
                 if offset >= start:
@@ -109,8 +114,28 @@ class EventFiles:
         if source.format == "json":
             value = json.dumps({n: _as_json(value) for n, value in event.items()}, default=str).encode()
         else:
-            value = encode_confluent(source.reader_schema, source.schema_id, event)
+            value = self._avro(event, offset)
         return LogRecord(offset, row.get("_timestamp", time_ms), None, value)
+
+    def _avro(self, event: dict[str, Any], offset: int) -> bytes:
+        """Encode an event. One that does not fit its schema is no record, and dead as such."""
+        try:
+            return encode_confluent(self._source.reader_schema, self._source.schema_id, event)
+        except RecordError as error:
+            if not self._told:
+                _log.warning("event %d is dead, and others may be: %s", offset, error)
+            self._told = True
+            return b""
+
+
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except (ValueError, OverflowError) as error:
+        raise HeadraceError(
+            f"the events have a time of no year from 1 to 9999 ({error}); see the unit of the file's columns"
+        ) from error
+    return rows
 
 
 def _with_times(table: pa.Table, path: Path, source: SourceSpec) -> pa.Table:
@@ -131,7 +156,7 @@ def _with_times(table: pa.Table, path: Path, source: SourceSpec) -> pa.Table:
         if pa.types.is_string(times.type) or pa.types.is_large_string(times.type):
             times = times.cast(_UTC)  # text with a zone
         if pa.types.is_date(times.type) or pa.types.is_timestamp(times.type):
-            instants = times.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_numpy()
+            instants = _instants_us(times)
             times = pa.array(instants // (1 if source.timestamp_unit == "us" else 1000))
         times = times.cast(pa.int64())
     except pa.ArrowException as error:
@@ -140,6 +165,16 @@ def _with_times(table: pa.Table, path: Path, source: SourceSpec) -> pa.Table:
             "give timestamps, text with a zone, or whole numbers of the unit of the topic"
         ) from error
     return table.set_column(table.column_names.index(name), name, times)
+
+
+def _instants_us(times: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Return epoch microseconds. A time beyond them is the greatest or least, and so no event time."""
+    unit = times.type.unit if pa.types.is_timestamp(times.type) else None
+    if unit in _MICROSECONDS:
+        factor = _MICROSECONDS[unit]
+        most = (2**63 - 1) // factor
+        return np.asarray(times.cast(pa.int64())).clip(-most, most) * factor
+    return np.asarray(times.cast(pa.timestamp("us"), safe=False).cast(pa.int64()))
 
 
 def _as_json(value: Any) -> Any:

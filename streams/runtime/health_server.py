@@ -5,6 +5,7 @@ Served from a thread, so that it answers when the event loop does not.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 
@@ -72,6 +73,7 @@ def serve_health(
     return server
 
 
+_log = logging.getLogger(__name__)
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -116,7 +118,11 @@ class _Handler(BoundedHandler):
             "/healthz": self.paths.healthz,
         }
         path = self.path.partition("?")[0]
-        status, text = answers[path]() if path in answers else (404, f"there is {', '.join(answers)}\n")
+        try:
+            status, text = answers[path]() if path in answers else (404, f"there is {', '.join(answers)}\n")
+        except Exception as error:  # the process goes on while it is looked at
+            _log.exception("%s failed", path)
+            status, text = 503, f"it cannot be told at this moment: {type(error).__name__}\n"
         self._answer(status, text, CONTENT_TYPE_LATEST if path == "/metrics" else _TEXT)
 
     def _answer(self, status: int, text: str, content_type: str = _TEXT) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -43,6 +44,8 @@ def test_what_is_no_dead_letter_is_left_out_and_told_of(
         (found,) = DeadLetterLog(broker.bootstrap, project).find(Selection(None, None, None, None, None))
     assert (found.dead_letter, found.begun) == (GOOD, None)
     assert "clicks" in to_table([found])
+    for at_ms in (-(2**63), -1, 2**63 - 1):  # of a topic where producers give the time
+        assert "clicks" in to_table([replace(found, at_ms=at_ms)])
     assert json.loads(to_json(found))["reason"] == "no"
     (told,) = caplog.messages
     assert told.startswith(

@@ -16,6 +16,7 @@ from headrace.featurestore.backfill.partition import PartitionBackfill
 from headrace.featurestore.backfill.past_events import EventFiles
 from headrace.featurestore.backfill.span import Span
 from headrace.schemas.errors import HeadraceError
+from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.streams.intake.range_decoder import RangeDecoder
 from headrace.streams.log.records import LogRecords
@@ -152,3 +153,33 @@ def test_files_without_events_are_refused(tmp_path: Path) -> None:
     (tmp_path / "e.csv").write_text("user,at\n1,5\n")
     with pytest.raises(HeadraceError, match=r"no column 'event_ms', the event time \(found: user, at\); add"):
         EventFiles(tmp_path / "e.csv", SOURCE)
+
+
+def test_an_event_that_does_not_fit_its_schema_costs_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan = direct_plan()
+    events = [{**purchase(n, 1000 + n, 1).fields, "note": "n"} for n in range(3)]
+    table = pa.Table.from_pylist(events).drop_columns("note")
+    notes = pa.array(["n", None, "n"])  # which a record cannot lack
+    pq.write_table(table.append_column("note", notes), tmp_path / "events.parquet")
+    records = EventFiles(tmp_path / "events.parquet", plan.sources[0]).records(0, 0)
+    decoded = RangeDecoder(plan.sources[0], plan.stream_views).decode(LogRecords.of([*records]))
+    assert [*decoded.malformed] == [1]
+    assert "event 1 is dead" in caplog.text
+
+
+@pytest.mark.parametrize(("unit", "far"), [("s", 10**13), ("ms", 10**16)])
+def test_a_time_of_another_unit_is_no_other_time(tmp_path: Path, unit: str, far: int) -> None:
+    times = pa.array([far, 1, -far], pa.timestamp(unit))
+    pq.write_table(pa.table({SOURCE.timestamp_field: times}), tmp_path / "events.parquet")
+    files = EventFiles(tmp_path / "events.parquet", SOURCE.model_copy(update={"format": "json"}))
+    found = [json.loads(record.value or b"")[SOURCE.timestamp_field] for record in files.records(0, 0)]
+    assert [not EARLIEST_MS <= time_ms <= LATEST_MS for time_ms in found] == [True, False, True]
+
+
+def test_times_that_python_cannot_hold_are_told(tmp_path: Path) -> None:
+    table = {SOURCE.timestamp_field: [5], "seen": pa.array([10**15], pa.timestamp("s"))}
+    pq.write_table(pa.table(table), tmp_path / "events.parquet")
+    with pytest.raises(HeadraceError, match="no year from 1 to 9999"):
+        [*EventFiles(tmp_path / "events.parquet", SOURCE).records(0, 0)]

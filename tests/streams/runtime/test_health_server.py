@@ -109,6 +109,19 @@ def test_samples_of_one_name_are_one_metric_and_what_grows_is_a_counter() -> Non
     assert found["headrace_keys"].samples == []
 
 
+@pytest.mark.parametrize("path", ["metrics", "readyz", "healthz"])
+def test_what_fails_while_it_is_looked_at_is_told(path: str) -> None:
+    def fail() -> ProcessHealth:
+        raise RuntimeError("dictionary changed size during iteration")
+
+    server = serve_health("127.0.0.1", 0, Watchdog("localhost:1", fail, 60.0))
+    answer = asked(server.server_port, b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode())
+    assert b" 503 " in answer.split(b"\r\n")[0]
+    assert b"RuntimeError" in answer
+    server.shutdown()
+    server.server_close()
+
+
 def test_a_port_that_is_taken_is_named_with_the_setting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
