@@ -12,6 +12,7 @@ Array = NDArray[np.float64]
 CLIP = 1e-6
 WINDOW = 10_000
 BINS = 10
+_MOST_SCORE = 1e300  # of a regressor, whose scores may be any numbers: sums of them are finite
 
 
 def auc(scores: Array, labels: NDArray[np.bool_]) -> float:
@@ -81,7 +82,8 @@ def calibration(scores: Array, labels: NDArray[np.bool_], bins: int = BINS) -> l
     >>> calibration(np.array([0.25, 0.25, 0.75]), np.array([False, True, True]), bins=2)[0]
     {'count': 2.0, 'mean_score': 0.25, 'positives': 0.5}
     """
-    numbers = np.clip((scores * bins).astype(np.int64), 0, bins - 1)
+    scores = scores.clip(-_MOST_SCORE, _MOST_SCORE)
+    numbers = np.minimum((scores.clip(0.0, 1.0) * bins).astype(np.int64), bins - 1)
     counts = np.bincount(numbers, minlength=bins)
     sums = np.bincount(numbers, scores, bins)
     positives = np.bincount(numbers, labels, bins)

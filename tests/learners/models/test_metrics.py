@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -54,3 +55,12 @@ def test_the_window_holds_the_last_ones_and_survives_a_restart() -> None:
 def test_nothing_seen_is_no_metric() -> None:
     summary = ProgressiveValidation.from_bytes(ProgressiveValidation().to_bytes()).summary()
     assert summary == {"count": 0, "log_loss": None, "auc": None, "calibration": []}
+
+
+def test_figures_of_scores_beyond_all_measure_are_numbers_that_json_has() -> None:
+    validation = ProgressiveValidation()
+    for score in (1e308, 1e308, -1e308, 1.7e308, 5e-324, -0.0):
+        validation.update(score, 1.0)
+    figures = json.dumps(validation.summary(), allow_nan=False)
+    low, high = json.loads(figures)["calibration"]
+    assert (low["count"], high["count"]) == (3.0, 3.0)
