@@ -13,6 +13,7 @@ from headrace.schemas.errors import SchemaError
 
 MAX_NESTING = 256  # levels of JSON; a record in a record takes three
 MAX_FREE = 1_000  # parts of a type whose values occupy no bytes
+MAX_SYMBOLS = 16 * 1024**2  # bytes of an enum's table, in which each symbol is as long as the longest
 MAX_STEPS = 5_000  # parts of a type that is passed over column by column
 _FREE = ("null",)
 
@@ -96,4 +97,25 @@ def refuse_free(named: Mapping[str, Any], label: str) -> None:
             raise SchemaError(
                 f"{label}: a value of '{name}' has {shown} parts that occupy no bytes, more than {MAX_FREE}; "
                 "take fields of null and of records without fields out of it"
+            )
+
+
+def refuse_wide(named: Mapping[str, Any], label: str) -> None:
+    """Refuse a schema with an enum whose symbols, each as long as the longest, are above `MAX_SYMBOLS`.
+
+    Raises
+    ------
+    SchemaError
+        Names the schema and the enum.
+
+    Examples
+    --------
+    >>> refuse_wide({"E": {"type": "enum", "symbols": ["a"]}}, "schema 7")
+    """
+    for name, definition in named.items():
+        symbols = definition.get("symbols", ())
+        longest = max(map(len, symbols), default=0)
+        if len(symbols) * longest > MAX_SYMBOLS:
+            raise SchemaError(
+                f"{label}: enum '{name}' has {len(symbols)} symbols of up to {longest} characters; shorten them"
             )

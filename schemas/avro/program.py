@@ -142,9 +142,6 @@ def _scalar(kind: Type, wants: Type) -> Scalar:
     if word == "fixed":
         return Fixed(kind["size"])
     if word == "enum":
-        return Enum([_symbol(symbol, wants) for symbol in kind["symbols"]])
+        known, default = frozenset(wants["symbols"]), wants.get("default") or None
+        return Enum([symbol if symbol in known else default for symbol in kind["symbols"]])
     return Text(utf8="string" in (kind, wants))
-
-
-def _symbol(symbol: str, enum: Type) -> str | None:
-    return symbol if symbol in enum["symbols"] else enum.get("default") or None

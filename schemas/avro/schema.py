@@ -11,7 +11,7 @@ from typing import Any
 import fastavro
 from fastavro.schema import to_parsing_canonical_form
 
-from headrace.schemas.avro.bounds import refuse_deep, refuse_free
+from headrace.schemas.avro.bounds import refuse_deep, refuse_free, refuse_wide
 from headrace.schemas.avro.logical import Logical, every_logical_type, logical_types
 from headrace.schemas.errors import SchemaError
 
@@ -80,6 +80,7 @@ def parse_record(text: str, label: str) -> RecordSchema:
     named: dict[str, Any] = {}
     definition = _plain(parsed, named)
     refuse_free(named, label)
+    refuse_wide(named, label)
     for name, count in Counter(field["name"] for field in definition["fields"]).items():
         if count > 1:
             raise SchemaError(f"{label} has two fields '{name}'; rename one of them")

@@ -107,3 +107,28 @@ def test_a_long_chain_of_named_records_ends_in_no_recursion() -> None:
     decoder = AvroDecoder(READER, {1: READER}, ["a"])
     decoder.add_writer(2, event(fields))
     assert list(decoder.decode([framed(b"\x02"), b"\0\0\0\0\x02" + b"\x02" * 2_002]).errors) == [1]
+
+
+@pytest.mark.parametrize(("count", "longest"), [(100_000, 200), (2, 9_000_000)])
+def test_an_enum_is_as_large_as_its_table(count: int, longest: int) -> None:
+    """The symbols of an enum are one array, each as wide as the longest."""
+    symbols = ["L" * longest, *(f"S{n}" for n in range(count - 1))]
+    schema = {"type": "record", "name": "E", "fields": [{"name": "a", "type": _enum(symbols)}]}
+    with pytest.raises(SchemaError, match=rf"enum 'N' has {count} symbols of up to {longest} characters"):
+        AvroDecoder(json.dumps(schema), {}, ["a"])
+
+
+def test_symbols_of_a_large_enum_are_looked_up_at_once() -> None:
+    own = {"type": "record", "name": "E", "fields": [{"name": "a", "type": _enum(["S0", "S199999"])}]}
+    other = _enum([f"S{n}" for n in range(200_000)])
+    written = {"type": "record", "name": "E", "fields": [{"name": "a", "type": other}]}
+    decoder = AvroDecoder(json.dumps(own), {2: json.dumps(written)}, ["a"])
+    values = [b"\0\0\0\0\x02\0", b"\0\0\0\0\x02\x02"]
+    decoded = decoder.decode(values)
+    assert decoded.columns["a"].values[0] == b"S0"
+    assert list(decoded.errors) == [1]
+    assert "S1" in decoded.errors[1]
+
+
+def _enum(symbols: list[str]) -> dict[str, object]:
+    return {"type": "enum", "name": "N", "symbols": symbols}
