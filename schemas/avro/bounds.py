@@ -116,6 +116,5 @@ def refuse_wide(named: Mapping[str, Any], label: str) -> None:
         symbols = definition.get("symbols", ())
         longest = max(map(len, symbols), default=0)
         if len(symbols) * longest > MAX_SYMBOLS:
-            raise SchemaError(
-                f"{label}: enum '{name}' has {len(symbols)} symbols of up to {longest} characters; shorten them"
-            )
+            told = f"{len(symbols)} symbols of up to {longest} characters"
+            raise SchemaError(f"{label}: enum '{name}' has {told}; shorten them")
