@@ -241,16 +241,21 @@ def run_rebuild(settings: Settings, report: Callable[[str], None]) -> dict[str, 
     dict
         Rows of stream views that were ``missing``, ``older`` or ``current``, and those ``materialized``.
     """
-    from headrace.featurestore.online.rebuild import RedisRebuildStore
-    from headrace.streams.worker.rebuild import Rebuild
-
     _, plan = current_plan(settings)
-    store = RedisRebuildStore(settings.redis, plan)
-    settle_s = 2 * settings.checkpoint_ms / 1000 + _SETTLE_S
-    written = dict(Rebuild(plan, settings.kafka_access, store, settle_s, settings.idle_ms, report).run())
+    written = rebuild_stream_rows(settings, plan, report)
     if plan.batch_views:
         written["materialized"] = sum(run_materialize(settings, None).values())
     return written
+
+
+def rebuild_stream_rows(settings: Settings, plan: Plan, report: Callable[[str], None]) -> dict[str, int]:
+    """Write the rows of stream views that the online store lacks; see `run_rebuild`."""
+    from headrace.featurestore.online.rebuild import RedisRebuildStore
+    from headrace.streams.worker.rebuild import Rebuild
+
+    store = RedisRebuildStore(settings.redis, plan)
+    settle_s = 2 * settings.checkpoint_ms / 1000 + _SETTLE_S
+    return dict(Rebuild(plan, settings.kafka_access, store, settle_s, settings.idle_ms, report).run())
 
 
 @contextmanager

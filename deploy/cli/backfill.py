@@ -37,8 +37,9 @@ def backfill(
 ) -> None:
     """Run the window code over past events into the feature log; run it again to go on where it stopped."""
     from headrace.deploy.commands.backfill import Backfill
-    from headrace.deploy.processes import current_plan, registry_access, run_rebuild
+    from headrace.deploy.processes import current_plan, rebuild_stream_rows, registry_access
     from headrace.featurestore.backfill.span import Span
+    from headrace.featurestore.online.rebuild import RedisRebuildStore
 
     settings = load_settings(project)
     _, plan = current_plan(settings)
@@ -54,5 +55,6 @@ def backfill(
         registry_access(settings),
     )
     work.run(processes or os.cpu_count() or 1, say)
-    if hand_over and work.hand_over(say):
-        run_rebuild(settings, say)
+    store = RedisRebuildStore(settings.redis, plan)
+    if hand_over and work.hand_over(store, say) == "before":
+        rebuild_stream_rows(settings, plan, say)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import queue
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from headrace.deploy.commands.hand_over import HandOver, Report, position_exists
 from headrace.deploy.udfs import transforms_of
 from headrace.featurestore.backfill.partition import PartitionBackfill
 from headrace.featurestore.backfill.past_events import EventFiles, appended_before, from_kafka
@@ -23,14 +24,11 @@ from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import end_offsets
 from headrace.streams.connections.schema_registry import RegistryAccess
 from headrace.streams.intake.udf import Transform
-from headrace.streams.log.producer import LogProducer
-from headrace.streams.log.reader import read_log
 from headrace.streams.log.records import LogRecord
 from headrace.streams.runtime.registry_lookup import RegistryLookup
-from headrace.streams.state.fingerprint import definition_of
-from headrace.streams.worker.consumer_group import workers_run
+from headrace.streams.worker.rebuild import RowStore
 
-Report = Callable[[str], None]
+HandedOver = Literal["now", "before", "never"]
 
 
 @dataclass(frozen=True)
@@ -159,61 +157,33 @@ class Backfill:
             dropped = drop_other_rows(job.feature_log, self._plan, job.view, job.span)
             report(f"{dropped:,} rows that a worker had written of that time have given way")
 
-    def hand_over(self, report: Report) -> bool:
-        """Write the state into the changelogs, for workers to go on at the offset behind it.
+    def hand_over(self, store: RowStore, report: Report) -> HandedOver:
+        """Give the state to workers, to go on at the offset behind it; see `HandOver`.
 
         Returns
         -------
-        bool
-            False, and nothing is done, where workers need no state or cannot use it.
+        str
+            ``now``; ``before`` where workers have the state, by an interrupted run or by themselves: of its
+            rows some may be missing; ``never`` where workers cannot use it.
 
         Raises
         ------
         HeadraceError
             When a worker runs.
         """
-        if (why_not := self._no_hand_over()) is not None:
-            report(f"nothing is handed over: {why_not}")
-            return False
-        if workers_run(self._plan, self._kafka):
-            raise HeadraceError(
-                f"workers of project '{self._plan.project}' run; stop them, and run the same backfill again"
-            )
-        producer = LogProducer(self._kafka)
-        for number in range(self._source.shards):
-            self._hand_over_shard(producer, number, report)
-        changelog = self._plan.topics.source(self._source.name).changelog
-        for number in self._ends:  # last: where these positions are, what follows from them is, too
-            done = self._partition(number)
-            for key, value in done.entries():
-                producer.send(changelog, number, key, value)
-            report(f"{self._source.topic}[{number}]: workers go on at offset {done.position}")
-        producer.flush_blocking()
-        return True
-
-    def _hand_over_shard(self, producer: LogProducer, number: int, report: Report) -> None:
-        """Write blocks into the shuffle topic, as a worker would have, then the state behind them."""
-        shard = self._job.shard(number, [*self._ends])
-        topics = self._plan.topics.source(self._source.name)
-        for past in shard.blocks():
-            producer.send(topics.shuffle, number, None, past.block)
-        producer.flush_blocking()
-        behind = end_offsets(self._kafka, [topics.shuffle])[topics.shuffle, number]
-        for key, value in shard.hand_over(behind):
-            producer.send(topics.shuffle_changelog, number, key, value)
-        producer.flush_blocking()
-        report(f"{topics.shuffle}[{number}]: workers go on at offset {behind}")
-
-    def _no_hand_over(self) -> str | None:
-        """Return the reason why nothing is handed over, or None."""
         if self._files is not None and not self._files.has_offsets:
-            return "these events have no offsets in the topic; workers read the topic from its beginning"
-        position = f"p|{definition_of(self._plan, self._source)}".encode()
-        changelog = self._plan.topics.source(self._source.name).changelog
-        for number in self._ends:
-            if any(m.key() == position for m in read_log(self._kafka, changelog, number)):
-                return "workers have begun by themselves, and have the state"
-        return None
+            report(
+                "nothing is handed over: these events have no offsets in the topic; workers read the topic "
+                "from its beginning"
+            )
+            return "never"
+        if position_exists(self._kafka, self._plan, self._source, self._ends):
+            report("nothing is handed over: workers have the state, or have begun by themselves")
+            return "before"
+        shards = (self._job.shard(number, [*self._ends]) for number in range(self._source.shards))
+        partitions = (self._partition(number) for number in self._ends)
+        HandOver(self._kafka, self._plan, self._source, store, report).run(shards, partitions)
+        return "now"
 
 
 def _run_partition(job: _Job, number: int, end: int | None, progress: Any) -> None:

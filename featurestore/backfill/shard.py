@@ -9,7 +9,7 @@ from pathlib import Path
 from headrace.featurestore.backfill.blocks import SpooledBlock, merged_blocks
 from headrace.featurestore.backfill.span import Span
 from headrace.featurestore.backfill.span_rows import SpanRows
-from headrace.featurestore.backfill.state import BackfillState, position_last
+from headrace.featurestore.backfill.state import BackfillState
 from headrace.featurestore.backfill.tile_ranges import tile_ranges
 from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.schemas.plan import Plan
@@ -25,7 +25,7 @@ class ShardBackfill:
     """Runs one shard, after `PartitionBackfill` has run the partitions.
 
     Blocks are numbered as they are taken. The numbers stand for offsets of the shuffle topic until
-    `hand_over` names the offset where that begins.
+    the blocks are there: `Shard.move`.
 
     Parameters
     ----------
@@ -110,15 +110,6 @@ class ShardBackfill:
             ]
         )
 
-    def hand_over(self, next_offset: int) -> list[Entry]:
-        """The state as changelog records, for workers to go on in the shuffle topic.
-
-        Parameters
-        ----------
-        next_offset
-            The offset behind the last of the `blocks` in that topic.
-        """
-        self.state.move(next_offset)
-        entries = dict(self._saved.entries())
-        entries.update(self.state.snapshot())
-        return position_last(entries)
+    def entries(self) -> list[Entry]:
+        """The state as changelog records; see `PartitionBackfill.entries`. Offsets are numbers of blocks."""
+        return self._saved.entries()

@@ -83,6 +83,8 @@ class PartitionState(ABC):
         Ids of the topic and the changelog that the position is of; None where they are not known.
     state_id
         Hash of definition and topic ids, 8 bytes: rows with the same one can be compared by their position.
+    position_key
+        Key of the position in the changelog.
     clock_ms
         Clock of the windows, epoch milliseconds; None before the first record.
     last_record_ms
@@ -98,7 +100,7 @@ class PartitionState(ABC):
         self._position_clock_ms: int | None = None  # of the position that is in the changelog
         self.last_record_ms: int | None = None
         self._prefix = f"k|{definition}|".encode()
-        self._position_key = f"p|{definition}".encode()
+        self.position_key = f"p|{definition}".encode()
 
     @abstractmethod
     def process(self, records: LogRecords) -> Effects:
@@ -171,7 +173,7 @@ class PartitionState(ABC):
             prefix = self._prefix + name.encode() + b"|"
             entries += [(prefix + key, state) for key, state in group.snapshot(self._position_clock_ms)]
             gone += [(prefix + key, None) for key in group.take_freed()]
-        entries.append((self._position_key, self._encoded_position()))
+        entries.append((self.position_key, self._encoded_position()))
         self._position_clock_ms = self._position()["clock_ms"]
         return entries + gone
 
@@ -198,7 +200,7 @@ class PartitionState(ABC):
         raw = None
         prefixes = {name: self._prefix + name.encode() + b"|" for name in self.groups}
         for portion in _portions(entries):
-            raw = portion.pop(self._position_key, raw)
+            raw = portion.pop(self.position_key, raw)
             for name, group in self.groups.items():
                 prefix = prefixes[name]
                 start = len(prefix)

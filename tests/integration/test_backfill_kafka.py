@@ -14,7 +14,6 @@ from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.featurestore.online.rebuild import RedisRebuildStore
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.plan import Plan
-from headrace.streams.worker.rebuild import Rebuild
 from tests.support import worker_scene as scenes
 from tests.support.expected_rows import assert_rows_equal, expected_rows, oracle_features, rules_of
 from tests.support.purchases import purchases_plan
@@ -64,10 +63,7 @@ def backfill_twice(
 
 
 def hand_over(scene: Scene, work: Backfill, told: list[str]) -> None:
-    """Hand the state over, and write the online rows that it says."""
-    assert work.hand_over(told.append)
-    store = RedisRebuildStore(scene.redis_url, scene.plan)
-    Rebuild(scene.plan, scene.bootstrap, store, 1.0, 3_600_000, told.append).run()
+    assert work.hand_over(RedisRebuildStore(scene.redis_url, scene.plan), told.append) == "now"
 
 
 def test_a_worker_goes_on_where_the_backfill_ended(scene: Scene, tmp_path: Path) -> None:
@@ -86,8 +82,8 @@ def test_a_worker_goes_on_where_the_backfill_ended(scene: Scene, tmp_path: Path)
     scene.wait()
     assert_online_is_right(scene)
     assert all(f"position {end}" in scene.log_file.read_text() for end in ends)
-    assert not work.hand_over(told.append)
-    assert told[-1].startswith("nothing is handed over: workers have begun by themselves")
+    assert work.hand_over(RedisRebuildStore(scene.redis_url, scene.plan), told.append) == "before"
+    assert told[-1].startswith("nothing is handed over: workers have the state")
 
 
 def test_views_behind_the_shuffle_are_handed_over_with_their_blocks(
@@ -124,4 +120,4 @@ def test_nothing_is_handed_over_beneath_a_running_worker(scene: Scene, tmp_path:
     scene.start_worker(checkpoint_ms=600_000)  # it has written no position yet
     scene.wait()
     with pytest.raises(HeadraceError, match="stop them"):
-        work.hand_over(print)
+        work.hand_over(RedisRebuildStore(scene.redis_url, scene.plan), print)

@@ -69,11 +69,11 @@ class Forked:
 class Nursery:
     """The process that forks, as its user sees it. It ends with its user, and its children with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, imports: Sequence[str]) -> None:
         self._news, self._turn = threading.Condition(), threading.Lock()
         self._begun: list[Forked] = []
         self._running: dict[int, Forked] = {}
-        command = [sys.executable, "-m", "tests.support.nursery"]
+        command = [sys.executable, "-m", "tests.support.nursery", *imports]
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # threads do not survive a fork
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
@@ -102,23 +102,29 @@ class Nursery:
 
 
 @cache
-def _nursery() -> Nursery:
-    return Nursery()
+def _nursery(*imports: str) -> Nursery:
+    return Nursery(imports)
 
 
-def start(module: str, arguments: Sequence[str], log: Path) -> Forked:
-    """Run a module with arguments; its output is appended to a file."""
-    return _nursery().start(module, arguments, log)
+_STREAMS = (
+    "headrace.featurestore.online.writer",
+    "headrace.streams.join.process",
+    "headrace.streams.worker.process",
+)
+
+
+def start(module: str, arguments: Sequence[str], log: Path, imports: Sequence[str] = _STREAMS) -> Forked:
+    """Run a module with arguments; its output is appended to a file.
+
+    `imports` are modules that it finds imported. Each choice of them has a process of its own that forks.
+    """
+    return _nursery(*imports).start(module, arguments, log)
 
 
 def main() -> None:
     """Import what is slow, then fork until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is its user's; when that ends, so does the input
-    for name in (
-        "headrace.featurestore.online.writer",
-        "headrace.streams.join.process",
-        "headrace.streams.worker.process",
-    ):
+    for name in sys.argv[1:]:
         importlib.import_module(name)
     gc.freeze()
     children: set[int] = set()

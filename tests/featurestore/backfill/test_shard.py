@@ -14,6 +14,7 @@ from headrace.featurestore.audit.log_prefixes import block_offsets
 from headrace.featurestore.backfill.partition import PartitionBackfill
 from headrace.featurestore.backfill.shard import ShardBackfill
 from headrace.featurestore.backfill.span import Span
+from headrace.featurestore.backfill.state import position_last
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog
 from headrace.schemas.errors import PlanError, StateError
 from headrace.schemas.plan import Plan
@@ -128,7 +129,9 @@ def test_interrupted_runs_and_hand_over_leave_what_the_oracle_says(
         for reader, shard in zip(driver.shards, shards, strict=True):
             blocks = [other] * before + [one.block for one in shard.blocks()]
             reader.log += [LogRecord(n, 0, None, block) for n, block in enumerate(blocks)]
-            reader.changelog = [] if lost else shard.hand_over(len(blocks))
+            shard.state.move(len(blocks))
+            moved = position_last(dict(shard.entries()) | dict(shard.state.snapshot()))
+            reader.changelog = [] if lost else moved
             reader.crash()
             assert lost or reader.state.next_offset == len(blocks)
     for reader, one in zip(driver.partitions, ones, strict=True):
