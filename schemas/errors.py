@@ -128,6 +128,10 @@ class ServiceUnavailable(HeadraceError):
     """Kafka, Redis or another service cannot be reached, or refuses a request."""
 
 
+class DiskError(HeadraceError):
+    """A file cannot be written: the disk is full, or does not take it."""
+
+
 class DeliveryError(HeadraceError):
     """Records of one topic were not delivered.
 

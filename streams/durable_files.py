@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from headrace.schemas.errors import DiskError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def disk_error(path: str | Path, error: OSError) -> DiskError:
+    """Return the error that names a file, why the disk does not take it, and the remedy.
+
+    >>> print(disk_error("log/part.parquet", OSError(errno.ENOSPC, "No space left on device")))
+    log/part.parquet cannot be written: No space left on device; make room, and run it again
+    """
+    remedy = "see to the disk, and run it again"
+    if error.errno in _FULL:
+        remedy = "make room, and run it again"
+    elif error.errno in _REFUSED:
+        remedy = "correct the rights of its folder, and run it again"
+    return DiskError(f"{path} cannot be written: {error.strerror or error}; {remedy}")
+
+
+def is_of_the_disk(error: OSError) -> bool:
+    """Return whether it is the disk that does not take a file, or lets nobody write it."""
+    return error.errno in (*_FULL, *_REFUSED, errno.EIO)
 
 
 @contextmanager
 def finished_as(path: Path, unfinished: Path) -> Iterator[BinaryIO]:
     """Open a file to write under the name `unfinished`.
 
-    At the end of the block the file is synced and renamed to `path`, and its folder synced. When the block or
-    the disk fails, `path` is as it was, and the unfinished file is removed.
+    Its folder is made when it is missing. At the end of the block the file is synced and renamed to `path`,
+    and its folder synced. When the block or the disk fails, `path` is as it was, and the unfinished file is
+    removed.
+
+    Raises
+    ------
+    DiskError
+        When the disk does not take it.
 
     Examples
     --------
@@ -26,23 +57,30 @@ def finished_as(path: Path, unfinished: Path) -> Iterator[BinaryIO]:
     b'rows'
     """
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         unfinished.rename(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
+        _sync(path.parent)
+    except BaseException as error:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        if isinstance(error, OSError) and is_of_the_disk(error):
+            raise disk_error(path, error) from error
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that is there completely or not at all. Its folder is made when it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file that is there completely or not at all; see `finished_as`."""
     with finished_as(path, path.with_suffix(".tmp")) as file:
         file.write(data)

@@ -23,6 +23,7 @@ from headrace.deploy.logs import print_error
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.printable import printable_lines
 from headrace.streams.connections.url_accounts import without_secrets
+from headrace.streams.durable_files import disk_error, is_of_the_disk
 
 EXIT_ERROR = 2
 _EXTRAS = {
@@ -79,6 +80,10 @@ def main() -> None:
         app()
     except HeadraceError as error:
         _fail(str(error))
+    except OSError as error:
+        if not is_of_the_disk(error):
+            raise
+        _fail(str(disk_error(error.filename or "a file", error)))
     except ModuleNotFoundError as error:
         missing = (error.name or "").split(".")[0]
         extras = [extra for extra, names in _EXTRAS.items() if missing in names]

@@ -75,7 +75,6 @@ def write_dataset(
     else:
         table = as_of_event_time(plan, service, entity_rows, settings.feature_log_dir, settings.project_dir)
         features = [ref.full_name for ref in plan.service(service).features]
-    output.parent.mkdir(parents=True, exist_ok=True)
     write_durably(output, table)
     return len(table), _rows_with_a_value(table, features)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from headrace.schemas.errors import SettingsError
+from headrace.streams.durable_files import write_atomically
 
 _STARTER = Path(__file__).resolve().parents[1] / "starter"
 _NAME = "my_project"  # stands for the project's name in the files of the starter
@@ -16,6 +18,8 @@ _TABLE = Path("data") / "customers.parquet"
 
 def write_project(folder: Path) -> list[Path]:
     """Write a project into a folder, which is made where it is missing. Nothing is overwritten.
+
+    A run that was interrupted may be repeated: files that are as they would be written are left.
 
     Parameters
     ----------
@@ -30,21 +34,21 @@ def write_project(folder: Path) -> list[Path]:
     Raises
     ------
     SettingsError
-        When one of the files exists, or the folder's name cannot be a project's. Nothing was written.
+        When another file of one of the names, or all of them, exist, or the folder's name cannot be a project's. Nothing was written.
     """
     name = _project_name(folder)
-    texts = {
+    contents = {
         folder / (f".{_HIDDEN}" if file.name == _HIDDEN else file.relative_to(_STARTER)): file.read_text()
+        .replace(_NAME, name)
+        .encode()
         for file in sorted(_STARTER.rglob("*"))
         if file.is_file() and "__pycache__" not in file.parts
     }
-    _refuse_existing(folder, [*texts, folder / _TABLE])
-    for file, text in texts.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x") as opened:
-            opened.write(text.replace(_NAME, name))
-    _write_table(folder / _TABLE)
-    return [*texts, folder / _TABLE]
+    contents[folder / _TABLE] = _table()
+    _refuse_existing(folder, contents)
+    for file, content in contents.items():
+        write_atomically(file, content)
+    return [*contents]
 
 
 def _project_name(folder: Path) -> str:
@@ -56,15 +60,19 @@ def _project_name(folder: Path) -> str:
     return name.replace("-", "_")  # Feast takes no hyphens everywhere
 
 
-def _refuse_existing(folder: Path, files: list[Path]) -> None:
+def _refuse_existing(folder: Path, contents: Mapping[Path, bytes]) -> None:
+    """Refuse files that are not as they would be written: by a run before, which was interrupted."""
     if folder.exists() and not folder.is_dir():
         raise SettingsError(f"'{folder}' is a file; name a directory")
-    existing = [str(file) for file in files if file.exists()]
-    if existing:
-        raise SettingsError(f"{', '.join(existing)}: there already, and left alone; name another directory")
+    existing = [file for file in contents if file.exists()]
+    others = [str(file) for file in existing if not file.is_file() or file.read_bytes() != contents[file]]
+    if len(existing) == len(contents):
+        others = [str(file) for file in existing]
+    if others:
+        raise SettingsError(f"{', '.join(others)}: there already, and left alone; name another directory")
 
 
-def _write_table(file: Path) -> None:
+def _table() -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -75,5 +83,6 @@ def _write_table(file: Path) -> None:
         "vip": [True, False, False],
         "event_timestamp": [known_since] * 3,
     }
-    file.parent.mkdir(exist_ok=True)
+    file = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), file)
+    return bytes(file.getvalue().to_pybytes())

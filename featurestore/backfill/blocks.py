@@ -63,7 +63,6 @@ class BlockFiles:
             Append time in epoch milliseconds, shard and block, in the order of the log.
         """
         if blocks:
-            self._work.mkdir(parents=True, exist_ok=True)
             columns = [list(column) for column in zip(*blocks, strict=True)]
             arrays = [pa.array(values, kind) for values, kind in zip(columns, _SCHEMA.types, strict=True)]
             file = self._work / f"{self._prefix}{first:015d}.parquet"

@@ -55,7 +55,6 @@ class BackfillState:
             self._entries.pop(key, None)
             if value is not None:
                 self._entries[key] = value
-        self._file.parent.mkdir(parents=True, exist_ok=True)
         columns = {"key": [*self._entries], "value": [*self._entries.values()]}
         table = pa.table({name: pa.array(values, pa.large_binary()) for name, values in columns.items()})
         write_durably(self._file, table.replace_schema_metadata(FILE.metadata() | {"span": self._span.text}))

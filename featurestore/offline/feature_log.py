@@ -122,7 +122,6 @@ class ViewLog:
     def write(self, day: int, table: pa.Table, name: str) -> Path:
         """Write a durable file of rows of one day, counted from 1970."""
         folder = self.folder / f"event_day={np.datetime64(day, 'D')}"
-        folder.mkdir(parents=True, exist_ok=True)
         finished = folder / f"{self.definition}-{name}.parquet"
         write_durably(finished, table)
         return finished

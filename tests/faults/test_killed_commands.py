@@ -12,10 +12,30 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from feast import FeatureStore
 
+from headrace.deploy.commands.dead_letters import DeadLetterLog, Selection
 from headrace.deploy.local.redis_server import RedisServer
-from tests.support.command_scene import KILLED, CommandScene, Kept, Ran, ends_of_runs, new_folder, sample
+from headrace.deploy.processes import current_plan
+from headrace.schemas.dead_letter import DeadLetter
+from headrace.streams.connections.kafka_admin import KafkaAdmin
+from headrace.streams.log.reader import read_log
+from headrace.streams.log.records import LogRecord
+from tests.support.clicks_project import NOON_MS
+from tests.support.command_scene import (
+    BY_PRICE,
+    KILLED,
+    PARTITIONS,
+    CommandScene,
+    Kept,
+    Ran,
+    ends_of_runs,
+    new_folder,
+    sample,
+)
 from tests.support.effects import How
+from tests.support.ordered_producer import ordered_producer
+from tests.support.waiting import PATIENCE_S
 
 SOME = 4  # rounds of each command in `make test`
 BACKFILL = ("backfill", "user_clicks", "--processes", "1")
@@ -71,7 +91,62 @@ def handed_over(scene: CommandScene) -> Any:
     return rows, progress, scene.log_rows(), scene.changelog(topics.changelog)
 
 
+def with_other_definitions(scene: CommandScene) -> None:
+    """Tables are served; in the repository a stream view takes the place of theirs."""
+    assert scene.run("materialize").status == 0
+    text = (scene.folder / "features.py").read_text()
+    begin, end = text.index("user_profile = "), text.index("everything = ")
+    text = text[:begin] + BY_PRICE + text[end:].replace("[user_clicks, user_profile]", "[user_clicks]")
+    (scene.folder / "features.py").write_text(text)
+
+
+def applied(scene: CommandScene) -> Any:
+    """The plan, what Feast has, topics, and rows of before, whose tables are gone."""
+    client, plan = current_plan(scene.settings)
+    store = FeatureStore(repo_path=str(scene.folder))
+    registered = [view.name for view in (*store.list_stream_feature_views(), *store.list_feature_views())]
+    topics = KafkaAdmin(scene.kafka).metadata().topics
+    return (
+        [view.name for view in (*plan.stream_views, *plan.batch_views)],
+        sorted(registered),
+        sorted(len(topics[name].partitions) for name in topics if scene.project in name),
+        scene.rows(),
+        sorted(
+            key.replace(scene.project.encode(), b"") for key in client.scan_iter() if b":plan:" not in key
+        ),
+    )
+
+
+def with_dead_letters(scene: CommandScene) -> None:
+    producer = ordered_producer(scene.kafka)
+    for offset in range(4):
+        record = LogRecord(offset, NOON_MS, b"ada", b"%d" % offset, [("h", b"x")])
+        topic = scene.plan.source("clicks").topic
+        letter = DeadLetter.of_record(topic, offset % PARTITIONS, record, "invalid", "no")
+        producer.produce(scene.plan.topics.dead_letters, letter.to_bytes(), letter.id, 0)
+    assert producer.flush(PATIENCE_S) == 0
+
+
+def replayed(scene: CommandScene) -> Any:
+    """Each record once, with the letter that it is of, and letters that are all replayed."""
+    topic = scene.plan.source("clicks").topic
+    records = [
+        (number, message.key(), message.value(), message.headers())
+        for number in range(PARTITIONS)
+        for message in read_log(scene.kafka, topic, number)
+    ]
+    log = DeadLetterLog(scene.kafka, scene.plan.topics.dead_letters)
+    everything = Selection(None, None, None, None, None)
+    return (
+        [(number, key, value, [name for name, _ in headers]) for number, key, value, headers in records],
+        sorted(str(logged.replayed)[-4:] for logged in log.find(everything, replayed=True)),
+        [*log.find(everything)],
+    )
+
+
 CASES = {
+    "apply": Case(("apply", "--allow-unsafe"), with_other_definitions, applied, logs=True),
+    "dead-letters replay": Case(("dead-letters", "replay", "--yes"), with_dead_letters, replayed, logs=True),
     "backfill": Case(BACKFILL, lambda scene: scene.produce(12), handed_over, by_price=True, logs=True),
     "rebuild": Case(("rebuild",), without_rows, online, by_price=True),
     "materialize": Case(("materialize", "--until", "2024-01-01"), lambda scene: None, online),
@@ -113,7 +188,12 @@ class Rounds:
         self, scene: CommandScene, number: int, how: How, wanted: Any, effect: str
     ) -> None:
         ended = scene.run(*self.case.words, last=number, how=how)
-        assert ended.status == KILLED, f"{effect}: {ended.printed}"
+        if how == "fail":
+            (*_, told) = ended.printed.splitlines() or [""]
+            assert ended.status == 2 and told.startswith("headrace: "), f"{effect}: {ended.printed}"
+            assert "Traceback" not in ended.printed, f"{effect}: {ended.printed}"
+        else:
+            assert ended.status == KILLED, f"{effect}: {ended.printed}"
         again = scene.run(*self.case.words)
         assert again.status == 0, f"{effect}: {again.printed}"
         assert self.case.state(scene) == wanted, f"{effect}: {again.printed}"
@@ -131,3 +211,11 @@ def test_a_command_that_was_killed_anywhere_completes_when_it_is_run_again(
     name: str, how: How, kafka_bootstrap: str
 ) -> None:
     Rounds(CASES[name], kafka_bootstrap).run(lambda ran: ends_of_runs(ran.effects), how)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", CASES)
+def test_a_command_whose_disk_is_full_or_whose_server_goes_says_so_and_completes_later(
+    name: str, kafka_bootstrap: str
+) -> None:
+    Rounds(CASES[name], kafka_bootstrap).run(lambda ran: ends_of_runs(ran.effects), "fail")

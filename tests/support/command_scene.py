@@ -35,7 +35,7 @@ KILLED = -9
 _APART_MS = 20_000
 _USERS = ("ada", "bob", "eve", "dan", "kim")
 # A second view of the topic, which is keyed otherwise and goes through the shuffle.
-_BY_PRICE = """
+BY_PRICE = """
 price = Entity(name="price", join_keys=["price"], value_type=ValueType.INT64)
 price_clicks = StreamFeatureView(
     name="price_clicks",
@@ -88,7 +88,7 @@ class CommandScene:
         )
         if by_price:
             self.edit("features.py", '"headrace.key"', '"headrace.shards": "2", "headrace.key"')
-            self.edit("features.py", "\nuser_profile = ", f"{_BY_PRICE}\nuser_profile = ")
+            self.edit("features.py", "\nuser_profile = ", f"{BY_PRICE}\nuser_profile = ")
         self.apply()
 
     @property
