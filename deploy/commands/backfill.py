@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import queue
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +29,7 @@ from headrace.streams.log.records import LogRecord
 from headrace.streams.runtime.registry_lookup import RegistryLookup
 from headrace.streams.worker.rebuild import RowStore
 
+_Task = Callable[[Report], None]
 HandedOver = Literal["now", "before", "never"]
 
 
@@ -130,7 +132,7 @@ class Backfill:
         Parameters
         ----------
         processes
-            Number of partitions, or shards, at a time.
+            Number of partitions, or shards, at a time; 1 needs no process but this one.
         report
             Called with lines that say how far each is.
 
@@ -139,19 +141,17 @@ class Backfill:
         HeadraceError
             When the view cannot be backfilled, or a partition fails. Finished work stays and is not repeated.
         """
-        context = multiprocessing.get_context("spawn")
-        with context.Manager() as manager, ProcessPoolExecutor(processes, context) as pool:
-            progress = manager.Queue()
-            partitions = [
-                pool.submit(_run_partition, self._job, number, end, progress)
-                for number, end in self._ends.items()
-            ]
-            _await(partitions, progress, report)
-            shards = [
-                pool.submit(_run_shard, self._job, number, [*self._ends], progress)
-                for number in range(self._source.shards)
-            ]
-            _await(shards, progress, report)
+        partitions: list[_Task] = [
+            partial(_run_partition, self._job, number, end) for number, end in self._ends.items()
+        ]
+        shards: list[_Task] = [
+            partial(_run_shard, self._job, number, [*self._ends]) for number in range(self._source.shards)
+        ]
+        if processes == 1:
+            for task in (*partitions, *shards):
+                task(report)
+        else:
+            _run_beside_each_other((partitions, shards), processes, report)
         if self._files is not None and not self._files.has_offsets:
             job = self._job
             dropped = drop_other_rows(job.feature_log, self._plan, job.view, job.span)
@@ -186,24 +186,33 @@ class Backfill:
         return "now"
 
 
-def _run_partition(job: _Job, number: int, end: int | None, progress: Any) -> None:
+def _run_partition(job: _Job, number: int, end: int | None, report: Report) -> None:
     work = job.partition(number, job.transforms())
     name, of = f"{job.source.name}[{number}]", "" if end is None else f" of {end:,}"
     records = appended_before(job.records(number, work.position, end), job.span.to_ms)
     for position in work.run(records, supply=RegistryLookup(job.registry).supply):
-        progress.put(f"{name}: {position:,}{of}")
+        report(f"{name}: {position:,}{of}")
     counts = work.state.record_counts
     if left_out := [f"{counts[kind]:,} {kind}" for kind in ("dead", "late") if counts[kind]]:
-        progress.put(f"{name}: {' and '.join(left_out)} records are in no row")
-    progress.put(f"{name}: done at {work.position:,}")
+        report(f"{name}: {' and '.join(left_out)} records are in no row")
+    report(f"{name}: done at {work.position:,}")
 
 
-def _run_shard(job: _Job, number: int, partitions: list[int], progress: Any) -> None:
+def _run_shard(job: _Job, number: int, partitions: list[int], report: Report) -> None:
     work = job.shard(number, partitions)
     name = f"{job.source.name}, shard {number}"
     for position in work.run():
-        progress.put(f"{name}: {position:,} blocks")
-    progress.put(f"{name}: done at {work.position:,} blocks")
+        report(f"{name}: {position:,} blocks")
+    report(f"{name}: done at {work.position:,} blocks")
+
+
+def _run_beside_each_other(groups: Sequence[Sequence[_Task]], processes: int, report: Report) -> None:
+    """Run the tasks of each group in processes of their own, group after group."""
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, ProcessPoolExecutor(processes, context) as pool:
+        progress = manager.Queue()
+        for tasks in groups:
+            _await([pool.submit(task, progress.put) for task in tasks], progress, report)
 
 
 def _await(futures: Sequence[Future[None]], progress: Any, report: Report) -> None:

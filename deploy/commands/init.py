@@ -34,21 +34,27 @@ def write_project(folder: Path) -> list[Path]:
     Raises
     ------
     SettingsError
-        When another file of one of the names, or all of them, exist, or the folder's name cannot be a project's. Nothing was written.
+        When another file of one of the names, or all of them, exist, or the folder's name cannot be a
+        project's. Nothing was written.
     """
     name = _project_name(folder)
-    contents = {
-        folder / (f".{_HIDDEN}" if file.name == _HIDDEN else file.relative_to(_STARTER)): file.read_text()
-        .replace(_NAME, name)
-        .encode()
-        for file in sorted(_STARTER.rglob("*"))
-        if file.is_file() and "__pycache__" not in file.parts
-    }
+    contents = {folder / path: text.replace(_NAME, name).encode() for path, text in _starter().items()}
     contents[folder / _TABLE] = _table()
     _refuse_existing(folder, contents)
     for file, content in contents.items():
         write_atomically(file, content)
     return [*contents]
+
+
+def _starter() -> dict[str, str]:
+    """The texts of the starter, by the path that they are written to."""
+    files = (
+        file for file in sorted(_STARTER.rglob("*")) if file.is_file() and "__pycache__" not in file.parts
+    )
+    return {
+        f".{_HIDDEN}" if file.name == _HIDDEN else str(file.relative_to(_STARTER)): file.read_text()
+        for file in files
+    }
 
 
 def _project_name(folder: Path) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 
 from headrace.deploy.commands.partitions import added_partitions
 from headrace.deploy.commands.topic_deletion import delete_topics
@@ -17,6 +15,7 @@ from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import KafkaAdmin, partitions_of
+from headrace.streams.log.group_offsets import committed_offsets, read_again
 from headrace.streams.log.reader import log_bounds
 from headrace.streams.worker.consumer_group import worker_group, workers_run
 
@@ -99,8 +98,8 @@ def reset(kafka: Kafka, plan: Plan, name: str, replication: int, tell: Callable[
         As `plan_reset` does.
     """
     planned = plan_reset(kafka, plan, name)
-    _forget_offsets(kafka, plan, {planned.topic, plan.topics.source(name).shuffle})
-    tell(f"group {worker_group(plan)}: offsets of {planned.topic} forgotten")
+    _read_again(kafka, plan, (planned.topic, plan.topics.source(name).shuffle))
+    tell(f"group {worker_group(plan)}: reads {planned.topic} from its beginning")
     delete_topics(kafka, planned.deleted)
     ensure_topics(kafka, plan, replication, allow_moved_keys=True)
     for topic in planned.deleted:
@@ -112,25 +111,12 @@ def _state_topics(plan: Plan, source: SourceSpec) -> list[str]:
     return [own.changelog, *((own.shuffle, own.shuffle_changelog) if source.shards else ())]
 
 
-def _forget_offsets(kafka: Kafka, plan: Plan, forgotten: set[str]) -> None:
-    """Keep the group's offsets of the other topics: Kafka only forgets a group as a whole."""
-    admin, group = KafkaAdmin(kafka), worker_group(plan)
-    try:
-        asked = [ConsumerGroupTopicPartitions(group)]
-        found = admin.list_consumer_group_offsets(asked, request_timeout=admin.timeout_s)[group].result()
-        kept = [
-            TopicPartition(one.topic, one.partition, one.offset)
-            for one in found.topic_partitions
-            if one.topic not in forgotten and one.offset >= 0
-        ]
-        if found.topic_partitions:
-            admin.delete_consumer_groups([group], request_timeout=admin.timeout_s)[group].result()
-        if kept:
-            wanted = [ConsumerGroupTopicPartitions(group, kept)]
-            admin.alter_consumer_group_offsets(wanted, request_timeout=admin.timeout_s)[group].result()
-    except KafkaException as error:
-        if error.args[0].name() != "GROUP_ID_NOT_FOUND":
-            raise admin.unavailable(error) from error
+def _read_again(kafka: Kafka, plan: Plan, topics: Sequence[str]) -> None:
+    """Have workers read topics from their beginning; a topic may be deleted already."""
+    known = KafkaAdmin(kafka).metadata().topics
+    places = [(name, number) for name in topics if name in known for number in known[name].partitions]
+    group = worker_group(plan)
+    read_again(kafka, group, committed_offsets(kafka, group, places) if places else {})
 
 
 def run_reset(

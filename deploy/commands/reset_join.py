@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-
 from headrace.deploy.commands.intake_states import intake_counts, intake_records
 from headrace.deploy.commands.topic_deletion import delete_topics
 from headrace.deploy.commands.topics import ensure_topics
@@ -31,7 +29,7 @@ from headrace.streams.join.outcome_reader import IntakeCounts
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.rebuild import rebuild_join
 from headrace.streams.join.state import INPUTS, Input
-from headrace.streams.log.group_offsets import committed_offsets, has_members
+from headrace.streams.log.group_offsets import committed_offsets, has_members, read_again
 from headrace.streams.log.kafka_producer import KafkaRecord
 from headrace.streams.log.reader import read_log
 from headrace.streams.producers.outbox import Deliveries, Outbox
@@ -157,7 +155,7 @@ def reset_join(
         When Kafka did not take a record.
     """
     planned, router = plan_join_reset(kafka, plan, name), plan.router(name)
-    _begin_again(kafka, join_group(plan.project), planned.moved)
+    read_again(kafka, join_group(plan.project), planned.moved)
     delete_topics(kafka, [planned.topics.join_changelog])
     ensure_topics(kafka, plan, settings.replication, allow_moved_keys=True)
     outbox = Outbox({**client_config(kafka), "message.max.bytes": _MAX_BYTES})
@@ -177,18 +175,6 @@ def reset_join(
             f"{planned.topics.join_changelog}[{partition}]: {counted.pending:,} predictions wait, "
             f"{counted.parked:,} outcomes"
         )
-
-
-def _begin_again(kafka: Kafka, group: str, places: tuple[tuple[str, int], ...]) -> None:
-    """Have the group read places from their beginning."""
-    if not places:
-        return
-    admin = KafkaAdmin(kafka)
-    wanted = ConsumerGroupTopicPartitions(group, [TopicPartition(*place, 0) for place in places])
-    try:
-        admin.alter_consumer_group_offsets([wanted], request_timeout=admin.timeout_s)[group].result()
-    except KafkaException as error:
-        raise admin.unavailable(error) from error
 
 
 def _state_records(join: PartitionJoin) -> list[tuple[bytes, bytes]]:

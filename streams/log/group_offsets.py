@@ -5,7 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 
 from headrace.schemas.errors import ServiceUnavailable
 from headrace.streams.connections.kafka import Kafka, client_config
@@ -48,6 +54,26 @@ def committed_offsets(
                 time.sleep(_PAUSE_S)
     finally:
         consumer.close()
+
+
+def read_again(kafka: Kafka, group: str, places: Iterable[tuple[str, int]]) -> None:
+    """Have a group without members read places from their beginning; what it has read of others stays.
+
+    One request: a group is never without the offsets of others.
+
+    Raises
+    ------
+    ServiceUnavailable
+        When Kafka does not answer.
+    """
+    beginnings = [TopicPartition(*place, 0) for place in places]
+    if not beginnings:
+        return
+    admin, wanted = KafkaAdmin(kafka), ConsumerGroupTopicPartitions(group, beginnings)
+    try:
+        admin.alter_consumer_group_offsets([wanted], request_timeout=admin.timeout_s)[group].result()
+    except KafkaException as error:
+        raise admin.unavailable(error) from error
 
 
 def has_members(kafka: Kafka, group: str) -> bool:

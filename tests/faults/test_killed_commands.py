@@ -6,12 +6,13 @@ What an effect is, `tests.support.effects` finds beneath the commands: a new ste
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from feast import FeatureStore
 
 from headrace.deploy.commands.dead_letters import DeadLetterLog, Selection
@@ -19,8 +20,13 @@ from headrace.deploy.local.redis_server import RedisServer
 from headrace.deploy.processes import current_plan
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.streams.connections.kafka_admin import KafkaAdmin
+from headrace.streams.join.config import join_group
+from headrace.streams.join.restore import restore_join
+from headrace.streams.log.group_offsets import committed_offsets
+from headrace.streams.log.partitioner import partition_for
 from headrace.streams.log.reader import read_log
 from headrace.streams.log.records import LogRecord
+from headrace.streams.worker.consumer_group import worker_group
 from tests.support.clicks_project import NOON_MS
 from tests.support.command_scene import (
     BY_PRICE,
@@ -34,10 +40,11 @@ from tests.support.command_scene import (
     sample,
 )
 from tests.support.effects import How
+from tests.support.join_builders import a_prediction, an_outcome
 from tests.support.ordered_producer import ordered_producer
 from tests.support.waiting import PATIENCE_S
 
-SOME = 4  # rounds of each command in `make test`
+SOME = 1  # rounds of each command in `make test`
 BACKFILL = ("backfill", "user_clicks", "--processes", "1")
 
 
@@ -56,6 +63,7 @@ class Case:
     state: Callable[[CommandScene], Any]
     by_price: bool = False
     logs: bool = False
+    learners: bool = False
 
 
 def backfilled(scene: CommandScene) -> None:
@@ -144,7 +152,54 @@ def replayed(scene: CommandScene) -> Any:
     )
 
 
+def with_state(scene: CommandScene) -> None:
+    """A worker that has ended: a state in the changelogs, and offsets, of another topic as well."""
+    backfilled(scene)
+    read_to(scene, worker_group(scene.plan), {(scene.plan.topics.late, 0): 7})
+
+
+def read_to(scene: CommandScene, group: str, ends: Mapping[tuple[str, int], int]) -> None:
+    """Commit what a group has read."""
+    admin = KafkaAdmin(scene.kafka)
+    places = [TopicPartition(*place, offset) for place, offset in ends.items()]
+    wanted = ConsumerGroupTopicPartitions(group, places)
+    admin.alter_consumer_group_offsets([wanted])[group].result(PATIENCE_S)
+
+
+def begun_anew(scene: CommandScene) -> Any:
+    """What there is of the state, and where workers begin to read."""
+    topics, plan = scene.plan.topics.source("clicks"), scene.plan
+    read = [plan.source("clicks").topic, topics.shuffle, plan.topics.late]
+    places = [(topic, number) for topic in read for number in range(PARTITIONS)]
+    offsets = committed_offsets(scene.kafka, worker_group(plan), places[:-1])
+    states = [scene.changelog(name) for name in (topics.changelog, topics.shuffle_changelog, topics.shuffle)]
+    return states, [offsets.get(place, 0) for place in places]
+
+
+def with_a_join(scene: CommandScene) -> None:
+    """A join that has read predictions and some of their outcomes, and whose changelog is lost."""
+    producer, topics = ordered_producer(scene.kafka), scene.plan.topics.router("main")
+    for n in range(6):
+        prediction = a_prediction(f"p{n}", f"k{n}", NOON_MS + n, router="main")
+        partition = partition_for(b"k%d" % n, PARTITIONS)
+        producer.produce(topics.predictions, prediction.to_bytes(), b"k%d" % n, partition)
+        if n % 2:
+            outcome = an_outcome(f"o{n}", f"k{n}", NOON_MS + n)
+            producer.produce(topics.outcomes, outcome.to_bytes(), b"k%d" % n, partition)
+    assert producer.flush(PATIENCE_S) == 0
+    places = [(topic, n) for topic in (topics.predictions, topics.outcomes) for n in range(PARTITIONS)]
+    read_to(scene, join_group(scene.project), KafkaAdmin(scene.kafka).end_offsets(places))
+
+
+def joins(scene: CommandScene) -> Any:
+    router = scene.plan.router("main")
+    found = [restore_join(scene.kafka, scene.project, router, n) for n in range(PARTITIONS)]
+    return [(join.position().next_offsets, dict(join.keys), join.counts) for join in found]
+
+
 CASES = {
+    "reset": Case(("reset", "--yes", "clicks"), with_state, begun_anew, by_price=True, logs=True),
+    "reset --join": Case(("reset", "--join", "--yes", "main"), with_a_join, joins, logs=True, learners=True),
     "apply": Case(("apply", "--allow-unsafe"), with_other_definitions, applied, logs=True),
     "dead-letters replay": Case(("dead-letters", "replay", "--yes"), with_dead_letters, replayed, logs=True),
     "backfill": Case(BACKFILL, lambda scene: scene.produce(12), handed_over, by_price=True, logs=True),
@@ -163,9 +218,8 @@ class Rounds:
     @contextmanager
     def scene(self) -> Iterator[CommandScene]:
         with new_folder() as folder, RedisServer() as server:
-            scene = CommandScene(
-                folder, f"t{uuid.uuid4().hex[:12]}", self._kafka, server.url, self.case.by_price
-            )
+            project, more = f"t{uuid.uuid4().hex[:12]}", (self.case.by_price, self.case.learners)
+            scene = CommandScene(folder, project, self._kafka, server.url, *more)
             self.case.prepare(scene)
             yield scene
 
@@ -190,7 +244,8 @@ class Rounds:
         ended = scene.run(*self.case.words, last=number, how=how)
         if how == "fail":
             (*_, told) = ended.printed.splitlines() or [""]
-            assert ended.status == 2 and told.startswith("headrace: "), f"{effect}: {ended.printed}"
+            assert ended.status == 2, f"{effect}: {ended.printed}"
+            assert told.startswith("headrace: "), f"{effect}: {ended.printed}"
             assert "Traceback" not in ended.printed, f"{effect}: {ended.printed}"
         else:
             assert ended.status == KILLED, f"{effect}: {ended.printed}"

@@ -71,7 +71,13 @@ class CommandScene:
     """A project that is applied, with events in its topic."""
 
     def __init__(
-        self, folder: Path, project: str, kafka: str, redis_url: str, by_price: bool = False
+        self,
+        folder: Path,
+        project: str,
+        kafka: str,
+        redis_url: str,
+        by_price: bool = False,
+        learners: bool = False,
     ) -> None:
         self.folder, self.project, self.kafka = make_clicks_project(folder), project, kafka
         self.redis_url, self.redis = redis_url, redis.Redis.from_url(redis_url)
@@ -80,7 +86,8 @@ class CommandScene:
             "HEADRACE_REDIS": redis_url,
             "HEADRACE_EVENT_PARTITIONS": str(PARTITIONS),
         }
-        (self.folder / "learners.py").unlink()
+        if not learners:
+            (self.folder / "learners.py").unlink()
         self.edit("feature_store.yaml", "project: clicks", f"project: {project}")
         self.edit("features.py", 'topic="clicks"', f'topic="{project}.clicks"')
         self.edit(

@@ -27,8 +27,8 @@ How = Literal["before", "half", "fail"]  # ended before the effect, or in the mi
 FILES, REDIS, KAFKA = "file", "redis", "kafka"
 
 _READS = frozenset(
-    b"AUTH CLIENT COMMAND CONFIG CLUSTER DBSIZE EXISTS GET HELLO HEXISTS HGET HGETALL HMGET INFO MGET PING PTTL "
-    b"ROLE SCAN SCRIPT SELECT STRLEN SUBSCRIBE TTL TYPE UNSUBSCRIBE".split()
+    b"AUTH CLIENT COMMAND CONFIG CLUSTER DBSIZE EXISTS GET HELLO HEXISTS HGET HGETALL HMGET INFO MGET "
+    b"PING PTTL ROLE SCAN SCRIPT SELECT STRLEN SUBSCRIBE TTL TYPE UNSUBSCRIBE".split()
 )
 _COMMAND = re.compile(rb"\*\d+\r\n\$\d+\r\n([A-Za-z]+)\r\n(?:\$\d+\r\n([^\r]{0,60})\r\n)?")
 _LOCAL = frozenset(
