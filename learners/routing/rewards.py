@@ -43,6 +43,8 @@ def _rewards(router: RouterSpec, closing: Closing) -> dict[str, float]:
     prediction, label = closing.prediction, closing.label
     if label is None or closing.status == "censored":
         return {}
+    if prediction.chosen not in router.arms and (router.reward == "label" or router.feedback != "shared"):
+        return {}  # of a plan before, which had other arms
     if router.reward == "label":
         return {prediction.chosen: label} if prediction.fallback is None else {}
     reward_of = brier if router.reward == "brier" else accuracy

@@ -51,6 +51,17 @@ def test_a_chosen_arm_that_another_answered_for_earns_no_label(plan: Plan) -> No
     assert rewards(router, closed(plan, 3.0, {"tree": 1.0})) == {"tree": 3.0}
 
 
+def test_an_arm_that_the_router_has_no_more_earns_nothing(plan: Plan) -> None:
+    closing = closed(plan, 1.0, {"gone": 1.0})
+    gone = closing.model_copy(update={"prediction": closing.prediction.model_copy(update={"chosen": "gone"})})
+    by_label = plan.routers[0].model_copy(
+        update={"reward": "label", "policy": PolicySpec(posterior="normal")}
+    )
+    assert rewards(by_label, gone) == {}
+    assert rewards(plan.routers[0].model_copy(update={"feedback": "arm"}), gone) == {}
+    assert rewards(plan.routers[0], gone) == {}
+
+
 def test_a_beta_posterior_gets_rewards_in_the_unit_interval_alone(plan: Plan) -> None:
     beta = plan.routers[0]
     normal = beta.model_copy(update={"policy": beta.policy.model_copy(update={"posterior": "normal"})})
