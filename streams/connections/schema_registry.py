@@ -24,6 +24,7 @@ from urllib.parse import SplitResult, quote, unquote
 from headrace.schemas.avro.bounds import refuse_deep
 from headrace.schemas.errors import SchemaError, ServiceUnavailable, SettingsError
 from headrace.streams.connections.schema_references import written_out
+from headrace.streams.connections.timed_http import timed_opener
 from headrace.streams.connections.url_accounts import registry_parts
 
 _ACCEPTED = "application/vnd.schemaregistry.v1+json, application/json"
@@ -107,7 +108,7 @@ class SchemaRegistry:
         parts, self._now = registry_parts(access.url), now
         self.address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
         self._authorization = _authorization(parts, access.token, self.address)
-        self._context = _trusting(access.ca_file)
+        self._opener = timed_opener(_trusting(access.ca_file))
 
     def schema(self, schema_id: int) -> str:
         """Return the Avro schema with an id, in JSON, with types of other subjects written out. Blocks.
@@ -182,7 +183,7 @@ class SchemaRegistry:
         if self._authorization is not None:
             request.add_unredirected_header("Authorization", self._authorization)
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=self._context) as response:
+            with self._opener.open(request, timeout=_TIMEOUT_S) as response:
                 answer = json.loads(budget.read(response))
         except HTTPError as error:
             with error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,11 +16,13 @@ from hypothesis import strategies as st
 
 from headrace.schemas.avro import AvroDecoder
 from headrace.schemas.errors import HeadraceError, SchemaError, ServiceUnavailable, SettingsError
+from headrace.streams.connections import schema_registry
 from headrace.streams.connections.schema_registry import SchemaRegistry
 from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.runtime.writer_schemas import WriterSchemas
 from headrace.testing import SchemaRegistryStandIn
 from tests.support.properties import tries
+from tests.support.waiting import PATIENCE_S
 
 OWN = json.dumps({"type": "record", "name": "E", "fields": [{"name": "a", "type": "long"}]})
 PART = "/subjects/part/versions/1"
@@ -135,6 +139,30 @@ def test_answers_that_come_too_slowly_are_a_registry_that_is_away(stand_in: Sche
     hours = itertools.count(0, 3600)
     with pytest.raises(ServiceUnavailable, match="was not there within 30 s"):
         SchemaRegistry(stand_in.url, now=lambda: float(next(hours))).schema(2)
+
+
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\n"])
+def test_a_head_that_never_ends_is_a_registry_that_is_away(
+    monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr(schema_registry, "_TIMEOUT_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        dripping = threading.Thread(target=drip, args=(server, begun), daemon=True)
+        dripping.start()
+        with pytest.raises(ServiceUnavailable, match="cannot be asked"):
+            SchemaRegistry(f"http://127.0.0.1:{server.getsockname()[1]}").schema(2)
+        dripping.join(PATIENCE_S)
+        assert not dripping.is_alive()
+
+
+def drip(server: socket.socket, begun: bytes) -> None:
+    """Send a byte of a header at a time, until the client has gone."""
+    connection, _ = server.accept()
+    gone = threading.Event()
+    with connection, contextlib.suppress(OSError):
+        connection.sendall(begun)
+        while not gone.wait(0.05):
+            connection.sendall(b"A")
 
 
 @pytest.mark.parametrize(
