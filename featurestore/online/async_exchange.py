@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from redis import exceptions
 
 from headrace.featurestore.online.exchange import BROKEN_CONNECTION, unavailable
 from headrace.featurestore.online.pending_commands import PendingCommands
+from headrace.featurestore.online.together import Together
 from headrace.streams.connections.redis import RedisNodes
 from headrace.streams.connections.redis_retry import is_temporary, pause_s
+
+_R = TypeVar("_R")
 
 
 class AsyncExchange:
     """`Exchange` for asyncio, in one event loop.
+
+    Requests of one turn of the loop go together, so ``max_connections`` bounds the connections in use.
 
     Parameters
     ----------
@@ -44,6 +49,7 @@ class AsyncExchange:
         self._tries = 1 + (retries if self.nodes.url.retries is None else self.nodes.url.retries)
         self._idle: dict[str, list[Any]] = {}  # by server; the last used is used first
         self._permits = asyncio.Semaphore(self.nodes.url.max_connections)
+        self._gathering: Together | None = None  # what is sent at the end of this turn
 
     async def run(self, keys: Sequence[bytes], commands: Sequence[bytes]) -> list[Any]:
         """Exchange commands for their replies, in order; see `Exchange.run`.
@@ -58,10 +64,22 @@ class AsyncExchange:
         return await self.send(b"".join(commands), len(commands))
 
     async def send(self, packed: bytes, count: int) -> list[Any]:
-        """Exchange `count` commands that are packed already, where there is one server; see `run`."""
-        return await self._in_time(self._run_at_server(packed, count))
+        """Exchange `count` commands that are packed already, where there is one server; see `run`.
 
-    async def _in_time(self, replies: Coroutine[Any, Any, list[Any]]) -> list[Any]:
+        What is sent in one turn of the event loop goes together.
+        """
+        together = self._gathering
+        if together is None or together.is_full:
+            together = self._gathering = Together()
+            asyncio.get_running_loop().call_soon(self._start, together)
+        return await together.replies(packed, count)
+
+    def _start(self, together: Together) -> None:
+        if self._gathering is together:
+            self._gathering = None
+        together.start(lambda: self._in_time(self._run_at_server(together)))
+
+    async def _in_time(self, replies: Coroutine[Any, Any, _R]) -> _R:
         """Wait for a permit and the replies."""
         try:
             async with asyncio.timeout(self.nodes.timeout_s):
@@ -81,20 +99,21 @@ class AsyncExchange:
                 await connections.pop().disconnect()
         await asyncio.to_thread(self.nodes.close)
 
-    async def _run_at_server(self, packed: bytes, count: int) -> list[Any]:
+    async def _run_at_server(self, together: Together) -> None:
         connection = self._connection("")
         try:
             for failures in range(1, self._tries + 1):
                 try:
                     await connection.connect()
-                    await connection.send_packed_command((packed,))
-                    return [await connection.read_response() for _ in range(count)]
+                    await connection.send_packed_command(together.packed())
+                    await together.read(connection.read_response, is_last=failures == self._tries)
+                    if together.is_answered:
+                        return
                 except BaseException as error:
                     await connection.disconnect(nowait=True)  # replies may be left in it
                     if not is_temporary(error) or failures == self._tries:
                         raise
                 await asyncio.sleep(pause_s(failures))
-            raise AssertionError("the last try returns or raises")
         finally:
             self._idle[""].append(connection)
 

@@ -10,7 +10,7 @@ import msgspec
 
 from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.online.response import FeatureResponse
-from headrace.learners.feature_server.json_values import json_values
+from headrace.learners.feature_server.json_values import json_writer
 from headrace.schemas.feature_types import ValueType
 
 _NO_TIME = "1970-01-01T00:00:00Z"  # of what has no row: join keys, on-demand features, what was not found
@@ -28,43 +28,52 @@ class AnswerWriter:
     """
 
     def __init__(self, dtypes: Mapping[str, ValueType], views: Mapping[str, str]) -> None:
-        self._dtypes, self._views = dtypes, views
+        self._writers = {name: json_writer(dtype) for name, dtype in dtypes.items()}
+        self._views = views
+        self._metadata: msgspec.Raw | None = None
 
     def write(self, response: FeatureResponse, times: Mapping[str, Sequence[int | None]]) -> bytes:
         """Return the body of an answer.
 
         Parameters
         ----------
+        response
+            Of the same features each time.
         times
             Event times of the rows of each view, epoch milliseconds.
         """
+        if self._metadata is None:
+            self._metadata = _written({"feature_names": [*response.entities, *response.columns]})
         # What is the same in many vectors is written once: where all is there, and the times of a view.
         rows = len(next(iter({**response.entities, **response.columns}.values()), []))
         present, no_times = _written([FieldStatus.PRESENT] * rows), _written([_NO_TIME] * rows)
         times_of = {view: _written([_time_or_none(at) for at in of_rows]) for view, of_rows in times.items()}
+        writers, views = self._writers, self._views
         vectors = [
-            _vector(self._values(name, keys), present, no_times) for name, keys in response.entities.items()
+            _Vector(writers[name](keys), present, no_times) for name, keys in response.entities.items()
         ]
         for name, values in response.columns.items():
             statuses = response.statuses[name]
             told = present if statuses.count(FieldStatus.PRESENT) == rows else statuses
-            vectors.append(
-                _vector(self._values(name, values), told, times_of.get(self._views.get(name, ""), no_times))
-            )
-        names = [*response.entities, *response.columns]
-        return _encode({"metadata": {"feature_names": names}, "results": vectors})
-
-    def _values(self, name: str, values: Sequence[Any]) -> list[Any]:
-        return json_values(self._dtypes[name], values)
+            of_view = times_of.get(views.get(name, ""), no_times)
+            vectors.append(_Vector(writers[name](values), told, of_view))
+        return _encode(_Answer(self._metadata, vectors))
 
 
-def _vector(values: Sequence[Any], statuses: Any, times: Any) -> dict[str, Any]:
-    return {"values": values, "statuses": statuses, "event_timestamps": times}
+class _Vector(msgspec.Struct, gc=False):
+    values: Sequence[Any]
+    statuses: Any
+    event_timestamps: msgspec.Raw
 
 
-def _written(values: Sequence[str]) -> msgspec.Raw:
-    """Write a list, to be put in as it is."""
-    return msgspec.Raw(_encode(values))
+class _Answer(msgspec.Struct, gc=False):
+    metadata: msgspec.Raw
+    results: list[_Vector]
+
+
+def _written(part: Any) -> msgspec.Raw:
+    """Write a part, to be put in as it is."""
+    return msgspec.Raw(_encode(part))
 
 
 def _time_or_none(at_ms: int | None) -> str:

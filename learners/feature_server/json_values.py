@@ -1,8 +1,8 @@
 """Feature values as Feast's feature server writes them into JSON.
 
->>> json_values("UnixTimestamp", [datetime(2024, 1, 1, tzinfo=UTC), None])
+>>> json_writer("UnixTimestamp")([datetime(2024, 1, 1, tzinfo=UTC), None])
 [1704067200, None]
->>> json_values("Bytes", [b"abc"]), json_values("Float64", [1.5, math.inf])
+>>> json_writer("Bytes")([b"abc"]), json_writer("Float64")([1.5, math.inf])
 (['YWJj'], [1.5, 'Infinity'])
 """
 
@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -23,22 +24,37 @@ _AS_THEY_ARE = frozenset(["Int32", "Int64", "String", "Bool"])
 _FLOATS = frozenset(["Float32", "Float64"])
 
 
-def json_values(dtype: ValueType, values: Sequence[Any]) -> list[Any]:
-    """Return the values of a feature as values of JSON; None stays None.
+Values = Sequence[Any]
+
+
+def json_writer(dtype: ValueType) -> Callable[[Values], Values]:
+    """Return what makes values of JSON of the values of a feature; None stays None.
 
     Parameters
     ----------
     dtype
-        The type of the feature.
-    values
-        As the SDK gives them.
+        The type of the feature. Its values are as the SDK gives them.
     """
     if dtype in _AS_THEY_ARE or (element_type(dtype) in _AS_THEY_ARE and dtype.startswith("Array")):
-        return list(values)
-    if dtype in _FLOATS and all(value is None or math.isfinite(value) for value in values):
-        return list(values)
+        return _as_they_are
     write = _WRITERS.get(outer_type(dtype), _native)
-    return [None if value is None else write(value) for value in values]
+
+    def written(values: Values) -> Values:
+        return [None if value is None else write(value) for value in values]
+
+    return partial(_numbers, written) if dtype in _FLOATS else written
+
+
+def _as_they_are(values: Values) -> Values:
+    return values
+
+
+def _numbers(written: Callable[[Values], Values], values: Values) -> Values:
+    """Look at all at once whether JSON has them."""
+    try:
+        return values if math.isfinite(sum(values)) else written(values)
+    except TypeError:  # None is among them
+        return written(values)
 
 
 def _native(value: Any) -> Any:

@@ -59,6 +59,7 @@ def http_server(app: ASGIApp, config: HttpConfig, requests: Counter, drain: Drai
         http=bounded_protocol(config.limits, lambda status: requests.labels("none", str(status)).inc()),
         ws="none",
         log_config=None,
+        proxy_headers=False,
         log_level=config.log_level.lower(),
         access_log=False,
     )

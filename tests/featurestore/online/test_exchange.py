@@ -71,7 +71,10 @@ class Async(User):
 
     def run_together(self, requests: Sequence[bytes]) -> list[Any]:
         async def run() -> list[Any]:
-            runs = (self._exchange.run([key], [command(b"GET", key)]) for key in requests)
+            runs = []
+            for key in requests:
+                runs.append(asyncio.create_task(self._exchange.run([key], [command(b"GET", key)])))
+                await asyncio.sleep(0)  # those of one turn would go together
             return [reply for (reply,) in await asyncio.gather(*runs)]
 
         return self._loop.run(run())
