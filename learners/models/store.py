@@ -178,6 +178,14 @@ class ModelStore:
         before = (path.stem for path, content in self._artifacts(name) if content is None)
         return sorted(before, key=lambda stem: tuple(map(int, stem.split("."))))
 
+    def is_damaged(self, name: str, version: str, artifact: str) -> bool:
+        """Return whether an artifact has another content than its name says; False where it says none.
+
+        So damage is told from another key.
+        """
+        data = self._path(name, version, artifact).read_bytes()
+        return bool(artifact) and hashlib.sha256(data).hexdigest()[:_DIGEST] != artifact
+
     def load(self, name: str, version: str, artifact: str) -> Artifact:
         """Load a version of a learner to serve it, without its memory.
 

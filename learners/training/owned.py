@@ -18,7 +18,8 @@ from headrace.learners.training.config import TrainConfig
 from headrace.learners.training.examples import ExampleConsumer
 from headrace.learners.training.group import train_group
 from headrace.learners.training.log import TrainingLog
-from headrace.schemas.errors import ServiceUnavailable
+from headrace.learners.training.unreadable import unreadable_artifacts
+from headrace.schemas.errors import ModelError, ServiceUnavailable
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka, client_config
 from headrace.streams.connections.redis_retry import REDIS_ERRORS, RedisRetries
@@ -84,10 +85,14 @@ class OwnedTraining:
         self._log, self._retries, self._is_over = log, retries, is_over
         self._routers = plan.routers
         every_s = config.publish_every_s
-        examples = [
-            ExampleConsumer(plan, router, project, store, state.models, log, pointers, every_s)
-            for router in plan.routers
-        ]
+        try:
+            examples = [
+                ExampleConsumer(plan, router, project, store, state.models, log, pointers, every_s)
+                for router in plan.routers
+            ]
+        except ModelError as error:
+            arms = (arm for router in plan.routers for arm in router.arms)
+            raise unreadable_artifacts(plan, store, arms, state.models) or error from error
         closings = [
             ClosingConsumer(plan, router, state.epochs.get(router.name), router.partitions, log, pointers)
             for router in plan.routers
