@@ -16,6 +16,7 @@ from headrace.learners.training.changelog import TrainState
 from headrace.learners.training.closings import ClosingConsumer
 from headrace.learners.training.config import TrainConfig
 from headrace.learners.training.examples import ExampleConsumer
+from headrace.learners.training.fair_reader import FairReader
 from headrace.learners.training.group import train_group
 from headrace.learners.training.log import TrainingLog
 from headrace.learners.training.unreadable import unreadable_artifacts
@@ -27,9 +28,6 @@ from headrace.streams.runtime.health import PartitionHealth, Sample
 from headrace.streams.runtime.restoring import Restoring
 
 _log = logging.getLogger(__name__)
-_BATCH = 500
-# What is read ahead of one input keeps the others waiting: a backlog of closings must not stop the examples.
-_FETCH_BYTES, _FETCHED_RECORDS = 128 * 1024, 1000
 _WAIT_S = 0.05
 
 
@@ -100,6 +98,7 @@ class OwnedTraining:
         self._examples = {consumer.topic: consumer for consumer in examples}
         self._closings = {consumer.topic: consumer for consumer in closings}
         self._consumers: dict[str, ExampleConsumer | ClosingConsumer] = {**self._examples, **self._closings}
+        self._reader: FairReader | None = None  # before it begins
         self._kafka_consumer = Consumer(
             {
                 **client_config(kafka),
@@ -109,8 +108,6 @@ class OwnedTraining:
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
                 "fetch.wait.max.ms": config.fetch_wait_ms,
-                "max.partition.fetch.bytes": _FETCH_BYTES,
-                "queued.min.messages": _FETCHED_RECORDS,
             }
         )
 
@@ -137,7 +134,7 @@ class OwnedTraining:
         for router, closings in zip(self._routers, self._closings.values(), strict=True):
             partitions = range(router.partitions)
             assigned += [TopicPartition(closings.topic, n, closings.offset(n)) for n in partitions]
-        self._kafka_consumer.assign(assigned)
+        self._reader = FairReader(self._kafka_consumer, assigned)
 
     def step(self) -> None:
         """Learn what has come, and publish what is due.
@@ -151,8 +148,8 @@ class OwnedTraining:
         ServiceUnavailable
             When Kafka has lost what was not yet learned.
         """
-        first = self._kafka_consumer.poll(_WAIT_S)
-        messages = [] if first is None else [first, *self._kafka_consumer.consume(_BATCH, 0)]
+        assert self._reader is not None
+        messages = self._reader.take(_WAIT_S)
         for message in messages:
             error = message.error()
             if error is not None:
