@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import redis
 
 from headrace.deploy.logs import begin_log
+from headrace.deploy.plan_wait import PlanWait
 from headrace.deploy.secret_files import exposed_secrets
 from headrace.deploy.settings import Settings
 from headrace.deploy.udfs import transforms_of
@@ -51,9 +52,15 @@ def current_plan(settings: Settings) -> tuple[redis.Redis, Plan]:
     ServiceUnavailable
         When Redis cannot be reached.
     """
-    try:
+    with _redis_named():
         client = redis_client(settings.redis)
         return client, PlanStore(client, settings.project_name, settings.plan_signing_key()).load()
+
+
+@contextmanager
+def _redis_named() -> Iterator[None]:
+    try:
+        yield
     except ServiceUnavailable as error:
         raise ServiceUnavailable(f"{error}; does Redis run, and is HEADRACE_REDIS its URL?") from error
 
@@ -66,8 +73,9 @@ def run_worker(settings: Settings) -> None:
     from headrace.featurestore.online.writer import RedisOnlineSink
     from headrace.streams.worker.process import WorkerProcess
 
-    plan = _begin(settings)
-    transforms = transforms_of(plan, plan.stream_views, settings.project_dir)
+    plan, wait = _begin(settings, "worker")
+    with wait.until_it_fits(plan):
+        transforms = transforms_of(plan, plan.stream_views, settings.project_dir)
     sink = RedisOnlineSink(settings.redis, plan)
     feature_log = ParquetFeatureLog(settings.feature_log_dir, plan) if settings.feature_log else None
     uvloop.install()
@@ -82,7 +90,7 @@ def run_join(settings: Settings) -> None:
 
     from headrace.streams.join.process import JoinProcess
 
-    plan = _begin(settings)
+    plan, _ = _begin(settings, "join")
     uvloop.install()
     with _plan_watch(settings, plan, "join") as watch:
         JoinProcess(plan, settings.kafka_access, settings.redis, join_config(settings), watch).run()
@@ -92,32 +100,38 @@ def run_train(settings: Settings) -> None:
     """Train models on examples, and publish versions and routing epochs, until SIGTERM."""
     from headrace.learners.training.process import TrainProcess
 
-    plan = _begin(settings)
+    plan, wait = _begin(settings, "train")
     store, project = _models(settings)
     config = train_config(settings)
     with _plan_watch(settings, plan, "train") as watch:
-        TrainProcess(plan, settings.kafka_access, settings.redis, store, project, config, watch).run()
+        with wait.until_it_fits(plan):
+            process = TrainProcess(plan, settings.kafka_access, settings.redis, store, project, config, watch)
+        process.run()
 
 
 def run_serve(settings: Settings) -> None:
     """Answer prediction requests over HTTP, until SIGTERM."""
     from headrace.learners.serving.process import ServeProcess
 
-    plan = _begin(settings)
+    plan, wait = _begin(settings, "serve")
     store, project = _models(settings)
     config = serve_config(settings)
     with _plan_watch(settings, plan, "serve") as watch:
-        ServeProcess(plan, settings.kafka_access, settings.redis, store, project, config, watch).run()
+        with wait.until_it_fits(plan):
+            process = ServeProcess(plan, settings.kafka_access, settings.redis, store, project, config, watch)
+        process.run()
 
 
 def run_features(settings: Settings) -> None:
     """Answer feature requests over HTTP, until SIGTERM. Kafka is not needed."""
     from headrace.learners.feature_server.process import FeatureServer
 
-    plan = _begin(settings, reads_rows_alone=True)
+    plan, wait = _begin(settings, "features")
     config = features_config(settings)
     with _plan_watch(settings, plan, "features") as watch:
-        FeatureServer(plan, settings.redis, settings.project_dir, config, watch).run()
+        with wait.until_it_fits(plan):
+            process = FeatureServer(plan, settings.redis, settings.project_dir, config, watch)
+        process.run()
 
 
 def worker_config(settings: Settings) -> WorkerConfig:
@@ -282,19 +296,24 @@ def _plan_watch(settings: Settings, plan: Plan, kind: Process) -> Iterator[PlanW
         raise SystemExit(EXIT_REPLACED)
 
 
-def _begin(settings: Settings, reads_rows_alone: bool = False) -> Plan:
+def _begin(settings: Settings, kind: Process) -> tuple[Plan, PlanWait]:
+    """Check what a process lives by, and return its plan, with what waits for a plan that fits."""
     _collect_rarely()
     begin_log(settings.log_level)
     for warning in exposed_secrets(settings):
         logging.getLogger(__name__).warning(warning)
     if (evicts := eviction_warning(settings.redis)) is not None:
         logging.getLogger(__name__).warning(evicts)
-    if not reads_rows_alone:
+    if kind != "features":  # which reads rows alone
         settings.make_data_dir()
         refuse_wrong_access(settings.kafka_access)
-    _, plan = current_plan(settings)
+    wait = PlanWait(
+        settings, kind, PlanStore(settings.redis, settings.project_name, settings.plan_signing_key())
+    )
+    with _redis_named():
+        plan = wait.plan()
     logging.getLogger(__name__).info("project '%s', plan %s", plan.project, plan.hash[:12])
-    return plan
+    return plan, wait
 
 
 def _collect_rarely() -> None:

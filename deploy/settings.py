@@ -66,6 +66,10 @@ class Settings(BaseSettings):
     data_dir: Path | None = Field(
         None, description="feature log, models, examples; `.headrace` in the project when not set"
     )
+    feast_registry: Path | None = Field(
+        None,
+        description="file of Feast's registry, in place of one in a file that `feature_store.yaml` names",
+    )
     model_key: SecretStr | None = Field(
         None, description="key that authenticates model artifacts, 32 characters or more"
     )
@@ -179,7 +183,7 @@ class Settings(BaseSettings):
                 )
         return value
 
-    @field_validator("kafka_config")
+    @field_validator("kafka_config", "feast_registry")
     @classmethod
     def _of_here(cls, value: Path | None) -> Path | None:
         return value and value.absolute()  # children have another working directory

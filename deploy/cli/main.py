@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from importlib import metadata
 
@@ -76,6 +78,10 @@ app.add_typer(dead_letters.app, name="dead-letters")
 def main() -> None:
     """Run the command; a known error becomes one message on stderr and exit code 2."""
     sys.excepthook = print_error
+    if (
+        os.getpid() == 1
+    ):  # as in a container: the kernel ends that process by no signal that it does not handle
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         app()
     except HeadraceError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from headrace.deploy.cli.arguments import HERE, Project
 from headrace.deploy.cli.console import say
-from headrace.deploy.settings import load_settings
+from headrace.deploy.settings import Settings, load_settings
 
 
 def materialize(
@@ -22,13 +23,30 @@ def materialize(
         bool, typer.Option("--incremental", help="Only rows from where the last run ended on.")
     ] = False,
     overlap: Annotated[float, typer.Option(min=0, help="Hours before that, for rows that come late.")] = 0.0,
+    every: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=525_600, help="Go on: again after so many minutes, and for another plan."),
+    ] = None,
 ) -> None:
     """Write the batch views' latest rows to the online store."""
+    if every is not None:
+        if end is not None:
+            raise typer.BadParameter("--every goes on, --until ends at a time; give one of them")
+        return _keep_materialized(load_settings(project), every, incremental, overlap)
     from headrace.deploy.processes import run_materialize
 
     until, before = end and end.replace(tzinfo=UTC), timedelta(hours=overlap)
     for view, rows in run_materialize(load_settings(project), until, incremental, before).items():
         say(f"{view}: {rows} rows")
+
+
+def _keep_materialized(settings: Settings, minutes: float, incremental: bool, hours: float) -> None:
+    from headrace.deploy.commands.keep_materialized import KeepMaterialized
+    from headrace.deploy.logs import begin_log
+
+    begin_log(settings.log_level)
+    every, overlap = timedelta(minutes=minutes), timedelta(hours=hours)
+    KeepMaterialized(settings, every, incremental, overlap).run(threading.Event())
 
 
 def rebuild(project: Project = HERE) -> None:

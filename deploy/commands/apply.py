@@ -194,7 +194,7 @@ def prepare(
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        registration = Registration(settings.project_dir, settings.feature_log_dir)
+        registration = _registration(settings)
         checks: list[Callable[[], object]] = [registration.rehearse, settings.plan_signing_key]
         if place_of is not None and not allow_unsafe:
             checks.insert(0, partial(refuse_unsafe_changes, settings, plan, place_of))
@@ -204,11 +204,15 @@ def prepare(
     return PreparedPlan(settings, plan, registration, allow_unsafe)
 
 
+def _registration(settings: Settings) -> Registration:
+    return Registration(settings.project_dir, settings.feature_log_dir, settings.feast_registry)
+
+
 def rehearse(settings: Settings) -> None:
     """Let Feast refuse what it would refuse of a repository; see `Registration.rehearse`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        Registration(settings.project_dir, settings.feature_log_dir).rehearse()
+        _registration(settings).rehearse()
 
 
 def apply_plan(settings: Settings, plan: Plan) -> None:

@@ -21,7 +21,12 @@ from feast.repo_operations import extract_objects_for_apply_delete
 from headrace.featurestore.feast_repo.as_feast import as_feast_runs
 from headrace.featurestore.feast_repo.environment import CONFIG_FILE
 from headrace.featurestore.feast_repo.error_text import error_text
-from headrace.featurestore.feast_repo.registry import Registry, rehearsal_config, without_online_store
+from headrace.featurestore.feast_repo.registry import (
+    Registry,
+    rehearsal_config,
+    with_registry_in,
+    without_online_store,
+)
 from headrace.featurestore.feast_repo.repository import FeastRepository, read_repository
 from headrace.schemas.errors import DefinitionError, ServiceUnavailable
 
@@ -49,6 +54,8 @@ class Registration:
         Folder of the feature log. Each stream view is registered with its own part of it as batch source,
         where the repository has a `FileSource`: views may share a Kafka source, and a Kafka source has one
         batch source for all of them. None keeps the batch sources of the repository.
+    registry
+        File of the registry in place of one that ``feature_store.yaml`` names; None for that.
 
     Raises
     ------
@@ -56,11 +63,11 @@ class Registration:
         When the repository cannot be read.
     """
 
-    def __init__(self, path: Path, feature_log: Path | None = None) -> None:
+    def __init__(self, path: Path, feature_log: Path | None = None, registry: Path | None = None) -> None:
         self._repository = read_repository(path)
         if feature_log is not None:
             read_from_feature_log(self._repository, feature_log)
-        self._config = without_online_store(self._repository.config)
+        self._config = without_online_store(with_registry_in(self._repository.config, registry))
 
     def rehearse(self) -> None:
         """Let Feast apply everything to a copy of its registry, which is thrown away.

@@ -25,6 +25,13 @@ _MADE = ("_registry", "_online_store", "_batch_engine", "_openlineage", "_mlflow
 _FLAGS = ("enable_online_feature_view_versioning",)
 
 
+def with_registry_in(config: Any, file: Path | None) -> Any:
+    """Return a configuration whose registry, where it is a file of this machine, is `file` if given."""
+    if file is None or _file_of(config) is None:
+        return config
+    return _changed(config, {"registry_config": config.registry.model_copy(update={"path": str(file)})})
+
+
 def without_online_store(config: Any) -> Any:
     """Return a configuration by which Feast's `apply` does nothing to an online store."""
     return _changed(config, {"online_config": None})

@@ -5,9 +5,11 @@ Served from a thread, so that it answers when the event loop does not.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
@@ -58,10 +60,45 @@ def serve_health(
         When the port cannot be listened on.
     """
 
-    class Handler(_Handler):
-        paths = _Paths(watchdog)
+    return _listen(host, port, _ProcessPaths(watchdog), hosts)
 
-    Handler.hosts = hosts or HttpHosts()
+
+@contextlib.contextmanager
+def simple_health(
+    host: str, port: int, ready: Callable[[], str | None], hosts: HttpHosts | None = None
+) -> Iterator[None]:
+    """Answer in the block for a process without partitions: ``/healthz``, and ``/readyz``. Port 0: nowhere.
+
+    Parameters
+    ----------
+    host, port
+        Where to listen.
+    ready
+        Returns what the process waits for; None once it is ready.
+    hosts
+        As of `serve_health`.
+
+    Raises
+    ------
+    SettingsError
+        When the port cannot be listened on.
+    """
+    if not port:
+        yield
+        return
+    server = _listen(host, port, _SimplePaths(ready), hosts)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _listen(host: str, port: int, paths: _Paths, hosts: HttpHosts | None) -> BoundedHttpServer:
+    class Handler(_Handler):
+        pass
+
+    Handler.paths, Handler.hosts = paths.answers(), hosts or HttpHosts()
     try:
         server = BoundedHttpServer((host, port), Handler)
     except OSError as error:
@@ -77,18 +114,39 @@ _log = logging.getLogger(__name__)
 _TEXT = "text/plain; charset=utf-8"
 
 
-class _Paths:
-    """Answers of the paths: a status and a text."""
+_Answer = tuple[int, str]  # a status and a text
 
+
+class _Paths(Protocol):
+    def answers(self) -> Mapping[str, Callable[[], _Answer]]:
+        """Return what answers each path."""
+
+
+class _SimplePaths:
+    def __init__(self, ready: Callable[[], str | None]) -> None:
+        self._ready = ready
+
+    def answers(self) -> Mapping[str, Callable[[], _Answer]]:
+        return {"/readyz": self.readyz, "/healthz": lambda: (200, "alive\n")}
+
+    def readyz(self) -> _Answer:
+        waits_for = self._ready()
+        return (200, "ready\n") if waits_for is None else (503, f"{waits_for}\n")
+
+
+class _ProcessPaths:
     def __init__(self, watchdog: Watchdog) -> None:
         self._watchdog = watchdog
         self._registry = CollectorRegistry()
         self._registry.register(ProcessMetrics(watchdog))
 
-    def metrics(self) -> tuple[int, str]:
+    def answers(self) -> Mapping[str, Callable[[], _Answer]]:
+        return {"/metrics": self.metrics, "/readyz": self.readyz, "/healthz": self.healthz}
+
+    def metrics(self) -> _Answer:
         return 200, generate_latest(self._registry).decode()
 
-    def readyz(self) -> tuple[int, str]:
+    def readyz(self) -> _Answer:
         health = self._watchdog.health()
         if health.ready:
             ready = "standby: another process is the owner" if health.is_standby else "ready"
@@ -98,7 +156,7 @@ class _Paths:
         restoring = [f"{one.topic}[{one.partition}]" for one in health.partitions if one.position is None]
         return 503, f"restoring {', '.join(restoring)}\n"
 
-    def healthz(self) -> tuple[int, str]:
+    def healthz(self) -> _Answer:
         health = self._watchdog.health()
         waits = f"; waiting for {health.waiting_for}" if health.waiting_for else ""
         text = f"last checkpoint {health.checkpoint_age_s:.1f} s ago{waits}\n"
@@ -106,18 +164,13 @@ class _Paths:
 
 
 class _Handler(BoundedHandler):
-    paths: _Paths
+    paths: Mapping[str, Callable[[], _Answer]]
     hosts: HttpHosts
 
     def do_GET(self) -> None:
         if not self.hosts.allows(self.headers.get("Host", "localhost")):
             return self._answer(421, "ask by the address, or add the name to the setting allowed_hosts\n")
-        answers = {
-            "/metrics": self.paths.metrics,
-            "/readyz": self.paths.readyz,
-            "/healthz": self.paths.healthz,
-        }
-        path = self.path.partition("?")[0]
+        answers, path = self.paths, self.path.partition("?")[0]
         try:
             status, text = answers[path]() if path in answers else (404, f"there is {', '.join(answers)}\n")
         except Exception as error:  # the process goes on while it is looked at
