@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+import tempfile
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,82 +15,220 @@ from typer.testing import CliRunner
 
 from headrace.deploy.cli.main import app
 from headrace.deploy.settings import Settings
+from headrace.learners.serving.config import HttpLimits, ServeConfig
+from tests.support.kubernetes_schemas import faults_of
 from tests.support.paths import ROOT
 from tests.support.redis_accounts import documented_accounts
 
 DEPLOY = ROOT / "deploy"
 OVERLAYS = ("local", "production")
 PROCESSES = ("worker", "join", "train", "serve")
+LONG_RUNNING = (*PROCESSES, "features", "apply")
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+VERSIONS = ("1.28", "1.37")
 
 
 @cache
-def build(overlay: str) -> list[dict[str, Any]]:
-    """The manifests of an overlay; without kubectl those of its folder and the base, unpatched."""
+def rendered(overlay: str, component: str = "") -> str:
+    """The manifests of an overlay, with one more component where one is named."""
     folder = DEPLOY / "k8s" / "overlays" / overlay
-    if shutil.which("kubectl"):
-        built = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True)
-        assert built.returncode == 0, built.stderr
-        texts = [built.stdout]
-    else:
-        files = [*folder.glob("*.yaml"), *(DEPLOY / "k8s" / "base").glob("*.yaml")]
-        texts = [file.read_text() for file in files]
-    return [item for text in texts for item in yaml.safe_load_all(text) if item["kind"] != "Kustomization"]
+    if not component:
+        return kustomize(folder)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+        text = {"resources": [f"../{overlay}"], "components": [f"../../components/{component}"]}
+        (Path(made) / "kustomization.yaml").write_text(yaml.safe_dump(text))
+        return kustomize(Path(made))
+
+
+def kustomize(folder: Path) -> str:
+    if shutil.which("kubectl") is None:
+        pytest.skip("overlays are rendered by `kubectl kustomize`: install kubectl")
+    built = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    return built.stdout
+
+
+def build(overlay: str, component: str = "") -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(rendered(overlay, component)))
 
 
 def has_one_account(overlay: str) -> bool:
-    """Whether its processes share an account; without kubectl its component is not applied."""
-    return overlay == "local" and shutil.which("kubectl") is not None
+    """Whether its processes share an account."""
+    return overlay == "local"
 
 
-def deployments(overlay: str) -> dict[str, dict[str, Any]]:
-    return {item["metadata"]["name"]: item for item in build(overlay) if item["kind"] == "Deployment"}
+def deployments(overlay: str, component: str = "") -> dict[str, dict[str, Any]]:
+    found = {i["metadata"]["name"]: i for i in build(overlay, component) if i["kind"] == "Deployment"}
+    return {name: item for name, item in found.items() if name.startswith("headrace-")}
+
+
+def pods(overlay: str, component: str = "") -> dict[str, dict[str, Any]]:
+    """The pods of Headrace, by name."""
+    found = {}
+    for item in build(overlay, component):
+        spec = item.get("spec", {})
+        pod = spec.get("jobTemplate", {"spec": spec})["spec"].get("template", {}).get("spec")
+        if pod and item["metadata"]["name"].startswith("headrace-"):
+            found[item["metadata"]["name"].removeprefix("headrace-")] = pod
+    return found
+
+
+def containers(pod: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Its containers, by name, those that run first too."""
+    return {each["name"]: each for each in [*pod.get("initContainers", []), *pod["containers"]]}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_manifests_are_what_kubernetes_takes(overlay: str, version: str, tmp_path: Path) -> None:
+    (tmp_path / "all.yaml").write_text(rendered(overlay, "features"))
+    assert faults_of(tmp_path / "all.yaml", version) == ""
+    (tmp_path / "misspelt.yaml").write_text(rendered(overlay).replace("periodSeconds", "periodSecond"))
+    assert "periodSecond" in faults_of(tmp_path / "misspelt.yaml", version)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-@pytest.mark.parametrize("process", PROCESSES)
-def test_every_process_is_probed_and_runs_without_privileges(overlay: str, process: str) -> None:
-    pod = deployments(overlay)[f"headrace-{process}"]["spec"]["template"]["spec"]
-    container = pod["containers"][0]
-    assert container["args"] == [process]
-    assert {"readinessProbe", "livenessProbe", "resources"} <= container.keys()
-    assert pod["securityContext"]["runAsNonRoot"]
-    assert not container["securityContext"]["allowPrivilegeEscalation"]
-    assert pod["enableServiceLinks"] is False
+def test_everything_is_in_the_namespace_that_the_overlay_makes(overlay: str) -> None:
+    namespace = yaml.safe_load((DEPLOY / "k8s" / "overlays" / overlay / "namespace.yaml").read_text())
+    items = build(overlay)
+    assert [i["metadata"]["name"] for i in items if i["kind"] == "Namespace"] == [
+        namespace["metadata"]["name"]
+    ]
+    others = {i["metadata"]["namespace"] for i in items if i["kind"] != "Namespace"}
+    assert others == {namespace["metadata"]["name"]}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-@pytest.mark.parametrize("process", PROCESSES)
+def test_every_pod_passes_the_restricted_standard_and_writes_to_volumes_alone(overlay: str) -> None:
+    found = pods(overlay, "features")
+    assert found.keys() == {*LONG_RUNNING, "compact"}
+    for pod in found.values():
+        assert pod["enableServiceLinks"] is False
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["runAsUser"] == 10001
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        kinds = {kind for volume in pod["volumes"] for kind in volume if kind != "name"}
+        assert kinds <= {"secret", "emptyDir", "persistentVolumeClaim"}
+        for container in containers(pod).values():
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert {"name": "tmp", "mountPath": "/tmp"} in container["volumeMounts"]
+            assert "memory" in container["resources"]["limits"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("process", LONG_RUNNING)
 def test_probes_and_prometheus_ask_a_port_the_process_listens_on(overlay: str, process: str) -> None:
-    template = deployments(overlay)[f"headrace-{process}"]["spec"]["template"]
+    template = deployments(overlay, "features")[f"headrace-{process}"]["spec"]["template"]
     (container,) = template["spec"]["containers"]
     (port,) = container["ports"]
     environment = {entry["name"]: entry.get("value") for entry in container["env"]}
-    listens = (
-        "8080" if process == "serve" else environment["HEADRACE_METRICS_PORT"]
-    )  # as in kustomization.yaml
+    http = {"serve": "8080", "features": str(Settings().features_port)}  # as in kustomization.yaml
+    listens = http.get(process) or environment["HEADRACE_METRICS_PORT"]
     assert str(port["containerPort"]) == listens
-    assert template["metadata"]["annotations"]["prometheus.io/port"] == str(port["containerPort"])
-    for probe, path in (("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")):
+    if process != "apply":  # which has no metrics
+        assert template["metadata"]["annotations"]["prometheus.io/port"] == listens
+    paths = {"startupProbe": "/healthz", "readinessProbe": "/readyz", "livenessProbe": "/healthz"}
+    for probe, path in paths.items():
         assert container[probe]["httpGet"] == {"path": path, "port": port["name"]}
+    assert container["startupProbe"]["failureThreshold"] * container["startupProbe"]["periodSeconds"] >= 120
+    assert container["livenessProbe"]["timeoutSeconds"] >= 5
+    assert "initialDelaySeconds" not in container["livenessProbe"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("process", ["serve", "features"])
+def test_a_service_drains_for_longer_than_it_is_sent_requests_and_has_time_to_end(
+    overlay: str, process: str
+) -> None:
+    deployment = deployments(overlay, "features")[f"headrace-{process}"]["spec"]
+    pod = deployment["template"]["spec"]
+    (container,) = pod["containers"]
+    settings = next(i["data"] for i in build(overlay) if i["kind"] == "ConfigMap")
+    drain_s, limits, ready = float(settings["HEADRACE_DRAIN_S"]), HttpLimits(), container["readinessProbe"]
+    assert drain_s > ready["periodSeconds"] * ready["failureThreshold"] + 2
+    assert drain_s > limits.request_timeout_s
+    last_s = 2 * limits.request_timeout_s + 2 * ServeConfig().log_timeout_s  # a request, its answer, the log
+    assert pod["terminationGracePeriodSeconds"] >= drain_s + last_s
+    assert "lifecycle" not in container
+    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_what_is_spread_or_kept_up_is_a_component_by_itself(overlay: str) -> None:
+    for name, item in deployments(overlay, "features").items():
+        labels = item["spec"]["template"]["metadata"]["labels"]
+        own = {key: labels[f"app.kubernetes.io/{key}"] for key in ("name", "component")}
+        assert own == {"name": "headrace", "component": name.removeprefix("headrace-")}
+        for spread in item["spec"]["template"]["spec"].get("topologySpreadConstraints", []):
+            assert spread["labelSelector"] == item["spec"]["selector"]
+            assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
+    spreads = {n for n, i in deployments(overlay, "features").items() if "topologySpread" in json.dumps(i)}
+    assert spreads == {f"headrace-{process}" for process in (*PROCESSES, "features")}
+    for item in build(overlay, "features"):
+        if item["kind"] in ("Service", "PodDisruptionBudget") and item["metadata"]["name"].startswith(
+            "headrace"
+        ):
+            selector = item["spec"]["selector"]
+            selected = selector.get("matchLabels", selector)["app.kubernetes.io/component"]
+            assert item["metadata"]["name"] == f"headrace-{selected}"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_new_image_or_other_settings_apply_the_plan_without_a_deletion_by_hand(overlay: str) -> None:
+    """A Job may not be changed; a Deployment may, and its init containers run before each of its pods."""
+    assert [item for item in build(overlay) if item["kind"] == "Job"] == []
+    deployment = deployments(overlay)["headrace-apply"]["spec"]
+    assert (deployment["replicas"], deployment["strategy"]["type"]) == (1, "Recreate")
+    pod = deployment["template"]["spec"]
+    (apply,), (materialize,) = pod["initContainers"], pod["containers"]
+    (settings,) = [item["metadata"]["name"] for item in build(overlay) if item["kind"] == "ConfigMap"]
+    assert re.fullmatch(r"headrace-settings-\w{10}", settings)  # of its content
+    for container in (apply, materialize):
+        assert container["envFrom"] == [{"configMapRef": {"name": settings}}]
+        assert (
+            container["image"]
+            == deployments(overlay)["headrace-worker"]["spec"]["template"]["spec"]["containers"][0]["image"]
+        )
+    assert apply["args"] == ["apply"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_batch_views_are_written_right_after_apply_and_every_hour(overlay: str) -> None:
+    materialize = containers(pods(overlay)["apply"])["materialize"]
+    assert materialize["args"] == ["materialize", "--incremental", "--overlap", "6", "--every", "60"]
+    _has_options(materialize["args"])
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_feasts_registry_is_in_the_volume_that_apply_writes_to(overlay: str) -> None:
+    settings = next(i["data"] for i in build(overlay) if i["kind"] == "ConfigMap")
+    mounts = containers(pods(overlay)["apply"])["apply"]["volumeMounts"]
+    (data,) = [mount for mount in mounts if mount["name"] == "data"]
+    assert not data.get("readOnly")
+    assert Path(settings["HEADRACE_FEAST_REGISTRY"]).parent == Path(data["mountPath"])
+    assert (
+        f"HEADRACE_FEAST_REGISTRY={settings['HEADRACE_FEAST_REGISTRY']}\n"
+        in (DEPLOY / "Dockerfile").read_text()
+    )
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_pod_finds_the_properties_of_a_kafka_with_security_where_there_are_some(overlay: str) -> None:
-    pods = [*deployments(overlay).values(), next(i for i in build(overlay) if i["kind"] == "Job")]
-    ours = [
-        item["spec"]["template"]["spec"] for item in pods if item["metadata"]["name"].startswith("headrace-")
-    ]
-    assert len(ours) == len(PROCESSES) + 1
     production = (DEPLOY / "k8s" / "overlays" / "production" / "kustomization.yaml").read_text()
-    for pod in ours:
+    for own in (*PROCESSES, "apply"):
+        pod = pods(overlay)[own]
         volume = next(v for v in pod["volumes"] if v["name"] == "kafka")
-        own = pod["containers"][0]["args"][0]
         assert volume["secret"] == {
             "secretName": "headrace-kafka" if has_one_account(overlay) else f"headrace-kafka-{own}",
             "optional": True,
             "defaultMode": 0o440,
         }
-        mount = next(m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "kafka")
+        mount = next(m for m in containers(pod)[own]["volumeMounts"] if m["name"] == "kafka")
         assert mount["readOnly"]
         assert f"HEADRACE_KAFKA_CONFIG={mount['mountPath']}/kafka.properties" in production
 
@@ -100,9 +241,9 @@ def test_no_secret_is_written_down_and_every_setting_exists(overlay: str) -> Non
     for item in items:
         if item["kind"] == "ConfigMap":
             assert item["data"].keys() <= known
-    for deployment in deployments(overlay).values():
-        for entry in deployment["spec"]["template"]["spec"]["containers"][0].get("env", []):
-            assert entry["name"] in known or entry["name"].startswith("KAFKA_")
+    for pod in pods(overlay, "features").values():
+        for container in containers(pod).values():
+            assert {entry["name"] for entry in container["env"]} <= known
 
 
 SECRETS = {
@@ -119,12 +260,11 @@ SECRETS = {
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_each_process_has_the_secrets_that_it_uses_and_no_others(overlay: str) -> None:
     used = {}
-    for item in build(overlay):
-        pod = item.get("spec", {}).get("jobTemplate", item).get("spec", {}).get("template", {}).get("spec")
-        if pod and item["metadata"]["name"].startswith("headrace-"):
-            refs = [e["valueFrom"]["secretKeyRef"] for e in pod["containers"][0]["env"] if "valueFrom" in e]
+    for pod in pods(overlay).values():
+        for name, container in containers(pod).items():
+            refs = [e["valueFrom"]["secretKeyRef"] for e in container["env"] if "valueFrom" in e]
             assert {ref["name"] for ref in refs} == {"headrace-secrets"}
-            used[item["metadata"]["name"].removeprefix("headrace-")] = {ref["key"] for ref in refs}
+            used[name] = {ref["key"] for ref in refs}
     if has_one_account(overlay):
         assert used == {
             name: {re.sub("redis-url-.*", "redis-url", key) for key in keys} for name, keys in SECRETS.items()
@@ -143,7 +283,7 @@ def test_the_documents_make_an_account_for_each_key() -> None:
 
 
 def test_in_compose_only_models_makers_and_servers_have_their_key() -> None:
-    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    services = COMPOSE
     holders = {name for name in services if "HEADRACE_MODEL_KEY" in (services[name].get("environment") or {})}
     assert holders == {"train", "serve"}
     assert all("HEADRACE_PLAN_KEY" in services[name]["environment"] for name in (*PROCESSES, "apply"))
@@ -158,53 +298,58 @@ def test_learners_have_one_writer_and_the_service_only_reads_the_store(overlay: 
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-@pytest.mark.parametrize(
-    ("name", "command"),
-    [("compact", ["compact"]), ("materialize", ["materialize", "--incremental", "--overlap", "6"])],
-)
-def test_what_is_to_be_done_again_and_again_is_scheduled_one_at_a_time(
-    overlay: str, name: str, command: list[str]
-) -> None:
-    jobs = {item["metadata"]["name"]: item["spec"] for item in build(overlay) if item["kind"] == "CronJob"}
-    job = jobs[f"headrace-{name}"]
+def test_compaction_is_scheduled_one_at_a_time(overlay: str) -> None:
+    (job,) = [item["spec"] for item in build(overlay) if item["kind"] == "CronJob"]
     assert len(job["schedule"].split()) == 5
     assert (job["concurrencyPolicy"], job["timeZone"]) == ("Forbid", "Etc/UTC")
     pod = job["jobTemplate"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    assert container["args"] == command
-    parsed = CliRunner().invoke(app, [*command, "--help"])  # the command has these options
-    assert parsed.exit_code == 0, parsed.output
+    assert container["args"] == ["compact"]
+    _has_options(container["args"])
     assert {one["mountPath"] for one in container["volumeMounts"]} >= {"/data"}
     assert pod["restartPolicy"] == "OnFailure"
-    assert pod["securityContext"]["runAsNonRoot"]
-    assert pod["enableServiceLinks"] is False
-    assert not container["securityContext"]["allowPrivilegeEscalation"]
-    known = {f"HEADRACE_{setting.upper()}" for setting in Settings.model_fields}
-    assert {entry["name"] for entry in container["env"]} <= known
+
+
+def _has_options(words: list[str]) -> None:
+    """Check that a command has the options it is given."""
+    parsed = CliRunner().invoke(app, [*words, "--help"])
+    assert parsed.exit_code == 0, parsed.output
 
 
 def test_the_compose_file_runs_every_process_with_known_settings() -> None:
-    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
-    assert {*PROCESSES, "apply", "kafka", "redis"} == services.keys()
+    assert {*PROCESSES, "apply", "materialize", "kafka", "redis"} == COMPOSE.keys()
     known = {f"HEADRACE_{name.upper()}" for name in Settings.model_fields}
-    for name in PROCESSES:
-        assert services[name]["command"] == name
-        assert services[name]["environment"].keys() <= known
-        assert (DEPLOY / services[name]["build"]["context"] / services[name]["build"]["dockerfile"]).exists()
+    for name in (*PROCESSES, "apply", "materialize"):
+        service = COMPOSE[name]
+        assert service["command"].split()[0] == name
+        assert service["environment"].keys() <= known
+        assert (DEPLOY / service["build"]["context"] / service["build"]["dockerfile"]).exists()
+        assert service["build"]["args"]["PROJECT"].startswith("${PROJECT:?")
+        assert (service["read_only"], service["tmpfs"], service["volumes"]) == (
+            True,
+            ["/tmp"],
+            ["data:/data"],
+        )
+        assert service["stop_grace_period"] == "60s"
+    _has_options(COMPOSE["materialize"]["command"].split())
 
 
-def test_the_image_is_made_of_what_is_here_and_does_not_run_as_root() -> None:
-    text = (DEPLOY / "Dockerfile").read_text()
-    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)", text, re.MULTILINE))
-    copied = re.findall(r"^COPY (?!--from)(?:--\S+ )*(.+) \S+$", text, re.MULTILINE)
-    sources = [word for line in copied for word in line.split()]
-    assert {"deploy/requirements.lock", "headrace", "schemas", "${PROJECT}"} <= set(sources)
-    for source in sources:
-        for name, value in arguments.items():
-            source = source.replace(f"${{{name}}}", value)
-        assert (ROOT / source).exists(), source
-    assert re.findall(r"^USER (\S+)", text, re.MULTILINE) == ["10001:10001"]
-    assert 'ENTRYPOINT ["headrace"]' in text
+def test_in_compose_the_host_finds_kafka_redis_and_serve_where_settings_look_by_default() -> None:
+    kafka = COMPOSE["kafka"]["environment"]
+    advertised = dict(each.split("://") for each in kafka["KAFKA_ADVERTISED_LISTENERS"].split(","))
+    listens = dict(each.split("://:") for each in kafka["KAFKA_LISTENERS"].split(","))
+    default = Settings()
+    assert advertised["HOST"] == default.kafka
+    assert COMPOSE["kafka"]["ports"] == [f"{default.kafka}:{listens['HOST']}"]
+    assert advertised["PLAINTEXT"] == COMPOSE["worker"]["environment"]["HEADRACE_KAFKA"]
+    assert (
+        listens.keys()
+        == dict(e.split(":") for e in kafka["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(",")).keys()
+    )
+    assert kafka["KAFKA_INTER_BROKER_LISTENER_NAME"] == "PLAINTEXT"
+    assert COMPOSE["redis"]["ports"] == ["127.0.0.1:6379:6379"]
+    assert f"{default.redis}:".startswith("redis://127.0.0.1:6379/")
+    assert COMPOSE["serve"]["ports"] == [f"{default.host}:{default.port}:{default.port}"]
 
 
 def pins(lock: str) -> set[str]:
@@ -228,18 +373,9 @@ def test_the_image_has_the_versions_that_are_tested_and_no_tools() -> None:
 
 
 def test_the_feature_server_is_a_component_that_needs_neither_kafka_nor_the_volume() -> None:
-    folder = DEPLOY / "k8s" / "components" / "features"
-    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
-    assert (kustomization["kind"], kustomization["resources"]) == ("Component", ["features.yaml"])
-    deployment, service = yaml.safe_load_all((folder / "features.yaml").read_text())
-    pod = deployment["spec"]["template"]["spec"]
+    pod = pods("production", "features")["features"]
     (container,) = pod["containers"]
-    (port,) = container["ports"]
     assert container["args"] == ["features"]
-    assert port["containerPort"] == Settings().features_port
-    assert deployment["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"] == "6566"
-    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": port["name"]}
-    assert service["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
     assert [volume["name"] for volume in pod["volumes"]] == ["tmp"]
     secrets = {entry["valueFrom"]["secretKeyRef"]["key"] for entry in container["env"]}
     assert secrets == {"redis-url-features", "plan-key", "feature-tokens", "push-tokens"}
