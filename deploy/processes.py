@@ -284,7 +284,9 @@ def _plan_watch(settings: Settings, plan: Plan, kind: Process) -> Iterator[PlanW
     client = redis_client(settings.redis, _WATCH_S)
     plans = PlanStore(client, plan.project, settings.plan_signing_key())
     registry = ProcessRegistry(client, plan.project)
-    watch = PlanWatch(kind, plan.hash, plans, registry, settings.follow_plan, takes_turns=kind in _ANSWERING)
+    watch = PlanWatch(
+        kind, plan.hash, plans, registry, settings.follow_plan, kind in _ANSWERING, settings.drain_s
+    )
     try:
         yield watch
     except SystemExit as ended:

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 EXIT_REPLACED = 75  # EX_TEMPFAIL: start it again
 LOOK_S = 2.0
 _LOOKS = 2  # in a row that must find the plan replaced: who takes an `apply` back at once ends nothing
-_TURN_MS = 30_000  # so long after another one has ended, a process that takes turns may end
+_START_S = 30.0  # in which a process that has ended is there again
 
 
 class Plans(Protocol):
@@ -58,6 +58,8 @@ class PlanWatch:
         Whether the process ends once its plan is replaced.
     takes_turns
         Whether processes of this kind end one after the other, so that some are always there.
+    drain_s
+        How long one takes to end.
 
     Attributes
     ----------
@@ -75,9 +77,11 @@ class PlanWatch:
         registry: ProcessRegistry,
         ends: bool = False,
         takes_turns: bool = False,
+        drain_s: float = 0.0,
     ) -> None:
         self._kind, self._plan, self._plans, self._registry = kind, plan, plans, registry
         self._ends, self._takes_turns = ends, takes_turns
+        self._turn_ms = round(1000 * (drain_s + _START_S))
         self._name = f"{socket.gethostname()}-{os.getpid()}"
         self._end: Callable[[], bool] = terminate
         self._stopping = threading.Event()
@@ -166,7 +170,7 @@ class PlanWatch:
         except PlanError as error:
             self._tell(logging.ERROR, f"this process goes on with plan {self._plan[:12]}: {error}")
             return False
-        return not self._takes_turns or self._registry.take_turn(self._kind, _TURN_MS)
+        return not self._takes_turns or self._registry.take_turn(self._kind, self._turn_ms)
 
 
 def plan_health(plan: Plan, watch: PlanWatch | None) -> PlanHealth:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -37,7 +38,7 @@ class Scene:
         self.plans.save(self.old)
         self.ends = Ends()
 
-    def watch(self, plan: Plan, url: str = "", **more: bool) -> PlanWatch:
+    def watch(self, plan: Plan, url: str = "", **more: Any) -> PlanWatch:
         client = redis_client(url or self.url, 5.0, 0)
         plans, registry = PlanStore(client, plan.project), ProcessRegistry(client, plan.project)
         watch = PlanWatch("worker", plan.hash, plans, registry, **more)
@@ -139,6 +140,16 @@ def test_two_projects_of_one_redis_do_not_end_each_other(scene: Scene) -> None:
     for _ in range(3):
         watch.look()
     assert (scene.ends.told, watch.replaced_by) == (0, None)
+
+
+def test_a_turn_lasts_for_as_long_as_one_drains_and_starts(scene: Scene) -> None:
+    scene.plans.save(scene.new)
+    watch = scene.watch(scene.old, ends=True, takes_turns=True, drain_s=3600.0)
+    for _ in range(2):
+        watch.look()
+    assert watch.has_ended
+    (left_ms,) = [scene.redis.pttl(key) for key in scene.redis.scan_iter("*turn*")]
+    assert 3_600_000 < left_ms <= 3_630_000
 
 
 def test_those_that_take_turns_end_one_after_the_other(scene: Scene) -> None:
