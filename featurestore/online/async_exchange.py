@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
 
 from redis import exceptions
 
@@ -15,13 +15,14 @@ from headrace.featurestore.online.together import Together
 from headrace.streams.connections.redis import RedisNodes
 from headrace.streams.connections.redis_retry import is_temporary, pause_s
 
+GATHER_S: Final = 0.002
 _R = TypeVar("_R")
 
 
 class AsyncExchange:
     """`Exchange` for asyncio, in one event loop.
 
-    Requests of one turn of the loop go together, so ``max_connections`` bounds the connections in use.
+    Requests that are made at the same time go together, so ``max_connections`` bounds the connections in use.
 
     Parameters
     ----------
@@ -49,7 +50,8 @@ class AsyncExchange:
         self._tries = 1 + (retries if self.nodes.url.retries is None else self.nodes.url.retries)
         self._idle: dict[str, list[Any]] = {}  # by server; the last used is used first
         self._permits = asyncio.Semaphore(self.nodes.url.max_connections)
-        self._gathering: Together | None = None  # what is sent at the end of this turn
+        self._gathering: Together | None = None  # what is sent next
+        self._under_way = 0
 
     async def run(self, keys: Sequence[bytes], commands: Sequence[bytes]) -> list[Any]:
         """Exchange commands for their replies, in order; see `Exchange.run`.
@@ -60,37 +62,51 @@ class AsyncExchange:
             When Redis does not answer within the time-out and the retries, or refuses a command.
         """
         if self.nodes.clustered:
-            return await self._in_time(self._run_in_cluster(keys, commands))
+            return await self._in_time(lambda: self._run_in_cluster(keys, commands))
         return await self.send(b"".join(commands), len(commands))
 
     async def send(self, packed: bytes, count: int) -> list[Any]:
         """Exchange `count` commands that are packed already, where there is one server; see `run`.
 
-        What is sent in one turn of the event loop goes together.
+        What is sent in one turn of the event loop goes together, and what is sent while others are answered,
+        for 2 ms at most.
         """
         together = self._gathering
         if together is None or together.is_full:
             together = self._gathering = Together()
-            asyncio.get_running_loop().call_soon(self._start, together)
+            asyncio.get_running_loop().call_soon(self._offer, together)
         return await together.replies(packed, count)
 
+    def _offer(self, together: Together) -> None:
+        if self._under_way:
+            asyncio.get_running_loop().call_later(GATHER_S, self._start, together)
+        else:
+            self._start(together)
+
     def _start(self, together: Together) -> None:
+        """Send what was gathered, unless that was done."""
+        if together.has_begun:
+            return
         if self._gathering is together:
             self._gathering = None
-        together.start(lambda: self._in_time(self._run_at_server(together)))
+        self._under_way += 1
+        together.begin(self._in_time(lambda: self._run_at_server(together)), self._ended)
 
-    async def _in_time(self, replies: Coroutine[Any, Any, _R]) -> _R:
-        """Wait for a permit and the replies."""
+    def _ended(self) -> None:
+        self._under_way -= 1
+        if self._gathering is not None:
+            self._start(self._gathering)
+
+    async def _in_time(self, exchange: Callable[[], Awaitable[_R]]) -> _R:
+        """Wait for a permit, and for what is exchanged."""
         try:
             async with asyncio.timeout(self.nodes.timeout_s):
                 async with self._permits:
-                    return await replies
+                    return await exchange()
         except TimeoutError as error:
             raise unavailable(f"no answer within {self.nodes.timeout_s:g} s") from error
         except exceptions.RedisError as error:
             raise unavailable(error) from error
-        finally:
-            replies.close()  # when there was no permit in time
 
     async def close(self) -> None:
         """Close all connections that are not in use."""

@@ -1,4 +1,4 @@
-"""Requests of one turn of the event loop, which go to Redis in one write and come back on one connection.
+"""Requests that go to Redis in one write and come back on one connection.
 
 Each has its own replies and its own error: a command that is refused harms nobody else's.
 """
@@ -63,12 +63,21 @@ class Together:
             self._forget_cancelled()
             raise
 
-    def start(self, exchange: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run the exchange that answers all, if somebody waits."""
+    @property
+    def has_begun(self) -> bool:
+        """Whether they are on their way."""
+        return self._task is not None
+
+    def begin(self, exchange: Coroutine[Any, Any, None], ended: Callable[[], None]) -> None:
+        """Run the exchange that answers all; `ended` is called when it has."""
+
+        def end(task: asyncio.Task[None]) -> None:
+            self._tell(task)
+            ended()
+
+        self._task = asyncio.create_task(exchange)
+        self._task.add_done_callback(end)
         self._forget_cancelled()
-        if not self.is_answered:
-            self._task = asyncio.create_task(exchange())
-            self._task.add_done_callback(self._end)
 
     def packed(self) -> list[bytes]:
         """Return the commands of those that are not answered yet."""
@@ -98,7 +107,7 @@ class Together:
             if self._task is not None:
                 self._task.cancel()
 
-    def _end(self, task: asyncio.Task[None]) -> None:
+    def _tell(self, task: asyncio.Task[None]) -> None:
         """Tell those that are not answered why."""
         error = None if task.cancelled() else task.exception()
         for each in self._open:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from headrace.featurestore.online.async_exchange import AsyncExchange
+from headrace.featurestore.online.async_exchange import GATHER_S, AsyncExchange
 from headrace.featurestore.online.exchange import Exchange
 from headrace.schemas.errors import ServiceUnavailable
 from tests.support.redis_servers import Cluster, running
@@ -74,7 +74,7 @@ class Async(User):
             runs = []
             for key in requests:
                 runs.append(asyncio.create_task(self._exchange.run([key], [command(b"GET", key)])))
-                await asyncio.sleep(0)  # those of one turn would go together
+                await asyncio.sleep(2 * GATHER_S)  # those of one moment would go together
             return [reply for (reply,) in await asyncio.gather(*runs)]
 
         return self._loop.run(run())

@@ -1,4 +1,4 @@
-"""Requests of one turn of the event loop: one write, and to each its own replies and its own error."""
+"""Requests of one moment: one write, and to each its own replies and its own error."""
 
 from __future__ import annotations
 
@@ -35,6 +35,29 @@ async def test_each_request_gets_its_replies_over_one_connection() -> None:
         found = await asyncio.gather(*(get(exchange, *keys) for keys in requests))
         assert found == [[value(key) for key in keys] for keys in requests]
         assert server.connections == 1
+        await exchange.close()
+
+
+async def test_what_comes_while_others_are_answered_goes_together() -> None:
+    asked, go_on = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def hold_first(words: Sequence[bytes]) -> bytes:
+        if words[1] == b"0":
+            loop.call_soon_threadsafe(asked.set)
+            asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(PATIENCE_S)
+        return answer(words)
+
+    names = [b"%d" % number for number in range(1, 30)]
+    with RedisStandIn(hold_first) as server:
+        exchange = AsyncExchange(server.url, PATIENCE_S)
+        first = asyncio.create_task(get(exchange, b"0"))
+        await asked.wait()
+        others = [asyncio.create_task(get(exchange, name)) for name in names]
+        assert await asyncio.gather(*others) == [[value(name)] for name in names]  # the first still waits
+        go_on.set()
+        assert await first == [value(b"0")]
+        assert server.connections == 2
         await exchange.close()
 
 
