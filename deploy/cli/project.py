@@ -62,8 +62,8 @@ def plan(
     )
 
     wanted = compile_project(settings.project_dir)
-    say(describe_changes(settings, wanted.plan))
     topics, is_asked = describe_topics(settings, wanted.plan)
+    say(describe_changes(settings, wanted, is_asked))
     for line in (*describe_configuration(settings, wanted), *describe_left_out(wanted), *topics):
         say(line)
     prepare(settings, wanted.plan, allow_unsafe, wanted.place_of, LOOK_S if is_asked else 0)
@@ -93,7 +93,7 @@ def apply(
     prepared = prepare(settings, wanted.plan, allow_unsafe, wanted.place_of)
     for warning in (*exposed_secrets(settings), *describe_configuration(settings, wanted)):
         say(f"warning: {warning}", err=True)
-    say(describe_changes(settings, wanted.plan))
+    say(describe_changes(settings, wanted, asks_kafka=True))
     for line in describe_left_out(wanted):
         say(line)
     added = describe_partitions(settings, wanted.plan)

@@ -14,6 +14,7 @@ import redis
 from headrace.deploy.commands.refusals import PlaceOf, refuse, refuse_topics, refuse_unsafe_changes
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.deploy.settings import Settings
+from headrace.featurestore.batch.progress import forget_materialized
 from headrace.featurestore.compile.feature_parts import FeatureParts
 from headrace.featurestore.compile.features import survey_features
 from headrace.featurestore.feast_repo.environment import CONFIG_FILE
@@ -158,6 +159,7 @@ class PreparedPlan:
         """Delete the rows of views that are gone, and last their registrations, by which they are known."""
         if self.registration.deletes_rows:
             for view in self.registration.removed_views():
+                forget_materialized(online, self.plan.project, view.name)
                 remove_rows(
                     online,
                     self.plan.project,

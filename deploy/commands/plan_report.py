@@ -9,12 +9,14 @@ import redis
 from headrace.deploy.commands.apply import CompiledProject
 from headrace.deploy.commands.partitions import added_partitions, surplus_partitions
 from headrace.deploy.commands.topics import misconfigured_topics, topic_ends, untrusted_event_times
+from headrace.deploy.commands.usage import ProjectUsage
 from headrace.deploy.settings import Settings
 from headrace.featurestore.compile.attributes import attributes_told
 from headrace.featurestore.feast_repo.config_notes import config_notes
+from headrace.featurestore.feast_repo.registration import deletes_rows
 from headrace.featurestore.plans.report import report
 from headrace.featurestore.plans.store import PlanStore
-from headrace.featurestore.plans.usage import NoUsage, RedisPlanUsage
+from headrace.featurestore.plans.usage import NoUsage
 from headrace.schemas.errors import PlanError, ServiceUnavailable
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis import redis_client
@@ -23,12 +25,25 @@ from headrace.streams.runtime.topic_settings import SettingDifference, SettingsN
 LOOK_S = 5.0  # `plan` works without Kafka as well
 
 
-def describe_changes(settings: Settings, wanted: Plan) -> str:
-    """Describe the changes against the plan in force, and their cost."""
+def describe_changes(settings: Settings, compiled: CompiledProject, asks_kafka: bool) -> str:
+    """Describe the changes against the plan in force, their cost, and the way back.
+
+    Parameters
+    ----------
+    asks_kafka
+        Whether to estimate times from records in Kafka, and to say what topics have deleted.
+    """
+    wanted = compiled.plan
     with redis_client(settings.redis) as client:
         try:
             current = PlanStore(client, wanted.project).in_force()
-            return report(current, wanted, RedisPlanUsage(client, current) if current else NoUsage())
+            if current is None:
+                return report(None, wanted, NoUsage())
+            deletes = deletes_rows(compiled.parts.repository.config)
+            usage = ProjectUsage(
+                client, current, wanted, settings, deletes, asks_kafka and wanted.needs_kafka
+            )
+            return report(current, wanted, usage)
         except (PlanError, ServiceUnavailable) as error:
             return f"what would change cannot be told: {error}"
         except redis.RedisError as error:

@@ -34,7 +34,7 @@ class MaterializationProgress:
 
     def __init__(self, redis_url: str, plan: Plan) -> None:
         self._redis, self._plan = redis_client(redis_url), plan
-        self._key = f"headrace:{plan.project}:materialized"
+        self._key = _key(plan.project)
 
     def read(self, view: BatchViewSpec) -> datetime | None:
         """Return the end of the last run; None for a view that was not written, or by another definition.
@@ -74,6 +74,24 @@ class MaterializationProgress:
 
     def close(self) -> None:
         self._redis.close()
+
+
+def forget_materialized(client: redis.Redis, project: str, view: str) -> None:
+    """Forget how far a view is written, before its rows are deleted: it is written from the beginning again.
+
+    Raises
+    ------
+    ServiceUnavailable
+        When Redis does not answer.
+    """
+    try:
+        client.hdel(_key(project), view)
+    except redis.RedisError as error:
+        raise _unavailable(error) from error
+
+
+def _key(project: str) -> str:
+    return f"headrace:{project}:materialized"
 
 
 def _unavailable(error: redis.RedisError) -> ServiceUnavailable:

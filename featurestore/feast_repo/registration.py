@@ -16,6 +16,7 @@ import headrace.featurestore.feast_repo.fast_import  # noqa: F401  (before anyth
 from feast import FileSource, Project
 from feast.feature_store import FeatureStore
 from feast.feature_view import FeatureView
+from feast.repo_config import RepoConfig
 from feast.repo_operations import extract_objects_for_apply_delete
 
 from headrace.featurestore.feast_repo.as_feast import as_feast_runs
@@ -126,9 +127,8 @@ class Registration:
 
     @property
     def deletes_rows(self) -> bool:
-        """Whether rows of removed views are deleted: not with Feast's ``full_scan_for_deletion: false``."""
-        online = self._repository.config.online_store
-        return bool(getattr(online, "full_scan_for_deletion", True))
+        """Whether rows of removed views are deleted."""
+        return deletes_rows(self._repository.config)
 
     def removed_views(self) -> list[RemovedView]:
         """Return the feature views that are registered and not defined any more.
@@ -180,6 +180,11 @@ class Registration:
                 f"Feast's registry of project '{self._repository.project}' cannot be read or written "
                 f"({type(error).__name__}: {error_text(error)}); see `registry` in {CONFIG_FILE}"
             ) from error
+
+
+def deletes_rows(config: RepoConfig) -> bool:
+    """Whether rows of removed views are deleted: not with Feast's ``full_scan_for_deletion: false``."""
+    return bool(getattr(config.online_store, "full_scan_for_deletion", True))
 
 
 def register(path: Path, feature_log: Path | None = None) -> None:

@@ -15,9 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from headrace.schemas.feature_specs import AggregationSpec, ColumnSpec, UdfSpec
+from headrace.schemas.feature_specs import (
+    AggregationSpec,
+    BatchViewSpec,
+    ColumnSpec,
+    StreamViewSpec,
+    UdfSpec,
+)
 from headrace.schemas.spec import Spec
 
 _LONGEST = 60  # characters of a value that are shown
@@ -74,3 +80,23 @@ def _duration(field: str, duration_ms: int) -> str:
     if duration_ms == 0 and field in ("window_ms", "ttl_ms"):
         return "lifetime" if field == "window_ms" else "none"
     return str(timedelta(milliseconds=duration_ms)).removesuffix(", 0:00:00")
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+_NamedSpec = TypeVar("_NamedSpec", bound=_Named)
+
+
+def find(specs: Sequence[_NamedSpec], name: str) -> _NamedSpec | None:
+    """The specification of that name; None where there is none."""
+    return next((spec for spec in specs if spec.name == name), None)
+
+
+def view_features(view: Spec | None) -> dict[str, object]:
+    """Definitions of the features of a view; the udf of the view is part of each."""
+    if isinstance(view, StreamViewSpec):
+        return {aggregation.feature: (aggregation, view.udf) for aggregation in view.aggregations}
+    return {f.name: f for f in view.features} if isinstance(view, BatchViewSpec) else {}

@@ -35,7 +35,16 @@ class Amount:
 
 
 class PlanUsage(Protocol):
-    """How much a plan in force has produced; the costs of a change follow from it."""
+    """How much a plan in force has produced; the costs of a change follow from it.
+
+    Attributes
+    ----------
+    deletes_rows
+        Whether `apply` deletes the rows of views that are gone.
+    """
+
+    @property
+    def deletes_rows(self) -> bool: ...
 
     def rows(self, view: StreamViewSpec | BatchViewSpec) -> Amount:
         """Rows of a view in the online store."""
@@ -46,9 +55,54 @@ class PlanUsage(Protocol):
     def examples(self, learner: str) -> Amount:
         """Records of its examples topic that a learner has passed."""
 
+    def logged(self, view: str) -> Amount:
+        """Rows in the feature log of a stream view, as far as this machine has it."""
 
-class RedisPlanUsage:
-    """Implements `PlanUsage`.
+    def deleted(self, topic: str) -> int:
+        """Records that an event topic does not have any more; 0 also where Kafka is not asked."""
+
+    def serving(self, learner: str) -> str:
+        """The version of a learner that serves; empty where there is none."""
+
+    def seconds_to_compute(self, source: str) -> float | None:
+        """How long one worker takes for a topic, from its beginning; None where it is not known."""
+
+    def seconds_to_learn(self, learner: str) -> float | None:
+        """How long a learner takes for the examples so far; None where it is not known."""
+
+
+class NoUsage:
+    """Implements `PlanUsage` for a project that has no plan in force."""
+
+    deletes_rows = True
+
+    def rows(self, view: StreamViewSpec | BatchViewSpec) -> Amount:
+        return Amount(0)
+
+    def records(self, topic: str) -> Amount:
+        return Amount(0)
+
+    def examples(self, learner: str) -> Amount:
+        return Amount(0)
+
+    def logged(self, view: str) -> Amount:
+        return Amount(0)
+
+    def deleted(self, topic: str) -> int:
+        return 0
+
+    def serving(self, learner: str) -> str:
+        return ""
+
+    def seconds_to_compute(self, source: str) -> float | None:
+        return None
+
+    def seconds_to_learn(self, learner: str) -> float | None:
+        return None
+
+
+class RedisPlanUsage(NoUsage):
+    """Implements `PlanUsage` as far as Redis alone can say it.
 
     Redis keeps no count of the rows of a view. They are counted in a sample of its keys: exactly in a small
     store, else estimated.
@@ -108,16 +162,3 @@ class RedisPlanUsage:
         yield from islice(keys, _SAMPLE)
         if next(keys, None) is None:
             self._size = 0  # the sample is complete
-
-
-class NoUsage:
-    """Implements `PlanUsage` for a project that has no plan in force."""
-
-    def rows(self, view: StreamViewSpec | BatchViewSpec) -> Amount:
-        return Amount(0)
-
-    def records(self, topic: str) -> Amount:
-        return Amount(0)
-
-    def examples(self, learner: str) -> Amount:
-        return Amount(0)
