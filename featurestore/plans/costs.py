@@ -107,7 +107,7 @@ class PlanCosts:
             if ("online rows", name) in self._things.anew:
                 yield f"{self._usage.rows(before).text('row', 'rows')} in Redis to rewrite"
             yield from self._set_aside([name])
-        if after is not None and (added := self._new_features(before, after)) and before is not None:
+        if after is not None and (added := self._new_features(before, after)):
             topic = self._new.source(after.source).topic
             yield (
                 f"backfill needed: {', '.join(added)}; online and in the feature log as far "

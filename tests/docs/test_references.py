@@ -85,3 +85,14 @@ def test_settings_are_those_there_are_and_all_of_them() -> None:
     }
     told = (ROOT / "docs/operations/settings.md").read_text(encoding="utf-8")
     assert [name for name in Settings.model_fields if f"`{name}`" not in told] == []
+
+
+def test_the_table_of_what_follows_from_what_is_that_of_the_code() -> None:
+    printed = subprocess.run(
+        [sys.executable, ROOT / "docs" / "tools" / "follows_table.py"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    page = (ROOT / "docs" / "follows-from.md").read_text(encoding="utf-8")
+    assert page.partition("<!-- follows -->\n")[2].partition("<!-- end -->")[0] == printed.stdout

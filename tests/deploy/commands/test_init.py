@@ -32,12 +32,13 @@ def test_a_new_project_is_planned_applied_and_run_once_around_the_loop(tmp_path:
     folder = tmp_path / "web-shop"
     done = CliRunner().invoke(app, ["init", str(folder)], catch_exceptions=False)
     assert f"wrote {folder / 'features.py'}" in done.output
-    plan = compile_project(folder).plan
+    compiled = compile_project(folder)
+    plan = compiled.plan
     assert plan.project == "web_shop"
     assert [source.topic for source in plan.sources] == ["web_shop.orders"]
     with LocalStack(folder, partitions=2, publish_every_s=0.1) as stack:
         assert stack.plan == plan
-        assert describe_changes(stack.settings, plan) == "nothing would change"
+        assert describe_changes(stack.settings, compiled, asks_kafka=True) == "nothing would change"
         environment = stack.settings.environment() | {"HEADRACE_SERVE": stack.serve_url}
         tried = subprocess.run(
             [sys.executable, "try_it.py"], cwd=folder, env=environment, capture_output=True, text=True
