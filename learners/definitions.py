@@ -39,7 +39,7 @@ class Learner:
 
     A learner's definition is a hash of the model's class paths and parameters, the source of its functions
     and the names of its inputs. Another definition begins a new major version, trained from the first
-    example.
+    example. The version before serves until the new one has learned as much.
 
     Examples
     --------

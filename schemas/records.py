@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Annotated, Final, Literal, TypeVar
 
@@ -92,6 +93,8 @@ class Prediction(Record):
         Values by ``view__feature``.
     scores, versions, propensities
         By arm. An arm that could not answer has the score None.
+    untrained
+        Arms whose models had learned nothing.
     """
 
     prediction_id: Name
@@ -110,6 +113,7 @@ class Prediction(Record):
     chosen: str
     propensity: Probability
     fallback: str | None = None
+    untrained: tuple[str, ...] = Field(default=(), exclude_if=operator.not_)
     plan_hash: str
 
 

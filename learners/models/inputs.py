@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
 from operator import itemgetter
 from typing import Final
@@ -12,6 +12,7 @@ from headrace.schemas.plan import Plan
 from headrace.schemas.records import Prediction, Value
 from headrace.schemas.router_specs import LearnerSpec
 
+Declared = tuple[str, bool, Kind | None]  # name, whether it is a served feature, kind if that is declared
 GREATEST: Final = 3.4028234663852886e38  # of a float of 32 bits; its fourth power is finite in 64
 
 
@@ -29,6 +30,8 @@ class Inputs:
     ----------
     kinds
         By name, the kinds of request fields that nothing declares, as far as they are bound; see `bound`.
+    reads_features
+        Whether any input is a served feature.
     """
 
     def __init__(self, plan: Plan, learner: LearnerSpec) -> None:
@@ -36,10 +39,24 @@ class Inputs:
         served = plan.service(learner.service).features if learner.service is not None else ()
         inputs = [(each.name, True, kind_of(each.dtype)) for ref in served for each in plan.logged_names(ref)]
         requested = [(name, False, request_kind(plan, name)) for name in learner.request]
-        self._declared: list[tuple[str, bool, Kind | None]] = sorted(
-            [*inputs, *requested], key=itemgetter(0, 1)
-        )
-        self._inputs = self._declared
+        self._declare(sorted([*inputs, *requested], key=itemgetter(0, 1)))
+
+    @classmethod
+    def of(cls, declared: Iterable[Declared]) -> Inputs:
+        """Return the inputs that were `declared` elsewhere: of a model of another definition."""
+        inputs = cls.__new__(cls)
+        inputs.kinds = {}
+        inputs._declare([(name, served, kind) for name, served, kind in declared])
+        return inputs
+
+    def _declare(self, declared: list[Declared]) -> None:
+        self._declared = self._inputs = declared
+        self.reads_features = any(served for _, served, _ in declared)
+
+    @property
+    def declared(self) -> tuple[Declared, ...]:
+        """Each input, sorted by name; request fields without the kinds that they are bound to."""
+        return tuple(self._declared)
 
     def bound(self, kinds: Mapping[str, Kind]) -> Inputs:
         """Return the inputs with these kinds, by name, for the request fields that nothing declares.

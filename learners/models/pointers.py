@@ -28,8 +28,8 @@ from headrace.streams.progress import EPOCHS, Progress, progress_field, progress
 
 _REMEDY = "run this process with that version, or the trainer with this one"
 POINTER = Encoding(
-    version=3,
-    older=(UNVERSIONED, 1, 2),  # without a signature; of artifacts that have the name of their version alone
+    version=4,
+    older=(UNVERSIONED, 1, 2, 3),  # without a signature; of artifacts without a name of their own; of no era
     remedy=_REMEDY,
 )
 EPOCH = Encoding(
@@ -68,6 +68,10 @@ class ModelPointer:
         version, while the topic has nothing to learn.
     artifact
         Which artifact of that version counts; see `ModelStore.write`.
+    era
+        How often the learner's definition has changed, when training by that of the version began or was
+        taken up again. Eras order versions: who goes back to a former definition goes on with its versions.
+        None: the major version, as of the first definition.
     log
         Names the log that the version is of; positions in two logs do not compare.
     """
@@ -75,6 +79,7 @@ class ModelPointer:
     version: str
     offset: int
     artifact: str = ""
+    era: int | None = field(default=None, compare=False)
     log: str = field(default="", compare=False)
 
     def encode(self, signature: str = "") -> str:
@@ -97,21 +102,24 @@ class ModelPointer:
         """Return the pointer that an object of JSON is; raises as `decode` does."""
         POINTER.check(raw, _POINTER)
         version, offset, artifact = (raw.get(name, "") for name in ("version", "offset", "artifact"))
-        log = str(raw.get("log", ""))
-        whole = isinstance(offset, int) and 0 <= offset < 1 << 63
+        log, era = str(raw.get("log", "")), raw.get("era")
+        whole = _is_whole(offset) and (era is None or _is_whole(era))
         if not (whole and names_artifact(str(version), str(artifact))):
             raise StateError(f"{_POINTER} is none; {_REMEDY}")
-        return cls(str(version), int(offset), str(artifact), log)
+        return cls(str(version), int(offset), str(artifact), era, log)
 
     def words(self) -> tuple[str, ...]:
         """Return what is signed of it, besides project and learner."""
-        return self.version, str(self.offset), self.artifact, self.log
+        era = () if self.era is None else (str(self.era),)
+        return self.version, str(self.offset), self.artifact, self.log, *era
 
     def goes_back_from(self, other: ModelPointer) -> bool:
         """Whether this is an older pointer of the same log.
 
         >>> ModelPointer("1.9", 40).goes_back_from(ModelPointer("1.10", 30))
         True
+        >>> ModelPointer("1.9", 40, era=3).goes_back_from(ModelPointer("2.5", 35, era=2))
+        False
         """
         return self.log == other.log and self.position < other.position
 
@@ -122,8 +130,13 @@ class ModelPointer:
 
     @property
     def position(self) -> tuple[int, int, int]:
-        """Major, minor and offset: of two pointers the later one has the greater."""
-        return self.major, int(self.version.partition(".")[2]), self.offset
+        """Era, minor and offset: of two pointers the later one has the greater."""
+        era = self.major if self.era is None else self.era
+        return era, int(self.version.partition(".")[2]), self.offset
+
+    def names_the_model_of(self, other: ModelPointer) -> bool:
+        """Whether both stand for the same model."""
+        return (self.version, self.artifact) == (other.version, other.artifact)
 
 
 @dataclass(frozen=True)
@@ -187,8 +200,21 @@ class ModelPointers:
         self._project = project
         self._state, self._plan = state, plan
 
-    def point(self, topic: str, pointers: Mapping[str, ModelPointer]) -> None:
-        """Point learners to their versions, and publish the prefixes of the examples topic as progress."""
+    def point(
+        self,
+        topic: str,
+        pointers: Mapping[str, ModelPointer],
+        learned: Mapping[str, tuple[int, int]] | None = None,
+    ) -> None:
+        """Point learners to their versions, and publish the prefixes of the examples topic as progress.
+
+        Parameters
+        ----------
+        learned
+            By learner the era that it trains in, and the prefix that it has learned there: while a version of
+            the definition before serves, it is another than the pointer's. None: that of the pointers.
+        """
+        learned = learned or {name: pointer.position[::2] for name, pointer in pointers.items()}
         of_log = {name: replace(pointer, log=self._state) for name, pointer in pointers.items()}
         versions = {
             name: (pointer.encode(self._sign("model", name, *pointer.words())), pointer.position)
@@ -196,21 +222,30 @@ class ModelPointers:
         }
         progress = {
             progress_field("train", topic, 0, name): (
-                Progress(pointer.offset, plan=self._plan).encode(),
-                (pointer.major, pointer.offset),
+                Progress(offset, plan=self._plan).encode(),
+                (era, offset),
             )
-            for name, pointer in pointers.items()
+            for name, (era, offset) in learned.items()
         }
         write_newer(self._redis, models_key(self._project), versions, self._state)
         self._publish(progress)
 
-    def put_in_force(self, epoch: Epoch, topic: str, offsets: Mapping[int, int], era: int = 0) -> None:
+    def put_in_force(
+        self,
+        epoch: Epoch,
+        topic: str,
+        offsets: Mapping[int, int],
+        era: int = 0,
+        read_in: int | None = None,
+    ) -> None:
         """Put an epoch in force, and publish the prefixes of the closings topic by partition as progress.
 
         Parameters
         ----------
         era
-            How often epochs have begun anew, under other rules.
+            How often evidence had been gathered anew, under other rules, when the epoch was made.
+        read_in
+            The era in which the prefixes have been read; None: that of the epoch.
         """
         record = epoch.to_bytes().decode()
         signature = self._sign("epoch", epoch.router, record, self._state, str(era))
@@ -219,7 +254,7 @@ class ModelPointers:
         progress = {
             progress_field("train", topic, partition, EPOCHS): (
                 Progress(offset, plan=self._plan).encode(),
-                (era, offset),
+                (era if read_in is None else read_in, offset),
             )
             for partition, offset in offsets.items()
         }
@@ -336,6 +371,10 @@ def _object(text: str | bytes, what: str) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise StateError(f"{what} is no object of JSON; {_REMEDY}")
     return raw
+
+
+def _is_whole(raw: object) -> bool:
+    return isinstance(raw, int) and 0 <= raw < 1 << 63
 
 
 def _text(name: str | bytes) -> str:

@@ -23,14 +23,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from headrace.learners.models.input_kinds import Kind
+from headrace.learners.models.inputs import Declared
 from headrace.learners.models.safe_pickle import dump_model, load_model
 from headrace.schemas.encodings import Encoding
 from headrace.schemas.errors import ModelError, UnknownNameError
 from headrace.streams.durable_files import write_atomically
 
 ARTIFACT = Encoding(
-    version=4,
-    older=(2, 3),  # without the marks of its partitions; without kinds
+    version=5,
+    older=(2, 3, 4),  # without the marks of its partitions; without kinds; without inputs and code
     remedy="load it with that version, or remove the file to train again",
     error=ModelError,
 )
@@ -41,6 +42,7 @@ _PREFIX = len(_MAGIC) + _LENGTHS.size
 _SIGNATURE = hashlib.sha256().digest_size
 _DIGEST = 32  # characters of the SHA-256 of an artifact that name it
 _SUFFIX = ".model"
+_MORE = ("marks", "kinds", "inputs", "code")  # besides the header
 # Without the name of its content: from before the log named artifacts.
 _NAME = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(-[0-9a-f]{32})?\.model")
 
@@ -125,6 +127,11 @@ class Artifact:
         State of the `PartitionClocks` of the examples; None of an artifact from before marks had partitions.
     kinds
         Of the request fields that nothing declares, the kinds that the model has learned; see `Inputs.bound`.
+    inputs
+        What the model reads, by which it serves under a plan that defines it otherwise; None of an artifact
+        from before models told.
+    code
+        See `project_code`.
     """
 
     header: ModelHeader
@@ -132,6 +139,8 @@ class Artifact:
     memory: bytes = field(default=b"", repr=False)
     marks: Mapping[str, Any] | None = None
     kinds: Mapping[str, Kind] = field(default_factory=dict)
+    inputs: tuple[Declared, ...] | None = None
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 class ModelStore:
@@ -164,6 +173,10 @@ class ModelStore:
     def has(self, name: str, version: str, artifact: str) -> bool:
         """Return whether an artifact of a learner is there."""
         return self._path(name, version, artifact).exists()
+
+    def has_any(self, name: str) -> bool:
+        """Return whether any artifact of a learner is there."""
+        return next(self._artifacts(name), None) is not None
 
     def others(self, name: str, kept: Iterable[tuple[str, str]]) -> list[Path]:
         """Return the files of all artifacts of a learner but those of these versions and contents.
@@ -200,6 +213,11 @@ class ModelStore:
         with self._open(name, version, artifact) as file:
             return self._read_model(file, name, version)[0]
 
+    def header(self, name: str, version: str, artifact: str) -> ModelHeader:
+        """Return the origin of a version, whether or not its model can be loaded. Raises as `load` does."""
+        with self._open(name, version, artifact) as file:
+            return self._read_header(file, name, version)[0]
+
     def resume(self, name: str, version: str, artifact: str) -> Artifact:
         """Load a version of a learner to train it further, with its memory. Raises as `load` does."""
         with self._open(name, version, artifact) as file:
@@ -232,7 +250,26 @@ class ModelStore:
             ) from error
 
     def _read_model(self, file: BinaryIO, name: str, version: str) -> tuple[Artifact, bytes]:
-        """Return the artifact without its memory, and its signature, verified before anything is decoded."""
+        """Return the artifact without its memory, and its signature."""
+        header, more, model, signature = self._read_header(file, name, version)
+        inputs = more.get("inputs")
+        artifact = Artifact(
+            header,
+            load_model(model),
+            marks=more.get("marks"),
+            kinds=more.get("kinds", {}),
+            inputs=None if inputs is None else tuple((name, served, kind) for name, served, kind in inputs),
+            code=more.get("code", {}),
+        )
+        return artifact, signature
+
+    def _read_header(
+        self, file: BinaryIO, name: str, version: str
+    ) -> tuple[ModelHeader, dict[str, Any], bytes, bytes]:
+        """Return header, what else is told of the model, its pickle and the signature.
+
+        The signature is verified before anything is decoded.
+        """
         what, prefix = f"model {name}@{version}", file.read(_PREFIX)
         if magic := _ANY_MAGIC.match(prefix):
             ARTIFACT.check_version(int(magic[1]), f"the artifact of {what}")
@@ -243,14 +280,14 @@ class ModelStore:
         signature = file.read(_SIGNATURE)
         self._verify(what, prefix + body, signature)
         raw = json.loads(body[: lengths[0]])
-        marks, kinds = raw.pop("marks", None), raw.pop("kinds", {})
+        more = {key: raw.pop(key) for key in _MORE if key in raw}
         header = ModelHeader(**raw)
         if (header.name, header.version) != (name, version):
             raise ModelError(f"the file of {name}@{version} holds {header.name}@{header.version}; restore it")
-        return Artifact(header, load_model(body[lengths[0] :]), marks=marks, kinds=kinds), signature
+        return header, more, body[lengths[0] :], signature
 
     def _encode(self, artifact: Artifact) -> bytes:
-        more = {"marks": artifact.marks, "kinds": artifact.kinds}
+        more = {key: getattr(artifact, key) for key in _MORE}
         header = json.dumps(vars(artifact.header) | more).encode()
         model = dump_model(artifact.model)
         memory = artifact.memory

@@ -4,66 +4,31 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from headrace.learners.routing.changed_arms import capped, of_arms
+from headrace.learners.routing.gathered import GatheringPartition, dump, load
 from headrace.learners.routing.policies import policy_of
 from headrace.learners.routing.posteriors import Evidence
 from headrace.learners.routing.propensities import propensity_fault
-from headrace.learners.routing.rewards import rewards
-from headrace.learners.routing.stored_epochs import StoredEpochs
+from headrace.learners.routing.rewards import needs_unit_interval, rewards
+from headrace.learners.routing.stored_epochs import StoredEpochs, StoredPredecessor
 from headrace.schemas.encodings import UNVERSIONED, Encoding
 from headrace.schemas.follows_from import epoch_rules
 from headrace.schemas.records import Closing, Epoch
-from headrace.schemas.router_specs import RouterSpec
+from headrace.schemas.router_specs import PolicySpec, RouterSpec
 
 _log = logging.getLogger(__name__)
 
-Gathered = dict[str, Evidence]
+_Posteriors = dict[str, dict[str, float]]  # by arm, the parameters by name
+
 STATE = Encoding(
-    version=2,
-    older=(UNVERSIONED, 1),  # without an era
+    version=3,
+    older=(UNVERSIONED, 1, 2),  # without an era; without newcomers and predecessor
     remedy="run the trainer of that version, or stop all trainers, delete the topic train-changelog of the "
     "project and run `headrace apply`, to have models and epochs learned anew",
 )
-
-
-@dataclass
-class _Partition:
-    """One partition of the closings topic.
-
-    Attributes
-    ----------
-    offset
-        Next offset to read.
-    refresh
-        The refresh that the clock has reached: event time // `refresh_ms`; None before the first record.
-    ended
-        Offset where the last refresh ended that has become evidence.
-    gathered
-        Evidence by arm of the current refresh.
-    closed
-        A refresh that is over to the offset where it ended, and its evidence by arm.
-    """
-
-    offset: int = 0
-    refresh: int | None = None
-    ended: int = 0
-    gathered: Gathered = field(default_factory=dict)
-    closed: dict[int, tuple[int, Gathered]] = field(default_factory=dict)
-
-    def advance(self, offset: int, refresh: int) -> None:
-        """Move the clock forward, and close the refresh that it leaves."""
-        if self.refresh is not None and refresh > self.refresh:
-            self.closed[self.refresh] = (offset, self.gathered)
-            self.gathered = {}
-        self.refresh = refresh if self.refresh is None else max(refresh, self.refresh)
-
-    def pop(self, refresh: int) -> Gathered:
-        """Take the evidence of a refresh that is over; empty where nothing came in it."""
-        self.ended, gathered = self.closed.pop(refresh, (self.ended, {}))
-        return gathered
 
 
 class EpochKeeper:
@@ -73,6 +38,10 @@ class EpochKeeper:
     multiples of `refresh_ms` become evidence once every partition has passed the second one. The order in
     which partitions are interleaved makes no difference. A refresh without rewards brings no new epoch, only
     its discount.
+
+    Where arms, or how the policy makes propensities of evidence, have changed, the evidence stays, and the
+    next epoch follows from it. Where the evidence itself follows from other rules, it is gathered anew from
+    offset 0; until as many closings are read, the epoch of the rules before stays in force.
 
     Parameters
     ----------
@@ -86,13 +55,12 @@ class EpochKeeper:
     Attributes
     ----------
     current
-        The newest epoch.
+        The newest epoch of these rules.
     era
-        How often the epochs have begun anew, under other rules.
+        How often evidence has been gathered anew, under other rules.
 
     Examples
     --------
-    >>> from headrace.schemas.router_specs import PolicySpec
     >>> router = RouterSpec(
     ...     name="returns", arms=("tree", "logistic"), champion="tree", target="returned", unit="order",
     ...     entities=("customer",), request=("order",), outcome=None, wait_ms=60_000, policy=PolicySpec(),
@@ -111,11 +79,24 @@ class EpochKeeper:
         self._router = router
         self._policy = policy_of(router.policy, router.arms)
         self._plan_hash = plan_hash
-        self._partitions = [_Partition() for _ in range(partitions)]
+        self._partitions = [GatheringPartition() for _ in range(partitions)]
         self._evidence = {arm: Evidence() for arm in router.arms}
         self._refresh: int | None = None  # of the newest evidence
+        self._newcomers: tuple[str, ...] = ()
+        self._predecessor: StoredPredecessor | None = None
         self.current = initial_epoch(router, plan_hash)
         self.era = 0
+
+    @property
+    def in_force(self) -> tuple[Epoch, int]:
+        """The epoch to put in force, and its era; of the rules before until as many closings are read."""
+        if self._predecessor is None or self._has_reached(self._predecessor.offsets):
+            return self.current, self.era
+        return self._predecessor.epoch, self._predecessor.era
+
+    def _has_reached(self, offsets: Sequence[int]) -> bool:
+        pairs = zip(self._partitions, offsets, strict=False)  # of partitions that are there
+        return all(partition.offset >= offset for partition, offset in pairs)
 
     def offset(self, partition: int) -> int:
         """Return the next offset to read."""
@@ -180,6 +161,7 @@ class EpochKeeper:
             for by_arm in gathered:
                 evidence = evidence.merge(by_arm.get(arm, Evidence()))
             self._evidence[arm] = evidence
+        self._newcomers = self._without_evidence(self._newcomers)
         self._refresh = refresh
         offset = sum(partition.ended for partition in self._partitions)
         epoch = self._next_epoch((refresh + 1) * self._router.refresh_ms, offset)
@@ -191,7 +173,7 @@ class EpochKeeper:
     def _next_epoch(self, ts_ms: int, offset: int) -> Epoch | None:
         """Return the epoch of the evidence; None, and the one before stays, when it has no propensities."""
         try:
-            propensities = self._policy.propensities(self._evidence)
+            propensities = capped(self._policy.propensities(self._evidence), self._newcomers, self._router)
             posteriors = self._policy.posteriors(self._evidence)
             fault = propensity_fault(propensities)
         except Exception as error:  # the closings that it follows from come again at every start
@@ -199,15 +181,23 @@ class EpochKeeper:
         if fault is not None:
             _log.error("router '%s': no epoch follows from its evidence: %s", self._router.name, fault)
             return None
+        return self._epoch(self.current.epoch + 1, ts_ms, offset, propensities, posteriors)
+
+    def _epoch(
+        self, number: int, ts_ms: int, offset: int, propensities: dict[str, float], posteriors: _Posteriors
+    ) -> Epoch:
         return Epoch(
             router=self._router.name,
-            epoch=self.current.epoch + 1,
+            epoch=number,
             ts_ms=ts_ms,
             offset=offset,
             propensities=propensities,
             posteriors=posteriors,
             plan_hash=self._plan_hash,
         )
+
+    def _without_evidence(self, arms: Sequence[str]) -> tuple[str, ...]:
+        return tuple(arm for arm in arms if not self._evidence[arm].count)
 
     def to_json(self) -> str:
         """Encode everything needed to go on; see `restore`."""
@@ -218,20 +208,10 @@ class EpochKeeper:
                 "era": self.era,
                 "refresh": self._refresh,
                 "epoch": self.current.model_dump(),
-                "evidence": _dump(self._evidence),
-                "partitions": [
-                    {
-                        "offset": partition.offset,
-                        "refresh": partition.refresh,
-                        "ended": partition.ended,
-                        "gathered": _dump(partition.gathered),
-                        "closed": [
-                            [refresh, end, _dump(gathered)]
-                            for refresh, (end, gathered) in partition.closed.items()
-                        ],
-                    }
-                    for partition in self._partitions
-                ],
+                "evidence": dump(self._evidence),
+                "newcomers": self._newcomers,
+                "predecessor": None if self._predecessor is None else self._predecessor.model_dump(),
+                "partitions": [partition.dump() for partition in self._partitions],
             }
         )
 
@@ -242,7 +222,7 @@ class EpochKeeper:
         -------
         bool
             False when the state was written under other rules: another policy, other arms, another number of
-            partitions. Then a new era begins, at offset 0.
+            partitions. Then the current epoch is a new one, and is to be published.
 
         Raises
         ------
@@ -254,23 +234,58 @@ class EpochKeeper:
             raw = json.loads(text)
             STATE.check(raw, what)
             stored = StoredEpochs.model_validate_json(text)
-            if stored.rules != epoch_rules(self._router) or len(stored.partitions) != len(self._partitions):
-                self.era = stored.era + 1
-                return False
             stored.check(self._router)
-        self.era, self._refresh, self.current = stored.era, stored.refresh, stored.epoch
-        self._evidence = _load(stored.evidence)
-        self._partitions = [
-            _Partition(
-                partition.offset,
-                partition.refresh,
-                partition.ended,
-                _load(partition.gathered),
-                {refresh: (end, _load(gathered)) for refresh, end, gathered in partition.closed},
-            )
-            for partition in stored.partitions
-        ]
-        return True
+            same_evidence = self._has_evidence_of(stored)
+        if not same_evidence:
+            self._begin_anew(stored)
+            return False
+        self._take_evidence(stored)
+        if stored.rules == epoch_rules(self._router):
+            self.current, self._newcomers = stored.epoch, tuple(stored.newcomers)
+            return True
+        self._change_policy(stored)
+        return False
+
+    def _has_evidence_of(self, stored: StoredEpochs) -> bool:
+        """Whether these rules make the same evidence of closings as those of a state."""
+        rules = _evidence_rules(epoch_rules(self._router))
+        return _evidence_rules(stored.rules) == rules and len(stored.partitions) == len(self._partitions)
+
+    def _begin_anew(self, stored: StoredEpochs) -> None:
+        """Gather evidence from offset 0; the epoch in force stays, unless none of closings replaces it."""
+        self.era = stored.era + 1
+        number = stored.epoch.epoch + 1
+        self.current = initial_epoch(self._router, self._plan_hash).model_copy(update={"epoch": number})
+        self._evidence = {arm: Evidence() for arm in self._router.arms}
+        if self._router.policy.kind == "fixed":
+            return
+        offsets = [partition.offset for partition in stored.partitions]
+        before = StoredPredecessor(epoch=stored.epoch, era=stored.era, offsets=offsets)
+        if (unreached := stored.predecessor) is not None and not stored.has_reached(unreached.offsets):
+            before = unreached
+        self._predecessor = before
+
+    def _take_evidence(self, stored: StoredEpochs) -> None:
+        self.era, self._refresh = stored.era, stored.refresh
+        self._predecessor = stored.predecessor
+        self._evidence = {arm: Evidence() for arm in self._router.arms} | load(stored.evidence)
+        self._partitions = [GatheringPartition.load(partition) for partition in stored.partitions]
+
+    def _change_policy(self, stored: StoredEpochs) -> None:
+        """Make the next epoch of the evidence that is there, for other arms or by another policy."""
+        before, router = stored.epoch, self._router
+        added = [arm for arm in router.arms if arm in stored.newcomers or arm not in before.propensities]
+        self._newcomers = self._without_evidence(added)
+        propensities = of_arms(before.propensities, router)
+        posteriors = {arm: before.posteriors[arm] for arm in router.arms if arm in before.posteriors}
+        if stored.rules["policy"] != epoch_rules(router)["policy"]:
+            is_known = any(self._evidence[arm].count for arm in router.arms)
+            self.current = before
+            decided = self._next_epoch(before.ts_ms, before.offset) if is_known else None
+            propensities = decided.propensities if decided else self._policy.initial()
+            posteriors = decided.posteriors if decided else {}
+        number, offset = before.epoch + 1, before.offset
+        self.current = self._epoch(number, before.ts_ms, offset, propensities, posteriors)
 
 
 def initial_epoch(router: RouterSpec, plan_hash: str) -> Epoch:
@@ -286,14 +301,9 @@ def initial_epoch(router: RouterSpec, plan_hash: str) -> Epoch:
     )
 
 
-def _dump(evidence: Mapping[str, Evidence]) -> dict[str, Any]:
-    """Encode count, total and squares by arm.
-
-    >>> _dump({"tree": Evidence(10.0, 8.0, 7.5)})
-    {'tree': (10.0, 8.0, 7.5)}
-    """
-    return {arm: astuple(statistics) for arm, statistics in evidence.items()}
-
-
-def _load(raw: Mapping[str, tuple[float, float, float]]) -> Gathered:
-    return {arm: Evidence(*statistics) for arm, statistics in raw.items()}
+def _evidence_rules(rules: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what evidence follows from besides the closings; under other rules it is gathered anew."""
+    policy = PolicySpec.model_validate_json(json.dumps(rules["policy"]))
+    discount = policy_of(policy, rules["arms"]).discount
+    named = (rules[name] for name in ("refresh_ms", "wait_ms", "reward", "feedback"))
+    return (*named, discount, needs_unit_interval(policy))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,6 +33,22 @@ class StoredPartition(_Stored):
     closed: list[tuple[_Refresh, _Offset, _Gathered]]
 
 
+class StoredPredecessor(_Stored):
+    """The epoch of other rules that is in force until as many closings are read by these.
+
+    Attributes
+    ----------
+    era
+        Of that epoch.
+    offsets
+        By partition of the closings topic, the prefix to read.
+    """
+
+    epoch: Epoch
+    era: Annotated[int, Field(ge=0, lt=1 << 31)]
+    offsets: list[_Offset]
+
+
 class StoredEpochs(_Stored):
     """What `EpochKeeper.to_json` encodes, besides its version.
 
@@ -46,7 +63,11 @@ class StoredEpochs(_Stored):
     epoch
         The newest epoch.
     evidence
-        By arm.
+        By arm, also of arms that the router had before.
+    newcomers
+        Arms that were added to a running router, and have no evidence yet.
+    predecessor
+        The epoch of other rules that is in force; None: that of these is.
     partitions
         Of the closings topic.
     """
@@ -56,13 +77,21 @@ class StoredEpochs(_Stored):
     refresh: _Refresh | None
     epoch: Epoch
     evidence: _Gathered
+    newcomers: list[str] = []
+    predecessor: StoredPredecessor | None = None
     partitions: list[StoredPartition]
 
+    def has_reached(self, offsets: Sequence[int]) -> bool:
+        """Whether a prefix, by partition, has been read."""
+        return all(part.offset >= offset for part, offset in zip(self.partitions, offsets, strict=False))
+
     def check(self, router: RouterSpec) -> None:
-        """Raise `ValueError` unless this is of a router with these arms, and its epoch can be in force."""
-        if self.epoch.router != router.name or not 0 <= self.epoch.epoch < 1 << 63:
-            raise ValueError(f"its epoch is {self.epoch.epoch} of router {self.epoch.router!r}")
-        if self.evidence.keys() != set(router.arms) or self.epoch.propensities.keys() != set(router.arms):
+        """Raise `ValueError` unless this is of this router, of the arms of its rules, and can be in force."""
+        arms = {*self.rules["arms"]}
+        if not arms <= self.evidence.keys() or self.epoch.propensities.keys() != arms:
             raise ValueError("it is not of the arms of its rules")
-        if fault := propensity_fault(self.epoch.propensities):
-            raise ValueError(fault)
+        for epoch in (self.epoch, *((self.predecessor.epoch,) if self.predecessor else ())):
+            if epoch.router != router.name or not 0 <= epoch.epoch < 1 << 63:
+                raise ValueError(f"its epoch is {epoch.epoch} of router {epoch.router!r}")
+            if fault := propensity_fault(epoch.propensities):
+                raise ValueError(fault)

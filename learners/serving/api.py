@@ -70,7 +70,8 @@ class LogPosition(ApiModel):
 
 class PredictResponse(ApiModel):
     """A prediction. `arm` is the one drawn; `fallback` is ``champion`` or ``default`` when that answered
-    in its place. `logged` is False when the log did not acknowledge the prediction in time."""
+    in its place. `untrained` is True when the model that answered has learned nothing yet. `logged` is False
+    when the log did not acknowledge the prediction in time."""
 
     prediction_id: str
     key: str
@@ -80,6 +81,7 @@ class PredictResponse(ApiModel):
     propensity: float
     epoch: int
     fallback: str | None
+    untrained: bool
     logged: bool
     log: LogPosition | None
 
@@ -125,6 +127,8 @@ class ArmState(ApiModel):
     arm: str
     version: str
     offset: int = Field(description="learned prefix of the examples topic")
+    examples: int = Field(description="number of examples that the model has learned")
+    untrained: bool
     propensity: float
 
 

@@ -6,8 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import redis
 
@@ -15,9 +14,12 @@ from headrace.learners.models.inputs import Inputs
 from headrace.learners.models.pointers import InForce, ModelPointer, ModelPointers
 from headrace.learners.models.store import ModelStore
 from headrace.learners.project import Project
+from headrace.learners.routing.changed_arms import epoch_of_arms
 from headrace.learners.routing.epochs import initial_epoch
 from headrace.learners.routing.propensities import propensity_fault
-from headrace.schemas.errors import HeadraceError
+from headrace.learners.serving.live import UNTRAINED, Live, LiveArm
+from headrace.learners.serving.model_inputs import Features, Misfit, ModelInputs
+from headrace.schemas.errors import HeadraceError, UnknownNameError
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Epoch
 from headrace.schemas.router_specs import LearnerSpec, RouterSpec
@@ -30,46 +32,15 @@ HEARTBEAT_S = 3.0  # longest time between two reports of progress
 RETRY_S = 1.0
 
 
-@dataclass(frozen=True)
-class LiveArm:
-    """A model that serves.
-
-    Attributes
-    ----------
-    name
-        The arm, which is a learner.
-    model
-        A river estimator.
-    version
-        ``major.minor``; minor 0 of a major that nobody published is the untrained model.
-    offset
-        The model stands for the prefix ``[0, offset)`` of the examples topic.
-    inputs
-        Selects what the model reads.
-    """
-
-    name: str
-    model: Any
-    version: str
-    offset: int
-    inputs: Inputs
-
-
-@dataclass(frozen=True)
-class Live:
-    """Models and epoch that answer a request; replaced as a whole, so that a request sees one state."""
-
-    arms: tuple[LiveArm, ...]
-    epoch: Epoch
-
-
 class LiveModels:
     """Follows the pointers of one router.
 
-    Until a learner has a published version of the plan's definition, an untrained model serves. While a
-    version cannot be loaded, the version before serves on, and loading is tried again every second. An epoch
-    serves when its propensities are finite, not negative and sum to 1; else the last good one serves on.
-    Entries must be signed with the key of the store, and go forward: one that does not stops its arm alone.
+    What does not serve leaves the arm on the model that it has: a version that cannot be loaded (tried again
+    every second), one that has learned less, one of a definition that this plan does not fit, an entry that
+    is gone from Redis. Until the first version is loaded, an untrained model answers, and says so. An epoch
+    serves when its propensities are finite, not negative and sum to 1, restricted to the arms of this plan;
+    else the last good one serves on. Entries must be signed with the key of the store, and go forward: one
+    that does not stops its arm alone.
 
     Parameters
     ----------
@@ -89,6 +60,8 @@ class LiveModels:
         Called with an arm whose published version could not be loaded.
     on_epoch_fault
         Called once for each epoch that does not serve.
+    prepare
+        Prepares features to be read that models of other definitions need; see `ModelInputs`.
 
     Attributes
     ----------
@@ -97,7 +70,7 @@ class LiveModels:
     epoch_fault
         Why the epoch that Redis has does not serve; None when it serves.
     arm_faults
-        By arm, why its entry in Redis, or the artifact that it points to, does not serve.
+        By arm, why its entry in Redis, or the artifact that it points to, does not serve, and what to do.
     refresh_fault
         Why what Redis has cannot be read at all, and the models stay as they are; None when it is read.
     followed
@@ -114,23 +87,25 @@ class LiveModels:
         replica: str,
         on_failure: Callable[[str], None] = lambda arm: None,
         on_epoch_fault: Callable[[], None] = lambda: None,
+        prepare: Callable[[Features], None] = lambda features: None,
     ) -> None:
         self._plan, self._router, self._project, self._store = plan, router, project, store
         self._pointers = ModelPointers(client, plan.project, key=store.key)
         self._progress, self._replica = ProgressStore(client, plan), replica
         topics = plan.topics.router(router.name)
         self._inputs = [(topics.examples, 0), *((topics.closings, n) for n in range(router.partitions))]
+        self._model_inputs = ModelInputs(plan, router, prepare)
         self._on_failure, self._on_epoch_fault = on_failure, on_epoch_fault
         self.epoch_fault: str | None = None
         self.arm_faults: dict[str, str] = {}
         self.refresh_fault: str | None = None
         self._epoch_place: tuple[str, int, int] | None = None  # log, era and number of the epoch that serves
         self._loaded: dict[str, ModelPointer] = {}
-        self._failed: dict[str, tuple[str, float]] = {}  # version, and when it is tried again
+        self._failed: dict[str, tuple[ModelPointer, float]] = {}  # and when it is tried again
         self._reported: tuple[list[int], float] = ([], 0.0)  # offsets, and when
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=f"models-{router.name}", daemon=True)
-        arms = tuple(self._untrained(plan.learner(arm), 1) for arm in router.arms)
+        arms = tuple(self._untrained(plan.learner(arm)) for arm in router.arms)
         self.live = Live(arms, initial_epoch(router, plan.hash))
         self.followed = threading.Event()
 
@@ -159,42 +134,76 @@ class LiveModels:
     @property
     def faults(self) -> list[str]:
         """Why entries of Redis, and artifacts they point to, do not serve; each of one arm or the epoch."""
+        arms = [f"arm '{arm}': {fault}" for arm, fault in self.arm_faults.items()]
         others = (self.epoch_fault, self.refresh_fault)
-        return [*self.arm_faults.values(), *(fault for fault in others if fault)]
+        return [*arms, *(fault for fault in others if fault)]
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether each arm has a published model; one of which none is known yet may do without."""
+        return self.followed.is_set() and all(arm in self._loaded for arm in self.arm_faults)
 
     def _followed(self, arm: LiveArm, in_force: InForce) -> LiveArm:
-        """Return the arm as its entry in Redis wants it; as it is, where that entry has a fault."""
+        """Return the arm as its entry in Redis wants it; as it is, where that entry does not serve."""
         pointer, loaded = in_force.pointers.get(arm.name), self._loaded.get(arm.name)
         fault = in_force.faults.get(arm.name)
-        if pointer is not None and loaded is not None and pointer.goes_back_from(loaded):
+        if fault is None and pointer is None and loaded is None and self._store.has_any(arm.name):
             fault = (
-                f"the pointer of learner '{arm.name}' in Redis goes back from {loaded.version} to "
-                f"{pointer.version}; see who can write to Redis, or start this process anew where it is meant"
+                f"Redis has no pointer to learner '{arm.name}', and the model store has versions of it: run "
+                "`headrace train`, which puts it back"
             )
-        if fault is None:
-            followed = self._refreshed(arm, pointer)
-            if arm.name not in self._failed:
-                self.arm_faults.pop(arm.name, None)
-            return followed
+        if fault is not None:
+            return self._stays(arm, fault)
+        if pointer is None or pointer == loaded:
+            return self._goes_on(arm)
+        if loaded is None:
+            return self._swapped(arm, pointer)
+        if pointer.names_the_model_of(loaded):
+            if not pointer.goes_back_from(loaded):
+                self._loaded[arm.name] = pointer
+            return self._goes_on(replace(arm, offset=max(arm.offset, pointer.offset)))
+        if pointer.goes_back_from(loaded):
+            return self._stays(
+                arm,
+                f"the pointer of learner '{arm.name}' in Redis goes back from {loaded.version} to "
+                f"{pointer.version}; see who can write to Redis, or start this process anew if it is meant",
+            )
+        if pointer.log == loaded.log and pointer.offset < arm.offset:
+            return self._stays(
+                arm,
+                f"version {pointer.version} has learned the examples before offset {pointer.offset}, and "
+                f"{arm.version} those before {arm.offset}: it serves once it has learned as many",
+                is_failure=False,
+            )
+        return self._swapped(arm, pointer)
+
+    def _goes_on(self, arm: LiveArm) -> LiveArm:
+        if arm.name not in self._failed:
+            self.arm_faults.pop(arm.name, None)
+        return arm
+
+    def _stays(self, arm: LiveArm, fault: str, is_failure: bool = True) -> LiveArm:
+        """Leave an arm as it is, and tell once why."""
         if fault != self.arm_faults.get(arm.name):
-            _log.error("%s stays at %s: %s", arm.name, arm.version, fault)
-            self._on_failure(arm.name)
+            level = logging.ERROR if is_failure else logging.INFO
+            _log.log(level, "%s stays at %s: %s", arm.name, arm.version, fault)
             self.arm_faults[arm.name] = fault
+            if is_failure:
+                self._on_failure(arm.name)
         return arm
 
     def _judged(self, in_force: InForce) -> Epoch:
-        """Return the epoch if it may serve, or the last good one."""
+        """Return the epoch, of the arms of this plan, if it may serve, else the last good one."""
         epoch, fault = in_force.epoch, in_force.epoch_fault
-        if fault is None:
-            if epoch is None or set(epoch.propensities) != set(self._router.arms):
-                epoch = initial_epoch(self._router, self._plan.hash)
-            elif self._epoch_place is not None and self._goes_back(in_force):
+        if fault is None and epoch is not None:
+            if self._epoch_place is not None and self._goes_back(in_force):
                 problem = f"it goes back to epoch {epoch.epoch}; see who can write to Redis"
                 fault = f"the epoch of router '{self._router.name}' in Redis does not serve: {problem}"
             elif (unfit := propensity_fault(epoch.propensities)) is not None:
                 fault = f"epoch {epoch.epoch} of router '{self._router.name}' does not serve: {unfit}"
             else:
                 self._epoch_place = (*in_force.epoch_place, epoch.epoch)
+                epoch = epoch_of_arms(epoch, self._router)
         if fault is not None and fault != self.epoch_fault:
             _log.error("%s; epoch %d serves on", fault, self.live.epoch.epoch)
             self._on_epoch_fault()
@@ -208,45 +217,33 @@ class LiveModels:
         log, era = in_force.epoch_place
         return log == self._epoch_place[0] and (era, in_force.epoch.epoch) < self._epoch_place[1:]
 
-    def _refreshed(self, arm: LiveArm, pointer: ModelPointer | None) -> LiveArm:
-        loaded = self._loaded.get(arm.name)
-        if pointer is None or pointer == loaded:
-            return arm
-        same = loaded is not None and loaded.artifact == pointer.artifact
-        if loaded is not None and same and pointer.version == loaded.version:
-            self._loaded[arm.name] = pointer
-            offset = pointer.offset if arm.version == pointer.version else arm.offset
-            return LiveArm(arm.name, arm.model, arm.version, offset, arm.inputs)
-        return self._swapped(arm, pointer)
-
     def _swapped(self, arm: LiveArm, pointer: ModelPointer) -> LiveArm:
         """Return the published version, or the one before while the new one cannot be loaded."""
-        failed, retry_s = self._failed.get(arm.name, ("", 0.0))
-        if failed == pointer.version and time.monotonic() < retry_s:
+        failed, retry_s = self._failed.get(arm.name, (None, 0.0))
+        if failed == pointer and time.monotonic() < retry_s:
             return arm
         try:
-            loaded = self._load(arm, pointer)
+            loaded = self._load(arm.name, pointer)
         except (HeadraceError, OSError) as error:
-            _log.error("%s stays at %s: %s", arm.name, arm.version, error)
-            self._on_failure(arm.name)
-            self._failed[arm.name] = (pointer.version, time.monotonic() + RETRY_S)
-            self.arm_faults[arm.name] = str(error)
-            return arm
+            self._failed[arm.name] = (pointer, time.monotonic() + RETRY_S)
+            if isinstance(error, Misfit) and arm.name in self._loaded:
+                return self._stays(arm, str(error), is_failure=False)
+            self.arm_faults.pop(arm.name, None)  # each failure is counted
+            return self._stays(arm, _with_remedy(error))
         self._failed.pop(arm.name, None)
+        self.arm_faults.pop(arm.name, None)
         self._loaded[arm.name] = pointer
         return loaded
 
-    def _load(self, arm: LiveArm, pointer: ModelPointer) -> LiveArm:
-        spec = self._plan.learner(arm.name)
-        artifact = self._store.load(arm.name, pointer.version, pointer.artifact)
-        if artifact.header.definition != spec.definition:
-            return self._untrained(spec, artifact.header.major + 1)
-        inputs = arm.inputs.bound(artifact.kinds)
-        return LiveArm(arm.name, artifact.model, pointer.version, pointer.offset, inputs)
+    def _load(self, name: str, pointer: ModelPointer) -> LiveArm:
+        artifact = self._store.load(name, pointer.version, pointer.artifact)
+        inputs, others = self._model_inputs.of(artifact)
+        examples = artifact.header.examples
+        return LiveArm(name, artifact.model, pointer.version, pointer.offset, inputs, examples, others)
 
-    def _untrained(self, spec: LearnerSpec, major: int) -> LiveArm:
+    def _untrained(self, spec: LearnerSpec) -> LiveArm:
         model = self._project.learner(spec.name).model()
-        return LiveArm(spec.name, model, f"{major}.0", 0, Inputs(self._plan, spec))
+        return LiveArm(spec.name, model, UNTRAINED, 0, Inputs(self._plan, spec))
 
     def _report(self, offsets: list[int]) -> None:
         """Publish progress when it has changed, and as a heartbeat."""
@@ -281,3 +278,9 @@ class LiveModels:
         if fault != self.refresh_fault:
             _log.error("%s", fault)
         self.refresh_fault = fault
+
+
+def _with_remedy(error: Exception) -> str:
+    if isinstance(error, UnknownNameError):
+        return f"{error}; have every `train` and `serve` use one model store (HEADRACE_DATA_DIR)"
+    return str(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import Counter, Gauge, Histogram
 
 from headrace.learners.serving.http_metrics import HttpMetrics
-from headrace.learners.serving.live_models import Live
+from headrace.learners.serving.live import Live
 from headrace.streams.runtime.health import PlanHealth
 
 _SECONDS = (0.001, 0.002, 0.004, 0.006, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
@@ -46,6 +46,18 @@ class ServiceMetrics(HttpMetrics):
         self._offset = Gauge(
             "headrace_model_offset", "Examples the serving model stands for", ["arm"], registry=self.registry
         )
+        self.untrained = Counter(
+            "headrace_untrained_answers",
+            "Answers of a model that has learned nothing",
+            ["router", "arm"],
+            registry=self.registry,
+        )
+        self._untrained = Gauge(
+            "headrace_model_untrained",
+            "1: the serving model has learned nothing",
+            ["arm"],
+            registry=self.registry,
+        )
         self._epoch = Gauge("headrace_epoch", "Epoch in force", ["router"], registry=self.registry)
 
     def exposition(self, live: dict[str, Live], plan: PlanHealth) -> bytes:
@@ -55,4 +67,5 @@ class ServiceMetrics(HttpMetrics):
             for arm in state.arms:
                 self._propensity.labels(router, arm.name).set(state.epoch.propensities[arm.name])
                 self._offset.labels(arm.name).set(arm.offset)
+                self._untrained.labels(arm.name).set(arm.is_untrained)
         return self.rendered(plan)

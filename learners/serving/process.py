@@ -29,6 +29,8 @@ from headrace.streams.runtime.internal_topics import process_topics
 from headrace.streams.runtime.plan_watch import PlanWatch, plan_health
 from headrace.streams.runtime.topic_checks import warn_of_topic_settings
 
+_FIRST_LOOK_S = 5.0  # longest wait for what is in force, before anything is answered
+
 
 class ServeProcess:
     """Answers prediction requests over HTTP until it is told to stop.
@@ -108,6 +110,7 @@ class ServeProcess:
             self._config.replica,
             on_failure=lambda arm: failed.labels(arm).inc(),
             on_epoch_fault=self._metrics.epoch_errors.labels(name).inc,
+            prepare=self._features.prepare,
         )
         router = RouterService(plan, name, self._features, models, self._log, self._metrics)
         self._features.prepare(router.features)
@@ -118,6 +121,8 @@ class ServeProcess:
         self._log.start()
         for router in self._routers.values():
             router.models.start()
+        for router in self._routers.values():
+            await asyncio.to_thread(router.models.followed.wait, _FIRST_LOOK_S)
         try:
             yield
         finally:
@@ -133,10 +138,10 @@ class ServeProcess:
         return plan_health(self._plan, self._plan_watch)
 
     async def _readiness(self) -> Readiness:
-        """Tell whether the models in force are known, and Redis and Kafka answer."""
+        """Tell whether the models in force are loaded, and Redis and Kafka answer."""
         models = [router.models for router in self._routers.values()]
         parts = {
-            "models": all(each.followed.is_set() for each in models),
+            "models": all(each.is_loaded for each in models),
             "redis": await asyncio.to_thread(self._redis_answers),
             "kafka": await asyncio.to_thread(self._log.reachable),
         }

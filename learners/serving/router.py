@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from headrace.featurestore.online.async_client import AsyncFeatureClient
@@ -23,7 +24,8 @@ from headrace.learners.serving.api import (
     RouterInfo,
 )
 from headrace.learners.serving.guard import RecordTooLarge
-from headrace.learners.serving.live_models import Live, LiveArm, LiveModels
+from headrace.learners.serving.live import Live, LiveArm
+from headrace.learners.serving.live_models import LiveModels
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.prediction_log import LogEntry, PredictionLog
 from headrace.learners.serving.request_checks import RequestChecks
@@ -41,10 +43,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Answer:
-    """A prediction, and the score that is returned for it."""
+    """A prediction, the score that is returned for it, and whether that is of an untrained model."""
 
     prediction: Prediction
     score: float
+    untrained: bool
 
 
 @dataclass(frozen=True)
@@ -99,17 +102,18 @@ class RouterService:
         self.spec = plan.router(router_name)
         self.models = models
         self._plan_hash = plan.hash
-        self._features = ServedFeatures(plan, self.spec, features, metrics)
+        self._reader = partial(ServedFeatures, plan, self.spec, features, metrics)
+        # By the features that models of other definitions read besides.
+        self._features: dict[tuple[FeatureRef, ...], ServedFeatures] = {(): self._reader()}
         self._checks = RequestChecks(plan, self.spec)
         self._log, self._metrics = log, metrics
-        self._reads_features = {arm: plan.learner(arm).service is not None for arm in self.spec.arms}
         topics = plan.topics.router(router_name)
         self._predictions, self._outcomes = topics.predictions, topics.outcomes
 
     @property
     def features(self) -> tuple[str | FeatureRef, ...]:
         """Features that are read for a prediction, as the client takes them."""
-        return self._features.features
+        return self._features[()].features
 
     async def predict(self, requests: Sequence[PredictRequest]) -> list[PredictResponse]:
         """Answer a batch in its order, once all of it is logged or the log's time-out is over.
@@ -155,10 +159,10 @@ class RouterService:
         now_ms = time.time_ns() // 1_000_000
         rows = range(len(requests)) if rows is None else rows
         requests = self._checks.predictions(requests, rows, now_ms)
+        live = self.models.live
         with self._metrics.seconds.labels("features").time():
-            served = await self._features.read(requests, now_ms)
+            served = await self._features_of(live).read(requests, now_ms)
         with self._metrics.seconds.labels("scores").time():
-            live = self.models.live
             answers = [
                 self._answer(live, request, features, now_ms)
                 for request, features in zip(requests, served, strict=True)
@@ -228,11 +232,19 @@ class RouterService:
                 arm=arm.name,
                 version=arm.version,
                 offset=arm.offset,
+                examples=arm.examples,
+                untrained=arm.is_untrained,
                 propensity=live.epoch.propensities[arm.name],
             )
             for arm in live.arms
         ]
         return RouterArms(router=self.spec.name, epoch=live.epoch.epoch, arms=states)
+
+    def _features_of(self, live: Live) -> ServedFeatures:
+        """Return the reader of all that these models read."""
+        if live.others not in self._features:
+            self._features = {(): self._features[()], live.others: self._reader(live.others)}
+        return self._features[live.others]
 
     def _answer(self, live: Live, request: PredictRequest, served: Served, now_ms: int) -> Answer:
         spec, epoch = self.spec, live.epoch
@@ -240,6 +252,8 @@ class RouterService:
         chosen = draw(spec.arms, epoch.propensities, spec.salt, epoch.epoch, unit)
         scores = {arm.name: self._score(arm, request, served) for arm in live.arms}
         answer, fallback = self._fall_back(scores, chosen)
+        untrained = tuple(arm.name for arm in live.arms if arm.is_untrained)
+        answering = {None: chosen, "champion": spec.champion}.get(fallback)
         prediction_id = request.prediction_id or uuid.uuid4().hex
         prediction = Prediction.model_construct(  # of values that were checked where they came from
             prediction_id=prediction_id,
@@ -258,12 +272,13 @@ class RouterService:
             chosen=chosen,
             propensity=epoch.propensities[chosen],
             fallback=fallback,
+            untrained=untrained,
             plan_hash=self._plan_hash,
         )
-        return Answer(prediction, answer)
+        return Answer(prediction, answer, answering in untrained)
 
     def _score(self, arm: LiveArm, request: PredictRequest, served: Served) -> float | None:
-        if served.features is None and self._reads_features[arm.name]:
+        if served.features is None and arm.inputs.reads_features:
             return None
         try:
             return score(
@@ -313,6 +328,8 @@ class RouterService:
         self._metrics.predictions.labels(self.spec.name, prediction.chosen).inc()
         if prediction.fallback is not None:
             self._metrics.fallbacks.labels(self.spec.name, prediction.fallback).inc()
+        if answer.untrained:
+            self._metrics.untrained.labels(self.spec.name, prediction.chosen).inc()
         return PredictResponse(
             prediction_id=prediction.prediction_id,
             key=prediction.key,
@@ -322,6 +339,7 @@ class RouterService:
             propensity=prediction.propensity,
             epoch=prediction.epoch,
             fallback=prediction.fallback,
+            untrained=answer.untrained,
             logged=position is not None,
             log=position,
         )

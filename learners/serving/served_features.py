@@ -11,7 +11,9 @@ from headrace.featurestore.logged_values import from_logged, to_logged
 from headrace.featurestore.online.async_client import AsyncFeatureClient
 from headrace.learners.serving.api import PredictRequest
 from headrace.learners.serving.metrics import ServiceMetrics
+from headrace.learners.serving.model_inputs import features_read
 from headrace.schemas.errors import HeadraceError, ServiceUnavailable
+from headrace.schemas.feature_specs import FeatureRef
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Provenance, Value
 from headrace.schemas.router_specs import RouterSpec
@@ -48,6 +50,8 @@ class ServedFeatures:
         Reads the online store.
     metrics
         Counts batches whose features could not be read.
+    others
+        Features to read besides: of models of another definition.
 
     Attributes
     ----------
@@ -58,12 +62,17 @@ class ServedFeatures:
     """
 
     def __init__(
-        self, plan: Plan, router: RouterSpec, client: AsyncFeatureClient, metrics: ServiceMetrics
+        self,
+        plan: Plan,
+        router: RouterSpec,
+        client: AsyncFeatureClient,
+        metrics: ServiceMetrics,
+        others: Sequence[FeatureRef] = (),
     ) -> None:
         self._router, self._client, self._metrics = router.name, client, metrics
-        refs = plan.logged_features(router)
-        # Texts where they say all: their hashes are kept, and features are looked up at every request.
-        self.features = tuple(ref.text if ref == ref.definition else ref for ref in refs)
+        own = plan.logged_features(router)
+        refs = tuple(dict.fromkeys((*own, *others)))
+        self.features = features_read(own, others)
         # Lists alone: of everything else the name and the value are those of the column.
         self._lists = {
             ref.full_name: names

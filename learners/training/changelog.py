@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.learners.models.store import names_artifact
+from headrace.learners.training.learner_state import REMEDY, LearnerState, offset_of
 from headrace.schemas.encodings import Encoding
 from headrace.schemas.errors import StateError
 from headrace.streams.connections.kafka import Kafka
@@ -15,78 +15,9 @@ from headrace.streams.log.transactions import Place
 from headrace.streams.runtime.changelogs import changelog_messages
 from headrace.streams.runtime.restoring import Restoring
 
-_REMEDY = (
-    "run the trainer of that version, or stop all trainers, delete that changelog and run `headrace apply`, "
-    "to have models and epochs learned anew"
-)
-NEWEST = Encoding(version=1, remedy=_REMEDY)
-REPORTED = Encoding(version=1, remedy=_REMEDY)
-INPUTS = Encoding(version=1, remedy=_REMEDY)
+REPORTED = Encoding(version=1, remedy=REMEDY)
+INPUTS = Encoding(version=1, remedy=REMEDY)
 _SEPARATOR = "|"
-
-
-@dataclass(frozen=True)
-class NamedArtifact:
-    """An artifact that the log names: a file that nothing names is nobody's.
-
-    Attributes
-    ----------
-    version
-        ``major.minor``.
-    artifact
-        See `ModelStore.write`; empty for a file from before artifacts were named by the log.
-    """
-
-    version: str
-    artifact: str
-
-
-@dataclass(frozen=True)
-class NewestVersion:
-    """The versions of a learner that count.
-
-    Attributes
-    ----------
-    offset
-        Prefix of the examples topic that the newest stands for.
-    recorded
-        Whether the newest is in the models topic, with its metrics and digest.
-    kept
-        Those whose artifacts are kept, the newest last.
-    """
-
-    offset: int
-    recorded: bool
-    kept: tuple[NamedArtifact, ...]
-
-    @property
-    def version(self) -> str:
-        """The newest version."""
-        return self.kept[-1].version
-
-    def encode(self) -> bytes:
-        """Encode the entry of a learner."""
-        kept = [[one.version, one.artifact] for one in self.kept]
-        state = {"offset": self.offset, "recorded": self.recorded, "kept": kept}
-        return json.dumps({**NEWEST.stamp(), **state}).encode()
-
-    @classmethod
-    def decode(cls, raw: bytes, learner: str) -> NewestVersion:
-        """Decode what `encode` encoded.
-
-        Raises
-        ------
-        StateError
-            When it is damaged or has a version that is not read.
-        """
-        what = f"the newest version of learner '{learner}' in the trainer's changelog"
-        with NEWEST.reading(what):
-            found = json.loads(raw)
-            NEWEST.check(found, what)
-            kept = tuple(NamedArtifact(str(version), str(artifact)) for version, artifact in found["kept"])
-            if not kept or not all(names_artifact(one.version, one.artifact) for one in kept):
-                raise ValueError("it names no artifact")
-            return cls(_offset(found["offset"]), bool(found["recorded"]), kept)
 
 
 @dataclass
@@ -105,7 +36,7 @@ class TrainState:
         Ids of the topics that all this follows from.
     """
 
-    models: dict[str, NewestVersion] = field(default_factory=dict)
+    models: dict[str, LearnerState] = field(default_factory=dict)
     epochs: dict[str, str] = field(default_factory=dict)
     reported: dict[Place, int] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
@@ -120,7 +51,7 @@ class TrainState:
         """
         kind, _, name = key.decode(errors="replace").partition(_SEPARATOR)
         if kind == "model":
-            self.models[name] = NewestVersion.decode(value, name)
+            self.models[name] = LearnerState.decode(value, name)
         elif kind == "epochs":
             self.epochs[name] = value.decode(errors="replace")
         elif kind == "dead-letters":
@@ -138,7 +69,7 @@ class TrainState:
         with REPORTED.reading(what):
             raw: Mapping[str, Any] = json.loads(value)
             REPORTED.check(raw, what)
-            self.reported[topic, int(partition)] = _offset(raw["next"])
+            self.reported[topic, int(partition)] = offset_of(raw["next"])
 
     def check_inputs(self, ids: Mapping[str, str], changelog: str) -> None:
         """Refuse to go on from this with topics that were made anew.
@@ -155,12 +86,6 @@ class TrainState:
                     f"and epochs are of another log; restore it, or stop all trainers, delete {changelog} "
                     "and run `headrace apply` to have them learned anew from what is there"
                 )
-
-
-def _offset(raw: Any) -> int:
-    if type(raw) is not int or not 0 <= raw < 1 << 63:
-        raise ValueError(f"{raw!r} is no offset")
-    return raw
 
 
 def model_key(learner: str) -> bytes:

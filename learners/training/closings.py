@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from typing import Literal
 
@@ -10,6 +11,7 @@ from confluent_kafka import Message
 
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.routing.epochs import EpochKeeper
+from headrace.learners.training.config import REPEAT_S
 from headrace.learners.training.log import TrainingLog
 from headrace.schemas.errors import RecordError
 from headrace.schemas.event_times import time_fault
@@ -69,10 +71,11 @@ class ClosingConsumer:
         self._wait_ms, self._max_future_ms = router.wait_ms, plan.max_future_ms(router)
         self.refused = 0
         self._announced: tuple[int, dict[int, int]] | None = None  # epoch and prefixes
+        self._repeated_s = time.monotonic()
         self._unsaved: list[Epoch] = []
-        self._is_new_era = state is not None and not self._keeper.restore(state)
-        if self._is_new_era:
-            _log.warning("router '%s' has new rules: its epochs are computed anew", router.name)
+        if state is not None and not self._keeper.restore(state):
+            _log.warning("router '%s' has new arms or rules; %s", router.name, self._tell_of_rules())
+            self._unsaved.append(self._keeper.current)
 
     def offset(self, partition: int) -> int:
         """Return the next offset to read."""
@@ -92,9 +95,6 @@ class ClosingConsumer:
 
     def begin(self) -> None:
         """Put the newest epoch of the restored state in force."""
-        if self._is_new_era:
-            self._save([])
-            self._is_new_era = False
         self.tick()
 
     def take(self, message: Message) -> None:
@@ -136,18 +136,29 @@ class ClosingConsumer:
             self._keeper.reach(partition, offset + 1)
 
     def tick(self) -> None:
-        """Publish epochs that have become complete, and put the newest in force."""
+        """Publish epochs that have become complete, and put the newest in force.
+
+        Every `REPEAT_S` it is put into Redis again, which may have lost it.
+        """
         if self._unsaved:
             self._save(self._unsaved)
             self._unsaved = []
-        current = self._keeper.current
+        epoch, era = self._keeper.in_force
         offsets = {n: self._keeper.offset(n) for n in range(self._partitions)}
-        if (current.epoch, offsets) == self._announced:
+        is_new = self._announced is None or self._announced[0] != epoch.epoch
+        is_due = time.monotonic() - self._repeated_s >= REPEAT_S
+        if (epoch.epoch, offsets) == self._announced and not is_due:
             return
-        self._pointers.put_in_force(current, self.topic, offsets, self._keeper.era)
-        if self._announced is None or self._announced[0] != current.epoch:
-            _log.info("%s: epoch %d: %s", current.router, current.epoch, current.propensities)
-        self._announced = current.epoch, offsets
+        self._pointers.put_in_force(epoch, self.topic, offsets, era, self._keeper.era)
+        if is_new:
+            _log.info("%s: epoch %d: %s", epoch.router, epoch.epoch, epoch.propensities)
+        self._announced, self._repeated_s = (epoch.epoch, offsets), time.monotonic()
+
+    def _tell_of_rules(self) -> str:
+        epoch, _ = self._keeper.in_force
+        if epoch is self._keeper.current:
+            return f"epoch {epoch.epoch} follows from the evidence so far"
+        return f"epoch {epoch.epoch} stays in force until as many closings are read by them"
 
     def _save(self, epochs: list[Epoch]) -> None:
         router = self._keeper.current.router

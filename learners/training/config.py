@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from headrace.streams.runtime.config import ConsumerConfig
+
+REPEAT_S: Final = 2.0  # between two times that Redis is given again what it may have lost
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from confluent_kafka import Message
 
-from headrace.learners.models.pointers import ModelPointers
+from headrace.learners.models.pointers import ModelPointer, ModelPointers
 from headrace.learners.models.store import ModelStore
 from headrace.learners.project import Project
-from headrace.learners.training.changelog import NewestVersion
+from headrace.learners.training.config import REPEAT_S
+from headrace.learners.training.learner_state import LearnerState
 from headrace.learners.training.log import TrainingLog
+from headrace.learners.training.restored_versions import restore_versions
 from headrace.learners.training.trainer import Trainer
-from headrace.learners.training.versions import restore_versions
 from headrace.schemas.errors import RecordError
 from headrace.schemas.event_times import time_fault
 from headrace.schemas.marks import Mark, read_mark
@@ -26,6 +27,7 @@ from headrace.streams.log.records import appended_ms, headers_of
 from headrace.streams.runtime.health import Sample
 
 _log = logging.getLogger(__name__)
+_Standing = tuple[ModelPointer, tuple[int, int]]  # what serves; the era, and the prefix learned in it
 
 
 class ExampleConsumer:
@@ -46,7 +48,7 @@ class ExampleConsumer:
         Has the models of the learners.
     store
         Where artifacts are written.
-    newest
+    states
         What the log says of the versions of the learners.
     log
         Names artifacts, and takes records that are no examples, and examples on which a model raises.
@@ -54,6 +56,9 @@ class ExampleConsumer:
         Where versions are put in force.
     publish_every_s
         0: by time marks alone, so that versions do not depend on how fast the machine is.
+    majors
+        Returns the greatest major number that the lineage of a learner has; asked where the log has no
+        versions of it.
 
     Attributes
     ----------
@@ -74,10 +79,11 @@ class ExampleConsumer:
         router: RouterSpec,
         project: Project,
         store: ModelStore,
-        newest: Mapping[str, NewestVersion],
+        states: Mapping[str, LearnerState],
         log: TrainingLog,
         pointers: ModelPointers,
         publish_every_s: float,
+        majors: Callable[[str], int] = lambda learner: 0,
     ) -> None:
         self.topic = plan.topics.router(router.name).examples
         self._router, self._ahead_ms = router, plan.max_future_ms(router)
@@ -86,10 +92,12 @@ class ExampleConsumer:
         self._publish_every_s = publish_every_s
         self._writers = ThreadPoolExecutor(len(router.arms), thread_name_prefix="publish")
         self._versions = {
-            arm: restore_versions(plan, project, arm, store, log, newest.get(arm)) for arm in router.arms
+            arm: restore_versions(plan, project, router.name, arm, store, log, states.get(arm), majors)
+            for arm in router.arms
         }
         self._trainers = [versions.trainer for versions in self._versions.values()]
-        self._announced = dict.fromkeys(router.arms, -1)
+        self._announced: dict[str, _Standing] = {}
+        self._repeated_s = time.monotonic()
         self._published_s = dict.fromkeys(router.arms, time.monotonic())
 
     @property
@@ -119,6 +127,9 @@ class ExampleConsumer:
             yield Sample("train_unpublished", meaning, labels, trainer.unpublished)
             meaning = "Since a version was published, or the start"
             yield Sample("train_version_age_seconds", meaning, labels, age_s)
+            meaning = "Records to learn until the definition before stops serving"
+            left = self._versions[trainer.name].left_to_learn
+            yield Sample("train_cut_over_records", meaning, labels, left)
 
     def begin(self) -> None:
         """Publish the untrained model of each new learner, and announce the newest version of the others."""
@@ -175,9 +186,15 @@ class ExampleConsumer:
             trainer.reach(offset)
 
     def tick(self) -> None:
-        """Publish versions that are due by wall clock, and prefixes in which there was nothing to learn."""
+        """Publish versions that are due by wall clock, and prefixes in which there was nothing to learn.
+
+        Every `REPEAT_S` all is put into Redis again: a Redis that has lost it gets it back from here.
+        """
         self._publish([trainer for trainer in self._trainers if trainer.unpublished and self._due(trainer)])
         self._announce_learned()
+        if time.monotonic() - self._repeated_s >= REPEAT_S:
+            self._point(self._announced)
+            self._repeated_s = time.monotonic()
 
     def record_versions(self) -> None:
         """Add published versions to the lineage. Comes before anything more is learned.
@@ -224,12 +241,21 @@ class ExampleConsumer:
         self._announce([trainer for trainer in self._trainers if not trainer.unpublished])
 
     def _announce(self, trainers: list[Trainer]) -> None:
-        """Point to the newest versions of these learners, where version or prefix has changed."""
-        changed = {
-            trainer.name: self._versions[trainer.name].pointer
-            for trainer in trainers
-            if self._announced[trainer.name] != trainer.offset
-        }
-        if changed:
-            self._pointers.point(self.topic, changed)
-            self._announced |= {name: pointer.offset for name, pointer in changed.items()}
+        """Point to the versions of these learners that serve, where version or prefix has changed."""
+        succeeded = [trainer for trainer in trainers if self._versions[trainer.name].succeed()]
+        if succeeded:
+            self._log.commit()
+        standings = {trainer.name: self._standing(trainer) for trainer in trainers}
+        self._point({name: new for name, new in standings.items() if self._announced.get(name) != new})
+
+    def _standing(self, trainer: Trainer) -> _Standing:
+        versions = self._versions[trainer.name]
+        return versions.pointer, (versions.era, trainer.offset)
+
+    def _point(self, standings: Mapping[str, _Standing]) -> None:
+        if not standings:
+            return
+        pointers = {name: pointer for name, (pointer, _) in standings.items()}
+        learned = {name: learned for name, (_, learned) in standings.items()}
+        self._pointers.point(self.topic, pointers, learned)
+        self._announced |= standings

@@ -10,13 +10,13 @@ from confluent_kafka import Message
 from headrace.learners.models.versions import PublishedVersion
 from headrace.learners.training.changelog import (
     INPUTS_KEY,
-    NewestVersion,
     encode_inputs,
     encode_reported,
     epochs_key,
     model_key,
     reported_key,
 )
+from headrace.learners.training.learner_state import LearnerState
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.records import Epoch
 from headrace.schemas.topics import ProjectTopics
@@ -72,9 +72,9 @@ class TrainingLog:
         self._entries[reported_key(place)] = encode_reported(record.offset + 1)
         self.urgent = True
 
-    def name(self, learner: str, newest: NewestVersion, committed: Callable[[], None]) -> None:
+    def name(self, learner: str, state: LearnerState, committed: Callable[[], None]) -> None:
         """Say which artifacts of a learner count; `committed` is called once that is in the log."""
-        self._entries[model_key(learner)] = newest.encode()
+        self._entries[model_key(learner)] = state.encode()
         self._committed.append(committed)
 
     def record(self, version: PublishedVersion) -> None:

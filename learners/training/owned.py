@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.models.store import ModelStore
+from headrace.learners.models.versions import read_versions
 from headrace.learners.project import Project
 from headrace.learners.training.changelog import TrainState
 from headrace.learners.training.closings import ClosingConsumer
@@ -83,9 +84,10 @@ class OwnedTraining:
         self._log, self._retries, self._is_over = log, retries, is_over
         self._routers = plan.routers
         every_s = config.publish_every_s
+        majors = lineage_majors(kafka, plan)
         try:
             examples = [
-                ExampleConsumer(plan, router, project, store, state.models, log, pointers, every_s)
+                ExampleConsumer(plan, router, project, store, state.models, log, pointers, every_s, majors)
                 for router in plan.routers
             ]
         except ModelError as error:
@@ -97,7 +99,8 @@ class OwnedTraining:
         ]
         self._examples = {consumer.topic: consumer for consumer in examples}
         self._closings = {consumer.topic: consumer for consumer in closings}
-        self._consumers: dict[str, ExampleConsumer | ClosingConsumer] = {**self._examples, **self._closings}
+        # Epochs first: a replica that comes up with an empty Redis has them when it has models.
+        self._consumers: dict[str, ExampleConsumer | ClosingConsumer] = {**self._closings, **self._examples}
         self._reader: FairReader | None = None  # before it begins
         self._kafka_consumer = Consumer(
             {
@@ -203,3 +206,20 @@ class OwnedTraining:
                     time.sleep(_WAIT_S)
             else:
                 return self._retries.succeeded()
+
+
+def lineage_majors(kafka: Kafka, plan: Plan) -> Callable[[str], int]:
+    """Return a function that tells the greatest major number in the lineage of a learner; 0: none.
+
+    The lineage is read once, when it is first asked for: a learner of which the changelog has nothing is
+    new, or the changelog was made anew. Its versions must have names that none had before.
+    """
+
+    @cache
+    def majors() -> dict[str, int]:
+        found: dict[str, int] = {}
+        for version in read_versions(kafka, plan.project):
+            found[version.name] = max(found.get(version.name, 0), version.major)
+        return found
+
+    return lambda learner: majors().get(learner, 0)

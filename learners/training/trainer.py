@@ -14,6 +14,7 @@ from typing import Any
 from headrace.learners.definitions import Learner
 from headrace.learners.models.inputs import Inputs
 from headrace.learners.models.metrics import ProgressiveValidation
+from headrace.learners.models.project_code import project_code
 from headrace.learners.models.scoring import Features
 from headrace.learners.models.state_digest import state_digest
 from headrace.learners.models.store import Artifact, ModelHeader
@@ -39,10 +40,13 @@ class Trainer:
     learner
         Builds the model where no artifact has one.
     latest
-        The newest artifact. Training goes on from one of the same definition; after any other, a new major
-        version begins at offset 0.
-    newest
-        The newest version, where that is another than the artifact's: versions go on behind it.
+        The artifact of the same definition that training goes on from; None: it begins at offset 0.
+    major
+        The first number of the versions, where it begins.
+    parent
+        The version that they succeed, where it begins.
+    minor
+        The minor number given last, where it is not that of the artifact: versions go on behind it.
 
     Attributes
     ----------
@@ -61,35 +65,43 @@ class Trainer:
     """
 
     def __init__(
-        self, plan: Plan, learner: Learner, latest: Artifact | None = None, newest: str | None = None
+        self,
+        plan: Plan,
+        learner: Learner,
+        latest: Artifact | None = None,
+        *,
+        major: int = 1,
+        parent: str | None = None,
+        minor: int | None = None,
     ) -> None:
         self._spec = plan.learner(learner.name)
         self._plan_hash = plan.hash
         self._inputs = Inputs(plan, self._spec)
+        model = learner.model()
+        self._code = project_code(model)
         self._warned_of: set[str] = set()  # request fields
         self.unpublished = 0
-        newest = newest or (latest.header.version if latest is not None else None)
-        if latest is not None and latest.header.definition == self._spec.definition:
-            self._resume(latest)
-            self.minor = int((newest or self.version).partition(".")[2])
+        if latest is None:
+            self._begin(model, major, parent)
         else:
-            self._begin(learner, newest)
+            self._resume(latest)
+            self.minor = latest.header.minor if minor is None else minor
 
-    def _begin(self, learner: Learner, previous: str | None) -> None:
-        self._undoable = UndoableModel(learner.model())
-        self.major, self.minor = int(previous.partition(".")[0]) + 1 if previous else 1, -1
+    def _begin(self, model: Any, major: int, parent: str | None) -> None:
+        self._undoable = UndoableModel(model)
+        self.major, self.minor = major, -1
         self.offset = self.examples = self.poisoned = self.duplicates = 0
         self.first_ms: int | None = None
         self.last_ms: int | None = None
         self.mark_ms: int | None = None
         self._marks = PartitionClocks()
-        self._parent = previous
+        self._parent = parent
         self._validation, self._seen = ProgressiveValidation(), SeenIds()
 
     def _resume(self, latest: Artifact) -> None:
         header = latest.header
         self._undoable = UndoableModel(latest.model)
-        self.major, self.minor = header.major, header.minor
+        self.major = header.major
         self.offset, self.examples = header.offset, header.examples
         self.poisoned, self.duplicates = header.poisoned, header.duplicates
         self.first_ms, self.last_ms, self.mark_ms = header.first_ms, header.last_ms, header.mark_ms
@@ -106,6 +118,11 @@ class Trainer:
     @property
     def name(self) -> str:
         return self._spec.name
+
+    @property
+    def definition(self) -> str:
+        """See `definition_hash`."""
+        return self._spec.definition
 
     @property
     def version(self) -> str:
@@ -194,7 +211,15 @@ class Trainer:
         self._parent, self.unpublished = header.version, 0
         validation = self._validation.to_bytes()
         memory = _LENGTH.pack(len(validation)) + validation + self._seen.to_bytes()
-        return Artifact(header, self.model, memory, self._marks.encode(), self._inputs.kinds)
+        return Artifact(
+            header,
+            self.model,
+            memory,
+            self._marks.encode(),
+            self._inputs.kinds,
+            self._inputs.declared,
+            self._code,
+        )
 
     def describe(self, header: ModelHeader, artifact: str = "") -> PublishedVersion:
         """Return the version of a checkpoint for the lineage. Nothing may have been learned since."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from headrace.learners.models.store import ModelStore
-from headrace.learners.training.changelog import NamedArtifact, NewestVersion
+from headrace.learners.training.learner_state import LearnerState, NamedArtifact
 from headrace.schemas.errors import ModelError
 from headrace.schemas.plan import Plan
 
 
 def unreadable_artifacts(
-    plan: Plan, store: ModelStore, learners: Iterable[str], models: Mapping[str, NewestVersion]
+    plan: Plan, store: ModelStore, learners: Iterable[str], models: Mapping[str, LearnerState]
 ) -> ModelError | None:
     """Return what keeps learners from going on from the artifacts that are there; None where nothing does.
 
@@ -22,9 +22,11 @@ def unreadable_artifacts(
     models
         What the log says of their versions.
     """
-    faults = {
-        name: found for name in sorted({*learners}) if (found := _faults(store, name, models.get(name)))
+    definitions = {learner.name: learner.definition for learner in plan.learners}
+    told = {
+        name: _faults(store, name, definitions.get(name), models.get(name)) for name in sorted({*learners})
     }
+    faults = {name: found for name, found in told.items() if found}
     if not faults:
         return None
     lines = [f"  {name}: {fault}" for name, found in faults.items() for fault in found]
@@ -41,12 +43,13 @@ def unreadable_artifacts(
     )
 
 
-def _faults(store: ModelStore, learner: str, newest: NewestVersion | None) -> list[str]:
-    """Why the artifacts of a learner cannot be read, unless the newest can."""
-    if newest is None:
-        kept: Iterable[NamedArtifact] = (NamedArtifact(one, "") for one in store.written_before(learner))
+def _faults(store: ModelStore, learner: str, definition: str | None, state: LearnerState | None) -> list[str]:
+    """Why the artifacts of a learner's definition cannot be read, unless the newest can."""
+    if state is None:
+        kept = [NamedArtifact(one, "") for one in store.written_before(learner)]
     else:
-        kept = newest.kept
+        same = [one for one in state.definitions if one.definition in (definition, None)]
+        kept = [artifact for one in same or [state.trained] for artifact in one.kept]
     there = [one for one in kept if store.has(learner, one.version, one.artifact)]
     faults = [_fault(store, learner, one) for one in there]
     return [fault for fault in faults if fault] if faults and faults[-1] else []

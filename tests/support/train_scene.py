@@ -93,7 +93,7 @@ class Scene:
 
     def newest(self, arm: str) -> Artifact:
         """The artifact that the log names."""
-        named = self.state().models[arm].kept[-1]
+        named = self.state().models[arm].trained.kept[-1]
         return self.store.resume(arm, named.version, named.artifact)
 
     def state(self) -> TrainState:

@@ -105,7 +105,7 @@ def assert_equals_an_undisturbed_trainer(course: Course) -> None:
         expected = course.versions(arm)
         recorded = eventually(partial(scene.lineage, arm), f"all of {arm}", partial(_are, len(expected)))
         assert [(v.version, v.parent, v.offset, v.examples, v.digest) for v in recorded] == expected
-        named = scene.state().models[arm].kept
+        named = scene.state().models[arm].trained.kept
         assert pointers[arm].version == expected[-1][0] == named[-1].version
         assert [one.artifact for one in named] == [v.artifact for v in recorded][-len(named) :]
         assert all(scene.store.has(arm, one.version, one.artifact) for one in named)

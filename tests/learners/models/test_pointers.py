@@ -78,6 +78,7 @@ def test_every_write_is_progress_of_the_trainer(client: redis.Redis, plan: Plan,
         (ModelPointer("1.9", 40), ModelPointer("1.10", 40)),
         (ModelPointer("1.9", 40), ModelPointer("1.9", 41)),
         (ModelPointer("1.9", 40), ModelPointer("2.0", 0)),
+        (ModelPointer("2.9", 40, era=2), ModelPointer("1.3", 30, era=3)),
     ],
 )
 def test_a_pointer_only_advances(

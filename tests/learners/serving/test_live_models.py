@@ -11,11 +11,16 @@ import pytest
 
 from headrace.learners.models.pointers import ModelPointer, ModelPointers, epochs_key, models_key
 from headrace.learners.models.state_digest import state_digest
+from headrace.learners.models.store import ModelStore
 from headrace.learners.serving import live_models
-from headrace.learners.serving.live_models import LiveArm, LiveModels
+from headrace.learners.serving.live import LiveArm
+from headrace.learners.serving.live_models import LiveModels
+from headrace.learners.training.trainer import Trainer
 from headrace.schemas.plan import Plan
 from headrace.streams.progress import ProgressStore
+from tests.support.flight_learners import LEARNERS, examples, flights
 from tests.support.service_scene import Scene
+from tests.support.train_process import KEY
 from tests.support.waiting import eventually
 
 NOWHERE = "127.0.0.1:1"  # nothing here asks Kafka
@@ -70,7 +75,9 @@ def test_untrained_models_and_the_first_epoch_serve_before_anything_is_published
     following = follow()
     following.models.refresh()
     assert [arm.name for arm in following.models.live.arms] == list(scene.plan.routers[0].arms)
-    assert {(arm.version, arm.offset) for arm in following.models.live.arms} == {("1.0", 0)}
+    arms = following.models.live.arms
+    assert {(arm.version, arm.offset, arm.is_untrained) for arm in arms} == {("untrained", 0, True)}
+    assert following.models.is_loaded  # nobody has published anything: there is nothing to wait for
     epoch = following.models.live.epoch
     assert (epoch.epoch, set(epoch.propensities.values())) == (0, {0.2})
 
@@ -109,19 +116,145 @@ def test_a_prefix_without_anything_to_learn_moves_on_with_the_same_model(
     assert (before.offset, after.offset) == (10, 75)
 
 
-def test_a_version_of_another_definition_gives_way_to_an_untrained_model_of_the_next_major(
-    follow: Callable[..., Following], scene: Scene
+def another(scene: Scene, tmp_path: Path, text: str) -> Following:
+    """What follows by the plan of a changed project."""
+    plan, project = flights(tmp_path, scene.plan.project, text)
+    failures: list[str] = []
+    models = LiveModels(plan, plan.routers[0], project, scene.store, scene.redis, "r2", failures.append)
+    return Following(models, failures)
+
+
+def test_a_version_of_another_definition_serves_with_what_it_reads_under_both_plans(
+    follow: Callable[..., Following], scene: Scene, tmp_path: Path
+) -> None:
+    changed = LEARNERS.replace("grace_period=50", "grace_period=60").replace(
+        'Learner("crossed", crossed, "delays", "late", request=["distance"])',
+        'Learner("crossed", logistic, None, "late")',
+    )
+    scene.train(10)
+    before, after = follow(), another(scene, tmp_path, changed)
+    for following in (before, after):
+        following.models.refresh()
+        assert {(arm.version, arm.offset) for arm in following.models.live.arms} == {("1.0", 10)}
+        assert (following.models.faults, following.failures) == ([], [])
+    read = [arm.inputs.declared for arm in before.models.live.arms]
+    assert [arm.inputs.declared for arm in after.models.live.arms] == read
+
+
+def test_what_a_model_of_another_definition_reads_besides_is_read_for_it(
+    follow: Callable[..., Following], scene: Scene, tmp_path: Path
+) -> None:
+    without = LEARNERS.replace('"delays", "late"', 'None, "late"')
+    scene.train(10)
+    following = another(scene, tmp_path, without)
+    following.models.refresh()
+    live = following.models.live
+    assert [ref.full_name for ref in live.others] == ["delays__count", "delays__mean"]
+    assert following.models.is_loaded
+
+
+def test_a_model_that_this_plan_cannot_serve_leaves_the_arm_on_what_it_has(
+    follow: Callable[..., Following], scene: Scene, tmp_path: Path
+) -> None:
+    following = follow()
+    scene.train(10)
+    before = following.refreshed("tree")
+    text = LEARNERS.replace('request=["distance", "origin"]', 'request=["distance", "gate"]').replace(
+        'request=["distance", "flight"]', 'request=["distance", "flight", "gate"]'
+    )
+    plan, project = flights(tmp_path, scene.plan.project, text)
+    successor = Trainer(plan, project.learner("tree"), major=2)
+    for offset, example in enumerate(examples(plan, 30)):
+        successor.take(offset, example)
+    content = scene.store.write(successor.checkpoint())
+    scene.pointers.point(scene.examples, {"tree": ModelPointer("2.0", 30, content, 2)})
+    assert following.refreshed("tree") is before
+    assert (following.models.is_loaded, following.failures) == (True, [])
+    assert following.models.faults == [
+        f"arm 'tree': model tree@2.0 reads 'gate', which plan {scene.plan.hash[:12]} does not have; "
+        "processes of its plan serve it until `train` has one of this plan that knows as much"
+    ]
+    fresh = follow()
+    assert (fresh.refreshed("tree").version, fresh.models.is_loaded) == ("untrained", False)
+
+
+def test_a_model_does_not_serve_with_another_function_than_it_has_learned_with(
+    scene: Scene, tmp_path: Path
 ) -> None:
     scene.train(10)
-    learners = tuple(
-        learner.model_copy(update={"definition": "another"}) if learner.name == "tree" else learner
-        for learner in scene.plan.learners
+    following = another(scene, tmp_path, LEARNERS.replace('"ratio": x.get', '"ratio": 2 * x.get'))
+    assert following.refreshed("crossed").version == "untrained"
+    assert not following.models.is_loaded
+    (fault,) = following.models.faults
+    assert (
+        "arm 'crossed': model crossed@1.0 has learned with another 'with_ratio' than learners.py has" in fault
     )
-    following = follow(scene.plan.model_copy(update={"learners": learners}))
-    tree = following.refreshed("tree")
-    assert (tree.version, tree.offset) == ("2.0", 0)
-    assert following.arm("base").version == "1.0"
-    assert following.failures == []
+
+
+def test_an_artifact_from_before_models_told_what_they_read_serves_under_its_own_definition_alone(
+    follow: Callable[..., Following], scene: Scene, tmp_path: Path
+) -> None:
+    tree = scene.train(10)["tree"]
+    content = scene.store.write(replace(tree.checkpoint(), inputs=None))
+    scene.pointers.point(scene.examples, {"tree": ModelPointer("1.1", 10, content)})
+    assert follow().refreshed("tree").version == "1.1"
+    following = another(scene, tmp_path, LEARNERS.replace("grace_period=50", "grace_period=60"))
+    assert following.refreshed("tree").version == "untrained"
+    assert "from before models told what they read" in following.models.faults[0]
+
+
+def test_a_version_that_has_learned_less_waits(follow: Callable[..., Following], scene: Scene) -> None:
+    following = follow()
+    tree = scene.train(10)["tree"]
+    scene.pointers.point(scene.examples, {"tree": scene.moved("tree", 12)})
+    before = following.refreshed("tree")
+    content = scene.store.write(replace(tree.checkpoint(), header=replace(tree.checkpoint().header, minor=1)))
+    for offset in (11, 12):
+        scene.pointers.point(scene.examples, {"tree": ModelPointer("1.1", offset, content, era=2)})
+        arm = following.refreshed("tree")
+        assert (arm is before) == (offset == 11)
+        assert arm.offset == 12
+    assert (arm.version, following.models.faults, following.failures) == ("1.1", [], [])
+
+
+def test_a_redis_that_lost_everything_leaves_models_and_epoch_as_they_are(
+    follow: Callable[..., Following], scene: Scene
+) -> None:
+    following = follow()
+    scene.train(10)
+    scene.set_epoch(4, base=0.25, tree=0.75)
+    following.models.refresh()
+    before = following.models.live
+    scene.redis.flushdb()
+    following.models.refresh()
+    assert following.models.live == before
+    assert following.models.is_loaded
+    fresh = follow()
+    fresh.models.refresh()
+    assert not fresh.models.is_loaded  # there are versions, and no pointer says which
+    assert fresh.models.faults[0] == (
+        "arm 'base': Redis has no pointer to learner 'base', and the model store has versions of it: run "
+        "`headrace train`, which puts it back"
+    )
+
+
+def test_before_anything_could_be_loaded_a_replica_is_not_ready_and_says_why(
+    follow: Callable[..., Following], scene: Scene, tmp_path: Path
+) -> None:
+    scene.train(10)
+    other_key = ModelStore(scene.store.directory, b"another key of 16")
+    nowhere = ModelStore(tmp_path / "nowhere", KEY)
+    told = {
+        other_key: "is not signed with the key of this process (HEADRACE_MODEL_KEY)",
+        nowhere: "have every `train` and `serve` use one model store (HEADRACE_DATA_DIR)",
+    }
+    for store, why in told.items():
+        models = LiveModels(scene.plan, scene.plan.routers[0], scene.project, store, scene.redis, "r3")
+        models.refresh()
+        assert not models.is_loaded
+        assert len(models.faults) == len(scene.plan.routers[0].arms)
+        assert models.faults[0].startswith("arm 'base': ")
+        assert why in models.faults[0]
 
 
 def test_a_version_that_cannot_be_loaded_leaves_the_one_before_and_is_tried_again(
@@ -145,18 +278,27 @@ def test_a_version_that_cannot_be_loaded_leaves_the_one_before_and_is_tried_agai
     assert (following.refreshed("tree").version, following.refreshed("tree").offset) == ("1.3", 30)
 
 
-def test_an_epoch_of_other_arms_does_not_serve(follow: Callable[..., Following], scene: Scene) -> None:
+def test_an_epoch_of_other_arms_serves_restricted_to_those_of_the_plan(
+    follow: Callable[..., Following], scene: Scene
+) -> None:
     following = follow()
     epoch = scene.set_epoch(4, base=1.0)
     following.models.refresh()
     assert following.models.live.epoch == epoch
-    scene.pointers.put_in_force(
-        epoch.model_copy(update={"epoch": 5, "propensities": {"base": 0.5, "gone": 0.5}}),
-        scene.plan.topics.router("delays").closings,
-        {0: 0},
-    )
+    vector = {"base": 0.4, "static": 0.3, "streaming": 0.1, "crossed": 0.0, "gone": 0.2}
+    closings = scene.plan.topics.router("delays").closings
+    other = epoch.model_copy(update={"epoch": 5, "propensities": vector})
+    scene.pointers.put_in_force(other, closings, {0: 0})
     following.models.refresh()
-    assert (following.models.live.epoch.epoch, following.models.live.epoch.propensities["tree"]) == (0, 0.2)
+    live = following.models.live.epoch
+    assert (live.epoch, list(live.propensities)) == (5, list(scene.plan.routers[0].arms))
+    assert live.propensities == pytest.approx(
+        {"base": 0.475, "static": 0.35625, "streaming": 0.11875, "crossed": 0.0, "tree": 0.05}
+    )
+    elsewhere = epoch.model_copy(update={"epoch": 6, "propensities": {"gone": 1.0}})
+    scene.pointers.put_in_force(elsewhere, closings, {0: 0})
+    following.models.refresh()
+    assert set(following.models.live.epoch.propensities.values()) == {0.2}
 
 
 @pytest.mark.parametrize(
@@ -237,19 +379,19 @@ def test_an_entry_that_is_not_signed_stops_its_own_arm_and_is_told_once(
     assert following.arm("base").offset == 95
     assert following.failures == ["tree"]
     (fault,) = following.models.faults
-    assert "the pointer of learner 'tree' in Redis is not signed with the key of this process" in fault
+    assert "arm 'tree': the pointer of learner 'tree' in Redis is not signed with the key of this" in fault
 
 
 def test_a_pointer_that_goes_back_stops_its_arm_until_it_goes_forward(
     follow: Callable[..., Following], scene: Scene
 ) -> None:
     following = follow()
-    scene.train(10)
+    tree = scene.train(10)["tree"]
     following.models.refresh()
     key, before = models_key(scene.plan.project), following.arm("tree")
     older = scene.redis.hget(key, "tree")
     assert older is not None
-    newest = replace(scene.pointers.serving()["tree"], offset=before.offset + 50)
+    newest = ModelPointer("1.1", before.offset + 50, scene.store.write(tree.checkpoint()))
     scene.pointers.point(scene.examples, {"tree": newest})
     assert following.refreshed("tree").offset == newest.offset
     scene.redis.hset(key, "tree", older)  # signed, and replayed

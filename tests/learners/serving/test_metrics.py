@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.learners.serving.live_models import Live, LiveArm
+from headrace.learners.serving.live import Live, LiveArm
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.schemas.records import Epoch
 from headrace.streams.runtime.health import PlanHealth
@@ -36,6 +36,7 @@ def test_epochs_propensities_and_prefixes_are_those_of_now() -> None:
     assert 'headrace_propensity{arm="tree",router="delays"} 0.5' in shown
     assert 'headrace_model_offset{arm="tree"} 15.0' in shown
     assert 'headrace_model_offset{arm="base"} 20.0' in shown
+    assert 'headrace_model_untrained{arm="base"} 1.0' in shown
 
 
 def test_two_services_of_a_process_count_apart() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.deploy.local.redis_server import RedisServer
@@ -42,7 +45,8 @@ def test_a_prediction_is_answered_and_logged_as_served(scene: Scene) -> None:
     assert (logged.key, logged.unit, logged.ts_ms, logged.epoch) == ("UA1", "UA1", 5000, 4)
     assert logged.request == {"distance": 700, "flight": "UA1"}
     assert logged.scores == dict.fromkeys(scene.plan.routers[0].arms, 0.5)
-    assert logged.versions == dict.fromkeys(scene.plan.routers[0].arms, "1.0")
+    assert logged.versions == dict.fromkeys(scene.plan.routers[0].arms, "untrained")
+    assert (answer["untrained"], logged.untrained) == (True, scene.plan.routers[0].arms)
     assert (
         logged.chosen == answer["arm"] == draw(scene.plan.routers[0].arms, logged.propensities, "", 4, "UA1")
     )
@@ -85,16 +89,40 @@ def test_published_models_are_swapped_in_and_told_by_progress(scene: Scene) -> N
     assert len(set(logged.scores.values())) > 3
 
 
-def test_a_version_that_is_not_authentic_does_not_serve(scene: Scene) -> None:
+def asked(client: TestClient) -> dict[str, Any]:
+    found: dict[str, Any] = client.post("/v1/predict", json=question()).json()
+    return found
+
+
+def test_a_version_that_is_not_authentic_does_not_serve_and_without_one_before_nothing_is_ready(
+    scene: Scene,
+) -> None:
     scene.train(10)
     (path,) = (scene.store.directory / "tree").glob("1.0-*.model")
-    path.write_bytes(b"x" + path.read_bytes()[1:])
+    whole = path.read_bytes()
+    path.write_bytes(b"x" + whole[1:])
     with scene.serving() as client:
         failed = 'headrace_model_load_errors_total{arm="tree"}'
         eventually(lambda: client.get("/metrics").text, "a failed load", lambda told: failed in told)
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["models"]) == (503, False)
+        (fault,) = ready.json()["faults"]
+        assert fault.startswith(
+            "arm 'tree': model tree@1.0 is not signed with this key, or damaged; set the key"
+        )
+        arms = {arm["arm"]: arm for arm in client.get("/v1/arms").json()["routers"][0]["arms"]}
+        assert (arms["tree"]["untrained"], arms["base"]["untrained"]) == (True, False)
+        assert (arms["tree"]["examples"], arms["base"]["offset"]) == (0, 10)
+        assert 'headrace_model_untrained{arm="tree"} 1.0' in client.get("/metrics").text
+        scene.set_epoch(1, tree=1.0)
+        answer = eventually(partial(asked, client), "an answer of the tree", lambda a: a["arm"] == "tree")
+        assert (answer["version"], answer["untrained"]) == ("untrained", True)
+        assert Prediction.model_validate_json(scene.logged(answer["log"])[1]).untrained == ("tree",)
+        path.write_bytes(whole)
         wait_until_ready(client)
-        arms = {arm["arm"]: arm["offset"] for arm in client.get("/v1/arms").json()["routers"][0]["arms"]}
-    assert (arms["tree"], arms["base"]) == (0, 10)
+        answer = asked(client)
+        assert (answer["version"], answer["untrained"]) == ("1.0", False)
+        assert b"untrained" not in scene.logged(answer["log"])[1]
 
 
 def test_an_arm_that_raises_is_answered_for_by_the_champion(scene: Scene) -> None:

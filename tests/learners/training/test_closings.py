@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import redis
 
-from headrace.learners.models.pointers import ModelPointers
+from headrace.learners.models.pointers import ModelPointers, epochs_key
 from headrace.learners.routing.epochs import EpochKeeper
 from headrace.learners.routing.propensities import propensity_fault
+from headrace.learners.training import closings as closings_module
 from headrace.learners.training.closings import ClosingConsumer
 from headrace.schemas.event_times import LATEST_MS
 from headrace.schemas.records import Closing, Epoch
@@ -110,21 +111,63 @@ def test_a_restart_goes_on_from_the_log_to_the_same_epochs(scene: Scene) -> None
     assert second.offset(0) == 200
 
 
-def test_under_other_rules_the_epochs_begin_anew(scene: Scene) -> None:
+def test_of_other_evidence_the_epoch_of_before_stays_in_force_until_as_many_closings_are_read(
+    scene: Scene,
+) -> None:
+    consumer, found = scene.consumer(), scene.closings(130)
+    scene.feed(consumer, found)
+    consumer.tick()
+    before = scene.in_force()
+    assert before.epoch == 2
+    changed = scene.consumer(reward="accuracy")
+    changed.begin()
+    assert (changed.offset(0), scene.in_force()) == (0, before)
+    consumer.tick()
+    scene.feed(changed, found[:70])
+    changed.tick()
+    assert scene.in_force() == before
+    scene.feed(changed, found)
+    changed.tick()
+    after = scene.in_force()
+    assert [epoch.epoch for epoch in scene.epochs()] == [1, 2, 3, 4, 5]  # 3: of no evidence
+    assert after == scene.epochs()[-1]
+    back = scene.consumer()
+    back.begin()
+    assert scene.in_force() == after
+    scene.feed(back, found)
+    back.tick()
+    assert (scene.in_force().epoch, scene.in_force().propensities) == (8, before.propensities)
+
+
+def test_other_arms_leave_the_evidence_and_the_next_epoch_follows_at_once(scene: Scene) -> None:
+    consumer = scene.consumer()
+    scene.feed(consumer, scene.closings(130))
+    consumer.tick()
+    before, arms = scene.in_force(), scene.router.arms
+    fewer = scene.consumer(arms=tuple(arm for arm in arms if arm != "tree"))
+    fewer.begin()
+    kept = {arm: share for arm, share in before.propensities.items() if arm != "tree"}
+    total = sum(kept.values())
+    after = scene.in_force()
+    assert (after.epoch, fewer.offset(0)) == (3, 130)
+    assert after.propensities == pytest.approx({arm: share / total for arm, share in kept.items()})
+    again = scene.consumer()
+    again.begin()
+    assert scene.in_force().propensities["tree"] == 0.05
+    assert [epoch.epoch for epoch in scene.epochs()] == [1, 2, 3, 4]
+
+
+def test_a_redis_that_lost_everything_gets_the_epoch_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closings_module, "REPEAT_S", 0.0)
     consumer = scene.consumer()
     scene.feed(consumer, scene.closings(70))
     consumer.tick()
-    assert scene.consumer().offset(0) > 0
-    changed = scene.consumer(reward="accuracy")
-    changed.begin()
-    assert (changed.offset(0), scene.in_force().epoch) == (0, 0)
+    before = scene.in_force()
+    scene.redis.delete(epochs_key(scene.plan.project))
     consumer.tick()
-    assert scene.in_force().epoch == 0  # what has the rules of before puts nothing back
-    back = scene.consumer()
-    back.begin()
-    scene.feed(back, scene.closings(70))
-    back.tick()
-    assert scene.in_force().epoch == 1
+    assert scene.in_force() == before
 
 
 def test_what_is_no_closing_is_a_dead_letter_and_passed(scene: Scene) -> None:

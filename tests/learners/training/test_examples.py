@@ -12,8 +12,8 @@ import redis
 from headrace.learners.models.pointers import ModelPointer, ModelPointers
 from headrace.learners.models.store import Artifact, ModelStore
 from headrace.learners.models.versions import LINEAGE, read_versions
-from headrace.learners.training.changelog import NamedArtifact, NewestVersion
 from headrace.learners.training.examples import ExampleConsumer
+from headrace.learners.training.learner_state import NamedArtifact, state_of_artifacts
 from headrace.learners.training.trainer import Trainer
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import ModelError
@@ -42,13 +42,13 @@ class Scene:
     def consumer(self, publish_every_s: float = NEVER_S, store: ModelStore | None = None) -> ExampleConsumer:
         """One that goes on from what the log has."""
         self.out = self.log.open()
-        newest = self.log.state().models
+        states = self.log.state().models
         return ExampleConsumer(
             self.plan,
             self.router,
             self.project,
             store or self.store,
-            newest,
+            states,
             self.out,
             self.pointers,
             publish_every_s,
@@ -163,7 +163,7 @@ def named(scene: Scene, artifact: Artifact) -> NamedArtifact:
     newest = NamedArtifact(artifact.header.version, scene.store.write(artifact))
     kept = (*(one for found in [scene.log.state().models.get(name)] if found for one in found.kept), newest)
     out = scene.log.open()
-    out.name(name, NewestVersion(artifact.header.offset, False, kept), lambda: None)
+    out.name(name, state_of_artifacts(artifact.header.offset, False, kept), lambda: None)
     out.commit()
     return newest
 

@@ -125,16 +125,16 @@ def test_a_poison_example_is_skipped_and_told(compiled: tuple[Plan, Project], st
     assert (trainer.poisoned, trainer.examples, trainer.offset) == (1, 5, 6)
 
 
-def test_a_new_definition_begins_a_major_version_at_offset_0(
-    tmp_path: Path, compiled: tuple[Plan, Project], stream: list[Example]
+def test_a_successor_begins_at_offset_0_and_others_go_on_behind_the_minor_number_given_last(
+    compiled: tuple[Plan, Project], stream: list[Example]
 ) -> None:
-    latest = trained(*compiled, "tree", stream[:50]).checkpoint()
-    plan, project = flights(tmp_path, text=LEARNERS.replace("grace_period=50", "grace_period=60"))
-    trainer = Trainer(plan, project.learner("tree"), latest)
-    header = trainer.checkpoint().header
-    assert (header.version, header.parent, header.offset) == ("2.0", "1.0", 0)
-    same = Trainer(plan, project.learner("static"), trained(*compiled, "static", stream[:50]).checkpoint())
+    plan, project = compiled
+    header = Trainer(plan, project.learner("tree"), major=4, parent="2.7").checkpoint().header
+    assert (header.version, header.parent, header.offset) == ("4.0", "2.7", 0)
+    artifact = trained(*compiled, "static", stream[:50]).checkpoint()
+    same = Trainer(plan, project.learner("static"), artifact)
     assert (same.major, same.offset, same.checkpoint().header.version) == (1, 50, "1.1")
+    assert Trainer(plan, project.learner("static"), artifact, minor=6).checkpoint().header.version == "1.7"
 
 
 def test_marks_tell_when_to_publish(compiled: tuple[Plan, Project]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from river import linear_model
 
 from headrace.learners.models.store import Artifact, ModelHeader, ModelStore
-from headrace.learners.training.changelog import NamedArtifact, NewestVersion
+from headrace.learners.training.learner_state import LearnerState, NamedArtifact, state_of_artifacts
 from headrace.learners.training.unreadable import unreadable_artifacts
 from headrace.schemas.plan import Plan
 
@@ -17,7 +17,7 @@ KEY = b"a key of thirty-two characters.."
 PLAN = Plan(project="shop")
 
 
-def published(store: ModelStore, learner: str, minors: list[int], **more: Any) -> NewestVersion:
+def published(store: ModelStore, learner: str, minors: list[int], **more: Any) -> LearnerState:
     """Versions of a learner, as the log names them."""
     kept = []
     for minor in minors:
@@ -27,7 +27,7 @@ def published(store: ModelStore, learner: str, minors: list[int], **more: Any) -
         )  # fmt: skip
         content = store.write(Artifact(header, linear_model.LinearRegression(), b"memory", **more))
         kept.append(NamedArtifact(f"1.{minor}", content))
-    return NewestVersion(10, True, tuple(kept))
+    return state_of_artifacts(10, True, tuple(kept))
 
 
 def file(store: ModelStore, learner: str, one: NamedArtifact) -> Path:
@@ -54,7 +54,7 @@ def test_another_key_damage_and_another_version_are_told_apart_and_all_at_once(t
     of_newer = b"HEADRACE-MODEL-9" + file(store, "newer", models["newer"].kept[0]).read_bytes()[16:]
     whole = NamedArtifact("1.7", hashlib.sha256(of_newer).hexdigest()[:32])
     file(store, "newer", whole).write_bytes(of_newer)
-    models["newer"] = NewestVersion(10, True, (whole,))
+    models["newer"] = state_of_artifacts(10, True, (whole,))
     told = str(unreadable_artifacts(PLAN, store, models, models)).splitlines()
     assert told[0] == f"artifacts of 3 learners in '{tmp_path}' cannot be read:"
     assert [line.split()[0] for line in told[1:-1]] == ["fast:"] * 3 + ["newer:", "slow:"]

@@ -9,6 +9,7 @@ from headrace.learners.models import pointers, versions
 from headrace.learners.models import store as model_store
 from headrace.learners.routing import epochs
 from headrace.learners.training import changelog as training_changelog
+from headrace.learners.training import learner_state
 from headrace.schemas.plan import PLAN
 from headrace.streams.join import changelog, outcome_reader
 from headrace.streams.progress import processes
@@ -40,8 +41,9 @@ GOLDEN: dict[str, Golden] = {
         model_store.ARTIFACT.version, models.write_artifact, models.read_artifact, models.newer_artifact
     ),
     "models.versions": Golden(versions.VERSION.version, models.write_versions, models.read_versions),
-    "training.changelog": Golden(
-        training_changelog.NEWEST.version, models.write_changelog, models.read_changelog
+    "training.changelog": Golden(learner_state.NEWEST.version, models.write_changelog, models.read_changelog),
+    "training.learner_state": Golden(
+        learner_state.NEWEST.version, models.write_learner_state, models.read_learner_state
     ),
     "training.inputs": Golden(training_changelog.INPUTS.version, models.write_inputs, models.read_inputs),
     "training.memory": Golden(UNWRITTEN, models.write_memory, models.read_memory, newer=None),

@@ -16,13 +16,17 @@ from headrace.learners.models.versions import PublishedVersion, decode_version
 from headrace.learners.routing.epochs import EpochKeeper
 from headrace.learners.training.changelog import (
     INPUTS_KEY,
-    NamedArtifact,
-    NewestVersion,
     TrainState,
     encode_inputs,
     encode_reported,
     model_key,
     reported_key,
+)
+from headrace.learners.training.learner_state import (
+    DefinitionVersions,
+    LearnerState,
+    NamedArtifact,
+    state_of_artifacts,
 )
 from headrace.learners.training.seen_ids import SeenIds
 from headrace.schemas.signatures import Signer
@@ -115,7 +119,7 @@ def _recorded(versions: Sequence[PublishedVersion]) -> Bytes:
 
 def write_changelog() -> Bytes:
     kept = (NamedArtifact("2.2", ""), NamedArtifact("2.3", "0f" * 16))
-    newest = NewestVersion(10, False, kept)
+    newest = state_of_artifacts(10, False, kept)
     place = "headrace.shop.examples.r", 0
     return [model_key("clicks"), newest.encode(), reported_key(place), encode_reported(7)]
 
@@ -126,6 +130,17 @@ def read_changelog(found: Bytes) -> Bytes:
         state.load(key, value)
     ((learner, newest),), ((place, end),) = state.models.items(), state.reported.items()
     return [model_key(learner), newest.encode(), reported_key(place), encode_reported(end)]
+
+
+def write_learner_state() -> Bytes:
+    """A definition that serves, and its successor."""
+    first = DefinitionVersions("d", "r", 1, 3, 10, True, (NamedArtifact("1.3", "0f" * 16),))
+    second = DefinitionVersions("e", "r", 2, 0, 7, False, (NamedArtifact("2.0", "f0" * 16),))
+    return [LearnerState((first, second), 1, 4).encode()]
+
+
+def read_learner_state(found: Bytes) -> Bytes:
+    return [LearnerState.decode(found[0], "clicks").encode()]
 
 
 def write_inputs() -> Bytes:
