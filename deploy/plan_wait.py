@@ -1,4 +1,4 @@
-"""A process that has no plan to run by waits for one: alive, and not ready.
+"""A process that has no plan to run by, or one that it cannot use, waits for another: alive, and not ready.
 
 Without the setting `follow_plan` it ends in place of that.
 """
@@ -40,18 +40,21 @@ class PlanWait:
         self._settings, self._kind, self._plans = settings, kind, plans
 
     def plan(self) -> Plan:
-        """Return the plan in force, as soon as there is one.
+        """Return the plan in force, as soon as there is one that can be used.
 
         Raises
         ------
         PlanError
-            When it cannot be used, or there is none and the process does not follow the plan.
+            When there is none, and the process does not follow the plan.
         ServiceUnavailable
             When Redis cannot be reached.
         """
-        if self._settings.follow_plan and self._plans.hash_in_force() is None:
-            text = f"project '{self._settings.project_name}' has no plan yet: waiting for `headrace apply`"
-            self._wait(text, lambda in_force: in_force is not None)
+        try:
+            return self._plans.load()
+        except PlanError as error:
+            if not self._settings.follow_plan:
+                raise
+            self._wait(f"{error}. Waiting for a plan", self._has_usable_plan)
         return self._plans.load()
 
     @contextlib.contextmanager
@@ -71,19 +74,24 @@ class PlanWait:
             if not self._settings.follow_plan:
                 raise
             text = f"{error}. Waiting for another plan than {plan.hash[:12]}"
-            self._wait(text, lambda in_force: in_force not in (None, plan.hash))
+            self._wait(text, lambda: self._plans.hash_in_force() not in (None, plan.hash))
             raise SystemExit(EXIT_REPLACED) from error
 
-    def _wait(self, text: str, is_there: Callable[[str | None], bool]) -> None:
+    def _wait(self, text: str, is_there: Callable[[], bool]) -> None:
         _log.warning("%s", printable_lines(text))
         settings, hosts = self._settings, HttpHosts(self._settings.host_names)
         ports = {"serve": settings.port, "features": settings.features_port}
         port = ports.get(self._kind, settings.metrics_port)
         with simple_health(settings.host, port, lambda: text, hosts):
-            while not self._is_there(is_there):
+            while not _now(is_there):
                 time.sleep(LOOK_S)
 
-    def _is_there(self, is_there: Callable[[str | None], bool]) -> bool:
-        with contextlib.suppress(ServiceUnavailable):
-            return is_there(self._plans.hash_in_force())
-        return False
+    def _has_usable_plan(self) -> bool:
+        self._plans.load()
+        return True
+
+
+def _now(is_there: Callable[[], bool]) -> bool:
+    with contextlib.suppress(PlanError, ServiceUnavailable):
+        return is_there()
+    return False

@@ -7,9 +7,11 @@ import signal
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from headrace.deploy.commands.apply import apply_plan, compile_project
 from headrace.deploy.local.child import Child, free_port
@@ -17,6 +19,7 @@ from headrace.deploy.plan_wait import PlanWait
 from headrace.deploy.settings import Settings, load_settings
 from headrace.featurestore.plans.store import PlanStore, plan_key
 from headrace.schemas.errors import DefinitionError, PlanError
+from headrace.schemas.plan import Plan
 from headrace.streams.connections.redis import redis_client
 from headrace.streams.runtime.plan_watch import EXIT_REPLACED
 from tests.support.batch_project import add_view, batch_project
@@ -54,7 +57,7 @@ def test_one_that_is_started_before_apply_is_alive_and_takes_up_the_plan_once_it
         status, text = eventually(
             lambda: asked(features.port, "/readyz"), "an answer", lambda answer: answer[0] != 0
         )
-        assert (status, "has no plan yet: waiting for `headrace apply`" in text) == (503, True)
+        assert (status, "has no plan in Redis; run `headrace apply`" in text) == (503, True)
         assert asked(features.port, "/healthz") == (200, "alive\n")
         apply(settings)
         eventually(features.is_ready, "a server of the plan")
@@ -91,6 +94,33 @@ def test_without_the_setting_it_ends_at_once(settings: Settings) -> None:
             raise DefinitionError("features.py", "view", "is another", "Apply it")
 
 
+def test_one_that_cannot_use_the_plan_in_force_waits_for_one_that_it_can(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As an image that was rolled back: the plan may be of a newer version, or signed with another key."""
+    apply(settings)
+    with redis_client(settings.redis) as client:
+        other = settings.model_copy(update={"plan_key": SecretStr("another key of thirty-two letters")})
+        plans = _PutRight(client, settings.project_name, other.plan_signing_key())
+        plans.put_right = lambda: apply(other)
+        plan = PlanWait(other, "worker", plans).plan()
+    assert plan == plans.load()
+    assert "is not signed" in caplog.text
+
+
+class _PutRight(PlanStore):
+    """Plans that are put right once somebody waits for them."""
+
+    put_right: Callable[[], None]
+    _loads = 0
+
+    def load(self, hash: str | None = None) -> Plan:
+        self._loads += 1
+        if self._loads == 2:
+            self.put_right()
+        return super().load(hash)
+
+
 def test_one_whose_repository_the_plan_does_not_fit_ends_once_another_is_there(settings: Settings) -> None:
     """It is started anew then. A plan that is lost is no other one."""
     apply(settings)
@@ -117,10 +147,10 @@ class _Steps(PlanStore):
 
     def hash_in_force(self) -> str | None:
         self._looks += 1
-        if self._looks == 3:  # behind those of `plan`
+        if self._looks == 2:  # behind that of `plan`
             self.said.append(asked(self._port, "/readyz"))
             self._redis.delete(plan_key(self._project))
-        if self._looks == 4:
+        if self._looks == 3:
             add_view(self._settings.project_dir)
             apply(self._settings)
         return super().hash_in_force()
