@@ -141,7 +141,7 @@ FOLLOWS_FROM: Mapping[type[Spec], Mapping[str, frozenset[StoredThing]]] = {
     },
     RouterSpec: {
         "name": _VERSIONS | _EPOCHS,  # examples are those of the router that has the learner as an arm
-        "arms": _EPOCHS,
+        "arms": NOTHING,  # evidence is of an arm: the next epoch follows from what there is of those
         "policy": _EPOCHS,
         "refresh_ms": _EPOCHS,
         "wait_ms": _EPOCHS,
@@ -164,9 +164,9 @@ FOLLOWS_FROM: Mapping[type[Spec], Mapping[str, frozenset[StoredThing]]] = {
         "kind": _EPOCHS,
         "posterior": _EPOCHS,
         "discount": _EPOCHS,
-        "floor": _EPOCHS,
-        "epsilon": _EPOCHS,
-        "shares": _EPOCHS,
+        "floor": NOTHING,  # nor does evidence follow from how the next epoch is made of it
+        "epsilon": NOTHING,
+        "shares": NOTHING,
     },
     OutcomeSpec: {"source": NOTHING, "key_field": NOTHING, "label_field": NOTHING, "id_field": NOTHING},
     OnDemandViewSpec: {
@@ -252,9 +252,24 @@ def table_definition(plan: Plan, view: BatchViewSpec) -> str:
 
 
 def epoch_rules(router: RouterSpec) -> dict[str, Any]:
-    """Return what the epochs of a router follow from besides the closings and their partitions."""
-    rules = meaning(router, "epochs")
-    return {field: value for field, value in rules.items() if field not in ("name", "partitions")}
+    """Return what the epochs of a router follow from besides the closings and their partitions.
+
+    Arms, and numbers of the policy, are among it by which the next epoch is made of the evidence so far; see
+    `evidence_rules` for the others.
+    """
+    rules = {"arms": list(router.arms), "policy": router.policy.model_dump(mode="json")}
+    others = meaning(router, "epochs").items()
+    return rules | {field: value for field, value in others if field not in ("name", "partitions", "policy")}
+
+
+def evidence_rules(rules: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of `epoch_rules` that evidence follows from: under other ones it is gathered anew."""
+    policy = {field: rules["policy"][field] for field in _followed(PolicySpec)}
+    return {field: rules[field] for field in _followed(RouterSpec) if field in rules} | {"policy": policy}
+
+
+def _followed(spec: type[Spec]) -> list[str]:
+    return [field for field, things in FOLLOWS_FROM[spec].items() if "epochs" in things]
 
 
 def epochs_definition(router: RouterSpec) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from headrace.featurestore.plans.consumers import consumers_of
@@ -201,14 +201,23 @@ class PlanCosts:
         service = self._new.learner(learner).service
         return service is not None and ref in self._new.service(service).features
 
+    def _epochs(self, before: RouterSpec, after: RouterSpec, differing: Sequence[str]) -> Iterator[str]:
+        if ("epochs", after.name) in self._things.anew:
+            rules = ", ".join(field for field in differing if "epochs" in FOLLOWS_FROM[RouterSpec][field])
+            yield f"its epochs are computed again from the first closing, by another {rules}"
+            yield "until as many closings are read, the epoch in force stays"
+        elif before.policy != after.policy:
+            yield "the next epoch is made of the rewards so far, by the new policy"
+        if added := [arm for arm in after.arms if arm not in before.arms]:
+            yield f"{', '.join(added)} begins with a small share, the others keep their proportions"
+
     def _router(self, name: str) -> Iterator[str]:
         before, after = find(self._old.routers, name), find(self._new.routers, name)
         if after is None:
             yield "its topics, epochs and what waits in its join stay, read by nobody"
         elif before is not None:
             differing = [f for f in RouterSpec.model_fields if getattr(before, f) != getattr(after, f)]
-            if rules := [f for f in differing if "epochs" in FOLLOWS_FROM[RouterSpec][f]]:
-                yield f"its epochs are computed again from the first closing, by another {', '.join(rules)}"
+            yield from self._epochs(before, after, differing)
             if any(field in _WAITING_FOLLOW for field in differing):
                 yield "predictions that wait for their labels now are closed by the new rules, too"
 

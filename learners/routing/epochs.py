@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from headrace.learners.routing.changed_arms import capped, of_arms
 from headrace.learners.routing.gathered import GatheringPartition, dump, load
 from headrace.learners.routing.policies import policy_of
 from headrace.learners.routing.posteriors import Evidence
 from headrace.learners.routing.propensities import propensity_fault
-from headrace.learners.routing.rewards import needs_unit_interval, rewards
+from headrace.learners.routing.rewards import rewards
 from headrace.learners.routing.stored_epochs import StoredEpochs, StoredPredecessor
 from headrace.schemas.encodings import UNVERSIONED, Encoding
-from headrace.schemas.follows_from import epoch_rules
+from headrace.schemas.follows_from import epoch_rules, evidence_rules
 from headrace.schemas.records import Closing, Epoch
-from headrace.schemas.router_specs import PolicySpec, RouterSpec
+from headrace.schemas.router_specs import RouterSpec
 
 _log = logging.getLogger(__name__)
 
@@ -248,8 +247,8 @@ class EpochKeeper:
 
     def _has_evidence_of(self, stored: StoredEpochs) -> bool:
         """Whether these rules make the same evidence of closings as those of a state."""
-        rules = _evidence_rules(epoch_rules(self._router))
-        return _evidence_rules(stored.rules) == rules and len(stored.partitions) == len(self._partitions)
+        rules = evidence_rules(epoch_rules(self._router))
+        return evidence_rules(stored.rules) == rules and len(stored.partitions) == len(self._partitions)
 
     def _begin_anew(self, stored: StoredEpochs) -> None:
         """Gather evidence from offset 0; the epoch in force stays, unless none of closings replaces it."""
@@ -299,11 +298,3 @@ def initial_epoch(router: RouterSpec, plan_hash: str) -> Epoch:
         posteriors={},
         plan_hash=plan_hash,
     )
-
-
-def _evidence_rules(rules: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what evidence follows from besides the closings; under other rules it is gathered anew."""
-    policy = PolicySpec.model_validate_json(json.dumps(rules["policy"]))
-    discount = policy_of(policy, rules["arms"]).discount
-    named = (rules[name] for name in ("refresh_ms", "wait_ms", "reward", "feedback"))
-    return (*named, discount, needs_unit_interval(policy))

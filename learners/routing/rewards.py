@@ -8,7 +8,7 @@ from typing import Final
 
 from headrace.schemas.errors import RecordError
 from headrace.schemas.records import Closing
-from headrace.schemas.router_specs import PolicySpec, RouterSpec
+from headrace.schemas.router_specs import RouterSpec
 
 MOST_REWARD: Final = 1e100  # sums of its squares are finite
 
@@ -63,20 +63,19 @@ def _bounded(
         reward = reward_of(score, label)
     except OverflowError:  # of a score beyond all measure
         reward = -math.inf
-    return min(1.0, max(0.0, reward)) if needs_unit_interval(router.policy) else reward
+    return min(1.0, max(0.0, reward)) if _needs_unit_interval(router) else reward
 
 
-def needs_unit_interval(policy: PolicySpec) -> bool:
-    """Whether the posteriors of a policy take rewards in [0, 1] alone."""
-    return policy.kind == "thompson" and policy.posterior == "beta"
+def _needs_unit_interval(router: RouterSpec) -> bool:
+    return router.policy.kind == "thompson" and router.policy.posterior == "beta"
 
 
 def _check(router: RouterSpec, arm: str, reward: float) -> None:
-    least, most = (0.0, 1.0) if needs_unit_interval(router.policy) else (-MOST_REWARD, MOST_REWARD)
+    least, most = (0.0, 1.0) if _needs_unit_interval(router) else (-MOST_REWARD, MOST_REWARD)
     if not least <= reward <= most:
         remedy = (
             "send labels in [0, 1], or give the router a normal posterior"
-            if needs_unit_interval(router.policy)
+            if _needs_unit_interval(router)
             else "see where such a label or score comes from"
         )
         takes = f"router '{router.name}' takes {least:g} to {most:g}"

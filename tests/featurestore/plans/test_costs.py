@@ -245,12 +245,27 @@ def test_a_new_batch_feature_wants_materialising() -> None:
     assert "writes the latest row of every entity, over 7 rows in Redis" in told
 
 
-def test_another_policy_computes_the_epochs_again() -> None:
+def test_another_kind_of_policy_computes_the_epochs_again_and_other_numbers_of_it_do_not() -> None:
     old = plan(SPENT)
+    again = "its epochs are computed again from the first closing, by another policy"
+    router = changed(ROUTER, policy=PolicySpec(kind="epsilon_greedy"))
+    told = report(old, changed(old, routers=(router,)), NoUsage())
+    assert again in told
+    assert "until as many closings are read, the epoch in force stays" in told
     router = changed(ROUTER, policy=PolicySpec(floor=0.1))
     told = report(old, changed(old, routers=(router,)), NoUsage())
     assert "~ policy.floor: 0.0 -> 0.1" in told
-    assert "its epochs are computed again from the first closing, by another policy" in told
+    assert "the next epoch is made of the rewards so far, by the new policy" in told
+    assert again not in told
+
+
+def test_an_arm_that_is_added_leaves_the_epochs() -> None:
+    old = plan(SPENT)
+    learner = changed(old.learners[0], name="more")
+    router = changed(ROUTER, arms=(*ROUTER.arms, "more"))
+    told = report(old, changed(old, routers=(router,), learners=(*old.learners, learner)), NoUsage())
+    assert "more begins with a small share, the others keep their proportions" in told
+    assert "its epochs" not in told
 
 
 def test_unsafe_changes_are_told_with_the_change_and_counted() -> None:
