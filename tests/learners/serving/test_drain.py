@@ -48,7 +48,7 @@ def test_told_to_end_it_is_not_ready_at_once_and_answers_on(service: HttpService
         kept.send(post(b"22"))
         assert (kept.answer(), kept.closes) == ((200, "2"), True)  # the client connects anew, elsewhere
         assert kept.ended
-    assert [service.ask(post(bytes(size)))[0] for size in range(1, 9)] == [200] * 8
+    assert {service.ask(post(b"1"))[0] for _ in range(300)} == {200}
 
 
 def test_the_port_is_closed_when_the_time_is_over() -> None:
