@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from headrace.schemas.errors import DiskError
+from headrace.schemas.errors import DiskError, HeadraceError, StateError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -32,6 +32,24 @@ def disk_error(path: str | Path, error: OSError) -> DiskError:
 def is_of_the_disk(error: OSError) -> bool:
     """Return whether it is the disk that does not take a file, or lets nobody write it."""
     return error.errno in (*_FULL, *_REFUSED, errno.EIO)
+
+
+@contextmanager
+def reading(path: Path, remedy: str) -> Iterator[None]:
+    """Refuse a file that is damaged, or another program's, as an error that names it and the remedy.
+
+    Raises
+    ------
+    StateError
+        For whatever else the block raises; not for a file that is gone.
+    """
+    try:
+        yield
+    except (HeadraceError, FileNotFoundError):
+        raise
+    except Exception as error:  # of Arrow, many kinds
+        cause = " ".join(str(error).split())
+        raise StateError(f"{path} is damaged, or another program's ({cause}): {remedy}") from error
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -74,18 +74,29 @@ class BlockFiles:
         Raises
         ------
         StateError
-            When a file has a version that is not read.
+            When a file is damaged, or has a version that is not read.
         """
         number, latest_ms = 0, 0
         for path in sorted(self._work.glob(f"{self._prefix}*.parquet")):
-            blocks = pq.ParquetFile(path)
-            FILE.check_metadata(blocks.schema_arrow.metadata, f"the file of blocks {path}")
-            for batch in blocks.iter_batches(_BATCH_BLOCKS):
-                for row in batch.to_pylist():
-                    if row["shard"] == shard:
-                        latest_ms = max(latest_ms, row["appended"])
-                        yield SpooledBlock(latest_ms, self._partition, number, row["block"])
-                        number += 1
+            for row in _rows(path):
+                if row["shard"] == shard:
+                    latest_ms = max(latest_ms, row["appended"])
+                    yield SpooledBlock(latest_ms, self._partition, number, row["block"])
+                    number += 1
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    what = f"the file of blocks {path}"
+    with FILE.reading(what):
+        blocks = pq.ParquetFile(path)
+        FILE.check_metadata(blocks.schema_arrow.metadata, what)
+        batches = blocks.iter_batches(_BATCH_BLOCKS)
+    while True:
+        with FILE.reading(what):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield from batch.to_pylist()
 
 
 def merged_blocks(

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from headrace.featurestore.backfill.span import Span
 from headrace.featurestore.offline.feature_log import ParquetFeatureLog, ViewLog
-from headrace.featurestore.offline.parquet_files import write_durably
+from headrace.featurestore.offline.parquet_files import read_part, write_durably
 from headrace.schemas.plan import Plan
 from headrace.streams.sinks import OnlineRows
 
@@ -58,7 +57,7 @@ def drop_other_rows(feature_log: Path, plan: Plan, view: str, span: Span) -> int
     for file in log.files():
         if file.name.startswith(f"{log.definition}-{_PREFIX}"):
             continue
-        table = pq.ParquetFile(file).read()
+        table = read_part(file)
         times_ms = np.asarray(table["event_timestamp"].cast(pa.int64()))
         inside = np.array([int(time_ms) in span for time_ms in times_ms], np.bool_)
         if inside.any():

@@ -36,7 +36,7 @@ class BackfillState:
     Raises
     ------
     StateError
-        When the file is of a backfill of another span, or has a version that is not read.
+        When the file is of a backfill of another span, is damaged, or has a version that is not read.
     """
 
     def __init__(self, file: Path, state: PartitionState, span: Span) -> None:
@@ -60,16 +60,19 @@ class BackfillState:
         write_durably(self._file, table.replace_schema_metadata(FILE.metadata() | {"span": self._span.text}))
 
     def _restore(self) -> None:
-        table = pq.read_table(self._file)
+        what = f"the state of a backfill in {self._file}"
+        with FILE.reading(what):
+            table = pq.ParquetFile(self._file).read()
         metadata = table.schema.metadata or {}
-        FILE.check_metadata(metadata, f"the state of a backfill in {self._file}")
+        FILE.check_metadata(metadata, what)
         span = metadata.get(b"span", b"").decode()
         if span != self._span.text:
             raise StateError(
                 f"{self._file.parent} holds a backfill of another span ({span}); finish that, or remove "
                 "the folder"
             )
-        self._entries = dict(zip(table["key"].to_pylist(), table["value"].to_pylist(), strict=True))
+        with FILE.reading(what):
+            self._entries = dict(zip(table["key"].to_pylist(), table["value"].to_pylist(), strict=True))
         self._state.restore(self._entries.items())
 
 

@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from headrace.featurestore.offline.feature_log import ViewLog
-from headrace.featurestore.offline.parquet_files import remove_abandoned, write_durably
+from headrace.featurestore.offline.parquet_files import read_part, remove_abandoned, write_durably
 from headrace.schemas.plan import Plan
 
 
@@ -94,7 +93,7 @@ def _groups(files: Sequence[Path], target_bytes: int) -> Iterator[list[Path]]:
 
 
 def _merge(log: ViewLog, folder: Path, group: Sequence[Path], keys: Sequence[str]) -> tuple[int, int]:
-    table = pa.concat_tables([pq.ParquetFile(file).read() for file in group])
+    table = pa.concat_tables([read_part(file) for file in group])
     kept = latest_rows(table, keys)
     name = hashlib.sha256("/".join(file.name for file in group).encode()).hexdigest()[:16]
     merged = folder / f"{log.definition}-compacted-{name}.parquet"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.streams.durable_files import finished_as
+from headrace.streams.durable_files import finished_as, reading
 
 _ABANDONED_S = 86_400  # an unfinished file of this age has no writer any more
 
@@ -20,6 +20,20 @@ def write_durably(path: Path, table: pa.Table) -> None:
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.unfinished")
     with finished_as(path, unfinished) as file:
         pq.write_table(table, file)
+
+
+def read_part(path: Path) -> pa.Table:
+    """Read a file of the feature log.
+
+    Raises
+    ------
+    StateError
+        When it is damaged; names it and the remedy.
+    FileNotFoundError
+        When it is gone.
+    """
+    with reading(path, "move it away; `headrace backfill` writes the rows of its day anew"):
+        return pq.ParquetFile(path).read()
 
 
 def remove_abandoned(folder: Path) -> None:

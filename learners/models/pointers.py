@@ -301,11 +301,17 @@ class ModelPointers:
         return "" if self._signer is None else self._signer.sign(self._project, *words)
 
     def _check(self, what: str, signature: object, *words: str) -> None:
-        if self._signer is not None and not self._signer.fits(signature, self._project, *words):
+        if self._signer is None or self._signer.fits(signature, self._project, *words):
+            return
+        if not signature:
             raise StateError(
-                f"{what} is not signed with the key of this process (HEADRACE_MODEL_KEY); run the "
-                "trainer with that key, and see who can write to Redis"
+                f"{what} is not signed: it is of before there were signatures, or another's; run the trainer "
+                "with the key of this process (HEADRACE_MODEL_KEY), which writes it anew"
             )
+        raise StateError(
+            f"{what} is not signed with the key of this process (HEADRACE_MODEL_KEY); run the "
+            "trainer with that key, and see who can write to Redis"
+        )
 
     def _pointers(
         self, raw: Mapping[str | bytes, str | bytes]

@@ -24,7 +24,7 @@ from confluent_kafka import TopicPartition
 from headrace.schemas.errors import RecordError
 from headrace.schemas.records import Example, Prediction, Value, read_record
 from headrace.streams.connections.kafka import Kafka
-from headrace.streams.durable_files import finished_as
+from headrace.streams.durable_files import finished_as, reading
 from headrace.streams.log.reader import is_end, open_consumer, read_log
 
 _log = logging.getLogger(__name__)
@@ -195,6 +195,11 @@ def next_offset(directory: Path) -> int:
     return max((int(match[2]) for match in map(_PART.fullmatch, _names(directory)) if match), default=0)
 
 
+def _read_part(file: Path, wanted: Collection[str] | None) -> pa.Table:
+    with reading(file, "move it and the parts behind it away; joins that start then archive them anew"):
+        return pq.read_table(file, columns=_columns(file, wanted))
+
+
 def read_examples(directory: Path, wanted: Collection[str] | None = None) -> pa.Table:
     """Return all archived examples in the order of their topic, one row each.
 
@@ -210,7 +215,7 @@ def read_examples(directory: Path, wanted: Collection[str] | None = None) -> pa.
     ``version.<arm>``; null where an example has none.
     """
     files = [directory / name for name in sorted(_names(directory)) if _PART.fullmatch(name)]
-    parts = [pq.read_table(file, columns=_columns(file, wanted)) for file in files]
+    parts = [_read_part(file, wanted) for file in files]
     if not parts:
         return to_table([])
     return _without_copies(pa.concat_tables(_alike(parts), promote_options="default"))

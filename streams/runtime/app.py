@@ -15,6 +15,7 @@ from faust.tables import TableManager
 
 from headrace.schemas.errors import HeadraceError
 from headrace.streams.connections.kafka import Kafka, client_config, servers_of
+from headrace.streams.durable_files import disk_error, is_of_the_disk
 from headrace.streams.runtime.transport import Owner, RangeApp
 
 _log = logging.getLogger(__name__)
@@ -145,8 +146,11 @@ async def guarded(work: Awaitable[T]) -> T:
 def die(error: BaseException) -> NoReturn:
     """End the process at once, and leave everything unacknowledged to the next one.
 
-    What Headrace refuses by name is said in one line, everything else with where it happened.
+    What Headrace refuses by name is said in one line, and so is a disk that takes no files; everything else
+    with where it happened.
     """
+    if isinstance(error, OSError) and is_of_the_disk(error):
+        error = disk_error(error.filename or "a file", error)
     if isinstance(error, HeadraceError):
         _log.debug("where it happened", exc_info=error)
         _log.critical("cannot go on; exiting so that nothing is skipped: %s", error)

@@ -129,12 +129,12 @@ class CommandScene:
             )
         producer.flush()
 
-    def run(self, *words: str, last: int | None = None, how: How = "before") -> Ran:
+    def run(self, *words: str, last: int | None = None, how: How = "before", matching: str = "") -> Ran:
         """Run a command, to its end or to one of its effects."""
         with tempfile.TemporaryDirectory() as name:
             log, printed = Path(name) / "effects", Path(name) / "printed"
             log.touch()
-            watched = Watched(str(self.folder), str(log), last, how)
+            watched = Watched(str(self.folder), str(log), last, how, matching)
             arguments = [json.dumps(self.environment), json.dumps(asdict(watched)), *words]
             arguments.append(str(self.folder))
             child = nursery.start("tests.support.dying_command", arguments, printed, _IMPORTS)

@@ -51,12 +51,15 @@ class Watched:
         Number of the last effect, from 0 on; None: all happen.
     how
         How it ends. `fail`: this and all later effects of its service fail, as of a full disk.
+    matching
+        Counted are effects with this text alone.
     """
 
     root: str
     log: str
     last: int | None = None
     how: How = "before"
+    matching: str = ""
 
 
 class _Counter:
@@ -68,7 +71,7 @@ class _Counter:
         self, service: str, what: str, half: Callable[[], object] | None, error: Callable[[], Exception]
     ) -> None:
         """Count an effect, and end where it is the last."""
-        if getattr(self._inside, "counting", False):
+        if getattr(self._inside, "counting", False) or self.watched.matching not in what:
             return
         self._inside.counting = True
         try:

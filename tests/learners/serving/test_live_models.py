@@ -379,7 +379,7 @@ def test_an_entry_that_is_not_signed_stops_its_own_arm_and_is_told_once(
     assert following.arm("base").offset == 95
     assert following.failures == ["tree"]
     (fault,) = following.models.faults
-    assert "arm 'tree': the pointer of learner 'tree' in Redis is not signed with the key of this" in fault
+    assert "arm 'tree': the pointer of learner 'tree' in Redis is not signed: it is of before" in fault
 
 
 def test_a_pointer_that_goes_back_stops_its_arm_until_it_goes_forward(
