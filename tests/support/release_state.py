@@ -114,6 +114,7 @@ def _answer(reader: Reader, release: Release) -> Answer:
 def _shown(text: str, release: Release) -> str:
     """An error without what differs from run to run."""
     text = text.replace(str(release.data.parent), "PROJECT").replace(release.redis_url, "REDIS")
+    text = re.sub(r"this Headrace reads (\d+( and )?)+", "this Headrace reads others", text)
     return re.sub(r"[0-9a-f]{12,}", "HASH", text)
 
 
@@ -275,7 +276,8 @@ def _backfill(release: Release) -> Answer:
     state = SourcePartition(release.plan, release.plan.source("clicks"), 0)
     BackfillState(files[0], state, Span())
     definition = files[0].name.partition("-")[0]
-    assert [*BlockFiles(files[0].parent, definition, 0).read(0)]
+    if release.files("backfill/user_clicks/*-blocks-*"):
+        assert [*BlockFiles(files[0].parent, definition, 0).read(0)]
     return READ if state.next_offset else PASSED_OVER
 
 
