@@ -6,6 +6,7 @@ comes from a model that has learned less than the one before, and what is logged
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
@@ -17,7 +18,8 @@ from headrace.deploy.local.redis_server import RedisServer
 from headrace.learners.routing.changed_arms import of_arms
 from headrace.learners.routing.draw import draw
 from headrace.learners.serving.live import UNTRAINED
-from tests.support.cut_over_scene import SLOTS, CutOverScene
+from headrace.schemas.records import Prediction
+from tests.support.cut_over_scene import SLOTS, Answered, CutOverScene
 
 SLOW, FAST = {"live": 0.05}, {"live": 0.2}
 CHANGES: Mapping[str, Mapping[str, float]] = {
@@ -70,6 +72,7 @@ def test_whatever_is_replaced_first_answers_never_know_less(
     assert_no_answer_knew_less(scene)
     assert_no_version_name_means_two_things(scene)
     assert_what_is_logged_was_drawn_with(scene)
+    assert_quality_stays(scene)
 
 
 def assert_no_answer_knew_less(scene: CutOverScene) -> None:
@@ -108,3 +111,22 @@ def assert_what_is_logged_was_drawn_with(scene: CutOverScene) -> None:
             if "more" in prediction.untrained:
                 assert prediction.propensities["more"] <= 0.05
     assert {one.slot for one in scene.answers} == {*SLOTS}
+
+
+def assert_quality_stays(scene: CutOverScene) -> None:
+    """The scores of the learner that is there all the time are those of a trained model."""
+    logged, offsets = scene.predictions(), {(one.name, one.version): one.offset for one in scene.lineage()}
+    by_step: dict[str, list[tuple[Answered, Prediction]]] = defaultdict(list)
+    for answered in scene.answers:
+        by_step[answered.step].append((answered, logged[answered.answer["prediction_id"]]))
+    for step, pairs in by_step.items():
+        scores = [(prediction.scores["live"] or 0.0, answered.label) for answered, prediction in pairs]
+        right = sum((score >= 0.5) == (label >= 0.5) for score, label in scores) / len(scores)
+        given = [score if label else 1 - score for score, label in scores]
+        loss = -sum(math.log(max(1e-6, each)) for each in given) / len(given)
+        versions = list(dict.fromkeys(prediction.versions["live"] for _, prediction in pairs))
+        known = [offsets.get(("live", version), 0) for version in versions]
+        answers = sum(answered.is_right for answered, _ in pairs) / len(pairs)
+        told = f"{step}: {len(pairs)} answers, right {answers:.3f}, live: right {right:.3f}, loss {loss:.3f}"
+        print(f"{told}, {versions[0]} to {versions[-1]}, examples before {min(known)} to {max(known)}")
+        assert step == "before" or right > 0.8, told
