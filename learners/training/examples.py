@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from confluent_kafka import Message
@@ -15,6 +15,7 @@ from headrace.learners.project import Project
 from headrace.learners.training.config import REPEAT_S
 from headrace.learners.training.learner_state import LearnerState
 from headrace.learners.training.log import TrainingLog
+from headrace.learners.training.past import Past
 from headrace.learners.training.restored_versions import restore_versions
 from headrace.learners.training.trainer import Trainer
 from headrace.schemas.errors import RecordError
@@ -56,9 +57,8 @@ class ExampleConsumer:
         Where versions are put in force.
     publish_every_s
         0: by time marks alone, so that versions do not depend on how fast the machine is.
-    majors
-        Returns the greatest major number that the lineage of a learner has; asked where the log has no
-        versions of it.
+    past
+        What the lineage knows of learners of which the log has nothing.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class ExampleConsumer:
         log: TrainingLog,
         pointers: ModelPointers,
         publish_every_s: float,
-        majors: Callable[[str], int] = lambda learner: 0,
+        past: Past,
     ) -> None:
         self.topic = plan.topics.router(router.name).examples
         self._router, self._ahead_ms = router, plan.max_future_ms(router)
@@ -92,7 +92,7 @@ class ExampleConsumer:
         self._publish_every_s = publish_every_s
         self._writers = ThreadPoolExecutor(len(router.arms), thread_name_prefix="publish")
         self._versions = {
-            arm: restore_versions(plan, project, router.name, arm, store, log, states.get(arm), majors)
+            arm: restore_versions(plan, project, router.name, arm, store, log, states.get(arm), past)
             for arm in router.arms
         }
         self._trainers = [versions.trainer for versions in self._versions.values()]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import partial
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.models.store import ModelStore
-from headrace.learners.models.versions import read_versions
 from headrace.learners.project import Project
 from headrace.learners.training.changelog import TrainState
 from headrace.learners.training.closings import ClosingConsumer
@@ -20,6 +19,7 @@ from headrace.learners.training.examples import ExampleConsumer
 from headrace.learners.training.fair_reader import FairReader
 from headrace.learners.training.group import train_group
 from headrace.learners.training.log import TrainingLog
+from headrace.learners.training.past import Past
 from headrace.learners.training.unreadable import unreadable_artifacts
 from headrace.schemas.errors import ModelError, ServiceUnavailable
 from headrace.schemas.plan import Plan
@@ -84,10 +84,10 @@ class OwnedTraining:
         self._log, self._retries, self._is_over = log, retries, is_over
         self._routers = plan.routers
         every_s = config.publish_every_s
-        majors = lineage_majors(kafka, plan)
+        past = Past(kafka, plan)
         try:
             examples = [
-                ExampleConsumer(plan, router, project, store, state.models, log, pointers, every_s, majors)
+                ExampleConsumer(plan, router, project, store, state.models, log, pointers, every_s, past)
                 for router in plan.routers
             ]
         except ModelError as error:
@@ -206,20 +206,3 @@ class OwnedTraining:
                     time.sleep(_WAIT_S)
             else:
                 return self._retries.succeeded()
-
-
-def lineage_majors(kafka: Kafka, plan: Plan) -> Callable[[str], int]:
-    """Return a function that tells the greatest major number in the lineage of a learner; 0: none.
-
-    The lineage is read once, when it is first asked for: a learner of which the changelog has nothing is
-    new, or the changelog was made anew. Its versions must have names that none had before.
-    """
-
-    @cache
-    def majors() -> dict[str, int]:
-        found: dict[str, int] = {}
-        for version in read_versions(kafka, plan.project):
-            found[version.name] = max(found.get(version.name, 0), version.major)
-        return found
-
-    return lambda learner: majors().get(learner, 0)

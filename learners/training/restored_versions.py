@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 
 from headrace.learners.models.store import ModelStore
@@ -16,6 +15,7 @@ from headrace.learners.training.learner_state import (
     state_of_artifacts,
 )
 from headrace.learners.training.log import TrainingLog
+from headrace.learners.training.past import Past
 from headrace.learners.training.trainer import Trainer, describe
 from headrace.learners.training.versions import LearnerVersions
 from headrace.schemas.errors import HeadraceError, ModelError
@@ -32,7 +32,7 @@ def restore_versions(
     store: ModelStore,
     log: TrainingLog,
     state: LearnerState | None,
-    majors: Callable[[str], int],
+    past: Past,
 ) -> LearnerVersions:
     """Go on from the newest artifact of the plan's definition that the log names; begin where it has none.
 
@@ -43,8 +43,8 @@ def restore_versions(
     ----------
     state
         What the log says; None: nothing.
-    majors
-        Returns the greatest major number that the lineage of a learner has; 0: none.
+    past
+        What the lineage knows of the learner where the log says nothing.
 
     Raises
     ------
@@ -55,8 +55,10 @@ def restore_versions(
     definition = project.learner(learner)
     state = state or _adopt(learner, store, log)
     if state is None:
-        trainer = Trainer(plan, definition, major=majors(learner) + 1)
-        return LearnerVersions(trainer, router, store, log)
+        before = past.state(router, learner, store)
+        parent, era = (before.served.version, before.trained.era + 1) if before else (None, 1)
+        trainer = Trainer(plan, definition, major=past.major(learner) + 1, parent=parent)
+        return LearnerVersions(trainer, router, store, log, era, before)
     state = _with_definitions(learner, store, state)
     own = state.of(plan.learner(learner).definition, router)
     needed = own.kept if own is state.trained else state.kept

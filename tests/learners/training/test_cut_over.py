@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from confluent_kafka import Producer
 
 from headrace.learners.models.pointers import ModelPointer, ModelPointers, models_key
 from headrace.learners.models.store import ModelStore
@@ -18,16 +19,16 @@ from headrace.learners.training import examples as examples_module
 from headrace.learners.training.changelog import model_key
 from headrace.learners.training.examples import ExampleConsumer
 from headrace.learners.training.learner_state import LearnerState
-from headrace.learners.training.owned import lineage_majors
+from headrace.learners.training.past import Past
 from headrace.learners.training.trainer import replay
 from headrace.schemas.records import Example
 from headrace.schemas.topics import RouterTopics
-from headrace.streams.log.transactions import Records
 from headrace.streams.progress import ProgressStore
 from tests.support.flight_learners import HOUR_MS, LEARNERS, examples, flights
 from tests.support.messages import mark, record
 from tests.support.train_process import KEY
 from tests.support.training_log import Log
+from tests.support.waiting import PATIENCE_S
 
 ONE_ARM = LEARNERS.replace("arms=[one.name for one in LEARNERS]", 'arms=["tree"]').replace(
     'champion="streaming"', 'champion="tree"'
@@ -72,7 +73,7 @@ class Scene:
         out, state = self.log.open(), self.log.state()
         consumer = ExampleConsumer(
             plan, plan.routers[0], project, self.store, state.models, out, self.pointers, 0.0,
-            lineage_majors(self.log.bootstrap, plan),
+            Past(self.log.bootstrap, plan),
         )  # fmt: skip
         consumer.begin()
         return consumer
@@ -180,20 +181,30 @@ def test_of_former_definitions_few_artifacts_are_kept(scene: Scene) -> None:
     assert scene.served() == ("6.7", 21)  # of the definition of 1.x nothing was left
 
 
-def test_without_its_changelog_a_trainer_gives_no_name_again(scene: Scene) -> None:
+@pytest.mark.parametrize("examples_are_there", [True, False])
+def test_without_its_changelog_a_trainer_gives_no_name_again_and_the_last_version_serves_meanwhile(
+    scene: Scene, examples_are_there: bool
+) -> None:
     scene.learn(scene.trainer(), 9)
     scene.learn(scene.trainer(grace(60)), 9)
     log, scene.log = scene.log, Log(scene.project, scene.topic)
-    versions = [version.encode() for version in read_versions(log.bootstrap, scene.project)]
     out = scene.log.open()
-    entries = [(b"tree", version) for version in versions]
-    out._records.append(Records(scene.log.topics.models, 0, entries))
+    for version in read_versions(log.bootstrap, scene.project):
+        out.record(version)
     out.name("other", log.state().models["tree"], lambda: None)
     out.commit()
     log.close()
+    if examples_are_there:
+        producer = Producer({"bootstrap.servers": scene.log.bootstrap})
+        for _ in range(12):
+            producer.produce(scene.topic, b"")
+        assert producer.flush(PATIENCE_S) == 0
     scene.pointers = ModelPointers(scene.redis, scene.project, "made anew")
-    scene.trainer()
-    assert scene.served() == ("3.0", 0)
+    trainer = scene.trainer()
+    assert (trainer.offset, scene.served()) == (0, ("2.3", 9) if examples_are_there else ("3.0", 0))
+    scene.learn(trainer, 9)
+    assert scene.served() == ("3.3", 9)
+    assert scene.trainer(grace(60)).offset == 0  # the log knows nothing of what 2.3 has learned
 
 
 def test_a_learner_that_moves_to_another_router_learns_its_examples_from_the_first(scene: Scene) -> None:

@@ -14,6 +14,7 @@ from headrace.learners.models.store import Artifact, ModelStore
 from headrace.learners.models.versions import LINEAGE, read_versions
 from headrace.learners.training.examples import ExampleConsumer
 from headrace.learners.training.learner_state import NamedArtifact, state_of_artifacts
+from headrace.learners.training.past import Past
 from headrace.learners.training.trainer import Trainer
 from headrace.schemas.dead_letter import DeadLetter
 from headrace.schemas.errors import ModelError
@@ -52,6 +53,7 @@ class Scene:
             self.out,
             self.pointers,
             publish_every_s,
+            Past(self.log.bootstrap, self.plan),
         )
 
     def stream(self, count: int) -> list[Example]:
