@@ -250,19 +250,29 @@ class EpochKeeper:
         rules = evidence_rules(epoch_rules(self._router))
         return evidence_rules(stored.rules) == rules and len(stored.partitions) == len(self._partitions)
 
+    def succeed(self, last: Epoch, offsets: Sequence[int]) -> None:
+        """Go on behind an epoch whose evidence is lost: it stays in force until the closings so far are read.
+
+        Parameters
+        ----------
+        offsets
+            By partition, the end of the closings so far.
+        """
+        self._follow(StoredPredecessor(epoch=last, era=0, offsets=[*offsets]), last.epoch, 1)
+
     def _begin_anew(self, stored: StoredEpochs) -> None:
-        """Gather evidence from offset 0; the epoch in force stays, unless none of closings replaces it."""
-        self.era = stored.era + 1
-        number = stored.epoch.epoch + 1
-        self.current = initial_epoch(self._router, self._plan_hash).model_copy(update={"epoch": number})
-        self._evidence = {arm: Evidence() for arm in self._router.arms}
-        if self._router.policy.kind == "fixed":
-            return
+        """Gather evidence from offset 0, behind the epoch in force."""
         offsets = [partition.offset for partition in stored.partitions]
         before = StoredPredecessor(epoch=stored.epoch, era=stored.era, offsets=offsets)
         if (unreached := stored.predecessor) is not None and not stored.has_reached(unreached.offsets):
             before = unreached
-        self._predecessor = before
+        self._follow(before, stored.epoch.epoch, stored.era + 1)
+
+    def _follow(self, before: StoredPredecessor, number: int, era: int) -> None:
+        """Begin an era behind an epoch, which stays in force, unless these rules need no closings."""
+        initial = initial_epoch(self._router, self._plan_hash)
+        self.current, self.era = initial.model_copy(update={"epoch": number + 1}), era
+        self._predecessor = None if self._router.policy.kind == "fixed" else before
 
     def _take_evidence(self, stored: StoredEpochs) -> None:
         self.era, self._refresh = stored.era, stored.refresh

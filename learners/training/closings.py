@@ -13,6 +13,7 @@ from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.routing.epochs import EpochKeeper
 from headrace.learners.training.config import REPEAT_S
 from headrace.learners.training.log import TrainingLog
+from headrace.learners.training.past import Past
 from headrace.schemas.errors import RecordError
 from headrace.schemas.event_times import time_fault
 from headrace.schemas.marks import mark_time_ms
@@ -45,6 +46,8 @@ class ClosingConsumer:
         Takes epochs, and records that are no closings.
     pointers
         Where epochs are put in force.
+    past
+        What topics know where the log has no state.
 
     Attributes
     ----------
@@ -62,6 +65,7 @@ class ClosingConsumer:
         partitions: int,
         log: TrainingLog,
         pointers: ModelPointers,
+        past: Past,
     ) -> None:
         topics = plan.topics.router(router.name)
         self.topic, self._epochs_topic = topics.closings, topics.epochs
@@ -75,6 +79,10 @@ class ClosingConsumer:
         self._unsaved: list[Epoch] = []
         if state is not None and not self._keeper.restore(state):
             _log.warning("router '%s' has new arms or rules; %s", router.name, self._tell_of_rules())
+            self._unsaved.append(self._keeper.current)
+        elif state is None and (last := past.epoch(router.name)) is not None:
+            self._keeper.succeed(last, past.closings(router))
+            _log.warning("the evidence of router '%s' is lost; %s", router.name, self._tell_of_rules())
             self._unsaved.append(self._keeper.current)
 
     def offset(self, partition: int) -> int:

@@ -94,7 +94,9 @@ class OwnedTraining:
             arms = (arm for router in plan.routers for arm in router.arms)
             raise unreadable_artifacts(plan, store, arms, state.models) or error from error
         closings = [
-            ClosingConsumer(plan, router, state.epochs.get(router.name), router.partitions, log, pointers)
+            ClosingConsumer(
+                plan, router, state.epochs.get(router.name), router.partitions, log, pointers, past
+            )
             for router in plan.routers
         ]
         self._examples = {consumer.topic: consumer for consumer in examples}

@@ -1,19 +1,25 @@
-"""What the lineage knows of learners of which the trainer's changelog has nothing: it was made anew."""
+"""What topics know of learners and routers of which the trainer's changelog has nothing: it was made anew."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 
 from headrace.learners.models.store import ModelStore
 from headrace.learners.models.versions import PublishedVersion, read_versions
+from headrace.learners.routing.propensities import propensity_fault
 from headrace.learners.training.learner_state import DefinitionVersions, LearnerState, NamedArtifact
+from headrace.schemas.errors import RecordError
 from headrace.schemas.plan import Plan
+from headrace.schemas.records import Epoch, read_record
+from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import end_offsets
+from headrace.streams.log.reader import read_log
 
 
 class Past:
-    """The versions that were ever published; read once, when they are first asked for.
+    """Versions and epochs that were ever published; read when they are first asked for.
 
     Parameters
     ----------
@@ -51,6 +57,22 @@ class Past:
             kept=kept,
         )
         return LearnerState((versions,), newest.major, self.major(learner))
+
+    def epoch(self, router: str) -> Epoch | None:
+        """Return the last epoch of a router that may be in force; None where there is none."""
+        topic = self._plan.topics.router(router).epochs
+        last = None
+        for message in read_log(self._kafka, topic, 0):
+            with suppress(RecordError):
+                epoch = read_record(Epoch.model_validate_json, message.value() or b"")
+                last = last if propensity_fault(epoch.propensities) else epoch
+        return last
+
+    def closings(self, router: RouterSpec) -> list[int]:
+        """Return the ends of a router's closings, by partition."""
+        topic = self._plan.topics.router(router.name).closings
+        ends = end_offsets(self._kafka, [topic])
+        return [ends.get((topic, partition), 0) for partition in range(router.partitions)]
 
     def _of(self, learner: str) -> list[PublishedVersion]:
         return [version for version in self._versions if version.name == learner]

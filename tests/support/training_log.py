@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Producer
 
 from headrace.deploy.local.mock_kafka import MockKafka
 from headrace.learners.training.changelog import TrainState, read_state
@@ -15,6 +15,7 @@ from headrace.streams.log.reader import read_log
 from headrace.streams.log.transactions import TransactionalProducer
 from headrace.streams.runtime.restoring import Restoring
 from headrace.streams.runtime.sole_owner import Ownership
+from tests.support.waiting import PATIENCE_S
 
 
 class Log:
@@ -38,6 +39,12 @@ class Log:
 
     def state(self) -> TrainState:
         return read_state(self.bootstrap, self.topics.train_changelog, Restoring())
+
+    def forget(self, key: bytes) -> None:
+        """Delete an entry of the changelog."""
+        producer = Producer({"bootstrap.servers": self.bootstrap})
+        producer.produce(self.topics.train_changelog, None, key, partition=0)
+        assert producer.flush(PATIENCE_S) == 0
 
     def read(self, topic: str) -> list[bytes]:
         return [message.value() for message in read_log(self.bootstrap, topic, 0)]

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 import redis
+from confluent_kafka import Producer
 
 from headrace.learners.models.pointers import ModelPointers, epochs_key
 from headrace.learners.routing.epochs import EpochKeeper
 from headrace.learners.routing.propensities import propensity_fault
 from headrace.learners.training import closings as closings_module
+from headrace.learners.training.changelog import epochs_key as epochs_key_of
 from headrace.learners.training.closings import ClosingConsumer
+from headrace.learners.training.past import Past
 from headrace.schemas.event_times import LATEST_MS
 from headrace.schemas.records import Closing, Epoch
 from headrace.schemas.router_specs import PolicySpec
@@ -23,6 +26,7 @@ from headrace.streams.progress import EPOCHS, ProgressStore
 from tests.support.flight_learners import HOUR_MS, closings, flights
 from tests.support.messages import mark, record
 from tests.support.training_log import Log
+from tests.support.waiting import PATIENCE_S
 
 QUALITY = {"base": 0.55, "static": 0.6, "streaming": 0.8, "crossed": 0.62, "tree": 0.5}
 
@@ -45,7 +49,8 @@ class Scene:
         router = self.router.model_copy(update=changes)
         self.out = self.log.open()
         state = self.log.state().epochs.get(router.name)
-        return ClosingConsumer(self.plan, router, state, 1, self.out, self.pointers)
+        past = Past(self.log.bootstrap, self.plan)
+        return ClosingConsumer(self.plan, router, state, 1, self.out, self.pointers, past)
 
     def closings(self, count: int) -> list[Closing]:
         return list(closings(self.plan, count, QUALITY))
@@ -137,6 +142,29 @@ def test_of_other_evidence_the_epoch_of_before_stays_in_force_until_as_many_clos
     scene.feed(back, found)
     back.tick()
     assert (scene.in_force().epoch, scene.in_force().propensities) == (8, before.propensities)
+
+
+def test_without_its_state_the_last_epoch_stays_in_force_until_the_closings_are_read_again(
+    scene: Scene,
+) -> None:
+    consumer, found = scene.consumer(), scene.closings(130)
+    scene.feed(consumer, found)
+    consumer.tick()
+    before = scene.in_force()
+    scene.log.forget(epochs_key_of("delays"))
+    producer = Producer({"bootstrap.servers": scene.log.bootstrap})
+    for closing in found:
+        producer.produce(scene.topic, closing.to_bytes(), partition=0)
+    assert producer.flush(PATIENCE_S) == 0
+    again = scene.consumer()
+    again.begin()
+    scene.feed(again, found[:70])
+    again.tick()
+    assert scene.in_force() == before
+    scene.feed(again, found)
+    again.tick()
+    assert (scene.in_force().epoch, scene.in_force().propensities) == (5, before.propensities)
+    assert [epoch.epoch for epoch in scene.epochs()] == [1, 2, 3, 4, 5]
 
 
 def test_other_arms_leave_the_evidence_and_the_next_epoch_follows_at_once(scene: Scene) -> None:
