@@ -20,6 +20,7 @@ from headrace.featurestore.backfill.past_events import from_kafka
 from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.featurestore.plans.usage import Amount, RedisPlanUsage
 from headrace.learners.models.pointers import ModelPointer, ModelPointers
+from headrace.learners.models.versions import read_versions
 from headrace.learners.project import load_project
 from headrace.learners.training.trainer import Trainer
 from headrace.schemas.errors import HeadraceError, ServiceUnavailable
@@ -89,6 +90,15 @@ class ProjectUsage(RedisPlanUsage):
         pointer = self._serving.get(learner)
         return pointer.version if pointer else ""
 
+    def learned_before(self, learner: str) -> str:
+        routers = [
+            [router.name for router in plan.routers if learner in router.arms]
+            for plan in (self._current, self._wanted)
+        ]
+        if routers[0] != routers[1]:  # versions are of the examples of one router
+            return ""
+        return self._newest.get((learner, self._wanted.learner(learner).definition), "")
+
     def seconds_to_compute(self, source: str) -> float | None:
         spec = self._wanted.source(source)
         bounds = self._bounds(spec.topic)
@@ -128,6 +138,14 @@ class ProjectUsage(RedisPlanUsage):
     @cached_property
     def _serving(self) -> dict[str, ModelPointer]:
         return ModelPointers(self._client, self._current.project).serving()
+
+    @cached_property
+    def _newest(self) -> dict[tuple[str, str], str]:
+        """By learner and definition the version that was published last."""
+        if not self._bounds(self._current.topics.models):
+            return {}
+        published = read_versions(self._settings.kafka_access, self._current.project)
+        return {(one.name, one.definition): one.version for one in published}
 
     def _bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """By partition, the first offset and the one behind the last; empty where Kafka does not say."""

@@ -158,34 +158,33 @@ class PlanCosts:
         if find(self._new.learners, name) is None:
             yield "its versions stay in the model store"
         elif self._begins(("model versions", name)):
-            before, after = find(self._old.learners, name), self._new.learner(name)
-            if before is None or before.definition != after.definition or self._is_begun(name):
-                yield from self._training(name)
+            yield from self._training(name)
         elif not any(name in router.arms for router in self._new.routers):
             yield "no router has it as an arm, so it learns nothing"
-
-    def _is_begun(self, learner: str) -> bool:
-        return ("model versions", learner) in self._things.begun
 
     def _training(self, name: str) -> Iterator[str]:
         router = next(router for router in self._new.routers if name in router.arms)
         examples = max(self._usage.examples(arm).count for arm in router.arms)
         amount = Amount(examples).text("record", "records")
+        former = self._usage.learned_before(name)
         is_successor = ("model versions", name) in self._things.anew
         begins = "a new major version begins and learns" if is_successor else "it learns"
+        if former:
+            begins = f"it had version {former} by this definition, and goes on from it, through"
+        since = "" if former else " from the first one"
         so_far = f", {amount} so far" if examples else ""
-        yield f"{begins} the examples of router {router.name} from the first one{so_far}"
+        yield f"{begins} the examples of router {router.name}{since}{so_far}"
         if examples:
-            yield from self._catching_up(name, amount)
+            yield from self._catching_up(name, amount, former)
             yield from self._lacking(name, router)
 
-    def _catching_up(self, name: str, amount: str) -> Iterator[str]:
-        """How long answers come from what, until a version that begins has learned what there is."""
+    def _catching_up(self, name: str, amount: str, former: str) -> Iterator[str]:
+        """How long answers come from what, until a version has learned what its predecessor has."""
         seconds, serving = self._usage.seconds_to_learn(name), self._usage.serving(name)
-        lasts = f"for {duration_text(seconds)}" if seconds else "until then"
+        lasts = "until then" if seconds is None or former else f"for {duration_text(seconds)}"
         if serving:
-            major = int(serving.partition(".")[0]) + 1
-            yield f"{lasts} answers come from {serving} while {major}.0 learns {amount}"
+            learns = f"{former} catches up" if former else f"the new one learns {amount}"
+            yield f"{lasts} answers come from {serving} while {learns}"
         else:
             yield f"{lasts} its answers are those of a model that has not learned them"
 

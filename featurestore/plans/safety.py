@@ -236,16 +236,6 @@ def _learners(old: Plan, new: Plan) -> Iterator[UnsafeChange]:
             change = field_change("target", learner.target, after[learner.name].target)
             problem = f"{change}; its model would go on with labels of another meaning"
             yield UnsafeChange("learner", learner.name, "", problem, "Define a learner of a new name")
-        before, now = _router_of(old, learner.name), _router_of(new, learner.name)
-        if before and now and before != now:
-            problem = (
-                f"router '{now}' has it as an arm, not '{before}'; its versions stand for examples of that"
-            )
-            yield UnsafeChange("learner", learner.name, "", problem, "Define a learner of a new name")
-
-
-def _router_of(plan: Plan, learner: str) -> str | None:
-    return next((router.name for router in plan.routers if learner in router.arms), None)
 
 
 def _routers(old: Plan, new: Plan) -> Iterator[UnsafeChange]:

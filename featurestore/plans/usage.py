@@ -64,6 +64,9 @@ class PlanUsage(Protocol):
     def serving(self, learner: str) -> str:
         """The version of a learner that serves; empty where there is none."""
 
+    def learned_before(self, learner: str) -> str:
+        """The newest version by the definition of the new plan, from before that in force; else empty."""
+
     def seconds_to_compute(self, source: str) -> float | None:
         """How long one worker takes for a topic, from its beginning; None where it is not known."""
 
@@ -92,6 +95,9 @@ class NoUsage:
         return 0
 
     def serving(self, learner: str) -> str:
+        return ""
+
+    def learned_before(self, learner: str) -> str:
         return ""
 
     def seconds_to_compute(self, source: str) -> float | None:

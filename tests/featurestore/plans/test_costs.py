@@ -32,6 +32,7 @@ class Given(NoUsage):
     of_logs: int = 0
     gone: int = 0
     version: str = ""
+    before: str = ""
     seconds: float | None = None
     deletes_rows: bool = True
 
@@ -52,6 +53,9 @@ class Given(NoUsage):
 
     def serving(self, learner: str) -> str:
         return self.version
+
+    def learned_before(self, learner: str) -> str:
+        return self.before
 
     def seconds_to_compute(self, source: str) -> float | None:
         return self.seconds
@@ -92,14 +96,14 @@ def test_a_new_feature_costs_the_topic_the_rows_and_the_models_that_read_it() ->
         "    ~ definition: line1 -> line2",
         "    cost: a new major version begins and learns the examples of router main from the first one, "
         "77,911 records so far",
-        "    cost: for about 170 s answers come from 1.5 while 2.0 learns 77,911 records",
+        "    cost: for about 170 s answers come from 1.5 while the new one learns 77,911 records",
         "    cost: the examples so far were served without user_spent:visits",
         "    back: apply the former definition: it goes on from 1.5, where the model store has it",
         "~ learner tree",
         "    ~ definition: tree1 -> tree2",
         "    cost: a new major version begins and learns the examples of router main from the first one, "
         "77,911 records so far",
-        "    cost: for about 170 s answers come from 1.5 while 2.0 learns 77,911 records",
+        "    cost: for about 170 s answers come from 1.5 while the new one learns 77,911 records",
         "    cost: the examples so far were served without user_spent:visits",
         "    back: apply the former definition: it goes on from 1.5, where the model store has it",
         "",
@@ -266,6 +270,15 @@ def test_an_arm_that_is_added_leaves_the_epochs() -> None:
     told = report(old, changed(old, routers=(router,), learners=(*old.learners, learner)), NoUsage())
     assert "more begins with a small share, the others keep their proportions" in told
     assert "its epochs" not in told
+
+
+def test_a_definition_that_was_trained_before_goes_on_where_it_was() -> None:
+    old = plan(SPENT)
+    tree, line = old.learners
+    new = changed(old, learners=(changed(tree, definition="former"), line))
+    told = report(old, new, Given(of_learners=9, version="2.7", before="1.41"))
+    assert "cost: it had version 1.41 by this definition, and goes on from it, through the examples" in told
+    assert "cost: until then answers come from 2.7 while 1.41 catches up" in told
 
 
 def test_unsafe_changes_are_told_with_the_change_and_counted() -> None:
