@@ -168,11 +168,12 @@ class LiveModels:
                 f"the pointer of learner '{arm.name}' in Redis goes back from {loaded.version} to "
                 f"{pointer.version}; see who can write to Redis, or start this process anew if it is meant",
             )
-        if pointer.log == loaded.log and pointer.offset < arm.offset:
+        if pointer.offset < arm.offset:
+            anew = "" if pointer.log == loaded.log else ", or where this process is started anew"
             return self._stays(
                 arm,
                 f"version {pointer.version} has learned the examples before offset {pointer.offset}, and "
-                f"{arm.version} those before {arm.offset}: it serves once it has learned as many",
+                f"{arm.version} those before {arm.offset}: it serves once it has learned as many{anew}",
                 is_failure=False,
             )
         return self._swapped(arm, pointer)

@@ -215,6 +215,10 @@ def test_a_version_that_has_learned_less_waits(follow: Callable[..., Following],
         assert (arm is before) == (offset == 11)
         assert arm.offset == 12
     assert (arm.version, following.models.faults, following.failures) == ("1.1", [], [])
+    made_anew = ModelPointers(scene.redis, scene.plan.project, "made anew", key=KEY)
+    made_anew.point(scene.examples, {"tree": ModelPointer("3.0", 0, content)})
+    assert following.refreshed("tree") is arm
+    assert following.models.faults[0].endswith("as many, or where this process is started anew")
 
 
 def test_a_redis_that_lost_everything_leaves_models_and_epoch_as_they_are(
