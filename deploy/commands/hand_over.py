@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaException
 
 from headrace.featurestore.backfill.partition import PartitionBackfill
 from headrace.featurestore.backfill.shard import ShardBackfill
-from headrace.schemas.errors import HeadraceError
+from headrace.schemas.errors import HeadraceError, ServiceUnavailable
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka, client_config
@@ -91,6 +91,21 @@ class HandOver:
         """
         if workers_run(self.plan, self.kafka):
             raise self._workers_run()
+        try:
+            self._write(shards, partitions)
+        except KafkaException as error:
+            raise ServiceUnavailable(
+                f"Kafka takes no records: {error}; run the same backfill again"
+            ) from error
+        self._commit()
+        self.store.publish(self._progress)
+        for (topic, number), offset in self._offsets.items():
+            self.report(f"{topic}[{number}]: workers go on at offset {offset}")
+        written = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self._rows.items()))
+        self.report(f"online rows: {written or 'none'}")
+
+    def _write(self, shards: Iterable[ShardBackfill], partitions: Iterable[PartitionBackfill]) -> None:
+        """Write rows, blocks and states: all but the positions."""
         topics = self.plan.topics.source(self.source.name)
         producer = LogProducer(self.kafka)
         for shard in shards:
@@ -102,12 +117,6 @@ class HandOver:
         for partition in partitions:
             self._take(producer, self.source.topic, topics.changelog, partition.state, partition.entries())
         producer.flush_blocking()
-        self._commit()
-        self.store.publish(self._progress)
-        for (topic, number), offset in self._offsets.items():
-            self.report(f"{topic}[{number}]: workers go on at offset {offset}")
-        written = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self._rows.items()))
-        self.report(f"online rows: {written or 'none'}")
 
     def _take(
         self,
