@@ -13,6 +13,7 @@ from headrace.schemas.errors import DiskError, HeadraceError, StateError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_IN_THE_WAY = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 
 
 def disk_error(path: str | Path, error: OSError) -> DiskError:
@@ -26,12 +27,14 @@ def disk_error(path: str | Path, error: OSError) -> DiskError:
         remedy = "make room, and run it again"
     elif error.errno in _REFUSED:
         remedy = "correct the rights of its folder, and run it again"
+    elif error.errno in _IN_THE_WAY:
+        remedy = "move away what is in its place, and run it again"
     return DiskError(f"{path} cannot be written: {error.strerror or error}; {remedy}")
 
 
 def is_of_the_disk(error: OSError) -> bool:
     """Return whether it is the disk that does not take a file, or lets nobody write it."""
-    return error.errno in (*_FULL, *_REFUSED, errno.EIO)
+    return error.errno in (*_FULL, *_REFUSED, *_IN_THE_WAY, errno.EIO)
 
 
 @contextmanager

@@ -230,7 +230,7 @@ class ModelStore:
     def _artifacts(self, name: str) -> Iterator[tuple[Path, str | None]]:
         """Yield the files of a learner's artifacts, with the part of the name that is of the content."""
         for path in (self.directory / name).glob(f"*{_SUFFIX}"):
-            if match := _NAME.fullmatch(path.name):
+            if (match := _NAME.fullmatch(path.name)) and path.is_file():
                 yield path, match[3]
 
     def _path(self, name: str, version: str, artifact: str) -> Path:

@@ -39,12 +39,12 @@ from tests.support.command_scene import (
     new_folder,
     sample,
 )
-from tests.support.effects import KAFKA, How
+from tests.support.effects import FILES, KAFKA, How
 from tests.support.join_builders import a_prediction, an_outcome
 from tests.support.ordered_producer import ordered_producer
 from tests.support.waiting import PATIENCE_S
 
-SOME = 1  # rounds of each command in `make test`
+SAMPLED = ("apply", "backfill", "compact", "reset")  # in `make test`, killed once
 BACKFILL = ("backfill", "user_clicks", "--processes", "1")
 
 
@@ -256,9 +256,27 @@ class Rounds:
         assert self.case.state(scene) == wanted, f"{effect}: {again.printed}"
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", SAMPLED)
 def test_a_command_that_was_killed_completes_when_it_is_run_again(name: str, kafka_bootstrap: str) -> None:
-    Rounds(CASES[name], kafka_bootstrap).run(lambda ran: sample(ends_of_runs(ran.effects), SOME), "half")
+    Rounds(CASES[name], kafka_bootstrap).run(lambda ran: sample(ends_of_runs(ran.effects), 1), "half")
+
+
+@pytest.mark.faults
+def test_workers_that_begin_after_a_killed_backfill_have_the_rows_of_those_that_began_alone(
+    kafka_bootstrap: str,
+) -> None:
+    """Killed in each step of the hand-over, and never run again."""
+    rounds = Rounds(CASES["backfill"], kafka_bootstrap)
+    with rounds.scene() as scene:
+        ran = scene.run(*BACKFILL)
+        wanted = online(scene)
+        steps = [n for n in ends_of_runs(ran.effects) if not ran.effects[n].startswith(FILES)]
+    for number in sample(steps, 12):
+        with rounds.scene() as scene:
+            assert scene.run(*BACKFILL, last=number, how="half").status == KILLED
+            with scene.worker():
+                pass
+            assert online(scene) == wanted, ran.effects[number]
 
 
 @pytest.mark.faults

@@ -22,6 +22,7 @@ from headrace.deploy.settings import Settings, load_settings
 from headrace.featurestore.online.client import FeatureClient
 from headrace.schemas.avro.encode import encode_confluent
 from headrace.schemas.plan import Plan
+from headrace.streams.connections.kafka_admin import end_offsets
 from headrace.streams.log.reader import read_log
 from headrace.streams.progress import ProgressStore
 from tests.support import nursery
@@ -141,6 +142,23 @@ class CommandScene:
             status = child.wait(PATIENCE_S)
             effects = tuple(line.replace(self.project, "PROJECT") for line in log.read_text().splitlines())
             return Ran(status, printed.read_text(), effects)
+
+    @contextmanager
+    def worker(self) -> Iterator[None]:
+        """Run `headrace worker` in the block; all that was produced is in its rows at the end."""
+        with tempfile.TemporaryDirectory() as name:
+            log = Path(name) / "worker"
+            arguments = [json.dumps(self.environment), "worker", str(self.folder)]
+            process = nursery.start("tests.support.headrace_process", arguments, log, _IMPORTS)
+            try:
+                yield
+                topic = self.plan.source("clicks").topic
+                ends = {n: end for (_, n), end in end_offsets(self.kafka, [topic]).items()}
+                ProgressStore(self.redis, self.plan).wait(topic, ends, timeout_s=PATIENCE_S)
+                assert process.poll() is None, log.read_text()
+            finally:
+                process.kill()
+                process.wait()
 
     def rows(self) -> dict[str, list[Any]]:
         """What the SDK answers for every user, price and feature."""

@@ -85,6 +85,18 @@ def test_what_exists_is_never_overwritten(tmp_path: Path) -> None:
     assert (folder / "features.py").read_text() == "mine"
 
 
+def test_a_run_that_was_interrupted_is_completed_by_another(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    written = write_project(folder)
+    contents = {file: file.read_bytes() for file in written}
+    with pytest.raises(SettingsError, match="there already"):
+        write_project(folder)
+    for missing in written:
+        missing.unlink()
+        assert write_project(folder) == written
+        assert {file: file.read_bytes() for file in written} == contents
+
+
 def test_other_files_in_the_directory_are_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "shop"
     folder.mkdir()

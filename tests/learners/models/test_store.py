@@ -12,7 +12,7 @@ from river import linear_model
 
 from headrace.learners.models.state_digest import state_digest
 from headrace.learners.models.store import Artifact, ModelHeader, ModelStore
-from headrace.schemas.errors import ModelError, UnknownNameError
+from headrace.schemas.errors import DiskError, ModelError, UnknownNameError
 from tests.support.damage import damaged
 from tests.support.pickled_calls import Calls
 
@@ -157,3 +157,21 @@ def test_a_damaged_artifact_is_a_model_error_before_anything_of_it_is_read(store
             file.write_bytes(data)
             with pytest.raises(ModelError, match=r"model static@1\.1|version .* this Headrace reads"):
                 store.resume("static", "1.1", content)
+
+
+def test_files_of_others_in_the_folder_are_nobodys(store: ModelStore) -> None:
+    """Also under the name of an artifact, as long as it is a folder."""
+    content = store.write(artifact())
+    folder = store.directory / "static"
+    (folder / "1.2.model").mkdir()
+    (folder / "notes.model").write_text("mine")
+    (folder / "1.3.pkl").write_bytes(b"x")
+    assert store.others("static", [("1.1", content)]) == []
+    assert store.written_before("static") == []
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(store: ModelStore) -> None:
+    store.directory.mkdir(exist_ok=True)
+    (store.directory / "static").write_text("a file")
+    with pytest.raises(DiskError, match="move away what is in its place"):
+        store.write(artifact())
