@@ -27,6 +27,7 @@ Column = tuple[Any, NDArray[np.bool_]]  # values of shape (n,) or n `Lists`, Fal
 _SHOWN = 100  # characters of a text
 _WHOLE_NUMBERS: tuple[ValueType, ...] = ("Int32", "Int64")
 _BYTES: tuple[ValueType, ...] = ("Bytes", "PdfBytes", "ImageBytes")
+_BINARY = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 # Readers of text that has to be of a form.
 _PARSERS: dict[ValueType, Callable[[str], object]] = {
@@ -48,7 +49,7 @@ def read_column(dtype: ValueType, values: pa.ChunkedArray | pa.Array) -> Column:
         Type of the feature or join key.
     values
         Shape (n,). NaN is null, as it is to Feast. Whole numbers may come as floats, as pandas has integers
-        beside nulls. Of a set, an element that comes again is left out.
+        beside nulls, and numbers as decimals. Of a set, an element that comes again is left out.
 
     Returns
     -------
@@ -142,6 +143,8 @@ def _read_scalars(dtype: ValueType, array: pa.Array) -> Column:
 
 
 def _values(dtype: ValueType, array: pa.Array, valid: NDArray[np.bool_]) -> Any:
+    if pa.types.is_decimal(array.type):
+        array = _without_decimals(dtype, array)
     kind = array.type
     if pa.types.is_null(kind):
         return [b""] * len(array) if wire_of(dtype) == "text" else np.zeros(len(array), np.int64)
@@ -158,6 +161,21 @@ def _values(dtype: ValueType, array: pa.Array, valid: NDArray[np.bool_]) -> Any:
     raise ValueError(f"it is {kind}, not {dtype}")
 
 
+def _without_decimals(dtype: ValueType, array: pa.Array) -> pa.Array:
+    """Convert decimals, which are also the whole numbers of a warehouse, to what a type is read from."""
+    values: list[Decimal | None] = array.to_pylist()
+    if dtype == "Decimal":
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+    if dtype in ("Float32", "Float64"):
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
+    if dtype not in _WHOLE_NUMBERS:
+        return array
+    for row, value in enumerate(values):
+        if value is not None and not (value == int(value) and -(2**63) <= value < 2**63):
+            raise ValueError(f"row {row} is {value}, which is no {dtype}")
+    return pa.array([None if value is None else int(value) for value in values], pa.int64())
+
+
 def _times_ms(array: pa.Array, valid: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Epoch milliseconds of times and dates, rounded down; Arrow's cast would round those before 1970 up."""
     check_times(array)
@@ -168,7 +186,7 @@ def _times_ms(array: pa.Array, valid: NDArray[np.bool_]) -> NDArray[np.int64]:
 def _is_text(dtype: ValueType, array: pa.Array) -> bool:
     kind = array.type
     if dtype in _BYTES:
-        return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+        return any(is_binary(kind) for is_binary in _BINARY)
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         return False
     for row, text in enumerate(array.to_pylist() if dtype in _PARSERS else ()):

@@ -52,6 +52,8 @@ def compile_batch_view(
     if not view.features:
         raise definition.error("its schema names no features", "Write schema=[Field(...), ...]")
     keys = join_keys.compile(definition, view)
+    with definition.leaving_out():
+        ttl_ms = definition.ttl_ms(view.ttl)
     return BatchViewSpec(
         name=view.name,
         join_keys=keys,
@@ -63,7 +65,7 @@ def compile_batch_view(
             )
             for field in view.features
         ),
-        ttl_ms=definition.ttl_ms(view.ttl),
+        ttl_ms=ttl_ms,
         table=_table_name(view.batch_source),
         source=_table(definition, view.batch_source, repo_path),
     )

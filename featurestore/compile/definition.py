@@ -30,6 +30,7 @@ _KINDS = {
     "FeatureService": "feature service",
     "KafkaSource": "Kafka source",
     "Permission": "permission",
+    "Project": "project",
     "Learner": "learner",
     "Router": "router",
 }
@@ -115,6 +116,22 @@ class Definition:
         except ValidationError as error:
             make = self.cannot_run if leave_out else self.error
             raise make(misfit(error, most=1), "Rename it") from error
+
+    @contextmanager
+    def leaving_out(self) -> Iterator[None]:
+        """Leave the definition out where it is refused for what Feast takes.
+
+        Raises
+        ------
+        CannotRun
+            In place of the error.
+        """
+        try:
+            yield
+        except CannotRun:
+            raise
+        except DefinitionError as error:
+            raise CannotRun(error.file, error.name, error.problem, error.remedy, error.line) from error
 
     def milliseconds(self, argument: str, duration: timedelta) -> int:
         """Convert the duration of an argument to whole milliseconds; refuse a negative one."""

@@ -32,8 +32,10 @@ class JoinKeys:
 
         Raises
         ------
+        CannotRun
+            When its join key has a type that Headrace cannot use, or another than in a view before.
         DefinitionError
-            When an entity is unknown, or its join key has no type or one that Headrace cannot use.
+            When an entity is unknown, or its join key has no type.
         """
         if list(view.entities) == [DUMMY_ENTITY_NAME]:
             return ()
@@ -58,14 +60,14 @@ class JoinKeys:
             )
         dtype = declared[key] if key in declared else from_value_type(entity.value_type)
         if str(dtype) not in JOIN_KEY_TYPES:
-            raise definition.error(
+            raise definition.cannot_run(
                 f"join key '{key}' has type {dtype}, which Feast {version('feast')} does not write into keys",
                 f"Use one of {', '.join(JOIN_KEY_TYPES)}",
             )
         kind = definition.value_type(key, dtype, JOIN_KEY_TYPES)
         first_kind, first_view = self._types.setdefault(key, (kind, definition.name))
         if first_kind != kind:
-            raise definition.error(
+            raise definition.cannot_run(
                 f"join key '{key}' is {kind}, but {first_kind} in {first_view}", "Use one type for it"
             )
         return key, kind

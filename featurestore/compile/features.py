@@ -150,6 +150,8 @@ class _RepositoryCompiler:
         self._check_names(self._views, [*views, *contents.label_views], by=str.lower)
         self._check_names(self._services, contents.feature_services)
         self._check_sources()
+        self._check_twins([*contents.entities, *contents.permissions])
+        self._check_projects()
         for view in contents.label_views:
             if view.name in self._views.left_out:
                 continue
@@ -220,6 +222,31 @@ class _RepositoryCompiler:
                 self._others.left_out[source.name] = self._definition_of_source(source).error(
                     f"there is another of this name in {where}, which differs",
                     "Rename one of the two",
+                )
+
+    def _check_twins(self, items: Iterable[Any]) -> None:
+        """Refuse two objects of one kind and name that differ: Feast's registry would keep one of them."""
+        seen: dict[str, Any] = {}
+        for item in items:
+            definition = self._definition(item)
+            other = seen.setdefault(definition.name, item)
+            if other != item:
+                self._others.left_out[definition.name] = definition.error(
+                    f"there is another of this name in {self._definition(other).place}, which differs",
+                    "Rename one of the two",
+                )
+
+    def _check_projects(self) -> None:
+        """Refuse what `feast apply` refuses: a second `Project`, or one that is called otherwise."""
+        for number, project in enumerate(self._contents.projects):
+            definition, wanted = self._definition(project), self._repository.project
+            if project.name != wanted:
+                self._others.left_out[definition.name] = definition.error(
+                    f"the project of the configuration is '{wanted}'", f"Write name='{wanted}'"
+                )
+            elif number:
+                self._others.left_out[definition.name] = definition.error(
+                    "there is another Project, and Feast takes one", "Take one out"
                 )
 
     def _definition_of_source(self, source: Any) -> Definition:

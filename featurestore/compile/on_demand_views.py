@@ -35,14 +35,16 @@ def compile_on_demand_view(definition: Definition, view: Any, views: Views[Store
     """
     _check_view(definition, view)
     inputs = tuple(_inputs(definition, view, views))
-    request = tuple(dict.fromkeys(_request(definition, view)))
+    with definition.leaving_out():  # of types, which functions have more of in Feast
+        request = tuple(dict.fromkeys(_request(definition, view)))
+        features = _features(definition, view)
     return OnDemandViewSpec(
         name=view.name,
         mode=view.mode,
         singleton=view.singleton,
         inputs=inputs,
         request=request,
-        features=_features(definition, view),
+        features=features,
         file=definition.file,
         definition=function_digest(view),
     )

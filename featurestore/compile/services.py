@@ -77,10 +77,10 @@ def compile_service(definition: Definition, service: Any, views: Views[View]) ->
     """
     refs = (*_of_projections(definition, service, views), *_of_texts(definition, service, views))
     if not refs:
-        raise definition.error("it has no features", "Write features=[...]")
+        raise definition.cannot_run("it has no features", "Write features=[...]")
     if len(set(refs)) < len(refs):
         twice = next(ref for ref in refs if refs.count(ref) > 1)
-        raise definition.error(f"it has '{twice.view_name}:{twice.feature}' twice", "Take one out")
+        raise definition.cannot_run(f"it has '{twice.view_name}:{twice.feature}' twice", "Take one out")
     return FeatureServiceSpec(name=service.name, features=refs)
 
 

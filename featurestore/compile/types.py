@@ -17,7 +17,7 @@ def stored_type(definition: Definition, field: str, dtype: Any) -> ValueType:
 
     Raises
     ------
-    DefinitionError
+    CannotRun
         When Feast itself has no way to write it.
 
     Examples
@@ -36,7 +36,7 @@ def stored_type(definition: Definition, field: str, dtype: Any) -> ValueType:
             return flat
     if (unwritable := _unwritable(tree)) is not None:
         problem, remedy = unwritable
-        raise definition.error(
+        raise definition.cannot_run(
             f"field '{field}' has type {name}, and Feast {version('feast')} {problem}", remedy
         )
     return NestedType(name)

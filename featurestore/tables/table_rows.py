@@ -82,9 +82,8 @@ class TableRows:
                     f"the table of view '{self._name}' has no column '{column}'; "
                     f"{name_hint(column, dataset.schema.names)}"
                 )
-        scanner = dataset.scanner(
-            columns={name: ds.field(column) for name, column in columns.items()}, batch_size=_ROWS_AT_ONCE
-        )
+        read = {name: _readable(dataset.schema, column) for name, column in columns.items()}
+        scanner = dataset.scanner(columns=read, batch_size=_ROWS_AT_ONCE)
         schema = scanner.projected_schema.append(pa.field(ROW, pa.int64()))
         return pa.RecordBatchReader.from_batches(schema, _numbered(scanner.to_batches(), schema))
 
@@ -126,6 +125,12 @@ def _natural_order(file: Path) -> list[str | int]:
     """Order part-2 before part-10."""
     parts = re.split(r"([0-9]+)", str(file))
     return [int(part) if n % 2 else part for n, part in enumerate(parts)]
+
+
+def _readable(schema: pa.Schema, column: str) -> ds.Expression:
+    """Return a column as every engine reads it: DuckDB has no floating numbers of 16 bits."""
+    field = ds.field(column)
+    return field.cast(pa.float32()) if pa.types.is_float16(schema.field(column).type) else field
 
 
 def _numbered(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,25 @@ def test_a_column_of_nulls_is_of_every_type(dtype: ValueType, rows: int) -> None
     assert (len(values), valid.tolist()) == (rows, [False] * rows)
 
 
+@pytest.mark.parametrize("dtype", ["Float32", "Float64", "Decimal", "Array(Decimal)"])
+def test_decimals_are_numbers_as_feast_writes_them(dtype: ValueType) -> None:
+    decimals = [Decimal("0.1"), None, Decimal("-12345678901234567.89")]
+    array = pa.array(decimals, pa.decimal128(38, 2))
+    if dtype == "Array(Decimal)":
+        array = pa.array([[value] if value else None for value in decimals], pa.list_(array.type))
+    assert_written_as_feast_writes(dtype, array)
+
+
+@pytest.mark.parametrize("dtype", ["Int32", "Int64"])
+def test_whole_numbers_of_a_warehouse_are_decimals(dtype: ValueType) -> None:
+    for kind in (pa.decimal128(38, 0), pa.decimal128(20, 2), pa.decimal256(50, 0)):
+        assert_written_as_feast_writes(dtype, pa.array([Decimal(7), None, Decimal(-(2**31))], kind))
+
+
+def test_bytes_of_one_size_are_bytes() -> None:
+    assert_written_as_feast_writes("Bytes", pa.array([b"ab", None], pa.binary(2)))
+
+
 def test_chunks_and_dictionaries_are_one_column() -> None:
     chunks = pa.chunked_array([pa.array(["a", None]), pa.array(["b"])]).dictionary_encode()
     values, valid = read_column("String", chunks)
@@ -77,6 +97,10 @@ def test_a_set_has_each_element_once() -> None:
         ("Int64", pa.array([1.0, 2.5]), "row 1 is 2.5, which is no Int64"),
         ("Int64", pa.array([2.0**63]), "which is no Int64"),
         ("Int32", pa.array([-(2**31) - 1]), "row 0 is -2147483649, which is no Int32"),
+        ("Int64", pa.array([Decimal("1.00"), Decimal("2.50")]), "row 1 is 2.50, which is no Int64"),
+        ("Int64", pa.array([Decimal(2**63)]), "row 0 is 9223372036854775808, which is no Int64"),
+        ("Int32", pa.array([Decimal(2**31)]), "row 0 is 2147483648, which is no Int32"),
+        ("String", pa.array([Decimal(1)]), "not String"),
         ("Bool", pa.array([0, 1]), "it is int64, not Bool"),
         ("Float64", pa.array(["1"]), "it is string, not Float64"),
         ("Bytes", pa.array(["a"]), "it is string, not Bytes"),

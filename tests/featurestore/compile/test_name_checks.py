@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,14 @@ booked = FeatureView(
     schema=[Field(name="origin", dtype=String), Field(name="{feature}", dtype={dtype})],
     source=FileSource(name="booked_table", path="data/airlines.parquet", timestamp_field="valid_from"),
 )
+"""
+PERMISSION = """
+from feast.permissions.action import READ
+from feast.permissions.permission import Permission
+from feast.permissions.policy import RoleBasedPolicy
+
+ANY = RoleBasedPolicy(roles=["any"])
+readers = Permission(name="readers", types=FeatureView, policy=ANY, actions=READ)
 """
 TWINS = """
 carrier_ = FeatureView(
@@ -126,3 +135,42 @@ def test_a_stream_feature_that_is_called_as_its_join_key_is_refused(repo: Path, 
     replace('            name="n_1h",', '            name="carrier",')
     replace('        Field(name="n_1h", dtype=Int64),\n', "")
     assert refusal(repo).name == "stream feature view 'carrier_delays', feature 'carrier'"
+
+
+@pytest.mark.parametrize(
+    ("twin", "name"),
+    [
+        ("Entity(name='carrier', join_keys=['code'], value_type=ValueType.STRING)", "entity 'carrier'"),
+        (
+            "Permission(name='readers', types=FeatureService, policy=ANY, actions=READ)",
+            "permission 'readers'",
+        ),
+    ],
+)
+def test_two_objects_of_one_name_that_differ_are_refused(
+    repo: Path, append: Append, twin: str, name: str
+) -> None:
+    """Feast's registry would keep one of them, and views would be read by the other's join key."""
+    append(PERMISSION)
+    append(f"a_twin = {twin}\n")
+    error = refusal(repo)
+    assert error.name == name
+    assert re.search(r"there is another of this name in features.py:\d+, which differs", error.problem)
+    assert error.line is not None
+
+
+def test_two_equal_entities_are_one(repo: Path, append: Append) -> None:
+    append("again = Entity(name='carrier', join_keys=['carrier'], value_type=ValueType.STRING)\n")
+    assert compile_features(repo).left_out == ()
+
+
+def test_a_project_of_another_name_is_refused_and_so_is_a_second(repo: Path, append: Append) -> None:
+    append("from feast.project import Project\n")
+    name = compile_features(repo).project
+    append(f"one = Project(name='{name}')\n")
+    assert compile_features(repo).left_out == ()
+    append(f"two = Project(name='{name}')\n")
+    assert refusal(repo).problem == "there is another Project, and Feast takes one"
+    append("two = Project(name='other')\n")
+    error = refusal(repo)
+    assert (error.name, error.remedy) == ("project 'other'", f"Write name='{name}'")

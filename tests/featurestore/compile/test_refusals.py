@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -91,29 +90,6 @@ REFUSED = {
         'Field(name="mean_1h", dtype=Bool)',
         ("does not fit type Bool",),
     ),
-    **{
-        f"type that Feast cannot write in a batch view: {dtype}": (
-            'Field(name="alliance", dtype=Bool)',
-            'Field(name="alliance", dtype=' + dtype.replace("t.", "__import__('feast').types.") + ")",
-            ("feature view 'airlines'", f"'alliance' has type {shown}, and Feast {version('feast')} {said}"),
-        )
-        for dtype, shown, said in [
-            ("t.Invalid", "Invalid", "calls Invalid what has no type"),
-            ("t.Array(t.PdfBytes)", "Array(PdfBytes)", "has no Array(PdfBytes)"),
-            ("t.Set(t.Json)", "Set(Json)", "has no Set(Json)"),
-            ("t.Set(t.Set(t.Invalid))", "Set(Set(Invalid))", "calls Invalid what has no type"),
-            (
-                "t.Struct({'a': t.ScalarMap})",
-                "Struct({a: ScalarMap})",
-                "cannot write a ScalarMap in a Struct",
-            ),
-            (
-                "t.Array(t.Struct({'a b': t.Array(t.Set(t.Int64))}))",
-                'Array(Struct({"a b": Array(Set(Int64))}))',
-                "cannot write lists in lists in a Struct",
-            ),
-        ]
-    },
     "join key absent from the events": (
         '"fields": [\n        {"name": "carrier", "type": "string"},',
         '"fields": [\n        {"name": "carier", "type": "string"},',

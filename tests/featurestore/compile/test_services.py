@@ -68,8 +68,6 @@ def test_service_may_name_features_as_text(repo: Path, append: Append) -> None:
 @pytest.mark.parametrize(
     ("features", "said"),
     [
-        ("[]", "it has no features"),
-        ("[airlines[['fleet']], 'airlines:fleet']", "it has 'airlines:fleet' twice"),
         ("['airlines:fleets']", "view 'airlines' has no feature 'fleets'. Did you mean 'fleet'?"),
         ("['airline']", "there is no view 'airline'. Did you mean 'airlines'?"),
     ],
@@ -86,6 +84,8 @@ def test_a_service_that_cannot_be_served_is_refused(
 @pytest.mark.parametrize(
     ("features", "said"),
     [
+        ("[]", "it has no features"),
+        ("[airlines[['fleet']], 'airlines:fleet']", "it has 'airlines:fleet' twice"),
         ("['airlines@v2:fleet']", "it pins a version in 'airlines@v2:fleet'"),
         ("[airlines.with_name('../up')]", "the name '../up' is not taken: it becomes that of a folder"),
         (
