@@ -36,6 +36,13 @@ def test_files_are_read_in_natural_order_with_the_columns_that_any_of_them_has(t
     ]
 
 
+def test_numbers_of_16_bits_are_read_as_every_engine_has_them(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", x=pa.array([1.5, None], pa.float16()))
+    table = rows(tmp_path).batches({"x": "x"}).read_all()
+    assert table.schema.field("x").type == pa.float32()
+    assert table["x"].to_pylist() == [1.5, None]
+
+
 def test_a_column_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", id=[1], price=[2])
     with pytest.raises(HeadraceError, match=r"the table of view 'planes' has no column 'prise'.*'price'"):
