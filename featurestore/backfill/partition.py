@@ -16,7 +16,7 @@ from headrace.featurestore.backfill.span import Span
 from headrace.featurestore.backfill.span_rows import SpanRows
 from headrace.featurestore.backfill.state import BackfillState
 from headrace.featurestore.backfill.tile_ranges import tile_ranges
-from headrace.featurestore.offline.feature_log import ViewLog
+from headrace.featurestore.backfill.work_files import work_definition
 from headrace.schemas.event_decoder import EventDecoder
 from headrace.schemas.plan import Plan
 from headrace.streams.intake.udf import Transform
@@ -71,7 +71,7 @@ class PartitionBackfill:
         source = plan.source(plan.stream_view(view).source)
         self._tile_ms = source.tile_ms
         self.state = SourcePartition(plan, source, partition, transforms or {})
-        definition = ViewLog(feature_log, plan, view).definition
+        definition = work_definition(work, plan, view)
         self._saved = BackfillState(Path(work) / f"{definition}-{partition}.parquet", self.state, span)
         self._rows = SpanRows(plan, view, feature_log, span)
         self._blocks = BlockFiles(work, definition, partition)

@@ -11,7 +11,7 @@ from headrace.featurestore.backfill.span import Span
 from headrace.featurestore.backfill.span_rows import SpanRows
 from headrace.featurestore.backfill.state import BackfillState
 from headrace.featurestore.backfill.tile_ranges import tile_ranges
-from headrace.featurestore.offline.feature_log import ViewLog
+from headrace.featurestore.backfill.work_files import work_definition
 from headrace.schemas.plan import Plan
 from headrace.streams.log.records import LogRecord, LogRecords
 from headrace.streams.state.partition import Entry
@@ -57,7 +57,7 @@ class ShardBackfill:
         self._tile_ms = source.tile_ms
         self.state = Shard(plan, source, shard)
         self._work, self._partitions = Path(work), partitions
-        self._definition = ViewLog(feature_log, plan, view).definition
+        self._definition = work_definition(self._work, plan, view)
         file = self._work / f"{self._definition}-shard-{shard}.parquet"
         self._saved = BackfillState(file, self.state, span)
         self._rows = SpanRows(plan, view, feature_log, span)
