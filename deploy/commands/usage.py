@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 import redis
+from confluent_kafka import KafkaException
 from pydantic import ValidationError
 
 from headrace.deploy.processes import registry_access
@@ -23,7 +25,7 @@ from headrace.learners.models.pointers import ModelPointer, ModelPointers
 from headrace.learners.models.versions import read_versions
 from headrace.learners.project import load_project
 from headrace.learners.training.trainer import Trainer
-from headrace.schemas.errors import HeadraceError, ServiceUnavailable
+from headrace.schemas.errors import HeadraceError
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example
 from headrace.streams.connections.kafka_admin import KafkaAdmin
@@ -37,6 +39,7 @@ _RECORDS, _RANGE = 10_000, 2_000
 _EXAMPLES = 300
 _FEWEST = 100  # records or examples that an estimate is made of
 _LONGEST_S = 0.5  # of computing, for an estimate
+_NOT_TOLD = (HeadraceError, KafkaException)  # such as an account that may not read the topics
 Item = TypeVar("Item")
 
 
@@ -44,7 +47,8 @@ class ProjectUsage(RedisPlanUsage):
     """Implements `PlanUsage` with everything a project can be asked for.
 
     Times are estimated from records of the topics, which are computed and learned here, as workers and
-    trainers do, for half a second each. Where Kafka is not asked, or there are too few, there is no estimate.
+    trainers do, for half a second each. Where Kafka is not asked or does not say, or there are too few, there
+    is no estimate.
 
     Parameters
     ----------
@@ -100,6 +104,16 @@ class ProjectUsage(RedisPlanUsage):
         return self._newest.get((learner, self._wanted.learner(learner).definition), "")
 
     def seconds_to_compute(self, source: str) -> float | None:
+        with contextlib.suppress(*_NOT_TOLD):
+            return self._seconds_to_compute(source)
+        return None
+
+    def seconds_to_learn(self, learner: str) -> float | None:
+        with contextlib.suppress(*_NOT_TOLD):
+            return self._seconds_to_learn(learner)
+        return None
+
+    def _seconds_to_compute(self, source: str) -> float | None:
         spec = self._wanted.source(source)
         bounds = self._bounds(spec.topic)
         if not bounds:
@@ -117,7 +131,7 @@ class ProjectUsage(RedisPlanUsage):
         each_s = _seconds_each(state.process, ranges, len)
         return each_s and each_s * sum(end - begin for begin, end in bounds.values())
 
-    def seconds_to_learn(self, learner: str) -> float | None:
+    def _seconds_to_learn(self, learner: str) -> float | None:
         router = next(router for router in self._wanted.routers if learner in router.arms)
         topic = self._wanted.topics.router(router.name).examples
         if not self._bounds(topic):
@@ -144,8 +158,10 @@ class ProjectUsage(RedisPlanUsage):
         """By learner and definition the version that was published last."""
         if not self._bounds(self._current.topics.models):
             return {}
-        published = read_versions(self._settings.kafka_access, self._current.project)
-        return {(one.name, one.definition): one.version for one in published}
+        with contextlib.suppress(*_NOT_TOLD):
+            published = read_versions(self._settings.kafka_access, self._current.project)
+            return {(one.name, one.definition): one.version for one in published}
+        return {}
 
     def _bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """By partition, the first offset and the one behind the last; empty where Kafka does not say."""
@@ -156,7 +172,7 @@ class ProjectUsage(RedisPlanUsage):
             found = admin.metadata().topics.get(topic)
             places = [(topic, number) for number in found.partitions] if found else []
             begins, ends = admin.begin_offsets(places), admin.end_offsets(places)
-        except ServiceUnavailable:
+        except _NOT_TOLD:
             return {}
         return {place[1]: (begins[place], ends[place]) for place in places}
 
