@@ -64,6 +64,7 @@ for command in (
     online.materialize,
     online.rebuild,
     online.reset,
+    online.retrain,
     backfill.backfill,
     offline.dataset,
     offline.compact,

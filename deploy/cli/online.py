@@ -1,4 +1,4 @@
-"""`headrace materialize`, `rebuild` and `reset`: rows that are written into the online store anew."""
+"""`headrace materialize`, `rebuild`, `reset` and `retrain`: what is made anew out of what there still is."""
 
 from __future__ import annotations
 
@@ -69,6 +69,16 @@ def reset(
 
     run = run_reset_join if join else run_reset
     run(load_settings(project), name, None if yes else _confirm, say)
+
+
+def retrain(
+    project: Project = HERE,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Have all versions and epochs made anew, from the examples and closings that are there."""
+    from headrace.deploy.commands.retrain import run_retrain
+
+    run_retrain(load_settings(project), None if yes else _confirm, say)
 
 
 def _confirm(description: str) -> None:

@@ -25,8 +25,8 @@ _Posteriors = dict[str, dict[str, float]]  # by arm, the parameters by name
 STATE = Encoding(
     version=3,
     older=(UNVERSIONED, 1, 2),  # without an era; without newcomers and predecessor
-    remedy="run the trainer of that version, or stop all trainers, delete the topic train-changelog of the "
-    "project and run `headrace apply`, to have models and epochs learned anew",
+    remedy="run the trainer of that version, or stop all trainers and run `headrace retrain`, to have models "
+    "and epochs learned anew",
 )
 
 

@@ -71,7 +71,7 @@ class TrainState:
             REPORTED.check(raw, what)
             self.reported[topic, int(partition)] = offset_of(raw["next"])
 
-    def check_inputs(self, ids: Mapping[str, str], changelog: str) -> None:
+    def check_inputs(self, ids: Mapping[str, str]) -> None:
         """Refuse to go on from this with topics that were made anew.
 
         Raises
@@ -83,8 +83,8 @@ class TrainState:
             if (now := ids.get(topic, was)) != was:
                 raise StateError(
                     f"topic '{topic}' was deleted and made again (its id was {was}, and is {now}), so models "
-                    f"and epochs are of another log; restore it, or stop all trainers, delete {changelog} "
-                    "and run `headrace apply` to have them learned anew from what is there"
+                    "and epochs are of another log; restore it, or stop all trainers and run `headrace "
+                    "retrain` to have them learned anew from what is there"
                 )
 
 

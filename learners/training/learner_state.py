@@ -12,8 +12,8 @@ from headrace.learners.models.store import names_artifact
 from headrace.schemas.encodings import Encoding
 
 REMEDY = (
-    "run the trainer of that version, or stop all trainers, delete that changelog and run `headrace apply`, "
-    "to have models and epochs learned anew"
+    "run the trainer of that version, or stop all trainers and run `headrace retrain`, to have models and "
+    "epochs learned anew"
 )
 NEWEST = Encoding(
     version=2,

@@ -205,7 +205,7 @@ class TrainProcess:
         ids = self._topic_ids()
         # Names the log that versions and epochs are of: another once it is made anew.
         state_id = ids.pop(self._changelog, None) or uuid.uuid4().hex
-        state.check_inputs(ids, self._changelog)
+        state.check_inputs(ids)
         log = TrainingLog(self._producer, self._plan.topics, ownership, state.reported)
         if (inputs := {**state.inputs, **ids}) != state.inputs:
             log.bind(inputs)

@@ -63,7 +63,7 @@ def restore_versions(
     own = state.of(plan.learner(learner).definition, router)
     needed = own.kept if own is state.trained else state.kept
     if not any(store.has(learner, one.version, one.artifact) for one in needed):
-        raise _nothing_there(plan, learner, store, state)
+        raise _nothing_there(learner, store, state)
     if own is not state.trained:
         state = _recorded(learner, store, log, state)
         _tell_of_change(learner, state, own)
@@ -117,11 +117,11 @@ def _told(learner: str, store: ModelStore, versions: DefinitionVersions) -> Defi
     return versions
 
 
-def _nothing_there(plan: Plan, learner: str, store: ModelStore, state: LearnerState) -> ModelError:
+def _nothing_there(learner: str, store: ModelStore, state: LearnerState) -> ModelError:
     return ModelError(
         f"the log names version {state.trained.version} of learner '{learner}', and '{store.directory}' has "
         "no artifact of it: have every `train` and `serve` use one model store (HEADRACE_DATA_DIR), or "
-        f"delete topic {plan.topics.train_changelog} and run `headrace apply` to train everything anew"
+        "stop all trainers and run `headrace retrain` to train everything anew"
     )
 
 

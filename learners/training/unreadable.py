@@ -36,8 +36,8 @@ def unreadable_artifacts(
                 f"artifacts of {len(faults)} learners in '{store.directory}' cannot be read:",
                 *lines,
                 "Run `train` with the key and the version of Headrace that they were written with. Or, to "
-                f"train everything anew from the examples topic: move the folder away, delete topic "
-                f"{plan.topics.train_changelog} and run `headrace apply`",
+                "train everything anew from the examples topic: move the folder away, stop all trainers and "
+                "run `headrace retrain`",
             ]
         )
     )

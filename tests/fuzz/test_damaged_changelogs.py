@@ -11,7 +11,7 @@ from tests.support.topic_fuzz import TopicFuzz
 REMEDIES: dict[Process, str] = {
     "worker": "headrace reset",
     "join": "headrace reset --join",
-    "train": "headrace apply",
+    "train": "headrace retrain",
 }
 
 
@@ -44,7 +44,9 @@ def test_a_process_goes_on_or_ends_with_the_remedy(scene: FuzzScene, seed: int) 
         words = ("reset", "--join", router.name, "--yes")
         told = run_headrace(words, scene.repository, scene.settings.environment())
         assert told.returncode == 0, told.stderr
-    for process in ("worker", "join"):
+    told = run_headrace(("retrain", "--yes"), scene.repository, scene.settings.environment())
+    assert told.returncode == 0, told.stderr
+    for process in REMEDIES:
         assert scene.start_alone(process) is None
 
 

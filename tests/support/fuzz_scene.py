@@ -8,11 +8,11 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import redis
-from confluent_kafka import Producer
 
 from headrace import load_settings
 from headrace.deploy.commands.apply import apply_plan, compile_project
@@ -30,6 +30,7 @@ from tests.support.headrace_command import run_headrace
 from tests.support.http_service import Connection
 from tests.support.kafka_topics import make_topic
 from tests.support.nursery import Forked
+from tests.support.ordered_producer import ordered_producer
 from tests.support.request_fuzz import FEATURES, GETS, POSTS, RequestFuzz, send
 from tests.support.waiting import PATIENCE_S, eventually
 
@@ -70,7 +71,7 @@ class FuzzScene:
         self.client = FeatureClient(self.plan, redis_url)
         self.pointers = ModelPointers(self.redis, project, key=self.settings.signing_key())
         self.running: dict[str, Forked] = {}
-        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 1})
+        self._producer = ordered_producer(bootstrap, {"linger.ms": 1})
 
     def start(self) -> None:
         """Start what does not run, and wait until it answers."""
@@ -133,7 +134,7 @@ class FuzzScene:
         The rows are compared with what was sent, and models have learned from the labels.
         """
         begin_ms = time.time_ns() // 1_000_000
-        prices = [float(n % 7) for n in range(count)]
+        prices = _prices(count)
         for n, price in enumerate(prices):
             self._send_click(name, n, begin_ms, price)
             self._send_order(name, n, begin_ms, price, None)
@@ -142,6 +143,11 @@ class FuzzScene:
         for router in ("own", "event"):
             self._ask_and_tell(router, name)
         self.assert_alive()
+
+    def assert_worked(self, name: str, count: int = 10) -> None:
+        """The rows that `work` has led to are as they were."""
+        self._wait_for_features()
+        self._assert_rows(name, _prices(count), [1.0])  # the order that told a label
 
     def _send_click(self, name: str, n: int, at_ms: int, price: float) -> None:
         event = {"user": name, "page": f"{name}-{n % 2}", "event_ms": at_ms, "price": price}
@@ -171,14 +177,13 @@ class FuzzScene:
         except Exception as error:
             raise AssertionError(f"{error}: {self._logs()}") from error
 
-    def _assert_rows(self, name: str, prices: list[float]) -> None:
-        total = {"count_1h": len(prices), "sum_1h": sum(prices), "users_1h": 1}
+    def _assert_rows(self, name: str, prices: list[float], more_orders: Sequence[float] = ()) -> None:
+        total = _total(prices)
         pages = [prices[0::2], prices[1::2]]
         assert self._rows("user_clicks", "user", name) == total
-        assert self._rows("user_orders", "user", name) == total
+        assert self._rows("user_orders", "user", name) == _total([*prices, *more_orders])
         for n, of_page in enumerate(pages):
-            expected = {"count_1h": len(of_page), "sum_1h": sum(of_page), "users_1h": 1}
-            assert self._rows("page_clicks", "page", f"{name}-{n}") == expected
+            assert self._rows("page_clicks", "page", f"{name}-{n}") == _total(of_page)
 
     def _rows(self, view: str, key: str, value: str) -> dict[str, Any]:
         names = [feature.name for feature in self.plan.stream_view(view).features]
@@ -303,3 +308,11 @@ class FuzzScene:
     def _logs(self) -> str:
         logs = (f"--- {name}\n{self._log(name).read_text()[-2500:]}" for name in self.running)
         return "\n".join(logs)
+
+
+def _prices(count: int) -> list[float]:
+    return [float(n % 7) for n in range(count)]
+
+
+def _total(prices: Sequence[float]) -> dict[str, float]:
+    return {"count_1h": len(prices), "sum_1h": sum(prices), "users_1h": 1}

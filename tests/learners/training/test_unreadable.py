@@ -62,7 +62,7 @@ def test_another_key_damage_and_another_version_are_told_apart_and_all_at_once(t
     assert "has version 9, this Headrace reads" in told[4]
     assert "is damaged" in told[5]
     assert told[-1].startswith("Run `train` with the key and the version of Headrace")
-    assert "delete topic headrace.shop.train-changelog and run `headrace apply`" in told[-1]
+    assert "stop all trainers and run `headrace retrain`" in told[-1]
 
 
 def test_a_store_of_before_the_log_named_artifacts_is_told_of_at_once(tmp_path: Path) -> None:
