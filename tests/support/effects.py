@@ -191,7 +191,7 @@ def _watch_kafka(counter: _Counter) -> None:
                 """The first half of what is asked for at once."""
                 if args and isinstance(args[0], list) and len(args[0]) > 1:
                     answers = method(client, args[0][: len(args[0]) // 2], *args[1:], **kwargs)
-                    for answer in answers.values():
+                    for answer in (answers or {}).values():  # of an admin client
                         answer.exception(30)
 
             counter.happens(KAFKA, f"{name} {_shown(args)}".strip(), half, failure)
