@@ -160,14 +160,11 @@ class CutOverScene:
 
         def has_cut_over() -> bool:
             in_force = self.pointers.read(self.plan.router("main"))
+            if in_force.epoch is None or in_force.epoch.propensities.keys() != definitions.keys():
+                return False
             trained = {(one.name, one.version): one.definition for one in self.lineage() if one.examples}
             served = {name: trained.get((name, one.version)) for name, one in in_force.pointers.items()}
-            epoch = in_force.epoch
-            return (
-                epoch is not None
-                and epoch.propensities.keys() == definitions.keys()
-                and all(served.get(arm) == definition for arm, definition in definitions.items())
-            )
+            return all(served.get(arm) == definition for arm, definition in definitions.items())
 
         self.eventually(has_cut_over, "all versions and the epoch of this plan")
 
@@ -227,7 +224,7 @@ class CutOverScene:
 
     def _ask(self, slot: str) -> None:
         """Ask a replica while it is there; what is asked is answered by its amount alone."""
-        while not self._ends.wait(0.03):
+        while not self._ends.wait(0.05):
             if slot not in self._endpoints:
                 continue
             number, replica = next(self._numbers), self._replicas[slot]
