@@ -13,11 +13,13 @@ import pandas as pd
 import pyarrow as pa
 import redis
 from feast import FeatureStore
+from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from headrace.deploy.cli.main import app
 from headrace.featurestore.offline.event_time_dataset import as_of_event_time
 from headrace.featurestore.online.client import FeatureClient
+from headrace.learners.feature_server.process import FeatureServer
 from headrace.schemas.plan import Plan
 from headrace.streams.progress import ProgressStore
 from headrace.streams.worker.consumer_group import worker_group
@@ -69,6 +71,32 @@ class ShapeRun:
             short = self.store.get_online_features(asked, rows).to_dict()
             found |= {name: short[name.partition("__")[2]] for name in missing}
         return {name: found[name] for name in names}
+
+    def push_over_http(self, source: str, rows: pa.Table) -> dict[str, int]:
+        """Push rows to the feature server as Feast's is pushed to: rows written by view."""
+        columns: dict[str, list[Any]] = {name: [] for name in rows.column_names}
+        for row in rows.to_pylist(maps_as_pydicts="strict"):
+            for name, value in row.items():
+                columns[name].append(value)
+        body = json.dumps({"push_source_name": source, "df": columns, "to": "online"}, default=_text)
+        written: dict[str, int] = self._over_http("/push", body)["written"]
+        return written
+
+    def online_over_http(self, service: str) -> Answers:
+        """Features that the feature server answers; they have short names where Feast's have."""
+        columns = self.asked(service).to_dict("list")
+        body = {"feature_service": service, "entities": columns, "full_feature_names": True}
+        answer = self._over_http("/get-online-features", json.dumps(body, default=_text))
+        names = answer["metadata"]["feature_names"]
+        found = dict(zip(names, (result["values"] for result in answer["results"]), strict=True))
+        return {name: found[name] for name in names if name not in columns}
+
+    def _over_http(self, path: str, body: str) -> Any:
+        server = FeatureServer(self.plan, self.redis_url, self.folder)
+        with TestClient(server.app, base_url="http://localhost") as client:
+            answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
 
     def trained(self, service: str) -> Answers:
         """Our training set of a service."""

@@ -102,13 +102,15 @@ def _column(values: Any, now: datetime) -> pa.Array:
 
 def adopt(shape: Shape, project: str, redis_url: str) -> None:
     """Give a copy a project and topics of its own, and the online store that `check` says to write."""
+    file = shape.repository / CONFIG_FILE
+    config = yaml.safe_load(file.read_text())
     for definitions in shape.repository.rglob("*.py"):
-        text = definitions.read_text()
+        text = definitions.read_text().replace(
+            f'Project(name="{config["project"]}"', f'Project(name="{project}"'
+        )
         for topic in shape.sent:
             text = text.replace(f'"{topic}"', f'"{project}.{topic}"')
         definitions.write_text(text)
-    file = shape.repository / CONFIG_FILE
-    config = yaml.safe_load(file.read_text())
     config["project"] = project
     config["online_store"] = {"type": "redis", "connection_string": connection_string(redis_url)}
     file.write_text(yaml.safe_dump(config))
