@@ -121,8 +121,8 @@ class ServeProcess:
         self._log.start()
         for router in self._routers.values():
             router.models.start()
-        for router in self._routers.values():
-            await asyncio.to_thread(router.models.followed.wait, _FIRST_LOOK_S)
+        first_looks = (router.models.followed.wait for router in self._routers.values())
+        await asyncio.gather(*(asyncio.to_thread(wait, _FIRST_LOOK_S) for wait in first_looks))
         try:
             yield
         finally:
