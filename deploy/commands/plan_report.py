@@ -9,7 +9,6 @@ import redis
 from headrace.deploy.commands.apply import CompiledProject
 from headrace.deploy.commands.partitions import added_partitions, surplus_partitions
 from headrace.deploy.commands.topics import misconfigured_topics, topic_ends, untrusted_event_times
-from headrace.deploy.commands.usage import ProjectUsage
 from headrace.deploy.settings import Settings
 from headrace.featurestore.compile.attributes import attributes_told
 from headrace.featurestore.feast_repo.config_notes import config_notes
@@ -37,8 +36,10 @@ def describe_changes(settings: Settings, compiled: CompiledProject, asks_kafka: 
     with redis_client(settings.redis) as client:
         try:
             current = PlanStore(client, wanted.project).in_force()
-            if current is None:
-                return report(None, wanted, NoUsage())
+            if current is None or current.hash == wanted.hash:
+                return report(current, wanted, NoUsage())
+            from headrace.deploy.commands.usage import ProjectUsage  # what computes takes a second to import
+
             deletes = deletes_rows(compiled.parts.repository.config)
             usage = ProjectUsage(
                 client, current, wanted, settings, deletes, asks_kafka and wanted.needs_kafka
