@@ -97,7 +97,10 @@ def _of_project(settings: Settings, parts: FeatureParts) -> Verdict:
     except ServiceUnavailable as error:
         name, remedy = f"project '{parts.project}'", "Without it `headrace plan` and `apply` end"
         errors.append(DefinitionError(file, name, str(error), remedy))
-    return judge("Project", parts.project, file, errors, notes)
+    line = None
+    if errors and errors[0].file != str(parts.repository.path):
+        file, line = errors[0].file, errors[0].line
+    return judge("Project", parts.project, file, errors, notes, line)
 
 
 def _of_learners(settings: Settings, parts: FeatureParts) -> tuple[Verdict, ...]:
@@ -114,4 +117,6 @@ def _of_learners(settings: Settings, parts: FeatureParts) -> tuple[Verdict, ...]
 
 
 def _reasons(verdict: Verdict) -> list[str]:
-    return [f"refused: {reason}" if verdict.refused else reason for reason in verdict.why]
+    refused = "refused: " if verdict.refused else ""
+    where = f"{verdict.place}: " if verdict.outcome == "cannot" and verdict.file else ""
+    return [f"{refused}{where}{reason}" for reason in verdict.why]

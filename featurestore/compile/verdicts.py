@@ -14,7 +14,7 @@ from feast.feature_view import DUMMY_ENTITY_NAME
 from headrace.featurestore.compile.definition import CannotRun, object_name
 from headrace.featurestore.compile.differences import Differences
 from headrace.featurestore.compile.feature_parts import FeatureParts
-from headrace.schemas.errors import DefinitionError
+from headrace.schemas.errors import DefinitionError, place
 
 Outcome = Literal["runs", "runs with a difference", "cannot"]
 ORDER = (
@@ -39,6 +39,8 @@ class Verdict:
         Its class, as the user writes it.
     file
         The file that defines it, empty where none does.
+    line
+        The line there; None where it is not known.
     why
         What is different, or what keeps it from running, with the remedy; empty of what runs as in Feast.
     refused
@@ -51,6 +53,12 @@ class Verdict:
     outcome: Outcome = "runs"
     why: tuple[str, ...] = ()
     refused: bool = False
+    line: int | None = None
+
+    @property
+    def place(self) -> str:
+        """File and line."""
+        return place(self.file, self.line)
 
 
 def verdicts(parts: FeatureParts) -> tuple[Verdict, ...]:
@@ -65,7 +73,8 @@ def verdicts(parts: FeatureParts) -> tuple[Verdict, ...]:
     """
     contents = parts.repository.contents
     items = [item for kind in ORDER for item in _unique(getattr(contents, kind))]
-    return tuple(tell(items, parts.left_out, parts.repository.files, parts.differences))
+    repository = parts.repository
+    return tuple(tell(items, parts.left_out, repository.files, parts.differences, repository.lines))
 
 
 def tell(
@@ -73,6 +82,7 @@ def tell(
     errors: Iterable[DefinitionError],
     files: Mapping[int, str],
     differences: Differences | None = None,
+    lines: Mapping[int, int] | None = None,
 ) -> Iterator[Verdict]:
     """Yield the verdict of each object, and of each error that is about none of them.
 
@@ -80,7 +90,7 @@ def tell(
     ----------
     items
         Objects with a name, of Feast or of learners.
-    files, differences
+    files, differences, lines
         By the `id` of the object.
     """
     rest = list(errors)
@@ -88,14 +98,21 @@ def tell(
         names = object_names(item)
         own = [error for error in rest if is_about(error, names)]
         rest = [error for error in rest if error not in own]
-        file = own[0].file if own else files.get(id(item), "")
-        yield judge(type(item).__name__, item.name, file, own, (differences or {}).get(id(item), ()))
+        file, line = files.get(id(item), ""), (lines or {}).get(id(item))
+        if own:
+            file, line = own[0].file, own[0].line
+        yield judge(type(item).__name__, item.name, file, own, (differences or {}).get(id(item), ()), line)
     for error in rest:
-        yield judge(*_kind_and_name(error), error.file, [error])
+        yield judge(*_kind_and_name(error), error.file, [error], line=error.line)
 
 
 def judge(
-    kind: str, name: str, file: str, errors: Iterable[DefinitionError], differences: Iterable[str] = ()
+    kind: str,
+    name: str,
+    file: str,
+    errors: Iterable[DefinitionError],
+    differences: Iterable[str] = (),
+    line: int | None = None,
 ) -> Verdict:
     """Make the verdict of an object of its errors, or of what is different where there are none.
 
@@ -105,10 +122,10 @@ def judge(
     if errors := list(errors):
         why = tuple(_text(name, error) for error in errors)
         refused = any(not isinstance(error, CannotRun) for error in errors)
-        return Verdict(kind, name, file, "cannot", why, refused)
+        return Verdict(kind, name, file, "cannot", why, refused, line)
     why = tuple(differences)
     outcome: Outcome = "runs with a difference" if why else "runs"
-    return Verdict(kind, name, file, outcome, why)
+    return Verdict(kind, name, file, outcome, why, line=line)
 
 
 def object_names(item: Any) -> tuple[str, ...]:

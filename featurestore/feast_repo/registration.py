@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import tempfile
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,11 +91,13 @@ class Registration:
                     store.apply(wanted, objects_to_delete=[], partial=True)
                     store.apply([], objects_to_delete=gone, partial=False)
             except Exception as error:  # whatever Feast, or what it calls of the user's, raises
+                file, line = self._spoken_of(error)
                 raise DefinitionError(
-                    str(self._repository.path),
+                    file,
                     f"project '{self._repository.project}'",
                     f"Feast does not accept it ({type(error).__name__}: {error_text(error)})",
                     "Correct the definition that the message speaks of",
+                    line,
                 ) from error
 
     @contextlib.contextmanager
@@ -162,6 +165,16 @@ class Registration:
             _, gone = self._objects(registry.store)
             if gone:
                 registry.store.apply([], objects_to_delete=gone, partial=False)
+
+    def _spoken_of(self, error: Exception) -> tuple[str, int | None]:
+        """Return file and line of an error: where it was raised, else of an object that it names."""
+        repository = self._repository
+        for frame in reversed(traceback.extract_tb(error.__traceback__)):
+            if Path(frame.filename).is_relative_to(repository.path):
+                return str(Path(frame.filename).relative_to(repository.path)), frame.lineno
+        items = [item for items in repository.contents for item in items if id(item) in repository.files]
+        named = [item for item in items if f"'{getattr(item, 'name', '')}'" in str(error)]
+        return repository.file_of(*named), repository.line_of(*named)
 
     def _objects(self, store: FeatureStore) -> tuple[list[Any], list[Any]]:
         """Feast's objects to apply, and those to delete."""

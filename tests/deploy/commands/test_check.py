@@ -34,10 +34,10 @@ materialise with it; `headrace materialize` runs where it is called
 Entity shop            runs
 FileSource sales       runs
 FeatureView daily      runs
-FeatureView offline    cannot                  it has online=False: Feast alone reads it, for training. \
-Set online=True
-FeatureService both    cannot                  it reads feature view 'offline', which does not run: it has \
-online=False: Feast alone reads it, for training. Set online=True
+FeatureView offline    cannot                  features.py:12: it has online=False: Feast alone reads it, \
+for training. Set online=True
+FeatureService both    cannot                  features.py:13: it reads feature view 'offline', which does \
+not run: it has online=False: Feast alone reads it, for training. Set online=True
 FeatureService prices  runs
 7 objects: 4 run, 1 run with a difference, 2 cannot. `headrace apply` leaves out what cannot run; \
 the rest runs.
@@ -88,7 +88,9 @@ def test_as_json(repo: Path) -> None:
         "outcome": "cannot",
         "why": ["it has online=False: Feast alone reads it, for training. Set online=True"],
         "refused": False,
+        "line": 12,
     }
+    assert (told["objects"][3]["name"], told["objects"][3]["line"]) == ("daily", 9)
     assert checked.exit_code == 1
 
 
@@ -108,9 +110,23 @@ def test_what_apply_would_refuse_is_in_the_table_with_the_rest(repo: Path) -> No
         ["FeatureService", "unknown"],
         ["Learner", "buys"],
     ]
-    assert "view 'daily' has no feature 'y'" in checked.output
+    assert "refused: features.py:11: view 'daily' has no feature 'y'" in checked.output
+    assert "learners.py:3: feature service 'price' does not exist" in checked.output
     assert "FeatureView daily       runs" in checked.output
     assert lines[-1].endswith("`headrace apply` refuses the project until what is refused is corrected.")
+    assert checked.exit_code == 2
+
+
+def test_what_feast_alone_refuses_is_told_with_the_place_that_it_speaks_of(repo: Path) -> None:
+    write(
+        repo,
+        "features.py",
+        "from feast.on_demand_feature_view import on_demand_feature_view\n"
+        '@on_demand_feature_view(sources=[daily], schema=X, mode="python")\n'
+        "def broken(inputs):\n    raise RuntimeError('boom')\n",
+    )
+    checked = check(repo)
+    assert "refused: features.py:14: Feast does not accept it (RuntimeError: boom)" in checked.output
     assert checked.exit_code == 2
 
 
@@ -119,7 +135,10 @@ def test_a_registry_that_does_not_answer_refuses_the_project_as_apply_does(repo:
     sql = "registry: {registry_type: sql, path: 'sqlite:////nowhere/registry.db'}"
     config.write_text(config.read_text().replace("registry: data/registry.db", sql))
     checked = check(repo)
-    assert "refused: Feast's registry of project 't' cannot be read or written (" in checked.output
+    assert (
+        "refused: feature_store.yaml: Feast's registry of project 't' cannot be read or written ("
+        in checked.output
+    )
     assert "FeatureView daily      runs" in checked.output
     assert checked.exit_code == 2
 
@@ -127,6 +146,6 @@ def test_a_registry_that_does_not_answer_refuses_the_project_as_apply_does(repo:
 def test_what_cannot_be_imported_is_told_beside_the_objects_of_other_files(repo: Path) -> None:
     write(repo, "broken.py", "import no_such_library\n")
     checked = check(repo)
-    assert "refused: ModuleNotFoundError: No module named 'no_such_library'" in checked.output
+    assert "refused: broken.py:1: ModuleNotFoundError: No module named 'no_such_library'" in checked.output
     assert "FeatureView daily      runs" in checked.output
     assert checked.exit_code == 2
