@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,7 +38,7 @@ online_store:
 DEFINITIONS = """
 from datetime import timedelta
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
-from feast.types import Int64, String
+from feast.types import Array, Bool, Float64, Int64, String, UnixTimestamp
 
 shop = Entity(name="shop", join_keys=["ID"], value_type=ValueType.INT64)
 sales = FileSource(
@@ -54,11 +55,15 @@ sold = FeatureView(
     source=sales,
     ttl=timedelta(0),
     schema=[Field(name="ID", dtype=Int64), *(Field(name=name, dtype=Int64) for name in NAMES),
-            Field(name="region", dtype=String)],
+            Field(name="region", dtype=String), Field(name="price", dtype=Float64),
+            Field(name="open", dtype=Bool), Field(name="Note", dtype=String),
+            Field(name="seen", dtype=UnixTimestamp), Field(name="last", dtype=Array(Int64))],
 )
 service = FeatureService(name="service", features=[sold])
 """
-FEATURES = ["x", "X", "id", "Total", "region"]
+NUMBERS = ["x", "X", "id", "Total"]
+OTHERS = ["price", "open", "Note", "seen", "last"]  # null in some rows
+FEATURES = [*NUMBERS, "region", *OTHERS]
 START = datetime(2024, 3, 30, tzinfo=UTC)
 SHOPS = (1, 2, 3)
 
@@ -106,9 +111,20 @@ class Scene(NamedTuple):
                     pa.timestamp("us", "UTC"),
                 ),
                 "amount": values,
-                **{name: pa.compute.add(values, 100 * n) for n, name in enumerate(FEATURES[:3], 1)},
+                **{name: pa.compute.add(values, 100 * n) for n, name in enumerate(NUMBERS[:3], 1)},
             }
+            kinds = (pa.float64(), pa.bool_(), pa.string(), pa.timestamp("s", "UTC"), pa.list_(pa.int64()))
+            others = [other_values(row.value) for row in part]
+            for n, (name, kind) in enumerate(zip(OTHERS, kinds, strict=True)):
+                columns[name] = pa.array([values[n] for values in others], kind)
             pq.write_table(pa.table(columns), folder / "0.parquet")
+
+
+def other_values(value: int) -> tuple[Any, ...]:
+    """The features of `OTHERS`, of which a value in seven has none."""
+    if value % 7 == 3:
+        return (None,) * len(OTHERS)
+    return value / 4, value % 2 == 0, f"Note {value}", START + timedelta(seconds=value), [value, value + 1]
 
 
 @pytest.fixture(scope="module")
@@ -136,14 +152,20 @@ def latest(table: list[Row], shop: int, hour: int) -> dict[str, Any]:
     if best is None:
         return dict.fromkeys(FEATURES)
     numbers = (best.value + 100, best.value + 200, best.value + 300, best.value)
-    return dict(zip(FEATURES, (*numbers, best.region), strict=True))
+    return dict(zip(FEATURES, (*numbers, best.region, *other_values(best.value)), strict=True))
 
 
 def plain(answer: dict[str, list[Any]], count: int, prefix: str = "") -> list[dict[str, Any]]:
-    return [
-        {name: None if pd.isna(value := answer[prefix + name][n]) else value for name in FEATURES}
-        for n in range(count)
-    ]
+    return [{name: _plain(answer[prefix + name][n]) for name in FEATURES} for n in range(count)]
+
+
+def _plain(value: Any) -> Any:
+    """Values that compare: lists of frames are arrays, times have zones."""
+    if isinstance(value, list | tuple | np.ndarray):
+        return [int(element) for element in value]
+    if pd.isna(value):
+        return None
+    return pd.Timestamp(value).to_pydatetime() if isinstance(value, datetime) else value
 
 
 @tries(15)
