@@ -23,7 +23,7 @@ from headrace.featurestore.online.client import FeatureClient
 from headrace.schemas.avro.encode import encode_confluent
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka_admin import end_offsets
-from headrace.streams.log.reader import read_log
+from headrace.streams.log.reader import log_bounds, read_log
 from headrace.streams.progress import ProgressStore
 from tests.support import nursery
 from tests.support.clicks_project import NOON_MS, make_clicks_project
@@ -196,7 +196,9 @@ class CommandScene:
         """The last value of each key of a topic, without what names the project: definition and ids."""
         entries: dict[bytes, bytes | None] = {}
         for number in range(PARTITIONS):
-            for message in read_log(self.kafka, topic, number):
+            end = log_bounds(self.kafka, topic, number)[1]
+            # A transaction that a killed command has open hides what comes behind it, until the broker ends it.
+            for message in read_log(self.kafka, topic, number, until=end):
                 key = re.sub(rb"\|[0-9a-f]{8,}", b"", message.key() or b"")
                 entries[bytes([number]) + key] = message.value()
         return {
