@@ -197,7 +197,7 @@ class CommandScene:
         entries: dict[bytes, bytes | None] = {}
         for number in range(PARTITIONS):
             end = log_bounds(self.kafka, topic, number)[1]
-            # A transaction that a killed command has open hides what comes behind it, until the broker ends it.
+            # What a killed command has open hides what comes behind it, until the broker ends it.
             for message in read_log(self.kafka, topic, number, until=end):
                 key = re.sub(rb"\|[0-9a-f]{8,}", b"", message.key() or b"")
                 entries[bytes([number]) + key] = message.value()
