@@ -89,7 +89,7 @@ def test_a_state_that_was_written_is_taken_over() -> None:
 def test_a_damaged_state_is_refused_by_name_with_the_remedy_and_nothing_is_taken_over(state: str) -> None:
     one = keeper()
     before = one.to_json()
-    with pytest.raises(StateError, match=r"the state of the epochs of router 'offers' .*`headrace apply`"):
+    with pytest.raises(StateError, match=r"the state of the epochs of router 'offers' .*`headrace retrain`"):
         one.restore(state)
     assert one.to_json() == before
 

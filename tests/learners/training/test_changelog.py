@@ -45,7 +45,7 @@ PLACE = ("headrace.shop.examples.r", 0)
 )
 def test_a_damaged_entry_is_refused_by_name_with_the_remedy(key: bytes, value: bytes) -> None:
     state = TrainState()
-    with pytest.raises(StateError, match=r"in the trainer's changelog .*`headrace apply`"):
+    with pytest.raises(StateError, match=r"in the trainer's changelog .*`headrace retrain`"):
         state.load(key, value)
     assert state == TrainState()
 
