@@ -18,6 +18,7 @@ from headrace.learners.models.pointers import ModelPointers
 from headrace.learners.models.versions import PublishedVersion
 from headrace.schemas.errors import PlanError, UnknownNameError
 from headrace.schemas.feature_specs import BatchViewSpec, FeatureRef, OnDemandViewSpec, StreamViewSpec
+from headrace.schemas.follows_from import feature_definition
 from headrace.schemas.plan import Plan
 
 _DIGEST = 12  # characters of a hash that distinguish it
@@ -55,6 +56,8 @@ class LearnerUse:
         Routers that have the learner as an arm.
     versions
         Published versions whose plan had the learner read the feature, oldest first.
+    otherwise
+        Those of them that read it by another definition of its values.
     unknown
         Versions whose plan is not in Redis any more.
     serving
@@ -65,6 +68,7 @@ class LearnerUse:
     in_force: bool
     routers: tuple[str, ...]
     versions: tuple[VersionSpan, ...]
+    otherwise: tuple[VersionSpan, ...]
     unknown: tuple[VersionSpan, ...]
     serving: str | None
 
@@ -132,7 +136,7 @@ class ModelVersions:
     def __init__(self, client: redis.Redis, project: str, published: Sequence[PublishedVersion]) -> None:
         self._plans, self._published = PlanStore(client, project), published
         self._pointers = ModelPointers(client, project)
-        self._features_read: dict[tuple[str, str], frozenset[FeatureRef] | None] = {}
+        self._features_read: dict[tuple[str, str], Mapping[FeatureRef, str] | None] = {}
 
     def learners(self) -> list[str]:
         """Return the learners that ever published a version."""
@@ -143,8 +147,11 @@ class ModelVersions:
         """Learner to the version that serves."""
         return {name: pointer.version for name, pointer in self._pointers.serving().items()}
 
-    def inputs(self, learner: str) -> Iterator[tuple[str, frozenset[FeatureRef] | None]]:
-        """Yield each version, oldest first, with the features it reads; None where its plan is gone."""
+    def inputs(self, learner: str) -> Iterator[tuple[str, Mapping[FeatureRef, str] | None]]:
+        """Yield each version, oldest first, with the features it reads and the definitions of their values.
+
+        None where its plan is gone.
+        """
         for published in self._published:
             if published.name != learner:
                 continue
@@ -153,9 +160,10 @@ class ModelVersions:
                 self._features_read[key] = self._inputs_under(*key)
             yield published.version, self._features_read[key]
 
-    def _inputs_under(self, learner: str, plan_hash: str) -> frozenset[FeatureRef] | None:
+    def _inputs_under(self, learner: str, plan_hash: str) -> Mapping[FeatureRef, str] | None:
         try:
-            return frozenset(features_of(self._plans.load(plan_hash), learner))
+            plan = self._plans.load(plan_hash)
+            return {ref: feature_definition(plan, ref) for ref in features_of(plan, learner)}
         except (PlanError, UnknownNameError):
             return None
 
@@ -285,6 +293,7 @@ class Lineage:
             yield aggregation_text(view.aggregations[number])
 
     def _uses(self, ref: FeatureRef, readers: Sequence[str]) -> Iterator[LearnerUse]:
+        now = feature_definition(self._plan, ref)
         for learner, inputs in self._inputs.items():
             versions = tuple(_spans((version, read is not None and ref in read) for version, read in inputs))
             if learner not in readers and not versions:
@@ -295,6 +304,9 @@ class Lineage:
                 in_force=learner in readers,
                 routers=tuple(r.name for r in self._plan.routers if learner in r.arms),
                 versions=versions,
+                otherwise=tuple(
+                    _spans((version, (read or {}).get(ref, now) != now) for version, read in inputs)
+                ),
                 unknown=tuple(_spans((version, read is None) for version, read in inputs)),
                 serving=serving if ref in (dict(inputs).get(serving or "") or ()) else None,
             )

@@ -251,6 +251,26 @@ def table_definition(plan: Plan, view: BatchViewSpec) -> str:
     return digest([meaning(view, "materialised rows"), meaning(plan.online, "materialised rows")])
 
 
+def feature_definition(plan: Plan, ref: FeatureRef) -> str:
+    """Return the hash of what the values of a feature follow from, in the log or the table that they are of.
+
+    Raises
+    ------
+    UnknownNameError
+        When the plan has no such view.
+    """
+    on_demand = next((view for view in plan.on_demand_views if view.name == ref.view), None)
+    if on_demand is not None:
+        behind = [feature_definition(plan, each) for each in on_demand.inputs]
+        return digest([on_demand.definition, on_demand.mode, behind])
+    view = plan.view(ref.view)
+    if isinstance(view, StreamViewSpec):
+        alone = [each for each in view.aggregations if each.feature == ref.feature]
+        return log_definition(plan, view.model_copy(update={"aggregations": tuple(alone)}))
+    fields = [each for each in view.features if each.name == ref.feature]
+    return table_definition(plan, view.model_copy(update={"features": tuple(fields)}))
+
+
 def epoch_rules(router: RouterSpec) -> dict[str, Any]:
     """Return what the epochs of a router follow from besides the closings and their partitions.
 

@@ -67,6 +67,8 @@ def _use(use: LearnerUse) -> str:
     parts = [f"learner {use.learner}" if use.in_force else f"learner {use.learner} (not any more)"]
     parts += [f"router {router}" for router in use.routers]
     parts += [f"versions {', '.join(map(str, use.versions))}"] if use.versions else ["no version yet"]
+    told = ", ".join(map(str, use.otherwise))
+    parts += [f"by another definition in {told}"] if told else []
     parts += [f"serving {use.serving}"] if use.serving else []
     parts += [f"not known of versions {', '.join(map(str, use.unknown))}"] if use.unknown else []
     return ", ".join(parts)

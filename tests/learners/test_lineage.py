@@ -124,11 +124,29 @@ def test_sources_transformations_and_services_of_a_stream_feature(lineage: Linea
 def test_learners_and_the_versions_that_were_made_to_read_it(lineage: Lineage) -> None:
     use = LearnerUse(
         learner="tree", in_force=True, routers=(), versions=(VersionSpan("1.0", "2.1", 4),),
-        unknown=(VersionSpan("3.0", "3.0", 1),), serving="2.1",
+        otherwise=(), unknown=(VersionSpan("3.0", "3.0", 1),), serving="2.1",
     )  # fmt: skip
     assert one(lineage, "shopping:spent").learners == (use,)
     later = one(lineage, "shopping:visits").learners[0]
     assert later.versions == (VersionSpan("2.0", "2.1", 2),)
+
+
+def test_versions_that_read_it_by_another_definition_are_told(
+    lineage: Lineage, second: Plan, versions: list[PublishedVersion], redis_url: str
+) -> None:
+    """Another feature of the view, and what is only counted, change nothing of this one."""
+    spent, visits = second.stream_views[0].aggregations
+    doubled = (spent.model_copy(update={"window_ms": 2 * HOUR_MS}), visits)
+    view = second.stream_views[0].model_copy(update={"aggregations": doubled})
+    later = second.model_copy(update={"stream_views": (view,)})
+    with redis.Redis.from_url(redis_url) as client:
+        PlanStore(client, later.project).save(later)
+        more = [*versions, published("tree", "4.0", later.hash)]
+        found = Lineage(later, ModelVersions(client, later.project, more))
+    (use,) = one(found, "shopping:spent").learners
+    assert use.versions == (VersionSpan("1.0", "2.1", 4), VersionSpan("4.0", "4.0", 1))
+    assert use.otherwise == (VersionSpan("1.0", "2.1", 4),)
+    assert one(found, "shopping:visits").learners[0].otherwise == ()
 
 
 def test_a_feature_in_no_service_is_unused(lineage: Lineage) -> None:
