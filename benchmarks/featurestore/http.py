@@ -89,7 +89,9 @@ def _started(
     name: str, command: list[str], port: int, folder: Path, more: dict[str, str]
 ) -> Iterator[Server]:
     log = folder / f"{name}.log"
-    child = Child(name, command, log, folder, {**os.environ, **more}).start()
+    # Feast, which is imported here, has set where processes share their metrics: those that it starts itself.
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("PROMETHEUS_")}
+    child = Child(name, command, log, folder, inherited | more).start()
     try:
         child.wait_until(lambda: _answers(port), _READY_S)
         yield Server(name, port, child.pid or 0)
