@@ -137,4 +137,6 @@ def _answer(sent: _Sent, replies: list[Any], refusal: exceptions.ResponseError |
     if refusal is None:
         sent.replies.set_result(replies)
     else:
-        sent.replies.set_exception(unavailable(refusal))
+        error = unavailable(refusal)
+        error.__cause__ = refusal  # who pushes rows looks whether a script was not there
+        sent.replies.set_exception(error)

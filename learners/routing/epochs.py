@@ -60,6 +60,7 @@ class EpochKeeper:
 
     Examples
     --------
+    >>> from headrace.schemas.router_specs import PolicySpec
     >>> router = RouterSpec(
     ...     name="returns", arms=("tree", "logistic"), champion="tree", target="returned", unit="order",
     ...     entities=("customer",), request=("order",), outcome=None, wait_ms=60_000, policy=PolicySpec(),

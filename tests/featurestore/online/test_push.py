@@ -197,6 +197,17 @@ def test_a_redis_that_forgot_the_script_is_given_it_again(client: FeatureClient,
     assert client.push("scores", later)["users"] == 100
 
 
+async def test_for_asyncio_it_is_given_again_as_well(redis_url: str, project: str) -> None:
+    plan = pushed_plan(project)
+    PlanStore(redis_url, project).save(plan)
+    async with AsyncFeatureClient(plan, redis_url) as client:
+        for hours in (0, 1):
+            rows = [row(user=n, at=NOON + timedelta(hours=hours)) for n in range(100)]
+            assert (await client.push("scores", rows))["users"] == 100
+            with redis.Redis.from_url(redis_url) as store:
+                store.script_flush()
+
+
 def test_a_redis_that_is_away_is_told(servers: None, tmp_path: Path, project: str) -> None:
     with RedisServer(tmp_path / "redis") as server:
         url = server.url

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
 
 from headrace.featurestore.online.async_exchange import AsyncExchange
 from headrace.schemas.errors import ServiceUnavailable
@@ -80,6 +81,7 @@ async def test_a_command_that_is_refused_harms_nobody_else(redis_url: str, proje
     assert (found[0], found[2]) == ([b"a"], [b"a", None])
     assert isinstance(found[1], ServiceUnavailable)
     assert "WRONGTYPE" in str(found[1])
+    assert isinstance(found[1].__cause__, ResponseError)
     await exchange.close()
 
 
