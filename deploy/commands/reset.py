@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from headrace.deploy.commands.at_rest import refuse_running
 from headrace.deploy.commands.partitions import added_partitions
 from headrace.deploy.commands.topic_deletion import delete_topics
 from headrace.deploy.commands.topics import ensure_topics, topic_ends
 from headrace.deploy.processes import current_plan
 from headrace.deploy.settings import Settings
-from headrace.schemas.errors import HeadraceError
 from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import KafkaAdmin, partitions_of
 from headrace.streams.log.group_offsets import committed_offsets, read_again
 from headrace.streams.log.reader import log_bounds
-from headrace.streams.worker.consumer_group import worker_group, workers_run
+from headrace.streams.worker.consumer_group import worker_group
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,7 @@ def plan_reset(kafka: Kafka, plan: Plan, name: str) -> Reset:
         When Kafka does not answer.
     """
     source = plan.source(name)
-    admin = KafkaAdmin(kafka)
-    if admin.is_built_in():
-        raise HeadraceError(
-            "librdkafka's built-in broker keeps nothing when it ends: start the local stack anew instead"
-        )
-    if workers_run(plan, kafka):
-        raise HeadraceError(
-            f"workers of project '{plan.project}' run, or have ended less than a session time-out ago; stop "
-            "them, and run it again"
-        )
+    admin = refuse_running(kafka, plan, worker_group(plan), "workers")
     partitions = partitions_of(admin.metadata(), source.topic)
     bounds = [log_bounds(kafka, source.topic, number) for number in partitions]
     records, gone = sum(end - begin for begin, end in bounds), sum(begin for begin, _ in bounds)

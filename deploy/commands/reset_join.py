@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from headrace.deploy.commands.at_rest import refuse_running
 from headrace.deploy.commands.intake_states import intake_counts, intake_records
 from headrace.deploy.commands.topic_deletion import delete_topics
 from headrace.deploy.commands.topics import ensure_topics
@@ -29,7 +30,7 @@ from headrace.streams.join.outcome_reader import IntakeCounts
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.rebuild import rebuild_join
 from headrace.streams.join.state import INPUTS, Input
-from headrace.streams.log.group_offsets import committed_offsets, has_members, read_again
+from headrace.streams.log.group_offsets import committed_offsets, read_again
 from headrace.streams.log.kafka_producer import KafkaRecord
 from headrace.streams.log.reader import read_log
 from headrace.streams.producers.outbox import Deliveries, Outbox
@@ -90,21 +91,13 @@ def plan_join_reset(kafka: Kafka, plan: Plan, name: str) -> JoinReset:
     """
     router = plan.router(name)
     topics = plan.topics.router(name)
-    admin, group = KafkaAdmin(kafka), join_group(plan.project)
-    if admin.is_built_in():
-        raise HeadraceError(
-            "librdkafka's built-in broker keeps nothing when it ends: start the local stack anew instead"
-        )
-    if has_members(kafka, group):
-        raise HeadraceError(
-            f"joins of project '{plan.project}' run, or have ended less than a session time-out ago; stop "
-            "them, and run it again"
-        )
+    group = join_group(plan.project)
+    admin = refuse_running(kafka, plan, group, "joins")
     places = [(topics.input(source), n) for source in INPUTS for n in range(router.partitions)]
     begins, ends = admin.begin_offsets(places), admin.end_offsets(places)
     read = committed_offsets(kafka, group, places)
     outputs = [(topics.examples, 0), *((topics.closings, n) for n in range(router.partitions))]
-    known, now = _known_ids(kafka, topics), input_ids(kafka, topics)
+    known, now = _known_ids(kafka, topics), input_ids(admin, topics)
     remade = {topics.input(one) for one in INPUTS if known.get(one, now.get(one)) != now.get(one)}
     if not (read or remade) and any(admin.end_offsets(outputs).values()):
         raise HeadraceError(
@@ -160,11 +153,8 @@ def reset_join(
     ensure_topics(kafka, plan, settings.replication, allow_moved_keys=True)
     outbox = Outbox({**client_config(kafka), "message.max.bytes": _MAX_BYTES})
     _write(outbox, planned.topics, 0, intake_records(kafka, plan, router, counts))
-    ids, max_future_ms, config = (
-        input_ids(kafka, planned.topics),
-        plan.max_future_ms(router),
-        join_config(settings),
-    )
+    ids = input_ids(KafkaAdmin(kafka), planned.topics)
+    max_future_ms, config = plan.max_future_ms(router), join_config(settings)
     for partition in range(router.partitions):
         read = {source: planned.read.get((planned.topics.input(source), partition), 0) for source in INPUTS}
         join = rebuild_join(kafka, plan.project, router, partition, read, max_future_ms, config)

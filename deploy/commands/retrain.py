@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from headrace.deploy.commands.at_rest import refuse_running
 from headrace.deploy.commands.topic_deletion import delete_topics
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.deploy.processes import current_plan
@@ -13,8 +14,6 @@ from headrace.learners.training.group import train_group
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
-from headrace.streams.connections.kafka_admin import KafkaAdmin
-from headrace.streams.log.group_offsets import has_members
 
 
 @dataclass(frozen=True)
@@ -56,16 +55,7 @@ def plan_retraining(kafka: Kafka, plan: Plan) -> Retraining:
     """
     if not plan.routers:
         raise HeadraceError(f"project '{plan.project}' has no routers; there is nothing to train")
-    admin = KafkaAdmin(kafka)
-    if admin.is_built_in():
-        raise HeadraceError(
-            "librdkafka's built-in broker keeps nothing when it ends: start the local stack anew instead"
-        )
-    if has_members(kafka, train_group(plan)):
-        raise HeadraceError(
-            f"trainers of project '{plan.project}' run, or have ended less than a session time-out ago; stop "
-            "them, and run it again"
-        )
+    admin = refuse_running(kafka, plan, train_group(plan), "trainers")
     places = []
     for router in plan.routers:
         topics = plan.topics.router(router.name)

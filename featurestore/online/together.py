@@ -44,7 +44,7 @@ class Together:
     @property
     def is_answered(self) -> bool:
         """Whether nobody waits any more."""
-        return not self._open
+        return all(each.replies.done() for each in self._open)
 
     async def replies(self, packed: bytes, count: int) -> list[Any]:
         """Add a request, and wait for its replies.
@@ -80,7 +80,8 @@ class Together:
         self._forget_cancelled()
 
     def packed(self) -> list[bytes]:
-        """Return the commands of those that are not answered yet."""
+        """Return the commands of those that are not answered yet; `read` reads their replies."""
+        self._open = [each for each in self._open if not each.replies.done()]
         return [each.packed for each in self._open]
 
     async def read(self, read_reply: Callable[[], Awaitable[Any]], is_last: bool) -> None:
@@ -91,21 +92,15 @@ class Together:
         is_last
             Whether nothing is sent again.
         """
-        sent, again = list(self._open), []
-        for number, each in enumerate(sent):
+        for each in self._open:
             found, refusal = await _replies(read_reply, each.count)
-            if refusal is not None and is_temporary(refusal) and not is_last:
-                again.append(each)
-            else:
+            if refusal is None or is_last or not is_temporary(refusal):
                 _answer(each, found, refusal)
-            self._open = [*again, *sent[number + 1 :]]
 
     def _forget_cancelled(self) -> None:
         """Nobody waits for these; without anybody the exchange ends."""
-        if all(each.replies.done() for each in self._open):
-            self._open.clear()
-            if self._task is not None:
-                self._task.cancel()
+        if self.is_answered and self._task is not None:
+            self._task.cancel()
 
     def _tell(self, task: asyncio.Task[None]) -> None:
         """Tell those that are not answered why."""

@@ -225,10 +225,9 @@ class TrainProcess:
 
     def _topic_ids(self) -> dict[str, str]:
         """Return the ids of changelog, examples and closings; none of librdkafka's built-in broker."""
-        admin = KafkaAdmin(self._kafka)
         routers = [self._plan.topics.router(router.name) for router in self._plan.routers]
         inputs = [topic for router in routers for topic in (router.examples, router.closings)]
-        return {} if admin.is_built_in() else admin.topic_ids([self._changelog, *inputs])
+        return KafkaAdmin(self._kafka).topic_ids([self._changelog, *inputs])
 
 
 def _refuse_silence(plan: Plan, project: Project, publish_every_s: float) -> None:

@@ -16,7 +16,7 @@ from headrace.streams.log.reader import read_log
 _log = logging.getLogger(__name__)
 
 
-def input_ids(kafka: Kafka, topics: RouterTopics) -> Mapping[Input, str]:
+def input_ids(admin: KafkaAdmin, topics: RouterTopics) -> Mapping[Input, str]:
     """Return the ids of the topics of the inputs; empty where the broker gives none.
 
     Raises
@@ -24,11 +24,8 @@ def input_ids(kafka: Kafka, topics: RouterTopics) -> Mapping[Input, str]:
     ServiceUnavailable
         When Kafka does not answer.
     """
-    admin = KafkaAdmin(kafka)
-    if admin.is_built_in():
-        return {}
     ids = admin.topic_ids([topics.input(source) for source in INPUTS])
-    return {source: ids[topics.input(source)] for source in INPUTS}
+    return {source: ids[topics.input(source)] for source in INPUTS if ids}
 
 
 def identify(
@@ -55,8 +52,8 @@ def identify(
     ServiceUnavailable
         When Kafka does not answer.
     """
-    ids, places = input_ids(kafka, topics), [(topics.input(source), partition) for source in INPUTS]
-    admin, remedy = KafkaAdmin(kafka), _remedy(topics.router)
+    admin, places = KafkaAdmin(kafka), [(topics.input(source), partition) for source in INPUTS]
+    ids, remedy = input_ids(admin, topics), _remedy(topics.router)
     begins, ends = admin.begin_offsets(places), admin.end_offsets(places)
     for source, place in zip(INPUTS, places, strict=True):
         where, offset = f"{place[0]}[{partition}]", join.next_offsets[source]

@@ -23,11 +23,8 @@ def topic_ids(kafka: Kafka, topic: str, changelog: str) -> TopicIds | None:
     ServiceUnavailable
         When Kafka does not answer.
     """
-    admin = KafkaAdmin(kafka)
-    if admin.is_built_in():
-        return None
-    ids = admin.topic_ids([topic, changelog])
-    return ids[topic], ids[changelog]
+    ids = KafkaAdmin(kafka).topic_ids([topic, changelog])
+    return (ids[topic], ids[changelog]) if ids else None
 
 
 def identify(state: PartitionState, source: str, kafka: Kafka, changelog: str) -> None:
