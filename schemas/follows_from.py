@@ -259,8 +259,8 @@ def feature_definition(plan: Plan, ref: FeatureRef) -> str:
     UnknownNameError
         When the plan has no such view.
     """
-    on_demand = next((view for view in plan.on_demand_views if view.name == ref.view), None)
-    if on_demand is not None:
+    if computed := plan.on_demand_of([ref]):
+        (on_demand,) = computed
         behind = [feature_definition(plan, each) for each in on_demand.inputs]
         return digest([on_demand.definition, on_demand.mode, behind])
     view = plan.view(ref.view)

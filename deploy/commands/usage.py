@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import redis
 from confluent_kafka import KafkaException
-from pydantic import ValidationError
 
 from headrace.deploy.processes import registry_access
 from headrace.deploy.settings import Settings
@@ -25,9 +24,9 @@ from headrace.learners.models.pointers import ModelPointer, ModelPointers
 from headrace.learners.models.versions import read_versions
 from headrace.learners.project import load_project
 from headrace.learners.training.trainer import Trainer
-from headrace.schemas.errors import HeadraceError
+from headrace.schemas.errors import HeadraceError, RecordError
 from headrace.schemas.plan import Plan
-from headrace.schemas.records import Example
+from headrace.schemas.records import Example, read_record
 from headrace.streams.connections.kafka_admin import KafkaAdmin
 from headrace.streams.log.reader import read_log
 from headrace.streams.log.records import LogRecords
@@ -141,10 +140,8 @@ class ProjectUsage(RedisPlanUsage):
         examples = [*islice((value for value in values if value is not None), _EXAMPLES)]
 
         def learn(numbered: tuple[int, bytes]) -> None:
-            try:
-                trainer.take(numbered[0], Example.model_validate_json(numbered[1]))
-            except ValidationError:  # a trainer turns it away
-                return
+            with contextlib.suppress(RecordError):  # a trainer turns it away
+                trainer.take(numbered[0], read_record(Example.model_validate_json, numbered[1]))
 
         each_s = _seconds_each(learn, [*enumerate(examples)], lambda _: 1)
         return each_s and each_s * max(self.examples(arm).count for arm in router.arms)

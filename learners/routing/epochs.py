@@ -22,11 +22,14 @@ _log = logging.getLogger(__name__)
 
 _Posteriors = dict[str, dict[str, float]]  # by arm, the parameters by name
 
+REMEDY = (
+    "run the trainer of that version, or stop all trainers and run `headrace retrain`, to have models and "
+    "epochs learned anew"
+)
 STATE = Encoding(
     version=3,
     older=(UNVERSIONED, 1, 2),  # without an era; without newcomers and predecessor
-    remedy="run the trainer of that version, or stop all trainers and run `headrace retrain`, to have models "
-    "and epochs learned anew",
+    remedy=REMEDY,
 )
 
 

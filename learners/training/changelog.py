@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.learners.training.learner_state import REMEDY, LearnerState, offset_of
+from headrace.learners.routing.epochs import REMEDY
+from headrace.learners.training.learner_state import LearnerState, offset_of
 from headrace.schemas.encodings import Encoding
 from headrace.schemas.errors import StateError
 from headrace.streams.connections.kafka import Kafka

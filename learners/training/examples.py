@@ -161,9 +161,8 @@ class ExampleConsumer:
                 self._log.dead_letter(message, f"learner '{trainer.name}' raised {raised}", "invalid")
 
     def _fault(self, message: Message, mark: Mark) -> str | None:
-        if (
-            mark.partitions > self._router.partitions
-        ):  # the clock would wait for partitions that are not there
+        # The clock would wait for partitions that are not there.
+        if mark.partitions > self._router.partitions:
             return f"it is of one of {mark.partitions} partitions, and there are {self._router.partitions}"
         return time_fault(mark.time_ms, appended_ms(message), self._ahead_ms)
 

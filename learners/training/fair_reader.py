@@ -8,20 +8,15 @@ is room again.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, NamedTuple
+from typing import Final
 
 from confluent_kafka import Consumer, Message, TopicPartition
+
+from headrace.streams.log.transactions import Place
 
 _AT_ONCE: Final = 500  # taken of one partition, or of librdkafka
 _HELD_RECORDS, _HELD_BYTES = 20_000, 32 * 1024**2  # of all partitions; each may have its share
 _RESUMED_AT = 0.25  # of its share: a pause throws away what had been fetched ahead
-
-
-class Place(NamedTuple):
-    """A partition of a topic."""
-
-    topic: str
-    partition: int
 
 
 class _Held:
@@ -89,10 +84,11 @@ class FairReader:
             first = self._consumer.poll(0)
 
     def _hold(self, message: Message) -> None:
-        if message.topic() is None or message.partition() is None:
+        topic, partition = message.topic(), message.partition()
+        if topic is None or partition is None:
             self._unplaced.append(message)
             return
-        place = Place(str(message.topic()), int(message.partition() or 0))
+        place: Place = (topic, partition)
         held = self._held.setdefault(place, _Held())
         held.put(message)
         if place not in self._paused and not self._has_room(held, 1.0):

@@ -9,12 +9,9 @@ from itertools import groupby
 from typing import Any
 
 from headrace.learners.models.store import names_artifact
+from headrace.learners.routing.epochs import REMEDY
 from headrace.schemas.encodings import Encoding
 
-REMEDY = (
-    "run the trainer of that version, or stop all trainers and run `headrace retrain`, to have models and "
-    "epochs learned anew"
-)
 NEWEST = Encoding(
     version=2,
     older=(1,),  # of the newest definition alone, which is not told

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
+from headrace.schemas.errors import RecordError
 from headrace.schemas.marks import read_mark
-from headrace.schemas.records import Example
+from headrace.schemas.records import Example, read_record
 from headrace.schemas.router_specs import RouterSpec
 from headrace.schemas.topics import RouterTopics
 from headrace.streams.connections.kafka import Kafka
@@ -119,8 +118,8 @@ def take_examples(join: PartitionJoin, records: Iterable[tuple[bytes, bytes]]) -
 
 def _take_example(held: Mapping[tuple[bytes, str], PredictionState], key: bytes, value: bytes) -> None:
     try:
-        example = Example.model_validate_json(value)
-    except ValidationError:  # nobody's: the trainer refuses it, too
+        example = read_record(Example.model_validate_json, value)
+    except RecordError:  # nobody's: the trainer refuses it, too
         return
     prediction_id = example.prediction.prediction_id
     waiting = held.get((key, prediction_id))
