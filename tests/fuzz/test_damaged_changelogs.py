@@ -6,6 +6,7 @@ from headrace.streams.runtime.internal_topics import Process, process_topics
 from tests.support.fuzz_scene import FuzzScene
 from tests.support.headrace_command import run_headrace
 from tests.support.topic_fuzz import TopicFuzz
+from tests.support.waiting import eventually
 
 # What each names, as `docs/operations/runbook.md` has it.
 REMEDIES: dict[Process, str] = {
@@ -38,16 +39,23 @@ def test_a_process_goes_on_or_ends_with_the_remedy(scene: FuzzScene, seed: int) 
         assert "Traceback" not in said
         assert remedy in said.splitlines()[-1]
     for source in scene.plan.sources:
-        told = run_headrace(("reset", source.name, "--yes"), scene.repository, scene.settings.environment())
-        assert told.returncode == 0, told.stderr
+        run_until_nobody_is_there(scene, "reset", source.name, "--yes")
     for router in scene.plan.routers:
-        words = ("reset", "--join", router.name, "--yes")
-        told = run_headrace(words, scene.repository, scene.settings.environment())
-        assert told.returncode == 0, told.stderr
-    told = run_headrace(("retrain", "--yes"), scene.repository, scene.settings.environment())
-    assert told.returncode == 0, told.stderr
+        run_until_nobody_is_there(scene, "reset", "--join", router.name, "--yes")
+    run_until_nobody_is_there(scene, "retrain", "--yes")
     for process in REMEDIES:
         assert scene.start_alone(process) is None
+
+
+def run_until_nobody_is_there(scene: FuzzScene, *words: str) -> None:
+    """Run a command that refuses while the group has members: one that was killed is there for a while."""
+
+    def complaint() -> str:
+        told = run_headrace(words, scene.repository, scene.settings.environment())
+        return told.stderr if told.returncode else ""
+
+    refusal = "run, or have ended less than a session time-out ago"
+    assert eventually(complaint, " ".join(words), lambda said: refusal not in said) == ""
 
 
 def changelogs_of(scene: FuzzScene, process: Process) -> list[str]:

@@ -122,8 +122,9 @@ class CutOverScene:
         if name in SLOTS:
             environment |= {"HEADRACE_PORT": str(self._ports[name])}
         words = [json.dumps(environment), "serve" if name in SLOTS else name, str(self._repository)]
-        log = self._folder / f"{name}.log"
+        log, begun = self._folder / f"{name}.log", self._begun(name)
         self._running[name] = nursery.start("tests.support.headrace_process", words, log, _IMPORTS)
+        self.eventually(lambda: self._begun(name) > begun, f"{name} to have read its plan")
         if name in SLOTS:
             self._replicas[name] += 1
             self.eventually(lambda: self.is_ready(name), f"{name} to be ready")
@@ -218,6 +219,11 @@ class CutOverScene:
     def _answered(self, slot: str) -> int:
         replica = self._replicas[slot]
         return sum(one.slot == slot and one.replica == replica for one in self.answers)
+
+    def _begun(self, name: str) -> int:
+        """How often a process of this name has told its plan."""
+        log = self._folder / f"{name}.log"
+        return log.read_text().count(f"project '{self.project}', plan ") if log.exists() else 0
 
     def _log(self, name: str) -> str:
         return f"--- {name}\n" + (self._folder / f"{name}.log").read_text()[-3000:]
