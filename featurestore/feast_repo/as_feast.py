@@ -5,14 +5,26 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+_ONE_AT_A_TIME = threading.RLock()  # a process has one folder, whichever of its threads works
+
 
 @contextlib.contextmanager
 def as_feast_runs(path: Path) -> Iterator[None]:
-    """Run in the folder, with its files first on the module path, without Feast's notices of experiments."""
+    """Run in the folder, with its files first on the module path, without Feast's notices of experiments.
+
+    Another thread waits until it can have its own.
+    """
+    with _ONE_AT_A_TIME, _in_folder(path):
+        yield
+
+
+@contextlib.contextmanager
+def _in_folder(path: Path) -> Iterator[None]:
     before, import_path, bytecode = os.getcwd(), list(sys.path), sys.dont_write_bytecode
     os.chdir(path)
     sys.path.insert(0, str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,17 +14,20 @@ from headrace.deploy.local.redis_server import RedisServer
 from headrace.featurestore.online.rebuild import RedisRebuildStore
 from headrace.schemas.errors import HeadraceError
 from headrace.streams.columnar.lists import Lists
+from headrace.streams.log.reader import read_log
 from headrace.streams.progress import counts_key, progress_key
 from headrace.streams.sinks import OnlineRows
 from headrace.streams.worker.rebuild import Rebuild
-from tests.support.expected_rows import is_empty
+from tests.support.expected_rows import expected_rows, is_empty, rules_of
+from tests.support.ordered_producer import ordered_producer
 from tests.support.purchases import purchases_plan
 from tests.support.redis_accounts import make_accounts, refused, url_of
 from tests.support.waiting import PATIENCE_S, eventually
-from tests.support.window_oracle import OracleEvent
+from tests.support.window_oracle import OracleEvent, judge
 from tests.support.worker_scene import Scene
 
 NOW_MS = 1_700_000_000_000
+STOOD_MS = 5 * 3_600_000
 
 
 @pytest.fixture
@@ -109,6 +113,54 @@ def test_rows_that_emptied_by_the_wall_clock_come_back_empty(scene: Scene) -> No
     scene.redis.flushdb()
     rebuild(scene, idle_ms=300)
     assert all(is_empty(row) for row in scene.online(keys).values())
+
+
+def test_a_stream_that_stood_still_for_hours_before_the_loss(scene: Scene) -> None:
+    worker = scene.start_worker()
+    produce_plain(scene, NOW_MS)
+    scene.wait()
+    worker.terminate()
+    assert worker.wait(PATIENCE_S) == 0
+    judged = expected_rows(scene.plan, [judge(log, rules_of(scene.plan)) for log in scene.logs])
+    assert not all(is_empty(row) for row in scene.online(judged).values())
+    turn_back_last_records(scene, STOOD_MS)
+    scene.redis.flushdb()
+    assert rebuild(scene)["missing"] > 0
+    scene.assert_equals_oracle()  # as of the last record: time passes where a worker runs
+    scene.start_worker(idle_ms=300)
+    eventually(
+        lambda: scene.online(judged), "empty rows", lambda rows: all(is_empty(row) for row in rows.values())
+    )
+    produce_plain(scene, NOW_MS + STOOD_MS)
+    scene.wait()
+    scene.assert_equals_oracle()
+
+
+def produce_plain(scene: Scene, from_ms: int) -> None:
+    """Events of both partitions without time marks, which would tell the time in place of the clock."""
+    for number in range(200):
+        partition = number % 2
+        fields = {
+            "user": number % 40, "shop": "a", "event_ms": from_ms + number, "amount": 1.0, "items": 1,
+        }  # fmt: skip
+        scene.produce(partition, OracleEvent(len(scene.logs[partition]), from_ms + number, fields))
+    scene.flush()
+
+
+def turn_back_last_records(scene: Scene, by_ms: int) -> None:
+    """As if the last record of each partition had come so long ago."""
+    changelog = scene.plan.topics.source(scene.plan.sources[0].name).changelog
+    producer = ordered_producer(scene.bootstrap, {})
+    for partition in range(2):
+        positions = {
+            message.key(): json.loads(message.value())
+            for message in read_log(scene.bootstrap, changelog, partition)
+            if message.key().startswith(b"p|")
+        }
+        for key, position in positions.items():
+            moved = position | {"heard_ms": position["heard_ms"] - by_ms}
+            producer.produce(changelog, json.dumps(moved).encode(), key, partition)
+    producer.flush()
 
 
 def test_without_a_changelog_it_says_what_to_do(scene: Scene) -> None:
