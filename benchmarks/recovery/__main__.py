@@ -92,8 +92,9 @@ class Recovery:
             self._reached("features", topic)
         before = self._features()
         self._redis.flushdb()
-        with _told(f"Redis lost: apply, rebuild of {self._customers:,} rows"):
+        with _told("Redis lost: apply"):
             self._run("apply")
+        with _told(f"rebuild of {self._customers:,} rows"):
             self._run("rebuild")
         self._same(before)
         with self._running("worker"), _told(f"worker after its end: {self._customers:,} keys"):

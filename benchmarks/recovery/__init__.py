@@ -1,0 +1,1 @@
+"""Recovery: what was lost comes back, and how long each command takes."""
