@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ from headrace.deploy.local.child import free_port
 from headrace.featurestore.online.client import FeatureClient
 from headrace.learners.models.pointers import ModelPointers
 from headrace.schemas.avro import encode_confluent
+from headrace.schemas.errors import ProgressTimeout
 from headrace.streams.connections.kafka_admin import end_offsets
 from headrace.streams.log.partitioner import partition_for
 from headrace.streams.log.reader import read_log
-from headrace.streams.progress import counts_key
+from headrace.streams.progress import ProgressStore, counts_key
 from headrace.streams.runtime.internal_topics import internal_topics
 from tests.support import nursery
 from tests.support.headrace_command import run_headrace
@@ -71,6 +72,8 @@ class FuzzScene:
         self.client = FeatureClient(self.plan, redis_url)
         self.pointers = ModelPointers(self.redis, project, key=self.settings.signing_key())
         self.running: dict[str, Forked] = {}
+        self._progress = ProgressStore(self.redis, self.plan)
+        self._examples_read: dict[str, int] = {}
         self._producer = ordered_producer(bootstrap, {"linger.ms": 1})
 
     def start(self) -> None:
@@ -173,9 +176,19 @@ class FuzzScene:
         """Wait for what is visible, as long as it comes nearer."""
         self.assert_alive()
         try:
-            self.client.wait(topic, prefix, stage, PATIENCE_S)
+            self._while_progress_is_made(lambda: self.client.wait(topic, prefix, stage, PATIENCE_S))
         except Exception as error:
             raise AssertionError(f"{error}: {self._logs()}") from error
+
+    def _while_progress_is_made(self, wait: Callable[[], None]) -> None:
+        """Wait again after patience has run out, if a process has done something in the meantime."""
+        while True:
+            before = {where: seen.next_offset for where, seen in self._progress.read().items()}
+            try:
+                return wait()
+            except (AssertionError, ProgressTimeout):
+                if before == {where: seen.next_offset for where, seen in self._progress.read().items()}:
+                    raise
 
     def _assert_rows(self, name: str, prices: list[float], more_orders: Sequence[float] = ()) -> None:
         total = _total(prices)
@@ -209,18 +222,20 @@ class FuzzScene:
 
     def _has_learned(self, router: str, prediction_id: str) -> bool:
         """Whether the models that serve have learned from the example of a prediction."""
-        topic, in_force = (
-            self.plan.topics.router(router).examples,
-            self.pointers.read(self.plan.router(router)),
-        )
+        offset = self._example_offset(self.plan.topics.router(router).examples, prediction_id.encode())
+        if offset is None:
+            return False
+        in_force = self.pointers.read(self.plan.router(router))
         arms = [in_force.pointers.get(arm) for arm in self.plan.router(router).arms]
-        least = min(-1 if pointer is None else pointer.offset for pointer in arms)
-        for message in read_log(self.bootstrap, topic, 0):
-            if message.offset() >= least:
-                return False
-            if prediction_id.encode() in (message.value() or b""):
-                return True
-        return False
+        return offset < min(-1 if pointer is None else pointer.offset for pointer in arms)
+
+    def _example_offset(self, topic: str, prediction_id: bytes) -> int | None:
+        """Where the example of a prediction is; a topic is read on from where it was read to before."""
+        for message in read_log(self.bootstrap, topic, 0, self._examples_read.get(topic, 0)):
+            if prediction_id in (message.value() or b""):
+                return int(message.offset())
+            self._examples_read[topic] = message.offset() + 1
+        return None
 
     def epoch(self, router: str) -> int:
         """The number of the epoch in force; -1 without one."""
@@ -285,8 +300,11 @@ class FuzzScene:
             self.assert_alive()
             return look()
 
-        try:
+        def wait() -> None:
             eventually(seen, what)
+
+        try:
+            self._while_progress_is_made(wait)
         except AssertionError as error:
             raise AssertionError(f"{error}: {self._logs()}") from error
 
