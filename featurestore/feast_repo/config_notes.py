@@ -13,7 +13,6 @@ import yaml
 import headrace.featurestore.feast_repo.fast_import  # noqa: F401  (before anything of Feast)
 
 # isort: split
-from feast.infra.online_stores.redis import RedisOnlineStoreConfig
 from feast.repo_config import RepoConfig
 
 from headrace.featurestore.feast_repo.environment import config_file, config_name, environment_notes
@@ -67,7 +66,12 @@ def config_notes(config: RepoConfig, redis_url: str) -> list[str]:
     path = Path(config.repo_path)
     text = config_file(path).read_text()
     written = yaml.safe_load(os.path.expandvars(text))
-    lines = [*([elsewhere] if elsewhere else []), *_not_obeyed(written), *_unknown(written), *_unset(text)]
+    lines = [
+        *([elsewhere] if elsewhere else []),
+        *_not_obeyed(written),
+        *_unknown(written, config),
+        *_unset(text),
+    ]
     return [*(f"{config_name(path)}: {line}" for line in lines), *environment_notes(os.environ)]
 
 
@@ -82,16 +86,24 @@ def _not_obeyed(written: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key}{shown} is not obeyed. {effect}"
 
 
-def _unknown(written: Mapping[str, Any]) -> Iterator[str]:
+def _unknown(written: Mapping[str, Any], config: RepoConfig) -> Iterator[str]:
     """Keys that Feast passes over: a word that is written wrongly has no effect at all."""
     known = {name for key, field in RepoConfig.model_fields.items() for name in (field.alias or key, key)}
     for key in written:
         if key not in known and key not in _PASSED_ON:
             yield f"'{key}' means nothing to Feast, nor to Headrace; {name_hint(str(key), known)}"
-    online = written.get("online_store")
-    if isinstance(online, Mapping) and online.get("type") == "redis":
-        for key in online.keys() - RedisOnlineStoreConfig.model_fields.keys():
-            yield f"'online_store.{key}' means nothing to Feast, nor to Headrace"
+    yield from _unknown_of_registry(written.get("registry"), config)
+
+
+def _unknown_of_registry(written: Any, config: RepoConfig) -> Iterator[str]:
+    """The same for its table, the one that Feast does not refuse for them. A registry of one's own has
+    keys of its own."""
+    if not isinstance(written, Mapping) or "." in str(written.get("registry_type", "")):
+        return
+    known = type(config.registry).model_fields
+    for key in written.keys() - known.keys():
+        hint = name_hint(str(key), known)
+        yield f"'registry.{key}' means nothing to Feast, nor to Headrace; {hint}"
 
 
 def _unset(text: str) -> Iterator[str]:

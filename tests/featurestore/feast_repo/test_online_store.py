@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import redis
+import yaml
 from feast import FeatureStore
 from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
@@ -154,6 +155,16 @@ def test_what_feast_would_do_and_headrace_does_not_is_told(repo: Path, configure
         "materialization",
         "'onlin_store' means nothing to Feast, nor to Headrace; did you mean 'online_store'?",
     ]
+
+
+def test_words_of_the_registry_that_feast_does_not_know_are_told(repo: Path, configure: Any) -> None:
+    file = repo / "feature_store.yaml"
+    settings = yaml.safe_load(file.read_text())
+    settings["registry"] = {"path": "data/registry.db", "cache_ttl_second": 5, "purge_feast_metadata": True}
+    file.write_text(yaml.safe_dump(settings))
+    (line,) = notes(repo)
+    assert "'registry.cache_ttl_second' means nothing to Feast" in line
+    assert "did you mean 'cache_ttl_seconds'?" in line
 
 
 def test_variables_of_the_environment_are_read_as_feast_reads_them(
