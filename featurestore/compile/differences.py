@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from headrace.featurestore.compile.attributes import attribute_notes
 from headrace.featurestore.compile.definition import expires
+from headrace.featurestore.compile.table_checks import lacking_columns
 from headrace.featurestore.feast_repo.repository import FeastRepository
 from headrace.schemas.feature_specs import OnDemandViewSpec
 
@@ -27,7 +29,7 @@ def find_differences(repository: FeastRepository, on_demand_views: Iterable[OnDe
     compiled = {view.name: view for view in on_demand_views}
     rules: list[tuple[Iterable[Any], Callable[[Any], Iterable[str]]]] = [
         ([*contents.stream_feature_views, *contents.feature_views], _of_view),
-        (contents.feature_views, _of_batch_view),
+        (contents.feature_views, lambda view: _of_batch_view(view, repository.path)),
         (contents.stream_feature_views, _of_stream_view),
         (contents.on_demand_feature_views, lambda view: _of_on_demand_view(compiled.get(view.name))),
         (contents.feature_services, lambda service: _of_service(service, repository.precomputed, compiled)),
@@ -54,11 +56,16 @@ def _of_view(view: Any) -> Iterator[str]:
         yield f"no vector index is made of {', '.join(indexed)}: it is served by key, not searched"
 
 
-def _of_batch_view(view: Any) -> Iterator[str]:
+def _of_batch_view(view: Any, repository: Path) -> Iterator[str]:
     source = view.batch_source
     times = {source.timestamp_field, source.created_timestamp_column} if source is not None else set()
     if clash := [field.name for field in view.features if field.name in times]:
         yield f"training sets have its {' and '.join(clash)}, where Feast fails on a feature of that name"
+    if lacking := lacking_columns(view, repository):
+        yield (
+            f"its table has no column {' and '.join(lacking)}: `materialize` ends with it, as Feast's does, "
+            "and training sets cannot be made"
+        )
 
 
 def _of_stream_view(view: Any) -> Iterator[str]:

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from feast.feature_view import DUMMY_ENTITY_ID
 
 from headrace.featurestore.compile.definition import Definition, suggestion
 from headrace.featurestore.tables.file_source import is_local, source_path, source_rows, table_columns
 from headrace.featurestore.tables.table_rows import parquet_files
 from headrace.schemas.errors import HeadraceError
+
+_UNREADABLE = (HeadraceError, OSError, pa.ArrowException)
 
 
 def check_table(definition: Definition, view: Any, repo_path: Path) -> None:
@@ -32,21 +35,47 @@ def check_table(definition: Definition, view: Any, repo_path: Path) -> None:
         timestamps.
     """
     source = view.batch_source
-    if source is None or not is_local(source):
-        return
-    path = source_path(source, repo_path)
-    if not path.exists() or not parquet_files(path):
-        return
     try:
-        columns = source_rows(view.name, source, repo_path).columns()
-    except (HeadraceError, OSError, pa.ArrowException) as error:
+        columns = _columns(view, repo_path)
+    except _UNREADABLE as error:
+        path = source_path(source, repo_path)
         raise definition.error(
             f"its table {path} cannot be read ({error})", f"See the path of source '{source.name}'"
         ) from error
+    if columns is None:
+        return
     mapped = table_columns(source)
     for role in ("timestamp_field", "created_timestamp_column"):
         if name := getattr(source, role):
             _check_times(definition.part(role), mapped.get(name, name), columns)
+
+
+def lacking_columns(view: Any, repo_path: Path) -> list[str]:
+    """Return join keys and features that the table of a batch view has no column for.
+
+    What is pushed to the view may have them, so it is no fault before the table is read.
+    """
+    try:
+        columns = _columns(view, repo_path)
+    except _UNREADABLE:  # which `check_table` has told
+        return []
+    if columns is None:
+        return []
+    mapped = table_columns(view.batch_source)
+    keys = [field.name for field in view.entity_columns if field.name != DUMMY_ENTITY_ID]
+    wanted = [mapped.get(name, name) for name in (*keys, *(field.name for field in view.features))]
+    return [name for name in wanted if name not in columns.names]
+
+
+def _columns(view: Any, repo_path: Path) -> pa.Schema | None:
+    """The columns of the table; None where it is not here, or not here yet."""
+    source = view.batch_source
+    if source is None or not is_local(source):
+        return None
+    path = source_path(source, repo_path)
+    if not path.exists() or not parquet_files(path):
+        return None
+    return source_rows(view.name, source, repo_path).columns()
 
 
 def _check_times(definition: Definition, name: str, columns: pa.Schema) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from headrace.featurestore.compile.features import compile_features
-from headrace.featurestore.compile.verdicts import verdicts
-from tests.support.carrier_repository import ON_DEMAND
+from headrace.featurestore.compile.verdicts import Verdict, verdicts
+from tests.support.carrier_repository import AIRLINES, ON_DEMAND
 from tests.support.edits import Append
 
 CASES: dict[str, tuple[str, ...]] = {
@@ -74,6 +76,19 @@ def test_the_difference_is_told(repo: Path, append: Append, case: tuple[str, ...
     verdict = next(each for each in verdicts(compile_features(repo)) if each.name == "v")
     assert verdict.outcome == "runs with a difference"
     assert verdict.why == tuple(told)
+
+
+def test_columns_that_a_table_lacks_are_told(repo: Path) -> None:
+    table = pa.table(AIRLINES)
+    pq.write_table(table, repo / "data" / "airlines.parquet")
+    assert verdict_of(repo, "airlines").why == ()
+    pq.write_table(table.drop_columns(["fleet"]), repo / "data" / "airlines.parquet")
+    (told,) = verdict_of(repo, "airlines").why
+    assert told.startswith("its table has no column fleet: `materialize` ends with it")
+
+
+def verdict_of(repo: Path, name: str) -> Verdict:
+    return next(each for each in verdicts(compile_features(repo)) if each.name == name)
 
 
 def test_a_stream_view_is_computed_here(repo: Path) -> None:
