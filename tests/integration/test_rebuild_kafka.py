@@ -119,6 +119,7 @@ def test_a_stream_that_stood_still_for_hours_before_the_loss(scene: Scene) -> No
     worker = scene.start_worker()
     produce_plain(scene, NOW_MS)
     scene.wait()
+    scene.wait_for_checkpoint()
     worker.terminate()
     assert worker.wait(PATIENCE_S) == 0
     judged = expected_rows(scene.plan, [judge(log, rules_of(scene.plan)) for log in scene.logs])
@@ -127,10 +128,13 @@ def test_a_stream_that_stood_still_for_hours_before_the_loss(scene: Scene) -> No
     scene.redis.flushdb()
     assert rebuild(scene)["missing"] > 0
     scene.assert_equals_oracle()  # as of the last record: time passes where a worker runs
-    scene.start_worker(idle_ms=300)
+    worker = scene.start_worker(idle_ms=300)
     eventually(
         lambda: scene.online(judged), "empty rows", lambda rows: all(is_empty(row) for row in rows.values())
     )
+    worker.terminate()
+    assert worker.wait(PATIENCE_S) == 0
+    scene.start_worker()  # under which no time passes but that of records
     produce_plain(scene, NOW_MS + STOOD_MS)
     scene.wait()
     scene.assert_equals_oracle()

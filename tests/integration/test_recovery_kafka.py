@@ -28,7 +28,8 @@ OFTEN = {"Redis, while all runs", "changelog of the join", "everything but event
 
 def rows() -> Iterator[tuple[str, list[str]]]:
     """What is lost, and the commands."""
-    table = [line.split("|")[1:-1] for line in PAGE.read_text().splitlines() if line.startswith("|")]
+    of_losses = PAGE.read_text().partition("\n## ")[0]
+    table = [line.split("|")[1:-1] for line in of_losses.splitlines() if line.startswith("|")]
     for lost, _, commands, _ in table[2:]:
         yield lost.strip(), [one.strip().strip("`") for one in commands.split(",") if one.strip()]
 
