@@ -15,7 +15,7 @@ from headrace.schemas.feature_specs import SourceSpec
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.connections.kafka_admin import KafkaAdmin, partitions_of
-from headrace.streams.log.group_offsets import committed_offsets, read_again
+from headrace.streams.log.group_offsets import committed_offsets, set_offsets
 from headrace.streams.log.reader import log_bounds
 from headrace.streams.worker.consumer_group import worker_group
 
@@ -107,7 +107,8 @@ def _read_again(kafka: Kafka, plan: Plan, topics: Sequence[str]) -> None:
     known = KafkaAdmin(kafka).metadata().topics
     places = [(name, number) for name in topics if name in known for number in known[name].partitions]
     group = worker_group(plan)
-    read_again(kafka, group, committed_offsets(kafka, group, places) if places else {})
+    if places:
+        set_offsets(kafka, group, dict.fromkeys(committed_offsets(kafka, group, places), 0))
 
 
 def run_reset(

@@ -30,7 +30,7 @@ from headrace.streams.join.outcome_reader import IntakeCounts
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.rebuild import rebuild_join
 from headrace.streams.join.state import INPUTS, Input
-from headrace.streams.log.group_offsets import committed_offsets, read_again
+from headrace.streams.log.group_offsets import committed_offsets, set_offsets
 from headrace.streams.log.kafka_producer import KafkaRecord
 from headrace.streams.log.reader import read_log
 from headrace.streams.producers.outbox import Deliveries, Outbox
@@ -148,7 +148,7 @@ def reset_join(
         When Kafka did not take a record.
     """
     planned, router = plan_join_reset(kafka, plan, name), plan.router(name)
-    read_again(kafka, join_group(plan.project), planned.moved)
+    set_offsets(kafka, join_group(plan.project), dict.fromkeys(planned.moved, 0))
     delete_topics(kafka, [planned.topics.join_changelog])
     ensure_topics(kafka, plan, settings.replication, allow_moved_keys=True)
     outbox = Outbox({**client_config(kafka), "message.max.bytes": _MAX_BYTES})

@@ -22,6 +22,7 @@ from faust.types import TP
 
 from headrace.schemas.errors import ServiceUnavailable
 from headrace.streams.connections.kafka_admin import REQUEST_S
+from headrace.streams.log.group_offsets import checked
 
 _log = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ class RangeReader:
             When Kafka does not take them, such as from a member that the group has given up.
         """
         wanted = [TopicPartition(*tp, offset) for tp, offset in offsets.items()]
-        await self._ask(lambda: self._consumer.commit(offsets=wanted, asynchronous=False))
+        await self._ask(lambda: checked(self._consumer.commit(offsets=wanted, asynchronous=False)))
         self.committed.update((tp, at) for tp, at in offsets.items() if tp in self.committed)
 
     async def rewind(self) -> None:
@@ -276,7 +277,8 @@ class RangeReader:
     def _read_committed(self, partitions: set[TP]) -> dict[TP, int | None]:
         if not partitions:
             return {}
-        found = self._consumer.committed([TopicPartition(*tp) for tp in partitions], timeout=REQUEST_S)
+        wanted = [TopicPartition(*tp) for tp in partitions]
+        found = checked(self._consumer.committed(wanted, timeout=REQUEST_S))
         return {TP(one.topic, one.partition): one.offset if one.offset >= 0 else None for one in found}
 
     def _tell(self, what: Coroutine[Any, Any, None]) -> None:

@@ -6,13 +6,12 @@ What an effect is, `tests.support.effects` finds beneath the commands: a new ste
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from feast import FeatureStore
 
 from headrace.deploy.commands.dead_letters import DeadLetterLog, Selection
@@ -22,7 +21,7 @@ from headrace.schemas.dead_letter import DeadLetter
 from headrace.streams.connections.kafka_admin import KafkaAdmin
 from headrace.streams.join.config import join_group
 from headrace.streams.join.restore import restore_join
-from headrace.streams.log.group_offsets import committed_offsets
+from headrace.streams.log.group_offsets import committed_offsets, set_offsets
 from headrace.streams.log.partitioner import partition_for
 from headrace.streams.log.reader import read_log
 from headrace.streams.log.records import LogRecord
@@ -155,15 +154,7 @@ def replayed(scene: CommandScene) -> Any:
 def with_state(scene: CommandScene) -> None:
     """A worker that has ended: a state in the changelogs, and offsets, of another topic as well."""
     backfilled(scene)
-    read_to(scene, worker_group(scene.plan), {(scene.plan.topics.late, 0): 7})
-
-
-def read_to(scene: CommandScene, group: str, ends: Mapping[tuple[str, int], int]) -> None:
-    """Commit what a group has read."""
-    admin = KafkaAdmin(scene.kafka)
-    places = [TopicPartition(*place, offset) for place, offset in ends.items()]
-    wanted = ConsumerGroupTopicPartitions(group, places)
-    admin.alter_consumer_group_offsets([wanted])[group].result(PATIENCE_S)
+    set_offsets(scene.kafka, worker_group(scene.plan), {(scene.plan.topics.late, 0): 7})
 
 
 def begun_anew(scene: CommandScene) -> Any:
@@ -188,7 +179,7 @@ def with_a_join(scene: CommandScene) -> None:
             producer.produce(topics.outcomes, outcome.to_bytes(), b"k%d" % n, partition)
     assert producer.flush(PATIENCE_S) == 0
     places = [(topic, n) for topic in (topics.predictions, topics.outcomes) for n in range(PARTITIONS)]
-    read_to(scene, join_group(scene.project), KafkaAdmin(scene.kafka).end_offsets(places))
+    set_offsets(scene.kafka, join_group(scene.project), KafkaAdmin(scene.kafka).end_offsets(places))
 
 
 def joins(scene: CommandScene) -> Any:
