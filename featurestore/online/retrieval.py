@@ -12,7 +12,7 @@ from headrace.featurestore.on_demand.functions import OnDemandFunctions
 from headrace.featurestore.on_demand.step import OnDemandStep
 from headrace.featurestore.online.entity_keys import encode_join_key
 from headrace.featurestore.online.response import FeatureResponse
-from headrace.featurestore.online.view_replies import Reply, ViewFields, hash_fields
+from headrace.featurestore.online.view_replies import Reply, StoredColumns, ViewFields, hash_fields
 from headrace.featurestore.redis_codec import layout
 from headrace.featurestore.redis_codec.decoder import Provenance
 from headrace.schemas.errors import HeadraceError, UnknownNameError
@@ -103,6 +103,9 @@ class Retrieval:
         The features by their names in a response, in the order in which they were asked for.
     join_keys
         Names of the join keys that requests must have, as the features map them.
+    places
+        Where each feature is in what `Request.stored` returns: the number of its view, and its position
+        there. None where functions of on-demand views are asked for, or needed.
 
     Raises
     ------
@@ -142,6 +145,7 @@ class Retrieval:
         self._on_demand = [
             OnDemandStep(plan, view, functions, name) for view, name in plan.on_demand_named(refs)
         ]
+        self.places = None if self._on_demand else self._places()
         self._request_fields = list(dict.fromkeys(field.name for view in on_demand for field in view.request))
 
     def request(self, entity_rows: EntityRows) -> Request:
@@ -181,6 +185,23 @@ class Retrieval:
             {name: statuses[full_name] for name, full_name in self._full_names.items()},
             provenance,
         )
+
+    def stored(
+        self, request: Request, replies: Sequence[Reply], now_ms: int
+    ) -> list[tuple[StoredColumns, list[int | None]]]:
+        """Read the features and the event times of each view; see `Request.stored`."""
+        return [
+            (view.read(rows, now_ms), view.read_times(rows)) for view, rows in self._rows(request, replies)
+        ]
+
+    def _places(self) -> dict[str, tuple[int, int]]:
+        views = [view for group in self._groups for view in group.views]
+        by_full_name = {
+            full_name: (number, position)
+            for number, view in enumerate(views)
+            for position, full_name in enumerate(view.columns)
+        }
+        return {name: by_full_name[full_name] for name, full_name in self._full_names.items()}
 
     def event_times(self, request: Request, replies: Sequence[Reply]) -> dict[str, list[int | None]]:
         """Read event times from the same replies; see `Request.event_times`."""
@@ -276,6 +297,14 @@ class Request:
             When an on-demand view cannot be computed.
         """
         return self.retrieval.respond(self, replies, now_ms)
+
+    def stored(self, replies: Sequence[Reply], now_ms: int) -> list[tuple[StoredColumns, list[int | None]]]:
+        """Read the same as columns of each view, with the event times of its rows, without a response.
+
+        For those that write answers of what is stored alone; `Retrieval.places` says where each feature is.
+        Raises as `respond` does.
+        """
+        return self.retrieval.stored(self, replies, now_ms)
 
     def event_times(self, replies: Sequence[Reply]) -> dict[str, list[int | None]]:
         """Read the event time of each row from the same replies, by the name that its view is read by.

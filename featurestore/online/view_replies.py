@@ -45,6 +45,18 @@ class ViewFields:
     start: int
     columns: tuple[str, ...]
 
+    def read(self, replies: Sequence[Reply], now_ms: int) -> StoredColumns:
+        """Read the features of each reply.
+
+        Raises
+        ------
+        HeadraceError
+            When a value is of a type that Headrace does not read.
+        """
+        end = self.start + len(self.columns)
+        cells = [cell for reply in replies for cell in reply[self.start : end]]
+        return StoredColumns(cells, len(self.columns), self._expired_rows(replies, now_ms))
+
     def read_features(
         self,
         replies: Sequence[Reply],
@@ -52,25 +64,10 @@ class ViewFields:
         columns: dict[str, list[Any]],
         statuses: dict[str, list[FieldStatus]],
     ) -> None:
-        """Add the features of each reply to columns and statuses, by full name.
-
-        Raises
-        ------
-        HeadraceError
-            When a value is of a type that Headrace does not read.
-        """
-        width, end = len(self.columns), self.start + len(self.columns)
-        expired = self._expired_rows(replies, now_ms)
-        cells = [cell for reply in replies for cell in reply[self.start : end]]  # row by row
-        values = decode_values(cells)
+        """Add the features of each reply to columns and statuses, by full name; raises as `read` does."""
+        stored = self.read(replies, now_ms)
         for position, name in enumerate(self.columns):
-            columns[name] = column = values[position::width]
-            if not expired and None not in column:
-                statuses[name] = [FieldStatus.PRESENT] * len(column)
-                continue
-            statuses[name] = _statuses(cells[position::width], column, expired)
-            for row in expired:
-                column[row] = None
+            columns[name], statuses[name] = stored.column(position)
 
     def read_provenance(self, replies: Sequence[Reply]) -> list[Provenance | None]:
         """The provenance of each row; None where there is no row, and for batch views."""
@@ -89,6 +86,46 @@ class ViewFields:
         position, oldest_ms = self.start + len(self.columns), now_ms - self.ttl_ms
         times = ((row, reply[position]) for row, reply in enumerate(replies))
         return {row for row, time in times if time is not None and decode_event_time(time) < oldest_ms}
+
+
+class StoredColumns:
+    """Features of one view, of some rows.
+
+    Parameters
+    ----------
+    cells
+        As they are stored, row by row.
+    width
+        How many there are in a row.
+    expired
+        Rows that are older than the ttl of the view.
+
+    Attributes
+    ----------
+    values
+        The values of the cells.
+    width
+        As above.
+    is_whole
+        Whether all values are there, so that they have status PRESENT.
+    """
+
+    __slots__ = ("_cells", "_expired", "is_whole", "values", "width")
+
+    def __init__(self, cells: Sequence[bytes | None], width: int, expired: set[int]) -> None:
+        self._cells, self._expired = cells, expired
+        self.values, self.width = decode_values(cells), width
+        self.is_whole = not expired and None not in self.values
+
+    def column(self, position: int) -> tuple[list[Any], list[FieldStatus]]:
+        """Return the values of the feature at a position, None where one is not valid, and their statuses."""
+        column = self.values[position :: self.width]
+        if self.is_whole or not (self._expired or None in column):
+            return column, [FieldStatus.PRESENT] * len(column)
+        statuses = _statuses(self._cells[position :: self.width], column, self._expired)
+        for row in self._expired:
+            column[row] = None
+        return column, statuses
 
 
 def _statuses(cells: Sequence[bytes | None], values: Sequence[Any], expired: set[int]) -> list[FieldStatus]:

@@ -10,6 +10,7 @@ import msgspec
 
 from headrace.featurestore.field_status import FieldStatus
 from headrace.featurestore.online.response import FeatureResponse
+from headrace.featurestore.online.view_replies import StoredColumns
 from headrace.learners.feature_server.json_values import json_writer
 from headrace.schemas.feature_types import ValueType
 
@@ -21,16 +22,26 @@ class AnswerWriter:
 
     Parameters
     ----------
-    dtypes
-        Types of join keys and features, by their names in the response.
+    keys, features
+        Types of join keys and of features, by their names in the response.
     views
         The name of the view of each stored feature, by the feature's name in the response.
+    places
+        See `headrace.featurestore.online.retrieval.Retrieval`.
     """
 
-    def __init__(self, dtypes: Mapping[str, ValueType], views: Mapping[str, str]) -> None:
-        self._writers = {name: json_writer(dtype) for name, dtype in dtypes.items()}
+    def __init__(
+        self,
+        keys: Mapping[str, ValueType],
+        features: Mapping[str, ValueType],
+        views: Mapping[str, str],
+        places: Mapping[str, tuple[int, int]] | None,
+    ) -> None:
+        self._keys = {name: json_writer(dtype) for name, dtype in keys.items()}
+        self._features = {name: json_writer(dtype) for name, dtype in features.items()}
         self._views = views
-        self._metadata: msgspec.Raw | None = None
+        self._places = [(self._features[name], *place) for name, place in (places or {}).items()]
+        self._metadata = _written({"feature_names": [*keys, *features]})
 
     def write(self, response: FeatureResponse, times: Mapping[str, Sequence[int | None]]) -> bytes:
         """Return the body of an answer.
@@ -42,22 +53,48 @@ class AnswerWriter:
         times
             Event times of the rows of each view, epoch milliseconds.
         """
-        if self._metadata is None:
-            self._metadata = _written({"feature_names": [*response.entities, *response.columns]})
-        # What is the same in many vectors is written once: where all is there, and the times of a view.
         rows = len(next(iter({**response.entities, **response.columns}.values()), []))
-        present, no_times = _written([FieldStatus.PRESENT] * rows), _written([_NO_TIME] * rows)
-        times_of = {view: _written([_time_or_none(at) for at in of_rows]) for view, of_rows in times.items()}
-        writers, views = self._writers, self._views
-        vectors = [
-            _Vector(writers[name](keys), present, no_times) for name, keys in response.entities.items()
-        ]
+        shared = _Shared(rows)
+        times_of = {view: _times(of_rows) for view, of_rows in times.items()}
+        vectors = self._key_vectors(response.entities, shared)
         for name, values in response.columns.items():
             statuses = response.statuses[name]
-            told = present if statuses.count(FieldStatus.PRESENT) == rows else statuses
-            of_view = times_of.get(views.get(name, ""), no_times)
-            vectors.append(_Vector(writers[name](values), told, of_view))
+            told = shared.present if statuses.count(FieldStatus.PRESENT) == rows else statuses
+            of_view = times_of.get(self._views.get(name, ""), shared.no_times)
+            vectors.append(_Vector(self._features[name](values), told, of_view))
         return _encode(_Answer(self._metadata, vectors))
+
+    def write_stored(
+        self,
+        entities: Mapping[str, Sequence[Any]],
+        stored: Sequence[tuple[StoredColumns, Sequence[int | None]]],
+    ) -> bytes:
+        """Return the same body, of what `Request.stored` returns."""
+        shared = _Shared(len(stored[0][1]))
+        times = [_times(of_rows) for _, of_rows in stored]
+        vectors = self._key_vectors(entities, shared)
+        for writer, view, position in self._places:
+            columns, told = stored[view][0], shared.present
+            if columns.is_whole:
+                values = columns.values[position :: columns.width]
+            else:
+                values, told = columns.column(position)
+            vectors.append(_Vector(writer(values), told, times[view]))
+        return _encode(_Answer(self._metadata, vectors))
+
+    def _key_vectors(self, entities: Mapping[str, Sequence[Any]], shared: _Shared) -> list[_Vector]:
+        return [
+            _Vector(write(entities[name]), shared.present, shared.no_times)
+            for name, write in self._keys.items()
+        ]
+
+
+class _Shared:
+    """What is the same in many vectors, and written once: the statuses where all is there, and no times."""
+
+    def __init__(self, rows: int) -> None:
+        self.present: Any = _written([FieldStatus.PRESENT] * rows)
+        self.no_times = _written([_NO_TIME] * rows)
 
 
 class _Vector(msgspec.Struct, gc=False):
@@ -74,6 +111,10 @@ class _Answer(msgspec.Struct, gc=False):
 def _written(part: Any) -> msgspec.Raw:
     """Write a part, to be put in as it is."""
     return msgspec.Raw(_encode(part))
+
+
+def _times(of_rows: Sequence[int | None]) -> msgspec.Raw:
+    return _written([_time_or_none(at_ms) for at_ms in of_rows])
 
 
 def _time_or_none(at_ms: int | None) -> str:

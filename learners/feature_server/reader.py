@@ -50,11 +50,14 @@ class FeatureReader:
         retrieval = await self._retrieval(asked)
         request = _request(retrieval, asked)
         replies = await self._exchange.run(request.keys, request.commands)
+        writer, now_ms = self._writer(retrieval), time.time_ns() // 1_000_000
+        if retrieval.places is not None:
+            return writer.write_stored(request.inputs, request.stored(replies, now_ms))
         try:
-            response = request.respond(replies, time.time_ns() // 1_000_000)
+            response = request.respond(replies, now_ms)
         except DefinitionError as error:
             raise RequestError("entities", str(error), "Send what the function of the view takes") from error
-        return self._writer(retrieval).write(response, request.event_times(replies))
+        return writer.write(response, request.event_times(replies))
 
     async def close(self) -> None:
         """Close all connections."""
@@ -93,11 +96,11 @@ class FeatureReader:
         return writer
 
     def _new_writer(self, retrieval: Retrieval) -> AnswerWriter:
-        keys = self._plan.request_keys(retrieval.features.values())
-        dtypes = {key.name: key.dtype for key in keys}
-        dtypes |= {name: self._plan.dtype_of(ref) for name, ref in retrieval.features.items()}
-        views = {name: ref.view_name for name, ref in retrieval.features.items()}
-        return AnswerWriter(dtypes, views)
+        refs = retrieval.features
+        keys = {key.name: key.dtype for key in self._plan.request_keys(refs.values())}
+        features = {name: self._plan.dtype_of(ref) for name, ref in refs.items()}
+        views = {name: ref.view_name for name, ref in refs.items()}
+        return AnswerWriter(keys, features, views, retrieval.places)
 
 
 def _request(retrieval: Retrieval, asked: FeatureRequest) -> Request:

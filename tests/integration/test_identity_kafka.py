@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from headrace.deploy.commands.reset import plan_reset, reset
 from headrace.deploy.commands.topics import ensure_topics
 from headrace.schemas.errors import HeadraceError
+from tests.support.kafka_topics import delete_records
 from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.worker_scene import PARTITIONS, Scene
 
@@ -113,11 +113,7 @@ def test_records_that_retention_took_are_counted_as_lost(scene: Scene) -> None:
     ends = [len(log) for log in scene.logs]
     scene.produce_random(random.Random(3), 200)
     deleted = [end + 20 for end in ends]
-    admin = AdminClient({"bootstrap.servers": scene.bootstrap})
-    topic = scene.plan.sources[0].topic
-    places = [TopicPartition(topic, number, offset) for number, offset in enumerate(deleted)]
-    for one in admin.delete_records(places).values():
-        one.result()
+    delete_records(scene.bootstrap, scene.plan.sources[0].topic, dict(enumerate(deleted)))
     scene.start_worker()
     scene.wait()
     for partition, counts in enumerate(scene.counts()):

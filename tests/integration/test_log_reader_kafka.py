@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
-
 from headrace.streams.log.reader import read_log
-from tests.support.kafka_topics import make_topic
+from tests.support.kafka_topics import delete_records, make_topic
 from tests.support.ordered_producer import ordered_producer
 
 
 def test_a_log_is_read_from_an_offset_or_from_where_it_begins(kafka_bootstrap: str, project: str) -> None:
-    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
     make_topic(kafka_bootstrap, project, 1)
     producer = ordered_producer(kafka_bootstrap)
 
@@ -24,8 +20,7 @@ def test_a_log_is_read_from_an_offset_or_from_where_it_begins(kafka_bootstrap: s
     producer.flush()
     assert (offsets(), offsets(start=7), offsets(start=10)) == (list(range(10)), [7, 8, 9], [])
 
-    place = TopicPartition(project, 0, 4)
-    admin.delete_records([place])[place].result()  # as retention does
+    delete_records(kafka_bootstrap, project, {0: 4})
     assert (offsets(), offsets(start=2), offsets(start=5)) == (
         [*range(4, 10)],
         [*range(4, 10)],

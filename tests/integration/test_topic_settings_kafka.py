@@ -5,29 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
-
 from tests.support.join_scene import Loop
+from tests.support.kafka_topics import alter_topic, delete_records
 from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.worker_scene import PARTITIONS, Scene
-
-
-def alter(bootstrap: str, topic: str, **settings: str) -> None:
-    entries = [
-        ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
-        for name, value in settings.items()
-    ]
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.incremental_alter_configs([resource])[resource].result()
-
-
-def cut(bootstrap: str, topic: str) -> None:
-    """Delete all records of a topic, as a short retention does."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    for one in admin.delete_records([TopicPartition(topic, n, -1) for n in range(PARTITIONS)]).values():
-        one.result()
 
 
 def said_at_its_end(scene: Scene, code: int) -> str:
@@ -39,12 +20,12 @@ def said_at_its_end(scene: Scene, code: int) -> str:
 def test_a_worker_does_not_start_on_a_changelog_that_forgets(scene: Scene) -> None:
     source = scene.plan.sources[0].name
     changelog = scene.plan.topics.source(source).changelog
-    alter(scene.bootstrap, scene.plan.topics.late, retention_ms="1000")
-    alter(scene.bootstrap, changelog, cleanup_policy="delete", retention_ms="3600000")
+    alter_topic(scene.bootstrap, scene.plan.topics.late, retention_ms="1000")
+    alter_topic(scene.bootstrap, changelog, cleanup_policy="delete", retention_ms="3600000")
     said = said_at_its_end(scene, 1)
     assert f"topic '{changelog}' has cleanup.policy=delete, wanted is compact" in said
     assert f"--alter --topic {changelog} --add-config cleanup.policy=compact" in said
-    alter(scene.bootstrap, changelog, cleanup_policy="compact")
+    alter_topic(scene.bootstrap, changelog, cleanup_policy="compact")
     worker = scene.start_worker()
     scene.produce_random(random.Random(1), 200)
     scene.wait()
@@ -52,16 +33,16 @@ def test_a_worker_does_not_start_on_a_changelog_that_forgets(scene: Scene) -> No
     assert scene.told(worker, f"topic '{scene.plan.topics.late}' has retention.ms=1000") == 1
     worker.terminate()
     assert worker.wait(PATIENCE_S) == 0
-    alter(scene.bootstrap, changelog, cleanup_policy="delete")
-    cut(scene.bootstrap, changelog)
-    alter(scene.bootstrap, changelog, cleanup_policy="compact")
+    alter_topic(scene.bootstrap, changelog, cleanup_policy="delete")
+    delete_records(scene.bootstrap, changelog, dict.fromkeys(range(PARTITIONS), -1))
+    alter_topic(scene.bootstrap, changelog, cleanup_policy="compact")
     assert f"headrace reset {source}" in said_at_its_end(scene, 70)
 
 
 def test_a_join_does_not_start_on_predictions_that_are_kept_for_an_hour(loop: Callable[..., Loop]) -> None:
     run = loop()
     run.join.kill()
-    alter(run.bootstrap, run.names["predictions"], retention_ms="3600000")
+    alter_topic(run.bootstrap, run.names["predictions"], retention_ms="3600000")
     run.join.start()
     eventually(lambda: run.join.exit_code, "the join to end", lambda code: code is not None)
     said = run.join.last_lines()

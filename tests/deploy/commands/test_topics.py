@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import KafkaError, Producer
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from headrace.deploy.commands import topic_specs
 from headrace.deploy.commands.partitions import surplus_partitions
@@ -25,7 +25,7 @@ from headrace.schemas.plan import Plan
 from headrace.schemas.topics import ProjectTopics, RouterTopics, SourceTopics
 from headrace.streams.runtime.topic_settings import AHEAD, repair_commands
 from tests.support.join_builders import a_router
-from tests.support.kafka_topics import add_partitions, make_topic
+from tests.support.kafka_topics import add_partitions, alter_topic, make_topic
 from tests.support.purchases import purchases_plan
 from tests.support.waiting import PATIENCE_S, eventually
 
@@ -232,10 +232,7 @@ def test_event_topics_that_take_timestamps_from_the_future_are_told_of(
     lines = describe_event_times(Settings(kafka=kafka_bootstrap), plan)
     assert lines[0] == str(found)
     assert lines[-1].strip() in repair_commands(kafka_bootstrap, [found])
-    change = ConfigEntry(found.key, found.wanted, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, found.topic, incremental_configs=[change])
-    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
-    admin.incremental_alter_configs([resource])[resource].result()
+    alter_topic(kafka_bootstrap, found.topic, **{found.key: found.wanted})
     eventually(lambda: untrusted_event_times(kafka_bootstrap, plan), "the setting", lambda left: not left)
     assert describe_event_times(Settings(kafka=kafka_bootstrap), plan) == []
 

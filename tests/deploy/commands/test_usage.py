@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from headrace.deploy.commands.apply import apply_plan, compile_project
 from headrace.deploy.commands.usage import ProjectUsage
@@ -18,8 +16,8 @@ from headrace.streams.event_producer import EventProducer
 from tests.support.clicks_project import NOON_MS, make_clicks_project
 from tests.support.feast_online import point_to
 from tests.support.join_builders import a_prediction
+from tests.support.kafka_topics import delete_records
 from tests.support.ordered_producer import ordered_producer
-from tests.support.waiting import PATIENCE_S
 
 CLICKS, EXAMPLES = 300, 150
 
@@ -59,10 +57,7 @@ def test_times_are_those_of_records_of_the_topics(
     assert (usage.seconds_to_compute("clicks") or 0) > 0
     assert usage.deleted(f"{project}.clicks") == 0
     assert usage.logged("user_clicks").count == 0
-    place = TopicPartition(f"{project}.clicks", 0, 5)
-    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
-    (deleted,) = admin.delete_records([place]).values()
-    deleted.result(PATIENCE_S)
+    delete_records(kafka_bootstrap, f"{project}.clicks", {0: 5})
     assert usage.deleted(f"{project}.clicks") == 5
 
 
