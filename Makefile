@@ -88,7 +88,7 @@ COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --q
 
 lock: $(UV) ## resolve requirements.lock anew, and from it that of the image
 	@$(COMPILE) --all-extras --upgrade -o requirements.lock
-	@$(COMPILE) --extra streams --extra feast --extra learners --constraint requirements.lock \
+	@$(COMPILE) --extra streams --extra feast --extra learners --extra onnx --constraint requirements.lock \
 	  -o deploy/requirements.lock
 	@! grep -nE '://|^-' requirements.lock deploy/requirements.lock
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Router,
         ThompsonSampling,
     )
+    from headrace.learners.frozen import FrozenModel
     from headrace.schemas.errors import HeadraceError
     from headrace.streams.async_event_producer import AsyncEventProducer
     from headrace.streams.event_producer import EventProducer
@@ -42,6 +43,7 @@ __all__ = [
     "FeatureResponse",
     "FieldStatus",
     "FixedSplit",
+    "FrozenModel",
     "HeadraceError",
     "Learner",
     "Outcome",
@@ -64,6 +66,7 @@ _MODULES = {
         "Router",
         "ThompsonSampling",
     ),
+    "headrace.learners.frozen": ("FrozenModel",),
     "headrace.schemas.errors": ("HeadraceError",),
     "headrace.streams.async_event_producer": ("AsyncEventProducer",),
     "headrace.streams.event_producer": ("EventProducer",),

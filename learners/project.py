@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
 from headrace.learners.definitions import Learner, Router
+from headrace.learners.frozen import FrozenModel
 from headrace.learners.models.definition_hash import PROJECT_MODULE
 from headrace.schemas.errors import DefinitionError, UnknownNameError
 
@@ -64,9 +65,16 @@ def load_project(repo_dir: Path) -> Project:
     unique = {id(item): item for item in flat}.values()
     return Project(
         file,
-        tuple(item for item in unique if isinstance(item, Learner)),
+        tuple(_located(item, repo_dir) for item in unique if isinstance(item, Learner)),
         tuple(item for item in unique if isinstance(item, Router)),
     )
+
+
+def _located(learner: Learner, folder: Path) -> Learner:
+    """Take the file of a frozen model from the folder of learners.py."""
+    if not isinstance(learner.model, FrozenModel):
+        return learner
+    return replace(learner, model=learner.model.beside(folder))
 
 
 def _run(file: Path) -> ModuleType:

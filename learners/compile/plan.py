@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from headrace.featurestore.compile.definition import follows_from_error
 from headrace.featurestore.feast_repo.definition_lines import DefinitionLines
 from headrace.learners.compile.features import FeatureParts, Features
+from headrace.learners.compile.frozen_models import check_frozen
 from headrace.learners.compile.model_checks import check_deterministic, fresh_model
 from headrace.learners.compile.requirements import Requirements
 from headrace.learners.compile.routers import RouterCompiler
@@ -108,8 +109,9 @@ def _compile_learner(requirements: Requirements, features: Features, learner: Le
             raise make(requirements.file, where, problem, reason.remedy)
         requirements.known(where, "feature service", learner.service, features.services)
     requirements.fields(f"learner '{learner.name}'", (learner.target, *learner.request))
-    model = fresh_model(requirements.file, learner)
     inputs = _inputs(requirements, features, learner)
+    check_frozen(requirements, learner, inputs)
+    model = fresh_model(requirements.file, learner)
     check_deterministic(requirements.file, learner, inputs)
     return LearnerSpec(
         name=learner.name,

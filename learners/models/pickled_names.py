@@ -31,6 +31,8 @@ PLAIN = {
     "copyreg": {"_reconstructor"},
     "datetime": {"date", "datetime", "timedelta", "timezone"},
     "functools": {"partial"},
+    "headrace.learners.models.onnx_file": {"OnnxFile"},
+    "headrace.learners.models.onnx_model": {"OnnxClassifier", "OnnxRegressor"},
     "math": {"exp", "log", "log1p", "sqrt"},
     "numpy": {"array", "dtype", "float64", "int64", "ndarray", "ones"},
     "numpy._core.multiarray": {"_reconstruct", "scalar"},

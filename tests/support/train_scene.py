@@ -23,7 +23,7 @@ from headrace.schemas.topics import RouterTopics
 from headrace.streams.log.reader import read_log
 from headrace.streams.progress import ProgressStore
 from headrace.streams.runtime.restoring import Restoring
-from tests.support.flight_learners import flights
+from tests.support.flight_learners import LEARNERS, flights
 from tests.support.ordered_producer import ordered_producer
 from tests.support.train_process import KEY
 from tests.support.waiting import PATIENCE_S, eventually
@@ -32,9 +32,11 @@ from tests.support.waiting import PATIENCE_S, eventually
 class Scene:
     """A project with its topics, what was written to them, and trainers to start, stop and kill."""
 
-    def __init__(self, bootstrap: str, redis_url: str, project: str, folder: Path) -> None:
+    def __init__(
+        self, bootstrap: str, redis_url: str, project: str, folder: Path, text: str = LEARNERS
+    ) -> None:
         self.bootstrap, self.redis_url, self.folder = bootstrap, redis_url, folder
-        self.plan, self.project = flights(folder, project)
+        self.plan, self.project = flights(folder, project, text)
         self.router = self.plan.routers[0]
         self.redis = redis.Redis.from_url(redis_url)
         self.pointers = ModelPointers(self.redis, project, key=KEY)
