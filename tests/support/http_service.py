@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -91,6 +92,16 @@ class Connection:
         """Wait for more bytes; tell whether the service has closed the connection in their place."""
         try:
             return self._file.read(1) == b""
+        except ConnectionResetError:
+            return True
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the service has closed the connection, which it does with one that is idle for long."""
+        if not select.select([self._socket], [], [], 0)[0]:
+            return False
+        try:
+            return self._socket.recv(1, socket.MSG_PEEK) == b""
         except ConnectionResetError:
             return True
 

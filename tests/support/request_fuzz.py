@@ -179,7 +179,7 @@ def send(requests: Iterable[bytes], connect: Callable[[], Connection]) -> Answer
 
 def _sent(connection: Connection, raw: bytes, connect: Callable[[], Connection]) -> Connection:
     """Send, on a new connection where the service has closed the last one."""
-    if connection.closes:
+    if connection.closes or connection.is_closed:
         connection.__exit__()
         connection = connect()
     connection.send(raw)
