@@ -1,11 +1,12 @@
-"""`headrace backtest`: learners and policies over the past, as they would have served."""
+"""`headrace backtest` and `headrace freshness`: learners and policies over the past."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,18 +17,29 @@ from headrace.deploy.commands.text_table import text_table
 from headrace.deploy.settings import load_settings
 
 if TYPE_CHECKING:
+    from headrace.deploy.settings import Settings
+    from headrace.learners.backtest.freshness import Freshness
     from headrace.learners.backtest.results import ArmResult, BacktestResult
+    from headrace.schemas.plan import Plan
 
 _NONE = ("", "", "")
+_HOUR_MS = 3_600_000
+_AGES_H = (1.0, 24.0, 168.0)
+_BAR = 40  # characters of the longest
+
+
+Router = Annotated[str | None, typer.Option(help="Only this router; all where none is named.")]
+Processes = Annotated[
+    int | None, typer.Option(min=1, help="Learners at a time; one for each core where not set.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 def backtest(
     project: Project = HERE,
-    router: Annotated[str | None, typer.Option(help="Only this router; all where none is named.")] = None,
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Learners at a time; one for each core where not set.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    router: Router = None,
+    processes: Processes = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run the learners and routers of learners.py over the logs, as they would have served.
 
@@ -35,27 +47,74 @@ def backtest(
     What is deployed gives what was served, and the digests of the lineage; for what was changed the same
     table says what it would have given. Nothing is written to Kafka or Redis.
     """
+    from headrace.learners.backtest.backtest import backtest as run
+
+    settings, in_force, plan, names = _tried(project, router)
+    report = partial(say, err=True)
+    results = [run(settings.kafka_access, in_force, plan, name, project, report, processes) for name in names]
+    _say(results, _text, as_json)
+
+
+def freshness(
+    project: Project = HERE,
+    router: Router = None,
+    age: Annotated[
+        list[float] | None, typer.Option(min=0, help="Hours; again for each. [default: 1, 24, 168]")
+    ] = None,
+    last: Annotated[float, typer.Option(min=0, help="Hours of predictions that are answered.")] = 24.0,
+    processes: Processes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what freshness is worth: today's predictions, answered by versions of an hour, a day, a week ago.
+
+    Hours are of event time. Ages beyond what the log reaches back to are left out.
+    """
+    from headrace.learners.backtest.freshness import freshness as run
+
+    settings, in_force, plan, names = _tried(project, router)
+    ages_ms = [round(hours * _HOUR_MS) for hours in age or _AGES_H]
+    report, last_ms = partial(say, err=True), round(last * _HOUR_MS)
+    kafka = settings.kafka_access
+    results = [
+        run(kafka, in_force, plan, name, project, ages_ms, last_ms, report, processes) for name in names
+    ]
+    _say(results, _curve, as_json)
+
+
+def _tried(project: Path, router: str | None) -> tuple[Settings, Plan, Plan, list[str]]:
+    """Return settings, the plan in force, that of the repository, and the routers that are in both."""
     from headrace.deploy.commands.apply import compile_project
     from headrace.deploy.processes import current_plan
-    from headrace.learners.backtest.backtest import backtest as run
     from headrace.schemas.errors import UnknownNameError
 
     settings = load_settings(project)
     _, in_force = current_plan(settings)
     plan = compile_project(project).plan
     deployed = {one.name for one in in_force.routers}
-    known = [one.name for one in plan.routers if one.name in deployed]
-    if router is not None and router not in known:
-        raise UnknownNameError("router", router, known)
-    results = [
-        run(settings.kafka_access, in_force, plan, name, project, partial(say, err=True), processes)
-        for name in known
-        if router in (None, name)
-    ]
+    names = [one.name for one in plan.routers if one.name in deployed]
+    if router is not None and router not in names:
+        raise UnknownNameError("router", router, names)
+    return settings, in_force, plan, [router] if router is not None else names
+
+
+def _say(results: list[Any], text: Callable[[Any], Iterator[str]], as_json: bool) -> None:
     if as_json:
         say(json.dumps([asdict(each) for each in results], indent=1))
     else:
-        say("\n\n".join("\n".join(_text(each)) for each in results) or "no router has been applied yet")
+        said = ("\n".join(text(each)) for each in results)
+        say("\n\n".join(said) or "no router has been applied yet")
+
+
+def _curve(result: Freshness) -> Iterator[str]:
+    yield f"router {result.router}: {result.answered:,} predictions, answered by versions of each age"
+    rows = [("arm", "older by", "log loss", "auc", "")]
+    for arm, by_age in result.metrics.items():
+        losses = [metrics["log_loss"] for metrics in by_age if metrics["log_loss"] is not None]
+        for age_ms, metrics in zip(result.ages_ms, by_age, strict=True):
+            _, loss, area = _figures(metrics)
+            bar = "█" * round(_BAR * metrics["log_loss"] / max(losses)) if losses and loss else ""
+            rows.append((arm, f"{age_ms / _HOUR_MS:g} h", loss, area, bar))
+    yield from text_table(rows)
 
 
 def _text(result: BacktestResult) -> Iterator[str]:

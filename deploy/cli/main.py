@@ -72,6 +72,7 @@ for command in (
     audit.audit,
     lineage.lineage,
     backtest.backtest,
+    backtest.freshness,
     version,
 ):
     app.command()(command)

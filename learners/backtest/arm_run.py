@@ -35,7 +35,7 @@ class ArmRun:
     as_learned
         Metrics of the answers before each example was learned; see `ProgressiveValidation.summary`.
     scores
-        Of shape (n,), by closing; NaN where it has no answer.
+        Of the shape of the schedule; NaN where it has no answer.
     examples, poisoned
         How many were learned, and on how many the model raised.
     compared, different
@@ -66,13 +66,13 @@ def run_arm(
     plan
         Has the learner's definition.
     schedule
-        Of shape (n,): the prefix of the examples that had been learned when each closing's prediction was
-        answered; negative for those that are not to be answered.
+        Of shape (k, n): for k times each closing's prediction, the prefix of the examples that is to be
+        learned before it is answered; negative where it is not to be answered.
     published
         Versions of the same definition, to be compared.
     """
     trainer = Trainer(plan, learner)
-    scores = np.full(len(served), math.nan)
+    scores = np.full(schedule.size, math.nan)
     asked = _asked(served, schedule)
     compared = _some(published)
     waiting = iter(compared)
@@ -99,7 +99,7 @@ def run_arm(
     return ArmRun(
         name=learner.name,
         as_learned=_described(trainer).metrics,
-        scores=scores,
+        scores=scores.reshape(schedule.shape),
         examples=trainer.examples,
         poisoned=trainer.poisoned,
         compared=tuple(one.version for one in compared),
@@ -108,11 +108,12 @@ def run_arm(
 
 
 def _asked(served: Served, schedule: NDArray[np.int64]) -> Iterator[tuple[int, int, Prediction]]:
-    """Yield prefix, number and prediction of what is to be answered, by prefix."""
-    order = np.argsort(schedule, kind="stable")
-    order = order[schedule[order] >= 0]
-    for number, closing in zip(order.tolist(), served.read(order), strict=True):
-        yield int(schedule[number]), number, closing.prediction
+    """Yield prefix, place in the schedule and prediction of what is to be answered, by prefix."""
+    prefixes = schedule.ravel()
+    order = np.argsort(prefixes, kind="stable")
+    order = order[prefixes[order] >= 0]
+    for place, closing in zip(order.tolist(), served.read(order % len(served)), strict=True):
+        yield int(prefixes[place]), place, closing.prediction
 
 
 def _some(published: Sequence[PublishedVersion]) -> list[PublishedVersion]:

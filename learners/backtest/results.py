@@ -100,14 +100,14 @@ def result_of(
     arms = []
     for arm in router.arms:
         run, is_deployed = runs[arm], deployed.get(arm) == plan.learner(arm).definition
-        same, other = _compared(run.scores, served, arm) if is_deployed else (0, 0)
+        same, other = _compared(run.scores[0], served, arm) if is_deployed else (0, 0)
         arms.append(
             ArmResult(
                 name=arm,
                 is_deployed=is_deployed,
                 asked_as=asked_as[arm],
                 as_learned=run.as_learned,
-                as_served=_metrics(run.scores, served.labels),
+                as_served=metrics_of(run.scores[0], served.labels),
                 same_scores=same,
                 other_scores=other,
                 compared=run.compared,
@@ -122,8 +122,8 @@ def result_of(
         closings=len(served),
         labelled=int(np.isfinite(served.labels).sum()),
         arms=tuple(arms),
-        as_it_was=_metrics(_logged_answers(router, served), served.labels),
-        with_these=None if router.feedback == "arm" else _metrics(made.scores, served.labels),
+        as_it_was=metrics_of(_logged_answers(router, served), served.labels),
+        with_these=None if router.feedback == "arm" else metrics_of(made.scores, served.labels),
         shares=made.shares,
         same_epochs=same_epochs,
         other_epochs=len(made.epochs) - same_epochs,
@@ -147,7 +147,7 @@ def _logged_answers(router: RouterSpec, served: Served) -> NDArray[np.float64]:
     return answers
 
 
-def _metrics(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, Any]:
+def metrics_of(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, Any]:
     """Return the metrics of answers for which there is a label."""
     validation = ProgressiveValidation()
     known = np.isfinite(scores) & np.isfinite(labels)

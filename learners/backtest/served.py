@@ -28,6 +28,8 @@ class Served:
         Holds them as they were logged, one behind the other.
     bounds
         Of shape (n + 1,), int64: where each begins in the file.
+    times
+        Of shape (n,), int64: event times of the predictions, epoch milliseconds.
     labels
         Of shape (n,); NaN where there is none.
     scores
@@ -47,6 +49,7 @@ class Served:
 
     file: Path
     bounds: NDArray[np.int64]
+    times: NDArray[np.int64]
     labels: NDArray[np.float64]
     scores: Mapping[str, NDArray[np.float64]]
     prefixes: Mapping[str, NDArray[np.int64]]
@@ -86,6 +89,7 @@ class _Columns:
         self._prefix_of = prefix_of
         self.marks: list[tuple[int, int, int]] = []
         self._sizes: list[int] = []
+        self._times: list[int] = []
         self._labels: list[float] = []
         self._epochs: list[int] = []
         self._places: list[tuple[int, int]] = []
@@ -98,6 +102,7 @@ class _Columns:
         is_labelled = closing.label is not None and closing.status != "censored"
         self._labels.append(float(closing.label or 0.0) if is_labelled else math.nan)
         self._sizes.append(size)
+        self._times.append(prediction.ts_ms)
         self._epochs.append(prediction.epoch)
         self._places.append(place)
         self._features.update(prediction.features)
@@ -116,6 +121,7 @@ class _Columns:
         return Served(
             file=file,
             bounds=np.concatenate(([0], np.cumsum(self._sizes, dtype=np.int64))).astype(np.int64),
+            times=np.array(self._times, dtype=np.int64),
             labels=np.array(self._labels, dtype=np.float64),
             scores={arm: np.array(scores) for arm, scores in self._scores.items()},
             prefixes={arm: np.array(found, dtype=np.int64) for arm, found in self._prefixes.items()},
