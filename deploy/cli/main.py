@@ -12,6 +12,7 @@ import typer
 from headrace.deploy.cli import (
     audit,
     backfill,
+    backtest,
     dead_letters,
     lineage,
     offline,
@@ -70,6 +71,8 @@ for command in (
     offline.compact,
     audit.audit,
     lineage.lineage,
+    backtest.backtest,
+    backtest.freshness,
     version,
 ):
     app.command()(command)

@@ -116,6 +116,11 @@ class Trainer:
         return self._undoable.model
 
     @property
+    def inputs(self) -> Inputs:
+        """What the model reads, with the kinds that it has learned."""
+        return self._inputs
+
+    @property
     def name(self) -> str:
         return self._spec.name
 
