@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Learner,
         Outcome,
         Router,
+        Target,
         ThompsonSampling,
     )
     from headrace.schemas.errors import HeadraceError
@@ -46,6 +47,7 @@ __all__ = [
     "Learner",
     "Outcome",
     "Router",
+    "Target",
     "ThompsonSampling",
     "load_settings",
 ]
@@ -62,6 +64,7 @@ _MODULES = {
         "Learner",
         "Outcome",
         "Router",
+        "Target",
         "ThompsonSampling",
     ),
     "headrace.schemas.errors": ("HeadraceError",),
