@@ -20,9 +20,13 @@ Value = bool | int | float | str | None
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # what columns hold
 LoggedValue = bool | Whole | float | str | None  # a whole number beyond that is read as a float
 TimeMs = Annotated[int, Field(ge=EARLIEST_MS, le=LATEST_MS)]
-Label = Annotated[float, Field(ge=-MOST_LABEL, le=MOST_LABEL, allow_inf_nan=False)]
-Score = Annotated[float, Field(allow_inf_nan=False)]
+Label = (
+    Annotated[float, Field(ge=-MOST_LABEL, le=MOST_LABEL, allow_inf_nan=False)]
+    | Annotated[str, Field(max_length=1_000)]  # of a category, its class
+)
 Probability = Annotated[float, Field(ge=0.0, le=1.0 + 1e-9, allow_inf_nan=False)]
+Distribution = Annotated[dict[str, Probability], Field(max_length=1_000)]  # of a category, by class
+Score = Annotated[float, Field(allow_inf_nan=False)] | Distribution
 Name = Annotated[str, Field(max_length=10_000)]
 
 
@@ -92,7 +96,8 @@ class Prediction(Record):
     features
         Values by ``view__feature``.
     scores, versions, propensities
-        By arm. An arm that could not answer has the score None.
+        By arm. The score of a category is its distribution: class to probability. An arm that could not
+        answer has the score None.
     untrained
         Arms whose models had learned nothing.
     """

@@ -236,8 +236,8 @@ def _learners(old: Plan, new: Plan) -> Iterator[UnsafeChange]:
             change = field_change("target", learner.target, after[learner.name].target)
             problem = f"{change}; its model would go on with labels of another meaning"
             yield UnsafeChange("learner", learner.name, "", problem, "Define a learner of a new name")
-        elif learner.name in after and (change := _other_labels(learner, after[learner.name])):
-            problem = f"{change}; labels that are logged are none of the new kind, and are not learned"
+        elif learner.name in after and (labels := _other_labels(learner, after[learner.name])):
+            problem = f"{labels}; labels that are logged are none of the new kind, and are not learned"
             yield UnsafeChange("learner", learner.name, "", problem, "Define a learner of a new name")
 
 
@@ -269,8 +269,8 @@ def _router(before: RouterSpec, after: RouterSpec) -> Iterator[UnsafeChange]:
         yield UnsafeChange(
             "router", before.name, "", problem, "Define a router of a new name, with learners of its own"
         )
-    if change := _other_labels(before, after):
-        problem = f"{change}; predictions that wait for their labels were made under the other"
+    if labels := _other_labels(before, after):
+        problem = f"{labels}; predictions that wait for their labels were made under the other"
         remedy = "Define a router of a new name, with learners of its own"
         yield UnsafeChange("router", before.name, "", problem, remedy)
     wanted = {*after.entities, *after.request} - {*before.entities, *before.request}

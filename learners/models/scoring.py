@@ -46,6 +46,8 @@ def score(model: Any, x: Features, domain: DomainSpec = BINARY) -> Score:
     """
     if domain.kind == "category":
         return _distribution(model.predict_proba_one(x), domain)
+    if domain.kind == "number" and is_classifier(model):
+        raise ValueError("the model is a classifier, and the target a number")
     if not is_classifier(model):
         answer = float(model.predict_one(x))
     else:
