@@ -138,7 +138,7 @@ FOLLOWS_FROM: Mapping[type[Spec], Mapping[str, frozenset[StoredThing]]] = {
         "service": NOTHING,  # the names of its features are in the definition
         "request": NOTHING,
         "target": NOTHING,
-        "domain": _VERSIONS,
+        "domain": NOTHING,  # it is in the definition
         "definition": _VERSIONS,
     },
     RouterSpec: {
@@ -164,11 +164,11 @@ FOLLOWS_FROM: Mapping[type[Spec], Mapping[str, frozenset[StoredThing]]] = {
         "default": NOTHING,
     },
     DomainSpec: {
-        "kind": _VERSIONS | _EPOCHS,
-        "low": _VERSIONS | _EPOCHS,
-        "high": _VERSIONS | _EPOCHS,
-        "classes": _VERSIONS | _EPOCHS,
-        "quantile": _VERSIONS | _EPOCHS,
+        "kind": _EPOCHS,
+        "low": _EPOCHS,
+        "high": _EPOCHS,
+        "classes": _EPOCHS,
+        "quantile": _EPOCHS,
     },
     PolicySpec: {
         "kind": _EPOCHS,
