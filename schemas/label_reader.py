@@ -7,7 +7,7 @@ import math
 from typing import Final
 
 from headrace.schemas.domains import DomainSpec
-from headrace.schemas.errors import RecordError
+from headrace.schemas.errors import LabelError
 from headrace.schemas.natural_keys import natural_key
 from headrace.schemas.records import MOST_LABEL
 from headrace.schemas.router_specs import RouterSpec
@@ -15,14 +15,6 @@ from headrace.schemas.router_specs import RouterSpec
 Label = float | str
 _SHOWN: Final = 60  # characters of a label in a message
 _LISTED: Final = 12  # classes in a message
-
-
-class LabelError(RecordError):
-    """A value can be no label of a target; `problem` and `remedy` say why, and what to do."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem}. {remedy}")
-        self.problem, self.remedy = problem, remedy
 
 
 def read_router_label(router: RouterSpec, value: object) -> Label:
@@ -61,7 +53,7 @@ def read_label(target: str, domain: DomainSpec, value: object) -> Label:
     ('weather', 1.0)
     >>> read_label("reason", reasons, "wether")
     Traceback (most recent call last):
-    headrace.schemas.label_reader.LabelError: 'wether' is not among the classes of target 'reason'. Send one \
+    headrace.schemas.errors.LabelError: 'wether' is not among the classes of target 'reason'. Send one \
 of: carrier, weather; did you mean 'weather'?
     """
     if domain.kind == "category":

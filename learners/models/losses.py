@@ -14,8 +14,8 @@ def pinball(error: float, quantile: float) -> float:
 
     Examples
     --------
-    >>> pinball(10.0, 0.9), pinball(-10.0, 0.9)
-    (9.0, 1.0)
+    >>> pinball(10.0, 0.75), pinball(-10.0, 0.75)
+    (7.5, 2.5)
     """
     return quantile * error if error >= 0.0 else (quantile - 1.0) * error
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 from headrace.featurestore.logged_values import fits
 from headrace.learners.models.inputs import GREATEST
 from headrace.learners.serving.api import OutcomeRequest, PredictRequest
-from headrace.schemas.errors import RequestError
+from headrace.schemas.errors import LabelError, RequestError
 from headrace.schemas.event_times import DEFAULT_MAX_FUTURE_MS, EARLIEST_MS, LATEST_MS, short
 from headrace.schemas.feature_types import ValueType
-from headrace.schemas.label_reader import LabelError, read_router_label
+from headrace.schemas.label_reader import read_router_label
 from headrace.schemas.natural_keys import natural_key
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Value

@@ -19,11 +19,11 @@ from pydantic import ValidationError
 from headrace.schemas.avro import Column, Decoded
 from headrace.schemas.dead_letter import DeadLetter, Kind
 from headrace.schemas.encodings import UNVERSIONED, Encoding
-from headrace.schemas.errors import RecordError, SchemaError
+from headrace.schemas.errors import LabelError, RecordError, SchemaError
 from headrace.schemas.event_decoder import event_decoder
 from headrace.schemas.event_times import time_fault
 from headrace.schemas.feature_specs import SourceSpec
-from headrace.schemas.label_reader import LabelError, read_router_label
+from headrace.schemas.label_reader import read_router_label
 from headrace.schemas.marks import mark_time_ms
 from headrace.schemas.natural_keys import natural_key
 from headrace.schemas.records import Outcome, misfit
