@@ -16,16 +16,14 @@ from typing import Any, Literal
 class Target:
     """The quantity that a learner predicts, with its kind and domain.
 
-    Labels, scores, metrics, rewards and defaults follow from the kind.
+    Labels, scores, metrics, rewards and defaults follow from the kind:
 
-    ============  ============================  =========================  ==================================
-    Kind          Labels                        Scores                     Metrics
-    ============  ============================  =========================  ==================================
-    ``binary``    0, 1, true, false             probability of 1           log loss, ROC and PR AUC,
-                                                                           calibration
-    ``number``    numbers in [`low`, `high`]    numbers in the same range  MAE, RMSE, R², bias; pinball loss
-    ``category``  texts among `classes`         distribution over classes  log loss, accuracy, macro F1
-    ============  ============================  =========================  ==================================
+    * ``binary``: labels are 0 and 1, false and true; a score is the probability of 1. Log loss, ROC AUC, PR
+      AUC, calibration.
+    * ``number``: labels and scores are numbers in [`low`, `high`]. MAE, RMSE, R², bias; of a quantile its
+      pinball loss.
+    * ``category``: labels are texts among `classes`; a score is a distribution over them. Log loss, accuracy,
+      macro F1.
 
     Parameters
     ----------

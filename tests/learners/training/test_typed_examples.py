@@ -23,7 +23,7 @@ def example(number: int, label: Any) -> Example:
 @pytest.mark.parametrize(
     ("kind", "labels", "wrong", "metric"),
     [
-        ("binary", [0.0, 1.0, 1.0], ["1"], "pr_auc"),
+        ("binary", [0.0, 1.0, 1.0], ["late"], "pr_auc"),
         ("number", [-120.0, 15.5, 2000.0], [2000.5, "many"], "mae"),
         ("category", ["carrier", "weather", "carrier"], ["wether", 1.0], "macro_f1"),
     ],
