@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Learner,
         Outcome,
         Router,
+        Target,
         ThompsonSampling,
     )
     from headrace.learners.frozen import FrozenModel
@@ -48,6 +49,7 @@ __all__ = [
     "Learner",
     "Outcome",
     "Router",
+    "Target",
     "ThompsonSampling",
     "load_settings",
 ]
@@ -64,6 +66,7 @@ _MODULES = {
         "Learner",
         "Outcome",
         "Router",
+        "Target",
         "ThompsonSampling",
     ),
     "headrace.learners.frozen": ("FrozenModel",),

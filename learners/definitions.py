@@ -13,6 +13,49 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True)
+class Target:
+    """The quantity that a learner predicts, with its kind and domain.
+
+    Labels, scores, metrics, rewards and defaults follow from the kind:
+
+    * ``binary``: labels are 0 and 1, false and true; a score is the probability of 1. Log loss, ROC AUC, PR
+      AUC, calibration.
+    * ``number``: labels and scores are numbers in [`low`, `high`]. MAE, RMSE, R², bias; of a quantile its
+      pinball loss.
+    * ``category``: labels are texts among `classes`; a score is a distribution over them. Log loss, accuracy,
+      macro F1.
+
+    Parameters
+    ----------
+    name
+        Of the quantity.
+    kind
+        ``binary``, ``number`` or ``category``.
+    low, high
+        Of a number: the least and the greatest that there is, within 2**53. What a regressor answers beyond
+        them is taken as the nearer of the two.
+    classes
+        Of a category: texts, 2 to 256. Whole numbers in events are the classes of their digits.
+    quantile
+        Of a number: which quantile the models predict, in (0, 1); None: the mean.
+
+    Examples
+    --------
+    >>> Target("delayed")
+    Target(name='delayed', kind='binary', low=None, high=None, classes=(), quantile=None)
+    >>> minutes = Target("minutes", kind="number", low=-120, high=2000)
+    >>> reason = Target("reason", kind="category", classes=("carrier", "weather", "security"))
+    """
+
+    name: str
+    kind: Literal["binary", "number", "category"] = "binary"
+    low: float | None = None
+    high: float | None = None
+    classes: Sequence[str] = ()
+    quantile: float | None = None
+
+
+@dataclass(frozen=True)
 class Learner:
     """A model that learns from every label.
 
@@ -27,7 +70,8 @@ class Learner:
     service
         Name of the Feast feature service whose features the model reads; None for a model without them.
     target
-        Name of the quantity that is predicted. All arms of a router have the same target.
+        The quantity that is predicted: a `Target`, or the name of a binary one. All arms of a router have the
+        same target.
     request
         Names of request fields and join keys that the model reads besides.
 
@@ -37,9 +81,9 @@ class Learner:
     keys under their own names, sorted by name. Null values are left out; strings stay strings. The same dict
     is logged with the prediction and learned from when its label comes.
 
-    A learner's definition is a hash of the model's class paths and parameters, the source of its functions
-    and the names of its inputs. Another definition begins a new major version, trained from the first
-    example. The version before serves until the new one has learned as much.
+    A learner's definition is a hash of the model's class paths and parameters, the source of its functions,
+    the names of its inputs, and the kind and domain of its target. Another definition begins a new major
+    version, trained from the first example. The version before serves until the new one has learned as much.
 
     Examples
     --------
@@ -54,7 +98,7 @@ class Learner:
     name: str
     model: Callable[[], Any]
     service: str | None
-    target: str
+    target: str | Target
     request: Sequence[str] = ()
 
 
@@ -70,7 +114,7 @@ class Outcome:
         Field that holds the natural key: the value that the prediction has in its request field or join key
         of the same name.
     label
-        Field that holds the label, a number or a boolean.
+        Field that holds the label: a number or a boolean, of a category a text or a whole number.
     id
         Field that identifies an outcome, so that one sent twice counts once; None: its place in the topic.
 
@@ -187,17 +231,25 @@ class Router:
     wait
         How long after the prediction its reward is counted, in event time, for all arms alike.
     missing
-        What it means when no label has come by then. ``drop``: no reward. ``negative``: label 0. ``censor``:
-        no reward, counted apart.
+        What it means when no label has come by then. ``drop``: no reward. ``negative``: label 0, which must
+        be one of the target, so never of a category. ``censor``: no reward, counted apart.
     duplicates
-        Which of several outcomes of one prediction counts: the ``first``, the ``last``, their ``sum`` or the
-        ``max``.
+        Which of several outcomes of one prediction counts: the ``first``, the ``last``, their ``sum`` (of
+        numbers alone) or the ``max`` (of numbers and binary labels).
     feedback
         ``shared``: the label does not depend on the arm, so every arm learns and is rewarded from it.
         ``arm``: only the chosen arm is rewarded.
     reward
-        Of an arm with score p when the label is y. ``brier``: 1 - (p - y)². ``accuracy``: whether p is on
-        y's side of 0.5. ``label``: y itself, for the chosen arm.
+        Of an arm with score p when the label is y, in [0, 1] for every kind. None: ``brier`` for binary and
+        category, ``mae`` for a number, ``pinball`` for a quantile.
+
+        * binary: ``brier``, 1 - (p - y)²; ``accuracy``, whether p is on y's side of 0.5; ``label``, y itself,
+          for the chosen arm.
+        * number, with e = y - p: ``mae``, 1 - abs(e) / (high - low); ``mse``, 1 - (e / (high - low))²;
+          ``pinball``, for quantile q, 1 - max(q e, (q - 1) e) / (max(q, 1 - q) (high - low)); ``label``,
+          (y - low) / (high - low), for the chosen arm.
+        * category: ``brier``, 1 - ½ Σ (p_k - y_k)² over all classes; ``accuracy``, whether y is the class
+          with the greatest share.
     policy
         How traffic is split: `ThompsonSampling`, `EpsilonGreedy` or `FixedSplit`.
     refresh
@@ -210,7 +262,9 @@ class Router:
     salt
         Part of every draw; another one gives units other arms.
     default
-        The score, in [0, 1], when neither the chosen arm nor the champion can answer.
+        The score when neither the chosen arm nor the champion can answer: a probability, a number in the
+        range of the target, or for a category its distribution, class to share, of which classes that are not
+        named have none. None: 0.5, the middle of the range, or the same share for every class.
 
     Examples
     --------
@@ -226,8 +280,8 @@ class Router:
     ...     missing="negative",
     ...     policy=ThompsonSampling(floor=0.05),
     ... )
-    >>> router.feedback, router.reward
-    ('shared', 'brier')
+    >>> router.feedback
+    'shared'
     """
 
     name: str
@@ -242,10 +296,10 @@ class Router:
     missing: Literal["drop", "negative", "censor"] = "drop"
     duplicates: Literal["first", "last", "sum", "max"] = "first"
     feedback: Literal["shared", "arm"] = "shared"
-    reward: Literal["brier", "accuracy", "label"] = "brier"
+    reward: Literal["brier", "accuracy", "label", "mae", "mse", "pinball"] | None = None
     policy: Policy = ThompsonSampling()
     refresh: timedelta = timedelta(hours=1)
     publish: timedelta | None = timedelta(hours=1)
     partitions: int = 4
     salt: str = ""
-    default: float = 0.5
+    default: float | Mapping[str, float] | None = None

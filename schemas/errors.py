@@ -105,6 +105,14 @@ class RecordError(HeadraceError):
     """A record cannot be processed; in a topic it becomes a dead letter."""
 
 
+class LabelError(RecordError):
+    """A value can be no label of a target; `problem` and `remedy` say why, and what to do."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}. {remedy}")
+        self.problem, self.remedy = problem, remedy
+
+
 class StateError(HeadraceError):
     """Persisted state cannot be restored, or does not fit the plan."""
 

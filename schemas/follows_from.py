@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
+from headrace.schemas.domains import DomainSpec
 from headrace.schemas.feature_specs import (
     AggregationSpec,
     BatchViewSpec,
@@ -137,6 +138,7 @@ FOLLOWS_FROM: Mapping[type[Spec], Mapping[str, frozenset[StoredThing]]] = {
         "service": NOTHING,  # the names of its features are in the definition
         "request": NOTHING,
         "target": NOTHING,
+        "domain": NOTHING,  # it is in the definition
         "definition": _VERSIONS,
     },
     RouterSpec: {
@@ -150,6 +152,7 @@ FOLLOWS_FROM: Mapping[type[Spec], Mapping[str, frozenset[StoredThing]]] = {
         "partitions": _EPOCHS,
         "champion": NOTHING,
         "target": NOTHING,
+        "domain": _EPOCHS,  # rewards follow from range and classes
         "unit": NOTHING,
         "entities": NOTHING,
         "request": NOTHING,
@@ -159,6 +162,13 @@ FOLLOWS_FROM: Mapping[type[Spec], Mapping[str, frozenset[StoredThing]]] = {
         "publish_ms": NOTHING,
         "salt": NOTHING,
         "default": NOTHING,
+    },
+    DomainSpec: {
+        "kind": _EPOCHS,
+        "low": _EPOCHS,
+        "high": _EPOCHS,
+        "classes": _EPOCHS,
+        "quantile": _EPOCHS,
     },
     PolicySpec: {
         "kind": _EPOCHS,

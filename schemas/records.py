@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from headrace.schemas.errors import RecordError
 from headrace.schemas.event_times import EARLIEST_MS, LATEST_MS
@@ -20,9 +20,20 @@ Value = bool | int | float | str | None
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # what columns hold
 LoggedValue = bool | Whole | float | str | None  # a whole number beyond that is read as a float
 TimeMs = Annotated[int, Field(ge=EARLIEST_MS, le=LATEST_MS)]
-Label = Annotated[float, Field(ge=-MOST_LABEL, le=MOST_LABEL, allow_inf_nan=False)]
-Score = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _kind_of_label(value: object) -> str:
+    return "text" if isinstance(value, str) else "number"
+
+
+_Number = Annotated[float, Field(ge=-MOST_LABEL, le=MOST_LABEL, allow_inf_nan=False)]
+_Class = Annotated[str, Field(max_length=1_000)]  # of a category
+Label = Annotated[
+    Annotated[_Number, Tag("number")] | Annotated[_Class, Tag("text")], Discriminator(_kind_of_label)
+]
 Probability = Annotated[float, Field(ge=0.0, le=1.0 + 1e-9, allow_inf_nan=False)]
+Distribution = Annotated[dict[str, Probability], Field(max_length=1_000)]  # of a category, by class
+Score = Annotated[float, Field(allow_inf_nan=False)] | Distribution
 Name = Annotated[str, Field(max_length=10_000)]
 
 
@@ -92,7 +103,8 @@ class Prediction(Record):
     features
         Values by ``view__feature``.
     scores, versions, propensities
-        By arm. An arm that could not answer has the score None.
+        By arm. The score of a category is its distribution: class to probability. An arm that could not
+        answer has the score None.
     untrained
         Arms whose models had learned nothing.
     """

@@ -6,11 +6,19 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from headrace.schemas.domains import BINARY, DomainSpec
 from headrace.schemas.names import FieldName, PartName
-from headrace.schemas.numbers import Discount, PartitionCount, Share, SpanMs, SpanOrNoneMs
+from headrace.schemas.numbers import Discount, Finite, PartitionCount, Share, SpanMs, SpanOrNoneMs
 from headrace.schemas.spec import Spec
 
 _ROUNDING = 1e-9  # of sums of propensities
+
+Reward = Literal["brier", "accuracy", "label", "mae", "mse", "pinball"]
+
+
+def _is_binary(domain: DomainSpec) -> bool:
+    """Whether it is left out of the JSON of a plan, which is then that of before there were kinds."""
+    return domain == BINARY
 
 
 class LearnerSpec(Spec):
@@ -24,14 +32,17 @@ class LearnerSpec(Spec):
         Fields of the request that it reads.
     target
         Name of the label.
+    domain
+        Kind of the target, with its range or classes.
     definition
-        Hash of its model's class paths and parameters.
+        Hash of its model's class paths and parameters, of its inputs, and of the domain.
     """
 
     name: PartName
     service: str | None
     request: tuple[FieldName, ...] = ()
     target: FieldName
+    domain: DomainSpec = Field(default=BINARY, exclude_if=_is_binary)
     definition: str
 
 
@@ -73,6 +84,7 @@ class RouterSpec(Spec):
     arms: tuple[PartName, ...]
     champion: PartName
     target: FieldName
+    domain: DomainSpec = Field(default=BINARY, exclude_if=_is_binary)
     unit: FieldName  # entity or request field whose value is hashed for sticky assignment
     entities: tuple[FieldName, ...]  # join keys a request must bring
     request: tuple[FieldName, ...]  # request features a request must bring
@@ -81,13 +93,13 @@ class RouterSpec(Spec):
     missing: Literal["drop", "negative", "censor"] = "drop"
     duplicates: Literal["first", "last", "sum", "max"] = "first"
     feedback: Literal["shared", "arm"] = "shared"
-    reward: Literal["brier", "accuracy", "label"] = "brier"
+    reward: Reward = "brier"
     policy: PolicySpec
     refresh_ms: SpanMs
     publish_ms: SpanOrNoneMs  # event time between two published model versions; 0: wall clock alone
     partitions: PartitionCount  # of the predictions and outcomes topics
     salt: str
-    default: Share  # the score when no arm can answer
+    default: Finite | dict[str, Share]  # the score when no arm can answer
 
     @model_validator(mode="after")
     def _check_propensities(self) -> Self:
@@ -96,4 +108,10 @@ class RouterSpec(Spec):
             raise ValueError(f"policy.floor {floor:g} of {len(self.arms)} arms is more than 1")
         if self.policy.kind == "fixed" and abs(sum(shares.values()) - 1) > _ROUNDING:
             raise ValueError(f"policy.shares sum to {sum(shares.values()):g}, not to 1")
+        return self
+
+    @model_validator(mode="after")
+    def _check_default(self) -> Self:
+        if not self.domain.has(self.default):
+            raise ValueError(f"default {self.default} is no score of a {self.domain.text} target")
         return self

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _NONE = ("", "", "")
 _HOUR_MS = 3_600_000
 _AGES_H = (1.0, 24.0, 168.0)
+_SHOWN = {"binary": ("log_loss", "auc"), "number": ("mae", "rmse"), "category": ("log_loss", "accuracy")}
 _BAR = 40  # characters of the longest
 
 
@@ -107,28 +108,30 @@ def _say(results: list[Any], text: Callable[[Any], Iterator[str]], as_json: bool
 
 def _curve(result: Freshness) -> Iterator[str]:
     yield f"router {result.router}: {result.answered:,} predictions, answered by versions of each age"
-    rows = [("arm", "older by", "log loss", "auc", "")]
+    main, other = _SHOWN[result.kind]
+    rows: list[tuple[str, ...]] = [("arm", "older by", main.replace("_", " "), other, "")]
     for arm, by_age in result.metrics.items():
-        losses = [metrics["log_loss"] for metrics in by_age if metrics["log_loss"] is not None]
+        most = max((metrics[main] or 0.0 for metrics in by_age), default=0.0)
         for age_ms, metrics in zip(result.ages_ms, by_age, strict=True):
-            _, loss, area = _figures(metrics)
-            bar = "█" * round(_BAR * metrics["log_loss"] / max(losses)) if losses and loss else ""
-            rows.append((arm, f"{age_ms / _HOUR_MS:g} h", loss, area, bar))
+            _, *figures = _figures(metrics, result.kind)
+            bar = "█" * round(_BAR * (metrics[main] or 0.0) / most) if most else ""
+            rows.append((arm, f"{age_ms / _HOUR_MS:g} h", *figures, bar))
     yield from text_table(rows)
 
 
 def _text(result: BacktestResult) -> Iterator[str]:
     counts = f"{result.closings:,} predictions that were closed, {result.labelled:,} of them with a label"
     yield f"router {result.router}: {counts}"
-    rows = [("", "", "as learned", "", "", "as served", "", "", "beside the log")]
-    rows += [("arm", "definition", "examples", "log loss", "auc", "answers", "log loss", "auc", "")]
+    rows: list[tuple[str, ...]] = [("", "", "as learned", "", "", "as served", "", "", "beside the log")]
+    kind, titles = result.kind, [name.replace("_", " ") for name in _SHOWN[result.kind]]
+    rows += [("arm", "definition", "examples", *titles, "answers", *titles, "")]
     for arm in result.arms:
-        figures = (*_figures(arm.as_learned), *_figures(arm.as_served))
+        figures = (*_figures(arm.as_learned, kind), *_figures(arm.as_served, kind))
         rows += [(arm.name, _definition(arm), *figures, _beside(arm))]
-    rows += [("router, as it was", "", *_NONE, *_figures(result.as_it_was), "")]
+    rows += [("router, as it was", "", *_NONE, *_figures(result.as_it_was, kind), "")]
     if result.with_these is not None:
         epochs = f"{result.same_epochs:,} epochs equal, {result.other_epochs:,} others"
-        rows += [("router, with these", "", *_NONE, *_figures(result.with_these), epochs)]
+        rows += [("router, with these", "", *_NONE, *_figures(result.with_these, kind), epochs)]
     yield from text_table(rows)
     shares = (f"{arm} {share:.1%}" for arm, share in result.shares.items())
     yield f"shares of the answers: {', '.join(shares)}"
@@ -140,9 +143,9 @@ def _definition(arm: ArmResult) -> str:
     return "changed" if arm.asked_as == arm.name else f"new, where {arm.asked_as} answered"
 
 
-def _figures(metrics: dict[str, Any]) -> tuple[str, str, str]:
-    loss, area = (metrics[name] for name in ("log_loss", "auc"))
-    return f"{metrics['count']:,}", _number(loss), _number(area)
+def _figures(metrics: dict[str, Any], kind: str) -> tuple[str, str, str]:
+    first, second = (_number(metrics[name]) for name in _SHOWN[kind])
+    return f"{metrics['count']:,}", first, second
 
 
 def _number(value: float | None) -> str:

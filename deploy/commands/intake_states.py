@@ -39,7 +39,7 @@ def intake_records(
     marks = last_marks(kafka, plan.topics.router(router.name).outcomes)
     records = []
     for (topic, number), offset in sorted(read.items()):
-        reader = OutcomeReader(source, router.outcome, number)
+        reader = OutcomeReader(source, router.outcome, number, router=router)
         reader.next_offset, reader.clock_ms = offset, marks.get(number)
         reader.counts = counts.get(number, IntakeCounts())
         records.append((intake_key(topic, number), reader.encode()))

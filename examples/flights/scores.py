@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.learners.models.metrics import auc
+from headrace.learners.models.binary_metrics import auc
 
 Array = NDArray[np.float64]
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from headrace.featurestore.plans.descriptions_diff import description_changes
 from headrace.featurestore.plans.spec_text import aggregation_text, field_change, value_text
+from headrace.schemas.domains import BINARY, DomainSpec
 from headrace.schemas.feature_specs import (
     AggregationSpec,
     ExpectationSpec,
@@ -19,6 +20,7 @@ from headrace.schemas.feature_specs import (
     UdfSpec,
 )
 from headrace.schemas.plan import Plan
+from headrace.schemas.router_specs import LearnerSpec
 from headrace.schemas.spec import Spec
 
 # Kinds of objects, by the field of the plan that holds them.
@@ -101,7 +103,7 @@ def _object_changes(
     kind: str, name: str, before: Spec | None, after: Spec | None, described: Sequence[str]
 ) -> Iterator[Change]:
     if before is None and after is not None:
-        parts = [f"+ {text}" for text in _part_texts(after).values()]
+        parts = [f"+ {text}" for text in (*_part_texts(after).values(), *_target_texts(after))]
         yield Change("+", kind, name, (*parts, *described))
     elif after is None:
         yield Change("-", kind, name)
@@ -116,7 +118,7 @@ def _field_changes(before: Spec, after: Spec, prefix: str = "") -> Iterator[str]
         old, new = getattr(before, field), getattr(after, field)
         if old == new or field in _COMPARED_BY_PARTS or _is_parts(old or new):
             continue
-        if isinstance(old, Spec) and isinstance(new, Spec) and not isinstance(old, UdfSpec):
+        if isinstance(old, Spec) and isinstance(new, Spec) and not isinstance(old, UdfSpec | DomainSpec):
             yield from _field_changes(old, new, f"{prefix}{field}.")
         else:
             yield f"~ {prefix}{field_change(field, old, new)}"
@@ -161,6 +163,12 @@ def _part_texts(spec: Spec) -> dict[str, str]:
     for field in type(spec).model_fields:
         texts.update(_part_text(part) for part in _parts(getattr(spec, field)))
     return texts
+
+
+def _target_texts(spec: Spec) -> Iterator[str]:
+    """The target of a learner, where it is not binary."""
+    if isinstance(spec, LearnerSpec) and spec.domain != BINARY:
+        yield f"target {spec.target}: {value_text(spec.domain)}"
 
 
 def _on_demand_part_texts(spec: OnDemandViewSpec) -> dict[str, str]:

@@ -21,7 +21,7 @@ from headrace.schemas.feature_specs import (
     StreamViewSpec,
 )
 from headrace.schemas.plan import Plan
-from headrace.schemas.router_specs import RouterSpec
+from headrace.schemas.router_specs import LearnerSpec, RouterSpec
 from headrace.schemas.spec import Spec
 
 ViewKind = Literal["stream feature view", "feature view", "on demand feature view"]
@@ -236,6 +236,20 @@ def _learners(old: Plan, new: Plan) -> Iterator[UnsafeChange]:
             change = field_change("target", learner.target, after[learner.name].target)
             problem = f"{change}; its model would go on with labels of another meaning"
             yield UnsafeChange("learner", learner.name, "", problem, "Define a learner of a new name")
+        elif learner.name in after and (labels := _other_labels(learner, after[learner.name])):
+            problem = f"{labels}; labels that are logged are none of the new kind, and are not learned"
+            yield UnsafeChange("learner", learner.name, "", problem, "Define a learner of a new name")
+
+
+def _other_labels(before: LearnerSpec | RouterSpec, after: LearnerSpec | RouterSpec) -> str | None:
+    """Tell a change of a target by which labels of before are none any more; None for any other."""
+    old, new = before.domain, after.domain
+    narrower = (
+        old.kind != new.kind
+        or not {*old.classes} <= {*new.classes}
+        or not all(new.has(bound) for bound in (old.low, old.high) if bound is not None)
+    )
+    return f"target '{before.target}': {old.text} -> {new.text}" if narrower else None
 
 
 def _routers(old: Plan, new: Plan) -> Iterator[UnsafeChange]:
@@ -255,6 +269,10 @@ def _router(before: RouterSpec, after: RouterSpec) -> Iterator[UnsafeChange]:
         yield UnsafeChange(
             "router", before.name, "", problem, "Define a router of a new name, with learners of its own"
         )
+    if labels := _other_labels(before, after):
+        problem = f"{labels}; predictions that wait for their labels were made under the other"
+        remedy = "Define a router of a new name, with learners of its own"
+        yield UnsafeChange("router", before.name, "", problem, remedy)
     wanted = {*after.entities, *after.request} - {*before.entities, *before.request}
     for name in sorted(wanted):
         problem = f"requests must bring '{name}', or are refused"

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
+from headrace.schemas.domains import DomainSpec
 from headrace.schemas.feature_specs import (
     AggregationSpec,
     BatchViewSpec,
@@ -34,6 +35,8 @@ def value_text(value: Any) -> str:
     """The value of a field, cut where it is long."""
     if isinstance(value, UdfSpec):
         return f"{value.digest} of {', '.join(column.name for column in value.inputs)}"
+    if isinstance(value, DomainSpec):
+        value = value.text
     if isinstance(value, Spec):
         value = value.model_dump(mode="json")
     is_list = isinstance(value, Sequence) and not isinstance(value, str)

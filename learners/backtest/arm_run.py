@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from headrace.learners.models.safe_pickle import dump_model, load_model
 from headrace.learners.models.scoring import score
 from headrace.learners.models.versions import PublishedVersion
 from headrace.learners.training.trainer import Trainer
+from headrace.schemas.domains import DomainSpec, Score
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Prediction
 
@@ -35,7 +35,7 @@ class ArmRun:
     as_learned
         Metrics of the answers before each example was learned; see `ProgressiveValidation.summary`.
     scores
-        Of the shape of the schedule; NaN where it has no answer.
+        For each row of the schedule, by closing; None where it has no answer.
     examples, poisoned
         How many were learned, and on how many the model raised.
     compared, different
@@ -44,7 +44,7 @@ class ArmRun:
 
     name: str
     as_learned: dict[str, Any]
-    scores: NDArray[np.float64]
+    scores: list[list[Score | None]]
     examples: int
     poisoned: int
     compared: tuple[str, ...]
@@ -71,8 +71,8 @@ def run_arm(
     published
         Versions of the same definition, to be compared.
     """
-    trainer = Trainer(plan, learner)
-    scores = np.full(schedule.size, math.nan)
+    trainer, domain = Trainer(plan, learner), plan.learner(learner.name).domain
+    scores: list[Score | None] = [None] * schedule.size
     asked = _asked(served, schedule)
     compared = _some(published)
     waiting = iter(compared)
@@ -85,7 +85,7 @@ def run_arm(
         model = None  # a copy, as replicas have one: some models note what they are asked about
         while next_asked is not None and next_asked[0] <= offset:
             model = load_model(dump_model(trainer.model)) if model is None else model
-            scores[next_asked[1]] = _answer(model, trainer.inputs, next_asked[2])
+            scores[next_asked[1]] = _answer(model, trainer.inputs, domain, next_asked[2])
             next_asked = next(asked, None)
         while next_compared is not None and next_compared.offset <= offset:
             if not _equals(trainer, next_compared):
@@ -99,7 +99,7 @@ def run_arm(
     return ArmRun(
         name=learner.name,
         as_learned=_described(trainer).metrics,
-        scores=scores.reshape(schedule.shape),
+        scores=[scores[row * len(served) : (row + 1) * len(served)] for row in range(len(schedule))],
         examples=trainer.examples,
         poisoned=trainer.poisoned,
         compared=tuple(one.version for one in compared),
@@ -125,14 +125,14 @@ def _some(published: Sequence[PublishedVersion]) -> list[PublishedVersion]:
     return [ordered[number] for number in numbers.tolist()]
 
 
-def _answer(model: Any, inputs: Inputs, prediction: Prediction) -> float:
-    """Return the score as the router does; NaN where it would have none."""
+def _answer(model: Any, inputs: Inputs, domain: DomainSpec, prediction: Prediction) -> Score | None:
+    """Return the score as the router does; None where it would have none."""
     if inputs.reads_features and not prediction.features:  # they could not be read
-        return math.nan
+        return None
     try:
-        return score(model, inputs.of_prediction(prediction))
+        return score(model, inputs.of_prediction(prediction), domain)
     except (Exception, SystemExit):  # a model may hold any function
-        return math.nan
+        return None
 
 
 def _equals(trainer: Trainer, published: PublishedVersion) -> bool:

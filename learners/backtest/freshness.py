@@ -16,6 +16,7 @@ from headrace.learners.backtest.past_log import PastLog
 from headrace.learners.backtest.results import metrics_of
 from headrace.learners.backtest.served import Served, spool
 from headrace.learners.models.versions import read_versions
+from headrace.schemas.domains import TargetKind
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka
 
@@ -28,6 +29,8 @@ class Freshness:
     ----------
     router
         Its name.
+    kind
+        Of its target.
     answered
         How many predictions are answered, all by every age.
     ages_ms
@@ -38,6 +41,7 @@ class Freshness:
     """
 
     router: str
+    kind: TargetKind
     answered: int
     ages_ms: tuple[int, ...]
     metrics: dict[str, list[dict[str, Any]]]
@@ -82,8 +86,11 @@ def freshness(
         report(f"{len(served):,} closed predictions, answered by versions of {len(ages)} ages")
         runs = run_all(tasks, processes, report)
     counted = [int((schedules[arm][0] >= 0).sum()) for arm in router.arms]
-    metrics = {arm: [metrics_of(scores, served.labels) for scores in runs[arm].scores] for arm in router.arms}
-    return Freshness(router_name, max(counted, default=0), tuple(ages), metrics)
+    metrics = {
+        arm: [metrics_of(scores, served.labels, router.domain) for scores in runs[arm].scores]
+        for arm in router.arms
+    }
+    return Freshness(router_name, router.domain.kind, max(counted, default=0), tuple(ages), metrics)
 
 
 def schedule(
@@ -104,7 +111,7 @@ def schedule(
     times, known = served.times, prefixes >= 0
     order = np.argsort(times[known], kind="stable")
     served_at, learned = times[known][order], np.maximum.accumulate(prefixes[known][order])
-    asked = known & np.isfinite(served.labels) & (times > _newest_ms(served) - last_ms)
+    asked = known & served.has_label & (times > _newest_ms(served) - last_ms)
     found = np.full((len(ages_ms), len(served)), -1, dtype=np.int64)
     for row, age_ms in enumerate(ages_ms):
         place = np.searchsorted(served_at, times - age_ms, "right") - 1
@@ -120,4 +127,4 @@ def _reached(served: Served, ages_ms: Sequence[int], last_ms: int) -> list[int]:
 
 def _newest_ms(served: Served) -> int:
     """Return the time of the newest prediction with a label; 0 without one."""
-    return int(served.times[np.isfinite(served.labels)].max(initial=0))
+    return int(served.times[served.has_label].max(initial=0))

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from headrace.learners.backtest.arm_run import ArmRun
 from headrace.learners.backtest.router_run import RouterRun
 from headrace.learners.backtest.served import Served
 from headrace.learners.models.metrics import ProgressiveValidation
+from headrace.schemas.domains import DomainSpec, Score, TargetKind
 from headrace.schemas.plan import Plan
-from headrace.schemas.records import Epoch
+from headrace.schemas.records import Epoch, Label
 from headrace.schemas.router_specs import RouterSpec
 
 
@@ -61,6 +59,8 @@ class BacktestResult:
     ----------
     router
         Its name.
+    kind
+        Of its target.
     closings, labelled
         How many predictions were closed, and how many of them have a label.
     arms
@@ -75,6 +75,7 @@ class BacktestResult:
     """
 
     router: str
+    kind: TargetKind
     closings: int
     labelled: int
     arms: tuple[ArmResult, ...]
@@ -107,7 +108,7 @@ def result_of(
                 is_deployed=is_deployed,
                 asked_as=asked_as[arm],
                 as_learned=run.as_learned,
-                as_served=metrics_of(run.scores[0], served.labels),
+                as_served=metrics_of(run.scores[0], served.labels, router.domain),
                 same_scores=same,
                 other_scores=other,
                 compared=run.compared,
@@ -119,38 +120,42 @@ def result_of(
     same_epochs = sum((one.ts_ms, tuple(sorted(one.propensities.items()))) in of_past for one in made.epochs)
     return BacktestResult(
         router=router.name,
+        kind=router.domain.kind,
         closings=len(served),
-        labelled=int(np.isfinite(served.labels).sum()),
+        labelled=int(served.has_label.sum()),
         arms=tuple(arms),
-        as_it_was=metrics_of(_logged_answers(router, served), served.labels),
-        with_these=None if router.feedback == "arm" else metrics_of(made.scores, served.labels),
+        as_it_was=metrics_of(_logged_answers(router, served), served.labels, router.domain),
+        with_these=None
+        if router.feedback == "arm"
+        else metrics_of(made.scores, served.labels, router.domain),
         shares=made.shares,
         same_epochs=same_epochs,
         other_epochs=len(made.epochs) - same_epochs,
     )
 
 
-def _compared(scores: NDArray[np.float64], served: Served, arm: str) -> tuple[int, int]:
+def _compared(scores: Sequence[Score | None], served: Served, arm: str) -> tuple[int, int]:
     """Return how many answers are those that were logged, and how many are not."""
-    logged, known = served.scores[arm], served.prefixes[arm] >= 0
-    same = (scores == logged) | (np.isnan(scores) & np.isnan(logged))
-    return int((same & known).sum()), int((~same & known).sum())
+    pairs = zip(scores, served.scores[arm], (served.prefixes[arm] >= 0).tolist(), strict=True)
+    same = [score == logged for score, logged, is_known in pairs if is_known]
+    return sum(same), len(same) - sum(same)
 
 
-def _logged_answers(router: RouterSpec, served: Served) -> NDArray[np.float64]:
-    answers = np.full(len(served), np.nan)
-    for number, closing in enumerate(served.read()):
-        prediction = closing.prediction
-        score = prediction.scores.get(prediction.chosen)
-        score = prediction.scores.get(router.champion) if score is None else score
-        answers[number] = router.default if score is None else score
+def _logged_answers(router: RouterSpec, served: Served) -> list[Score]:
+    answers: list[Score] = []
+    for closing in served.read():
+        scores = closing.prediction.scores
+        given = (scores.get(closing.prediction.chosen), scores.get(router.champion), router.default)
+        answers.append(next(score for score in given if score is not None))
     return answers
 
 
-def metrics_of(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, Any]:
+def metrics_of(
+    scores: Sequence[Score | None], labels: Sequence[Label | None], domain: DomainSpec
+) -> dict[str, Any]:
     """Return the metrics of answers for which there is a label."""
-    validation = ProgressiveValidation()
-    known = np.isfinite(scores) & np.isfinite(labels)
-    for score, label in zip(scores[known].tolist(), labels[known].tolist(), strict=True):
-        validation.update(score, label)
+    validation = ProgressiveValidation(domain)
+    for score, label in zip(scores, labels, strict=True):
+        if score is not None and label is not None:
+            validation.update(score, label)
     return validation.summary()

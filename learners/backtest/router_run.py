@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import bisect
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from headrace.learners.backtest.served import Served
 from headrace.learners.routing.draw import draw
 from headrace.learners.routing.epochs import EpochKeeper
+from headrace.schemas.domains import Score
 from headrace.schemas.errors import RecordError
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Closing, Epoch
 from headrace.schemas.router_specs import RouterSpec
 
-Scores = Mapping[str, NDArray[np.float64]]
+Scores = Mapping[str, Sequence[Score | None]]
 
 
 @dataclass(frozen=True)
@@ -31,13 +28,13 @@ class RouterRun:
     epochs
         In the order in which they became complete.
     scores
-        Of shape (n,), by closing: of the arm that is drawn, else of the champion, else the default.
+        By closing: of the arm that is drawn, else of the champion, else the default.
     shares
         By arm, the share of closings for which it is drawn.
     """
 
     epochs: tuple[Epoch, ...]
-    scores: NDArray[np.float64]
+    scores: list[Score]
     shares: dict[str, float]
 
 
@@ -51,7 +48,7 @@ def run_router(
     past
         Epochs that were in force.
     scores
-        By arm, of shape (n,), NaN where it has no answer.
+        By arm and closing, None where it has no answer.
     """
     keeper = EpochKeeper(router, plan.hash, router.partitions)
     initial = keeper.current
@@ -81,18 +78,19 @@ def _in_order(
             yield partition, offset, time_ms, None
             continue
         number, closing = next(numbers), next(closings)
-        answers = {arm: _score(scores[arm][number]) for arm in router.arms}
+        answers = {arm: scores[arm][number] for arm in router.arms}
         prediction = closing.prediction.model_copy(update={"scores": answers})
         yield partition, offset, 0, closing.model_copy(update={"prediction": prediction})
 
 
 def _draws(
     router: RouterSpec, served: Served, past: Sequence[Epoch], epochs: Sequence[Epoch], scores: Scores
-) -> tuple[NDArray[np.float64], list[str]]:
+) -> tuple[list[Score], list[str]]:
     """Return the score and the arm of each closing, by the epoch made anew that was the newest then."""
     began = {epoch.epoch: epoch.ts_ms for epoch in past}
     times = [epoch.ts_ms for epoch in epochs]
-    answers, drawn = np.full(len(served), math.nan), []
+    answers: list[Score] = []
+    drawn: list[str] = []
     for number, closing in enumerate(served.read()):
         prediction = closing.prediction
         at_ms = began.get(prediction.epoch, 0)
@@ -100,9 +98,5 @@ def _draws(
         arm = draw(router.arms, in_force.propensities, router.salt, prediction.epoch, prediction.unit)
         drawn.append(arm)
         candidates = (scores[arm][number], scores[router.champion][number], router.default)
-        answers[number] = next(float(score) for score in candidates if not math.isnan(score))
+        answers.append(next(score for score in candidates if score is not None))
     return answers, drawn
-
-
-def _score(score: float) -> float | None:
-    return None if math.isnan(score) else float(score)

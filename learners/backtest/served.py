@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 
 from headrace.learners.backtest.past_log import PastLog
 from headrace.learners.models.versions import PublishedVersion
-from headrace.schemas.records import Closing
+from headrace.schemas.domains import Score
+from headrace.schemas.records import Closing, Label
 
 UNTRAINED = "untrained"
 _UNKNOWN = -1
@@ -31,9 +31,9 @@ class Served:
     times
         Of shape (n,), int64: event times of the predictions, epoch milliseconds.
     labels
-        Of shape (n,); NaN where there is none.
+        n; None where there is none.
     scores
-        By arm of that time, of shape (n,); NaN where it did not answer.
+        By arm of that time, n; None where it did not answer.
     prefixes
         By arm of that time, of shape (n,), int64: the prefix of the examples that the version which answered
         had learned; -1 where that version is not in the models topic.
@@ -50,8 +50,8 @@ class Served:
     file: Path
     bounds: NDArray[np.int64]
     times: NDArray[np.int64]
-    labels: NDArray[np.float64]
-    scores: Mapping[str, NDArray[np.float64]]
+    labels: Sequence[Label | None]
+    scores: Mapping[str, Sequence[Score | None]]
     prefixes: Mapping[str, NDArray[np.int64]]
     epochs: NDArray[np.int64]
     marks: NDArray[np.int64]
@@ -60,6 +60,11 @@ class Served:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def has_label(self) -> NDArray[np.bool_]:
+        """Of shape (n,): whether there is a label."""
+        return np.array([label is not None for label in self.labels], dtype=np.bool_)
 
     def read(self, order: Sequence[int] | NDArray[np.int64] | None = None) -> Iterator[Closing]:
         """Yield closings in an order of their numbers; None: in that of the log."""
@@ -90,17 +95,16 @@ class _Columns:
         self.marks: list[tuple[int, int, int]] = []
         self._sizes: list[int] = []
         self._times: list[int] = []
-        self._labels: list[float] = []
+        self._labels: list[Label | None] = []
         self._epochs: list[int] = []
         self._places: list[tuple[int, int]] = []
-        self._scores: dict[str, list[float]] = {}
+        self._scores: dict[str, list[Score | None]] = {}
         self._prefixes: dict[str, list[int]] = {}
         self._features: set[str] = set()
 
     def add(self, closing: Closing, place: tuple[int, int], size: int) -> None:
         prediction, number = closing.prediction, len(self._sizes)
-        is_labelled = closing.label is not None and closing.status != "censored"
-        self._labels.append(float(closing.label or 0.0) if is_labelled else math.nan)
+        self._labels.append(None if closing.status == "censored" else closing.label)
         self._sizes.append(size)
         self._times.append(prediction.ts_ms)
         self._epochs.append(prediction.epoch)
@@ -109,12 +113,12 @@ class _Columns:
         for arm, score in prediction.scores.items():
             version = prediction.versions.get(arm, "")
             known = 0 if version == UNTRAINED else self._prefix_of.get((arm, version), _UNKNOWN)
-            scores = self._scores.setdefault(arm, [math.nan] * number)
+            scores = self._scores.setdefault(arm, [None] * number)
             prefixes = self._prefixes.setdefault(arm, [_UNKNOWN] * number)
-            scores.append(math.nan if score is None else score)
+            scores.append(score)
             prefixes.append(known)
         for arm in self._scores.keys() - prediction.scores.keys():
-            self._scores[arm].append(math.nan)
+            self._scores[arm].append(None)
             self._prefixes[arm].append(_UNKNOWN)
 
     def served(self, file: Path) -> Served:
@@ -122,8 +126,8 @@ class _Columns:
             file=file,
             bounds=np.concatenate(([0], np.cumsum(self._sizes, dtype=np.int64))).astype(np.int64),
             times=np.array(self._times, dtype=np.int64),
-            labels=np.array(self._labels, dtype=np.float64),
-            scores={arm: np.array(scores) for arm, scores in self._scores.items()},
+            labels=self._labels,
+            scores=self._scores,
             prefixes={arm: np.array(found, dtype=np.int64) for arm, found in self._prefixes.items()},
             epochs=np.array(self._epochs, dtype=np.int64),
             marks=np.array(self.marks, dtype=np.int64).reshape(-1, 3),

@@ -7,19 +7,24 @@ from collections.abc import Mapping
 from headrace.learners.compile.requirements import Requirements
 from headrace.learners.definitions import Learner
 from headrace.learners.frozen import FrozenModel
+from headrace.schemas.domains import DomainSpec
 from headrace.schemas.errors import DefinitionError, ModelError
 from headrace.schemas.feature_types import ValueType
 from headrace.schemas.name_hint import name_hint
 from headrace.schemas.records import Value
 
 
-def check_frozen(requirements: Requirements, learner: Learner, inputs: Mapping[str, ValueType]) -> None:
-    """Require of a learner's frozen model that it runs, on the learner's inputs; pass over other models.
+def check_frozen(
+    requirements: Requirements, learner: Learner, inputs: Mapping[str, ValueType], domain: DomainSpec
+) -> None:
+    """Require of a frozen model that it runs, on the learner's inputs, for its target; pass over others.
 
     Parameters
     ----------
     inputs
         Names and types of the features and request fields that the learner reads.
+    domain
+        Of the learner's target.
 
     Raises
     ------
@@ -42,7 +47,18 @@ def check_frozen(requirements: Requirements, learner: Learner, inputs: Mapping[s
     problem = f"its frozen model is calibrated, and has {len(frozen.classes)} classes"
     remedy = "Leave `calibrated` out: a correction is learned of two classes, or of a number"
     requirements.require(not frozen.calibrated or two or frozen.predicts == "number", where, problem, remedy)
+    _check_classes(requirements, where, frozen, domain)
     _run(requirements, where, frozen, inputs)
+
+
+def _check_classes(requirements: Requirements, where: str, frozen: FrozenModel, domain: DomainSpec) -> None:
+    """Require that the classes of probabilities are those of the target."""
+    if domain.kind == "number" or frozen.predicts == "number":
+        return  # kinds are compared for all models alike
+    wanted = (False, True) if domain.kind == "binary" else domain.classes
+    problem = f"its frozen model gives probabilities of {', '.join(map(repr, frozen.classes))}"
+    remedy = f"Name in `classes`, in the order of the file, {', '.join(map(repr, wanted))}"
+    requirements.require(sorted(frozen.classes) == sorted(wanted), where, problem, remedy)
 
 
 def _run(

@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 from headrace.learners.definitions import Learner
+from headrace.schemas.domains import BINARY, DomainSpec
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.feature_types import ValueType
 
@@ -41,7 +42,9 @@ def fresh_model(file: str, learner: Learner) -> Any:
     return model
 
 
-def check_deterministic(file: str, learner: Learner, inputs: dict[str, ValueType]) -> None:
+def check_deterministic(
+    file: str, learner: Learner, inputs: dict[str, ValueType], domain: DomainSpec = BINARY
+) -> None:
     """Train two new models on one synthetic stream, and compare their scores and learned states.
 
     A model that raises on synthetic values passes: its determinism stays unknown.
@@ -50,6 +53,8 @@ def check_deterministic(file: str, learner: Learner, inputs: dict[str, ValueType
     ----------
     inputs
         Names and types of the features that the model reads.
+    domain
+        Of the labels.
 
     Raises
     ------
@@ -57,7 +62,7 @@ def check_deterministic(file: str, learner: Learner, inputs: dict[str, ValueType
         When the two differ.
     """
     try:
-        first, second = (_trace(learner.model(), inputs) for _ in range(2))
+        first, second = (_trace(learner.model(), inputs, domain) for _ in range(2))
     except Exception:
         return
     if first != second:
@@ -66,8 +71,9 @@ def check_deterministic(file: str, learner: Learner, inputs: dict[str, ValueType
         raise DefinitionError(file, f"learner '{learner.name}'", problem, remedy)
 
 
-def _trace(model: Any, inputs: dict[str, ValueType]) -> list[Any]:
+def _trace(model: Any, inputs: dict[str, ValueType], domain: DomainSpec) -> list[Any]:
     """Return every score on the synthetic stream, and the digest of the state behind it."""
+    from headrace.learners.compile.targets import made_up_label
     from headrace.learners.models.scoring import score_and_learn
     from headrace.learners.models.state_digest import state_digest
 
@@ -75,8 +81,7 @@ def _trace(model: Any, inputs: dict[str, ValueType]) -> list[Any]:
     trace: list[Any] = []
     for _ in range(_EXAMPLES):
         x = {name: _value(source, inputs[name]) for name in sorted(inputs)}
-        label = float(source.random() < 0.3 + 0.4 * source.random())
-        trace.append(score_and_learn(model, x, label))
+        trace.append(score_and_learn(model, x, made_up_label(source, domain), domain))
     return [*trace, state_digest(model)]
 
 

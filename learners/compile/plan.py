@@ -15,6 +15,7 @@ from headrace.learners.compile.frozen_models import check_frozen
 from headrace.learners.compile.model_checks import check_deterministic, fresh_model
 from headrace.learners.compile.requirements import Requirements
 from headrace.learners.compile.routers import RouterCompiler
+from headrace.learners.compile.targets import check_model_kind, compile_domain, target_of
 from headrace.learners.definitions import Learner, Router
 from headrace.learners.models.definition_hash import definition_hash
 from headrace.learners.project import Project
@@ -108,17 +109,21 @@ def _compile_learner(requirements: Requirements, features: Features, learner: Le
             make = Consequence if follows_from_error(reason) else DefinitionError
             raise make(requirements.file, where, problem, reason.remedy)
         requirements.known(where, "feature service", learner.service, features.services)
-    requirements.fields(f"learner '{learner.name}'", (learner.target, *learner.request))
+    domain = compile_domain(requirements, learner)
+    target = target_of(learner).name
+    requirements.fields(f"learner '{learner.name}'", (target, *learner.request))
     inputs = _inputs(requirements, features, learner)
-    check_frozen(requirements, learner, inputs)
+    check_frozen(requirements, learner, inputs, domain)
     model = fresh_model(requirements.file, learner)
-    check_deterministic(requirements.file, learner, inputs)
+    check_model_kind(requirements, learner, model, domain)
+    check_deterministic(requirements.file, learner, inputs, domain)
     return LearnerSpec(
         name=learner.name,
         service=learner.service,
         request=tuple(learner.request),
-        target=learner.target,
-        definition=definition_hash(model, [*inputs]),
+        target=target,
+        domain=domain,
+        definition=definition_hash(model, [*inputs], domain),
     )
 
 

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from headrace.learners.compile.features import Features, avro_fields
+from headrace.learners.compile.label_rules import LabelRules
 from headrace.learners.compile.policies import compile_policy
 from headrace.learners.compile.requirements import Requirements
+from headrace.learners.compile.targets import compile_domain, target_of
 from headrace.learners.definitions import Learner, Router
+from headrace.schemas.domains import BINARY
 from headrace.schemas.feature_types import ValueType
 from headrace.schemas.marks import MOST_PARTITIONS
 from headrace.schemas.numbers import LONGEST_MS
@@ -47,26 +50,31 @@ class RouterCompiler:
         self._check_arms(where, router)
         self._check_inputs(where, router)
         self._check_numbers(where, router)
+        champion = self._learners[router.champion]
+        target, domain = target_of(champion).name, compile_domain(self._requirements, champion)
+        labels = LabelRules(self._requirements, router, target, domain)
+        labels.check()
         return RouterSpec(
             name=router.name,
             arms=tuple(router.arms),
             champion=router.champion,
-            target=self._learners[router.champion].target,
+            target=target,
+            domain=domain,
             unit=router.unit,
             entities=tuple(router.entities),
             request=tuple(router.request),
-            outcome=self._outcome(where, router),
+            outcome=self._outcome(where, router, labels),
             wait_ms=_ms(router.wait),
             missing=router.missing,
             duplicates=router.duplicates,
             feedback=router.feedback,
-            reward=router.reward,
+            reward=labels.reward(),
             policy=compile_policy(self._requirements, where, router.policy, router.arms),
             refresh_ms=_ms(router.refresh),
             publish_ms=0 if router.publish is None else _ms(router.publish),
             partitions=router.partitions,
             salt=router.salt,
-            default=router.default,
+            default=labels.default(),
         )
 
     def _check_arms(self, where: str, router: Router) -> None:
@@ -76,10 +84,16 @@ class RouterCompiler:
             known(where, "arm", arm, self._learners)
         self._requirements.names(f"arm of {where}", router.arms)
         known(where, "champion", router.champion, router.arms)
-        targets = {arm: self._learners[arm].target for arm in router.arms}
-        listed = ", ".join(f"{arm}: '{target}'" for arm, target in targets.items())
+        targets = {arm: self._target(arm) for arm in router.arms}
+        listed = ", ".join(f"{arm}: {target}" for arm, target in targets.items())
         problem = f"its arms predict different targets ({listed})"
         require(len(set(targets.values())) == 1, where, problem, "Route among learners of one target")
+
+    def _target(self, arm: str) -> str:
+        """Return the target of an arm in words."""
+        learner = self._learners[arm]
+        domain = compile_domain(self._requirements, learner)
+        return f"'{target_of(learner).name}'" + ("" if domain == BINARY else f", {domain.text}")
 
     def _check_inputs(self, where: str, router: Router) -> None:
         self._requirements.fields(where, (*router.entities, *router.request))
@@ -117,10 +131,8 @@ class RouterCompiler:
         fits = 1 <= router.partitions <= MOST_PARTITIONS
         remedy = f"Use a number from 1 to {MOST_PARTITIONS}"
         require(fits, where, f"`partitions` is {router.partitions}", remedy)
-        problem = f"`default` is {router.default:g}"
-        require(0.0 <= router.default <= 1.0, where, problem, "Use a probability in [0, 1]")
 
-    def _outcome(self, where: str, router: Router) -> OutcomeSpec | None:
+    def _outcome(self, where: str, router: Router, labels: LabelRules) -> OutcomeSpec | None:
         outcome, known = router.outcome, self._requirements.known
         if outcome is None:
             return None
@@ -129,6 +141,7 @@ class RouterCompiler:
         for kind, name in (("key", outcome.key), ("label", outcome.label), ("id", outcome.id)):
             if name is not None:
                 known(where, f"outcome {kind} field", name, fields)
+        labels.check_field(self._features.sources[outcome.source], outcome.label)
         return OutcomeSpec(
             source=outcome.source, key_field=outcome.key, label_field=outcome.label, id_field=outcome.id
         )

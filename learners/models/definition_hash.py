@@ -10,14 +10,17 @@ from collections.abc import Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
+from headrace.schemas.domains import BINARY, DomainSpec
+
 PROJECT_MODULE = "headrace_project_learners"
 
 
-def definition_hash(model: object, inputs: Sequence[str]) -> str:
+def definition_hash(model: object, inputs: Sequence[str], domain: DomainSpec = BINARY) -> str:
     """Return the SHA-256, in hex, of a model's definition: equal for equal definitions, trained or not.
 
     Covers class paths and constructor parameters, recursively, the source text of functions and of the
-    project's own classes, and the names of the inputs. Functions that those functions call are not followed.
+    project's own classes, the names of the inputs, and the domain of the target: which labels are learned,
+    and as what. Functions that those functions call are not followed.
 
     Parameters
     ----------
@@ -25,6 +28,8 @@ def definition_hash(model: object, inputs: Sequence[str]) -> str:
         A river estimator.
     inputs
         Names of the features it reads, in any order.
+    domain
+        Of its target. Binary ones are left out: their hashes are those of before there were kinds.
 
     Examples
     --------
@@ -35,7 +40,8 @@ def definition_hash(model: object, inputs: Sequence[str]) -> str:
     >>> definition_hash(fast, ["amount"]) == definition_hash(slow, ["amount"])
     False
     """
-    text = json.dumps([describe(model), sorted(inputs)], sort_keys=True, separators=(",", ":"))
+    kind = [] if domain == BINARY else [domain.model_dump(mode="json")]
+    text = json.dumps([describe(model), sorted(inputs), *kind], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -2,100 +2,47 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
+import json
+import struct
+from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from headrace.learners.models.binary_metrics import BinaryMetrics
+from headrace.learners.models.category_metrics import CategoryMetrics
+from headrace.learners.models.number_metrics import NumberMetrics
+from headrace.schemas.domains import BINARY, DomainSpec, Score
+from headrace.schemas.encodings import Encoding
+from headrace.schemas.label_reader import Label
 
-Array = NDArray[np.float64]
-CLIP = 1e-6
-WINDOW = 10_000
-BINS = 10
-_MOST_SCORE = 1e300  # of a regressor, whose scores may be any numbers: sums of them are finite
-
-
-def auc(scores: Array, labels: NDArray[np.bool_]) -> float:
-    """Return the exact area under the ROC curve; NaN while there is only one class.
-
-    The share of pairs of a positive and a negative in which the positive ranks higher, ties counted half: the
-    statistic U of [1]_ divided by the number of pairs.
-
-    Parameters
-    ----------
-    scores
-        Of shape (n,).
-    labels
-        Of shape (n,), True for positives.
-
-    References
-    ----------
-    .. [1] Mann, Whitney (1947). On a test of whether one of two random variables is stochastically larger
-       than the other.
-
-    Examples
-    --------
-    >>> auc(np.array([0.9, 0.4, 0.4, 0.1]), np.array([True, True, False, False]))
-    0.875
-    """
-    positives = int(labels.sum())
-    negatives = len(labels) - positives
-    if positives == 0 or negatives == 0:
-        return math.nan
-    lows, highs = np.sort(scores[~labels]), np.sort(scores[labels])
-    below = np.searchsorted(lows, highs, "left").sum() + np.searchsorted(lows, highs, "right").sum()
-    return float(below / (2.0 * positives * negatives))
+METRICS = Encoding(
+    version=2,
+    older=(1,),  # of binary targets alone, without a head
+    remedy="run the trainer of that version, or stop all trainers and run `headrace retrain`",
+)
+_HEAD = struct.Struct("<qI")  # -1, where version 1 has a count; length of the JSON behind it
 
 
-def log_loss(score: float, label: float) -> float:
-    """Return ``-(y ln p + (1 - y) ln (1 - p))`` for label y and score p, kept in [1e-6, 1 - 1e-6].
+class Metrics(Protocol):
+    """Metrics of the predictions of a target of one kind, exact and bounded in memory."""
 
-    Examples
-    --------
-    >>> round(log_loss(0.8, 1.0), 4), round(log_loss(0.0, 1.0), 4)
-    (0.2231, 13.8155)
-    """
-    p = min(1.0 - CLIP, max(CLIP, score))
-    return -(label * math.log(p) + (1.0 - label) * math.log1p(-p))
+    count: int
 
+    def update(self, score: Score, label: Label) -> None:
+        """Add a prediction and its label."""
 
-def calibration(scores: Array, labels: NDArray[np.bool_], bins: int = BINS) -> list[dict[str, float]]:
-    """Compare scores with what happened, in bins of equal width.
+    def summary(self) -> dict[str, Any]:
+        """Return the metrics by name."""
 
-    Parameters
-    ----------
-    scores
-        Of shape (n,), in [0, 1].
-    labels
-        Of shape (n,), True for positives.
-    bins
-        Number of bins.
-
-    Returns
-    -------
-    list of dict
-        For each bin that is not empty, lowest first: ``count``, ``mean_score``, and ``positives``, the share
-        of positives.
-
-    Examples
-    --------
-    >>> calibration(np.array([0.25, 0.25, 0.75]), np.array([False, True, True]), bins=2)[0]
-    {'count': 2.0, 'mean_score': 0.25, 'positives': 0.5}
-    """
-    scores = scores.clip(-_MOST_SCORE, _MOST_SCORE)
-    numbers = np.minimum((scores.clip(0.0, 1.0) * bins).astype(np.int64), bins - 1)
-    counts = np.bincount(numbers, minlength=bins)
-    sums = np.bincount(numbers, scores, bins)
-    positives = np.bincount(numbers, labels, bins)
-    return [
-        {"count": float(count), "mean_score": float(total / count), "positives": float(positive / count)}
-        for count, total, positive in zip(counts, sums, positives, strict=True)
-        if count
-    ]
+    def to_bytes(self) -> bytes:
+        """Encode the state."""
 
 
 class ProgressiveValidation:
-    """Keeps the count and log loss of all predictions, and the last 10,000 for exact AUC and calibration.
+    """Keeps the metrics that follow from the kind of the target.
+
+    Parameters
+    ----------
+    domain
+        Of the target.
 
     Examples
     --------
@@ -107,45 +54,56 @@ class ProgressiveValidation:
     (3, 0.4149, 1.0)
     """
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.loss = 0.0
-        self._scores: Array = np.zeros(WINDOW)
-        self._labels: NDArray[np.bool_] = np.zeros(WINDOW, dtype=np.bool_)
+    def __init__(self, domain: DomainSpec = BINARY) -> None:
+        self._domain = domain
+        self._metrics = _metrics_of(domain)
 
-    def update(self, score: float, label: float) -> None:
-        """Add a prediction, a score in [0, 1], and its label, positive from 0.5 on."""
-        slot = self.count % WINDOW
-        self._scores[slot] = score
-        self._labels[slot] = label >= 0.5
-        self.count += 1
-        self.loss += log_loss(score, float(label >= 0.5))
+    def update(self, score: Score, label: Label) -> None:
+        """Add a prediction, made before its label was learned."""
+        self._metrics.update(score, label)
 
     def summary(self) -> dict[str, Any]:
-        """Return ``count``, mean ``log_loss``, ``auc`` and ``calibration``; None for what is undefined."""
-        n = min(self.count, WINDOW)
-        scores, labels = self._scores[:n], self._labels[:n]
-        area = auc(scores, labels)
-        return {
-            "count": self.count,
-            "log_loss": self.loss / self.count if self.count else None,
-            "auc": None if math.isnan(area) else area,
-            "calibration": calibration(scores, labels),
-        }
+        """Return the metrics by name, and how many predictions they are over."""
+        return self._metrics.summary()
 
     def to_bytes(self) -> bytes:
-        """Encode the state: i64 count, f64 loss, f64 scores and bool labels of the window, little endian."""
-        n = min(self.count, WINDOW)
-        head = np.array([self.count], dtype="<i8").tobytes() + np.array([self.loss], dtype="<f8").tobytes()
-        return head + self._scores[:n].astype("<f8").tobytes() + self._labels[:n].tobytes()
+        """Encode the state, with its version and domain."""
+        head = json.dumps({**METRICS.stamp(), "domain": self._domain.model_dump(mode="json")}).encode()
+        return _HEAD.pack(-1, len(head)) + head + self._metrics.to_bytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ProgressiveValidation:
-        """Decode what `to_bytes` encoded."""
-        restored = cls()
-        restored.count = int(np.frombuffer(data, "<i8", 1)[0])
-        restored.loss = float(np.frombuffer(data, "<f8", 1, offset=8)[0])
-        n = min(restored.count, WINDOW)
-        restored._scores[:n] = np.frombuffer(data, "<f8", n, offset=16)
-        restored._labels[:n] = np.frombuffer(data, np.bool_, n, offset=16 + 8 * n)
-        return restored
+        """Decode what `to_bytes` encoded.
+
+        Raises
+        ------
+        StateError
+            When it is damaged or has a version that is not read.
+        """
+        what = "the metrics of a model"
+        with METRICS.reading(what):
+            marker, length = _HEAD.unpack_from(data) if len(data) >= _HEAD.size else (0, 0)
+            restored = cls()
+            if marker != -1:
+                restored._metrics = BinaryMetrics.from_bytes(data)
+                return restored
+            head, body = data[_HEAD.size : _HEAD.size + length], data[_HEAD.size + length :]
+            raw = json.loads(head)
+            METRICS.check(raw, what)
+            restored._domain = domain = DomainSpec.model_validate(raw["domain"])
+            restored._metrics = _restored(domain, body)
+            return restored
+
+
+def _metrics_of(domain: DomainSpec) -> Metrics:
+    if domain.kind == "number":
+        return NumberMetrics(domain)
+    return CategoryMetrics(domain) if domain.kind == "category" else BinaryMetrics()
+
+
+def _restored(domain: DomainSpec, body: bytes) -> Metrics:
+    if domain.kind == "number":
+        return NumberMetrics.from_bytes(body, domain)
+    if domain.kind == "category":
+        return CategoryMetrics.from_bytes(body, domain)
+    return BinaryMetrics.from_bytes(body)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, TypeGuard
 
+from headrace.learners.models.losses import likeliest, pinball
+from headrace.schemas.domains import Distribution, Score
 from headrace.schemas.errors import RecordError
+from headrace.schemas.label_reader import Label, read_label
 from headrace.schemas.records import Closing
 from headrace.schemas.router_specs import RouterSpec
 
@@ -30,8 +33,9 @@ def rewards(router: RouterSpec, closing: Closing) -> dict[str, float]:
     Returns
     -------
     dict
-        Arm to reward. In [0, 1] for ``accuracy``, for ``brier`` with scores and labels in [0, 1], and for
-        ``brier`` under a beta posterior; any real number for ``label`` and for ``brier`` otherwise.
+        Arm to reward, in [0, 1]: of every kind of target, with labels of its domain. A binary label of before
+        there were kinds may be any number; then ``brier`` and ``label`` are any real numbers, unless a beta
+        posterior keeps ``brier`` in [0, 1].
     """
     found = _rewards(router, closing)
     for arm, reward in found.items():
@@ -40,30 +44,63 @@ def rewards(router: RouterSpec, closing: Closing) -> dict[str, float]:
 
 
 def _rewards(router: RouterSpec, closing: Closing) -> dict[str, float]:
-    prediction, label = closing.prediction, closing.label
-    if label is None or closing.status == "censored":
+    prediction = closing.prediction
+    if closing.label is None or closing.status == "censored":
         return {}
     if prediction.chosen not in router.arms and (router.reward == "label" or router.feedback != "shared"):
         return {}  # of a plan before, which had other arms
+    label = _label(router, closing.label)
     if router.reward == "label":
-        return {prediction.chosen: label} if prediction.fallback is None else {}
-    reward_of = brier if router.reward == "brier" else accuracy
+        return {prediction.chosen: _scaled(router, label)} if prediction.fallback is None else {}
     arms = router.arms if router.feedback == "shared" else (prediction.chosen,)
     scores = {arm: prediction.scores.get(arm) for arm in arms}
-    return {
-        arm: _bounded(router, reward_of, score, label) for arm, score in scores.items() if score is not None
-    }
+    return {arm: _reward(router, score, label) for arm, score in scores.items() if _answers(score, router)}
 
 
-def _bounded(
-    router: RouterSpec, reward_of: Callable[[float, float], float], score: float, label: float
-) -> float:
-    """Return the reward, kept in [0, 1] where the posterior needs it."""
+def _label(router: RouterSpec, label: Label) -> Label:
+    """Return the label of a closing; raises `RecordError` for one that is none of the target."""
+    if router.domain.kind == "binary" and not isinstance(label, str):
+        return label  # of before there were kinds, any number
+    return read_label(router.target, router.domain, label)
+
+
+def _answers(score: Score | None, router: RouterSpec) -> TypeGuard[Score]:
+    """Whether there is a score, and of this kind of target: a plan before may have had another."""
+    return score is not None and isinstance(score, Mapping) == (router.domain.kind == "category")
+
+
+def _scaled(router: RouterSpec, label: Label) -> float:
+    assert not isinstance(label, str)  # a category has no such reward
+    low = router.domain.low
+    return label if low is None else (label - low) / router.domain.span
+
+
+def _reward(router: RouterSpec, score: Score, label: Label) -> float:
+    """Return the reward of a score; of a binary label kept in [0, 1] where the posterior needs it."""
+    if isinstance(score, Mapping):
+        assert isinstance(label, str)
+        reward_of = brier_of_classes if router.reward == "brier" else accuracy_of_classes
+        return reward_of(score, label)
+    assert not isinstance(label, str)
+    if router.domain.kind == "number":
+        return _reward_of_number(router, label - score)
     try:
-        reward = reward_of(score, label)
+        reward = brier(score, label) if router.reward == "brier" else accuracy(score, label)
     except OverflowError:  # of a score beyond all measure
         reward = -math.inf
     return min(1.0, max(0.0, reward)) if _needs_unit_interval(router) else reward
+
+
+def _reward_of_number(router: RouterSpec, error: float) -> float:
+    domain = router.domain
+    if router.reward == "mse":
+        lost = min(1.0, abs(error) / domain.span) ** 2
+    elif router.reward == "pinball" and domain.quantile is not None:
+        quantile = domain.quantile
+        lost = pinball(error, quantile) / (max(quantile, 1.0 - quantile) * domain.span)
+    else:
+        lost = abs(error) / domain.span
+    return 1.0 - min(1.0, lost)  # a score of a plan with another range may be further away
 
 
 def _needs_unit_interval(router: RouterSpec) -> bool:
@@ -114,3 +151,30 @@ def accuracy(score: float, label: float) -> float:
     (1.0, 0.0)
     """
     return float((score >= 0.5) == (label >= 0.5))
+
+
+def brier_of_classes(score: Distribution, label: str) -> float:
+    """Return ``1 - sum (p_k - y_k)² / 2`` over all classes: one minus half the score of Brier [1]_.
+
+    References
+    ----------
+    .. [1] Brier (1950). Verification of forecasts expressed in terms of probability.
+
+    Examples
+    --------
+    >>> brier_of_classes({"carrier": 0.75, "weather": 0.25}, "carrier")
+    0.9375
+    """
+    squares = ((share - (name == label)) ** 2 for name, share in score.items())
+    return max(0.0, 1.0 - math.fsum(squares) / 2.0)
+
+
+def accuracy_of_classes(score: Distribution, label: str) -> float:
+    """Return 1 when the label is the class with the greatest share, of several the first, else 0.
+
+    Examples
+    --------
+    >>> accuracy_of_classes({"carrier": 0.4, "weather": 0.6}, "weather")
+    1.0
+    """
+    return float(likeliest(score) == label)

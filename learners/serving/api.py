@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import sys
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -11,6 +12,8 @@ from headrace.schemas.natural_keys import natural_key
 from headrace.schemas.records import MOST_FIELDS, Value
 
 MAX_BATCH = 1000
+_MOST_TEXT: Final = 1000  # characters of a class; a target has shorter ones
+_MOST_NUMBER: Final = sys.float_info.max
 
 
 def _key_text(value: Any) -> Any:
@@ -33,6 +36,18 @@ Id = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_without
 Key = Annotated[
     Id, BeforeValidator(_key_text, json_schema_input_type=str | int | float)
 ]  # numbers that are equal are one key
+
+
+def _label_like(value: Any) -> Any:
+    """Refuse what is no label of any target."""
+    if isinstance(value, str) and len(value) <= _MOST_TEXT:
+        return value
+    if isinstance(value, bool | int | float) and abs(value) <= _MOST_NUMBER:
+        return float(value)
+    raise ValueError("send a number, true or false, or the text of a class")
+
+
+Label = Annotated[float | str, BeforeValidator(_label_like, json_schema_input_type=float | str)]
 
 
 class ApiModel(BaseModel):
@@ -69,13 +84,14 @@ class LogPosition(ApiModel):
 
 
 class PredictResponse(ApiModel):
-    """A prediction. `arm` is the one drawn; `fallback` is ``champion`` or ``default`` when that answered
-    in its place. `untrained` is True when the model that answered has learned nothing yet. `logged` is False
-    when the log did not acknowledge the prediction in time."""
+    """A prediction. `score` is the probability of 1 for a binary target, a number, or for a category its
+    distribution: class to probability. `arm` is the one drawn; `fallback` is ``champion`` or ``default`` when
+    that answered in its place. `untrained` is True when the model that answered has learned nothing yet.
+    `logged` is False when the log did not acknowledge the prediction in time."""
 
     prediction_id: str
     key: str
-    score: float
+    score: float | dict[str, float]
     arm: str
     version: str
     propensity: float
@@ -92,13 +108,14 @@ class PredictBatchResponse(ApiModel):
 
 class OutcomeRequest(ApiModel):
     """A label, for the prediction with this `key`, as the answer to it has; by `prediction_id` where the
-    router declares no natural key and the request brought none. An outcome with an `outcome_id` may be sent
+    router declares no natural key and the request brought none. It is 0 or 1 for a binary target, a number in
+    its range, or for a category the text of a class. An outcome with an `outcome_id` may be sent
     twice."""
 
     router: Id | None = None
     prediction_id: Id | None = None
     key: Key | None = None
-    label: float = Field(allow_inf_nan=False)
+    label: Label
     ts_ms: int | None = Field(None, ge=0, description="event time, epoch milliseconds")
     outcome_id: Id | None = None
 
@@ -145,6 +162,10 @@ class ArmsResponse(ApiModel):
 class RouterInfo(ApiModel):
     name: str
     target: str
+    kind: str = Field(description="of the target: binary, number or category")
+    low: float | None = Field(description="of a number")
+    high: float | None = Field(description="of a number")
+    classes: list[str] = Field(description="of a category")
     arms: list[str]
     champion: str
     entities: list[str]

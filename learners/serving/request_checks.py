@@ -8,12 +8,13 @@ from typing import Any, Final
 from headrace.featurestore.logged_values import fits
 from headrace.learners.models.inputs import GREATEST
 from headrace.learners.serving.api import OutcomeRequest, PredictRequest
-from headrace.schemas.errors import RequestError
+from headrace.schemas.errors import LabelError, RequestError
 from headrace.schemas.event_times import DEFAULT_MAX_FUTURE_MS, EARLIEST_MS, LATEST_MS, short
 from headrace.schemas.feature_types import ValueType
+from headrace.schemas.label_reader import read_router_label
 from headrace.schemas.natural_keys import natural_key
 from headrace.schemas.plan import Plan
-from headrace.schemas.records import MOST_LABEL, Value
+from headrace.schemas.records import Value
 from headrace.schemas.router_specs import RouterSpec
 
 MAX_KEY: Final = 500  # characters of a natural key
@@ -146,9 +147,10 @@ class RequestChecks:
 
     def _outcome(self, where: str, outcome: OutcomeRequest, now_ms: int) -> None:
         self._check_time(where, outcome.ts_ms, now_ms)
-        if not -MOST_LABEL <= outcome.label <= MOST_LABEL:
-            problem = f"{outcome.label} is beyond 2**53, where neighbouring numbers are one"
-            raise RequestError(f"{where}.label", problem, "Send a number within")
+        try:
+            read_router_label(self._router, outcome.label)
+        except LabelError as error:
+            raise RequestError(f"{where}.label", error.problem, error.remedy) from error
         if self._router.outcome is not None and outcome.key is None:
             field = self._router.outcome.key_field
             problem = f"router '{self._router.name}' finds predictions by '{field}'"

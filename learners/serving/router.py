@@ -30,7 +30,9 @@ from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.prediction_log import LogEntry, PredictionLog
 from headrace.learners.serving.request_checks import RequestChecks
 from headrace.learners.serving.served_features import Served, ServedFeatures
+from headrace.schemas.domains import Score
 from headrace.schemas.feature_specs import FeatureRef
+from headrace.schemas.label_reader import read_router_label
 from headrace.schemas.natural_keys import natural_key
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Outcome, Prediction, Value
@@ -46,7 +48,7 @@ class Answer:
     """A prediction, the score that is returned for it, and whether that is of an untrained model."""
 
     prediction: Prediction
-    score: float
+    score: Score
     untrained: bool
 
 
@@ -184,7 +186,7 @@ class RouterService:
             Outcome(
                 outcome_id=outcome.outcome_id or uuid.uuid4().hex,
                 key=str(outcome.key or outcome.prediction_id),
-                label=outcome.label,
+                label=read_router_label(self.spec, outcome.label),
                 ts_ms=now_ms if outcome.ts_ms is None else outcome.ts_ms,
             )
             for outcome in outcomes
@@ -213,6 +215,10 @@ class RouterService:
         return RouterInfo(
             name=spec.name,
             target=spec.target,
+            kind=spec.domain.kind,
+            low=spec.domain.low,
+            high=spec.domain.high,
+            classes=list(spec.domain.classes),
             arms=list(spec.arms),
             champion=spec.champion,
             entities=list(spec.entities),
@@ -277,19 +283,18 @@ class RouterService:
         )
         return Answer(prediction, answer, answering in untrained)
 
-    def _score(self, arm: LiveArm, request: PredictRequest, served: Served) -> float | None:
+    def _score(self, arm: LiveArm, request: PredictRequest, served: Served) -> Score | None:
         if served.features is None and arm.inputs.reads_features:
             return None
         try:
-            return score(
-                arm.model, arm.inputs.select(served.features or {}, request.request, request.entities)
-            )
+            x = arm.inputs.select(served.features or {}, request.request, request.entities)
+            return score(arm.model, x, self.spec.domain)
         except (Exception, SystemExit) as error:  # a model may hold any function
             _log.warning("%s@%s raised %s: %s", arm.name, arm.version, type(error).__name__, error)
             self._metrics.arm_errors.labels(self.spec.name, arm.name).inc()
             return None
 
-    def _fall_back(self, scores: Mapping[str, float | None], chosen: str) -> tuple[float, str | None]:
+    def _fall_back(self, scores: Mapping[str, Score | None], chosen: str) -> tuple[Score, str | None]:
         """Return the score of the chosen arm, else of the champion, else the default; and which fallback."""
         if (chosen_score := scores[chosen]) is not None:
             return chosen_score, None
@@ -333,7 +338,7 @@ class RouterService:
         return PredictResponse(
             prediction_id=prediction.prediction_id,
             key=prediction.key,
-            score=answer.score,
+            score=answer.score if isinstance(answer.score, float | int) else dict(answer.score),
             arm=prediction.chosen,
             version=prediction.versions[prediction.chosen],
             propensity=prediction.propensity,

@@ -21,6 +21,8 @@ from headrace.learners.models.store import Artifact, ModelHeader
 from headrace.learners.models.versions import PublishedVersion
 from headrace.learners.training.seen_ids import SeenIds
 from headrace.learners.training.undo import UndoableModel
+from headrace.schemas.domains import BINARY
+from headrace.schemas.label_reader import Label, read_label
 from headrace.schemas.marks import Mark, PartitionClocks, crosses
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Example
@@ -88,7 +90,7 @@ class Trainer:
             self.minor = latest.header.minor if minor is None else minor
 
     def _begin(self, model: Any, major: int, parent: str | None) -> None:
-        self._undoable = UndoableModel(model)
+        self._undoable = UndoableModel(model, self._spec.domain)
         self.major, self.minor = major, -1
         self.offset = self.examples = self.poisoned = self.duplicates = 0
         self.first_ms: int | None = None
@@ -96,11 +98,11 @@ class Trainer:
         self.mark_ms: int | None = None
         self._marks = PartitionClocks()
         self._parent = parent
-        self._validation, self._seen = ProgressiveValidation(), SeenIds()
+        self._validation, self._seen = ProgressiveValidation(self._spec.domain), SeenIds()
 
     def _resume(self, latest: Artifact) -> None:
         header = latest.header
-        self._undoable = UndoableModel(latest.model)
+        self._undoable = UndoableModel(latest.model, self._spec.domain)
         self.major = header.major
         self.offset, self.examples = header.offset, header.examples
         self.poisoned, self.duplicates = header.poisoned, header.duplicates
@@ -160,13 +162,24 @@ class Trainer:
 
     def _learn(self, example: Example) -> None:
         x = self._inputs.of_prediction(example.prediction)
-        self._validation.update(self._undoable.learn(x, example.label), example.label)
+        label = self._label(example)
+        self._validation.update(self._undoable.learn(x, label), label)
         self._bind(example, x)
         self.examples += 1
         self.unpublished += 1
         ts_ms = example.prediction.ts_ms
         self.first_ms = ts_ms if self.first_ms is None else min(self.first_ms, ts_ms)
         self.last_ms = ts_ms if self.last_ms is None else max(self.last_ms, ts_ms)
+
+    def _label(self, example: Example) -> Label:
+        """Return the label; raises `LabelError` where the log has one that is none of the target.
+
+        Logs have binary labels of before there were kinds: any numbers, positive from 0.5 on.
+        """
+        spec = self._spec
+        if spec.domain == BINARY and not isinstance(example.label, str):
+            return example.label
+        return read_label(spec.target, spec.domain, example.label)
 
     def _bind(self, example: Example, x: Features) -> None:
         """Bind request fields that nothing declares to the kinds that the model has now learned."""

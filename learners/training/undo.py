@@ -6,6 +6,8 @@ import pickle
 from typing import Any, Final
 
 from headrace.learners.models.scoring import Features, Ruined, learn, score_and_learn
+from headrace.schemas.domains import BINARY, DomainSpec, Score
+from headrace.schemas.label_reader import Label
 
 _LEAST_EXAMPLES: Final = 256  # between two copies
 _BYTES_AN_EXAMPLE: Final = 1024  # of a copy: a large model is copied less often
@@ -18,6 +20,8 @@ class UndoableModel:
     ----------
     model
         The river estimator.
+    domain
+        Of its target.
 
     Attributes
     ----------
@@ -25,18 +29,18 @@ class UndoableModel:
         The same, or one that equals what it was before it was ruined.
     """
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
+    def __init__(self, model: Any, domain: DomainSpec = BINARY) -> None:
+        self.model, self._domain = model, domain
         self._copy: bytes | None = None
-        self._learned: list[tuple[Features, float]] = []
+        self._learned: list[tuple[Features, Label]] = []
         self._most = _LEAST_EXAMPLES
 
-    def learn(self, x: Features, label: float) -> float:
+    def learn(self, x: Features, label: Label) -> Score:
         """Score, then learn.
 
         Returns
         -------
-        float
+        float or dict
             The score, before the label was learned.
 
         Raises
@@ -47,7 +51,7 @@ class UndoableModel:
         if self._copy is None or len(self._learned) >= self._most:
             self._save()
         try:
-            predicted = score_and_learn(self.model, x, label)
+            predicted = score_and_learn(self.model, x, label, self._domain)
         except Ruined:
             self._undo()
             raise

@@ -12,7 +12,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -212,7 +212,8 @@ def read_examples(directory: Path, wanted: Collection[str] | None = None) -> pa.
 
     Columns: ``example_id, ts_ms, label_ts_ms, label, weight, chosen, propensity, epoch`` and, by what the
     examples hold, ``feature.<view__feature>``, ``request.<name>``, ``entity.<name>``, ``score.<arm>`` and
-    ``version.<arm>``; null where an example has none.
+    ``version.<arm>``; null where an example has none. Of a category ``label`` is a text, and the share
+    that an arm gives a class is ``score.<arm>:<class>``.
     """
     files = [directory / name for name in sorted(_names(directory)) if _PART.fullmatch(name)]
     parts = [_read_part(file, wanted) for file in files]
@@ -260,7 +261,10 @@ def to_table(examples: Sequence[Example]) -> pa.Table:
     columns = {
         name: pa.array([getattr(_holder(e, name), name) for e in examples], dtype)
         for name, dtype in _FIXED.items()
+        if name != "label"
     }
+    columns["label"] = _labels([example.label for example in examples])
+    columns = {name: columns[name] for name in _FIXED}
     return pa.table(columns | _grouped([example.prediction for example in examples]))
 
 
@@ -276,11 +280,28 @@ def predictions_table(predictions: Sequence[Prediction], wanted: Collection[str]
 def _grouped(predictions: Sequence[Prediction], wanted: Collection[str] | None = None) -> dict[str, pa.Array]:
     columns = {}
     for group, attribute in _GROUPS.items():
-        rows = [getattr(prediction, attribute) for prediction in predictions]
+        rows: list[Mapping[str, Value]] = [getattr(prediction, attribute) for prediction in predictions]
+        if group == "score":
+            rows = [_flat(scores) for scores in rows]
         for name in sorted({name for row in rows for name in row}):
             if wanted is None or f"{group}.{name}" in wanted:
                 columns[f"{group}.{name}"] = _array(group, [row.get(name) for row in rows])
     return columns
+
+
+def _labels(labels: Sequence[float | str]) -> pa.Array:
+    if any(isinstance(label, str) for label in labels):
+        return pa.array([str(label) for label in labels], pa.string())
+    return pa.array(labels, pa.float64())
+
+
+def _flat(scores: Mapping[str, Any]) -> Mapping[str, Value]:
+    """Return scores by arm; those of a category by arm and class."""
+    if not any(isinstance(score, Mapping) for score in scores.values()):
+        return scores
+    flat = {arm: score for arm, score in scores.items() if not isinstance(score, Mapping)}
+    parts = {arm: score for arm, score in scores.items() if isinstance(score, Mapping)}
+    return flat | {f"{arm}:{name}": share for arm, shares in parts.items() for name, share in shares.items()}
 
 
 def _holder(example: Example, name: str) -> Example | Prediction:

@@ -42,6 +42,8 @@ def feed_record(
         return None
     try:
         read = _read(source, record)
+        if isinstance(read, Outcome):
+            _check_label(join, read)
         time_ms = _marked(join, source, read) if isinstance(read, Mark) else read.ts_ms
         if why := time_fault(time_ms, appended_ms, max_future_ms):
             join.skip(source, record.offset)
@@ -74,6 +76,13 @@ def rejected_dead_letter(rejected: Rejected, topic: str, partition: int) -> Dead
     key, value = rejected.record.key.encode(), rejected.record.to_bytes()
     record = LogRecord(rejected.offset, rejected.record.ts_ms, key, value)
     return DeadLetter.of_record(topic, partition, record, rejected.kind, rejected.reason)
+
+
+def _check_label(join: PartitionJoin, outcome: Outcome) -> None:
+    """Refuse a label of another kind of target, which a router before may have had."""
+    if isinstance(outcome.label, str) != join.has_text_labels:
+        kind = "texts, of a category" if join.has_text_labels else "numbers"
+        raise RecordError(f"the label is {outcome.label!r:.60}, and labels of this router are {kind}")
 
 
 def _marked(join: PartitionJoin, source: Input, mark: Mark) -> int:

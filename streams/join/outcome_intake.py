@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 
 from headrace.schemas.errors import DefinitionError
 from headrace.schemas.marks import mark_headers
@@ -71,7 +72,8 @@ class OutcomeIntake:
         """
         count = max(partition_count(self._kafka, self.source.topic), least)
         every = range(count)
-        self._readers = {n: OutcomeReader(self.source, self._spec, n, self._judged) for n in every}
+        make = partial(OutcomeReader, judged=self._judged, router=self.router)
+        self._readers = {n: make(self.source, self._spec, n) for n in every}
         by_key = {self._key(n): reader for n, reader in self._readers.items()}
         end = end_offset(self._kafka, self._changelog, 0, committed=False)
         for message in read_log(self._kafka, self._changelog, 0, until=end):

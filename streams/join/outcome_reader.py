@@ -19,14 +19,15 @@ from pydantic import ValidationError
 from headrace.schemas.avro import Column, Decoded
 from headrace.schemas.dead_letter import DeadLetter, Kind
 from headrace.schemas.encodings import UNVERSIONED, Encoding
-from headrace.schemas.errors import RecordError, SchemaError
+from headrace.schemas.errors import LabelError, RecordError, SchemaError
 from headrace.schemas.event_decoder import event_decoder
 from headrace.schemas.event_times import time_fault
 from headrace.schemas.feature_specs import SourceSpec
+from headrace.schemas.label_reader import read_router_label
 from headrace.schemas.marks import mark_time_ms
 from headrace.schemas.natural_keys import natural_key
 from headrace.schemas.records import Outcome, misfit
-from headrace.schemas.router_specs import OutcomeSpec
+from headrace.schemas.router_specs import OutcomeSpec, RouterSpec
 from headrace.streams.intake.bisecting_decoder import BisectingDecoder
 from headrace.streams.intake.schema_headers import with_schema_hint
 from headrace.streams.log.records import LogRecord, LogRecords
@@ -70,23 +71,34 @@ class OutcomeReader:
         Which partition of the topic.
     judged
         Whether a worker judges the records of the topic, and makes dead letters of those that fail.
+    router
+        Whose target the labels are of; None: any numbers.
 
     Raises
     ------
     SchemaError
-        When the label is a string.
+        When the label is a string, and the target no category.
     """
 
-    def __init__(self, source: SourceSpec, spec: OutcomeSpec, partition: int, judged: bool = False) -> None:
+    def __init__(
+        self,
+        source: SourceSpec,
+        spec: OutcomeSpec,
+        partition: int,
+        judged: bool = False,
+        router: RouterSpec | None = None,
+    ) -> None:
         self._source, self._spec, self._partition, self._judged = source, spec, partition, judged
         fields = {spec.key_field, spec.label_field, source.timestamp_field, *filter(None, [spec.id_field])}
         self.decoder = event_decoder(source, sorted(fields))
         self._bisecting = BisectingDecoder(self.decoder, sorted(fields), source.topic)
         self._dead_letters: list[DeadLetter] = []
-        if self.decoder.field_kind(spec.label_field) == "string":
+        self._router = router
+        is_category = router is not None and router.domain.kind == "category"
+        if self.decoder.field_kind(spec.label_field) == "string" and not is_category:
             raise SchemaError(
                 f"source '{source.name}': label field '{spec.label_field}' is a string; a label is a bool or "
-                "a number"
+                "a number, unless the target is a category"
             )
         self.counts = IntakeCounts()
         self.clock_ms: int | None = None
@@ -173,7 +185,7 @@ class OutcomeReader:
             outcome = Outcome(
                 outcome_id=self._id(record) if ids is None or not ids.valid[row] else _text(ids.values[row]),
                 key=_text(keys.values[row]),
-                label=float(labels.values[row]),
+                label=self._label(labels.values[row]),
                 ts_ms=time_ms,
             )
         except ValidationError as error:
@@ -184,6 +196,16 @@ class OutcomeReader:
             return None
         self.counts.outcomes += 1
         return outcome
+
+    def _label(self, value: Any) -> float | str:
+        """Return the label of a value of a column; raises `RecordError`."""
+        found = value.decode(errors="replace") if isinstance(value, bytes) else value.item()
+        if self._router is None:
+            return float(found)
+        try:
+            return read_router_label(self._router, found)
+        except LabelError as error:
+            raise RecordError(f"{self._spec.label_field}: {error}") from error
 
     def _refuse(self, record: LogRecord, kind: Kind, reason: str, judged: bool | None = None) -> None:
         """Count a record as refused; a dead letter follows where no worker makes it."""

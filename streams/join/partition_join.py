@@ -24,7 +24,7 @@ from headrace.schemas.records import Closing, Example, Outcome, Prediction
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.join.config import JoinConfig
 from headrace.streams.join.key_quota import KeyQuota
-from headrace.streams.join.labels import label_of
+from headrace.streams.join.labels import Label, label_of
 from headrace.streams.join.outputs import OVER_QUOTA, REASONS, TOO_OLD, Rejected, RejectedKind, Released
 from headrace.streams.join.state import (
     INPUTS,
@@ -105,6 +105,11 @@ class PartitionJoin:
     def quotas(self) -> frozenset[str]:
         """The reasons for which records are turned away that are no fault of theirs."""
         return frozenset((self._over_parked, self._quota.reason))
+
+    @property
+    def has_text_labels(self) -> bool:
+        """Whether labels are texts, which they are of a category."""
+        return self._router.domain.kind == "category"
 
     def is_made_of_partitions(self, source: Input) -> bool:
         """Whether an input follows from the partitions of another topic, each of which has marks."""
@@ -222,7 +227,7 @@ class PartitionJoin:
         in_time = arrived.arrival_clock_ms < waiting.ts_ms + self._wait_ms
         return in_time and waiting.arrival_clock_ms < arrived.outcome.ts_ms + self._wait_ms
 
-    def _label(self, state: KeyState, waiting: PredictionState) -> tuple[float, int] | None:
+    def _label(self, state: KeyState, waiting: PredictionState) -> tuple[Label, int] | None:
         """Label of a prediction and its time; given out as an example if it is another than before."""
         outcomes = [arrived for arrived in state.outcomes.values() if self._belong(waiting, arrived)]
         if not outcomes:
@@ -240,7 +245,7 @@ class PartitionJoin:
             self.counts.add(status)
             arrived.status = status
 
-    def _offer(self, waiting: PredictionState, label: float, ts_ms: int) -> None:
+    def _offer(self, waiting: PredictionState, label: Label, ts_ms: int) -> None:
         assert waiting.prediction is not None
         if waiting.examples and waiting.label == label:
             return

@@ -34,7 +34,7 @@ class PredictionState:
     arrival_clock_ms: int
     prediction: Prediction | None
     examples: int = 0
-    label: float | None = None
+    label: float | str | None = None
 
 
 @dataclass(slots=True)

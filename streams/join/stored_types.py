@@ -13,6 +13,7 @@ _Whole = Annotated[int, Strict(), Field(ge=0, lt=1 << 62)]  # an offset or a cou
 _Clock = Annotated[int, Strict(), Field(gt=-(1 << 62), lt=1 << 62)]  # epoch milliseconds
 _Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 _Text = Annotated[str, Strict()]
+_Label = _Number | _Text  # of a category its class
 _Partition = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
 _BOTH = Field(min_length=2)  # inputs
 
@@ -44,5 +45,5 @@ class StoredKey(BaseModel):
     may refuse what it took, such as an integer of 400 digits.
     """
 
-    p: list[tuple[_Text, _Clock, _Clock, _Whole, _Number | None, Prediction | None]]
-    o: list[tuple[_Text, _Number, _Clock, _Whole, _Clock, OutcomeStatus, Annotated[bool, Strict()]]]
+    p: list[tuple[_Text, _Clock, _Clock, _Whole, _Label | None, Prediction | None]]
+    o: list[tuple[_Text, _Label, _Clock, _Whole, _Clock, OutcomeStatus, Annotated[bool, Strict()]]]

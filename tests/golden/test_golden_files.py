@@ -17,6 +17,7 @@ OLDER = [
     ("backfill.blocks", 0),
     ("backfill.state", 0),
     ("backfill.state", 1),
+    ("training.memory", 1),
     ("routing.epochs", 0),
     ("join.changelog.position", 1),
     ("join.changelog.position", 2),

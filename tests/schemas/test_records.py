@@ -25,6 +25,6 @@ def test_a_field_that_is_not_known_is_that_of_a_newer_headrace() -> None:
 
 
 def test_other_faults_are_told_by_their_fields() -> None:
-    found = told({**OUTCOME, "label": "much", "ts_ms": None})
-    assert "label: Input should be a valid number" in found
+    found = told({**OUTCOME, "label": [], "ts_ms": None})
+    assert "label.number: Input should be a valid number" in found
     assert "ts_ms: Input should be a valid integer" in found

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.schemas.domains import DomainSpec
 from headrace.schemas.feature_specs import (
     AggregationSpec,
     BatchViewSpec,
@@ -244,6 +245,10 @@ _VALUES: dict[tuple[type[Spec], str], Callable[[Any], dict[str, Any]]] = {
     (FeatureServiceSpec, "features"): lambda spec: {"features": spec.features[:1]},
     (ViewExpectationsSpec, "view"): lambda spec: {"view": "by_shop"},
     (LearnerSpec, "service"): lambda spec: {"service": "few"},
+    (DomainSpec, "kind"): lambda spec: {"kind": "category"},
+    (DomainSpec, "low"): lambda spec: {"low": 0.0},
+    (DomainSpec, "high"): lambda spec: {"high": 1.0},
+    (DomainSpec, "quantile"): lambda spec: {"quantile": 0.5},
     (OutcomeSpec, "source"): lambda spec: {"source": RETURNS},
     (OutcomeSpec, "id_field"): lambda spec: {"id_field": "note"},
     (PolicySpec, "kind"): lambda spec: {"kind": "epsilon_greedy"},

@@ -33,7 +33,7 @@ def test_a_file_is_found_beside_the_definitions_and_is_part_of_them(tmp_path: Pa
         ('"delays__count", ', "", "it reads 'delays__count', which its frozen model does not take"),
         ('FrozenModel("model', 'FrozenModel("other', "other.onnx' cannot be read: No such file"),
         ("calibrated=True", 'calibrated=True, classes=("a", "b", "c")', "is calibrated, and has 3 classes"),
-        ("null=10)", 'null=10, classes="abc")', "gives 1 numbers, and there are 3"),
+        ("null=10)", 'null=10, classes="abc")', "gives probabilities of 'a', 'b', 'c'. Name in `classes`"),
         ("null=10)", 'null=10, output="label")', "it has 'p' (tensor(float))"),
     ],
 )  # fmt: skip

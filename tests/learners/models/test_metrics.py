@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.learners.models.metrics import WINDOW, ProgressiveValidation, auc, calibration, log_loss
+from headrace.learners.models.binary_metrics import WINDOW, auc, calibration, log_loss
+from headrace.learners.models.metrics import ProgressiveValidation
 from tests.support import scikit_learn
 
 pairs = st.lists(st.tuples(st.integers(0, 8).map(lambda n: n / 8), st.booleans()), min_size=2, max_size=80)
@@ -54,7 +55,8 @@ def test_the_window_holds_the_last_ones_and_survives_a_restart() -> None:
 
 def test_nothing_seen_is_no_metric() -> None:
     summary = ProgressiveValidation.from_bytes(ProgressiveValidation().to_bytes()).summary()
-    assert summary == {"count": 0, "log_loss": None, "auc": None, "calibration": []}
+    areas = {"auc": None, "pr_auc": None, "calibration": [], "window": 0}
+    assert summary == {"count": 0, "log_loss": None, **areas}
 
 
 def test_figures_of_scores_beyond_all_measure_are_numbers_that_json_has() -> None:

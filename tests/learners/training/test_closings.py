@@ -224,7 +224,7 @@ def test_a_mark_moves_the_clock_and_a_record_without_anything_only_the_offset(sc
 NORMAL = PolicySpec(posterior="normal")
 ODD = [
     ({"reward": "label"}, {"label": -5.0}, "invalid", "the reward of arm"),
-    ({}, {"label": 1e200}, "malformed", "label: Input should be less than"),
+    ({}, {"label": 1e200}, "malformed", "label.number: Input should be less than"),
     ({}, {"scores": {"base": 1e200}}, None, ""),  # of a Brier score that is kept within 0 and 1
     ({"policy": NORMAL}, {"scores": {"base": 1e200}}, "invalid", "the reward of arm 'base' is -inf"),
     ({}, {"ts_ms": LATEST_MS}, "invalid", "is not between the years"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from headrace.featurestore.backfill import blocks, state
 from headrace.featurestore.plans import store as plans
 from headrace.featurestore.redis_codec import layout
+from headrace.learners.models import metrics as model_metrics
 from headrace.learners.models import pointers, versions
 from headrace.learners.models import store as model_store
 from headrace.learners.routing import epochs
@@ -46,7 +47,7 @@ GOLDEN: dict[str, Golden] = {
         learner_state.NEWEST.version, models.write_learner_state, models.read_learner_state
     ),
     "training.inputs": Golden(training_changelog.INPUTS.version, models.write_inputs, models.read_inputs),
-    "training.memory": Golden(UNWRITTEN, models.write_memory, models.read_memory, newer=None),
+    "training.memory": Golden(model_metrics.METRICS.version, models.write_memory, models.read_memory),
     "models.pointers": Golden(pointers.POINTER.version, models.write_pointer, models.read_pointer),
     "models.pointers.epoch": Golden(
         pointers.EPOCH.version, models.write_epoch_in_force, models.read_epoch_in_force
