@@ -30,7 +30,7 @@ _REMEDY = (
     "finish with the version that wrote it, or stop the joins and run `headrace reset --join ROUTER`, which "
     "says what it will do before it does it"
 )
-POSITIONS = Encoding(version=6, older=(1, 2, 3, 4, 5), remedy=_REMEDY)
+POSITIONS = Encoding(version=7, older=(1, 2, 3, 4, 5, 6), remedy=_REMEDY)
 KEYS = Encoding(version=1, remedy=_REMEDY)
 POSITION_KEY = b"p"
 _STATE_PREFIX = b"k"
@@ -47,6 +47,7 @@ def encode_position(position: Position) -> bytes:
             "clocks": position.clocks,
             "released_ms": position.released_ms,
             "marks": position.marks,
+            "order": position.order,
             "counts": asdict(position.counts),
             "topics": position.topic_ids,
         }
@@ -70,6 +71,7 @@ def _decoded_position(value: bytes) -> Position:
         raw["released_ms"],
         Counts(**raw["counts"]),
         raw.get("marks", unmarked),
+        raw.get("order", raw["clocks"]),  # before there were order marks, nothing else moved it
         raw["ends"] if version < _TRANSACTIONS else None,
         raw.get("topics", {}),
     )

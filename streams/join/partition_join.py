@@ -5,12 +5,13 @@ record or mark seen in it), prediction ``P`` and outcome ``o`` of one key belong
 
     outcomes clock at o < P.ts + wait    and    predictions clock at P < o.ts + wait,
 
-each clock taken at arrival, the record itself included. That depends on each input alone, so closings and
-counts do not depend on how the two inputs interleave. The clock of the partition is the lesser of the two. A
-prediction closes when it reaches ``P.ts + wait``; an outcome that belonged to nothing by ``o.ts + wait`` is
-late if it came after the closing of a prediction of its key, else orphan. Both are remembered until
-``ts + 2 * wait``, when nothing that belongs to them can come any more; what comes later than that by the
-clock of its own input is late at once.
+each clock taken at arrival, the record itself included. That depends on each input alone. In which order the
+records of both are processed, and with it the order of examples, follows from `headrace.streams.join.merge`.
+
+The clock of the partition is the lesser of the two. A prediction closes when it reaches ``P.ts + wait``; an
+outcome that belonged to nothing by ``o.ts + wait`` is late if it came after the closing of a prediction of
+its key, else orphan. Both are remembered until ``ts + 2 * wait``, when nothing that belongs to them can come
+any more; what comes later than that by the clock of its own input is late at once.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class PartitionJoin:
 
     Attributes
     ----------
+    order
+        Order clock of each input as far as it was processed (see `headrace.streams.join.merge`).
     topic_ids
         The ids of the topics that the positions are of.
     """
@@ -72,6 +75,7 @@ class PartitionJoin:
         )
         self.clocks: dict[Input, int | None] = dict(position.clocks if position else dict.fromkeys(INPUTS))
         self._marks = {name: PartitionClocks(position.marks[name] if position else None) for name in INPUTS}
+        self.order: dict[Input, int | None] = dict(position.order if position else dict.fromkeys(INPUTS))
         self.released_ms: int | None = position.released_ms if position else None
         self.topic_ids: Mapping[Input, str] = position.topic_ids if position else {}
         self.counts = replace(position.counts) if position else Counts()
@@ -120,6 +124,7 @@ class PartitionJoin:
             self.released_ms,
             counts,
             marks,
+            dict(self.order),
             topic_ids=self.topic_ids,
         )
 
@@ -136,6 +141,10 @@ class PartitionJoin:
     def mark(self, source: Input, mark: Mark, offset: int) -> None:
         """Event time has advanced in what this input is made of."""
         self._read(source, offset, self._marks[source].advance(mark))
+
+    def pass_over(self, source: Input, offset: int) -> None:
+        """Pass over a record that is of no meaning to the join itself."""
+        self._read(source, offset, None)
 
     def skip(self, source: Input, offset: int) -> None:
         """Pass over a record that could not be read."""

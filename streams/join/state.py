@@ -123,6 +123,8 @@ class Position:
         What became of the records before `next_offsets`.
     marks
         State of the `PartitionClocks` of each input.
+    order
+        Order clock of each input, epoch milliseconds; None before its first time.
     ends
         Of a position from before transactions: the end offsets of its outputs (``examples``, ``closings``).
         None since: outputs and position are there together or not at all.
@@ -136,6 +138,7 @@ class Position:
     released_ms: int | None
     counts: Counts
     marks: Mapping[Input, Mapping[str, Any]]
+    order: Mapping[Input, int | None]
     ends: Mapping[str, int] | None = None
     topic_ids: Mapping[Input, str] = field(default_factory=dict)
 

@@ -33,6 +33,7 @@ class StoredPosition(BaseModel):
     released_ms: _Clock | None
     counts: dict[_Text, _Whole]
     marks: Annotated[dict[Input, StoredMarks], _BOTH] = {}
+    order: Annotated[dict[Input, _Clock | None], _BOTH] = {}
     ends: dict[_Text, _Whole] = {}
     topics: dict[Input, _Text] = {}
 

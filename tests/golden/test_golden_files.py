@@ -23,6 +23,7 @@ OLDER = [
     ("join.changelog.position", 3),
     ("join.changelog.position", 4),
     ("join.changelog.position", 5),
+    ("join.changelog.position", 6),
     ("models.pointers", 0),
     ("models.store.artifact", 2),
     ("models.store.artifact", 3),

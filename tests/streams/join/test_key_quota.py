@@ -18,7 +18,7 @@ from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.state import INPUTS
 from headrace.streams.join.wire_format import LoggedPrediction
 from headrace.streams.log.records import LogRecord, LogRecords
-from tests.support.join_builders import a_prediction, a_router, an_outcome
+from tests.support.join_builders import a_prediction, a_router, an_outcome, move_order
 
 WAIT = 100
 MANY = JoinConfig(per_key=1_000_000)
@@ -107,6 +107,7 @@ def test_what_is_turned_away_is_a_dead_letter_and_warned_of_once(caplog: pytest.
     for source, values in (("predictions", predictions), ("outcomes", outcomes)):
         records = [LogRecord(n, 5_000, None, value) for n, value in enumerate(values)]
         one.feed("predictions" if source == "predictions" else "outcomes", _message(records))
+    move_order(one)
     batch = one.take_batch()
     assert batch is not None
     found = [
