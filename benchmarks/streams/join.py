@@ -1,10 +1,10 @@
 """The join alone: examples a second under load, and from a label to its example while it waits.
 
-Every prediction has one outcome. For the examples a second, a join that waits is sent all of both; the time is
-from the first record sent to the last example read, and the CPU is that of the join. For the latency, outcomes
-are sent one at a time, and a consumer of committed records waits for the example of each: first with times
-that the predictions have passed, then with later ones, where no prediction comes and the join has to write an
-order mark for each.
+Every prediction has one outcome. For the examples a second, a join that waits is sent all of both; the time
+is from the first record sent to the last example read, and the CPU is that of the join. For the latency,
+outcomes are sent one at a time, and a consumer of committed records waits for the example of each: first with
+times that the predictions have passed, then with later ones, where no prediction comes and the join has to
+write an order mark for each.
 """
 
 from __future__ import annotations
