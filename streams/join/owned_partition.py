@@ -30,7 +30,6 @@ from headrace.streams.join.outputs import Released
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.silence import Silence
 from headrace.streams.join.state import INPUTS, Input, Position
-from headrace.streams.join.wire_format import closing_json, example_json
 from headrace.streams.log.transactions import Place, Records
 from headrace.streams.progress import Progress, counts_key, progress_field, progress_key
 
@@ -211,9 +210,9 @@ class OwnedPartition:
         self._reported |= reasons
 
     def _outputs(self, released: Released) -> Iterator[Records]:
-        examples = [(e.prediction.key.encode(), example_json(e)) for e in released.examples]
+        examples = [(e.key.encode(), e.to_bytes()) for e in released.examples]
         yield Records(self.topics.examples, 0, examples)
-        closings = [(c.prediction.key.encode(), closing_json(c)) for c in released.closings]
+        closings = [(c.key.encode(), c.to_bytes()) for c in released.closings]
         yield Records(self.topics.closings, self.partition, closings)
 
     def _marks(self, position: Position) -> Iterator[Records]:

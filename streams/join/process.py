@@ -9,6 +9,7 @@ whoever has them goes on from the last transaction.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from contextlib import suppress
@@ -227,6 +228,7 @@ class JoinProcess:
             restore_join, self._kafka, project, router, partition, restoring, self._config
         )
         ends = await asyncio.to_thread(output_ends, self._kafka, project, router.name, partition)
+        gc.freeze()  # what waits is no garbage: a collection need not look through it
         _log.info("join %s[%d]: restored, positions %s", router.name, partition, join.next_offsets)
         past_gap, max_future_ms = self._app.consumer.past_gap, self._plan.max_future_ms(router)
         plan = self._plan.hash

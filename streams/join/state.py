@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from headrace.schemas.records import Outcome, Prediction
+from headrace.schemas.records import Outcome
 
 Input = Literal["predictions", "outcomes"]
 INPUTS: tuple[Input, Input] = ("predictions", "outcomes")
@@ -19,6 +19,8 @@ class PredictionState:
 
     Attributes
     ----------
+    prediction
+        Its JSON as it was read, which takes far less than what it says as objects.
     ts_ms
         Event time, epoch milliseconds.
     arrival_clock_ms
@@ -32,7 +34,7 @@ class PredictionState:
     prediction_id: str
     ts_ms: int
     arrival_clock_ms: int
-    prediction: Prediction | None
+    prediction: bytes | None
     examples: int = 0
     label: float | None = None
 

@@ -18,6 +18,7 @@ OLDER = [
     ("backfill.state", 0),
     ("backfill.state", 1),
     ("routing.epochs", 0),
+    ("join.changelog.keys", 1),
     ("join.changelog.position", 1),
     ("join.changelog.position", 2),
     ("join.changelog.position", 3),

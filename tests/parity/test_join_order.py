@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from headrace.schemas.marks import mark_headers
 from headrace.schemas.order_marks import order_headers
-from headrace.schemas.records import Closing, Example
 from headrace.schemas.router_specs import RouterSpec
 from headrace.schemas.topics import RouterTopics
 from headrace.streams.join.changelog import read_changelog
@@ -21,6 +20,7 @@ from headrace.streams.join.input import PartitionInputs
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.rebuild import InputRecord, fold_inputs
 from headrace.streams.join.state import INPUTS, Input
+from headrace.streams.join.wire_format import JoinedClosing, JoinedExample
 from headrace.streams.log.records import LogRecord
 from tests.support.join_builders import Records, a_prediction, a_router, an_outcome, checkpoint
 from tests.support.join_oracle import M, O, Oracle, P
@@ -72,8 +72,8 @@ class Run:
 
     def __init__(self, spec: RouterSpec, logs: Logs, config: JoinConfig) -> None:
         self._spec, self._logs, self._config = spec, logs, config
-        self.examples: list[Example] = []
-        self.closings: list[Closing] = []
+        self.examples: list[JoinedExample] = []
+        self.closings: list[JoinedClosing] = []
         self.rejected: list[tuple[str, str, int]] = []
         self._changelog: Records = []
         self.start()
