@@ -52,7 +52,7 @@ _IDLE_S = 1.0  # without input, the loop that commits goes round so often
 _HELD_S = 0.02  # and so often while an input holds the other one up
 _MARK_MS = 5_000  # an order mark that is not taken so soon is given up, and written anew
 _READ_EVENTS_S = 0.5  # what is known of events that are not read yet is true for so long
-_MOST_HELD = 8_000  # records of an input of a partition, until the other has caught up
+_MOST_HELD = 2_000  # records of an input of a partition, until the other has caught up
 
 
 class JoinProcess:

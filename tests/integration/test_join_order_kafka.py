@@ -148,3 +148,15 @@ def _kill_now_and_then(run: Loop) -> None:
         run.join.start()
         if run.is_joined():
             return
+
+
+def test_an_input_that_is_far_ahead_is_read_to_its_end(scene: Callable[[str], Loop]) -> None:
+    """More than a join holds of an input is there before the other has anything."""
+    run, count = scene("first"), 6_000
+    send(run, [P(f"p{n}", f"k{n}", 10 * n) for n in range(count)])
+    run.join.start()
+    run.wait(("predictions",))
+    send(run, [O(f"o{n}", f"k{n}", 10 * count, 1.0) for n in range(count - 50, count)])
+    run.settle()
+    assert run.counts()["predictions"] == count
+    assert len([one for one in run.examples() if one.label == 1.0]) == 50
