@@ -1,8 +1,10 @@
 """The join alone: examples a second under load, and from a label to its example while it waits.
 
-Every prediction has one outcome. For the first figure a join that waits is sent all of both; the time is from
-the first record sent to the last example read, and the CPU is that of the join. For the second, outcomes are
-sent one at a time, and a consumer of committed records waits for the example of each.
+Every prediction has one outcome. For the examples a second, a join that waits is sent all of both; the time
+is from the first record sent to the last example read, and the CPU is that of the join. For the latency,
+outcomes are sent one at a time, and a consumer of committed records waits for the example of each: first with
+times that the predictions have passed, then with later ones, where no prediction comes and the join has to
+write an order mark for each.
 """
 
 from __future__ import annotations
@@ -35,12 +37,13 @@ from headrace.streams.log.reader import open_consumer
 
 _ROUTER, _PARTITIONS = "bench", 4
 _FEATURES = 20
+_LATER_MS = 1_000_000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.streams.join", description=__doc__)
     parser.add_argument("--examples", type=int, default=60_000, help="default 60,000")
-    parser.add_argument("--labels", type=int, default=300, help="sent one at a time; default 300")
+    parser.add_argument("--labels", type=int, default=600, help="sent one at a time; default 600")
     parser.add_argument("--kafka", help="host:port of a running broker; else one is started")
     parser.add_argument("--redis", help="URL of a running Redis, an empty database; else one is started")
     parser.add_argument("--child", nargs=3, metavar=("PLAN", "KAFKA", "REDIS"), help=argparse.SUPPRESS)
@@ -77,7 +80,10 @@ def _measure(both: Servers, examples: int, labels: int) -> None:
         try:
             consumer = _consumer(both.kafka, topics.examples)
             assert join.pid is not None
-            _one_by_one(consumer, both.kafka, topics.outcomes, range(examples, examples + labels))
+            print("label to example, committed and read:")
+            half = examples + labels // 2
+            _one_by_one(consumer, both.kafka, topics.outcomes, range(examples, half), 0)
+            _one_by_one(consumer, both.kafka, topics.outcomes, range(half, examples + labels), _LATER_MS)
             predictions, outcomes = list(_predictions(0, examples)), list(map(_outcome, range(examples)))
             began, cpu_s = time.perf_counter(), usage_of({join.pid})[0]
             produce(both.kafka, topics.predictions, predictions)
@@ -98,10 +104,10 @@ def _read(consumer: Consumer, examples: int) -> None:
         examples -= sum(m.error() is None and m.value() is not None for m in messages)
 
 
-def _one_by_one(consumer: Consumer, kafka: str, topic: str, numbers: range) -> None:
+def _one_by_one(consumer: Consumer, kafka: str, topic: str, numbers: range, later_ms: int) -> None:
     producer, waited_ms = Producer({"bootstrap.servers": kafka, "linger.ms": 0}), []
     for number in numbers:
-        partition, key, value = _outcome(number)
+        partition, key, value = _outcome(number, later_ms)
         began = time.perf_counter()
         producer.produce(topic, value, key, partition)
         producer.poll(0)
@@ -109,7 +115,8 @@ def _one_by_one(consumer: Consumer, kafka: str, topic: str, numbers: range) -> N
             pass
         waited_ms.append((time.perf_counter() - began) * 1000)
     p50, p99 = np.percentile(waited_ms[1:], [50, 99])  # the first waits for the start
-    print(f"label to example, committed and read: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
+    where = "behind the predictions" if later_ms else "among the predictions"
+    print(f"  in event time {where}: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
 
 
 def _is_example(message: object, example_id: str) -> bool:
@@ -136,9 +143,9 @@ def _predictions(first: int, end: int) -> Iterator[Record]:
         yield partition_for(key.encode(), _PARTITIONS), key.encode(), prediction.to_bytes()
 
 
-def _outcome(number: int) -> Record:
+def _outcome(number: int, later_ms: int = 0) -> Record:
     key = f"k{number}"
-    outcome = Outcome(outcome_id=f"o{number}", key=key, label=1.0, ts_ms=number)
+    outcome = Outcome(outcome_id=f"o{number}", key=key, label=1.0, ts_ms=number + later_ms)
     return partition_for(key.encode(), _PARTITIONS), key.encode(), outcome.to_bytes()
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
+from typing import Any
+from zlib import crc32
 
 from headrace.schemas.encodings import Encoding
 from headrace.schemas.marks import PartitionClocks
@@ -23,18 +25,19 @@ from headrace.streams.join.state import (
     PredictionState,
     Snapshot,
 )
-from headrace.streams.join.stored_types import StoredKey, StoredPosition
-from headrace.streams.join.wire_format import compact, prediction_json
+from headrace.streams.join.stored_types import StoredKey, StoredKey1, StoredOutcome, StoredPosition
+from headrace.streams.join.wire_format import compact
 
 _REMEDY = (
     "finish with the version that wrote it, or stop the joins and run `headrace reset --join ROUTER`, which "
     "says what it will do before it does it"
 )
-POSITIONS = Encoding(version=6, older=(1, 2, 3, 4, 5), remedy=_REMEDY)
-KEYS = Encoding(version=1, remedy=_REMEDY)
+POSITIONS = Encoding(version=7, older=(1, 2, 3, 4, 5, 6), remedy=_REMEDY)
+KEYS = Encoding(version=2, older=(1,), remedy=_REMEDY)
 POSITION_KEY = b"p"
 _STATE_PREFIX = b"k"
 _STAMPED = b'{"v":%d,' % KEYS.version
+_PREDICTIONS = b',"w":['  # never inside of what comes before it, where only arrays have strings
 _TRANSACTIONS = 3  # the first version of a position whose outputs were committed together with it
 
 
@@ -47,6 +50,7 @@ def encode_position(position: Position) -> bytes:
             "clocks": position.clocks,
             "released_ms": position.released_ms,
             "marks": position.marks,
+            "order": position.order,
             "counts": asdict(position.counts),
             "topics": position.topic_ids,
         }
@@ -70,6 +74,7 @@ def _decoded_position(value: bytes) -> Position:
         raw["released_ms"],
         Counts(**raw["counts"]),
         raw.get("marks", unmarked),
+        raw.get("order", raw["clocks"]),  # before there were order marks, nothing else moved it
         raw["ends"] if version < _TRANSACTIONS else None,
         raw.get("topics", {}),
     )
@@ -85,48 +90,70 @@ def changelog_key(key: str) -> bytes:
 
 
 def encode_key(state: KeyState) -> bytes:
-    """Return the state of a key as JSON without spaces."""
-    predictions = b",".join(_prediction_row(waiting) for waiting in state.predictions.values())
-    outcomes = [
-        [
-            each.outcome.outcome_id,
-            each.outcome.label,
-            each.outcome.ts_ms,
-            each.offset,
-            each.arrival_clock_ms,
-            each.status,
-            each.after_closing,
-        ]
-        for each in state.outcomes.values()
-    ]
-    return _STAMPED + b'"p":[%b],"o":%b}' % (predictions, compact(outcomes))
+    """Return the state of a key as JSON, whose last field has its predictions as they were read.
+
+    Rows of predictions have their lengths and checksums, so that they are cut out of it and not parsed.
+    """
+    predictions, outcomes = state.predictions.values(), state.outcomes.values()
+    rows = {"p": list(map(_prediction_row, predictions)), "o": list(map(_outcome_row, outcomes))}
+    whole = b",".join(one.prediction for one in predictions if one.prediction is not None)
+    return _STAMPED + compact(rows)[1:-1] + _PREDICTIONS + whole + b"]}"
 
 
-def _prediction_row(state: PredictionState) -> bytes:
-    row = compact([state.prediction_id, state.ts_ms, state.arrival_clock_ms, state.examples, state.label])
-    whole = b"null" if state.prediction is None else prediction_json(state.prediction)
-    return row[:-1] + b"," + whole + b"]"
+def _prediction_row(state: PredictionState) -> list[Any]:
+    raw = state.prediction
+    whole = None if raw is None else (len(raw), crc32(raw))
+    return [state.prediction_id, state.ts_ms, state.arrival_clock_ms, state.examples, state.label, whole]
+
+
+def _outcome_row(state: OutcomeState) -> list[Any]:
+    outcome = state.outcome
+    numbers = [state.offset, state.arrival_clock_ms, state.status, state.after_closing]
+    return [outcome.outcome_id, outcome.label, outcome.ts_ms, *numbers]
 
 
 def decode_key(key: str, value: bytes) -> KeyState:
     """Inverse of `encode_key`; raises `StateError` for what is damaged or has a version not read."""
     with KEYS.reading(f"join changelog: key {key!r}"):
-        return _decoded_key(key, value)
+        if value.startswith(_STAMPED):
+            return _decoded_key(key, value)
+        KEYS.check(json.loads(value), f"join changelog: key {key!r}")
+        return _of_version_1(key, value)
 
 
 def _decoded_key(key: str, value: bytes) -> KeyState:
-    if not value.startswith(_STAMPED):
-        KEYS.check(json.loads(value), f"join changelog: key {key!r}")
-    stored = StoredKey.model_validate_json(value)
-    state = KeyState()
-    for prediction_id, ts_ms, arrival_clock_ms, examples, label, prediction in stored.p:
+    end = value.index(_PREDICTIONS)
+    start = end + len(_PREDICTIONS)
+    stored, state = StoredKey.model_validate_json(value[:end] + b"}"), KeyState()
+    for prediction_id, ts_ms, arrival_clock_ms, examples, label, whole in stored.p:
+        raw = None
+        if whole is not None:
+            raw = value[start : start + whole[0]]
+            if (len(raw), crc32(raw)) != whole:
+                raise ValueError(f"prediction {prediction_id!r} is not as it was written")
+            start += len(raw) + 1
         state.predictions[prediction_id] = PredictionState(
-            prediction_id, ts_ms, arrival_clock_ms, prediction, examples, label
+            prediction_id, ts_ms, arrival_clock_ms, raw, examples, label
         )
-    for outcome_id, label, ts_ms, offset, arrival_clock_ms, status, after_closing in stored.o:
+    _take_outcomes(key, state, stored.o)
+    return state
+
+
+def _of_version_1(key: str, value: bytes) -> KeyState:
+    stored, state = StoredKey1.model_validate_json(value), KeyState()
+    for prediction_id, ts_ms, arrival_clock_ms, examples, label, prediction in stored.p:
+        raw = None if prediction is None else prediction.to_bytes()
+        state.predictions[prediction_id] = PredictionState(
+            prediction_id, ts_ms, arrival_clock_ms, raw, examples, label
+        )
+    _take_outcomes(key, state, stored.o)
+    return state
+
+
+def _take_outcomes(key: str, state: KeyState, rows: list[StoredOutcome]) -> None:
+    for outcome_id, label, ts_ms, offset, arrival_clock_ms, status, after_closing in rows:
         outcome = Outcome(outcome_id=outcome_id, key=key, label=label, ts_ms=ts_ms)
         state.outcomes[outcome_id] = OutcomeState(outcome, offset, arrival_clock_ms, status, after_closing)
-    return state
 
 
 def read_changelog(records: Iterable[tuple[bytes | None, bytes | None]]) -> Snapshot:
@@ -156,5 +183,5 @@ def read_changelog(records: Iterable[tuple[bytes | None, bytes | None]]) -> Snap
             begun.clear()
         elif name is not None and name.startswith(_STATE_PREFIX):
             begun[name[len(_STATE_PREFIX) :].decode(errors="replace")] = value
-    keys = {key: decode_key(key, value) for key, value in whole.items()}
+    keys = {key: decode_key(key, whole.pop(key)) for key in list(whole)}  # its bytes are not held twice
     return Snapshot(position, keys, frozenset(begun))

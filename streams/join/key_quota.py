@@ -8,10 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from headrace.streams.join.state import KeyState, OutcomeState, PredictionState
-from headrace.streams.join.wire_format import compact, prediction_json
+from headrace.streams.join.wire_format import compact
 
-# A prediction is written as it was read until a restart, and then as pydantic writes it: 1e15 as
-# 1000000000000000.0, which is at most 2.3 times as long.
 MOST_PREDICTION_BYTES: Final = 3 << 20
 MOST_OUTCOME_BYTES: Final = 1 << 20
 _NUMBERS_BYTES = 100  # of a row, besides the id and the prediction
@@ -70,7 +68,7 @@ class KeyQuota:
 
 
 def _prediction_bytes(state: PredictionState) -> int:
-    whole = 0 if state.prediction is None else len(prediction_json(state.prediction))
+    whole = 0 if state.prediction is None else len(state.prediction)
     return _NUMBERS_BYTES + len(compact(state.prediction_id)) + whole
 
 

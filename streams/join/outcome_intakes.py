@@ -111,7 +111,9 @@ class OutcomeIntakes:
             for _, intake_committed in taken:
                 intake_committed()
 
-        return CheckpointBatch([batch for records, _ in taken for batch in records], messages, committed)
+        records = [batch for records, _ in taken for batch in records]
+        offsets = {(message.topic, message.partition): message.span.next_offset for message in messages}
+        return CheckpointBatch(records, messages, committed, offsets)
 
     def updates(self, end: End) -> Iterator[HashUpdate]:
         """Progress and counts that have advanced since the last call; may ask Kafka, and block."""

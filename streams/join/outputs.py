@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from headrace.schemas.records import Closing, Example, Outcome, Prediction
+from headrace.schemas.records import Outcome, Prediction
 from headrace.streams.join.state import Input
+from headrace.streams.join.wire_format import JoinedClosing, JoinedExample
 
 REASONS = {
     "late": "it came after its prediction closed",
@@ -34,8 +35,8 @@ class Rejected:
 class Released:
     """Outputs to be written, each list in the order of its topic."""
 
-    examples: list[Example] = field(default_factory=list)
-    closings: list[Closing] = field(default_factory=list)
+    examples: list[JoinedExample] = field(default_factory=list)
+    closings: list[JoinedClosing] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
 
 

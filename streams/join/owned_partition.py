@@ -24,12 +24,12 @@ from headrace.schemas.topics import ProjectTopics, RouterTopics
 from headrace.streams.connections.redis_updates import HashUpdate
 from headrace.streams.join.changelog import POSITION_KEY, changelog_key, encode_key, encode_position
 from headrace.streams.join.config import JoinConfig
-from headrace.streams.join.input import feed_record, rejected_dead_letter
+from headrace.streams.join.input import PartitionInputs, rejected_dead_letter
+from headrace.streams.join.order_marks import OrderMarks
 from headrace.streams.join.outputs import Released
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.silence import Silence
 from headrace.streams.join.state import INPUTS, Input, Position
-from headrace.streams.join.wire_format import closing_json, example_json
 from headrace.streams.log.transactions import Place, Records
 from headrace.streams.progress import Progress, counts_key, progress_field, progress_key
 
@@ -48,17 +48,17 @@ class CheckpointBatch:
     records
         In the order in which they are to stand in their partitions.
     messages
-        Ranges from which they follow, to acknowledge.
+        Ranges that have been processed, to acknowledge.
     committed
         To be called once the transaction is committed.
     offsets
-        Next offsets of the inputs where there are no messages: the group judges who may commit them.
+        Next offsets of what was read: the group judges who may commit them.
     """
 
     records: Sequence[Records]
     messages: Sequence[Any]
     committed: Callable[[], None]
-    offsets: Mapping[Place, int] = field(default_factory=dict)
+    offsets: Mapping[Place, int]
 
 
 @dataclass
@@ -81,12 +81,16 @@ class OwnedPartition:
         Tells which inputs are silent.
     committed
         The position as of the last transaction.
+    inputs
+        Reads the inputs, and holds what is not processed yet.
     messages, dead_letters
-        Ranges and dead letters since then.
+        Ranges that are not acknowledged, in the order in which they came, and dead letters since then.
     marked_ms
         The clock that was sent last with what it speaks of.
     ranges
         How many ranges of each input were taken in.
+    paused
+        Inputs of which no more is read until the other has caught up.
     """
 
     project: str
@@ -99,11 +103,14 @@ class OwnedPartition:
     max_future_ms: int = DEFAULT_MAX_FUTURE_MS
     config: JoinConfig = field(default_factory=JoinConfig)
     silence: Silence = field(init=False)
+    inputs: PartitionInputs = field(init=False)
+    order_marks: OrderMarks = field(init=False)
     committed: Position = field(init=False)
-    messages: list[Any] = field(default_factory=list)
+    messages: list[tuple[Input, Any]] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     marked_ms: int | None = field(init=False)
     ranges: Counter[Input] = field(default_factory=Counter)
+    paused: set[Input] = field(default_factory=set)
     _published: Mapping[Input, int] | None = None
     _told: Mapping[Input, int] = field(default_factory=dict)  # marks to write, of inputs that are silent
     _reported: set[str] = field(default_factory=set)  # quotas
@@ -111,6 +118,8 @@ class OwnedPartition:
     def __post_init__(self) -> None:
         self.committed, self.marked_ms = self.join.position(), self.join.released_ms
         self.silence = Silence(self.join, self.config.idle_ms, self.router.wait_ms, time.monotonic())
+        self.inputs = PartitionInputs(self.join, self.topics, self.partition, self.max_future_ms)
+        self.order_marks = OrderMarks(self.inputs)
 
     @cached_property
     def topics(self) -> RouterTopics:
@@ -125,15 +134,19 @@ class OwnedPartition:
         return self.past_gap(self.topic(source), self.partition, self.committed.next_offsets[source])
 
     def feed(self, source: Input, message: Any) -> None:
-        """Process a range."""
-        topic, most_ms = self.topic(source), self.max_future_ms
-        for record, at_ms in zip(message.value, message.value.appended.tolist(), strict=True):
-            dead_letter = feed_record(self.join, source, topic, self.partition, record, at_ms, most_ms)
-            if dead_letter is not None:
-                self.dead_letters.append(dead_letter)
-        self.messages.append(message)
+        """Take a range in, and process what its turn has come of."""
+        for record, appended_ms in zip(message.value, message.value.appended.tolist(), strict=True):
+            self.inputs.read(source, record, appended_ms)
+        self.dead_letters += self.inputs.process()
+        self.messages.append((source, message))
         self.ranges[source] += 1
-        self.silence.heard(source, time.monotonic())
+        now_s = time.monotonic()
+        self.silence.heard(source, now_s)
+        self.order_marks.heard(source, now_s)
+
+    def is_processed(self, source: Input, message: Any) -> bool:
+        """Whether all records of a range have been processed."""
+        return bool(self.join.next_offsets[source] > message.value.offsets[-1])
 
     def tell_time(self, marks: Mapping[Input, int]) -> None:
         """Write these marks with the next batch, into inputs that are silent."""
@@ -141,11 +154,13 @@ class OwnedPartition:
 
     def take_batch(self) -> CheckpointBatch | None:
         """Return what follows from the ranges since the last call; None without one."""
-        if not self.messages and not self._told:
+        position = self.join.position()
+        if position.next_offsets == self.committed.next_offsets and not self._told:
             return None
         told, self._told = self._told, {}
-        messages, self.messages = self.messages, []
-        position, released = self.join.position(), self.join.take_released()
+        ended = [message for source, message in self.messages if self.is_processed(source, message)]
+        self.messages = [one for one in self.messages if not self.is_processed(*one)]
+        released = self.join.take_released()
         self._report_quotas(released)
         records = [self._dead_letters(released), *self._outputs(released), *self._marks(position)]
         records += [
@@ -157,8 +172,17 @@ class OwnedPartition:
         def committed() -> None:
             self.committed = position
 
-        offsets = {(self.topic(source), self.partition): position.next_offsets[source] for source in told}
-        return CheckpointBatch([batch for batch in records if batch.entries], messages, committed, offsets)
+        written = [batch for batch in records if batch.entries]
+        return CheckpointBatch(written, ended, committed, self._offsets(position, told))
+
+    def _offsets(self, position: Position, told: Mapping[Input, int]) -> Mapping[Place, int]:
+        """Return how far the inputs were processed: where that has advanced, and where the time is told."""
+        before, after = self.committed.next_offsets, position.next_offsets
+        return {
+            (self.topic(source), self.partition): after[source]
+            for source in INPUTS
+            if source in told or after[source] != before[source]
+        }
 
     def _dead_letters(self, released: Released) -> Records:
         dead_letters, self.dead_letters = self.dead_letters, []
@@ -186,9 +210,9 @@ class OwnedPartition:
         self._reported |= reasons
 
     def _outputs(self, released: Released) -> Iterator[Records]:
-        examples = [(e.prediction.key.encode(), example_json(e)) for e in released.examples]
+        examples = [(e.key.encode(), e.to_bytes()) for e in released.examples]
         yield Records(self.topics.examples, 0, examples)
-        closings = [(c.prediction.key.encode(), closing_json(c)) for c in released.closings]
+        closings = [(c.key.encode(), c.to_bytes()) for c in released.closings]
         yield Records(self.topics.closings, self.partition, closings)
 
     def _marks(self, position: Position) -> Iterator[Records]:

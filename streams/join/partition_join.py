@@ -5,12 +5,13 @@ record or mark seen in it), prediction ``P`` and outcome ``o`` of one key belong
 
     outcomes clock at o < P.ts + wait    and    predictions clock at P < o.ts + wait,
 
-each clock taken at arrival, the record itself included. That depends on each input alone, so closings and
-counts do not depend on how the two inputs interleave. The clock of the partition is the lesser of the two. A
-prediction closes when it reaches ``P.ts + wait``; an outcome that belonged to nothing by ``o.ts + wait`` is
-late if it came after the closing of a prediction of its key, else orphan. Both are remembered until
-``ts + 2 * wait``, when nothing that belongs to them can come any more; what comes later than that by the
-clock of its own input is late at once.
+each clock taken at arrival, the record itself included. That depends on each input alone. In which order the
+records of both are processed, and with it the order of examples, follows from `headrace.streams.join.merge`.
+
+The clock of the partition is the lesser of the two. A prediction closes when it reaches ``P.ts + wait``; an
+outcome that belonged to nothing by ``o.ts + wait`` is late if it came after the closing of a prediction of
+its key, else orphan. Both are remembered until ``ts + 2 * wait``, when nothing that belongs to them can come
+any more; what comes later than that by the clock of its own input is late at once.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import replace
 from typing import Literal
 
 from headrace.schemas.marks import Mark, PartitionClocks
-from headrace.schemas.records import Closing, Example, Outcome, Prediction
+from headrace.schemas.records import Outcome, Prediction
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.join.config import JoinConfig
 from headrace.streams.join.key_quota import KeyQuota
@@ -38,6 +39,7 @@ from headrace.streams.join.state import (
     Snapshot,
 )
 from headrace.streams.join.timers import CLOSE, EXPIRE, Timers
+from headrace.streams.join.wire_format import JoinedClosing, JoinedExample, prediction_json
 
 _RANK: Mapping[OutcomeStatus, int] = {"parked": 0, "orphan": 0, "late": 0, "duplicate": 1, "applied": 2}
 
@@ -56,6 +58,8 @@ class PartitionJoin:
 
     Attributes
     ----------
+    order
+        Order clock of each input as far as it was processed (see `headrace.streams.join.merge`).
     topic_ids
         The ids of the topics that the positions are of.
     """
@@ -72,6 +76,7 @@ class PartitionJoin:
         )
         self.clocks: dict[Input, int | None] = dict(position.clocks if position else dict.fromkeys(INPUTS))
         self._marks = {name: PartitionClocks(position.marks[name] if position else None) for name in INPUTS}
+        self.order: dict[Input, int | None] = dict(position.order if position else dict.fromkeys(INPUTS))
         self.released_ms: int | None = position.released_ms if position else None
         self.topic_ids: Mapping[Input, str] = position.topic_ids if position else {}
         self.counts = replace(position.counts) if position else Counts()
@@ -125,6 +130,7 @@ class PartitionJoin:
             self.released_ms,
             counts,
             marks,
+            dict(self.order),
             topic_ids=self.topic_ids,
         )
 
@@ -141,6 +147,10 @@ class PartitionJoin:
     def mark(self, source: Input, mark: Mark, offset: int) -> None:
         """Event time has advanced in what this input is made of."""
         self._read(source, offset, self._marks[source].advance(mark))
+
+    def pass_over(self, source: Input, offset: int) -> None:
+        """Pass over a record that is of no meaning to the join itself."""
+        self._read(source, offset, None)
 
     def skip(self, source: Input, offset: int) -> None:
         """Pass over a record that could not be read."""
@@ -174,7 +184,8 @@ class PartitionJoin:
         if prediction.prediction_id in state.predictions:
             self.counts.prediction_duplicates += 1
             return
-        waiting = PredictionState(prediction.prediction_id, prediction.ts_ms, arrival_clock_ms, prediction)
+        raw = prediction_json(prediction)
+        waiting = PredictionState(prediction.prediction_id, prediction.ts_ms, arrival_clock_ms, raw)
         if not self._quota.takes_prediction(state, waiting):
             self.counts.prediction_over_quota += 1
             return self._reject("predictions", offset, prediction, "over_quota", self._quota.reason)
@@ -186,7 +197,7 @@ class PartitionJoin:
         self._timers.add_prediction(prediction.key, waiting)
         for arrived in state.outcomes.values():
             self._miss(waiting, arrived)
-        self._label(state, waiting)
+        self._label(prediction.key, state, waiting)
 
     def _accept_outcome(self, arrived: OutcomeState) -> None:
         outcome = arrived.outcome
@@ -208,7 +219,7 @@ class PartitionJoin:
         for waiting in state.predictions.values():
             self._miss(waiting, arrived)
             if self._awaits(waiting, arrived):
-                self._label(state, waiting)
+                self._label(outcome.key, state, waiting)
 
     def _is_awaited(self, state: KeyState, arrived: OutcomeState) -> bool:
         """Whether an outcome leaves the parked ones at once."""
@@ -227,7 +238,7 @@ class PartitionJoin:
         in_time = arrived.arrival_clock_ms < waiting.ts_ms + self._wait_ms
         return in_time and waiting.arrival_clock_ms < arrived.outcome.ts_ms + self._wait_ms
 
-    def _label(self, state: KeyState, waiting: PredictionState) -> tuple[Label, int] | None:
+    def _label(self, key: str, state: KeyState, waiting: PredictionState) -> tuple[Label, int] | None:
         """Label of a prediction and its time; given out as an example if it is another than before."""
         outcomes = [arrived for arrived in state.outcomes.values() if self._belong(waiting, arrived)]
         if not outcomes:
@@ -236,7 +247,7 @@ class PartitionJoin:
             unused = place > 0 and self._router.duplicates == "first"
             self._settle(arrived, "duplicate" if unused else "applied")
         label, ts_ms = label_of([arrived.outcome for arrived in outcomes], self._router.duplicates)
-        self._offer(waiting, label, ts_ms)
+        self._offer(key, waiting, label, ts_ms)
         return label, ts_ms
 
     def _settle(self, arrived: OutcomeState, status: OutcomeStatus) -> None:
@@ -245,20 +256,16 @@ class PartitionJoin:
             self.counts.add(status)
             arrived.status = status
 
-    def _offer(self, waiting: PredictionState, label: Label, ts_ms: int) -> None:
+    def _offer(self, key: str, waiting: PredictionState, label: Label, ts_ms: int) -> None:
         assert waiting.prediction is not None
         if waiting.examples and waiting.label == label:
             return
         suffix = f"#{waiting.examples}" if waiting.examples else ""
-        example = Example.model_construct(  # of parts that were checked; a sum of labels is, where it is read
-            example_id=waiting.prediction_id + suffix,
-            prediction=waiting.prediction,
-            label=label,
-            label_ts_ms=ts_ms,
-        )
+        example_id = waiting.prediction_id + suffix
         waiting.examples, waiting.label = waiting.examples + 1, label
         self.counts.examples += 1
-        self._released.examples.append(example)
+        # Of parts that were checked; a sum of labels is, where it is read.
+        self._released.examples.append(JoinedExample(key, waiting.prediction, example_id, label, ts_ms))
 
     def _read(self, source: Input, offset: int, time_ms: int | None) -> None:
         self.next_offsets[source] = offset + 1
@@ -277,28 +284,26 @@ class PartitionJoin:
                 continue
             self._touched.add(key)
             if action == CLOSE:
-                self._close(state, state.predictions[name], due_ms)
+                self._close(key, state, state.predictions[name], due_ms)
             elif action == EXPIRE:
                 self._expire(state.outcomes[name])
             else:
                 self._forget(key, state, due_ms)
         self.released_ms = clock
 
-    def _close(self, state: KeyState, waiting: PredictionState, due_ms: int) -> None:
-        prediction, label = waiting.prediction, self._label(state, waiting)
+    def _close(self, key: str, state: KeyState, waiting: PredictionState, due_ms: int) -> None:
+        prediction, label = waiting.prediction, self._label(key, state, waiting)
         assert prediction is not None
         status: Literal["matched", "negative", "censored"] = "matched" if label else "censored"
         if label is None and self._router.missing == "negative":
             status, label = "negative", (0.0, due_ms)
-            self._offer(waiting, *label)
+            self._offer(key, waiting, *label)
         self.counts.pending -= 1
         self.counts.add(status)
         value, ts_ms = label or (None, None)
-        closing = Closing.model_construct(
-            prediction=prediction, status=status, label=value, label_ts_ms=ts_ms
-        )
-        self._released.closings.append(closing)
+        self._released.closings.append(JoinedClosing(key, prediction, status, value, ts_ms))
         waiting.prediction = state.prediction_bytes = None
+        self._timers.closed(key, due_ms)
 
     def _expire(self, arrived: OutcomeState) -> None:
         if arrived.status == "parked":

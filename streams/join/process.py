@@ -9,14 +9,17 @@ whoever has them goes on from the last transaction.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from contextlib import suppress
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException, Message
+from faust.types import TP
 
 from headrace.schemas.errors import HeadraceError, ServiceUnavailable
+from headrace.schemas.order_marks import order_headers
 from headrace.schemas.plan import Plan
 from headrace.schemas.router_specs import RouterSpec
 from headrace.streams.connections.kafka import Kafka
@@ -29,6 +32,7 @@ from headrace.streams.join.owned_partition import OwnedPartition
 from headrace.streams.join.restore import output_ends, restore_join
 from headrace.streams.join.silence import has_read_all
 from headrace.streams.join.state import INPUTS, Input
+from headrace.streams.log.kafka_producer import KafkaProducer, KafkaRecord
 from headrace.streams.log.offset_producer import OffsetProducer
 from headrace.streams.log.transactions import PartitionsLost
 from headrace.streams.runtime.app import add_agent, die, guarded, range_app, run_app
@@ -45,6 +49,10 @@ from headrace.streams.runtime.writer_schemas import WriterSchemas
 _log = logging.getLogger(__name__)
 
 _IDLE_S = 1.0  # without input, the loop that commits goes round so often
+_HELD_S = 0.02  # and so often while an input holds the other one up
+_MARK_MS = 5_000  # an order mark that is not taken so soon is given up, and written anew
+_READ_EVENTS_S = 0.5  # what is known of events that are not read yet is true for so long
+_MOST_HELD = 2_000  # records of an input of a partition, until the other has caught up
 
 
 class JoinProcess:
@@ -81,6 +89,8 @@ class JoinProcess:
         self._producer = OffsetProducer(kafka, self._group, self._config.session_timeout_ms)
         self._writer_schemas = WriterSchemas.at(self._config.schema_registry)
         self._committing: asyncio.Task[None] | None = None
+        self._marking = KafkaProducer(kafka, {"linger.ms": 0, "message.timeout.ms": _MARK_MS})
+        self._read_events: dict[str, tuple[float, bool]] = {}
         self._arrived, self._ending = asyncio.Event(), False
         self._checkpoint_s = time.monotonic()  # when the last one ended
         self._given: set[Where] = set()
@@ -218,6 +228,7 @@ class JoinProcess:
             restore_join, self._kafka, project, router, partition, restoring, self._config
         )
         ends = await asyncio.to_thread(output_ends, self._kafka, project, router.name, partition)
+        gc.freeze()  # what waits is no garbage: a collection need not look through it
         _log.info("join %s[%d]: restored, positions %s", router.name, partition, join.next_offsets)
         past_gap, max_future_ms = self._app.consumer.past_gap, self._plan.max_future_ms(router)
         plan = self._plan.hash
@@ -228,9 +239,43 @@ class JoinProcess:
     async def _on_input(self, message: Any) -> None:
         router, source = self._inputs[message.topic]
         partition = await self._assignment.of(message, (router.name, message.partition))
-        if partition is not None:
-            partition.feed(source, message)
-            self._arrived.set()
+        if partition is None:
+            return
+        self._marking.serve()
+        partition.feed(source, message)
+        if not partition.is_processed(source, message):
+            self._app.consumer.release(message)  # a rebalance does not wait for it
+        self._throttle(partition)
+        if router.outcome is None or source == "outcomes":
+            self._mark_order(partition)
+        self._arrived.set()
+
+    def _throttle(self, partition: OwnedPartition) -> None:
+        """Read no more of an input that is far ahead of the other one in their common order."""
+        consumer, number = self._app.consumer, partition.partition
+        for source in INPUTS:
+            held, place = partition.inputs.merge.held(source), TP(partition.topic(source), number)
+            if held > _MOST_HELD:
+                consumer.pause_partitions({place})
+                partition.paused.add(source)
+            elif source in partition.paused and held < _MOST_HELD // 2:
+                partition.paused.discard(source)
+                consumer.resume_partitions({place})
+
+    def _mark_order(self, partition: OwnedPartition) -> None:
+        """Write an order mark into the input that holds the other one up, if it is time to."""
+        now_s, marks = time.monotonic(), partition.order_marks
+        if (wanted := marks.wanted(now_s)) is None:
+            return
+        source, order_ms = wanted
+        record = KafkaRecord(None, headers=order_headers(order_ms), partition=partition.partition)
+
+        def report(error: KafkaError | None, message: Message) -> None:
+            marks.delivered(source, None if error is not None else message.offset())
+
+        if self._marking.offer(partition.topic(source), record, report):
+            marks.asked(source, order_ms, now_s)
+            self._marking.serve()
 
     async def _on_events(self, message: Any) -> None:
         if await self._intakes.take(message):
@@ -239,13 +284,36 @@ class JoinProcess:
     async def _commit_forever(self) -> None:
         while not self._ending:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), _IDLE_S)
+                await asyncio.wait_for(self._arrived.wait(), self._look_s())
                 await asyncio.sleep(self._config.gather_ms / 1000)
                 self._arrived.clear()
             await self._note_silence()
             await self._commit()
+            await self._move_order()
             await asyncio.to_thread(self._publish)
             self._checkpoint_s = time.monotonic()
+
+    def _look_s(self) -> float:
+        lagging = [one.inputs.merge.lagging for one in self._assignment.restored()]
+        return _HELD_S if any(lagging) else _IDLE_S
+
+    async def _move_order(self) -> None:
+        """Mark inputs that hold others up; outcomes only where no event is left that they may come from, so
+        that those of a backlog keep their place in the order."""
+        self._marking.serve()
+        for partition in self._assignment.restored():
+            lagging = partition.inputs.merge.lagging
+            if lagging and (lagging[0] == "predictions" or await self._knows_events_read(partition.router)):
+                self._mark_order(partition)
+
+    async def _knows_events_read(self, router: RouterSpec) -> bool:
+        """As `_has_read_events`, asked now and then."""
+        until_s, answer = self._read_events.get(router.name, (0.0, False))
+        if router.outcome is not None and time.monotonic() < until_s:
+            return answer
+        answer = await self._has_read_events(router)
+        self._read_events[router.name] = time.monotonic() + _READ_EVENTS_S, answer
+        return answer
 
     async def _note_silence(self) -> None:
         """Have silent inputs told the time; outcomes only where no event is left that they may come from."""
@@ -274,13 +342,12 @@ class JoinProcess:
             return
         messages = [message for batch in batches for message in batch.messages]
         offsets = {place: offset for batch in batches for place, offset in batch.offsets.items()}
-        offsets |= {(message.topic, message.partition): message.span.next_offset for message in messages}
         records = [entries for batch in batches for entries in batch.records]
         try:
             await asyncio.to_thread(self._producer.commit, records, offsets, member)
         except PartitionsLost as error:
             _log.warning("a transaction was refused: %s", error)
-            waiting = [message for partition in partitions for message in partition.messages]
+            waiting = [message for partition in partitions for _, message in partition.messages]
             for message in (*messages, *waiting):
                 self._app.consumer.release(message)
             self._assignment.drop(partitions)

@@ -2,7 +2,7 @@
 
 What the join gives out follows from its inputs. So the inputs are joined once more, as far as the group had
 read them, and what comes out is left out: it is in the logs already. How many examples there are of a
-prediction depends on how its inputs had interleaved; that is read in the log of examples.
+prediction is read in the log of examples: a Headrace from before order clocks may have given out others.
 """
 
 from __future__ import annotations
@@ -17,14 +17,12 @@ from headrace.schemas.router_specs import RouterSpec
 from headrace.schemas.topics import RouterTopics
 from headrace.streams.connections.kafka import Kafka
 from headrace.streams.join.config import JoinConfig
-from headrace.streams.join.input import feed_record
+from headrace.streams.join.input import PartitionInputs
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.state import INPUTS, Input, PredictionState
 from headrace.streams.log.partitioner import partition_for
 from headrace.streams.log.reader import end_offset, read_log
 from headrace.streams.log.records import LogRecord, appended_ms, headers_of
-
-_LONG_AGO = -(1 << 62)
 
 
 @dataclass(frozen=True)
@@ -82,16 +80,23 @@ def fold_inputs(
     partition: int,
     max_future_ms: int,
 ) -> PartitionJoin:
-    """Process inputs to their ends, the one that is behind in event time first; drop what comes out."""
-    heads = {source: next(inputs[source], None) for source in INPUTS}
-    while left := [source for source in INPUTS if heads[source] is not None]:
-        source = min(left, key=lambda one: _clock(join, one))
-        head = heads[source]
-        assert head is not None
-        topic = topics.input(source)
-        feed_record(join, source, topic, partition, head.record, head.appended_ms, max_future_ms)
+    """Process inputs to their ends, in their one order; drop what comes out.
+
+    The one that is behind is read first, so that few records are held.
+    """
+    both = PartitionInputs(join, topics, partition, max_future_ms)
+    left = list(INPUTS)
+    while left:
+        lagging = both.merge.lagging
+        source = lagging[0] if lagging and lagging[0] in left else left[0]
+        head = next(inputs[source], None)
+        if head is None:
+            left.remove(source)
+            both.merge.end(source)
+        else:
+            both.read(source, head.record, head.appended_ms)
+        both.process()
         join.take_released()
-        heads[source] = next(inputs[source], None)
     return join
 
 
@@ -142,11 +147,6 @@ def last_marks(kafka: Kafka, outcomes: str) -> dict[int, int]:
         if mark is not None and mark.partition is not None:
             times[mark.partition] = max(mark.time_ms, times.get(mark.partition, mark.time_ms))
     return times
-
-
-def _clock(join: PartitionJoin, source: Input) -> int:
-    clock = join.clocks[source]
-    return _LONG_AGO if clock is None else clock
 
 
 def _records(kafka: Kafka, topic: str, partition: int, end: int) -> Iterator[InputRecord]:

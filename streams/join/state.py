@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from headrace.schemas.records import Outcome, Prediction
+from headrace.schemas.records import Outcome
 
 Input = Literal["predictions", "outcomes"]
 INPUTS: tuple[Input, Input] = ("predictions", "outcomes")
@@ -19,6 +19,8 @@ class PredictionState:
 
     Attributes
     ----------
+    prediction
+        Its JSON as it was read, which takes far less than what it says as objects.
     ts_ms
         Event time, epoch milliseconds.
     arrival_clock_ms
@@ -32,7 +34,7 @@ class PredictionState:
     prediction_id: str
     ts_ms: int
     arrival_clock_ms: int
-    prediction: Prediction | None
+    prediction: bytes | None
     examples: int = 0
     label: float | str | None = None
 
@@ -123,6 +125,8 @@ class Position:
         What became of the records before `next_offsets`.
     marks
         State of the `PartitionClocks` of each input.
+    order
+        Order clock of each input, epoch milliseconds; None before its first time.
     ends
         Of a position from before transactions: the end offsets of its outputs (``examples``, ``closings``).
         None since: outputs and position are there together or not at all.
@@ -136,6 +140,7 @@ class Position:
     released_ms: int | None
     counts: Counts
     marks: Mapping[Input, Mapping[str, Any]]
+    order: Mapping[Input, int | None]
     ends: Mapping[str, int] | None = None
     topic_ids: Mapping[Input, str] = field(default_factory=dict)
 

@@ -34,16 +34,27 @@ class StoredPosition(BaseModel):
     released_ms: _Clock | None
     counts: dict[_Text, _Whole]
     marks: Annotated[dict[Input, StoredMarks], _BOTH] = {}
+    order: Annotated[dict[Input, _Clock | None], _BOTH] = {}
     ends: dict[_Text, _Whole] = {}
     topics: dict[Input, _Text] = {}
 
 
-class StoredKey(BaseModel):
-    """Rows of predictions (``p``) and of outcomes (``o``) of a key.
+StoredOutcome = tuple[_Text, _Label, _Clock, _Whole, _Clock, OutcomeStatus, Annotated[bool, Strict()]]
 
-    Predictions stand in it as they were read, so JSON is to be read by the parser that took them: another one
-    may refuse what it took, such as an integer of 400 digits.
+
+class StoredKey(BaseModel):
+    """Rows of a key: predictions (``p``), each with length and checksum of its JSON, and outcomes (``o``)."""
+
+    p: list[tuple[_Text, _Clock, _Clock, _Whole, _Label | None, tuple[_Whole, _Whole] | None]]
+    o: list[StoredOutcome]
+
+
+class StoredKey1(BaseModel):
+    """As of version 1: predictions stand in their rows.
+
+    They are as they were read, so JSON is to be read by the parser that took them: another one may refuse
+    what it took, such as an integer of 400 digits.
     """
 
     p: list[tuple[_Text, _Clock, _Clock, _Whole, _Label | None, Prediction | None]]
-    o: list[tuple[_Text, _Label, _Clock, _Whole, _Clock, OutcomeStatus, Annotated[bool, Strict()]]]
+    o: list[StoredOutcome]

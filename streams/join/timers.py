@@ -35,6 +35,11 @@ class Timers:
         due_ms = state.ts_ms + self._wait_ms
         if state.prediction is not None:
             heapq.heappush(self._heap, (due_ms, CLOSE, state.prediction_id, key))
+        else:
+            self.closed(key, due_ms)
+
+    def closed(self, key: str, due_ms: int) -> None:
+        """Set the timer that is left of a prediction that was closed at a time, epoch milliseconds."""
         heapq.heappush(self._heap, (due_ms + self._wait_ms, FORGET, "", key))
 
     def add_outcome(self, key: str, state: OutcomeState) -> None:

@@ -6,14 +6,13 @@ was read, so they are copied rather than encoded again.
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from pydantic import PrivateAttr
+from pydantic_core import to_json
 
-from headrace.schemas.records import Closing, Example, Prediction
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+from headrace.schemas.records import Label, Prediction
 
 
 class LoggedPrediction(Prediction):
@@ -40,7 +39,7 @@ def compact(value: Any) -> bytes:
     >>> compact({"v": 1, "p": [0.5, None]})
     b'{"v":1,"p":[0.5,null]}'
     """
-    return _encode(value).encode()
+    return to_json(value, inf_nan_mode="constants")
 
 
 def prediction_json(prediction: Prediction) -> bytes:
@@ -48,18 +47,55 @@ def prediction_json(prediction: Prediction) -> bytes:
     return prediction.raw if isinstance(prediction, LoggedPrediction) else prediction.to_bytes()
 
 
-def example_json(example: Example) -> bytes:
-    """Return the bytes of `Example.to_bytes`, faster."""
-    rest = {"label": example.label, "label_ts_ms": example.label_ts_ms, "weight": example.weight}
-    return _with_prediction({"example_id": example.example_id}, example.prediction, rest)
+@dataclass(frozen=True)
+class JoinedExample:
+    """An `Example` whose prediction is JSON.
+
+    Attributes
+    ----------
+    key
+        Of the prediction.
+    raw
+        The prediction.
+    """
+
+    key: str
+    raw: bytes
+    example_id: str
+    label: Label
+    label_ts_ms: int
+
+    @property
+    def prediction(self) -> LoggedPrediction:
+        """The prediction, read anew each time."""
+        return LoggedPrediction.read(self.raw)
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes of `Example.to_bytes`."""
+        rest = {"label": self.label, "label_ts_ms": self.label_ts_ms, "weight": 1.0}
+        return compact({"example_id": self.example_id})[:-1] + _with_prediction(b",", self.raw, rest)
 
 
-def closing_json(closing: Closing) -> bytes:
-    """Return the bytes of `Closing.to_bytes`, faster."""
-    rest = {"status": closing.status, "label": closing.label, "label_ts_ms": closing.label_ts_ms}
-    return _with_prediction({}, closing.prediction, rest)
+@dataclass(frozen=True)
+class JoinedClosing:
+    """A `Closing` whose prediction is JSON; `key` and `raw` as in `JoinedExample`."""
+
+    key: str
+    raw: bytes
+    status: Literal["matched", "negative", "censored"]
+    label: Label | None
+    label_ts_ms: int | None
+
+    @property
+    def prediction(self) -> LoggedPrediction:
+        """The prediction, read anew each time."""
+        return LoggedPrediction.read(self.raw)
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes of `Closing.to_bytes`."""
+        rest = {"status": self.status, "label": self.label, "label_ts_ms": self.label_ts_ms}
+        return _with_prediction(b"{", self.raw, rest)
 
 
-def _with_prediction(before: dict[str, str], prediction: Prediction, after: dict[str, Any]) -> bytes:
-    head = compact(before)[:-1] + (b"," if before else b"")
-    return head + b'"prediction":' + prediction_json(prediction) + b"," + compact(after)[1:]
+def _with_prediction(before: bytes, prediction: bytes, after: dict[str, Any]) -> bytes:
+    return before + b'"prediction":' + prediction + b"," + compact(after)[1:]

@@ -14,22 +14,23 @@ from typing import Any
 import pytest
 
 from headrace.schemas.avro import encode_confluent
-from headrace.schemas.marks import PartitionClocks, mark_headers, read_mark
-from headrace.schemas.records import Outcome, Prediction
+from headrace.schemas.marks import mark_headers, read_mark
+from headrace.schemas.order_marks import read_order
+from headrace.schemas.records import Outcome
 from headrace.streams.log.partitioner import partition_for
 from headrace.streams.progress import ProgressStore
 from tests.support.forked_child import ForkedChild
-from tests.support.join_oracle import M, O, Oracle, P
+from tests.support.join_oracle import M, O, P
 from tests.support.join_scene import (
     PARTITIONS,
     PUBLISH,
     SCHEMA,
-    WAIT,
     Loop,
     a_log,
     a_plan,
     assert_joined_like_the_oracle,
 )
+from tests.support.logged_order import assert_in_the_order_of_the_logs
 from tests.support.pausing_join import INTAKE_SEAMS, SEAMS
 from tests.support.waiting import eventually, until_some_moment
 
@@ -98,6 +99,7 @@ def test_paused_at_a_seam(run: Loop, start: Started, seam: str, after: int) -> N
     run.join = other
     run.wait()
     assert_joined_like_the_oracle(run, log)
+    assert_in_the_order_of_the_logs(run, "first")
     assert_marks_tell_of_every_partition(run, log)
 
 
@@ -123,6 +125,7 @@ def test_paused_and_killed_at_random_moments(run: Loop, start: Started, rounds: 
     run.join = joins[0]
     run.wait()
     assert_joined_like_the_oracle(run, log)
+    assert_in_the_order_of_the_logs(run, "first")
     assert_marks_tell_of_every_partition(run, log)
 
 
@@ -148,7 +151,7 @@ def assert_outcomes_are_those_of_the_events(run: Loop, flights: int) -> None:
         for message in run.read(run.names["outcomes"], target):
             if (mark := read_mark(message.headers())) is not None:
                 found.setdefault(mark.partition or 0, []).append((mark.time_ms, "mark"))
-            else:
+            elif read_order(message.headers()) is None:
                 outcome = Outcome.model_validate_json(message.value())
                 partition = int(outcome.outcome_id.split("/")[1])
                 found.setdefault(partition, []).append((outcome.ts_ms, outcome.key))
@@ -162,27 +165,6 @@ def assert_outcomes_are_those_of_the_events(run: Loop, flights: int) -> None:
                 if number % 10 == 9:
                     expected.append((10 * number + 5, "mark"))
             assert found[partition] == expected
-
-
-def assert_closings_follow_from_the_outcomes_topic(run: Loop) -> None:
-    for partition in range(PARTITIONS):
-        oracle, clocks = Oracle(WAIT, "negative", "first"), PartitionClocks()
-        for message in run.read(run.names["predictions"], partition):
-            if (mark := read_mark(message.headers())) is not None:
-                oracle.step(M("predictions", mark.time_ms))
-            else:
-                asked = Prediction.model_validate_json(message.value())
-                oracle.step(P(asked.prediction_id, asked.key, asked.ts_ms))
-        for message in run.read(run.names["outcomes"], partition):
-            if (mark := read_mark(message.headers())) is None:
-                one = Outcome.model_validate_json(message.value())
-                oracle.step(O(one.outcome_id, one.key, one.ts_ms, one.label))
-            elif (least_ms := clocks.advance(mark)) is not None:
-                oracle.step(M("outcomes", least_ms))
-        closed = [
-            (c.prediction.prediction_id, c.status, c.label, c.label_ts_ms) for c in run.closings(partition)
-        ]
-        assert closed == oracle.closings
 
 
 FIRST_OF_INTAKE = "between outcomes and their mark"
@@ -219,7 +201,7 @@ def test_paused_while_outcomes_come_out_of_events(run: Loop, start: Started, sea
     run.wait(("predictions",))
     ProgressStore(run.redis, run.plan).wait(topic, ends, until="examples", timeout_s=180)
     assert_outcomes_are_those_of_the_events(run, flights)
-    assert_closings_follow_from_the_outcomes_topic(run)
+    assert_in_the_order_of_the_logs(run, "first")
 
 
 def _has_read(run: Loop, topic: str, ends: dict[int, int]) -> bool:

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.schemas.marks import Mark, mark_headers
-from headrace.schemas.records import Closing, Example
 from headrace.schemas.router_specs import RouterSpec
 from headrace.schemas.topics import RouterTopics
 from headrace.streams.join.changelog import (
@@ -26,6 +25,7 @@ from headrace.streams.join.config import JoinConfig
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.rebuild import InputRecord, fold_inputs, take_examples
 from headrace.streams.join.state import INPUTS, Input
+from headrace.streams.join.wire_format import JoinedClosing, JoinedExample
 from headrace.streams.log.records import LogRecord
 from tests.support.join_builders import a_prediction, a_router, an_outcome
 from tests.support.join_oracle import M, O, Oracle, P
@@ -99,11 +99,11 @@ def input_record(offset: int, event: Event) -> InputRecord:
     return InputRecord(LogRecord(offset, 0, event.key.encode(), value), 0)
 
 
-def example_row(example: Example) -> tuple[str, float, int]:
+def example_row(example: JoinedExample) -> tuple[str, float, int]:
     return example.example_id, example.label, example.label_ts_ms
 
 
-def closing_row(closing: Closing) -> tuple[str, str, float | None, int | None]:
+def closing_row(closing: JoinedClosing) -> tuple[str, str, float | None, int | None]:
     return closing.prediction.prediction_id, closing.status, closing.label, closing.label_ts_ms
 
 
@@ -155,8 +155,8 @@ class Log:
     """The outputs and the changelog of a join that is killed now and then."""
 
     def __init__(self) -> None:
-        self.examples: list[Example] = []
-        self.closings: list[Closing] = []
+        self.examples: list[JoinedExample] = []
+        self.closings: list[JoinedClosing] = []
         self.changelog: list[tuple[bytes, bytes | None]] = []
         self.read: dict[Input, int] = dict.fromkeys(INPUTS, 0)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
+from headrace.schemas.order_marks import order_headers
 from headrace.schemas.records import Outcome, Prediction
 from headrace.schemas.router_specs import PolicySpec, RouterSpec
 from headrace.streams.join.changelog import POSITION_KEY, changelog_key, encode_key, encode_position
+from headrace.streams.join.owned_partition import OwnedPartition
 from headrace.streams.join.partition_join import PartitionJoin
+from headrace.streams.log.records import LogRecord, LogRecords
 
 Records = list[tuple[bytes, bytes | None]]
 
@@ -64,3 +68,12 @@ def checkpoint(join: PartitionJoin) -> Records:
     """What a join writes into its changelog: touched keys, then the position."""
     states = [(changelog_key(k), encode_key(s) if s else None) for k, s in join.take_touched().items()]
     return [*states, (POSITION_KEY, encode_position(join.position()))]
+
+
+def move_order(partition: OwnedPartition) -> None:
+    """Let a partition read order marks, as long as one of its inputs holds the other up."""
+    while (lagging := partition.inputs.merge.lagging) is not None:
+        source, order_ms = lagging
+        offset = partition.inputs.next_offset(source)
+        mark = LogRecord(offset, max(order_ms, 0), None, None, order_headers(order_ms))
+        partition.feed(source, SimpleNamespace(value=LogRecords.of([mark])))

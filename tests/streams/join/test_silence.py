@@ -11,7 +11,7 @@ from headrace.streams.join.owned_partition import OwnedPartition
 from headrace.streams.join.partition_join import PartitionJoin
 from headrace.streams.join.silence import Silence
 from headrace.streams.log.records import LogRecord, LogRecords
-from tests.support.join_builders import a_prediction, a_router, an_outcome
+from tests.support.join_builders import a_prediction, a_router, an_outcome, move_order
 
 WAIT = 60_000
 ROUTER = a_router(WAIT, missing="negative")
@@ -27,6 +27,7 @@ def predict(partition: OwnedPartition, count: int) -> None:
     values = [a_prediction(f"p{n}", f"k{n}", 1_000 + n).to_bytes() for n in range(count)]
     records = [LogRecord(n, 5_000, None, value) for n, value in enumerate(values)]
     partition.feed("predictions", SimpleNamespace(value=LogRecords.of(records)))
+    move_order(partition)
 
 
 def test_predictions_close_where_no_outcome_ever_comes() -> None:
@@ -34,7 +35,6 @@ def test_predictions_close_where_no_outcome_ever_comes() -> None:
     predict(one, 20)
     one.silence = Silence(one.join, 10_000, WAIT, now_s=0.0)
     assert one.silence.marks(9.9) == {}
-    written: dict[str, int] = {"predictions": 20, "outcomes": 0}
     replayed = owned()
     predict(replayed, 20)
     for now_s in (10.0, 30.0, 61.0):
@@ -44,11 +44,13 @@ def test_predictions_close_where_no_outcome_ever_comes() -> None:
         for source in ("predictions", "outcomes"):
             found = [r for r in batch.records if r.topic == one.topic(source) and r.entries == [(None, None)]]
             for marks in found:
-                mark = LogRecord(written[source], 2_000_000, None, None, list(marks.headers))
-                written[source] += 1
-                assert read_mark(mark.headers) is not None
+                assert read_mark(marks.headers) is not None
                 for partition in (one, replayed):
+                    offset = partition.inputs.next_offset(source)
+                    mark = LogRecord(offset, 2_000_000, None, None, list(marks.headers))
                     partition.feed(source, SimpleNamespace(value=LogRecords.of([mark])))
+        move_order(one)
+        move_order(replayed)
         one.silence = Silence(one.join, 0, WAIT, now_s)  # nobody but the marks speaks
     assert (one.join.counts.negative, one.join.counts.pending) == (20, 0)
     assert replayed.join.counts == one.join.counts
@@ -64,7 +66,9 @@ def test_outcomes_of_nothing_are_held_up_to_a_quota() -> None:
     predict(one, 1)
     values = [an_outcome(f"o{n}", f"x{n}", 1_000).to_bytes() for n in range(10)]
     values.append(an_outcome("o", "k0", 1_000).to_bytes())
-    records = [LogRecord(n, 5_000, None, value) for n, value in enumerate(values)]
+    first = one.inputs.next_offset("outcomes")
+    records = [LogRecord(first + n, 5_000, None, value) for n, value in enumerate(values)]
     one.feed("outcomes", SimpleNamespace(value=LogRecords.of(records)))
+    move_order(one)
     counts = one.join.counts
     assert (counts.parked, counts.over_quota, counts.applied, counts.outcomes) == (3, 7, 1, 11)

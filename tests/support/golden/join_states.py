@@ -83,6 +83,7 @@ def _join() -> PartitionJoin:
     """One key that is matched, one with an outcome alone, one that waits for its outcome."""
     join = PartitionJoin(a_router())
     join.topic_ids = _TOPIC_IDS
+    join.order = {"predictions": 1_200, "outcomes": 1_150}
     join.predict(LoggedPrediction.read(a_prediction("p1", 1_000).to_bytes()), 0)
     join.predict(LoggedPrediction.read(a_prediction("p2", 1_200).to_bytes()), 1)
     join.outcome(_outcome("o1", "p1", 1_100), 0)
