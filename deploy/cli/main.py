@@ -14,6 +14,7 @@ from headrace.deploy.cli import (
     backfill,
     dead_letters,
     lineage,
+    models,
     offline,
     online,
     processes,
@@ -74,6 +75,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(models.app, name="models")
 
 
 def main() -> None:

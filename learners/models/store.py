@@ -110,6 +110,11 @@ class ModelHeader:
     def version(self) -> str:
         return f"{self.major}.{self.minor}"
 
+    @property
+    def time_ms(self) -> int | None:
+        """Event time that the version has reached, by marks and examples; None before the first of them."""
+        return max((one for one in (self.mark_ms, self.last_ms) if one is not None), default=None)
+
 
 @dataclass(frozen=True)
 class Artifact:
@@ -153,10 +158,10 @@ class ModelStore:
     key
         Signs artifacts; at least 16 bytes. Nothing signed with another key is loaded.
     keep
-        How many artifacts of each learner the trainer keeps.
+        How many of the newest artifacts of each learner the trainer keeps at least; see `retained`.
     """
 
-    def __init__(self, directory: Path, key: bytes, keep: int = 5) -> None:
+    def __init__(self, directory: Path, key: bytes, keep: int = 20) -> None:
         if len(key) < 16:
             raise ModelError(f"the model key has {len(key)} bytes; use at least 16 random ones")
         self.directory = directory
@@ -177,6 +182,11 @@ class ModelStore:
     def has_any(self, name: str) -> bool:
         """Return whether any artifact of a learner is there."""
         return next(self._artifacts(name), None) is not None
+
+    def named(self, name: str) -> set[tuple[str, str]]:
+        """Return version and name of the content of each artifact of a learner that has one."""
+        named = ((path.name, content) for path, content in self._artifacts(name) if content)
+        return {(file.partition("-")[0], content[1:]) for file, content in named}
 
     def others(self, name: str, kept: Iterable[tuple[str, str]]) -> list[Path]:
         """Return the files of all artifacts of a learner but those of these versions and contents.
