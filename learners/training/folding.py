@@ -57,7 +57,7 @@ def _reset(state: LearnerState, operation: Operation) -> LearnerState:
     if operation.version is not None:
         version = _kept(state, operation)
         of = next(one for one in state.definitions if one.major == int(version.partition(".")[0]))
-        if (of.definition, of.router) != (state.trained.definition, state.trained.router):
+        if not of.is_like(state.trained):
             raise Refused(
                 f"{operation.learner}@{version} is of another definition than the one in force; apply that "
                 "one again, or reset to the beginning"

@@ -57,6 +57,10 @@ class DefinitionVersions:
         """The first number of these versions."""
         return self.kept[-1].major
 
+    def is_like(self, other: DefinitionVersions) -> bool:
+        """Whether both are of one definition and of the examples of one router: one was begun anew."""
+        return (self.definition, self.router) == (other.definition, other.router)
+
     @property
     def version(self) -> str:
         """The newest version that has an artifact."""
@@ -132,14 +136,17 @@ class LearnerState:
         """Return the state in which these versions are trained, in place of those of the same major.
 
         They serve at once where none do that have learned from the same examples. Of a definition that
-        neither is trained nor serves the newest artifact is kept, of at most `keep`.
+        neither is trained nor serves the newest artifact is kept, and what is held, of at most `keep`; of the
+        definition that is trained also what was trained before a reset.
         """
         served = next((one for one in self.definitions if one.major == self.serving), None)
         is_succeeded = served is not None and served.router in (versions.router, None)
         serving = self.serving if is_succeeded else versions.major
         held = self.steering.held
         former = tuple(
-            one if one.major == serving else replace(one, kept=(*_held(one.kept[:-1], held), one.kept[-1]))
+            one
+            if one.major == serving or one.is_like(versions)
+            else replace(one, kept=(*_held(one.kept[:-1], held), one.kept[-1]))
             for one in self.definitions
             if one.major != versions.major
         )

@@ -2,69 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from headrace.learners.models.history import Deed, read_deeds
-from headrace.learners.models.operations import Operation, submit
+from headrace.learners.models.operations import submit
 from headrace.learners.training.trainer import Trainer
-from tests.support.flight_learners import HOUR_MS, examples
+from tests.support.flight_learners import examples
+from tests.support.operated_scene import ARM, OperatedScene
 from tests.support.train_process import KEY
-from tests.support.train_scene import Scene, bodies, running
-from tests.support.waiting import eventually
-
-ARM = "tree"
-
-
-class Operated(Scene):
-    """A scene with an operator."""
-
-    def feed(self, count: int, first: int = 0) -> int:
-        """Write examples, each with an hour's mark, and return the end of the topic."""
-        for n, body in enumerate(bodies([*examples(self.plan, count)][first:]), first + 1):
-            self.write(self.examples, body, n * HOUR_MS)
-        return 2 * count
-
-    def order(self, kind: Any, version: str | None = None, *, key: bytes = KEY, **more: Any) -> Operation:
-        operation = Operation(
-            kind=kind,
-            learner=ARM,
-            version=version,
-            who="ada",
-            why="a test",
-            ts_ms=int(time.time() * 1e3),
-            **more,
-        )
-        submit(self.bootstrap, self.plan.project, operation, key)
-        return operation
-
-    def await_outcome(self, operation: Operation) -> Deed:
-        deeds = eventually(
-            lambda: [one for one in self.deeds() if one.operation.id == operation.id and one.outcome],
-            f"the outcome of {operation.kind}",
-        )
-        return deeds[0]
-
-    def deeds(self) -> list[Deed]:
-        return read_deeds(self.bootstrap, self.plan.project)
-
-    def serving(self) -> str:
-        pointer = self.pointers.serving().get(ARM)
-        return "" if pointer is None else pointer.version
-
-    def await_serving(self, version: str) -> None:
-        eventually(self.serving, f"{version} serves", lambda found: found == version)
+from tests.support.train_scene import running
 
 
 @pytest.fixture
-def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) -> Operated:
-    return Operated(kafka_bootstrap, redis_url, project, tmp_path)
+def scene(kafka_bootstrap: str, redis_url: str, project: str, tmp_path: Path) -> OperatedScene:
+    return OperatedScene(kafka_bootstrap, redis_url, project, tmp_path)
 
 
-def test_a_pinned_version_serves_on_while_training_goes_on_until_it_is_unpinned(scene: Operated) -> None:
+def test_a_pinned_version_serves_on_while_training_goes_on_until_it_is_unpinned(scene: OperatedScene) -> None:
     scene.feed(3)
     with running(scene.process(0)):
         scene.await_serving("1.3")
@@ -84,7 +39,7 @@ def test_a_pinned_version_serves_on_while_training_goes_on_until_it_is_unpinned(
         scene.await_serving("1.5")
 
 
-def test_what_can_have_no_effect_is_refused_and_says_why(scene: Operated) -> None:
+def test_what_can_have_no_effect_is_refused_and_says_why(scene: OperatedScene) -> None:
     scene.feed(1)
     with running(scene.process(0)):
         scene.await_serving("1.1")
@@ -99,7 +54,7 @@ def test_what_can_have_no_effect_is_refused_and_says_why(scene: Operated) -> Non
     assert b"is not signed with the key of project" in letters[0]
 
 
-def test_an_operation_before_a_crash_is_folded_by_the_successor_once(scene: Operated) -> None:
+def test_an_operation_before_a_crash_is_folded_by_the_successor_once(scene: OperatedScene) -> None:
     end = scene.feed(2)
     with running(scene.process(0)):
         scene.await_trained(end)
@@ -112,7 +67,7 @@ def test_an_operation_before_a_crash_is_folded_by_the_successor_once(scene: Oper
     assert scene.state().models[ARM].steering.known == (operation.id,)
 
 
-def test_reset_trains_anew_and_comes_to_the_same_model(scene: Operated) -> None:
+def test_reset_trains_anew_and_comes_to_the_same_model(scene: OperatedScene) -> None:
     end = scene.feed(3)
     with running(scene.process(0)):
         scene.await_serving("1.3")

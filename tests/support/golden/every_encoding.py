@@ -45,6 +45,9 @@ GOLDEN: dict[str, Golden] = {
     "training.learner_state": Golden(
         learner_state.NEWEST.version, models.write_learner_state, models.read_learner_state
     ),
+    "training.steering": Golden(
+        learner_state.NEWEST.version, models.write_steering, models.read_learner_state
+    ),
     "training.inputs": Golden(training_changelog.INPUTS.version, models.write_inputs, models.read_inputs),
     "training.operations": Golden(
         training_changelog.OPERATIONS.version, models.write_position, models.read_position

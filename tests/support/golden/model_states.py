@@ -138,11 +138,17 @@ def read_changelog(found: Bytes) -> Bytes:
 
 def write_learner_state() -> Bytes:
     """A definition that serves, and its successor."""
-    kept = (NamedArtifact("1.1", "0e" * 16), NamedArtifact("1.3", "0f" * 16, 3_600_000, 10))
-    first = DefinitionVersions("d", "r", 1, 3, 10, True, kept)
+    first = DefinitionVersions("d", "r", 1, 3, 10, True, (NamedArtifact("1.3", "0f" * 16),))
     second = DefinitionVersions("e", "r", 2, 0, 7, False, (NamedArtifact("2.0", "f0" * 16),))
+    return [LearnerState((first, second), 1, 4).encode()]
+
+
+def write_steering() -> Bytes:
+    """What operators have decided of a learner whose artifacts have times."""
+    kept = (NamedArtifact("1.1", "0e" * 16), NamedArtifact("1.3", "0f" * 16, 3_600_000, 10))
+    versions = DefinitionVersions("d", "r", 1, 3, 10, True, kept)
     steering = Steering("1.1", ("1.1", "1.3"), 3, Reset("1.3", 9), ("f0",))
-    return [LearnerState((first, second), 1, 4, steering).encode()]
+    return [LearnerState((versions,), 1, 1, steering).encode()]
 
 
 def read_learner_state(found: Bytes) -> Bytes:
@@ -191,7 +197,7 @@ def read_operation(found: Bytes) -> Bytes:
 
 
 def write_pointer() -> Bytes:
-    return [ModelPointer("2.3", 10, is_chosen=True).encode().encode()]
+    return [ModelPointer("2.3", 10).encode().encode()]
 
 
 def write_epoch_in_force() -> Bytes:
