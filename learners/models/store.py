@@ -42,6 +42,7 @@ _PREFIX = len(_MAGIC) + _LENGTHS.size
 _SIGNATURE = hashlib.sha256().digest_size
 _DIGEST = 32  # characters of the SHA-256 of an artifact that name it
 _SUFFIX = ".model"
+_PAUSE_S = 0.002  # after 64 kB of a model that is to serve, which take about a millisecond to load
 _MORE = ("marks", "kinds", "inputs", "code")  # besides the header
 # Without the name of its content: from before the log named artifacts.
 _NAME = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(-[0-9a-f]{32})?\.model")
@@ -210,7 +211,7 @@ class ModelStore:
         return bool(artifact) and hashlib.sha256(data).hexdigest()[:_DIGEST] != artifact
 
     def load(self, name: str, version: str, artifact: str) -> Artifact:
-        """Load a version of a learner to serve it, without its memory.
+        """Load a version of a learner to serve it, without its memory, and with pauses for other threads.
 
         Raises
         ------
@@ -221,7 +222,7 @@ class ModelStore:
             what may not be loaded.
         """
         with self._open(name, version, artifact) as file:
-            return self._read_model(file, name, version)[0]
+            return self._read_model(file, name, version, _PAUSE_S)[0]
 
     def header(self, name: str, version: str, artifact: str) -> ModelHeader:
         """Return the origin of a version, whether or not its model can be loaded. Raises as `load` does."""
@@ -259,13 +260,15 @@ class ModelStore:
                 "or remove it to train again"
             ) from error
 
-    def _read_model(self, file: BinaryIO, name: str, version: str) -> tuple[Artifact, bytes]:
+    def _read_model(
+        self, file: BinaryIO, name: str, version: str, pause_s: float = 0.0
+    ) -> tuple[Artifact, bytes]:
         """Return the artifact without its memory, and its signature."""
         header, more, model, signature = self._read_header(file, name, version)
         inputs = more.get("inputs")
         artifact = Artifact(
             header,
-            load_model(model),
+            load_model(model, pause_s),
             marks=more.get("marks"),
             kinds=more.get("kinds", {}),
             inputs=None if inputs is None else tuple((name, served, kind) for name, served, kind in inputs),

@@ -19,6 +19,7 @@ from headrace.learners.operating.desk import ModelDesk, differences
 from headrace.learners.operating.replay import replay_version
 from headrace.learners.serving.operator_endpoints import OperatorEndpoints
 from headrace.schemas.errors import ModelError, RequestError, UnknownNameError
+from headrace.schemas.signatures import derived_key
 from tests.support.operated_scene import ARM, OperatedScene
 from tests.support.train_process import KEY
 from tests.support.train_scene import running
@@ -166,7 +167,7 @@ def test_a_learner_without_a_version_says_so(
 def test_the_commands_say_and_do_the_same(
     scene: OperatedScene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    PlanStore(scene.redis, "operated").put_in_force(scene.plan)
+    PlanStore(scene.redis, "operated", derived_key(b"k" * 32, "plans")).save(scene.plan)
     given = {"KAFKA": scene.bootstrap, "REDIS": scene.redis_url, "PROJECT": "operated", "MODEL_KEY": "k" * 32}
     for name, value in (given | {"DATA_DIR": str(tmp_path / "data")}).items():
         monkeypatch.setenv(f"HEADRACE_{name}", value)
