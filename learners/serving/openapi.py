@@ -40,6 +40,10 @@ OPERATIONS = (
     ),
     Operation("get", "/v1/routers", "Routers of the plan", (), (api.RoutersResponse,)),
     Operation("get", "/v1/arms", "Versions, epoch and propensities", (), (api.ArmsResponse,)),
+    Operation("get", "/v1/models", "Versions that are kept", (), (operator_api.ModelsResponse,)),
+    Operation("get", "/v1/models/{name}", "A version", (), (operator_api.ModelResponse,)),
+    Operation("get", "/v1/models/{name}/diff", "Two versions compared", (), (operator_api.DiffResponse,)),
+    Operation("get", "/v1/models/{name}/card", "Card of a version", (), (operator_api.CardResponse,)),
     Operation(
         "post",
         "/v1/models/{name}/operations",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from headrace.learners.models.operations import MOST_WORDS, Kind
 from headrace.learners.serving.api import ApiModel
@@ -32,3 +32,37 @@ class OperationResponse(ApiModel):
     state: Literal["done", "refused", "logged"]
     serves: str | None
     message: str | None
+
+
+class ModelResponse(ApiModel):
+    """A version, with the fields of its record in the log. `kept`: its artifact is; `pinned`: it serves by
+    the word of an operator; `held`: it ever was pinned or promoted. `operations` is what operators did with
+    its learner, where one version is asked for."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    version: str
+    kept: bool
+    serves: bool
+    pinned: bool
+    held: bool
+    operations: list[dict[str, Any]] | None = None
+
+
+class ModelsResponse(ApiModel):
+    """By learner the versions whose artifacts are kept, the oldest first."""
+
+    learners: dict[str, list[ModelResponse]]
+
+
+class DiffResponse(ApiModel):
+    """What two versions differ in: name of a field or metric, and both values."""
+
+    differences: list[tuple[str, Any, Any]]
+
+
+class CardResponse(ApiModel):
+    """The card of a version, as Markdown or as a page of HTML."""
+
+    format: Literal["markdown", "html"]
+    card: str

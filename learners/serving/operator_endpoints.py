@@ -97,13 +97,13 @@ class OperatorEndpoints:
     async def _card(self, request: Request) -> Response:
         name, query = request.path_params["name"], request.query_params
 
-        def card() -> Response:
+        def card() -> dict[str, Any]:
             made = card_of(self._plan, self._desk.find(name, query.get("version")), self._desk.deeds(name))
-            if query.get("format") == "html":
-                return Response(to_html(made), media_type="text/html")
-            return Response(to_markdown(made), media_type="text/markdown")
+            is_html = query.get("format") == "html"
+            text = to_html(made) if is_html else to_markdown(made)
+            return {"format": "html" if is_html else "markdown", "card": text}
 
-        return await asyncio.to_thread(card)
+        return await _json(card)
 
     async def _operate(self, request: Request) -> Response:
         name = request.path_params["name"]

@@ -145,7 +145,7 @@ def test_over_http_models_are_seen_and_steered(scene: OperatedScene) -> None:
     assert client.get(f"/v1/models/{ARM}", params={"version": "9.9"}).status_code == 404
     query = {"one": "1.2", "other": "1.3"}
     assert client.get(f"/v1/models/{ARM}/diff", params=query).json()["differences"]
-    assert client.get(f"/v1/models/{ARM}/card").text.startswith("# tree@2.1")
+    assert client.get(f"/v1/models/{ARM}/card").json()["card"].startswith("# tree@2.1")
     body = {"kind": "pin", "version": "1.0", "who": "ada", "why": "to see"}
     refused = client.post(f"/v1/models/{ARM}/operations", content=json.dumps(body))
     assert (refused.status_code, "was thinned" in refused.json()["message"]) == (409, True)
