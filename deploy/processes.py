@@ -162,6 +162,7 @@ def serve_config(settings: Settings) -> ServeConfig:
         log_level=settings.log_level,
         limits=_http_limits(settings),
         drain_s=settings.drain_s,
+        operate_tokens=settings.tokens_of_operators,
     )
 
 

@@ -34,7 +34,14 @@ if TYPE_CHECKING:
     from headrace.streams.connections.kafka import Kafka
 
 _PREFIX = "HEADRACE_"
-SECRETS = ("model_key", "plan_key", "schema_registry_token", "feature_tokens", "push_tokens")
+SECRETS = (
+    "model_key",
+    "plan_key",
+    "schema_registry_token",
+    "feature_tokens",
+    "push_tokens",
+    "operate_tokens",
+)
 _WITH_ACCOUNT = ("kafka", "redis", "schema_registry")
 _FEAST_FILE = "FEAST_FS_YAML_FILE_PATH"  # as Feast reads it
 _PROJECT_LINE = re.compile(r"^project:\s*[\"']?([\w-]+)", re.MULTILINE)
@@ -135,6 +142,11 @@ class Settings(BaseSettings):
         description="tokens, comma separated, one of which pushes of rows to `headrace features` bear; when "
         "not set, anyone pushes, or nobody where `feature_tokens` is set",
     )
+    operate_tokens: SecretStr | None = Field(
+        None,
+        description="tokens, comma separated, one of which requests of operators to `headrace serve` bear; "
+        "when not set, nobody operates over HTTP",
+    )
     max_body_bytes: int = Field(
         HttpLimits.max_body_bytes, ge=1024, description="most bytes of a request's body; above: 413"
     )
@@ -209,7 +221,7 @@ class Settings(BaseSettings):
             raise ValueError(str(error)) from error
         return value
 
-    @field_validator("feature_tokens", "push_tokens")
+    @field_validator("feature_tokens", "push_tokens", "operate_tokens")
     @classmethod
     def _are_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not all(len(token) >= KEY_BYTES for token in _listed(value)):
@@ -275,6 +287,11 @@ class Settings(BaseSettings):
     def tokens_of_pushes(self) -> tuple[str, ...]:
         """The tokens of the setting `push_tokens`."""
         return () if self.push_tokens is None else _listed(self.push_tokens)
+
+    @property
+    def tokens_of_operators(self) -> tuple[str, ...]:
+        """The tokens of the setting `operate_tokens`."""
+        return () if self.operate_tokens is None else _listed(self.operate_tokens)
 
     @property
     def data(self) -> Path:

@@ -38,8 +38,18 @@ class VersionSpan:
     last: str
     count: int
 
+    def __contains__(self, version: str | None) -> bool:
+        """Whether a version of the same definition is among them."""
+        (major, first), (_, last) = _numbers(self.first), _numbers(self.last)
+        return version is not None and (major, first) <= _numbers(version) <= (major, last)
+
     def __str__(self) -> str:
         return self.first if self.count == 1 else f"{self.first} to {self.last} ({self.count:,})"
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    major, _, minor = version.partition(".")
+    return int(major), int(minor)
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,42 @@ class FeatureLineage:
         return not self.services
 
 
+@dataclass
+class _Run:
+    """Versions of one definition under one plan, one after the other: a month has millions."""
+
+    learner: str
+    major: int
+    plan_hash: str
+    first: int
+    last: int
+
+    @property
+    def span(self) -> VersionSpan:
+        first, last = f"{self.major}.{self.first}", f"{self.major}.{self.last}"
+        return VersionSpan(first, last, self.last - self.first + 1)
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        return self.learner, self.major, self.first
+
+    def holds(self, version: PublishedVersion) -> bool:
+        """Whether a version is in the run, which it may make longer by one."""
+        if version.plan_hash != self.plan_hash or not self.first <= version.minor <= self.last + 1:
+            return False
+        self.last = max(self.last, version.minor)
+        return True
+
+
+def _runs(published: Iterable[PublishedVersion]) -> list[_Run]:
+    runs: dict[tuple[str, int], list[_Run]] = {}
+    for one in published:
+        of_major = runs.setdefault((one.name, one.major), [])
+        if not (of_major and of_major[-1].holds(one)):
+            of_major.append(_Run(one.name, one.major, one.plan_hash, one.minor, one.minor))
+    return sorted((run for of_major in runs.values() for run in of_major), key=lambda run: run.place)
+
+
 class ModelVersions:
     """Finds the features that published versions of learners read.
 
@@ -130,35 +176,35 @@ class ModelVersions:
     project
         Name of the project.
     published
-        All versions, of each learner the oldest first.
+        All versions, in the order of their records.
     """
 
-    def __init__(self, client: redis.Redis, project: str, published: Sequence[PublishedVersion]) -> None:
-        self._plans, self._published = PlanStore(client, project), published
+    def __init__(self, client: redis.Redis, project: str, published: Iterable[PublishedVersion]) -> None:
+        self._plans, self._runs = PlanStore(client, project), _runs(published)
         self._pointers = ModelPointers(client, project)
         self._features_read: dict[tuple[str, str], Mapping[FeatureRef, str] | None] = {}
 
     def learners(self) -> list[str]:
         """Return the learners that ever published a version."""
-        return sorted({version.name for version in self._published})
+        return sorted({run.learner for run in self._runs})
 
     @cached_property
     def serving(self) -> dict[str, str]:
         """Learner to the version that serves."""
         return {name: pointer.version for name, pointer in self._pointers.serving().items()}
 
-    def inputs(self, learner: str) -> Iterator[tuple[str, Mapping[FeatureRef, str] | None]]:
-        """Yield each version, oldest first, with the features it reads and the definitions of their values.
+    def inputs(self, learner: str) -> Iterator[tuple[VersionSpan, Mapping[FeatureRef, str] | None]]:
+        """Yield the versions, oldest first, with the features they read and the definitions of their values.
 
-        None where its plan is gone.
+        None where their plan is gone.
         """
-        for published in self._published:
-            if published.name != learner:
+        for run in self._runs:
+            if run.learner != learner:
                 continue
-            key = (learner, published.plan_hash)
+            key = (learner, run.plan_hash)
             if key not in self._features_read:
                 self._features_read[key] = self._inputs_under(*key)
-            yield published.version, self._features_read[key]
+            yield run.span, self._features_read[key]
 
     def _inputs_under(self, learner: str, plan_hash: str) -> Mapping[FeatureRef, str] | None:
         try:
@@ -299,6 +345,7 @@ class Lineage:
             if learner not in readers and not versions:
                 continue
             serving = self._versions.serving.get(learner)
+            reading = [span for span, read in inputs if ref in (read or ())]
             yield LearnerUse(
                 learner=learner,
                 in_force=learner in readers,
@@ -308,13 +355,13 @@ class Lineage:
                     _spans((version, (read or {}).get(ref, now) != now) for version, read in inputs)
                 ),
                 unknown=tuple(_spans((version, read is None) for version, read in inputs)),
-                serving=serving if ref in (dict(inputs).get(serving or "") or ()) else None,
+                serving=serving if any(serving in span for span in reading) else None,
             )
 
 
-def _spans(versions: Iterable[tuple[str, bool]]) -> Iterator[VersionSpan]:
+def _spans(versions: Iterable[tuple[VersionSpan, bool]]) -> Iterator[VersionSpan]:
     """Yield runs of versions that are marked True."""
     for marked, run in groupby(versions, key=itemgetter(1)):
-        names = [version for version, _ in run]
+        spans = [span for span, _ in run]
         if marked:
-            yield VersionSpan(names[0], names[-1], len(names))
+            yield VersionSpan(spans[0].first, spans[-1].last, sum(span.count for span in spans))

@@ -31,11 +31,11 @@ def lineage(
 
     from headrace.deploy.processes import current_plan
     from headrace.learners.lineage import Lineage, ModelVersions
-    from headrace.learners.models.versions import read_versions
+    from headrace.learners.models.versions import each_version
 
     settings = load_settings(project)
     client, plan = current_plan(settings)
-    versions = read_versions(settings.kafka_access, plan.project)
+    versions = each_version(settings.kafka_access, plan.project)
     traced = Lineage(plan, ModelVersions(client, plan.project, versions))
     features = traced.all() if feature == _ALL else traced.find(feature)
     chosen = [each for each in features if each.is_unused or not unused]

@@ -15,6 +15,7 @@ from headrace.deploy.cli import (
     backtest,
     dead_letters,
     lineage,
+    models,
     offline,
     online,
     processes,
@@ -77,6 +78,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(models.app, name="models")
 
 
 def main() -> None:

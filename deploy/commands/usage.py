@@ -21,7 +21,7 @@ from headrace.featurestore.backfill.past_events import from_kafka
 from headrace.featurestore.offline.feature_log import ViewLog
 from headrace.featurestore.plans.usage import Amount, RedisPlanUsage
 from headrace.learners.models.pointers import ModelPointer, ModelPointers
-from headrace.learners.models.versions import read_versions
+from headrace.learners.models.versions import each_version
 from headrace.learners.project import load_project
 from headrace.learners.training.trainer import Trainer
 from headrace.schemas.errors import HeadraceError, RecordError
@@ -156,7 +156,7 @@ class ProjectUsage(RedisPlanUsage):
         if not self._bounds(self._current.topics.models):
             return {}
         with contextlib.suppress(*_NOT_TOLD):
-            published = read_versions(self._settings.kafka_access, self._current.project)
+            published = each_version(self._settings.kafka_access, self._current.project)
             return {(one.name, one.definition): one.version for one in published}
         return {}
 

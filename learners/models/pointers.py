@@ -28,8 +28,9 @@ from headrace.streams.progress import EPOCHS, Progress, progress_field, progress
 
 _REMEDY = "run this process with that version, or the trainer with this one"
 POINTER = Encoding(
-    version=4,
-    older=(UNVERSIONED, 1, 2, 3),  # without a signature; of artifacts without a name of their own; of no era
+    version=5,
+    # Without a signature; of artifacts without a name of their own; of no era; chosen by nobody.
+    older=(UNVERSIONED, 1, 2, 3, 4),
     remedy=_REMEDY,
 )
 EPOCH = Encoding(
@@ -74,6 +75,8 @@ class ModelPointer:
         None: the major version, as of the first definition.
     log
         Names the log that the version is of; positions in two logs do not compare.
+    is_chosen
+        Whether an operator has had a say in it: then it may have learned less than what served before.
     """
 
     version: str
@@ -81,6 +84,7 @@ class ModelPointer:
     artifact: str = ""
     era: int | None = field(default=None, compare=False)
     log: str = field(default="", compare=False)
+    is_chosen: bool = field(default=False, compare=False)
 
     def encode(self, signature: str = "") -> str:
         """Encode the pointer as JSON."""
@@ -106,12 +110,14 @@ class ModelPointer:
         whole = _is_whole(offset) and (era is None or _is_whole(era))
         if not (whole and names_artifact(str(version), str(artifact))):
             raise StateError(f"{_POINTER} is none; {_REMEDY}")
-        return cls(str(version), int(offset), str(artifact), era, log)
+        is_chosen = raw.get("is_chosen", False) is True
+        return cls(str(version), int(offset), str(artifact), era, log, is_chosen)
 
     def words(self) -> tuple[str, ...]:
         """Return what is signed of it, besides project and learner."""
         era = () if self.era is None else (str(self.era),)
-        return self.version, str(self.offset), self.artifact, self.log, *era
+        chosen = ("chosen",) if self.is_chosen else ()
+        return self.version, str(self.offset), self.artifact, self.log, *era, *chosen
 
     def goes_back_from(self, other: ModelPointer) -> bool:
         """Whether this is an older pointer of the same log.

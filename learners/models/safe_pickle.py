@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import sys
+import time
 from random import Random
 from typing import Any
 
@@ -20,11 +21,33 @@ def dump_model(model: object) -> bytes:
     return pickle.dumps(model, protocol=5)
 
 
-def load_model(data: bytes) -> Any:
+class _Paced:
+    """Bytes that are read with a pause before each part: pickles have frames of 64 kB.
+
+    While C unpickles a frame, no other thread of the process runs; a large model would hold up all of them.
+    """
+
+    def __init__(self, data: bytes, pause_s: float) -> None:
+        self._file, self._pause_s = io.BytesIO(data), pause_s
+
+    def read(self, size: int = -1) -> bytes:
+        time.sleep(self._pause_s)
+        return self._file.read(size)
+
+    def readline(self) -> bytes:
+        return self._file.readline()
+
+
+def load_model(data: bytes, pause_s: float = 0.0) -> Any:
     """Unpickle a model.
 
     Allowed are classes that river's model packages define, the plain types of Python and numpy that its
     models hold, and names that the project's ``learners.py`` defines.
+
+    Parameters
+    ----------
+    pause_s
+        Pause after each 64 kB, in which other threads run.
 
     Raises
     ------
@@ -32,7 +55,7 @@ def load_model(data: bytes) -> Any:
         When the pickle names anything else, or cannot be read.
     """
     try:
-        return _Unpickler(io.BytesIO(data)).load()
+        return _Unpickler(_Paced(data, pause_s) if pause_s else io.BytesIO(data)).load()
     except ModelError:
         raise
     except Exception as error:

@@ -42,6 +42,7 @@ _PREFIX = len(_MAGIC) + _LENGTHS.size
 _SIGNATURE = hashlib.sha256().digest_size
 _DIGEST = 32  # characters of the SHA-256 of an artifact that name it
 _SUFFIX = ".model"
+_PAUSE_S = 0.002  # after 64 kB of a model that is to serve, which take about a millisecond to load
 _MORE = ("marks", "kinds", "inputs", "code")  # besides the header
 # Without the name of its content: from before the log named artifacts.
 _NAME = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(-[0-9a-f]{32})?\.model")
@@ -110,6 +111,11 @@ class ModelHeader:
     def version(self) -> str:
         return f"{self.major}.{self.minor}"
 
+    @property
+    def time_ms(self) -> int | None:
+        """Event time that the version has reached, by marks and examples; None before the first of them."""
+        return max((one for one in (self.mark_ms, self.last_ms) if one is not None), default=None)
+
 
 @dataclass(frozen=True)
 class Artifact:
@@ -153,10 +159,10 @@ class ModelStore:
     key
         Signs artifacts; at least 16 bytes. Nothing signed with another key is loaded.
     keep
-        How many artifacts of each learner the trainer keeps.
+        How many of the newest artifacts of each learner the trainer keeps at least; see `retained`.
     """
 
-    def __init__(self, directory: Path, key: bytes, keep: int = 5) -> None:
+    def __init__(self, directory: Path, key: bytes, keep: int = 20) -> None:
         if len(key) < 16:
             raise ModelError(f"the model key has {len(key)} bytes; use at least 16 random ones")
         self.directory = directory
@@ -177,6 +183,11 @@ class ModelStore:
     def has_any(self, name: str) -> bool:
         """Return whether any artifact of a learner is there."""
         return next(self._artifacts(name), None) is not None
+
+    def named(self, name: str) -> set[tuple[str, str]]:
+        """Return version and name of the content of each artifact of a learner that has one."""
+        named = ((path.name, content) for path, content in self._artifacts(name) if content)
+        return {(file.partition("-")[0], content[1:]) for file, content in named}
 
     def others(self, name: str, kept: Iterable[tuple[str, str]]) -> list[Path]:
         """Return the files of all artifacts of a learner but those of these versions and contents.
@@ -200,7 +211,7 @@ class ModelStore:
         return bool(artifact) and hashlib.sha256(data).hexdigest()[:_DIGEST] != artifact
 
     def load(self, name: str, version: str, artifact: str) -> Artifact:
-        """Load a version of a learner to serve it, without its memory.
+        """Load a version of a learner to serve it, without its memory, and with pauses for other threads.
 
         Raises
         ------
@@ -211,7 +222,7 @@ class ModelStore:
             what may not be loaded.
         """
         with self._open(name, version, artifact) as file:
-            return self._read_model(file, name, version)[0]
+            return self._read_model(file, name, version, _PAUSE_S)[0]
 
     def header(self, name: str, version: str, artifact: str) -> ModelHeader:
         """Return the origin of a version, whether or not its model can be loaded. Raises as `load` does."""
@@ -249,13 +260,15 @@ class ModelStore:
                 "or remove it to train again"
             ) from error
 
-    def _read_model(self, file: BinaryIO, name: str, version: str) -> tuple[Artifact, bytes]:
+    def _read_model(
+        self, file: BinaryIO, name: str, version: str, pause_s: float = 0.0
+    ) -> tuple[Artifact, bytes]:
         """Return the artifact without its memory, and its signature."""
         header, more, model, signature = self._read_header(file, name, version)
         inputs = more.get("inputs")
         artifact = Artifact(
             header,
-            load_model(model),
+            load_model(model, pause_s),
             marks=more.get("marks"),
             kinds=more.get("kinds", {}),
             inputs=None if inputs is None else tuple((name, served, kind) for name, served, kind in inputs),

@@ -69,7 +69,10 @@ class ServeConfig(HttpConfig):
         How long an answer waits for the acknowledgement of the prediction log.
     replica
         Name of the process in the progress of the stage ``serve``, unique among the replicas.
+    operate_tokens
+        One of which requests of operators bear; without any nobody operates over HTTP.
     """
 
     log_timeout_s: float = 5.0
     replica: str = field(default_factory=_host_and_pid)
+    operate_tokens: tuple[str, ...] = field(default=(), repr=False)

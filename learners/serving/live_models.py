@@ -168,7 +168,8 @@ class LiveModels:
                 f"the pointer of learner '{arm.name}' in Redis goes back from {loaded.version} to "
                 f"{pointer.version}; see who can write to Redis, or start this process anew if it is meant",
             )
-        if pointer.offset < arm.offset:
+        chosen = pointer.is_chosen and pointer.log == loaded.log
+        if pointer.offset < arm.offset and not chosen:
             anew = "" if pointer.log == loaded.log else ", or where this process is started anew"
             return self._stays(
                 arm,

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from headrace.learners.serving import api
+from headrace.learners.serving import api, operator_api
 
 _REF = "#/components/schemas/{model}"
 
@@ -40,6 +40,17 @@ OPERATIONS = (
     ),
     Operation("get", "/v1/routers", "Routers of the plan", (), (api.RoutersResponse,)),
     Operation("get", "/v1/arms", "Versions, epoch and propensities", (), (api.ArmsResponse,)),
+    Operation("get", "/v1/models", "Versions that are kept", (), (operator_api.ModelsResponse,)),
+    Operation("get", "/v1/models/{name}", "A version", (), (operator_api.ModelResponse,)),
+    Operation("get", "/v1/models/{name}/diff", "Two versions compared", (), (operator_api.DiffResponse,)),
+    Operation("get", "/v1/models/{name}/card", "Card of a version", (), (operator_api.CardResponse,)),
+    Operation(
+        "post",
+        "/v1/models/{name}/operations",
+        "Pin, unpin, roll back, promote or reset a learner, with a token of `operate_tokens`",
+        (operator_api.OperationRequest,),
+        (operator_api.OperationResponse,),
+    ),
 )
 
 

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from headrace.featurestore.online.async_client import AsyncFeatureClient
 from headrace.learners.models.store import ModelStore
+from headrace.learners.operating.desk import ModelDesk
 from headrace.learners.project import Project
 from headrace.learners.serving.config import ServeConfig
 from headrace.learners.serving.drain import Drain
@@ -19,6 +20,7 @@ from headrace.learners.serving.endpoints import Endpoints, Readiness
 from headrace.learners.serving.http_server import admitted, http_server, run_server
 from headrace.learners.serving.live_models import LiveModels
 from headrace.learners.serving.metrics import ServiceMetrics
+from headrace.learners.serving.operator_endpoints import OperatorEndpoints
 from headrace.learners.serving.prediction_log import PredictionLog
 from headrace.learners.serving.router import RouterService
 from headrace.schemas.plan import Plan
@@ -88,6 +90,8 @@ class ServeProcess:
         routes = Endpoints(
             self._routers, self._readiness, self._plan_health, self._log, self._metrics
         ).routes()
+        desk = ModelDesk(kafka, plan, store.key)
+        routes += OperatorEndpoints(desk, plan, self._config.operate_tokens).routes()
         self.app = admitted(routes, self._lifespan, self._config.limits, self._metrics.requests, self._drain)
 
     def run(self) -> None:

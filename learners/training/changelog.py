@@ -18,6 +18,7 @@ from headrace.streams.runtime.restoring import Restoring
 
 REPORTED = Encoding(version=1, remedy=REMEDY)
 INPUTS = Encoding(version=1, remedy=REMEDY)
+OPERATIONS = Encoding(version=1, remedy=REMEDY)
 _SEPARATOR = "|"
 
 
@@ -35,12 +36,16 @@ class TrainState:
         By partition of a topic, the offset before which dead letters are out.
     inputs
         Ids of the topics that all this follows from.
+    operations
+        Offset of the models topic before which operations are folded; None of a log from before there were
+        any, or that was made anew.
     """
 
     models: dict[str, LearnerState] = field(default_factory=dict)
     epochs: dict[str, str] = field(default_factory=dict)
     reported: dict[Place, int] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
+    operations: int | None = None
 
     def load(self, key: bytes, value: bytes) -> None:
         """Take an entry of the changelog.
@@ -63,6 +68,13 @@ class TrainState:
                 found: dict[str, Any] = json.loads(value)
                 INPUTS.check(found, what)
                 self.inputs = {str(topic): str(topic_id) for topic, topic_id in found["ids"].items()}
+
+        elif kind == "operations":
+            what = "the position of operations in the trainer's changelog"
+            with OPERATIONS.reading(what):
+                position: dict[str, Any] = json.loads(value)
+                OPERATIONS.check(position, what)
+                self.operations = offset_of(position["next"])
 
     def _load_reported(self, name: str, value: bytes) -> None:
         topic, _, partition = name.rpartition(_SEPARATOR)
@@ -107,6 +119,12 @@ def encode_reported(next_offset: int) -> bytes:
 
 
 INPUTS_KEY = b"inputs"
+OPERATIONS_KEY = b"operations"
+
+
+def encode_operations(next_offset: int) -> bytes:
+    """Encode the offset of the models topic before which operations are folded."""
+    return json.dumps({**OPERATIONS.stamp(), "next": next_offset}).encode()
 
 
 def encode_inputs(ids: Mapping[str, str]) -> bytes:

@@ -10,14 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from confluent_kafka import Message
 
 from headrace.learners.models.pointers import ModelPointer, ModelPointers
-from headrace.learners.models.store import ModelStore
+from headrace.learners.models.store import Artifact, ModelStore
 from headrace.learners.project import Project
 from headrace.learners.training.config import REPEAT_S
 from headrace.learners.training.learner_state import LearnerState
 from headrace.learners.training.log import TrainingLog
 from headrace.learners.training.past import Past
+from headrace.learners.training.publish_budget import PublishBudget
 from headrace.learners.training.restored_versions import restore_versions
 from headrace.learners.training.trainer import Trainer
+from headrace.learners.training.versions import LearnerVersions
 from headrace.schemas.errors import RecordError
 from headrace.schemas.event_times import time_fault
 from headrace.schemas.marks import Mark, read_mark
@@ -36,8 +38,9 @@ class ExampleConsumer:
 
     Each learner goes on from its own newest artifact and passes over examples that it has learned. A version
     is published when the marks of all partitions cross a multiple of the router's `publish_ms`, and when
-    `publish_every_s` of wall clock have passed since the last version and something was learned. Its artifact
-    is written first, then the log names it, then Redis points to it.
+    `publish_every_s` of wall clock have passed since the last version and something was learned, or more: at
+    most a tenth of the time goes into such versions (`PublishBudget`). Its artifact is written first, then
+    the log names it, then Redis points to it.
 
     Parameters
     ----------
@@ -90,6 +93,7 @@ class ExampleConsumer:
         self.refused = 0
         self._store, self._log, self._pointers = store, log, pointers
         self._publish_every_s = publish_every_s
+        self._budget = PublishBudget(len(plan.learners), publish_every_s)
         self._writers = ThreadPoolExecutor(len(router.arms), thread_name_prefix="publish")
         self._versions = {
             arm: restore_versions(plan, project, router.name, arm, store, log, states.get(arm), past)
@@ -98,7 +102,13 @@ class ExampleConsumer:
         self._trainers = [versions.trainer for versions in self._versions.values()]
         self._announced: dict[str, _Standing] = {}
         self._repeated_s = time.monotonic()
-        self._published_s = dict.fromkeys(router.arms, time.monotonic())
+        for arm in router.arms:
+            self._budget.begin(arm, time.monotonic())
+
+    @property
+    def versions(self) -> Mapping[str, LearnerVersions]:
+        """The versions of each learner."""
+        return self._versions
 
     @property
     def offset(self) -> int:
@@ -119,7 +129,7 @@ class ExampleConsumer:
         )
         for trainer in self._trainers:
             labels = {"router": self._router.name, "learner": trainer.name}
-            age_s = time.monotonic() - self._published_s[trainer.name]
+            age_s = self._budget.age_s(trainer.name, time.monotonic())
             yield Sample("train_learned", "Examples learned", labels, trainer.examples, grows=True)
             meaning = "Examples on which the model raised"
             yield Sample("train_poisoned", meaning, labels, trainer.poisoned, grows=True)
@@ -127,6 +137,9 @@ class ExampleConsumer:
             yield Sample("train_unpublished", meaning, labels, trainer.unpublished)
             meaning = "Since a version was published, or the start"
             yield Sample("train_version_age_seconds", meaning, labels, age_s)
+            meaning = "Seconds that went into publishing versions"
+            spent_s = self._budget.spent_s[trainer.name]
+            yield Sample("train_publishing_seconds", meaning, labels, spent_s, grows=True)
             meaning = "Records to learn until the definition before stops serving"
             left = self._versions[trainer.name].left_to_learn
             yield Sample("train_cut_over_records", meaning, labels, left)
@@ -136,6 +149,8 @@ class ExampleConsumer:
         self._publish([trainer for trainer in self._trainers if trainer.minor < 0])
         self._log.commit()
         self._announce(self._trainers)
+        for trainer in self._trainers:  # what the start costs is not paid back
+            self._budget.begin(trainer.name, time.monotonic())
 
     def take(self, message: Message) -> None:
         """Learn the example of one record, or advance to its time mark."""
@@ -201,8 +216,11 @@ class ExampleConsumer:
         Metrics and digest of a model take longer than to publish it, and published versions serve meanwhile.
         They are committed with what is committed next.
         """
-        for versions in self._versions.values():
-            versions.record()
+        for learner, versions in self._versions.items():
+            if versions.unrecorded is not None:
+                began_s = time.monotonic()
+                versions.record()
+                self._budget.spend(learner, time.monotonic() - began_s)
 
     def finish(self) -> None:
         """Publish what was learned since the last versions, unless versions follow time marks alone."""
@@ -216,24 +234,37 @@ class ExampleConsumer:
         self._writers.shutdown()
 
     def _due(self, trainer: Trainer) -> bool:
-        waited = time.monotonic() - self._published_s[trainer.name]
-        return self._publish_every_s > 0 and waited >= self._publish_every_s
+        return self._publish_every_s > 0 and self._budget.is_due(trainer.name, time.monotonic())
 
     def _publish(self, trainers: list[Trainer]) -> None:
         """Publish versions of several learners together, so that they wait for the disk at the same time."""
         if not trainers:
             return
         self.record_versions()
+        began_s = time.monotonic()
+        for trainer in trainers:
+            self._budget.begin(trainer.name, began_s)
         artifacts = [trainer.checkpoint() for trainer in trainers]
-        contents = list(self._writers.map(self._store.write, artifacts))
+        written = list(self._writers.map(self._written, artifacts))
+        contents = [content for content, _ in written]
         for artifact, content in zip(artifacts, contents, strict=True):
             self._versions[artifact.header.name].publish(artifact, content)
         self._log.reach((self.topic, 0), min(one.durable_offset for one in self._versions.values()))
         self._log.commit()
         self._announce(trainers)
-        for trainer in trainers:
-            self._published_s[trainer.name] = time.monotonic()
+        took_s, of_all_s = time.monotonic() - began_s, sum(each_s for _, each_s in written)
+        for trainer, (_, each_s) in zip(trainers, written, strict=True):
+            self._budget.spend(trainer.name, took_s * each_s / of_all_s)
             _log.info("%s@%s: %d examples", trainer.name, trainer.version, trainer.examples)
+
+    def _written(self, artifact: Artifact) -> tuple[str, float]:
+        """Write an artifact, and return the name of its content and the seconds that it took."""
+        began_s = time.perf_counter()
+        return self._store.write(artifact), time.perf_counter() - began_s
+
+    def announce(self, learner: str) -> None:
+        """Point to the version of a learner that serves."""
+        self._announce([self._versions[learner].trainer])
 
     def _announce_learned(self) -> None:
         """Announce the prefixes of learners that have nothing left to publish."""

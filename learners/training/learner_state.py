@@ -3,46 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
 from headrace.learners.models.store import names_artifact
 from headrace.learners.routing.epochs import REMEDY
+from headrace.learners.training.named_artifacts import NamedArtifact
+from headrace.learners.training.steering import Steering
 from headrace.schemas.encodings import Encoding
 
 NEWEST = Encoding(
-    version=2,
-    older=(1,),  # of the newest definition alone, which is not told
+    version=3,
+    older=(1, 2),  # of the newest definition alone, which is not told; without times
     remedy=REMEDY,
 )
-
-
-@dataclass(frozen=True)
-class NamedArtifact:
-    """An artifact that the log names: a file that nothing names is nobody's.
-
-    Attributes
-    ----------
-    version
-        ``major.minor``.
-    artifact
-        See `ModelStore.write`; empty for a file from before artifacts were named by the log.
-    """
-
-    version: str
-    artifact: str
-
-    @property
-    def major(self) -> int:
-        """The first number of the version."""
-        return int(self.version.partition(".")[0])
-
-    @property
-    def minor(self) -> int:
-        """The second number of the version."""
-        return int(self.version.partition(".")[2])
 
 
 @dataclass(frozen=True)
@@ -81,6 +57,10 @@ class DefinitionVersions:
         """The first number of these versions."""
         return self.kept[-1].major
 
+    def is_like(self, other: DefinitionVersions) -> bool:
+        """Whether both are of one definition and of the examples of one router: one was begun anew."""
+        return (self.definition, self.router) == (other.definition, other.router)
+
     @property
     def version(self) -> str:
         """The newest version that has an artifact."""
@@ -99,11 +79,14 @@ class LearnerState:
         Major number of the definition whose newest version serves.
     majors
         The greatest major number that was given. No number is given twice, whatever is forgotten.
+    steering
+        What operators have decided.
     """
 
     definitions: tuple[DefinitionVersions, ...]
     serving: int
     majors: int
+    steering: Steering = field(default_factory=Steering)
 
     @property
     def trained(self) -> DefinitionVersions:
@@ -114,6 +97,30 @@ class LearnerState:
     def served(self) -> DefinitionVersions:
         """The versions of the definition that serves: the trained one, or its predecessor."""
         return next(one for one in self.definitions if one.major == self.serving)
+
+    @property
+    def serves(self) -> NamedArtifact:
+        """The version that serves: the pinned one, or the newest of the definition that serves."""
+        pinned = self.find(self.steering.pinned)
+        return self.served.kept[-1] if pinned is None else pinned
+
+    @property
+    def era(self) -> int:
+        """Orders what serves, before the minor number does: see `ModelPointer`."""
+        return self.served.era + self.steering.turns
+
+    def turned(self, steering: Steering, serving: int | None = None) -> LearnerState:
+        """Return the state in which something else serves by the word of an operator."""
+        turns = self.steering.turns + 1 + max(one.era for one in self.definitions)
+        return replace(
+            self,
+            serving=self.serving if serving is None else serving,
+            steering=replace(steering, turns=turns),
+        )
+
+    def find(self, version: str | None) -> NamedArtifact | None:
+        """Return a version whose artifact is kept; None of any other."""
+        return next((one for one in self.kept if one.version == version), None)
 
     @property
     def kept(self) -> tuple[NamedArtifact, ...]:
@@ -129,27 +136,31 @@ class LearnerState:
         """Return the state in which these versions are trained, in place of those of the same major.
 
         They serve at once where none do that have learned from the same examples. Of a definition that
-        neither is trained nor serves the newest artifact is kept, of at most `keep`.
+        neither is trained nor serves the newest artifact is kept, and what is held, of at most `keep`; of the
+        definition that is trained also what was trained before a reset.
         """
         served = next((one for one in self.definitions if one.major == self.serving), None)
         is_succeeded = served is not None and served.router in (versions.router, None)
         serving = self.serving if is_succeeded else versions.major
+        held = self.steering.held
         former = tuple(
-            one if one.major == serving else replace(one, kept=one.kept[-1:])
+            one
+            if one.major == serving or one.is_like(versions)
+            else replace(one, kept=(*_held(one.kept[:-1], held), one.kept[-1]))
             for one in self.definitions
             if one.major != versions.major
         )
-        idle = [one.major for one in former if one.major != serving][:-keep]
+        idle = [one.major for one in former if one.major != serving and not _held(one.kept, held)][:-keep]
         definitions = (*(one for one in former if one.major not in idle), versions)
-        return LearnerState(definitions, serving, max(self.majors, versions.major))
+        return LearnerState(definitions, serving, max(self.majors, versions.major), self.steering)
 
     def encode(self) -> bytes:
         """Encode the entry of a learner."""
         definitions = [
-            vars(one) | {"kept": [[named.version, named.artifact] for named in one.kept]}
-            for one in self.definitions
+            vars(one) | {"kept": [[*vars(named).values()] for named in one.kept]} for one in self.definitions
         ]
-        state = {"definitions": definitions, "serving": self.serving, "majors": self.majors}
+        state: dict[str, Any] = {"definitions": definitions, "serving": self.serving, "majors": self.majors}
+        state["steering"] = self.steering.to_json()
         return json.dumps({**NEWEST.stamp(), **state}).encode()
 
     @classmethod
@@ -169,11 +180,16 @@ class LearnerState:
                     offset_of(found["offset"]), bool(found["recorded"]), _kept(found["kept"])
                 )
             definitions = tuple(_definition(one) for one in found["definitions"])
-            state = cls(definitions, offset_of(found["serving"]), offset_of(found["majors"]))
+            steering = Steering.of_json(found["steering"]) if "steering" in found else Steering()
+            state = cls(definitions, offset_of(found["serving"]), offset_of(found["majors"]), steering)
             majors = [one.major for one in definitions]
             if len({*majors}) < len(majors) or state.serving not in majors or max(majors) > state.majors:
                 raise ValueError(f"its majors are {majors}, of {state.majors}, and {state.serving} serves")
             return state
+
+
+def _held(kept: Sequence[NamedArtifact], held: Collection[str]) -> tuple[NamedArtifact, ...]:
+    return tuple(one for one in kept if one.version in held)
 
 
 def state_of_artifacts(offset: int, recorded: bool, kept: tuple[NamedArtifact, ...]) -> LearnerState:
@@ -207,10 +223,16 @@ def _definition(raw: Mapping[str, Any]) -> DefinitionVersions:
 
 
 def _kept(raw: Any) -> tuple[NamedArtifact, ...]:
-    kept = tuple(NamedArtifact(str(version), str(artifact)) for version, artifact in raw)
+    kept = tuple(NamedArtifact(str(one[0]), str(one[1]), *map(_number, one[2:])) for one in raw)
     if not kept or not all(names_artifact(one.version, one.artifact) for one in kept):
         raise ValueError("it names no artifact")
     return kept
+
+
+def _number(raw: Any) -> int | None:
+    if raw is not None and type(raw) is not int:
+        raise ValueError(f"{raw!r} is no whole number")
+    return raw
 
 
 def offset_of(raw: Any) -> int:

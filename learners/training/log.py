@@ -7,10 +7,13 @@ from typing import Literal
 
 from confluent_kafka import Message
 
+from headrace.learners.models.operations import Outcome, outcome_key
 from headrace.learners.models.versions import PublishedVersion
 from headrace.learners.training.changelog import (
     INPUTS_KEY,
+    OPERATIONS_KEY,
     encode_inputs,
+    encode_operations,
     encode_reported,
     epochs_key,
     model_key,
@@ -58,6 +61,7 @@ class TrainingLog:
         self._entries: dict[bytes, bytes] = {}
         self._offsets: dict[Place, int] = {}
         self._committed: list[Callable[[], None]] = []
+        self._operations: int | None = None
         self.urgent = False
 
     def dead_letter(self, message: Message, reason: str, kind: Literal["malformed", "invalid"]) -> None:
@@ -77,9 +81,24 @@ class TrainingLog:
         self._entries[model_key(learner)] = state.encode()
         self._committed.append(committed)
 
-    def record(self, version: PublishedVersion) -> None:
-        """Add a version to the lineage."""
-        self._records.append(Records(self._topics.models, 0, [(version.name.encode(), version.encode())]))
+    def record(self, version: PublishedVersion, whole: PublishedVersion | None = None) -> None:
+        """Add a version to the lineage, shortly where a version is given whose record is whole."""
+        value = version.encode() if whole is None else version.encode_shortly(whole)
+        self._records.append(Records(self._topics.models, 0, [(version.name.encode(), value)]))
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Say what became of an operation."""
+        self._records.append(
+            Records(self._topics.models, 0, [(outcome_key(outcome.learner), outcome.encode())])
+        )
+
+    def begin_operations(self, offset: int) -> None:
+        """Have the position of operations committed, though nothing else is."""
+        self._entries[OPERATIONS_KEY] = encode_operations(offset)
+
+    def reach_operation(self, offset: int) -> None:
+        """Note the prefix of the models topic whose operations are folded, for the next transaction."""
+        self._operations = offset
 
     def epochs(self, topic: str, router: str, epochs: list[Epoch], state: str) -> None:
         """Add epochs to their topic, and the state that they follow from to the changelog."""
@@ -106,6 +125,8 @@ class TrainingLog:
         """
         if not self._records and not self._entries:
             return
+        if self._operations is not None:
+            self._entries[OPERATIONS_KEY] = encode_operations(self._operations)
         entries = Records(self._topics.train_changelog, 0, list(self._entries.items()))
         self._producer.commit([*self._records, entries], self._offsets, self._ownership.member)
         committed, self._committed = self._committed, []

@@ -19,12 +19,14 @@ from headrace.learners.training.examples import ExampleConsumer
 from headrace.learners.training.fair_reader import FairReader
 from headrace.learners.training.group import train_group
 from headrace.learners.training.log import TrainingLog
+from headrace.learners.training.operations import OperationConsumer
 from headrace.learners.training.past import Past
 from headrace.learners.training.unreadable import unreadable_artifacts
 from headrace.schemas.errors import ModelError, ServiceUnavailable
 from headrace.schemas.plan import Plan
 from headrace.streams.connections.kafka import Kafka, client_config
 from headrace.streams.connections.redis_retry import REDIS_ERRORS, RedisRetries
+from headrace.streams.log.reader import end_offset
 from headrace.streams.runtime.health import PartitionHealth, Sample
 from headrace.streams.runtime.restoring import Restoring
 
@@ -101,8 +103,21 @@ class OwnedTraining:
         ]
         self._examples = {consumer.topic: consumer for consumer in examples}
         self._closings = {consumer.topic: consumer for consumer in closings}
+        versions = {arm: one for consumer in examples for arm, one in consumer.versions.items()}
+        consumer_of = {arm: consumer for consumer in examples for arm in consumer.versions}
+        models = plan.topics.models
+        position = state.operations
+        if position is None:  # what was decided before there is a state has nothing to act on
+            position = end_offset(kafka, models, 0)
+        self._operations = OperationConsumer(
+            plan, store.key, position, versions, log, lambda arm: consumer_of[arm].announce(arm)
+        )
         # Epochs first: a replica that comes up with an empty Redis has them when it has models.
-        self._consumers: dict[str, ExampleConsumer | ClosingConsumer] = {**self._closings, **self._examples}
+        self._consumers: dict[str, ExampleConsumer | ClosingConsumer | OperationConsumer] = {
+            **self._closings,
+            **self._examples,
+            models: self._operations,
+        }
         self._reader: FairReader | None = None  # before it begins
         self._kafka_consumer = Consumer(
             {
@@ -139,6 +154,7 @@ class OwnedTraining:
         for router, closings in zip(self._routers, self._closings.values(), strict=True):
             partitions = range(router.partitions)
             assigned += [TopicPartition(closings.topic, n, closings.offset(n)) for n in partitions]
+        assigned.append(TopicPartition(self._operations.topic, 0, self._operations.offset))
         self._reader = FairReader(self._kafka_consumer, assigned)
 
     def step(self) -> None:
@@ -150,6 +166,8 @@ class OwnedTraining:
             When this process is not the owner any more.
         Superseded
             When it was to stop while Redis was away.
+        BeginAnew
+            When an operator has a learner begin anew.
         ServiceUnavailable
             When Kafka has lost what was not yet learned.
         """
@@ -185,6 +203,8 @@ class OwnedTraining:
             offset, partition = int(message.offset() or 0), int(message.partition() or 0)
             if message.topic() in self._examples:
                 self._examples[str(message.topic())].reach(offset)
+            elif message.topic() == self._operations.topic:
+                self._operations.reach(offset)
             else:
                 self._closings[str(message.topic())].reach(partition, offset)
         elif error.fatal() or error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):

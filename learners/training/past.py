@@ -6,9 +6,10 @@ from contextlib import suppress
 from functools import cached_property
 
 from headrace.learners.models.store import ModelStore
-from headrace.learners.models.versions import PublishedVersion, read_versions
+from headrace.learners.models.versions import PublishedVersion, each_version
 from headrace.learners.routing.propensities import propensity_fault
-from headrace.learners.training.learner_state import DefinitionVersions, LearnerState, NamedArtifact
+from headrace.learners.training.learner_state import DefinitionVersions, LearnerState
+from headrace.learners.training.named_artifacts import NamedArtifact
 from headrace.schemas.errors import RecordError
 from headrace.schemas.plan import Plan
 from headrace.schemas.records import Epoch, read_record
@@ -19,7 +20,7 @@ from headrace.streams.log.reader import read_log
 
 
 class Past:
-    """Versions and epochs that were ever published; read when they are first asked for.
+    """Versions and epochs that were ever published; read when they are first asked for, and not held.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ class Past:
 
     def major(self, learner: str) -> int:
         """Return the greatest major number that a learner had; 0: none. No number is given again."""
-        return max((version.major for version in self._of(learner)), default=0)
+        return self._majors.get(learner, 0)
 
     def state(self, router: str, learner: str, store: ModelStore) -> LearnerState | None:
         """Return the newest version of which there is a file, to serve until as much is learned again.
@@ -42,10 +43,11 @@ class Past:
         None where there is none, or where the examples do not reach as far: they are others by now. Training
         does not go on from it: it has learned what nobody knows any more to be in the topic.
         """
-        there = [v for v in self._of(learner) if v.artifact and store.has(learner, v.version, v.artifact)]
-        if not there or there[-1].offset > self._end(router):
+        if learner not in self._majors:
             return None
-        newest = there[-1]
+        newest = self._newest_there(learner, store)
+        if newest is None or newest.offset > self._end(router):
+            return None
         kept = (NamedArtifact(newest.version, newest.artifact),)
         versions = DefinitionVersions(
             definition=f"of another log: {newest.definition}",
@@ -74,12 +76,18 @@ class Past:
         ends = end_offsets(self._kafka, [topic])
         return [ends.get((topic, partition), 0) for partition in range(router.partitions)]
 
-    def _of(self, learner: str) -> list[PublishedVersion]:
-        return [version for version in self._versions if version.name == learner]
+    def _newest_there(self, learner: str, store: ModelStore) -> PublishedVersion | None:
+        there = store.named(learner)
+        versions = each_version(self._kafka, self._plan.project, learner)
+        kept = (version for version in versions if (version.version, version.artifact) in there)
+        return max(kept, key=lambda version: (version.major, version.minor), default=None)
 
     @cached_property
-    def _versions(self) -> list[PublishedVersion]:
-        return read_versions(self._kafka, self._plan.project)
+    def _majors(self) -> dict[str, int]:
+        majors: dict[str, int] = {}
+        for version in each_version(self._kafka, self._plan.project):
+            majors[version.name] = max(version.major, majors.get(version.name, 0))
+        return majors
 
     def _end(self, router: str) -> int:
         topic = self._plan.topics.router(router).examples

@@ -21,6 +21,7 @@ from headrace.learners.training.changelog import read_state
 from headrace.learners.training.config import TrainConfig
 from headrace.learners.training.group import train_group
 from headrace.learners.training.log import TrainingLog
+from headrace.learners.training.operations import BeginAnew
 from headrace.learners.training.owned import OwnedTraining, Superseded
 from headrace.schemas.errors import DefinitionError, HeadraceError
 from headrace.schemas.plan import Plan
@@ -186,6 +187,8 @@ class TrainProcess:
                 self._stepped_s = time.monotonic()
             if not ownership.lost:
                 training.finish()
+        except BeginAnew:
+            _log.warning("a learner begins anew, as an operator has decided")
         except PartitionsLost as error:
             _log.warning("what was learned since the last version is dropped: %s", error)
             self._owner.wait_for_news(member, _NEWS_S)

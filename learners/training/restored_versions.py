@@ -8,13 +8,9 @@ from dataclasses import replace
 from headrace.learners.models.store import ModelStore
 from headrace.learners.models.versions import read_lineage_file
 from headrace.learners.project import Project
-from headrace.learners.training.learner_state import (
-    DefinitionVersions,
-    LearnerState,
-    NamedArtifact,
-    state_of_artifacts,
-)
+from headrace.learners.training.learner_state import DefinitionVersions, LearnerState, state_of_artifacts
 from headrace.learners.training.log import TrainingLog
+from headrace.learners.training.named_artifacts import NamedArtifact
 from headrace.learners.training.past import Past
 from headrace.learners.training.trainer import Trainer, describe
 from headrace.learners.training.versions import LearnerVersions
@@ -60,6 +56,8 @@ def restore_versions(
         trainer = Trainer(plan, definition, major=past.major(learner) + 1, parent=parent)
         return LearnerVersions(trainer, router, store, log, era, before)
     state = _with_definitions(learner, store, state)
+    if state.steering.reset is not None:
+        return _begun_anew(plan, project, router, learner, store, log, state)
     own = state.of(plan.learner(learner).definition, router)
     needed = own.kept if own is state.trained else state.kept
     if not any(store.has(learner, one.version, one.artifact) for one in needed):
@@ -74,6 +72,29 @@ def restore_versions(
         return LearnerVersions(trainer, router, store, log, era, state)
     versions = replace(own, router=router, era=era, kept=tuple(there))
     return _resumed(plan, project, learner, store, log, state, versions, own)
+
+
+def _begun_anew(
+    plan: Plan,
+    project: Project,
+    router: str,
+    learner: str,
+    store: ModelStore,
+    log: TrainingLog,
+    state: LearnerState,
+) -> LearnerVersions:
+    """Begin a new major number, as an operator has decided; its first version ends the reset."""
+    reset = state.steering.reset
+    assert reset is not None
+    named = state.find(reset.version)
+    if reset.version is not None and named is None:
+        raise _nothing_there(learner, store, state)
+    begins = None if named is None else store.resume(learner, named.version, named.artifact)
+    if begins is not None and begins.header.definition != plan.learner(learner).definition:
+        begins = None  # it has changed since: another definition begins at the beginning
+    definition, parent = project.learner(learner), state.trained.version
+    trainer = Trainer.anew(plan, definition, state.majors + 1, parent, begins, reset.skip_to)
+    return LearnerVersions(trainer, router, store, log, state.trained.era + 1, state)
 
 
 def _resumed(

@@ -89,6 +89,34 @@ class Trainer:
             self._resume(latest)
             self.minor = latest.header.minor if minor is None else minor
 
+    @classmethod
+    def anew(
+        cls,
+        plan: Plan,
+        learner: Learner,
+        major: int,
+        parent: str,
+        begins: Artifact | None,
+        skip_to: int | None,
+    ) -> Trainer:
+        """Return a trainer under a new major number.
+
+        Parameters
+        ----------
+        parent
+            The version that is succeeded, where training begins at the beginning.
+        begins
+            The version whose model training begins from, which is the parent then; None: from the beginning.
+        skip_to
+            What lies between that version and this offset is not learned.
+        """
+        if begins is None:
+            return cls(plan, learner, major=major, parent=parent)
+        trainer = cls(plan, learner, begins, minor=-1)
+        trainer.major = major
+        trainer.reach(skip_to or 0)
+        return trainer
+
     def _begin(self, model: Any, major: int, parent: str | None) -> None:
         self._undoable = UndoableModel(model, self._spec.domain)
         self.major, self.minor = major, -1

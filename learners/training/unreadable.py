@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from headrace.learners.models.store import ModelStore
-from headrace.learners.training.learner_state import LearnerState, NamedArtifact
+from headrace.learners.training.learner_state import LearnerState
+from headrace.learners.training.named_artifacts import NamedArtifact
 from headrace.schemas.errors import ModelError
 from headrace.schemas.plan import Plan
 

@@ -19,7 +19,8 @@ from headrace.featurestore.plans.stored_things import Named, consequences
 from headrace.featurestore.plans.usage import Amount, NoUsage
 from headrace.featurestore.redis_codec.layout import key_prefix
 from headrace.learners.routing.epochs import EpochKeeper
-from headrace.learners.training.learner_state import DefinitionVersions, LearnerState, NamedArtifact
+from headrace.learners.training.learner_state import DefinitionVersions, LearnerState
+from headrace.learners.training.named_artifacts import NamedArtifact
 from headrace.schemas.follows_from import EVERYTHING, FOLLOWS_FROM, StoredThing
 from headrace.schemas.plan import Plan
 from headrace.schemas.spec import Spec

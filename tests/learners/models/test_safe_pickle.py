@@ -64,3 +64,14 @@ def test_functions_of_the_projects_learners_are_loaded_and_what_it_imports_is_no
     assert math.isfinite(load_model(dump_model(model)).predict_one({"a": 1.0}))
     with pytest.raises(ModelError, match=r"headrace_project_learners\.os"):
         load_model(b"cheadrace_project_learners\nos\n.")
+
+
+def test_a_model_that_is_loaded_with_a_pause_after_each_part_is_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, pauses = {n: float(n) for n in range(100_000)}, list[float]()
+    monkeypatch.setattr("headrace.learners.models.safe_pickle.time.sleep", pauses.append)
+    data = dump_model(model)
+    assert load_model(data, 0.001) == model
+    assert len(pauses) >= len(data) // 65_536
+    assert set(pauses) == {0.001}

@@ -75,3 +75,25 @@ def test_a_line_that_is_no_version_is_passed_over(tmp_path: Path, line: bytes) -
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / LINEAGE).write_bytes(b"\n".join([version(1).encode(), line, version(2).encode()]))
     assert read_lineage_file(tmp_path, "tree") == [version(1), version(2)]
+
+
+def test_a_short_record_has_what_differs_from_the_last_whole_one(broker: MockKafka, project: str) -> None:
+    heavy = {"count": 9, "auc": None, "calibration": [{"count": 9.0}]}
+    whole = replace(version(0), metrics=heavy)
+    later = [replace(version(n), parent=f"1.{n - 1}", offset=10 + n, metrics=heavy) for n in (1, 2)]
+    producer, topic = LogProducer(broker.bootstrap), ProjectTopics(project).models
+    orphan = replace(later[0], name="base").encode_shortly(replace(whole, name="base"))
+    for value in (orphan, whole.encode(), *(one.encode_shortly(whole) for one in later)):
+        producer.send(topic, 0, None, value)
+    producer.flush_blocking()
+    assert read_versions(broker.bootstrap, project) == [whole, *(one.shortened() for one in later)]
+    assert later[0].shortened().metrics == {"count": 9, "auc": None}
+    assert read_versions(broker.bootstrap, project, "base") == []
+
+
+def test_of_one_learner_only_its_versions_are_read(broker: MockKafka, project: str) -> None:
+    producer, topic = LogProducer(broker.bootstrap), ProjectTopics(project).models
+    for each in (version(1), version(2, "base"), version(3)):
+        producer.send(topic, 0, each.name.encode(), each.encode())
+    producer.flush_blocking()
+    assert [one.minor for one in read_versions(broker.bootstrap, project, "tree")] == [1, 3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -219,6 +220,27 @@ def test_a_version_that_has_learned_less_waits(follow: Callable[..., Following],
     made_anew.point(scene.examples, {"tree": ModelPointer("3.0", 0, content)})
     assert following.refreshed("tree") is arm
     assert following.models.faults[0].endswith("as many, or where this process is started anew")
+
+
+def test_a_version_that_an_operator_chose_serves_though_it_has_learned_less(
+    follow: Callable[..., Following], scene: Scene
+) -> None:
+    following = follow()
+    tree = scene.train(10)["tree"]
+    older = scene.pointers.serving()["tree"]
+    content = scene.store.write(tree.checkpoint())
+    scene.pointers.point(scene.examples, {"tree": ModelPointer("1.1", 12, content, era=2)})
+    assert following.refreshed("tree").version == "1.1"
+    scene.pointers.point(scene.examples, {"tree": replace(older, era=5)})
+    assert following.refreshed("tree").version == "1.1"  # nobody chose it
+    scene.pointers.point(scene.examples, {"tree": replace(older, era=6, is_chosen=True)})
+    arm = following.refreshed("tree")
+    assert (arm.version, arm.offset, following.models.faults) == ("1.0", 10, [])
+    raw = json.loads(scene.redis.hget(models_key(scene.plan.project), "tree") or b"")
+    forged = json.dumps(raw | {"version": "1.1", "era": 7})
+    scene.redis.hset(models_key(scene.plan.project), "tree", forged)
+    assert following.refreshed("tree").version == "1.0"
+    assert "is not signed with the key" in following.models.faults[0]
 
 
 def test_a_redis_that_lost_everything_leaves_models_and_epoch_as_they_are(

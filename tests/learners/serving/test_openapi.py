@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
+from headrace.learners.operating.desk import ModelDesk
 from headrace.learners.serving.endpoints import Endpoints, Readiness
 from headrace.learners.serving.metrics import ServiceMetrics
 from headrace.learners.serving.openapi import openapi
+from headrace.learners.serving.operator_endpoints import OperatorEndpoints
 from headrace.learners.serving.prediction_log import PredictionLog
+from headrace.schemas.plan import Plan
 from headrace.streams.runtime.health import PlanHealth
 
 
@@ -18,6 +21,8 @@ async def never_ready() -> Readiness:
 def test_every_operation_that_is_served_is_described_and_no_other() -> None:
     log = PredictionLog("127.0.0.1:1")
     routes = Endpoints({}, never_ready, lambda: PlanHealth("h"), log, ServiceMetrics()).routes()
+    plan = Plan(project="shop")
+    routes += OperatorEndpoints(ModelDesk("127.0.0.1:1", plan, b"0123456789abcdef"), plan, ()).routes()
     served = {(route.path, method) for route in routes for method in route.methods or () if method != "HEAD"}
     document = openapi("router", "1")
     described = {(path, method.upper()) for path, methods in document["paths"].items() for method in methods}

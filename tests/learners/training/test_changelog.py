@@ -18,7 +18,7 @@ from headrace.learners.training.changelog import (
 )
 from headrace.schemas.errors import StateError
 from tests.support.damage import damaged
-from tests.support.golden.model_states import write_changelog
+from tests.support.golden.model_states import write_changelog, write_steering
 
 NEWEST = write_changelog()[1]
 PLACE = ("headrace.shop.examples.r", 0)
@@ -69,3 +69,21 @@ def test_whatever_an_entry_holds_it_is_taken_or_refused(seed: int, rounds: int) 
         for changed in damaged(value, Random(seed), rounds):
             with suppress(StateError):
                 TrainState().load(key, changed)
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        (b'"pinned": "1.1"', b'"pinned": "../1"'),
+        (b'"pinned": "1.1"', b'"pinned": 7'),
+        (b'"turns": 3', b'"turns": -3'),
+        (b'"reset": ["1.3", 9]', b'"reset": ["1.3"]'),
+        (b'"held": ["1.1", "1.3"]', b'"held": [[]]'),
+        (b"3600000, 10]", b'"x", 10]'),
+    ],
+)
+def test_damaged_decisions_of_operators_are_refused(was: bytes, becomes: bytes) -> None:
+    (value,) = write_steering()
+    assert was in value
+    with pytest.raises(StateError, match=r"the versions of learner 'clicks'.*`headrace retrain`"):
+        TrainState().load(model_key("clicks"), value.replace(was, becomes))

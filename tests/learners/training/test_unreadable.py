@@ -9,7 +9,8 @@ from typing import Any
 from river import linear_model
 
 from headrace.learners.models.store import Artifact, ModelHeader, ModelStore
-from headrace.learners.training.learner_state import LearnerState, NamedArtifact, state_of_artifacts
+from headrace.learners.training.learner_state import LearnerState, state_of_artifacts
+from headrace.learners.training.named_artifacts import NamedArtifact
 from headrace.learners.training.unreadable import unreadable_artifacts
 from headrace.schemas.plan import Plan
 

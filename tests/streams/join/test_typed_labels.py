@@ -12,12 +12,12 @@ from headrace.schemas.domains import DomainSpec
 from headrace.schemas.errors import SchemaError
 from headrace.schemas.records import Closing, Example, Outcome
 from headrace.schemas.router_specs import OutcomeSpec, RouterSpec
+from headrace.schemas.topics import RouterTopics
 from headrace.streams.join.changelog import decode_key, encode_key
 from headrace.streams.join.example_archive import to_table
-from headrace.streams.join.input import feed_record
+from headrace.streams.join.input import PartitionInputs
 from headrace.streams.join.outcome_reader import OutcomeReader
 from headrace.streams.join.partition_join import PartitionJoin
-from headrace.streams.join.wire_format import closing_json, example_json
 from headrace.streams.log.records import LogRecord, LogRecords
 from tests.support.join_builders import a_prediction, a_router, an_outcome
 from tests.support.typed_flights import CLASSES, SCHEMA, arrivals
@@ -88,8 +88,10 @@ def outcome_record(label: object) -> LogRecord:
 @pytest.mark.parametrize(("domain", "label"), [(CATEGORY, 1.0), (NUMBER, "weather"), (DomainSpec(), "1")])
 def test_an_outcome_of_another_kind_of_target_is_a_dead_letter(domain: DomainSpec, label: object) -> None:
     join = PartitionJoin(router_of(domain, duplicates="last"))
-    letter = feed_record(join, "outcomes", "outcomes", 0, outcome_record(label), 5, 1000)
-    assert letter is not None
+    inputs = PartitionInputs(join, RouterTopics("shop", "delays"), 0, 1000)
+    inputs.merge.end("predictions")
+    inputs.read("outcomes", outcome_record(label), 5)
+    (letter,) = inputs.process()
     assert "labels of this router are" in letter.reason
     assert (join.counts.malformed, join.next_offsets["outcomes"]) == (1, 1)
 
@@ -106,8 +108,8 @@ def test_text_labels_and_distributions_pass_the_join_its_changelog_and_the_archi
     join.outcome(an_outcome("r", "l", 1000, label="carrier"), 1)  # type: ignore[arg-type]
     released = join.take_released()
     example, closing = released.examples[0], released.closings[0]
-    assert Example.model_validate_json(example_json(example)) == example
-    assert Closing.model_validate_json(closing_json(closing)).label == "weather"
+    assert Example.model_validate_json(example.to_bytes()).label == "weather"
+    assert Closing.model_validate_json(closing.to_bytes()).label == "weather"
     assert example.prediction.scores == scores
     table = to_table([example]).to_pylist()
     assert table[0]["label"] == "weather"

@@ -6,7 +6,7 @@ from headrace.featurestore.backfill import blocks, state
 from headrace.featurestore.plans import store as plans
 from headrace.featurestore.redis_codec import layout
 from headrace.learners.models import metrics as model_metrics
-from headrace.learners.models import pointers, versions
+from headrace.learners.models import operations, pointers, versions
 from headrace.learners.models import store as model_store
 from headrace.learners.routing import epochs
 from headrace.learners.training import changelog as training_changelog
@@ -46,7 +46,14 @@ GOLDEN: dict[str, Golden] = {
     "training.learner_state": Golden(
         learner_state.NEWEST.version, models.write_learner_state, models.read_learner_state
     ),
+    "training.steering": Golden(
+        learner_state.NEWEST.version, models.write_steering, models.read_learner_state
+    ),
     "training.inputs": Golden(training_changelog.INPUTS.version, models.write_inputs, models.read_inputs),
+    "training.operations": Golden(
+        training_changelog.OPERATIONS.version, models.write_position, models.read_position
+    ),
+    "models.operations": Golden(operations.OPERATION.version, models.write_operation, models.read_operation),
     "training.memory": Golden(model_metrics.METRICS.version, models.write_memory, models.read_memory),
     "models.pointers": Golden(pointers.POINTER.version, models.write_pointer, models.read_pointer),
     "models.pointers.epoch": Golden(

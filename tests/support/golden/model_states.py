@@ -10,14 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from headrace.learners.models.metrics import ProgressiveValidation
+from headrace.learners.models.operations import Operation, Outcome
 from headrace.learners.models.pointers import EPOCH, ModelPointer, epoch_entry
 from headrace.learners.models.store import Artifact, ModelHeader, ModelStore
 from headrace.learners.models.versions import PublishedVersion, decode_version
 from headrace.learners.routing.epochs import EpochKeeper
 from headrace.learners.training.changelog import (
     INPUTS_KEY,
+    OPERATIONS_KEY,
     TrainState,
     encode_inputs,
+    encode_operations,
     encode_reported,
     model_key,
     reported_key,
@@ -25,10 +28,11 @@ from headrace.learners.training.changelog import (
 from headrace.learners.training.learner_state import (
     DefinitionVersions,
     LearnerState,
-    NamedArtifact,
     state_of_artifacts,
 )
+from headrace.learners.training.named_artifacts import NamedArtifact
 from headrace.learners.training.seen_ids import SeenIds
+from headrace.learners.training.steering import Reset, Steering
 from headrace.schemas.signatures import Signer
 from tests.support.golden.golden_file import Bytes
 from tests.support.golden.join_states import a_router, closing
@@ -142,6 +146,14 @@ def write_learner_state() -> Bytes:
     return [LearnerState((first, second), 1, 4).encode()]
 
 
+def write_steering() -> Bytes:
+    """What operators have decided of a learner whose artifacts have times."""
+    kept = (NamedArtifact("1.1", "0e" * 16), NamedArtifact("1.3", "0f" * 16, 3_600_000, 10))
+    versions = DefinitionVersions("d", "r", 1, 3, 10, True, kept)
+    steering = Steering("1.1", ("1.1", "1.3"), 3, Reset("1.3", 9), ("f0",))
+    return [LearnerState((versions,), 1, 1, steering).encode()]
+
+
 def read_learner_state(found: Bytes) -> Bytes:
     return [LearnerState.decode(found[0], "clicks").encode()]
 
@@ -154,6 +166,37 @@ def read_inputs(found: Bytes) -> Bytes:
     state = TrainState()
     state.load(found[0], found[1])
     return [found[0], encode_inputs(state.inputs)]
+
+
+def write_position() -> Bytes:
+    return [OPERATIONS_KEY, encode_operations(7)]
+
+
+def read_position(found: Bytes) -> Bytes:
+    state = TrainState()
+    state.load(found[0], found[1])
+    assert state.operations is not None
+    return [found[0], encode_operations(state.operations)]
+
+
+def write_operation() -> Bytes:
+    """What an operator did, and what became of it."""
+    operation = Operation(
+        kind="reset",
+        learner="clicks",
+        version="2.3",
+        who="ada",
+        why="bad labels",
+        ts_ms=3,
+        skip_to=9,
+        id="f0",
+    )
+    outcome = Outcome(id="f0", learner="clicks", offset=10, version="2.3", refused=None)
+    return [operation.encode("shop", KEY), outcome.encode()]
+
+
+def read_operation(found: Bytes) -> Bytes:
+    return [Operation.decode(found[0], "shop", KEY).encode("shop", KEY), Outcome.decode(found[1]).encode()]
 
 
 def write_pointer() -> Bytes:
