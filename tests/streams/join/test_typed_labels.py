@@ -107,8 +107,9 @@ def test_text_labels_and_distributions_pass_the_join_its_changelog_and_the_archi
     join.predict(a_prediction("q", "l", 1000), 1)
     join.outcome(an_outcome("r", "l", 1000, label="carrier"), 1)  # type: ignore[arg-type]
     released = join.take_released()
-    example, closing = released.examples[0], released.closings[0]
-    assert Example.model_validate_json(example.to_bytes()).label == "weather"
+    closing = released.closings[0]
+    example = Example.model_validate_json(released.examples[0].to_bytes())
+    assert example.label == "weather"
     assert Closing.model_validate_json(closing.to_bytes()).label == "weather"
     assert example.prediction.scores == scores
     table = to_table([example]).to_pylist()
