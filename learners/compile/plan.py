@@ -12,7 +12,7 @@ from headrace.featurestore.compile.definition import follows_from_error
 from headrace.featurestore.feast_repo.definition_lines import DefinitionLines
 from headrace.learners.compile.features import FeatureParts, Features
 from headrace.learners.compile.frozen_models import check_frozen
-from headrace.learners.compile.model_checks import check_deterministic, fresh_model
+from headrace.learners.compile.model_checks import fresh_model
 from headrace.learners.compile.requirements import Requirements
 from headrace.learners.compile.routers import RouterCompiler
 from headrace.learners.compile.targets import check_model_kind, compile_domain, target_of
@@ -114,9 +114,11 @@ def _compile_learner(requirements: Requirements, features: Features, learner: Le
     requirements.fields(f"learner '{learner.name}'", (target, *learner.request))
     inputs = _inputs(requirements, features, learner)
     check_frozen(requirements, learner, inputs, domain)
+    from headrace.learners.compile.learning_checks import check_learning  # with all of river
+
     model = fresh_model(requirements.file, learner)
     check_model_kind(requirements, learner, model, domain)
-    check_deterministic(requirements.file, learner, inputs, domain)
+    check_learning(requirements.file, learner, inputs, domain)
     return LearnerSpec(
         name=learner.name,
         service=learner.service,

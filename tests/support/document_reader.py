@@ -27,6 +27,7 @@ from tests.support.waiting import eventually
 
 _KAFKA, _REDIS, _SERVE = "127.0.0.1:9092", "redis://127.0.0.1:6379/0", "http://127.0.0.1:8080"
 _EXPORT = re.compile(r"export HEADRACE_KAFKA=(\S+) HEADRACE_REDIS=(\S+)")
+_MINUTES = re.compile(r" \(\d+:\d\d:\d\d\)$")  # pytest adds them where there are some
 _APPLIED = re.compile(r"applied plan (\w+) of")
 _UP_S = 300.0
 _LONG_RUNNING = {"worker", "join", "train", "serve"}
@@ -197,7 +198,7 @@ class DocumentReader:
 
 def _without_figures(line: str) -> str:
     """A line with each word that has a digit, and each path, replaced: they differ from run to run."""
-    words = re.split(r"[\s,]+", line.strip())
+    words = re.split(r"[\s,]+", _MINUTES.sub("", line.strip()))
     return " ".join("#" if re.search(r"\d", word) or word.startswith("/") else word for word in words)
 
 
