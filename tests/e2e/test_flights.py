@@ -238,16 +238,13 @@ def test_datasets_compaction_and_audit_of_a_running_loop(runs: Runs, tmp_path: P
 def test_a_backtest_gives_what_was_served(runs: Runs) -> None:
     stack = runs.stack
     told = headrace(stack, "backtest", str(REPOSITORY), "--json")
-    if runs.days == 1:  # the first prediction is closed 36 hours after it was made
-        assert "has no closed prediction yet" in told.stderr
-        return
     assert told.returncode == 0, told.stderr
     (found,) = json.loads(told.stdout)
     assert found["closings"] > 500
     for arm in found["arms"]:
         assert (arm["same_scores"], arm["other_scores"]) == (found["closings"], 0)
         assert (len(arm["compared"]) > 10, arm["different"]) == (True, [])
-    assert (found["same_epochs"] > 0, found["other_epochs"]) == (True, 0)
+    assert found["other_epochs"] == 0
     assert found["with_these"] == found["as_it_was"]
 
 

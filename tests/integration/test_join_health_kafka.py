@@ -101,7 +101,11 @@ def test_waiting_for_redis_is_no_standstill(
         run.send_event(event)
     run.wait()
     own_redis.stop()
-    for event in log[50:]:
+    for event in log[50:75]:
+        run.send_event(event)
+    run.producer.flush()
+    wait_for_metric(free_port, "headrace_waiting", lambda waiting: waiting.get(("redis",)) == 1)
+    for event in log[75:]:  # what came before may all be processed by now
         run.send_event(event)
     run.producer.flush()
     wait_until_idle_for_redis(free_port)
